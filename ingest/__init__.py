@@ -1,0 +1,1 @@
+"""Requests in, canonical events on Kafka and an answer out."""

@@ -1,0 +1,154 @@
+"""A raw event in, the canonical Event and its warnings out: ids, times, identifiers and limits; pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ingest.raw import IDENTIFY, RawEvent
+from schemas import identity, ids
+from schemas.errors import Refused
+from schemas.records import Event, Identifier
+from schemas.times import parse_time
+
+MAX_NAME = 256
+_TEXTS = ("campaign_id", "message_id", "variant", "channel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sends, when, and who waits for it."""
+
+    workspace: str
+    environment: str
+    key_id: str
+    source: str
+    now_ms: int
+    max_depth: int
+    task_id: str = ""
+    reply_to: str = ""
+
+
+def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
+    """Raises ``Refused`` naming the field. The strongest identifier stands first and gives the contact id."""
+    environment = raw.environment or caller.environment
+    warnings: list[str] = []
+    found = _identifiers(raw, warnings)
+    if not found and raw.needs_identifier:
+        raise _unidentified(raw)
+    properties = raw.properties
+    texts = {name: _text(getattr(raw, name), name, properties) for name in _TEXTS}
+    for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
+        if value:
+            _check_depth(value, name, caller.max_depth)
+    contact = identity.contact_id(caller.workspace, environment, *found[0]) if found else ""
+    event = Event(
+        event_id=_event_id(raw.event_id, caller.now_ms),
+        workspace=caller.workspace,
+        environment=environment,
+        kind=raw.kind,
+        type=_name(raw.type),
+        contact_id=contact,
+        identifiers=[Identifier(type=t, value=v) for t, v in found],
+        timestamp_ms=_timestamp(raw.timestamp, caller.now_ms),
+        received_ms=caller.now_ms,
+        properties=orjson.dumps(properties),
+        context=orjson.dumps(raw.context) if raw.context else b"",
+        profile=orjson.dumps(raw.profile) if raw.profile else b"",
+        **texts,  # type: ignore[typeddict-item]  # the four names are its keys
+        source=caller.source,
+        key_id=caller.key_id,
+        task_id=caller.task_id,
+        reply_to=caller.reply_to,
+    )
+    return event, warnings
+
+
+def _unidentified(raw: RawEvent) -> Refused:
+    for _, value, field in raw.identifiers:
+        if value is not None:
+            return Refused("invalid_field", f"{field} identifies nobody", field)
+    return Refused("missing_field", "at least one identifier is needed", "user_id")
+
+
+def _identifiers(raw: RawEvent, warnings: list[str]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for kind, value, field in raw.identifiers:
+        if value is None:
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # noqa: PLW2901 - numeric ids are common and mean their digits
+        if not isinstance(value, str):
+            raise Refused("invalid_field", f"{field} must be a string", field)
+        if len(value) > identity.MAX_LENGTH:
+            raise Refused("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
+        normal = identity.normalise(kind, value)
+        if normal is None:
+            warnings.append(f"{field} identifies nobody and was ignored")
+        elif (kind, normal) not in found:
+            found.append((kind, normal))
+    if len(found) > 1:
+        found.sort(key=lambda pair: identity.rank(pair[0]))
+    return found
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise Refused("invalid_field", "type must be a non-empty string", "type")
+    if len(value) > MAX_NAME:
+        raise Refused("invalid_field", f"type is longer than {MAX_NAME} characters", "type")
+    return value
+
+
+def _event_id(value: Any, now_ms: int) -> str:
+    if value is None:
+        return ids.new_id("evt_", now_ms)
+    if not isinstance(value, str) or not value or len(value) > MAX_NAME or not value.isprintable():
+        raise Refused("invalid_field", f"event_id must be 1 to {MAX_NAME} printable characters", "event_id")
+    return value
+
+
+def _timestamp(value: Any, now_ms: int) -> int:
+    if value is None:
+        return now_ms
+    ms = parse_time(value)
+    if ms is None:
+        raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
+    return ms
+
+
+def _text(value: Any, name: str, properties: dict[str, Any]) -> str:
+    place = name
+    if value is None:
+        value = properties.get(name)
+        place = f"properties.{name}"
+        if not isinstance(value, str):
+            return ""  # a property may be called so and be something else
+    if not isinstance(value, str) or len(value) > MAX_NAME:
+        raise Refused("invalid_field", f"{name} must be a string of at most {MAX_NAME} characters", place)
+    return value
+
+
+def _check_depth(root: Any, name: str, limit: int) -> None:
+    level = [v for v in _children(root) if isinstance(v, dict | list)]
+    depth = 1
+    while level:
+        depth += 1
+        if depth > limit:
+            raise Refused("invalid_field", f"{name} is nested deeper than {limit}", name)
+        level = [v for parent in level for v in _children(parent) if isinstance(v, dict | list)]
+
+
+def _children(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def profile_of(attributes: dict[str, Any] | None, consents: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The ``profile`` of a call that sets attributes or consents."""
+    said = {name: value for name, value in (("set", attributes), ("consents", consents)) if value}
+    return said or None
+
+
+IDENTIFY_TYPE = f"${IDENTIFY}"
+ALIAS_TYPE = "$alias"
+"""Types of the events that identify and alias calls are stored as; ``$`` keeps them apart from a client's own."""

@@ -1,0 +1,92 @@
+"""Encoded events in, micro-batches on `events` out; a future per batch tells when it is durable.
+
+The first event opens a batch; it closes when the record before it is acknowledged, or at 500 events or 256 KiB.
+So alone an event waits for nothing, and under load batches grow by themselves.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from schemas.codec import join_events
+from schemas.errors import Refused
+
+MAX_EVENTS = 500
+MAX_BYTES = 256 * 1024
+Publish = Callable[[int, bytes], Awaitable[None]]
+"""(partition, record) -> returns when all replicas have it; raises ``Refused`` (503) when it will not."""
+
+
+class _Batch:
+    __slots__ = ("done", "items", "size")
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.items: list[bytes] = []
+        self.size = 0
+        self.done = done
+
+
+class Collector:
+    """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits."""
+
+    def __init__(self, publish: Publish, partitions: int, *, deadline_s: float, buffer_bytes: int) -> None:
+        self._publish = publish
+        self._deadline_s = deadline_s
+        self._buffer_bytes = buffer_bytes
+        self._waiting: list[deque[_Batch]] = [deque() for _ in range(partitions)]
+        self._senders: list[asyncio.Task[None] | None] = [None] * partitions
+        self.pending_bytes = 0
+
+    def add(self, partition: int, item: bytes) -> asyncio.Future[None]:
+        """Put an event on its way. The future is done when it is durable; ``Refused`` (503) at the deadline.
+
+        It is shared by everybody in the batch, so nobody may cancel it.
+        """
+        if self.pending_bytes > self._buffer_bytes:
+            raise Refused("unavailable", "too much is waiting for Kafka; try again")
+        queue = self._waiting[partition]
+        batch = queue[-1] if queue else None
+        if batch is None or len(batch.items) >= MAX_EVENTS or batch.size + len(item) > MAX_BYTES:
+            batch = self._open(partition)
+        batch.items.append(item)
+        batch.size += len(item)
+        self.pending_bytes += len(item)
+        return batch.done
+
+    def _open(self, partition: int) -> _Batch:
+        loop = asyncio.get_running_loop()
+        batch = _Batch(loop.create_future())
+        batch.done.add_done_callback(_retrieve)
+        loop.call_later(self._deadline_s, _expire, batch.done)
+        self._waiting[partition].append(batch)
+        if self._senders[partition] is None:
+            self._senders[partition] = asyncio.create_task(self._send(partition))
+        return batch
+
+    async def _send(self, partition: int) -> None:
+        queue = self._waiting[partition]
+        # let every request that is ready in this turn of the loop join the first batch
+        await asyncio.sleep(0)
+        while queue:
+            batch = queue.popleft()
+            try:
+                if not batch.done.done():  # else its clients have had their 503: what was never sent need not be
+                    await self._publish(partition, join_events(batch.items))
+                    if not batch.done.done():
+                        batch.done.set_result(None)
+            except Refused as refused:
+                if not batch.done.done():
+                    batch.done.set_exception(refused)
+            finally:
+                self.pending_bytes -= batch.size
+        self._senders[partition] = None
+
+
+def _expire(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(Refused("unavailable", "not durable yet; send it again with the same event id"))
+
+
+def _retrieve(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()

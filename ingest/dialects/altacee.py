@@ -1,0 +1,144 @@
+"""Altacee's JSON in, raw events and Altacee's answers out: `POST /v1/events` and `/v1/events/batch`.
+
+Source: the vendor's API reference, "Events".
+"""
+
+from typing import Any
+
+import orjson
+
+from ingest.dialects.operation import JSON, Operation, check_count, each, object_of, optional_object
+from ingest.raw import TRACK, Accepted, Answer, Parsed, RawEvent, Reply
+from schemas.errors import Refused
+from schemas.times import iso
+
+IDENTIFIERS = (
+    ("contact_id", "id"),
+    ("user_id", "external_id"),
+    ("external_id", "external_id"),
+    ("email", "email"),
+    ("phone", "phone"),
+    ("anonymous_id", "anonymous_id"),
+    ("device_id", "device_id"),
+)
+_FIELDS = frozenset(name for name, _ in IDENTIFIERS) | {
+    "type",
+    "timestamp",
+    "properties",
+    "context",
+    "message_id",
+    "event_id",
+    "campaign_id",
+    "variant",
+    "channel",
+    "environment",
+}
+
+
+def refuse(refused: Refused, request_id: str) -> Reply:
+    return Reply(status=refused.status, body=orjson.dumps({"error": refused.body(request_id)}), headers=(JSON,))
+
+
+def _event(value: Any) -> RawEvent:
+    if not isinstance(value, dict):
+        raise Refused("invalid_field", "an event must be a JSON object")
+    if not value.keys() <= _FIELDS:
+        name = min(value.keys() - _FIELDS)
+        raise Refused("unknown_field", f"{name} is no field of an event; put it into properties", name)
+    if value.get("type") is None:
+        raise Refused("missing_field", "type is needed", "type")
+    user, external = value.get("user_id"), value.get("external_id")
+    if user is not None and external is not None and user != external:
+        raise Refused("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+    environment = value.get("environment")
+    if environment is not None and not isinstance(environment, str):
+        raise Refused("invalid_field", "environment must be a string", "environment")
+    return RawEvent(
+        kind=TRACK,
+        type=value["type"],
+        identifiers=[(kind, value[name], name) for name, kind in IDENTIFIERS if name in value],
+        properties=optional_object(value, "properties") or {},
+        context=optional_object(value, "context"),
+        timestamp=value.get("timestamp"),
+        event_id=value.get("event_id"),
+        campaign_id=value.get("campaign_id"),
+        message_id=value.get("message_id"),
+        variant=value.get("variant"),
+        channel=value.get("channel"),
+        environment=environment,
+    )
+
+
+def parse_one(value: Any, _most: int) -> Parsed:
+    return Parsed(items=[_event(object_of(value))], atomic=True, label="")
+
+
+def parse_batch(value: Any, most: int) -> Parsed:
+    if isinstance(value, dict):
+        if "events" not in value:
+            raise Refused("missing_field", "events is needed", "events")
+        if len(value) > 1:
+            name = min(value.keys() - {"events"})
+            raise Refused("unknown_field", f"{name} is no field of a batch", name)
+        value = value["events"]
+        if not isinstance(value, list):
+            raise Refused("invalid_field", "events must be an array", "events")
+    if not isinstance(value, list):
+        raise Refused("invalid_type", "the body must be an object with events, or an array")
+    check_count(value, most, "events")
+    return Parsed(items=each(value, _event), atomic=False)
+
+
+def _one(item: Accepted) -> dict[str, Any]:
+    body: dict[str, Any] = {"event_id": item.event_id, "contact_id": item.contact_id}
+    if item.warnings:
+        body["warnings"] = item.warnings
+    return body
+
+
+def _sync(answer: Answer, body: dict[str, Any]) -> Reply:
+    """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied."""
+    if answer.synced:
+        taken = [item for item in answer.items if isinstance(item, Accepted)]
+        body["segment_changes"] = {
+            "entered": [s for item in taken for s in item.entered or ()],
+            "left": [s for item in taken for s in item.left or ()],
+        }
+    elif answer.synced is False:
+        body["task_id"] = answer.task_id
+    return Reply(status=200 if answer.synced else 202, body=orjson.dumps(body), headers=(JSON,))
+
+
+def reply_one(answer: Answer) -> Reply:
+    (item,) = answer.items
+    if isinstance(item, Refused):
+        raise item
+    body = _one(item)
+    body["received_at"] = iso(item.received_ms)
+    return _sync(answer, body)
+
+
+def reply_batch(answer: Answer) -> Reply:
+    results: list[dict[str, Any]] = []
+    for index, item in enumerate(answer.items):
+        outcome = {"error": item.body()} if isinstance(item, Refused) else _one(item)
+        results.append({"index": index, **outcome})
+    rejected = sum(isinstance(item, Refused) for item in answer.items)
+    body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
+    if rejected == len(results):
+        body["error"] = Refused("invalid_field", "no event of the batch is valid", "events").body()
+        return Reply(status=422, body=orjson.dumps(body), headers=(JSON,))
+    return _sync(answer, body)
+
+
+OPERATIONS = (
+    Operation(source="altacee", path="/v1/events", parse=parse_one, reply=reply_one, refuse=refuse),
+    Operation(
+        source="altacee",
+        path="/v1/events/batch",
+        parse=parse_batch,
+        reply=reply_batch,
+        refuse=refuse,
+        batch_label="events",
+    ),
+)

@@ -1,0 +1,62 @@
+"""Everything a request at the edge needs, wired once; canonical events in, durable ones (or a 503) out."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.collect import Collector
+from ingest.publish import Publisher
+from ingest.receipts import Receipts
+from ingest.recent import Recent
+from ingest.view import MergeView
+from schemas import topics
+from schemas.codec import encode_event
+from schemas.control import ControlState
+from schemas.errors import Refused
+from schemas.identity import partition_of
+from schemas.records import Event
+from schemas.settings import Settings
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Edge:
+    """The edge's parts; ``clock`` gives epoch ms."""
+
+    settings: Settings
+    instance: str
+    control: ControlState
+    publisher: Publisher
+    collector: Collector
+    receipts: Receipts
+    view: MergeView
+    recent: Recent
+    clock: Callable[[], int] = now_ms
+
+    def submit(self, event: Event) -> asyncio.Future[None]:
+        """Put one event on its way; raises ``Refused`` for one that is too large, or when too much is waiting."""
+        item = encode_event(event)
+        if len(item) > self.settings.max_event_bytes:
+            raise Refused("too_large", f"an event is larger than {self.settings.max_event_bytes} bytes")
+        # an event of nobody has no partition of its own
+        partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
+        return self.collector.add(partition, item)
+
+
+def collector(settings: Settings, publisher: Publisher) -> Collector:
+    """The collector in front of the `events` topic."""
+    topic = topics.name(topics.EVENTS, settings)
+
+    async def publish(partition: int, record: bytes) -> None:
+        await publisher.send(topic, record, partition=partition)
+
+    return Collector(
+        publish,
+        settings.partitions,
+        deadline_s=settings.publish_deadline_s,
+        buffer_bytes=settings.publish_buffer_bytes,
+    )

@@ -1,0 +1,58 @@
+"""Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
+
+import aiohttp
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from yarl import URL
+
+from schemas.errors import Refused
+
+_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
+_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=2)
+
+
+class Forward:
+    """Hands requests on to ``sinks query``; where it is away the answer is 503."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base = base_url
+
+    async def start(self) -> None:
+        # answers pass through as they are, compressed ones too
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False)
+
+    async def stop(self) -> None:
+        await self._session.close()
+
+    async def is_ready(self) -> bool:
+        """Whether the read API says that it is ready."""
+        try:
+            async with self._session.get(f"{self._base}/health/ready") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def handle(self, request: Request) -> Response:
+        """The read API's answer to the same request."""
+        return await self._pass(request, request.method, await request.body())
+
+    async def read(self, request: Request) -> Response:
+        """The read API's answer to a GET of the path that the request wrote to."""
+        return await self._pass(request, "GET", b"")
+
+    async def _pass(self, request: Request, method: str, body: bytes) -> Response:
+        query = request.url.query
+        url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        try:
+            answer = await self._session.request(
+                method,
+                URL(f"{url}?{query}" if query else url, encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("unavailable", "the read API is away; try again") from error
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
+        return StreamingResponse(answer.content.iter_any(), answer.status, kept)

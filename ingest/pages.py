@@ -1,0 +1,70 @@
+"""Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest import body, control
+from ingest.control import ControlWriter
+from ingest.edge import Edge
+from ingest.forward import Forward
+from schemas import access
+
+Page = Callable[[Request], Awaitable[Response]]
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+class Pages:
+    """Handlers; each raises ``Refused`` for what the app's error handler words."""
+
+    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._forward = forward
+        self._writer = writer
+
+    async def create_segment(self, request: Request) -> Response:
+        workspace, environment = self._home(request, "segments:write")
+        segment = control.new_segment(await self._json(request), workspace, environment, self._edge.clock())
+        await self._writer.put("segment", segment)
+        return answer({**control.shape(segment), "status": "live", "contacts": 0, "fresh_as_of": None}, 201)
+
+    async def edit_segment(self, request: Request) -> Response:
+        """The read API's answer after the edit, so that the counts are true."""
+        workspace, environment = self._home(request, "segments:write")
+        segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        await self._writer.put(
+            "segment", control.edited_segment(segment, await self._json(request), self._edge.clock())
+        )
+        return await self._forward.read(request)
+
+    async def delete_segment(self, request: Request) -> Response:
+        workspace, environment = self._home(request, "segments:write")
+        segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    async def live(self, _request: Request) -> Response:
+        return answer({"status": "live"})
+
+    async def ready(self, _request: Request) -> Response:
+        """200 when events are taken and reads are answered."""
+        reads = await self._forward.is_ready()
+        return answer({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
+
+    def _home(self, request: Request, scope: str) -> tuple[str, str]:
+        headers, query = dict(request.scope["headers"]), dict(request.query_params)
+        principal = access.authorise(self._edge.control, access.key_of(headers, query), scope, self._edge.clock())
+        return principal.workspace, access.environment_of(self._edge.control, principal, headers, query)
+
+    async def _json(self, request: Request) -> Any:
+        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        limit = self._edge.settings.max_body_bytes
+        body.check_content_type(headers.get(b"content-type", b""))
+        raw = await body.read(request.receive, limit)
+        return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit), "")

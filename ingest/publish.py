@@ -1,0 +1,62 @@
+"""Records in, acknowledgements of all replicas out; a producer that broke is replaced by a new one."""
+
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+
+from schemas import kafka
+from schemas.errors import Refused
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """The edge's one Kafka producer.
+
+    While the broker is away a send waits (an idempotent batch never expires): deadlines are the caller's.
+    After an error that producer can be poisoned for good (its sequence numbers have a hole), so it is left
+    behind; the client's retry with the same event id makes the repeat harmless.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._replacing = asyncio.Lock()
+
+    async def start(self) -> None:
+        # aiokafka binds a producer to the loop that runs when it is made
+        self._producer = kafka.producer(self._settings)
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        # with the broker away stop() would wait for ever for what cannot be sent
+        try:
+            await asyncio.wait_for(self._producer.stop(), 5)
+        except TimeoutError:
+            log.warning("stopped with records that the broker never acknowledged")
+
+    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> None:
+        """Return when it is durable; raises ``Refused`` (503) when the broker will not have it."""
+        producer = self._producer
+        try:
+            await (await producer.send(topic, value, key=key, partition=partition))
+        except KafkaError as error:
+            log.exception("a record for %s was not taken", topic)
+            await self._replace(producer)
+            raise Refused("unavailable", "Kafka did not take it; try again") from error
+
+    async def _replace(self, broken: object) -> None:
+        async with self._replacing:
+            if self._producer is not broken:
+                return
+            old, self._producer = self._producer, kafka.producer(self._settings)
+            await self._producer.start()
+            asyncio.create_task(_discard(old), name="discard producer")  # noqa: RUF006 - nobody waits for it
+
+
+async def _discard(producer: object) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), 5)  # type: ignore[attr-defined]  # aiokafka is untyped
+    except (TimeoutError, KafkaError):
+        log.warning("a broken producer was dropped")

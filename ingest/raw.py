@@ -1,0 +1,72 @@
+"""What a dialect makes of a request: raw events or refusals, before ids, times and limits are checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.errors import Refused
+
+TRACK = "track"
+IDENTIFY = "identify"
+ALIAS = "alias"
+
+
+@dataclass(slots=True, kw_only=True)
+class RawEvent:
+    """One call of a client in our words; values are as the client sent them."""
+
+    kind: str
+    type: str
+    identifiers: list[tuple[str, Any, str]]
+    """(identifier type, value, name of the field it came from), in any order."""
+    properties: dict[str, Any] = field(default_factory=dict)
+    timestamp: Any = None
+    context: dict[str, Any] | None = None
+    profile: dict[str, Any] | None = None
+    """What the event says of its contact: ``set`` (attributes), ``consents``, ``device``."""
+    event_id: Any = None
+    campaign_id: Any = None
+    message_id: Any = None
+    variant: Any = None
+    channel: Any = None
+    environment: str | None = None
+    needs_identifier: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A request's items in order, each an event or the reason why not."""
+
+    items: list[RawEvent | Refused]
+    atomic: bool
+    """True: one refusal refuses the request. False: its neighbours are taken."""
+    label: str = "events"
+    """How an item is called in paths: ``events[3]``; empty: the request is one item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of one event that is durable."""
+
+    event_id: str
+    contact_id: str
+    received_ms: int
+    warnings: list[str]
+    entered: list[str] | None = None
+    left: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A request that was taken, for the dialect to put into its own words."""
+
+    items: list[Accepted | Refused]
+    task_id: str
+    synced: bool | None
+    """None: not asked for; True: applied and readable; False: the deadline came first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()

@@ -1,0 +1,218 @@
+"""SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ingest import body
+from ingest.canonical import Caller, canonical
+from ingest.dialects.operation import Operation
+from ingest.edge import Edge
+from ingest.raw import Accepted, Answer, RawEvent, Reply
+from ingest.recent import First
+from schemas import access, ids
+from schemas.errors import Refused
+from schemas.records import Event
+
+log = logging.getLogger(__name__)
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_TIMEOUT_MS = (50, 10_000)
+_DEFAULT_TIMEOUT_MS = 2000
+RETRY_AFTER = (b"retry-after", b"1")
+
+
+class IngestEndpoint:
+    """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
+
+    def __init__(self, operation: Operation, edge: Edge) -> None:
+        self._operation = operation
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = ids.request_id(headers.get(b"x-request-id"), self._edge.clock())
+        try:
+            reply = await self._handle(scope, headers, receive)
+        except Refused as refused:
+            reply = self._operation.refuse(refused, request_id)
+        except Exception:
+            log.exception("%s %s", self._operation.path, request_id)
+            reply = self._operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
+        await _respond(send, reply, request_id)
+
+    async def _handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Reply:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {}
+        now_ms = self._edge.clock()
+        operation, settings = self._operation, self._edge.settings
+        key = access.key_of(headers, query)
+        principal = access.authorise(self._edge.control, key, operation.scope, now_ms)
+        environment = access.environment_of(self._edge.control, principal, headers, query)
+        timeout_ms = _sync_timeout(query)
+        body.check_content_type(headers.get(b"content-type", b""))
+        raw = await body.read(receive, settings.max_body_bytes)
+        raw = body.decode(raw, headers.get(b"content-encoding", b""), settings.max_body_bytes)
+        parsed = operation.parse(body.parse(raw, operation.batch_label), settings.max_batch_events)
+        synced = timeout_ms is not None
+        caller = Caller(
+            workspace=principal.workspace,
+            environment=environment,
+            key_id=principal.key_id,
+            source=operation.source,
+            now_ms=now_ms,
+            max_depth=settings.max_depth,
+            task_id=str(ids.uuid7(now_ms)) if synced or operation.always_task else "",
+            reply_to=self._edge.instance if synced else "",
+        )
+        batch = _Batch(self._edge, caller, any_environment=operation.any_environment or principal.kind == "secret")
+        if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
+            items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
+        else:
+            items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
+        return operation.reply(Answer(items=items, task_id=caller.task_id, synced=batch.applied if synced else None))
+
+
+class _Batch:
+    """The events of one request."""
+
+    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool) -> None:
+        self._edge = edge
+        self._caller = caller
+        self._any_environment = any_environment
+        self.applied = False
+        self._entered: dict[str, list[str]] = {}
+        self._left: dict[str, list[str]] = {}
+
+    async def one(self, raw: RawEvent, timeout_ms: int | None) -> Accepted:
+        """The common case: one event, taken or refused as a whole."""
+        event, warnings = self._canonical(raw)
+        repeated = self._repeated(raw, event, warnings)
+        if repeated is not None:
+            return repeated
+        if timeout_ms is None:
+            await self._edge.submit(event)
+        else:
+            await self._and_wait([event], timeout_ms)
+        return self._accepted(raw, event, warnings)
+
+    async def many(
+        self, raws: list[RawEvent | Refused], label: str, timeout_ms: int | None, *, atomic: bool
+    ) -> list[Accepted | Refused]:
+        """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
+        checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
+        for index, raw in enumerate(raws):
+            try:
+                checked.append((raw, *self._canonical(raw)))  # type: ignore[arg-type]  # a Refused raises itself
+            except Refused as refused:
+                at = refused.at(f"{label}[{index}]")
+                if atomic:
+                    raise at from None
+                checked.append(at)
+        items: list[Accepted | Refused | None] = [
+            c if isinstance(c, Refused) else self._repeated(c[0], c[1], c[2]) for c in checked
+        ]
+        todo = [(i, *c) for i, c in enumerate(checked) if items[i] is None and not isinstance(c, Refused)]
+        if atomic or timeout_ms is not None:
+            for index, _, event, _ in todo:
+                _check_size(self._edge, event, f"{label}[{index}]")
+        if timeout_ms is not None:
+            await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
+        futures = set()
+        for index, _, event, _ in todo:
+            if timeout_ms is None:
+                try:
+                    futures.add(self._edge.submit(event))
+                except Refused as refused:
+                    if refused.code == "unavailable":
+                        raise
+                    items[index] = refused.at(f"{label}[{index}]")
+        for future in futures:
+            await future
+        for index, raw, event, warnings in todo:
+            if items[index] is None:
+                items[index] = self._accepted(raw, event, warnings)
+        return [item for item in items if item is not None]
+
+    def _canonical(self, raw: RawEvent | Refused) -> tuple[Event, list[str]]:
+        if isinstance(raw, Refused):
+            raise raw
+        wanted = raw.environment
+        if wanted is not None and wanted != self._caller.environment:
+            if not self._any_environment:
+                raise Refused("missing_scope", "a public key writes to its own environment only", "environment")
+            if wanted not in self._edge.control.environments[self._caller.workspace]:
+                raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+        return canonical(raw, self._caller)
+
+    def _repeated(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted | None:
+        """The first answer, where this edge gave one; who waits for receipts needs the event to pass again."""
+        if raw.event_id is None or self._caller.reply_to:
+            return None
+        first = self._edge.recent.get(event["workspace"], event["environment"], event["event_id"])
+        if first is None:
+            return None
+        return Accepted(
+            event_id=event["event_id"], contact_id=first.contact_id, received_ms=first.received_ms, warnings=warnings
+        )
+
+    def _accepted(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted:
+        contact_id = self._edge.view.winner(event["contact_id"])
+        if raw.event_id is not None:
+            first = First(contact_id, event["received_ms"])
+            self._edge.recent.put(event["workspace"], event["environment"], event["event_id"], first)
+        return Accepted(
+            event_id=event["event_id"],
+            contact_id=contact_id,
+            received_ms=event["received_ms"],
+            warnings=warnings,
+            entered=self._entered.get(event["event_id"]),
+            left=self._left.get(event["event_id"]),
+        )
+
+    async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:
+        """Publish, then wait until each is stored and applied, or until the deadline."""
+        task_id, receipts = self._caller.task_id, self._edge.receipts
+        waiter = receipts.expect(task_id, [event["event_id"] for event in events])
+        try:
+            for future in {self._edge.submit(event) for event in events}:
+                await future
+        except BaseException:
+            receipts.forget(task_id)
+            raise
+        self.applied = await receipts.wait(task_id, timeout_ms / 1000) if events else True
+        self._entered, self._left = waiter.entered, waiter.left
+
+
+def _check_size(edge: Edge, event: Event, place: str) -> None:
+    # an upper bound's cheap test first: the exact size is known when it is encoded
+    size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
+    if size + 4096 > edge.settings.max_event_bytes:
+        raise Refused("too_large", f"an event is larger than {edge.settings.max_event_bytes} bytes", place)
+
+
+def _sync_timeout(query: dict[str, str]) -> int | None:
+    """Milliseconds to wait for ``sync=true``; ``None``: do not wait."""
+    if not query:
+        return None
+    wanted = query.get("sync", "false").lower()
+    if wanted not in ("true", "1", "false", "0"):
+        raise Refused("invalid_field", "sync must be true or false", "sync")
+    if wanted in ("false", "0"):
+        return None
+    text = query.get("timeout_ms", str(_DEFAULT_TIMEOUT_MS))
+    low, high = _TIMEOUT_MS
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+        raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
+    return int(text)
+
+
+async def _respond(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [*reply.headers, (b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(reply.body))]
+    if reply.status in (429, 503):
+        headers.append(RETRY_AFTER)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,76 @@
+"""Records of `merges` in, the winner of a contact id out: the edge's copy of the merge map, on disk.
+
+Memory is bounded by the cache settings below, whatever the number of merges. Where it stopped is written in
+the same batch as what it read, so a restart goes on from there and ``Tail.start`` makes it right again.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+from schemas.codec import UndecodableError, decode_merge
+
+log = logging.getLogger(__name__)
+_POSITION = b"!position/"
+_VERSION_BYTES = 8
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(8 << 20)
+    options.set_max_write_buffer_number(2)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(16 << 20))
+    table.set_bloom_filter(10, block_based=False)
+    table.set_cache_index_and_filter_blocks(True)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+class MergeView:
+    """loser -> (version, winner); the highest version wins, so records may repeat."""
+
+    def __init__(self, folder: Path, partitions: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(folder), _options())
+        self._partitions = partitions
+        self._empty = self._db.get(b"!any") is None
+
+    def positions(self) -> dict[int, int]:
+        """The next offset to read of each partition."""
+        found = {p: self._db.get(_POSITION + str(p).encode()) for p in range(self._partitions)}
+        return {p: int(raw) for p, raw in found.items() if raw is not None}
+
+    def winner(self, contact_id: str) -> str:
+        """The contact that the id belongs to, as far as this edge knows; itself where it never lost."""
+        if self._empty or not contact_id:
+            return contact_id
+        found: bytes | None = self._db.get(contact_id.encode())
+        return contact_id if found is None else found[_VERSION_BYTES:].decode()
+
+    def apply(self, record: Any) -> None:
+        """One record of the `merges` topic."""
+        batch = WriteBatch(raw_mode=True)
+        batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
+        try:
+            if record.value is not None:
+                self._merge(batch, decode_merge(record.value))
+        except UndecodableError:
+            log.exception("merges/%s/%s passed over", record.partition, record.offset)
+        self._db.write(batch)
+
+    def _merge(self, batch: WriteBatch, merge: Any) -> None:
+        loser = merge["loser"].encode()
+        version = merge["version"].to_bytes(_VERSION_BYTES)
+        known: bytes | None = self._db.get(loser)
+        if known is None or known[:_VERSION_BYTES] <= version:
+            batch.put(loser, version + merge["winner"].encode())
+            if self._empty:
+                batch.put(b"!any", b"1")
+                self._empty = False
+
+    def close(self) -> None:
+        self._db.close()

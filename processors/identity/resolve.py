@@ -1,0 +1,62 @@
+"""An event and the partition's map in; the contact it belongs to, and the pairs it teaches, out; pure."""
+
+from processors.runtime.stage import State
+from schemas import identity, topics
+from schemas.records import Event, Identifier, Link
+
+VERSION_BYTES = 8
+ALIAS = "alias"
+
+
+def winner(state: State, contact_id: str) -> str:
+    """The contact that an id belongs to today, by the map of its partition."""
+    row = state.get(topics.IDENTITY_MAP, contact_id.encode())
+    return contact_id if row is None else row[VERSION_BYTES:].decode()
+
+
+def learn(state: State, loser: str, new_winner: str, version: int) -> None:
+    """Take a merge into the map; the highest version wins, so merges may repeat and come late."""
+    key, stamp = loser.encode(), version.to_bytes(VERSION_BYTES)
+    known = state.get(topics.IDENTITY_MAP, key)
+    if known is None or known[:VERSION_BYTES] <= stamp:
+        state.put(topics.IDENTITY_MAP, key, stamp + new_winner.encode())
+
+
+def new_links(event: Event, state: State) -> list[Link]:
+    """What the event teaches that this partition has not passed on yet.
+
+    A known identifier's first sighting is a link to itself: it tells the resolver which contact came first.
+    """
+    found = [i for i in event["identifiers"] if identity.links(i["type"])]
+    if not found:
+        return []
+    strongest, own = found[0], event["contact_id"]
+    explicit = event["kind"] == ALIAS
+    links = []
+    if identity.is_known(strongest["type"]) and _is_news(state, own.encode()):
+        links.append(_link(event, strongest, strongest, explicit=False))
+    for other in found[1:]:
+        far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
+        if _is_news(state, f"{own}{far}".encode()) or explicit:
+            links.append(_link(event, strongest, other, explicit=explicit))
+    return links
+
+
+def _is_news(state: State, key: bytes) -> bool:
+    if state.get(topics.IDENTITY_PAIRS, key) is not None:
+        return False
+    state.put(topics.IDENTITY_PAIRS, key, b"1")
+    return True
+
+
+def _link(event: Event, a: Identifier, b: Identifier, *, explicit: bool) -> Link:
+    return Link(
+        event_id=event["event_id"],
+        workspace=event["workspace"],
+        environment=event["environment"],
+        kind=event["kind"],
+        at_ms=event["received_ms"],
+        a=a,
+        b=b,
+        explicit=explicit,
+    )

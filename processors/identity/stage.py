@@ -1,0 +1,112 @@
+"""SPINE of identity. events in: resolved and links out. links in: merges out. merges in: the map."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from processors.identity import resolve, resolver
+from processors.runtime.stage import Record, Rows, Send, State
+from schemas import codec, topics
+from schemas.identity import partition_of
+from schemas.records import Event, Link
+
+MAX_RECORD = 800_000
+"""Bytes of one outgoing record, well below the broker's limit."""
+
+
+class IdentityStage:
+    """All three inputs of a partition number share its tables; only the map is read by events."""
+
+    app = topics.IDENTITY_APP
+    inputs = (topics.EVENTS, topics.LINKS, topics.MERGES)
+    tables = topics.TABLES[topics.IDENTITY_APP]
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+        match records[0].topic:
+            case topics.EVENTS.name:
+                return self._events(records, state)
+            case topics.LINKS.name:
+                return self._links(records, state)
+            case _:
+                return self._merges(records, state)
+
+    def _events(self, records: Sequence[Record], state: State) -> list[Send]:
+        resolved: dict[int, list[bytes]] = defaultdict(list)
+        links: dict[str, list[Link]] = defaultdict(list)
+        for record in records:
+            for index, event in enumerate(codec.decode_events(record.value)):
+                for link in resolve.new_links(event, state):
+                    links[f"{event['workspace']}/{event['environment']}"].append(link)
+                target = self._resolve(event, state)
+                event["origin_partition"] = record.partition
+                event["origin_offset"] = record.offset
+                event["origin_index"] = index
+                resolved[target].append(codec.encode_event(event))
+        sends = [
+            Send(topics.RESOLVED.name, partition, None, value)
+            for partition, items in resolved.items()
+            for value in _records(items)
+        ]
+        sends += [
+            Send(
+                topics.LINKS.name,
+                partition_of(key, self._partitions),
+                key.encode(),
+                codec.encode_links(some[start : start + resolver.MAX_LINKS]),
+            )
+            for key, some in links.items()
+            for start in range(0, len(some), resolver.MAX_LINKS)
+        ]
+        return sends
+
+    def _resolve(self, event: Event, state: State) -> int:
+        """Set the event's contact; the answer is the partition it goes to."""
+        if not event["contact_id"]:
+            return state.partition
+        event["contact_id"] = resolve.winner(state, event["contact_id"])
+        return partition_of(event["contact_id"], self._partitions)
+
+    def _links(self, records: Sequence[Record], state: State) -> list[Send]:
+        merges = resolver.resolve(((r.offset, codec.decode_links(r.value)) for r in records), state)
+        return [
+            Send(
+                topics.MERGES.name,
+                partition_of(merge["loser"], self._partitions),
+                merge["loser"].encode(),
+                codec.encode_merge(merge),
+            )
+            for merge in merges
+        ]
+
+    def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
+        for record in records:
+            if record.value:
+                merge = codec.decode_merge(record.value)
+                resolve.learn(state, merge["loser"], merge["winner"], merge["version"])
+        return []
+
+    def due(self, state: State, now_ms: int) -> list[Send]:
+        return []
+
+    def next_due(self, partition: int) -> int | None:
+        return None
+
+    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+        """Nothing is kept beside the tables."""
+
+    def revoke(self, partition: int) -> None:
+        """Nothing is kept beside the tables."""
+
+
+def _records(items: list[bytes]) -> list[bytes]:
+    """Encoded events as few records, none over ``MAX_RECORD``."""
+    records, start, size = [], 0, 0
+    for index, item in enumerate(items):
+        if size and size + len(item) > MAX_RECORD:
+            records.append(codec.join_events(items[start:index]))
+            start, size = index, 0
+        size += len(item)
+    records.append(codec.join_events(items[start:]))
+    return records

@@ -1,0 +1,72 @@
+"""A request's headers and query in; who asks, what they may do and in which environment, out; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.control import ControlState
+from schemas.errors import Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The holder of a valid key."""
+
+    key_id: str
+    kind: str
+    workspace: str
+    environment: str
+    """The key's own; ``environment_of`` says which one the request is about."""
+    scopes: tuple[str, ...]
+
+
+def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | None:
+    """The API key: ``Authorization: Bearer``, ``X-API-Key``, then ``?apiKey=``."""
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        scheme, _, secret = authorization.partition(b" ")
+        if scheme.lower() == b"bearer" and secret:
+            return secret.strip().decode("latin-1")
+    header = headers.get(b"x-api-key")
+    if header:
+        return header.decode("latin-1")
+    return query.get("apiKey")
+
+
+def authorise(control: ControlState, key: str | None, scope: str, now_ms: int) -> Principal:
+    """Raises ``Refused``: 401 without a valid key, 403 without the scope."""
+    if not key:
+        raise Refused("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
+    found = control.key(key, now_ms)
+    if found is None:
+        raise Refused("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
+    if scope not in found.scopes:
+        raise Refused("missing_scope", f"the key lacks the scope {scope}")
+    return Principal(
+        key_id=found.id,
+        kind=found.kind,
+        workspace=found.workspace,
+        environment=found.environment,
+        scopes=found.scopes,
+    )
+
+
+def environment_of(
+    control: ControlState, principal: Principal, headers: Mapping[bytes, bytes], query: Mapping[str, str]
+) -> str:
+    """The environment that the request is about: ``?environment=``, the header, else the key's own.
+
+    Raises ``Refused``: 403 for another one with a public key, 422 for one that does not exist.
+    """
+    wanted = query.get("environment")
+    if wanted is None:
+        header = headers.get(b"headwater-environment")
+        if header is None:
+            return principal.environment
+        wanted = header.decode("latin-1")
+    if wanted == principal.environment:
+        return wanted
+    if principal.kind != "secret":
+        raise Refused("missing_scope", "a public key reaches its own environment only", "environment")
+    if wanted not in control.environments[principal.workspace]:
+        raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+    return wanted

@@ -1,0 +1,56 @@
+"""Everything that a request can be refused for: a closed set of codes, and the one table from code to status."""
+
+from typing import Any
+
+STATUS = {
+    "invalid_json": 400,
+    "invalid_type": 400,
+    "invalid_encoding": 400,
+    "missing_key": 401,
+    "invalid_key": 401,
+    "missing_scope": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "too_large": 413,
+    "too_many": 413,
+    "unsupported_media_type": 415,
+    "missing_field": 422,
+    "invalid_field": 422,
+    "unknown_field": 422,
+    "unknown_property": 422,
+    "unknown_environment": 422,
+    "rate_limited": 429,
+    "internal": 500,
+    "unavailable": 503,
+}
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+
+    @property
+    def status(self) -> int:
+        return STATUS[self.code]
+
+    def at(self, prefix: str) -> "Refused":
+        """The same refusal with its path put below ``prefix``."""
+        if not self.param:
+            return Refused(self.code, self.message, prefix)
+        joint = "" if self.param.startswith("[") else "."
+        return Refused(self.code, self.message, f"{prefix}{joint}{self.param}")
+
+    def body(self, request_id: str | None = None) -> dict[str, Any]:
+        """The value of ``error`` in an answer."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.param is not None:
+            body["param"] = self.param
+        if request_id is not None:
+            body["request_id"] = request_id
+        return body

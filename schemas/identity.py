@@ -1,0 +1,108 @@
+"""Identifier values in, normalised values and contact ids out; what can never identify anybody is refused here.
+
+The contact id of an identifier is a hash of it, so every process knows it without asking:
+``cnt_`` + base32 of the first 15 bytes of SHA-256(workspace, environment, type, value).
+"""
+
+import hashlib
+import re
+import zlib
+from base64 import b32encode
+from functools import lru_cache
+
+import phonenumbers
+
+CONTACT_ID = "id"
+"""A contact id used as an identifier: its own contact id is itself."""
+EXTERNAL_ID = "external_id"
+EMAIL = "email"
+PHONE = "phone"
+ANONYMOUS_ID = "anonymous_id"
+DEVICE_ID = "device_id"
+CUSTOM_RANK = 3
+RANKS = {CONTACT_ID: -1, EXTERNAL_ID: 0, EMAIL: 1, PHONE: 2, ANONYMOUS_ID: 4, DEVICE_ID: 5}
+"""Strength of an identifier type, strongest first; a custom type stands between phone and anonymous_id."""
+ALIASES = {"user_id": EXTERNAL_ID, "distinct_id": EXTERNAL_ID}
+MAX_LENGTH = 512
+
+_NOBODY = frozenset(
+    "null none nil undefined nan true false 0 -1 guest anonymous anonymous_id distinct_id distinctid user "
+    "user_id id visitor visitor_id not_authenticated unknown {} []".split()
+) | {"", "[object object]"}
+_ZEROS = re.compile(r"^[0\-]+$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_TYPE = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
+_CONTACT = re.compile(r"^cnt_[a-z2-7]{24}$")
+
+
+def rank(kind: str) -> int:
+    """Smaller is stronger."""
+    return RANKS.get(kind, CUSTOM_RANK)
+
+
+def is_known(kind: str) -> bool:
+    """Whether an identifier of this type makes its contact a known one rather than an anonymous one."""
+    return kind not in (ANONYMOUS_ID, DEVICE_ID)
+
+
+def links(kind: str) -> bool:
+    """Whether identifiers of this type tie contacts together; people share devices."""
+    return kind != DEVICE_ID
+
+
+def is_type(kind: str) -> bool:
+    return _TYPE.match(kind) is not None
+
+
+@lru_cache(maxsize=65_536)
+def is_nobody(value: str) -> bool:
+    """Whether a value stands for nobody in particular (``null``, ``guest``, a zero UUID, ...)."""
+    bare = value.strip().strip(_QUOTES).strip().lower()
+    return bare in _NOBODY or _ZEROS.match(bare) is not None or _CONTROL.search(bare) is not None
+
+
+@lru_cache(maxsize=65_536)
+def _phone(value: str) -> str | None:
+    text = value.strip()
+    text = "+" + text[2:] if text.startswith("00") else text
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalise(kind: str, value: str) -> str | None:
+    """The value as it is compared, or ``None`` where it can identify nobody."""
+    if is_nobody(value):
+        return None
+    if kind == EMAIL:
+        email = value.strip().lower()
+        return email if "@" in email[1:-1] and " " not in email else None
+    if kind == PHONE:
+        return _phone(value)
+    if kind == CONTACT_ID:
+        return value if is_contact_id(value) else None
+    return value
+
+
+def is_contact_id(value: str) -> bool:
+    """Whether the text has the form of a contact id."""
+    return _CONTACT.match(value) is not None
+
+
+@lru_cache(maxsize=262_144)
+def contact_id(workspace: str, environment: str, kind: str, value: str) -> str:
+    """The identifier's own contact id; ``value`` is normalised."""
+    if kind == CONTACT_ID:
+        return value
+    digest = hashlib.sha256(f"{workspace}\0{environment}\0{kind}\0{value}".encode()).digest()
+    return "cnt_" + b32encode(digest[:15]).decode().lower()
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a contact id (or any other key) in every topic; CRC-32, so other languages can follow."""
+    return zlib.crc32(key.encode()) % partitions

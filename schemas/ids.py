@@ -1,0 +1,67 @@
+"""Now and randomness in, ids out: time-ordered where something is new, derived where something repeats."""
+
+import hashlib
+import os
+import re
+from base64 import b32encode
+from uuid import UUID
+
+
+_POOL_BYTES = 5000
+
+
+class _Entropy:
+    """The system's randomness by the page: a system call for each id would be a tenth of a request's cost."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = _POOL_BYTES
+        # two processes must never hand out the same bytes
+        os.register_at_fork(after_in_child=self._spend)
+
+    def _spend(self) -> None:
+        self._at = _POOL_BYTES
+
+    def ten(self) -> bytes:
+        at = self._at
+        if at >= _POOL_BYTES:
+            self._pool, at = os.urandom(_POOL_BYTES), 0
+        self._at = at + 10
+        return self._pool[at : at + 10]
+
+
+_ten = _Entropy().ten
+
+
+def uuid7(now_ms: int) -> UUID:
+    """RFC 9562 version 7."""
+    tail = int.from_bytes(_ten())
+    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 7 << 76 | (tail >> 68) << 64 | 2 << 62 | tail & (2**62 - 1)
+    return UUID(int=value)
+
+
+def uuid7_ms(value: UUID) -> int:
+    """The time a version 7 UUID was made, epoch ms."""
+    return value.int >> 80
+
+
+def new_id(prefix: str, now_ms: int) -> str:
+    """``prefix`` + 26 characters that sort by time."""
+    raw = now_ms.to_bytes(6) + _ten()
+    return prefix + raw.hex()
+
+
+def derived_id(prefix: str, *cause: str) -> str:
+    """The same cause gives the same id: repeating an output is harmless."""
+    digest = hashlib.sha256("\0".join(cause).encode()).digest()
+    return prefix + b32encode(digest[:15]).decode().lower()
+
+
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
+
+
+def request_id(given: bytes | None, now_ms: int) -> str:
+    """The client's own ``X-Request-Id`` where it is a sane one, else a new one."""
+    if given is not None and _REQUEST_ID.match(given):
+        return given.decode()
+    return new_id("req_", now_ms)

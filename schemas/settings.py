@@ -1,0 +1,99 @@
+"""Environment variables in, one validated, frozen Settings out; every problem is reported together."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "HEADWATER_"
+
+
+class Settings(BaseSettings):
+    """Read once by each process's ``__main__``; everything else is handed what it needs.
+
+    Raises pydantic's ``ValidationError``, which names every wrong variable at once.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+
+    home: Path = Field(Path(".headwater"), description="Where state, logs and pid files lie.")
+    host: str = Field("127.0.0.1", description="Address the public port listens on; loopback unless you say so.")
+    port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
+    query_port: int = Field(
+        8001, ge=1, le=65535, description="Port of the read API behind the public one, on loopback."
+    )
+    kafka_port: int = Field(
+        19092, ge=1, le=65534, description="Port of the embedded broker; its controller takes the next one."
+    )
+    clickhouse_port: int = Field(18123, ge=1, le=65535, description="Port of the embedded ClickHouse front.")
+
+    kafka_bootstrap_servers: str = Field(
+        "",
+        validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", PREFIX + "KAFKA_BOOTSTRAP_SERVERS"),
+        description="A Kafka cluster of your own; empty: the embedded broker is started.",
+    )
+    clickhouse_url: str = Field(
+        "",
+        validation_alias=AliasChoices("CLICKHOUSE_URL", PREFIX + "CLICKHOUSE_URL"),
+        description="A ClickHouse of your own (http://user:password@host:8123); empty: the embedded one is started.",
+    )
+    clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
+    query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
+
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[a-z0-9.-]*$",
+        description="Put before every topic and group name: several stacks on one cluster.",
+    )
+    partitions: int = Field(4, ge=1, le=256, description="Partitions of every data topic; fixed once data is in.")
+    replication: int = Field(1, ge=1, le=5, description="Replication factor of every topic; 3 in production.")
+
+    identity_workers: int = Field(1, ge=1, le=64, description="Identity workers that the local supervisor starts.")
+    segments_workers: int = Field(1, ge=1, le=64, description="Segments workers that the local supervisor starts.")
+    worker: int = Field(0, ge=0, description="Number of this worker in its stage; its static membership and its disk.")
+    session_timeout_s: float = Field(
+        45.0, ge=6.0, le=300.0, description="Seconds after which a vanished worker's partitions are given away."
+    )
+
+    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024, description="Largest request body, decoded.")
+    max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest single event.")
+    max_batch_events: int = Field(1000, ge=1, le=10_000, description="Most events in one request.")
+    max_depth: int = Field(32, ge=4, le=200, description="Deepest nesting of a JSON value.")
+    publish_deadline_s: float = Field(
+        2.0, gt=0, le=60, description="Seconds until an event that is not durable yet is answered with 503."
+    )
+    publish_buffer_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024 * 1024, description="Bytes of events in flight to Kafka before the edge answers 503."
+    )
+    block_ms: int = Field(150, ge=1, le=10_000, description="Milliseconds a sink gathers rows before an insert.")
+    block_rows: int = Field(20_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
+    ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
+
+    @cached_property
+    def bootstrap(self) -> str:
+        return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @cached_property
+    def clickhouse(self) -> str:
+        return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
+
+    @cached_property
+    def query(self) -> str:
+        return self.query_url or f"http://127.0.0.1:{self.query_port}"
+
+
+def markdown_table() -> str:
+    """The README's table of settings; a test compares them."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = alias.choices[0] if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+        default = "-" if field.default == "" else f"`{field.default}`"
+        rows.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(markdown_table())  # noqa: T201 - this is the command that writes the README's table

@@ -1,0 +1,105 @@
+"""Settings in, the closed catalogue of Kafka topics out; nothing else names a topic."""
+
+from dataclasses import dataclass
+
+from schemas.settings import Settings
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+IDENTITY_APP = "headwater-identity"
+SEGMENTS_APP = "headwater-segments"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic: what its key is, what it holds, how long it is kept (``None``: compacted, for ever)."""
+
+    name: str
+    key: str
+    holds: str
+    retention_ms: int | None
+    partitioned: bool = True
+    """False: one partition, whatever the settings say."""
+
+
+EVENTS = Topic(
+    name="events", key="provisional contact id", holds="accepted events as the edge saw them", retention_ms=7 * DAY_MS
+)
+RESOLVED = Topic(
+    name="resolved", key="contact id", holds="the same, with the contact they belong to", retention_ms=7 * DAY_MS
+)
+LINKS = Topic(
+    name="links",
+    key="workspace/environment",
+    holds="two identifiers seen together, and the event that says so",
+    retention_ms=90 * DAY_MS,
+)
+MERGES = Topic(name="merges", key="loser contact id", holds="loser -> winner, version", retention_ms=None)
+ABSORBS = Topic(
+    name="absorbs",
+    key="winner contact id",
+    holds="a loser's state on its way to the winner; late events redirected",
+    retention_ms=7 * DAY_MS,
+)
+CHANGES = Topic(
+    name="changes", key="contact id", holds="profile snapshots, membership changes", retention_ms=7 * DAY_MS
+)
+CONTROL = Topic(
+    name="control",
+    key="workspace/kind/id",
+    holds="workspaces, environments, key hashes, segments",
+    retention_ms=None,
+    partitioned=False,
+)
+RECEIPTS = Topic(name="receipts", key="edge instance", holds="what sync=true waits for", retention_ms=HOUR_MS)
+QUARANTINE = Topic(
+    name="quarantine",
+    key="origin topic/partition/offset/index",
+    holds="what could not be processed: reason, original bytes",
+    retention_ms=30 * DAY_MS,
+)
+
+# Faust names a changelog <app>-<table>-changelog; they are created here, never by Faust.
+IDENTITY_MAP = "map"
+IDENTITY_PAIRS = "pairs"
+RESOLVER_GRAPH = "graph"
+SEGMENT_STATES = "states"
+TABLES = {
+    IDENTITY_APP: (IDENTITY_MAP, IDENTITY_PAIRS, RESOLVER_GRAPH),
+    SEGMENTS_APP: (SEGMENT_STATES,),
+}
+
+DATA = (EVENTS, RESOLVED, LINKS, MERGES, ABSORBS, CHANGES, CONTROL, RECEIPTS, QUARANTINE)
+
+
+def name(topic: Topic, settings: Settings) -> str:
+    """The topic's name on the cluster."""
+    return settings.topic_prefix + topic.name
+
+
+def app_id(app: str, settings: Settings) -> str:
+    """A Faust application's id, which is also its consumer group."""
+    return settings.topic_prefix + app
+
+
+def changelog(app: str, table: str, settings: Settings) -> str:
+    return f"{app_id(app, settings)}-{table}-changelog"
+
+
+def catalogue(settings: Settings) -> list[Topic]:
+    """Every topic that must exist, by its name on the cluster, changelogs included."""
+    data = [
+        Topic(name=name(t, settings), key=t.key, holds=t.holds, retention_ms=t.retention_ms, partitioned=t.partitioned)
+        for t in DATA
+    ]
+    logs = [
+        Topic(name=changelog(app, table, settings), key="state key", holds=f"state of {app}/{table}", retention_ms=None)
+        for app, tables in TABLES.items()
+        for table in tables
+    ]
+    return data + logs
+
+
+def partition_count(topic: Topic, settings: Settings) -> int:
+    return settings.partitions if topic.partitioned else 1
