@@ -2,7 +2,7 @@
 
 import uvicorn
 
-from ingest.app import build_app
+from ingest.app import build_app, build_edge
 from schemas.process import set_up_logging
 from schemas.settings import Settings
 
@@ -11,7 +11,7 @@ def main() -> None:
     settings = Settings()
     set_up_logging(settings)
     uvicorn.run(
-        build_app(settings),
+        build_app(build_edge(settings)),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -99,9 +99,9 @@ def _error(edge: Edge, request: Request, refused: Refused) -> Response:
     return response
 
 
-def build_app(settings: Settings) -> "HotPaths":
+def build_app(edge: Edge) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
-    edge = build_edge(settings)
+    settings = edge.settings
     forward = Forward(settings.query)
     pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
 

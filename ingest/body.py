@@ -72,6 +72,11 @@ def _zstd(data: bytes, limit: int) -> bytes:
         out: bytes = reader.read(limit + 1)
     if len(out) > limit:
         raise _too_large(limit)
+    # the reader takes a cut-off frame for a short one; now that the size is known, unpacking it all is safe
+    stream = zstandard.ZstdDecompressor().decompressobj()
+    stream.decompress(data)
+    if not stream.eof:
+        raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
     return out
 
 

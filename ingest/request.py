@@ -117,8 +117,9 @@ class _Batch:
         ]
         todo = [(i, *c) for i, c in enumerate(checked) if items[i] is None and not isinstance(c, Refused)]
         if atomic or timeout_ms is not None:
+            # the exact size is known when an event is encoded, and then its neighbours may be on their way
             for index, _, event, _ in todo:
-                _check_size(self._edge, event, f"{label}[{index}]")
+                self._edge.check_size(event, f"{label}[{index}]")
         if timeout_ms is not None:
             await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
         futures = set()
@@ -185,13 +186,6 @@ class _Batch:
             raise
         self.applied = await receipts.wait(task_id, timeout_ms / 1000) if events else True
         self._entered, self._left = waiter.entered, waiter.left
-
-
-def _check_size(edge: Edge, event: Event, place: str) -> None:
-    # an upper bound's cheap test first: the exact size is known when it is encoded
-    size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
-    if size + 4096 > edge.settings.max_event_bytes:
-        raise Refused("too_large", f"an event is larger than {edge.settings.max_event_bytes} bytes", place)
 
 
 def _sync_timeout(query: dict[str, str]) -> int | None:

@@ -6,7 +6,6 @@ import re
 from base64 import b32encode
 from uuid import UUID
 
-
 _POOL_BYTES = 5000
 
 

@@ -143,7 +143,7 @@ def _parser(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
                 raise Refused("invalid_type", "the body must be an object or an array of objects")
             return Parsed(items=[one(value)], atomic=True, label="")
         check_count(value, most, "[]")
-        return Parsed(items=each(value, one), atomic=True)
+        return Parsed(items=each(value, one), atomic=True, label="")
 
     return parse
 

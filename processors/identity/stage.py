@@ -8,6 +8,7 @@ from processors.runtime.stage import Record, Rows, Send, State
 from schemas import codec, topics
 from schemas.identity import partition_of
 from schemas.records import Event, Link
+from schemas.topics import Topic
 
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, well below the broker's limit."""
@@ -16,9 +17,9 @@ MAX_RECORD = 800_000
 class IdentityStage:
     """All three inputs of a partition number share its tables; only the map is read by events."""
 
-    app = topics.IDENTITY_APP
-    inputs = (topics.EVENTS, topics.LINKS, topics.MERGES)
-    tables = topics.TABLES[topics.IDENTITY_APP]
+    app: str = topics.IDENTITY_APP
+    inputs: tuple[Topic, ...] = (topics.EVENTS, topics.LINKS, topics.MERGES)
+    tables: tuple[str, ...] = topics.TABLES[topics.IDENTITY_APP]
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions

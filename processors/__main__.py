@@ -1,0 +1,52 @@
+"""The name of a stage in, its worker running out: `python -m processors identity`, `python -m processors segments`."""
+
+import argparse
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from processors.runtime.worker import run
+from schemas import topics
+from schemas.control import ControlState
+from schemas.kafka import Tail
+from schemas.settings import Settings
+
+
+def identity(settings: Settings) -> NoReturn:
+    from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
+
+    run(IdentityStage(settings.partitions), settings)
+
+
+def segments(settings: Settings) -> NoReturn:
+    from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
+
+    control = ControlState()
+
+    @asynccontextmanager
+    async def definitions(wake: Callable[[], None]) -> AsyncIterator[None]:
+        """Segment definitions are complete before the first event is looked at, and followed from then on."""
+
+        def apply(record: Any) -> None:
+            control.apply(record.key, record.value)
+            wake()
+
+        tail = Tail(settings, topics.CONTROL, apply)
+        await tail.start()
+        try:
+            yield
+        finally:
+            await tail.stop()
+
+    run(SegmentsStage(control, settings.partitions), settings, beside=definitions)
+
+
+def main() -> None:
+    stages = {"identity": identity, "segments": segments}
+    parser = argparse.ArgumentParser(prog="python -m processors", description=__doc__)
+    parser.add_argument("stage", choices=stages)
+    stages[parser.parse_args().stage](Settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Recorded requests and the answers they must get, a file each: adding one is adding a file.
+
+In an expected value ``<evt>``, ``<cnt>``, ``<uuid>``, ``<time>`` and ``<any>`` stand for any value of that
+form; an object with ``"...": true`` may have more fields than it names.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.edge import MemoryLog, client_of, memory_edge
+
+FOLDER = Path(__file__).parent
+TRANSCRIPTS = sorted(p for p in FOLDER.glob("*/*.json") if p.parent.name != "avro")
+FORMS = {
+    "<evt>": re.compile(r"^evt_[0-9a-f]{32}$"),
+    "<cnt>": re.compile(r"^cnt_[a-z2-7]{24}$"),
+    "<uuid>": re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
+    "<time>": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    "<any>": re.compile(r".*", re.DOTALL),
+}
+
+
+def differs(expected: Any, actual: Any, path: str = "$") -> str | None:
+    """Where the two part, or ``None``."""
+    if isinstance(expected, str) and expected in FORMS:
+        return None if FORMS[expected].match(str(actual)) else f"{path}: {actual!r} is no {expected}"
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        rest = {k: v for k, v in expected.items() if k != "..."}
+        if "..." not in expected and rest.keys() != actual.keys():
+            return f"{path}: fields {sorted(actual)} instead of {sorted(rest)}"
+        gone = rest.keys() - actual.keys()
+        if gone:
+            return f"{path}: {sorted(gone)} missing"
+        return next((d for k in rest if (d := differs(rest[k], actual[k], f"{path}.{k}"))), None)
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        return next((d for i, e in enumerate(expected) if (d := differs(e, actual[i], f"{path}[{i}]"))), None)
+    return None if expected == actual else f"{path}: {actual!r} instead of {expected!r}"
+
+
+def shown(event: Any) -> dict[str, Any]:
+    """An event as a transcript writes it: JSON fields as JSON, identifiers as ``type:value``."""
+    view = dict(event)
+    for name in ("properties", "context", "profile"):
+        view[name] = orjson.loads(view[name]) if view[name] else {}
+    view["identifiers"] = [f"{i['type']}:{i['value']}" for i in view["identifiers"]]
+    return view
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path: Path) -> None:
+    transcript = orjson.loads(path.read_bytes())
+    log = MemoryLog()
+    edge = memory_edge(tmp_path, log)
+    async with client_of(edge) as client:
+        for step in transcript["steps"]:
+            before = len(log.events)
+            request = step["request"]
+            body = request["text"].encode() if "text" in request else orjson.dumps(request.get("json"))
+            headers = {"content-type": "application/json", **request.get("headers", {})}
+            headers = {k: v for k, v in headers.items() if v is not None}
+            answer = await client.request(request.get("method", "POST"), request["path"], headers=headers, content=body)
+            assert answer.status_code == step["status"], answer.text
+            assert answer.headers["x-request-id"]
+            if "json" in step:
+                assert differs(step["json"], answer.json()) is None, differs(step["json"], answer.json())
+            events = [shown(e) for e in log.events[before:]]
+            assert len(events) == len(step.get("events", [])), events
+            for expected in step.get("events", []):
+                # partitions have no common order: each expected event is some event
+                found = [e for e in events if differs({**expected, "...": True}, e) is None]
+                assert found, (expected, events)
+                events.remove(found[0])
+
+
+def test_every_dialect_has_transcripts() -> None:
+    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altertable"}

@@ -1,0 +1,121 @@
+"""What the identity stage does with an event, a link and a merge, one decision at a time."""
+
+from collections import defaultdict
+
+from processors.identity.stage import IdentityStage
+from processors.runtime.stage import Record, Send, State
+from schemas import codec, topics
+from schemas.identity import partition_of
+from schemas.records import Event
+from tests.builders import NOW_MS, MemoryTables, cid, event, link
+
+PARTITIONS = 4
+
+
+class Pipeline:
+    """The stage with its topics in lists: what it sends to its own inputs comes back to it."""
+
+    def __init__(self) -> None:
+        self.stage = IdentityStage(PARTITIONS)
+        self.tables = MemoryTables()
+        self.offsets: dict[tuple[str, int], int] = defaultdict(int)
+        self.resolved: list[Event] = []
+        self.sent: list[Send] = []
+
+    def feed(self, topic: str, partition: int, value: bytes) -> None:
+        offset = self.offsets[topic, partition]
+        self.offsets[topic, partition] += 1
+        state = State(partition, self.tables)
+        sends = self.stage.step([Record(topic, partition, offset, None, value, NOW_MS)], state, NOW_MS)
+        self.tables.apply(partition, state.writes)
+        for send in sends:
+            self.sent.append(send)
+            if send.topic == topics.RESOLVED.name:
+                self.resolved += codec.decode_events(send.value)
+            else:
+                self.feed(send.topic, send.partition, send.value)
+
+    def event(self, one: Event) -> Event:
+        partition = partition_of(one["contact_id"] or one["event_id"], PARTITIONS)
+        self.feed(topics.EVENTS.name, partition, codec.encode_events([one]))
+        return self.resolved[-1]
+
+
+def test_an_event_of_one_identifier_passes_with_its_own_contact() -> None:
+    pipeline = Pipeline()
+    assert pipeline.event(event("anonymous_id:a1"))["contact_id"] == cid("anonymous_id:a1")
+    assert {send.topic for send in pipeline.sent} == {topics.RESOLVED.name}
+
+
+def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("anonymous_id:a1", event_id="evt_1"))
+    pipeline.event(event("external_id:u1", "anonymous_id:a1", event_id="evt_2"))
+    late = pipeline.event(event("anonymous_id:a1", event_id="evt_3"))
+    assert late["contact_id"] == cid("external_id:u1")
+
+
+def test_a_known_contact_keeps_its_id_when_it_gains_a_stronger_identifier() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("email:e@x.y", event_id="evt_1"))
+    pipeline.event(event("external_id:u1", "email:e@x.y", event_id="evt_2"))
+    assert pipeline.event(event("external_id:u1", event_id="evt_3"))["contact_id"] == cid("email:e@x.y")
+
+
+def test_identifiers_that_are_new_together_rank_by_type() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("external_id:u1", "email:e@x.y", event_id="evt_1"))
+    assert pipeline.event(event("email:e@x.y", event_id="evt_2"))["contact_id"] == cid("external_id:u1")
+
+
+def test_a_known_pair_teaches_once() -> None:
+    pipeline = Pipeline()
+    for n in range(3):
+        pipeline.event(event("external_id:u1", "anonymous_id:a1", event_id=f"evt_{n}"))
+    assert sum(send.topic == topics.LINKS.name for send in pipeline.sent) == 1
+
+
+def test_a_shared_device_links_nobody() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("external_id:u1", "device_id:d1", event_id="evt_1"))
+    pipeline.event(event("external_id:u2", "device_id:d1", event_id="evt_2"))
+    assert pipeline.event(event("device_id:d1", event_id="evt_3"))["contact_id"] == cid("device_id:d1")
+
+
+def test_an_alias_joins_what_a_weaker_identifier_may_not() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("external_id:u1", "anonymous_id:a1", event_id="evt_1"))
+    pipeline.event(event("external_id:u2", "anonymous_id:a1", event_id="evt_2"))
+    assert pipeline.event(event("external_id:u2", event_id="evt_3"))["contact_id"] == cid("external_id:u2")
+    pipeline.event(event("external_id:u2", "external_id:u1", event_id="evt_4", kind="alias"))
+    assert pipeline.event(event("external_id:u2", event_id="evt_5"))["contact_id"] == cid("external_id:u1")
+
+
+def test_an_event_of_nobody_passes_without_a_contact() -> None:
+    pipeline = Pipeline()
+    assert pipeline.event(event())["contact_id"] == ""
+
+
+def test_an_older_merge_never_overrides_a_newer_one() -> None:
+    pipeline = Pipeline()
+    pipeline.feed(
+        topics.LINKS.name,
+        0,
+        codec.encode_links([link("anonymous_id:a", "email:b@x.y"), link("email:b@x.y", "phone:+1")]),
+    )
+    merges = [s for s in pipeline.sent if s.topic == topics.MERGES.name]
+    before = dict(pipeline.tables.rows)
+    for send in merges[:1]:
+        pipeline.feed(send.topic, send.partition, send.value)
+    assert pipeline.tables.rows == before
+
+
+def test_where_an_event_came_from_travels_with_it() -> None:
+    pipeline = Pipeline()
+    first, second = event("external_id:u1", event_id="evt_1"), event("external_id:u1", event_id="evt_2")
+    partition = partition_of(first["contact_id"], PARTITIONS)
+    pipeline.feed(topics.EVENTS.name, partition, codec.encode_events([first, second]))
+    assert [(e["origin_partition"], e["origin_offset"], e["origin_index"]) for e in pipeline.resolved] == [
+        (partition, 0, 0),
+        (partition, 0, 1),
+    ]

@@ -1,0 +1,118 @@
+"""Micro-batches: who shares a record, who waits, and what the broker's absence costs."""
+
+import asyncio
+
+import pytest
+
+from ingest.collect import MAX_EVENTS, Collector
+from schemas import codec
+from schemas.errors import Refused
+from tests.builders import event
+
+
+class SlowLog:
+    """A broker that acknowledges when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, list[str]]] = []
+        self.acks: list[asyncio.Future[None]] = []
+
+    async def publish(self, partition: int, record: bytes) -> None:
+        self.sent.append((partition, [e["event_id"] for e in codec.decode_events(record)]))
+        ack = asyncio.get_running_loop().create_future()
+        self.acks.append(ack)
+        await ack
+
+
+def item(name: str) -> bytes:
+    return codec.encode_event(event("external_id:u", event_id=name))
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> None:
+    log = SlowLog()
+    collector = Collector(log.publish, 2, deadline_s=5, buffer_bytes=1 << 20)
+    first = collector.add(0, item("a"))
+    await turns()
+    second, third = collector.add(0, item("b")), collector.add(0, item("c"))
+    await turns()
+    assert log.sent == [(0, ["a"])]
+    assert second is third
+    assert not first.done()
+    log.acks[0].set_result(None)
+    await turns()
+    assert first.done()
+    assert not second.done()
+    assert log.sent == [(0, ["a"]), (0, ["b", "c"])]
+    log.acks[1].set_result(None)
+    await second
+    assert collector.pending_bytes == 0
+
+
+async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
+    log = SlowLog()
+    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=1 << 26)
+    futures = [collector.add(0, item(f"e{n}")) for n in range(MAX_EVENTS + 3)]
+    await turns()
+    assert [len(ids) for _, ids in log.sent] == [MAX_EVENTS]
+    log.acks[0].set_result(None)
+    await turns()
+    assert [len(ids) for _, ids in log.sent] == [MAX_EVENTS, 3]
+    assert futures[0].done()
+    assert not futures[-1].done()
+    log.acks[1].set_result(None)
+    await turns()
+
+
+async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sent_is_not_sent() -> None:
+    log = SlowLog()
+    collector = Collector(log.publish, 1, deadline_s=0.02, buffer_bytes=1 << 20)
+    stuck = collector.add(0, item("a"))
+    await turns()
+    waiting = collector.add(0, item("b"))
+    for future in (stuck, waiting):
+        with pytest.raises(Refused) as refused:
+            await future
+        assert refused.value.status == 503
+    log.acks[0].set_result(None)
+    await turns()
+    assert log.sent == [(0, ["a"])]
+    fresh = collector.add(0, item("c"))
+    await turns()
+    log.acks[1].set_result(None)
+    await fresh
+    assert log.sent[-1] == (0, ["c"])
+    assert collector.pending_bytes == 0
+
+
+async def test_a_full_buffer_refuses_at_once() -> None:
+    log = SlowLog()
+    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=100)
+    while collector.pending_bytes <= 100:
+        collector.add(0, item("a"))
+    with pytest.raises(Refused) as refused:
+        collector.add(0, item("b"))
+    assert refused.value.code == "unavailable"
+    await turns()
+    log.acks[0].set_result(None)
+    await turns()
+
+
+async def test_a_refused_record_fails_its_own_batch_only() -> None:
+    calls = 0
+
+    async def publish(_partition: int, _record: bytes) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise Refused("unavailable", "no")
+
+    collector = Collector(publish, 1, deadline_s=5, buffer_bytes=1 << 20)
+    with pytest.raises(Refused):
+        await collector.add(0, item("a"))
+    await collector.add(0, item("b"))
+    assert calls == 2
