@@ -2,11 +2,39 @@
 
 import logging
 import sys
+import time
 from pathlib import Path
 
 from schemas.settings import Settings
 
-NOISY = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect")
+LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect")
+BURST = 5
+WINDOW_S = 10.0
+
+
+class Throttle(logging.Filter):
+    """At most ``BURST`` records of one message template in ``WINDOW_S``; the next one tells how many were left out.
+
+    aiokafka says several hundred times a second that the broker is away, while it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written; a template's window starts with its first record."""
+        if not record.name.startswith(LIBRARIES):
+            return True
+        template = (record.name, record.msg)
+        now = time.monotonic()
+        began, count = self._seen.get(template, (now, 0))
+        if now - began >= WINDOW_S:
+            if count > BURST:
+                record.msg = f"{record.msg} ({count - BURST} more like this were left out)"
+            began, count = now, 0
+        self._seen[template] = (began, count + 1)
+        return count < BURST
 
 
 def set_up_logging(settings: Settings) -> None:
@@ -17,7 +45,9 @@ def set_up_logging(settings: Settings) -> None:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         force=True,
     )
-    for name in NOISY:
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Throttle())
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -1,0 +1,51 @@
+# `make` alone explains itself. Everything it needs is Python 3.11+ and the network, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down status test check bench clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install everything, pinned
+
+$(STAMP): pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "setup: creating $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setup: installing packages (some minutes, once)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --retries 5 \
+		-c deploy/constraints.txt -e '.[local,dev]'
+	@touch $@
+	@echo "setup: done"
+
+run: $(STAMP) ## start the stack and stay in front; Ctrl-C stops it
+	@$(BIN)/python -m deploy.local run
+
+up: $(STAMP) ## start the stack in the background; returns when it is ready
+	@$(BIN)/python -m deploy.local up
+
+down: $(STAMP) ## stop the stack
+	@$(BIN)/python -m deploy.local down
+
+status: $(STAMP) ## show the stack's processes
+	@$(BIN)/python -m deploy.local status
+
+test: $(STAMP) ## run every test, on a real Kafka and a real ClickHouse
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, format, types, and the rules of the tree
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit/test_tree.py
+
+bench: $(STAMP) ## measure speed, latency and memory; writes bench.json
+	@$(BIN)/python -m tests.bench
+
+clean: ## stop the stack and remove its data and the environment
+	@test ! -e $(STAMP) || $(BIN)/python -m deploy.local down
+	rm -rf $${HEADWATER_HOME:-.headwater} $(VENV)

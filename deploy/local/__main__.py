@@ -1,0 +1,111 @@
+"""A command and the HEADWATER_ variables in; the stack on this machine started, stopped or shown."""
+
+import asyncio
+import datetime as dt
+import os
+import sys
+import time
+
+import typer
+from pydantic import ValidationError
+
+from deploy.local import daemon
+from deploy.local.daemon import run_in_front
+from deploy.local.home import SUPERVISOR, AlreadyRunningError, Home
+from deploy.local.stack import Stack, StackError, greeting
+from deploy.local.supervisor import NotReadyError
+from schemas.settings import Settings
+
+READY_WITHIN_S = 300.0  # the first start downloads the broker
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, help="Headwater on one machine.")
+
+
+def say(line: str) -> None:
+    now = dt.datetime.now(dt.UTC).astimezone()
+    print(f"{now:%H:%M:%S} {line}", flush=True)
+
+
+def read_settings() -> tuple[Settings, Home]:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error
+    settings = settings.model_copy(update={"home": settings.home.resolve()})
+    return settings, Home(settings.home)
+
+
+@cli.command()
+def run() -> None:
+    """Start everything, stay in front; Ctrl-C stops it."""
+    settings, home = read_settings()
+    stack = Stack(settings, say)
+
+    async def start() -> None:
+        await stack.start()
+        print(greeting(settings), flush=True)
+
+    async def stop() -> None:
+        say("stopping")
+        await stack.stop()
+        say("stopped")
+
+    try:
+        run_in_front(home, start, stop)
+    except (AlreadyRunningError, StackError, NotReadyError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+@cli.command()
+def up() -> None:
+    """Start everything in the background; returns when it is ready."""
+    settings, home = read_settings()
+    if home.is_locked():
+        print(f"already running in {home.path}")
+        print(greeting(settings))
+        return
+    os.environ["HEADWATER_HOME"] = str(home.path)
+    command = (sys.executable, "-m", "deploy.local", "run")
+    if not daemon.up(home, command, within_s=READY_WITHIN_S, show=lambda text: print(text, end="", flush=True)):
+        raise typer.Exit(1)
+
+
+@cli.command()
+def down() -> None:
+    """Stop what `up` or `run` started."""
+    _, home = read_settings()
+    print(daemon.down(home))
+
+
+@cli.command()
+def status() -> None:
+    """Show the processes; exit status 1 when the stack is not ready."""
+    _, home = read_settings()
+    for name, process in home.processes().items():
+        memory, since = process.memory_info().rss // 1_000_000, time.time() - process.create_time()
+        print(f"{name:<18} pid {process.pid:<8} {memory:>5} MB   for {dt.timedelta(seconds=int(since))}")
+    ready = home.is_locked() and home.ready_file(SUPERVISOR).exists()
+    print("ready" if ready else "not ready")
+    raise typer.Exit(0 if ready else 1)
+
+
+@cli.command(hidden=True)
+def provision() -> None:
+    """Topics, tables and the local workspace; the stack runs it at each start."""
+    from deploy.local.seed import seed  # noqa: PLC0415 - the other commands need no Kafka client
+    from deploy.provision import provision as create  # noqa: PLC0415
+
+    settings, _ = read_settings()
+
+    async def both() -> None:
+        for name in await create(settings):
+            say(f"created {name}")
+        await seed(settings)
+
+    asyncio.run(both())
+
+
+if __name__ == "__main__":
+    cli()

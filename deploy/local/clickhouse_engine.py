@@ -1,0 +1,139 @@
+"""A question (SQL, settings, parameters, data) in, an answer in a ClickHouse format or a coded error out.
+
+The engine is chDB: ClickHouse itself, inside this process, on one directory that it locks.
+
+1. Every question has a connection of its own (0.1 ms): settings, database and parameters cannot leak into the
+   next one, and a connection is never used by two threads, which chDB answers with an empty result.
+2. An insert is acknowledged after the engine has written it: killing the process loses none that was.
+3. The root connection is closed last: the engine shuts down with its last connection.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.local.clickhouse_codes import ClickHouseError, refusal
+from deploy.local.clickhouse_sql import Statement
+
+if TYPE_CHECKING:
+    from chdb.state.sqlitelike import Connection
+
+ERROR = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+VERSION = re.compile(r" \(version [^()]*\)\s*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    statement: Statement
+    format: str
+    """Of the answer, where the statement names none."""
+    database: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Values in ClickHouse's escaped form, as they come over HTTP."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    body: bytes
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    elapsed: float = 0.0
+
+
+class Engine:
+    """Thread-safe; each method blocks and releases the GIL while ClickHouse works."""
+
+    def __init__(self, path: Path) -> None:
+        # The library reads the time zone when it is loaded; a table's days must not depend on the laptop.
+        os.environ["TZ"] = "UTC"
+        from chdb.state.sqlitelike import connect  # noqa: PLC0415 - hence not at the top
+
+        self._connect: Callable[[str], Connection] = connect
+        self._path = str(path.resolve())
+        self._root = self._connect(self._path)
+        self.version, self.timezone, self.host = self._facts()
+
+    def execute(self, question: Question) -> Answer:
+        """Raises ``ClickHouseError`` with ClickHouse's code."""
+        try:
+            with closing(self._connect(self._path)) as connection:
+                _prepare(connection, question)
+                if question.statement.data is None:
+                    return _query(connection, question)
+                return _insert(connection, question.statement)
+        except RuntimeError as error:  # chDB's ChdbError among them
+            raise _coded(error) from error
+
+    def close(self) -> None:
+        self._root.close()
+
+    def _facts(self) -> tuple[str, str, str]:
+        row = self._root.query("SELECT version(), timezone(), hostName()", "TabSeparated").bytes().decode()
+        version, timezone, host = row.rstrip("\n").split("\t")
+        return version, timezone, host
+
+
+def _prepare(connection: "Connection", question: Question) -> None:
+    # What a server's own default profile has, where the embedded engine differs.
+    settings = {"implicit_select": "0", "allow_introspection_functions": "0"}
+    settings |= question.settings
+    settings |= {f"param_{name}": value for name, value in question.params.items()}
+    readonly = settings.pop("readonly", "0")
+    # last, since nothing can be set after it
+    settings["readonly"] = "2" if question.read_only and readonly == "0" else readonly
+    for name in settings:
+        if not NAME.fullmatch(name):
+            raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
+    if question.database:
+        connection.query("USE `" + question.database.replace("\\", "\\\\").replace("`", "\\`") + "`")
+    connection.query("SET " + ", ".join(f"{name}={quote(value)}" for name, value in settings.items()))
+
+
+def quote(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _query(connection: "Connection", question: Question) -> Answer:
+    result = connection.query(_text(question.statement.sql), question.format)
+    return Answer(
+        body=result.bytes(),
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        written_rows=result.rows_written(),
+        written_bytes=result.bytes_written(),
+        result_rows=result.rows_read(),
+        elapsed=result.elapsed(),
+    )
+
+
+def _insert(connection: "Connection", statement: Statement) -> Answer:
+    assert statement.data is not None and statement.format is not None  # noqa: S101, PT018 - execute() has seen it
+    with connection.send_insert(_text(statement.sql), statement.format) as stream:
+        if statement.data:
+            stream.append(statement.data)
+        done = stream.finish()
+    return Answer(body=b"", written_rows=done.rows_written, written_bytes=done.bytes_written, elapsed=done.elapsed)
+
+
+def _text(sql: bytes) -> str:
+    try:
+        return sql.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(62, "SYNTAX_ERROR", f"Syntax error: the query is not UTF-8: {error}.") from error
+
+
+def _coded(error: RuntimeError) -> ClickHouseError:
+    found = ERROR.search(str(error))
+    if found is None:
+        return refusal(1002, "UNKNOWN_EXCEPTION", str(error))
+    return ClickHouseError(int(found[1]), VERSION.sub("", found[0]).rstrip())

@@ -1,0 +1,182 @@
+"""Requests of any ClickHouse HTTP client in, answers of the engine inside this process out.
+
+``python -m deploy.local.clickhouse_http --path DIR --port N`` serves ClickHouse's HTTP interface over chDB.
+
+1. It listens on loopback only, accepts any user, and refuses what a browser sends for another site: the
+   engine may read and write local files.
+2. Every request is a session of its own: a ``session_id`` is accepted and has no effect.
+3. 200 to an insert means that the engine has written it.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import orjson
+import typer
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
+from deploy.local.clickhouse_engine import Answer, Engine, Question
+from deploy.local.clickhouse_sql import parse
+from deploy.local.http_encoding import EncodingError, choose, decode, encode
+
+# Parameters of the interface itself; every other one is a setting for the engine, which knows its own.
+INTERFACE = frozenset(
+    {
+        "buffer_size",
+        "client_protocol_version",
+        "close_session",
+        "compress",
+        "database",
+        "decompress",
+        "default_format",
+        "password",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "stacktrace",
+        "user",
+        "wait_end_of_query",
+    }
+)
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+PARALLEL = 16
+
+
+class Front:
+    """One engine, its threads and the routes to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = Engine(path)
+        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="clickhouse")
+
+    def app(self) -> Starlette:
+        routes = [
+            Route("/", self.handle, methods=["GET", "POST"]),
+            Route("/ping", ok),
+            Route("/replicas_status", ok),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    async def handle(self, request: Request) -> Response:
+        body = await request.body()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request, body)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+        self._threads.shutdown()
+        self._engine.close()
+
+    def _answer(self, request: Request, body: bytes) -> Response:
+        headers = {
+            "X-ClickHouse-Query-Id": request.query_params.get("query_id") or str(uuid.uuid4()),
+            "X-ClickHouse-Server-Display-Name": self._engine.host,
+            "X-ClickHouse-Timezone": self._engine.timezone,
+        }
+        try:
+            refuse_foreign(request.headers)
+            if request.method == "GET" and "query" not in request.query_params:
+                return PlainTextResponse("Ok.\n")
+            asked = question(request, body)
+            answer = self._engine.execute(asked)
+        except ClickHouseError as error:
+            headers["X-ClickHouse-Exception-Code"] = str(error.code)
+            text = f"{error} (version {self._engine.version} (chDB))\n"
+            return PlainTextResponse(text, status_of(str(error)), headers)
+        headers["X-ClickHouse-Format"] = asked.statement.format or asked.format
+        headers["X-ClickHouse-Summary"] = summary(answer)
+        headers["Content-Type"] = content_type(headers["X-ClickHouse-Format"])
+        content, encoding = answer.body, ""
+        if request.query_params.get("enable_http_compression") in {"1", "true"}:
+            encoding = choose(request.headers.get("Accept-Encoding", ""))
+        if encoding:
+            content, headers["Content-Encoding"] = encode(content, encoding), encoding
+        return Response(content, headers=headers)
+
+
+async def ok(_request: Request) -> Response:
+    return PlainTextResponse("Ok.\n")
+
+
+def question(request: Request, body: bytes) -> Question:
+    """Raises ``ClickHouseError`` for what this front cannot read."""
+    query, headers = request.query_params, request.headers
+    if query.get("decompress") == "1" or query.get("compress") == "1":
+        raise refusal(48, "NOT_IMPLEMENTED", "Native compression is not served here; use Content-Encoding.")
+    if headers.get("Content-Type", "").startswith("multipart/form-data"):
+        raise refusal(48, "NOT_IMPLEMENTED", "Forms and external tables are not served here; use the URL.")
+    try:
+        body = decode(body, headers.get("Content-Encoding", ""))
+    except EncodingError as error:
+        raise refusal(117, "INCORRECT_DATA", str(error)) from error
+    if "query" in query:
+        body = query["query"].encode() + b"\n" + body
+    return Question(
+        statement=parse(body),
+        format=headers.get("X-ClickHouse-Format") or query.get("default_format") or "TabSeparated",
+        database=headers.get("X-ClickHouse-Database") or query.get("database") or "",
+        settings={k: v for k, v in query.items() if k not in INTERFACE and not k.startswith("param_")},
+        params={k.removeprefix("param_"): v for k, v in query.items() if k.startswith("param_")},
+        read_only=request.method == "GET",
+    )
+
+
+def refuse_foreign(headers: Headers) -> None:
+    """A web page may make its reader's browser send requests here; a browser says on whose behalf it asks."""
+    host = urlsplit("//" + headers.get("Host", "")).hostname
+    foreign = headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+    origin = headers.get("Origin")
+    if foreign or (origin and urlsplit(origin).hostname not in LOOPBACK) or (host and host not in LOOPBACK):
+        raise refusal(497, "ACCESS_DENIED", "Requests from other sites and by other names are refused.")
+
+
+def summary(answer: Answer) -> str:
+    """ClickHouse writes the figures as strings."""
+    figures = {
+        "read_rows": answer.read_rows,
+        "read_bytes": answer.read_bytes,
+        "written_rows": answer.written_rows,
+        "written_bytes": answer.written_bytes,
+        "total_rows_to_read": answer.read_rows,
+        "result_rows": answer.result_rows,
+        "result_bytes": len(answer.body),
+        "elapsed_ns": int(answer.elapsed * 1e9),
+    }
+    return orjson.dumps({name: str(value) for name, value in figures.items()}).decode()
+
+
+def main(
+    path: Annotated[Path, typer.Option(help="The engine's directory; it locks it.")],
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 18123,
+) -> None:
+    """Serve ClickHouse's HTTP interface over the embedded engine."""
+    path.mkdir(parents=True, exist_ok=True)
+    uvicorn.run(
+        Front(path).app(),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=3600,  # clients pool connections; one closed under a client costs it a retry
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

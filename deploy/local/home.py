@@ -1,0 +1,111 @@
+"""A directory in; the one layout of logs, pid files and ready files in it out, and what an earlier run left there.
+
+A pid alone proves nothing: it may belong to somebody else by now. A process is ours when its environment names
+our ready file, which is also unique per home and process.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil  # type: ignore[import-untyped]
+
+READY_FILE = "HEADWATER_READY_FILE"
+SUPERVISOR = "supervisor"
+LOG_BYTES = 10 * 1024 * 1024
+STOP_S = 10.0
+
+
+class AlreadyRunningError(Exception):
+    """Another supervisor holds this home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    path: Path
+
+    def prepare(self) -> None:
+        for directory in (self.run, self.logs):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def pid_file(self, name: str) -> Path:
+        return self.run / f"{name}.pid"
+
+    def ready_file(self, name: str) -> Path:
+        return self.run / f"{name}.ready"
+
+    def log_file(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def open_log(self, name: str) -> IO[bytes]:
+        """For appending; one that has grown large is put aside first, in place of the one before it."""
+        log = self.log_file(name)
+        with suppress(FileNotFoundError):
+            if log.stat().st_size > LOG_BYTES:
+                log.replace(log.with_suffix(".log.1"))
+        return log.open("ab")
+
+    def log_tail(self, name: str, lines: int = 20) -> str:
+        with suppress(FileNotFoundError), self.log_file(name).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Those of ours that live, by name."""
+        found = {}
+        for file in sorted(self.run.glob("*.pid")):
+            with suppress(ValueError, psutil.Error):
+                process = psutil.Process(int(file.read_text()))
+                ready = process.environ().get(READY_FILE)
+                if ready == str(self.ready_file(file.stem)) and process.status() != psutil.STATUS_ZOMBIE:
+                    found[file.stem] = process
+        return found
+
+    def end_left_over(self) -> list[str]:
+        """End what outlived a supervisor that was killed; returns the names. Call with the lock held."""
+        left = self.processes()
+        left.pop(SUPERVISOR, None)
+        for process in left.values():
+            with suppress(psutil.Error):
+                process.terminate()
+        _, stubborn = psutil.wait_procs(left.values(), timeout=STOP_S)
+        for process in stubborn:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(stubborn, timeout=STOP_S)
+        for pattern in ("*.pid", "*.ready"):
+            for file in self.run.glob(pattern):
+                if file.stem != SUPERVISOR:
+                    file.unlink(missing_ok=True)
+        return sorted(left)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Held by one supervisor for as long as it lives, however it ends; raises ``AlreadyRunningError``."""
+        self.prepare()
+        with (self.run / "supervisor.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise AlreadyRunningError(f"already running in {self.path}") from error
+            yield
+
+    def is_locked(self) -> bool:
+        try:
+            with self.locked():
+                return False
+        except AlreadyRunningError:
+            return True

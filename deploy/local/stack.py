@@ -1,0 +1,212 @@
+"""Settings in; the whole pipeline as supervised processes on this machine out, in the order of their needs.
+
+Kafka and ClickHouse start side by side, each only where no address replaces it; then topics, tables and the
+local workspace are provisioned by a process of its own, which has loaded its libraries by the time they
+answer; then everything else starts at once.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from pydantic import AliasChoices
+
+from deploy.local import kafka
+from deploy.local.home import Home
+from deploy.local.supervisor import ROOT, Process, Supervisor
+from schemas.settings import PREFIX, Settings
+
+SERVICES_WITHIN_S = 60.0
+ALL_WITHIN_S = 90.0
+SECRET_KEY, PUBLIC_KEY = "sk_dev_local", "pk_dev_local"
+
+Say = Callable[[str], None]
+
+
+class StackError(Exception):
+    """What keeps the stack from starting, and what to do about it."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make a child read exactly these settings."""
+    found = {}
+    for name, spec in Settings.model_fields.items():
+        alias = spec.validation_alias
+        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+        found[variable] = str(getattr(settings, name))
+    return found
+
+
+def services(settings: Settings, say: Say) -> list[Process]:
+    """The broker and the database, where nobody else's are used; blocks while the broker is being downloaded."""
+    env, layer = environment(settings), []
+    if not settings.clickhouse_url:
+        path, port = settings.home / "clickhouse", settings.clickhouse_port
+        command = ("-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
+        layer.append(
+            Process(
+                name="clickhouse",
+                command=(sys.executable, *command),
+                env=env,
+                probe=lambda: answers(f"http://127.0.0.1:{port}/ping"),
+            )
+        )
+    if not settings.kafka_bootstrap_servers:
+        layer.append(
+            Process(
+                name="kafka",
+                command=kafka.command(settings.home / "kafka", settings.kafka_port, say=say),
+                env=env,
+                probe=lambda: kafka.accepts(settings.bootstrap),
+            )
+        )
+    return layer
+
+
+def stages(settings: Settings) -> list[list[Process]]:
+    """Our own processes, readers before those who write to them, so that stopping drains."""
+    env = environment(settings)
+    workers = [("identity", settings.identity_workers), ("segments", settings.segments_workers)]
+    processors = [
+        _python(f"{stage}-{n + 1}" if n else stage, "processors", stage, env=env | {f"{PREFIX}WORKER": str(n)})
+        for stage, count in workers
+        for n in range(count)
+    ]
+    return [
+        [
+            _python("clickhouse-sink", "sinks", "clickhouse", env=env),
+            _python("query", "sinks", "query", env=env),
+            *processors,
+        ],
+        [_python("ingest", "ingest", env=env)],
+    ]
+
+
+def _python(name: str, *module: str, env: dict[str, str]) -> Process:
+    return Process(name=name, command=(sys.executable, "-m", *module), env=env)
+
+
+class Stack:
+    """One start and one stop of everything."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self.settings = settings.model_copy(update={"home": settings.home.resolve()})
+        self.home = Home(self.settings.home)
+        self._say = say
+        self._supervisor = Supervisor(self.home, say)
+
+    async def start(self) -> None:
+        """Return when the public port says that it is ready; raises ``StackError`` or ``NotReadyError``."""
+        settings, began = self.settings, time.monotonic()
+        for name in self.home.end_left_over():
+            self._say(f"{name}: ended, it was left over")
+        self._check_ports()
+        if not settings.kafka_bootstrap_servers and not kafka.is_cached():
+            await self._once("deploy.local.kafka", log=None)
+        layer = await asyncio.to_thread(services, settings, self._say)
+        names = [process.name for process in layer]
+        self._say(f"{', '.join(names) or 'your services'}: starting")
+        await self._supervisor.start(layer)
+        provisioned = asyncio.create_task(self._once("deploy.local", "provision", log="provision"))
+        try:
+            await self._supervisor.ready(*names, within_s=SERVICES_WITHIN_S)
+            await provisioned
+        finally:
+            provisioned.cancel()
+        self._say(f"topics, tables, workspace: ready after {time.monotonic() - began:.1f} s")
+        names = []
+        for layer in stages(settings):
+            names += [process.name for process in layer]
+            await self._supervisor.start(layer)
+        self._say(f"{', '.join(names)}: starting")
+        await self._supervisor.ready(*names, within_s=ALL_WITHIN_S)
+        await self._answer_ready(began + ALL_WITHIN_S)
+        self._say(f"ready after {time.monotonic() - began:.1f} s")
+
+    async def stop(self) -> None:
+        await self._supervisor.stop()
+
+    async def _once(self, *module: str, log: str | None) -> None:
+        # A process of its own: it can be stopped, and what it loads does not stay in the supervisor's memory.
+        with self.home.open_log(log) if log else nullcontext() as output:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", *module),
+                cwd=ROOT,
+                env={**os.environ, **environment(self.settings)},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            status = await child.wait()
+        except asyncio.CancelledError:
+            child.kill()
+            await child.wait()
+            raise
+        if status:
+            raise StackError(f"{' '.join(module)} failed:\n{self.home.log_tail(log) if log else ''}")
+
+    async def _answer_ready(self, deadline: float) -> None:
+        url = f"{address(self.settings)}/health/ready"
+        while not await answers(url):
+            if time.monotonic() > deadline:
+                raise StackError(f"{url} does not answer 200; the end of ingest's log:\n{self.home.log_tail('ingest')}")
+            await asyncio.sleep(0.05)
+
+    def _check_ports(self) -> None:
+        settings = self.settings
+        wanted = {"PORT": settings.port, "QUERY_PORT": settings.query_port}
+        if not settings.kafka_bootstrap_servers:
+            wanted |= {"KAFKA_PORT": settings.kafka_port, "KAFKA_PORT + 1": settings.kafka_port + 1}
+        if not settings.clickhouse_url:
+            wanted["CLICKHOUSE_PORT"] = settings.clickhouse_port
+        for variable, port in wanted.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections closed just now are no one's
+                try:
+                    probe.bind((settings.host if variable == "PORT" else "127.0.0.1", port))
+                except OSError as error:
+                    raise StackError(
+                        f"port {port} is taken ({error.strerror}): set {PREFIX}{variable} to a free one"
+                    ) from error
+
+
+def address(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - to connect, not to listen
+    return f"http://{host}:{settings.port}"
+
+
+async def answers(url: str) -> bool:
+    """Whether it answers 200."""
+
+    def ask() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    return await asyncio.to_thread(ask)
+
+
+def greeting(settings: Settings) -> str:
+    """What a person needs next: the address, the keys, and three commands that work."""
+    url = address(settings)
+    event = json.dumps({"type": "page_viewed", "external_id": "u_1", "properties": {"path": "/"}})
+    auth = f"-H 'Authorization: Bearer {SECRET_KEY}'"
+    return f"""
+Headwater listens on {url}
+  secret key {SECRET_KEY}    public key {PUBLIC_KEY}    (workspace local, environment production)
+
+  curl -X POST {url}/v1/events {auth} -d '{event}'
+  curl {auth} {url}/v1/contacts/external_id:u_1
+  curl {auth} {url}/v1/segments
+"""

@@ -1,0 +1,150 @@
+"""Processes in; the same processes, restarted whenever one dies, out, until they are told to stop.
+
+1. A process that dies is started again at once; only one that keeps dying within seconds waits, up to 10 s.
+2. Nothing is polled once all are ready: the kernel says when a child ends.
+3. Stopping goes layer by layer, the last one started first: SIGTERM, and SIGKILL after 10 s.
+4. Children outlive a supervisor that is killed; the next one ends them before it starts its own (``home.py``).
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local.home import READY_FILE, STOP_S, Home
+
+ROOT = Path(__file__).parents[2]
+PROBE_S = 0.02
+QUICK_DEATH_S = 5.0
+LONGEST_WAIT_S = 10.0
+GIVE_UP_AFTER = 5
+
+
+class NotReadyError(Exception):
+    """A process that does not come up, and the end of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What to run; it is ready when ``probe`` says so or, without one, when it creates its ready file."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    probe: Callable[[], Awaitable[bool]] | None = None
+
+
+@dataclass(slots=True)
+class _Kept:
+    process: Process
+    keeper: asyncio.Task[None] | None = None
+    child: asyncio.subprocess.Process | None = None
+    early_deaths: int = 0
+    """In a row, each within seconds of its start."""
+
+
+class Supervisor:
+    """Keeps layers of processes alive; use one per event loop and home."""
+
+    def __init__(self, home: Home, say: Callable[[str], None]) -> None:
+        self._home = home
+        self._say = say
+        self._layers: list[list[_Kept]] = []
+        self._stopping = False
+
+    async def start(self, layer: Sequence[Process]) -> None:
+        """Start a layer's processes and keep them; returns when each has been started once."""
+        kept = [_Kept(process) for process in layer]
+        self._layers.append(kept)
+        for one in kept:
+            await self._spawn(one)
+            one.keeper = asyncio.create_task(self._keep(one), name=f"keep {one.process.name}")
+
+    async def ready(self, *names: str, within_s: float) -> None:
+        """Wait until all of them are ready; raises ``NotReadyError``."""
+        wanted = [one for layer in self._layers for one in layer if one.process.name in names]
+        await asyncio.gather(*(self._ready(one, time.monotonic() + within_s) for one in wanted))
+
+    async def stop(self) -> None:
+        """End all of them, the last layer first."""
+        self._stopping = True
+        while self._layers:
+            layer = self._layers[-1]
+            await asyncio.gather(*(self._end(one) for one in layer))
+            self._layers.pop()
+
+    async def _keep(self, kept: _Kept) -> None:
+        while True:
+            started = time.monotonic()
+            assert kept.child is not None  # noqa: S101 - start() has spawned it
+            code = await kept.child.wait()
+            if self._stopping:
+                return
+            quick = time.monotonic() - started < QUICK_DEATH_S
+            kept.early_deaths = kept.early_deaths + 1 if quick else 0
+            wait = backoff(kept.early_deaths)
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+            self._say(f"{kept.process.name} {how}; starting it again" + (f" in {wait:g} s" if wait else ""))
+            if wait:
+                await asyncio.sleep(wait)
+            try:
+                await self._spawn(kept)
+            except OSError as error:
+                # no memory, no disk: the dead child is still the one that is waited for, so this is another try
+                self._say(f"{kept.process.name} cannot be started: {error}")
+
+    async def _spawn(self, kept: _Kept) -> None:
+        process, ready = kept.process, self._home.ready_file(kept.process.name)
+        ready.unlink(missing_ok=True)
+        with self._home.open_log(process.name) as log:
+            kept.child = await asyncio.create_subprocess_exec(
+                *process.command,
+                cwd=ROOT,
+                env={**os.environ, **process.env, READY_FILE: str(ready)},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
+            )
+        self._home.pid_file(process.name).write_text(f"{kept.child.pid}\n")
+
+    async def _ready(self, kept: _Kept, deadline: float) -> None:
+        name = kept.process.name
+        while not await self._is_ready(kept.process):
+            if kept.early_deaths >= GIVE_UP_AFTER:
+                raise NotReadyError(f"{name} keeps ending; the end of its log:\n{self._home.log_tail(name)}")
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"{name} does not get ready; the end of its log:\n{self._home.log_tail(name)}")
+            await asyncio.sleep(PROBE_S)
+
+    async def _is_ready(self, process: Process) -> bool:
+        if process.probe is not None:
+            return await process.probe()
+        return self._home.ready_file(process.name).exists()
+
+    async def _end(self, kept: _Kept) -> None:
+        child = kept.child
+        if kept.keeper is not None:
+            kept.keeper.cancel()  # it may be waiting to start the child again
+            with suppress(asyncio.CancelledError):
+                await kept.keeper
+        if child is not None and child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.terminate()
+            try:
+                await asyncio.wait_for(child.wait(), STOP_S)
+            except TimeoutError:
+                self._say(f"{kept.process.name} does not end; killing it")
+                with suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        self._home.pid_file(kept.process.name).unlink(missing_ok=True)
+        self._home.ready_file(kept.process.name).unlink(missing_ok=True)
+
+
+def backoff(early_deaths: int) -> float:
+    """Seconds to wait: none after the first death, then doubling."""
+    return 0.0 if early_deaths <= 1 else min(0.25 * 2.0 ** (early_deaths - 2), LONGEST_WAIT_S)

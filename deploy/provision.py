@@ -1,0 +1,134 @@
+"""Settings in; every topic of the catalogue on the cluster and every table in the database out.
+
+``python -m deploy.provision`` is the only way in which a topic is created, on a laptop as in production. It is
+idempotent, waits for services that are still starting, and refuses a topic whose partitions are not those of the
+settings: keys would move to other partitions, away from their state.
+"""
+
+import asyncio
+import logging
+import time
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.settings import Settings
+from schemas.topics import Topic, catalogue, partition_count
+from sinks.clickhouse.migrate import migrate
+
+WAIT_S = 60.0
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+MINUTE_MS = 60_000
+SAFE_REPLICATION = 3
+
+
+class ProvisionError(Exception):
+    """The cluster does not come, refuses, or holds topics that contradict the settings."""
+
+
+async def provision(settings: Settings) -> list[str]:
+    """Topics and tables at the same time; returns the names of what was created now, often none."""
+    created = await asyncio.gather(create_topics(settings), migrate(settings))
+    return [name for names in created for name in names]
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Create what is missing and return when it can be written to; raises ``ProvisionError``."""
+    admin = await _connected(settings)
+    try:
+        wanted = {topic.name: topic for topic in catalogue(settings)}
+        existing = await _partitions(admin)
+        for name, topic in wanted.items():
+            partitions = partition_count(topic, settings)
+            if existing.get(name, partitions) != partitions:
+                raise ProvisionError(f"topic {name} has {existing[name]} partitions, the settings say {partitions}")
+        missing = [topic for name, topic in wanted.items() if name not in existing]
+        if missing:
+            await _create(admin, missing, settings)
+        return [topic.name for topic in missing]
+    finally:
+        await admin.close()
+
+
+def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
+    """What differs from the broker's defaults."""
+    config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    if settings.replication >= SAFE_REPLICATION:
+        config["min.insync.replicas"] = "2"
+    if topic.retention_ms is None:
+        # The open segment is never compacted, so it must not grow: a restarted worker reads all of it.
+        config |= {
+            "cleanup.policy": "compact",
+            "segment.bytes": str(16 * 1024 * 1024),
+            "segment.ms": str(60 * MINUTE_MS),
+            "min.cleanable.dirty.ratio": "0.2",
+        }
+    else:
+        # Whole segments are deleted: one that stays open as long as the retention would double it.
+        config |= {
+            "retention.ms": str(topic.retention_ms),
+            "segment.ms": str(max(10 * MINUTE_MS, topic.retention_ms // 10)),
+        }
+    return config
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Settings) -> None:
+    answer = await admin.create_topics(
+        [
+            NewTopic(
+                topic.name,
+                partition_count(topic, settings),
+                settings.replication,
+                topic_configs=topic_config(topic, settings),
+            )
+            for topic in topics
+        ]
+    )
+    for name, code, *reason in answer.topic_errors:
+        # somebody else may have been faster; the result is the same
+        if code not in {0, TopicAlreadyExistsError.errno}:
+            raise ProvisionError(f"topic {name}: {for_code(code).__name__} {reason}")
+    names = {topic.name for topic in topics}
+    deadline = time.monotonic() + WAIT_S
+    while not names <= set(await _partitions(admin)):
+        if time.monotonic() > deadline:
+            raise ProvisionError(f"the topics have no leaders: {sorted(names)}")
+        await asyncio.sleep(0.02)
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Partitions of every topic all of whose partitions have a leader."""
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["error_code"] == 0 and all(p["leader"] >= 0 for p in topic["partitions"])
+    }
+
+
+async def _connected(settings: Settings) -> AIOKafkaAdminClient:
+    deadline = time.monotonic() + WAIT_S
+    log = logging.getLogger("aiokafka")
+    quiet = log.level
+    log.setLevel(logging.CRITICAL)  # it would say with each try that nobody answers yet
+    try:
+        return await _try_to_connect(settings, deadline)
+    finally:
+        log.setLevel(quiet)
+
+
+async def _try_to_connect(settings: Settings, deadline: float) -> AIOKafkaAdminClient:
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        try:
+            await admin.start()
+        except KafkaError as error:
+            await admin.close()
+            if time.monotonic() > deadline:
+                raise ProvisionError(f"Kafka does not answer at {settings.bootstrap}: {error}") from error
+            await asyncio.sleep(0.05)
+        else:
+            return admin
+
+
+if __name__ == "__main__":
+    print(*asyncio.run(provision(Settings())), sep="\n")

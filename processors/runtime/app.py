@@ -1,0 +1,196 @@
+"""A stage and settings in, a Faust application that runs it out, with every setting of Faust's that bites.
+
+What bites: topics are created by the provisioner alone (``topic_allow_declare``, ``topic_disable_leader``);
+``producer_linger`` is in seconds and batches are built here; ``producer_request_timeout`` is 1,200 s by
+default; a worker keeps its partitions over a restart only with ``consumer_group_instance_id``, and its
+assignor wants one address per worker; the pure-Python stream iterator acknowledges what it skips. Never
+``exactly_once``, ``take()``, ``producer_threaded`` or the confluent driver.
+"""
+
+# ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import faust
+import faust.streams
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from processors.runtime.consumer import Transport
+from processors.runtime.ledger import Turn
+from processors.runtime.publish import Message, Place, publish
+from processors.runtime.recovery import TableManager
+from processors.runtime.shell import Shell
+from processors.runtime.stage import Quarantine, Record, Rows, Stage
+from processors.runtime.table import DurableTable
+from processors.runtime.trap import Trap
+from processors.runtime.watchdog import Sight
+from schemas.settings import Settings
+from schemas.topics import app_id
+
+log = logging.getLogger(__name__)
+
+COMMIT_S = 1.0
+HEARTBEAT_S = 1.0
+LOOK_TIMEOUT_S = 5.0
+
+
+class Runtime:
+    """One worker of one stage: the shell's outside and the watchdog's subject, made of a Faust application.
+
+    Made in the event loop that it runs in.
+    """
+
+    def __init__(
+        self, stage: Stage, settings: Settings, quarantine: Quarantine, trap: Trap, die: Callable[[str], NoReturn]
+    ) -> None:
+        if faust.streams._CStreamIterator is None:
+            raise RuntimeError("Faust's compiled stream iterator is missing; unset NO_CYTHON and reinstall faust")
+        self.stage, self.settings, self.die = stage, settings, die
+        self.shell = Shell(stage, self, quarantine, trap)
+        self.app = faust.App(app_id(stage.app, settings), **faust_settings(stage, settings))
+        self.app.transport = Transport(self.app.conf.broker_consumer, self.app)
+        self.tables = {
+            name: self.app.tables.add(DurableTable(self.app, name=name, partitions=settings.partitions))
+            for name in stage.tables
+        }
+        self._sources = {settings.topic_prefix + topic.name: topic.name for topic in stage.inputs}
+        for name in self._sources:
+            topic = self.app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True)
+            self.app.agent(topic, name=f"take-{name}")(self._agent)
+        recovery = self.app.tables.recovery
+        recovery.opened, recovery.settled = self._open, self._settle
+        self.app.consumer.before_revoke = self.shell.close
+        self.settled = asyncio.Event()
+
+    async def _agent(self, stream: Any) -> AsyncIterator[None]:
+        async for event in stream.noack().events():
+            message = event.message
+            turn = self.app.consumer.take(message)
+            if turn is Turn.NEXT:
+                self.shell.take(self._record(message))
+            elif turn is Turn.HOLE:
+                self.die(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
+            yield
+
+    def _record(self, message: Any) -> Record:
+        return Record(
+            self._sources[message.topic],
+            message.partition,
+            message.offset,
+            message.key,
+            message.value or b"",
+            round(message.timestamp * 1000),
+        )
+
+    def _open(self) -> None:
+        assigned = self.app.consumer.assignment()
+        wanted = [*self._sources, *(table.changelog_topic_name for table in self.tables.values())]
+        partitions = {tp.partition for tp in assigned}
+        missing = {TP(topic, p) for topic in wanted for p in partitions} - assigned
+        if missing:
+            self.die(f"inputs and changelogs of a partition must come together; not assigned: {sorted(missing)}")
+        self.shell.open(partitions)
+
+    def _settle(self) -> None:
+        log.info("open: partitions %s", sorted(self.shell.lanes))
+        self.settled.set()
+
+    # --- the shell's outside
+
+    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
+        row: bytes | None = self.tables[table].read(partition, key)
+        return row
+
+    def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
+        rows: Rows = self.tables[table].scan(partition, after)
+        return rows
+
+    async def publish(self, messages: Mapping[Place, Sequence[Message]]) -> None:
+        prefix = self.settings.topic_prefix
+        await publish(
+            self.app.producer.client,
+            {(prefix + topic, partition): rows for (topic, partition), rows in messages.items()},
+        )
+
+    async def flush(self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]]) -> dict[str, int]:
+        names = list(writes)
+        offsets = await asyncio.gather(*(self.tables[name].flush(partition, writes[name]) for name in names))
+        return dict(zip(names, offsets, strict=True))
+
+    def apply(
+        self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]], offsets: Mapping[str, int]
+    ) -> None:
+        for name, rows in writes.items():
+            self.tables[name].apply(partition, rows, offsets[name])
+
+    def done(self, record: Record) -> None:
+        self.app.consumer.done(TP(self.settings.topic_prefix + record.topic, record.partition), record.offset)
+
+    def holds_lease(self) -> bool:
+        lease: bool = self.app.consumer.holds_lease()
+        return lease
+
+    # --- the watchdog's subject
+
+    def progress(self) -> object | None:
+        if self.settled.is_set() and not self.app.rebalancing:
+            return None
+        recovery = self.app.tables.recovery
+        return (self.app.rebalancing_count, sum(offset or 0 for offset in recovery.active_offsets.values()))
+
+    async def look(self) -> dict[str, Sight]:
+        consumer = self.app.consumer
+        tps = list(consumer.ledgers)
+        if not tps:
+            return {}
+        try:
+            ends = await asyncio.wait_for(consumer.highwaters(*tps), LOOK_TIMEOUT_S)
+        except KafkaError as error:
+            raise OSError from error
+        sights = {}
+        for tp in tps:
+            ledger, position = consumer.ledgers.get(tp), consumer._thread.position(tp)
+            if ledger is not None and position is not None:
+                sights[f"{tp.topic}/{tp.partition}"] = Sight(ledger.committable, position, ends[tp], ledger.pending)
+        return sights
+
+    async def stop(self) -> None:
+        """Finish what is in hand and commit it; with static membership there is nobody to say good-bye to."""
+        self.app.consumer.stop_flow()
+        await self.shell.close()
+        await self.app.consumer.commit()
+
+
+def state_dir(app: str, settings: Settings) -> Path:
+    """A disk of the worker's own; whatever lies there can be had again from the changelogs."""
+    return settings.home.absolute() / "state" / f"{app_id(app, settings)}-{settings.worker}"
+
+
+def faust_settings(stage: Stage, settings: Settings) -> dict[str, Any]:
+    worker = f"{app_id(stage.app, settings)}-{settings.worker}"
+    return {
+        "broker": ";".join(f"aiokafka://{server}" for server in settings.bootstrap.split(",")),
+        "datadir": state_dir(stage.app, settings),
+        "store": "rocksdb://",
+        "TableManager": TableManager,
+        "table_standby_replicas": 0,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "topic_partitions": settings.partitions,
+        "web_enabled": False,
+        "canonical_url": f"http://{worker}",
+        "consumer_group_instance_id": worker,
+        "consumer_auto_offset_reset": "earliest",
+        "broker_session_timeout": settings.session_timeout_s,
+        "broker_request_timeout": settings.session_timeout_s + 45.0,
+        "broker_heartbeat_interval": HEARTBEAT_S,
+        "broker_commit_interval": COMMIT_S,
+        "producer_request_timeout": 30.0,
+        "stream_wait_empty": False,
+        "worker_redirect_stdouts": False,
+    }

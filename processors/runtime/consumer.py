@@ -1,0 +1,300 @@
+"""Fetched records in, records in strict order out, and the offsets that are safe to commit.
+
+Answers, with their places in ``faust/transport/consumer.py``:
+
+a. ``_new_offset`` compares ``min(acked) - committed > 1``: it commits past one unfinished record, and past
+   any number while nothing is committed yet.
+b. ``_add_gap`` counts the record behind a gap as part of the gap, and so as finished.
+c. Around a rebalance records that were fetched are skipped (generation or flow changed, buffer cleared)
+   and nothing seeks back; offsets that come again after a seek can be dropped as seen (``_read_offset``);
+   a partition without a committed offset is not sought back at all.
+d. Acknowledgements are forgotten before the last commit of a rebalance; a failed commit counts as done.
+
+Here a rewind is the only way to move a position, everything fetched before it is void, and what is fetched
+after it is handed on in its turn or not at all (``ledger``).
+"""
+
+# ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalStateError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from processors.runtime.ledger import Ledger, Turn
+from processors.runtime.publish import BATCH_BYTES, IDEMPOTENT
+
+QUIET = logging.getLogger("faust")
+"""Faust names a service's logger after the module of its class, and logs every start and stop as INFO."""
+
+Fetched = tuple[int, Mapping[TP, list[Any]]]
+"""The number of rewinds before the fetch, and its records."""
+
+FETCH_WAIT_MS = 500
+"""How long the broker may hold a fetch when there is nothing; Faust's 1,500 hold up every other request."""
+FULL_RECORDS, FULL_BYTES = 1000, 4 * 1024 * 1024
+"""A partition with this much in hand is not fetched from until half of it is done."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust publishes no types
+    """The half that lives in the event loop of the Kafka client, so that the group hears from a busy worker."""
+
+    logger = QUIET
+    rewinds = 0
+    last_beat = 0.0
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        coordinator = self._consumer._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def beat_and_remember() -> bool:
+            sent = time.monotonic()
+            alive: bool = await beat()
+            if alive:
+                self.last_beat = sent
+            return alive
+
+        coordinator._do_heartbeat = beat_and_remember
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # Whatever recovery asks the broker would queue behind a fetch that waits for records.
+        self._ensure_consumer().pause(*(TopicPartition(*tp) for tp in assigned))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _seek_wait(self, consumer: AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        await super()._seek_wait(consumer, partitions)
+        consumer.resume(*(TopicPartition(*tp) for tp in partitions))
+
+    async def fetch(self, active: set[TP], wait_s: float) -> Fetched:
+        fetched: Fetched = await self.call_thread(self._fetch, active, wait_s)
+        return fetched
+
+    async def _fetch(self, active: set[TP], wait_s: float) -> Fetched:
+        fetcher = self._ensure_consumer()._fetcher
+        with fetcher._subscriptions.fetch_context():
+            records = await fetcher.fetched_records(_Live(active), timeout=wait_s)
+        # No await since the records were taken out of the client: their rewind is the current one.
+        return self.rewinds, records
+
+    async def rewind(self, tps: Iterable[TP]) -> None:
+        await self.call_thread(self._rewind, [TopicPartition(*tp) for tp in tps])
+
+    async def _rewind(self, tps: list[TopicPartition]) -> None:
+        consumer = self._ensure_consumer()
+        committed = await consumer._coordinator.fetch_committed_offsets(tps)
+        fresh = [tp for tp in tps if tp not in committed]
+        offsets: dict[TopicPartition, int] = dict(await consumer.beginning_offsets(fresh)) if fresh else {}
+        offsets |= {tp: committed[tp].offset for tp in tps if tp in committed}
+        # No await from here: a fetch is either before all seeks or after them, and the main loop hears
+        # of the rewind before it can hear of a later fetch.
+        for tp, offset in offsets.items():
+            consumer.seek(tp, offset)
+        consumer.resume(*offsets)
+        self.rewinds += 1
+        self.parent_loop.call_soon_threadsafe(self.consumer.rewound, self.rewinds, offsets)
+
+    async def rest(self, tps: Iterable[TP]) -> None:
+        """Stop prefetching partitions that nobody reads: recovered changelogs."""
+        await self.call_thread(self._rest, [TopicPartition(*tp) for tp in tps])
+
+    async def _rest(self, tps: list[TopicPartition]) -> None:
+        consumer = self._ensure_consumer()
+        consumer.pause(*tps)
+        for tp in tps:
+            consumer._fetcher._records.pop(tp, None)
+
+    def position(self, tp: TP) -> int | None:
+        """What the client has handed out, without a wait; ``None`` if it does not know."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        return state.position if state is not None and state.has_valid_position else None
+
+
+class _Live:
+    """The set as it is when asked; empty means none, where the client would understand all."""
+
+    def __init__(self, tps: set[TP]) -> None:
+        self._tps = tps
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._tps
+
+
+class Delivered(ConsumerMessage):  # type: ignore[misc]
+    """A message that knows from before which rewind it is."""
+
+    __slots__ = ("rewinds",)
+    rewinds: int
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer with a ledger per source partition."""
+
+    logger = QUIET
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ledgers: dict[TP, Ledger] = {}
+        self.rewinds = 0
+        self.revocations = 0
+        self.delivered_at = 0.0
+        """When a record was last handed on: recovery is over when the changelogs run dry."""
+        self.before_revoke: Callable[[], Awaitable[None]] | None = None
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop())
+
+    # --- positions
+
+    async def perform_seek(self) -> None:
+        tps = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        if tps:
+            await self._thread.rewind(tps)
+
+    def rewound(self, rewinds: int, offsets: Mapping[TP, int]) -> None:
+        self.rewinds = rewinds
+        self.ledgers = {TP(*tp): Ledger(offset) for tp, offset in offsets.items()}
+        self._committed_offset.update({TP(*tp): offset for tp, offset in offsets.items()})
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._thread.last_beat = time.monotonic()  # the group has just answered
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.revocations += 1
+        self.stop_flow()
+        if self.before_revoke is not None:
+            await self.before_revoke()
+        await self.commit()
+        self.ledgers = {}
+        await super().on_partitions_revoked(revoked)
+
+    # --- records
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if self.flow_active:
+                    await self._drain_once()
+                else:
+                    await self.wait(self.can_resume_flow)
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
+    async def _drain_once(self) -> None:
+        # Partitions that are full again soon must not wait for the timeout of a fetch without them.
+        wait_s = 0.05 if self._buffered_partitions else 1.0
+        try:
+            rewinds, records = await self._thread.fetch(self._get_active_partitions(), wait_s)
+        except IllegalStateError:  # unassigned in between
+            return
+        if not records:
+            await asyncio.sleep(0)
+            return
+        for tp, rows in records.items():
+            ledger = self._ledger(tp, rewinds)
+            if ledger is not None:
+                ledger.fetched((row.offset, len(row.value or b"")) for row in rows)
+                if ledger.pending >= FULL_RECORDS or ledger.bytes >= FULL_BYTES:
+                    self.on_buffer_full(tp)
+        for tp, rows in records.items():
+            is_source = self.app.topics.acks_enabled_for(tp.topic)
+            for row in rows:
+                if not self.flow_active or (is_source and rewinds != self.rewinds):
+                    break  # a rewind follows, or has come
+                self.delivered_at = time.monotonic()
+                await self.callback(self._message(tp, row, rewinds))
+
+    def _ledger(self, tp: TP, rewinds: int) -> Ledger | None:
+        return self.ledgers.get(tp) if rewinds == self.rewinds else None
+
+    def _message(self, tp: TP, row: Any, rewinds: int) -> "Delivered":
+        message = Delivered(
+            tp.topic,
+            tp.partition,
+            row.offset,
+            row.timestamp / 1000.0,
+            row.timestamp_type,
+            row.headers,
+            row.key,
+            row.value,
+            row.checksum,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        message.rewinds = rewinds
+        return message
+
+    def take(self, message: "Delivered") -> Turn:
+        ledger = self._ledger(message.tp, message.rewinds)
+        return Turn.STALE if ledger is None else ledger.take(message.offset)
+
+    def done(self, tp: TP, offset: int) -> None:
+        ledger = self.ledgers.get(tp)
+        if ledger is None:
+            return
+        ledger.done(offset)
+        if ledger.pending <= FULL_RECORDS // 2 and ledger.bytes <= FULL_BYTES // 2:
+            self.on_buffer_drop(tp)
+
+    # --- commits
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
+        return [tp for tp in self.ledgers if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        ledger = self.ledgers.get(tp)
+        return None if ledger is None else ledger.committable
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        committed = self._committed_offset[tp]
+        return committed is None or offset > committed
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        assigned = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        # Nothing is left to flush: a record is done after its outputs and its state are durable.
+        if not ours or not await self._commit(ours):
+            return False
+        self._committed_offset.update(ours)
+        return True
+
+    def holds_lease(self) -> bool:
+        """Whether the group still counts us in: after its session time-out others may own our partitions."""
+        age = time.monotonic() - self._thread.last_beat
+        return bool(age < self.app.conf.broker_session_timeout)
+
+    async def verify_all_partitions_active(self) -> None:
+        """Left to the watchdog: Faust's version compares two different clocks."""
+
+
+class Producer(driver.Producer):  # type: ignore[misc]
+    """Idempotent and acknowledged by all replicas; see ``publish``."""
+
+    logger = QUIET
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {**IDEMPOTENT, "max_batch_size": BATCH_BYTES, "linger_ms": 0}
+
+    @property
+    def client(self) -> AIOKafkaProducer:
+        return self._ensure_producer()
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    Consumer = Consumer
+    Producer = Producer

@@ -1,0 +1,72 @@
+"""Offsets fetched, taken and done of one topic partition in, the offset that may be committed out.
+
+What the broker never delivered (compacted away, a transaction's marker) is no gap: only what was fetched
+counts. What was fetched and then not taken in its turn is a hole: nothing behind it may be processed.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+
+
+class Turn(Enum):
+    """Whether a record may be processed now."""
+
+    NEXT = "next"
+    STALE = "stale"
+    """Taken before, or from before the last rewind: to be dropped."""
+    HOLE = "hole"
+    """A record before it was fetched and never arrived: only a rewind helps."""
+
+
+class Ledger:
+    """Invariant: ``committable`` <= every offset that is fetched and not done; it never goes back."""
+
+    __slots__ = ("_done", "_taken", "_waiting", "bytes", "position")
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        """Where the next fetch begins."""
+        self.bytes = 0
+        """Size of the records that are fetched and not done."""
+        self._waiting: deque[tuple[int, int]] = deque()
+        self._taken: deque[tuple[int, int]] = deque()
+        self._done: set[int] = set()
+
+    def fetched(self, records: Iterable[tuple[int, int]]) -> None:
+        """Offsets and sizes as the broker delivered them since the last rewind."""
+        for offset, size in records:
+            self._waiting.append((offset, size))
+            self.bytes += size
+            self.position = offset + 1
+
+    def take(self, offset: int) -> Turn:
+        if not self._waiting or offset < self._waiting[0][0]:
+            return Turn.STALE
+        if offset > self._waiting[0][0]:
+            return Turn.HOLE
+        self._taken.append(self._waiting.popleft())
+        return Turn.NEXT
+
+    def done(self, offset: int) -> None:
+        """Everything that follows from the record is durable; unknown and repeated offsets are ignored."""
+        if not self._taken or not self._taken[0][0] <= offset <= self._taken[-1][0]:
+            return
+        self._done.add(offset)
+        while self._taken and self._taken[0][0] in self._done:
+            first, size = self._taken.popleft()
+            self._done.discard(first)
+            self.bytes -= size
+
+    @property
+    def committable(self) -> int:
+        """The lowest offset that a restart must read again."""
+        if self._taken:
+            return self._taken[0][0]
+        if self._waiting:
+            return self._waiting[0][0]
+        return self.position
+
+    @property
+    def pending(self) -> int:
+        return len(self._waiting) + len(self._taken)

@@ -1,0 +1,63 @@
+"""Messages in; back when every broker that must have them has them.
+
+The producer is idempotent and waits for all replicas. Batches are built here, whole: a group of messages
+costs one future and not one each. A message that the broker would refuse is refused before it is sent:
+one refused batch leaves a gap in the producer's sequence, and nothing is accepted from it any more.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.kafka import MAX_RECORD_BYTES
+
+Place = tuple[str, int]
+"""A topic by its name on the cluster, and a partition."""
+Message = tuple[bytes | None, bytes | None]
+"""Key and value; a value of ``None`` deletes the key from a compacted topic."""
+
+BATCH_BYTES = 512 * 1024
+IDEMPOTENT = {"acks": "all", "enable_idempotence": True}
+
+
+class RecordTooLargeError(ValueError):
+    """A message of ``size`` bytes for ``topic`` would never be accepted."""
+
+    def __init__(self, topic: str, size: int) -> None:
+        super().__init__(f"a message of {size} bytes for {topic} is over the limit of {MAX_RECORD_BYTES}")
+        self.topic, self.size = topic, size
+
+
+def check_size(topic: str, key: bytes | None, value: bytes | None) -> None:
+    size = len(key or b"") + len(value or b"")
+    if size > MAX_RECORD_BYTES:
+        raise RecordTooLargeError(topic, size)
+
+
+async def publish(producer: AIOKafkaProducer, messages: dict[Place, Sequence[Message]]) -> dict[Place, int]:
+    """The offset of the last message per place; raises what the broker said if it refused one."""
+    if len(messages) == 1:
+        ((place, rows),) = messages.items()
+        return {place: await _publish_to(producer, place, rows)}
+    last = await asyncio.gather(*(_publish_to(producer, place, rows) for place, rows in messages.items()))
+    return dict(zip(messages, last, strict=True))
+
+
+async def _publish_to(producer: AIOKafkaProducer, place: Place, rows: Iterable[Message]) -> int:
+    topic, partition = place
+    acknowledged = []
+    sizes: list[int] = []
+    batch = producer.create_batch()
+    for key, value in rows:
+        if batch.append(key=key, value=value, timestamp=None) is None:
+            # A full batch takes nothing; an empty one takes any message, however large.
+            sizes.append(batch.record_count())
+            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None)
+    batch.close()  # an open batch would wait out the producer's linger
+    sizes.append(batch.record_count())
+    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+    metadata = await asyncio.gather(*acknowledged)
+    return int(metadata[-1].offset) + sizes[-1] - 1  # an acknowledgement tells its batch's first offset

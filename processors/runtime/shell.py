@@ -1,0 +1,255 @@
+"""Records, due times and background work of each partition in; outputs and state durable, then acks out.
+
+The unit of work, one at a time per partition number, for every cause alike:
+
+1. ``stage.step`` (or ``due``, ``idle``) decides, over an overlay of the state.
+2. Outputs are sent; all acknowledgements are awaited.
+3. State is sent to the changelogs; all acknowledgements are awaited.
+4. The local store takes the state.
+5. The records are done: their offsets may be committed.
+
+A crash between any two repeats from 1 with the old state (after 3: with the new one), never skips.
+Answers: in Faust an exception in an agent acknowledges its record (``faust/streams.py``, both iterators), so
+none may leave here. A record on which the stage fails goes to quarantine; anything else that fails ends
+the process, unacknowledged.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NoReturn, Protocol
+
+from processors.runtime.publish import Message, Place, check_size
+from processors.runtime.stage import Background, Quarantine, Record, Send, Stage, State, Tables
+from processors.runtime.trap import Point, Trap
+
+log = logging.getLogger(__name__)
+
+GROUP = 200
+OVERDUE_MS = 20
+"""How soon a stage is asked again that left something due."""
+QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
+"""More than this is no bad record but a bad release: it must not drain the topics into quarantine."""
+
+Step = Callable[[State, int], Iterable[Send]]
+Done = Callable[[str, int, int], None]
+"""Topic by its catalogue name, partition, offset."""
+
+
+class Outside(Tables, Protocol):
+    """What the shell needs of the world. Whatever raises here ends the process."""
+
+    async def publish(self, messages: Mapping[Place, Sequence[Message]]) -> None:
+        """Places by their catalogue names. Waits as long as the broker is away."""
+        ...
+
+    async def flush(self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]]) -> dict[str, int]:
+        """State by table to the changelogs; the offset of the last row of each."""
+        ...
+
+    def apply(
+        self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]], offsets: Mapping[str, int]
+    ) -> None: ...
+
+    def done(self, record: Record) -> None: ...
+
+    def holds_lease(self) -> bool:
+        """False once another worker may own our partitions."""
+        ...
+
+    def die(self, reason: str) -> NoReturn: ...
+
+
+class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is another worker's now
+    """The partition is being given up; the unit in hand has no effect yet and is dropped."""
+
+
+class Shell:
+    """All partitions of one worker."""
+
+    def __init__(self, stage: Stage, outside: Outside, quarantine: Quarantine, trap: Trap) -> None:
+        self.stage = stage
+        self.outside = outside
+        self.quarantine = quarantine
+        self.trap = trap
+        self.lanes: dict[int, Lane] = {}
+        self.quarantined: deque[float] = deque()
+
+    def open(self, partitions: Iterable[int]) -> None:
+        """The tables are complete and positions are right: restore the stage, then take records."""
+        for partition in sorted(partitions):
+            self.stage.restore(partition, lambda table, p=partition: self.outside.scan(table, p))  # type: ignore[misc]
+            self.lanes[partition] = Lane(self, partition)
+
+    async def close(self) -> None:
+        """Finish the units in hand, take up none; what was taken and not done is read again."""
+        lanes, self.lanes = self.lanes, {}
+        await asyncio.gather(*(lane.close() for lane in lanes.values()))
+        for partition in lanes:
+            self.stage.revoke(partition)
+
+    def take(self, record: Record) -> None:
+        """A record whose turn it is."""
+        lane = self.lanes.get(record.partition)
+        if lane is not None:
+            lane.take(record)
+
+    def wake(self) -> None:
+        """There may be background work."""
+        for lane in self.lanes.values():
+            lane.wake()
+
+    def note_quarantined(self) -> None:
+        now = time.monotonic()
+        self.quarantined.append(now)
+        while self.quarantined[0] < now - QUARANTINE_WINDOW_S:
+            self.quarantined.popleft()
+        if len(self.quarantined) > QUARANTINE_LIMIT:
+            self.outside.die(
+                f"{len(self.quarantined)} records quarantined within {QUARANTINE_WINDOW_S:.0f} s: "
+                f"the stage is at fault, not the records"
+            )
+
+
+class Lane:
+    """One partition number: its inputs by topic, its timer, its background work, in one task."""
+
+    def __init__(self, shell: Shell, partition: int) -> None:
+        self.shell, self.stage, self.partition = shell, shell.stage, partition
+        self.background = shell.stage if isinstance(shell.stage, Background) else None
+        self.inputs: dict[str, deque[Record]] = {topic.name: deque() for topic in shell.stage.inputs}
+        self.busy_since: float | None = None
+        self._closing = False
+        self._signal = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+
+    def take(self, record: Record) -> None:
+        self.inputs[record.topic].append(record)
+        self._signal.set()
+
+    def wake(self) -> None:
+        self._signal.set()
+
+    async def close(self) -> None:
+        self._closing = True
+        self._signal.set()
+        await self._task
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._signal.clear()
+                if await self._turn():
+                    await asyncio.sleep(0)  # a unit without effects awaits nothing
+                else:
+                    self._set_timer()
+                    await self._signal.wait()
+        except Abandoned:
+            pass
+        except Exception:  # the last stop: nothing may be acknowledged after this
+            log.exception("partition %d", self.partition)
+            self.shell.outside.die(f"partition {self.partition}: the unit of work failed")
+        finally:
+            self._cancel_timer()
+
+    async def _turn(self) -> bool:
+        """One group of each input, what is due, else a chunk of background work; False if there was nothing."""
+        worked = False
+        for waiting in self.inputs.values():
+            if waiting and not self._closing:
+                await self._group([waiting.popleft() for _ in range(min(len(waiting), GROUP))])
+                worked = True
+        now = _now_ms()
+        due = self.stage.next_due(self.partition)
+        if due is not None and due <= now and not self._closing:
+            await self._unit(self.stage.due)
+            # A stage that leaves its due time as it was would spin.
+            return self.stage.next_due(self.partition) != due or worked
+        if not worked and not self._closing and self.background and self.background.has_work(self.partition):
+            await self._unit(self.background.idle)
+            worked = True
+        return worked
+
+    async def _group(self, records: list[Record]) -> None:
+        try:
+            await self._unit(lambda state, now: self.stage.step(records, state, now))
+        except StepFailedError as failed:
+            if len(records) > 1:
+                for record in records:
+                    if not self._closing:
+                        await self._group([record])
+                return
+            await self._quarantine(records[0], failed.__cause__)
+        for record in records:
+            self.shell.outside.done(record)
+
+    async def _quarantine(self, record: Record, cause: BaseException | None) -> None:
+        log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
+        send = self.shell.quarantine(record, f"{type(cause).__name__}: {cause}")
+        await self.shell.outside.publish({(send.topic, send.partition): [(send.key, send.value)]})
+        self.shell.note_quarantined()
+
+    async def _unit(self, step: Step) -> None:
+        outside, trap = self.shell.outside, self.shell.trap
+        self.busy_since = time.monotonic()
+        state = State(self.partition, outside)
+        messages = self._decide(step, state)
+        if messages:
+            await self._own()
+            await outside.publish(messages)
+        trap.reach(Point.AFTER_SEND)
+        if state.writes:
+            await self._own()
+            offsets = await outside.flush(self.partition, state.writes)
+            trap.reach(Point.AFTER_FLUSH)
+            outside.apply(self.partition, state.writes, offsets)
+        trap.reach(Point.AFTER_WRITE)
+        self.busy_since = None
+
+    def _decide(self, step: Step, state: State) -> dict[Place, list[Message]]:
+        try:
+            messages = _by_place(step(state, _now_ms()))
+            for table, rows in state.writes.items():
+                for key, value in rows.items():
+                    check_size(table, key, value)
+        except Exception as error:
+            raise StepFailedError from error
+        return messages
+
+    async def _own(self) -> None:
+        # A worker that was away longer than its session (stopped, cut off) must not write over its successor.
+        while not self.shell.outside.holds_lease():
+            if self._closing:
+                raise Abandoned
+            await asyncio.sleep(0.05)
+
+    def _set_timer(self) -> None:
+        self._cancel_timer()
+        due = self.stage.next_due(self.partition)
+        if due is not None:
+            delay = max(due - _now_ms(), OVERDUE_MS) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay, self._signal.set)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class StepFailedError(Exception):
+    """The stage raised, or returned what cannot be sent; the cause is chained. Nothing has happened yet."""
+
+
+def _by_place(sends: Iterable[Send]) -> dict[Place, list[Message]]:
+    places: dict[Place, list[Message]] = {}
+    for send in sends:
+        check_size(send.topic, send.key, send.value)
+        places.setdefault((send.topic, send.partition), []).append((send.key, send.value))
+    return places
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

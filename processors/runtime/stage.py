@@ -1,0 +1,128 @@
+"""Records of one partition in, messages to send and state to keep out: the contract of a stage, free of I/O.
+
+Invariants that a stage may rely on, and what it owes for them:
+
+1. The records of one topic partition come in the order of the log and without a hole; the ones last
+   processed before a crash come again.
+2. Inputs, timers and background work of one partition number never run at the same time.
+3. What ``step`` returned is durable before what it ``put`` is; a crash in between repeats the step with
+   the old state. So an output's id must follow from its cause, and a state must tell what it has applied.
+4. Rows are durable one by one: a crash can keep one key of a step and lose the other until the repeat.
+5. What a stage remembers beside its tables is rebuilt by ``restore`` and forgotten by ``revoke``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from schemas.topics import Topic
+
+Rows = Iterator[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One message to an output; ``topic`` is its name in the catalogue."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+class Tables(Protocol):
+    """What a ``State`` lies over: the durable rows of all partitions."""
+
+    def read(self, table: str, partition: int, key: bytes) -> bytes | None: ...
+
+    def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
+        """All rows of a partition whose key is greater than ``after``, in the order of their keys."""
+        ...
+
+
+class State:
+    """The tables of one partition as a step sees them, its own writes included; nothing is durable yet."""
+
+    __slots__ = ("_tables", "partition", "writes")
+
+    def __init__(self, partition: int, tables: Tables) -> None:
+        self.partition = partition
+        self.writes: dict[str, dict[bytes, bytes | None]] = {}
+        self._tables = tables
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        written = self.writes.get(table)
+        if written is not None and key in written:
+            return written[key]
+        return self._tables.read(table, self.partition, key)
+
+    def put(self, table: str, key: bytes, value: bytes | None) -> None:
+        """The last value of a key wins; ``None`` deletes it."""
+        self.writes.setdefault(table, {})[key] = value
+
+    def scan(self, table: str, after: bytes | None = None) -> Rows:
+        """Rows in the order of their keys, as they were before this step: for work in chunks."""
+        return self._tables.scan(table, self.partition, after)
+
+
+class Stage(Protocol):
+    """A processor without its I/O. Every method is synchronous and returns soon.
+
+    ``app`` names the consumer group and the changelogs, as in ``schemas.topics``. ``step`` gets 1 to 200
+    records of one topic partition. A step that raises has no effect and is repeated record by record; the
+    record that raises alone goes to quarantine: what a stage remembers in memory must survive that.
+    """
+
+    @property
+    def app(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[Topic, ...]: ...
+
+    @property
+    def tables(self) -> tuple[str, ...]: ...
+
+    def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]: ...
+
+    def due(self, state: State, now_ms: int) -> Iterable[Send]:
+        """Do what has fallen due by ``now_ms``; may leave a rest, as long as ``next_due`` says so."""
+        ...
+
+    def next_due(self, partition: int) -> int | None:
+        """The earliest moment (epoch ms) at which ``due`` has something to do, asked after every step."""
+        ...
+
+    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+        """A partition is ours and its tables are complete; called before its first step."""
+        ...
+
+    def revoke(self, partition: int) -> None:
+        """The partition may belong to another worker now; ``restore`` comes first if it returns."""
+        ...
+
+
+@runtime_checkable
+class Background(Protocol):
+    """A stage that also has work which no record and no timer causes; done in chunks, between groups."""
+
+    def has_work(self, partition: int) -> bool:
+        """Cheap: asked after every step and once a second."""
+        ...
+
+    def idle(self, state: State, now_ms: int) -> Iterable[Send]: ...
+
+
+Quarantine = Callable[[Record, str], Send]
+"""A record that cannot be processed and the reason in; the message that keeps it out."""

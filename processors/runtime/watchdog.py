@@ -1,0 +1,98 @@
+"""What a worker's partitions look like, again and again, in; the reason to end the process out.
+
+Faust hangs in ways that nothing reports: a recovery that waits for a record that does not come, a fetch
+that is not repeated, a wait in recovery that runs into its time-out and ends the recovery task. A restart
+reads again from what is committed, and with static membership nobody else notices.
+Time in which the broker does not answer is not counted: a restart would not help.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+TICK_S = 1.0
+LOOK_EVERY = 5
+STALL_S = 30.0
+UNREADY_S = 90.0
+"""Longer than the rebalance time-out, in which the group waits for a member that does not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One source partition at one moment."""
+
+    committable: int
+    position: int
+    end: int
+    pending: int
+
+    @property
+    def behind(self) -> bool:
+        return self.pending > 0 or self.end > self.position
+
+
+class Subject(Protocol):
+    def progress(self) -> object | None:
+        """``None`` once partitions are open; before, anything that changes when recovery moves on."""
+        ...
+
+    async def look(self) -> Mapping[str, Sight]:
+        """Source partitions by a name to report; raises ``OSError`` or ``TimeoutError`` if the broker is away."""
+        ...
+
+
+class Watchdog:
+    """Pure but for ``run``: times come in."""
+
+    def __init__(self) -> None:
+        self._progress: tuple[object, float] | None = None
+        self._still: dict[str, tuple[tuple[int, int], float]] = {}
+
+    def unready(self, progress: object | None, now_s: float) -> str | None:
+        if progress is None:
+            self._progress = None
+        elif self._progress is None or self._progress[0] != progress:
+            self._progress = (progress, now_s)
+        elif now_s - self._progress[1] >= UNREADY_S:
+            return f"not ready, and no progress for {UNREADY_S:.0f} s: {progress}"
+        return None
+
+    def stalled(self, sights: Mapping[str, Sight], now_s: float) -> str | None:
+        still: dict[str, tuple[tuple[int, int], float]] = {}
+        for name, sight in sights.items():
+            if not sight.behind:
+                continue
+            mark = (sight.committable, sight.position)
+            before = self._still.get(name)
+            since = before[1] if before is not None and before[0] == mark else now_s
+            still[name] = (mark, since)
+            if now_s - since >= STALL_S:
+                return f"{name} stands still for {STALL_S:.0f} s: {sight}"
+        self._still = still
+        return None
+
+    def excuse(self) -> None:
+        """The broker did not answer: nobody stands still by his own fault."""
+        self._still = {}
+        self._progress = None
+
+
+async def watch(subject: Subject, wake: Callable[[], None], die: Callable[[str], None]) -> None:
+    """Runs until cancelled; also asks once a second for background work."""
+    watchdog, clock, ticks = Watchdog(), asyncio.get_running_loop().time, 0
+    while True:
+        await asyncio.sleep(TICK_S)
+        ticks += 1
+        wake()
+        if ticks % LOOK_EVERY:
+            continue
+        progress = subject.progress()
+        reason = watchdog.unready(progress, clock())
+        if progress is None:
+            try:
+                reason = watchdog.stalled(await subject.look(), clock())
+            except (OSError, TimeoutError):
+                watchdog.excuse()
+        if reason is not None:
+            die(reason)

@@ -1,0 +1,130 @@
+"""A stage and settings in; a worker that runs until SIGTERM, or until it is better off restarted.
+
+Exit codes: 0 after SIGTERM or SIGINT, 70 when something went wrong; the reason is the last line of the log.
+A worker ends hard (``os._exit``) once its last units are durable and committed: everything that Faust would
+still wait for is repeatable, and waiting for it takes seconds in which its partitions stand still.
+"""
+
+# ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+from typing import NoReturn
+
+import uvloop
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsistencyError
+
+from processors.runtime.app import Runtime, state_dir
+from processors.runtime.stage import Quarantine, Record, Send, Stage
+from processors.runtime.trap import VARIABLE, Trap
+from processors.runtime.watchdog import watch
+from schemas.process import announce_ready, set_up_logging
+from schemas.quarantine import encode
+from schemas.settings import Settings
+from schemas.topics import QUARANTINE, partition_count
+
+log = logging.getLogger(__name__)
+
+Beside = Callable[[Callable[[], None]], AbstractAsyncContextManager[None]]
+"""Runs beside the stage in the same event loop, from before the first record: what a stage must know of
+that is not in its partitions. It is given a function that says there may be background work, and left
+like everything else when the worker ends: without notice."""
+
+FAILED = 70
+STOP_S = 5.0
+"""After this a stop is as hard as a crash: a broker that is away keeps units from finishing."""
+
+
+def run(
+    stage: Stage, settings: Settings, quarantine: Quarantine | None = None, beside: Beside | None = None
+) -> NoReturn:
+    set_up_logging(settings)
+    state_dir(stage.app, settings).mkdir(parents=True, exist_ok=True)
+    if settings.ready_file:
+        Path(settings.ready_file).unlink(missing_ok=True)
+    uvloop.run(_serve(stage, settings, quarantine or _quarantine(settings), beside or _nothing))
+
+
+def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+def _quarantine(settings: Settings) -> Quarantine:
+    def send(record: Record, detail: str) -> Send:
+        key, value = encode(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            payload=record.value,
+            reason="processor_failed",
+            detail=detail,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        return Send(QUARANTINE.name, record.partition % partition_count(QUARANTINE, settings), key, value)
+
+    return send
+
+
+async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, beside: Beside) -> NoReturn:
+    runtime = Runtime(stage, settings, quarantine, Trap(os.environ.get(VARIABLE, "")), _die)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with beside(runtime.shell.wake), asyncio.TaskGroup() as work:
+            work.create_task(_run(runtime))
+            work.create_task(_announce(runtime))
+            work.create_task(watch(runtime, runtime.shell.wake, _die))
+            await stop.wait()
+            await _stop(runtime)
+    except* KafkaError as errors:
+        _die(f"Kafka: {errors.exceptions[0]!r}")
+    except* Exception:  # nothing may leave: a thread of Faust's would keep the process alive
+        log.exception("worker")
+    _die("the worker could not start or go on")
+
+
+async def _run(runtime: Runtime) -> NoReturn:
+    app = runtime.app
+    await app.start()
+    await app._crashed.wait()
+    if isinstance(app.crash_reason, ConsistencyError):
+        # The store knows more than its changelog: another cluster's, or one that was made anew.
+        shutil.rmtree(state_dir(runtime.stage.app, runtime.settings), ignore_errors=True)
+    _die(f"Faust crashed: {app.crash_reason!r}")
+
+
+async def _announce(runtime: Runtime) -> None:
+    await runtime.settled.wait()
+    announce_ready(runtime.settings)
+
+
+async def _stop(runtime: Runtime) -> NoReturn:
+    if runtime.settled.is_set():
+        try:
+            await asyncio.wait_for(runtime.stop(), STOP_S)
+        except TimeoutError:
+            log.warning("units in hand did not finish within %.0f s; they will be repeated", STOP_S)
+    _exit(0)
+
+
+def _die(reason: str) -> NoReturn:
+    log.critical("ending the process: %s", reason)
+    _exit(FAILED)
+
+
+def _exit(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,148 @@
+"""The numbered ``.sql`` files of ``schemas/clickhouse`` in, a database that has every one of them out.
+
+1. Files are append-only: each is applied once, in order, and recorded in ``_migrations`` with its digest; one that
+   changed after it was applied is an error.
+2. A file that failed half-way is applied again from its beginning, so its statements must be repeatable.
+3. Two processes do not migrate at the same time: the table ``_migrating`` is the lock, and its comment the sign of
+   life of whoever holds it.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+import clickhouse_connect
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from schemas.settings import Settings
+
+FILE = re.compile(r"\d{4}_\w+\.sql")
+SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
+TABLE_ALREADY_EXISTS = 57
+LOCK_EXPIRES_S = 20
+WAIT_S = 60.0
+
+
+class MigrationError(Exception):
+    """A file that was applied has been changed, or the database does not come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def statements(self, database: str) -> list[str]:
+        """What stands between semicolons that are in no comment and no string."""
+        parts, start = [], 0
+        for match in SEPARATOR.finditer(self.text):
+            if match["end"]:
+                parts.append(self.text[start : match.start()])
+                start = match.end()
+        parts.append(self.text[start:])
+        filled = (part.replace("{database}", database).strip() for part in parts)
+        return [part for part in filled if SEPARATOR.sub("", part).strip()]
+
+
+def migrations() -> list[Migration]:
+    """Every file, in order."""
+    found = files("schemas").joinpath("clickhouse").iterdir()
+    return sorted(
+        (Migration(name=f.name, text=f.read_text()) for f in found if FILE.fullmatch(f.name)), key=lambda m: m.name
+    )
+
+
+async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
+    """Bring the database up to date; returns the names of what was applied now, often none.
+
+    Waits for a ClickHouse that is still starting. Raises ``MigrationError`` or ClickHouse's own error.
+    """
+    wanted = migrations() if todo is None else todo
+    client = await connected(settings)
+    try:
+        database = settings.clickhouse_database
+        await client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+        await client.command(
+            f"CREATE TABLE IF NOT EXISTS {database}._migrations"
+            " (name String, digest String, applied_at DateTime64(3) DEFAULT now64(3))"
+            " ENGINE = MergeTree ORDER BY name"
+        )
+        if not await _missing(client, database, wanted):
+            return []
+        async with _lock(client, database):
+            missing = await _missing(client, database, wanted)
+            for migration in missing:
+                await _apply(client, database, migration)
+        return [migration.name for migration in missing]
+    finally:
+        await client.close()
+
+
+async def connected(settings: Settings) -> AsyncClient:
+    """A client of a ClickHouse that answers; waits for one that is still starting."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return await clickhouse_connect.get_async_client(
+                dsn=settings.clickhouse, database="default", autogenerate_session_id=False
+            )
+        except ClickHouseError as error:
+            if time.monotonic() > deadline:
+                raise MigrationError(f"ClickHouse does not answer: {error}") from error
+        await asyncio.sleep(0.05)
+
+
+async def _missing(client: AsyncClient, database: str, wanted: list[Migration]) -> list[Migration]:
+    result = await client.query(f"SELECT name, digest FROM {database}._migrations")  # noqa: S608 - checked name
+    applied = {row[0]: row[1] for row in result.result_rows}
+    for migration in wanted:
+        if applied.get(migration.name, migration.digest) != migration.digest:
+            raise MigrationError(f"{migration.name} was changed after it was applied: write a new file instead")
+    return [migration for migration in wanted if migration.name not in applied]
+
+
+async def _apply(client: AsyncClient, database: str, migration: Migration) -> None:
+    for statement in migration.statements(database):
+        await client.command(f"ALTER TABLE {database}._migrating MODIFY COMMENT '{migration.name}'")
+        await client.command(statement)
+    await client.insert(
+        "_migrations", [[migration.name, migration.digest]], column_names=["name", "digest"], database=database
+    )
+
+
+@asynccontextmanager
+async def _lock(client: AsyncClient, database: str) -> AsyncIterator[None]:
+    while True:
+        try:
+            # without IF NOT EXISTS: of two that try, one gets the error
+            await client.command(f"CREATE TABLE {database}._migrating (x UInt8) ENGINE = Memory")
+            break
+        except DatabaseError as error:
+            if error.code != TABLE_ALREADY_EXISTS:
+                raise
+        await _drop_expired(client, database)
+        await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        await client.command(f"DROP TABLE IF EXISTS {database}._migrating SYNC")
+
+
+async def _drop_expired(client: AsyncClient, database: str) -> None:
+    expired = await client.query(
+        "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = '_migrating'"
+        " AND metadata_modification_time < now() - {age:UInt32}",
+        parameters={"database": database, "age": LOCK_EXPIRES_S},
+    )
+    if expired.result_rows:
+        await client.command(f"DROP TABLE IF EXISTS {database}._migrating SYNC")

@@ -1,0 +1,88 @@
+"""Nothing in; a table on the terminal and `bench.json` out: `python -m tests.bench [--quick]`.
+
+What the figures do not mean: client, broker, database and every stage share this machine's cores, so a stage
+alone is faster than it looks here. Compare ratios within one run, never two machines.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.bench import edge, pipeline
+from tests.stack import local_stack
+
+PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
+
+
+def say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def environment() -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "commit": commit.stdout.strip(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def table(name: str, value: Any, indent: int = 0) -> None:
+    """Figures as indented lines: a number and its name."""
+    pad = "  " * indent
+    if isinstance(value, dict) and not all(isinstance(v, int | float) for v in value.values()):
+        print(f"{pad}{name}")
+        for key, part in value.items():
+            table(key, part, indent + 1)
+    elif isinstance(value, dict):
+        print(f"{pad}{name:<24}" + "  ".join(f"{k} {v}" for k, v in value.items()))
+    else:
+        print(f"{pad}{name:<24}{value}")
+
+
+async def measure(*, quick: bool) -> dict[str, Any]:
+    figures: dict[str, Any] = {"environment": environment()}
+    seconds, bulk, rated = (3, 10_000, 5) if quick else (8, 100_000, 20)
+    with tempfile.TemporaryDirectory() as home:
+        say("starting a stack of its own")
+        began = time.perf_counter()
+        with local_stack(Path(home)) as stack:
+            figures["stack ready after s"] = round(time.perf_counter() - began, 1)
+            say("idle")
+            figures["idle"] = await pipeline.idle(stack, 10 if quick else 30)
+            say("latency at 1,000 events/s")
+            figures["latency"] = await pipeline.latency(stack, 1000, rated)
+            say("through everything")
+            figures["everything"] = await pipeline.throughput(stack, bulk)
+            await pipeline.settle(stack)
+            say("edge")
+            figures["edge"] = await edge.measure(stack.settings.port, Path(home), seconds)
+            figures["busy rss_mb"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes, coarser figures")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where to write the figures")
+    options = parser.parse_args()
+    figures = uvloop.run(measure(quick=options.quick))
+    for name, value in figures.items():
+        table(name, value)
+    options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    say(f"written to {options.json}")
+
+
+if __name__ == "__main__":
+    main()

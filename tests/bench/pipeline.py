@@ -1,0 +1,174 @@
+"""A running stack in; events/s through everything, and how long until a membership and a row are there, out."""
+
+import asyncio
+import time
+from typing import Any
+
+import clickhouse_connect
+import httpx
+import psutil
+from aiokafka import AIOKafkaConsumer
+
+from schemas import codec, topics
+from tests.load import Tally, flood, paced, request
+from tests.stack import LocalStack
+
+POLL_S = 0.05
+
+
+def quantiles(values: list[float]) -> dict[str, float]:
+    tally = Tally(latencies_ms=values)
+    return {f"p{round(q * 100)}_ms": round(tally.quantile(q)) for q in (0.5, 0.95, 0.99)} | {
+        "max_ms": round(max(values, default=float("nan")))
+    }
+
+
+async def _rows(stack: LocalStack) -> Any:
+    return await clickhouse_connect.get_async_client(
+        dsn=stack.settings.clickhouse, database=stack.settings.clickhouse_database, autogenerate_session_id=False
+    )
+
+
+async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
+    """From the first request to the last row: everything between runs at the same time."""
+    requests = (
+        request(
+            "/v1/events/batch",
+            {
+                "events": [
+                    {"type": "bulk", "user_id": f"bulk{(b * 100 + n) % 20_000}", "properties": {"n": n}}
+                    for n in range(100)
+                ]
+            },
+        )
+        for b in range(count // 100)
+    )
+    client = await _rows(stack)
+    began = time.perf_counter()
+    tally = await flood(stack.settings.port, requests, connections=8, seconds=600)
+    accepted = time.perf_counter() - began
+    while True:
+        found = (await client.query("SELECT uniqExact(event_id) FROM events WHERE type = 'bulk'")).result_rows[0][0]
+        if found >= count or time.perf_counter() - began > 300:
+            break
+        await asyncio.sleep(0.1)
+    seconds = time.perf_counter() - began
+    await client.close()
+    return {
+        "events": count,
+        "rows": found,
+        "accepted_per_s": round(count / accepted),
+        "stored_per_s": round(found / seconds),
+        "statuses": {str(k): v for k, v in tally.statuses.items()},
+    }
+
+
+async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str, Any]:
+    """Each event is a new contact's first order, so each must enter the segment."""
+    async with stack.client() as client:
+        rule = {"event": "order_completed", "count": {"op": "gte", "value": 1}, "within": "1d"}
+        answer = await client.post("/v1/segments", json={"name": "Ordered", "rule": rule})
+        answer.raise_for_status()
+    await asyncio.sleep(2)  # the definition is everywhere before the clock starts
+    count = per_second * seconds
+    ids = [f"lat-{n}" for n in range(count)]
+    due: dict[str, float] = {}
+    requests = [
+        request(
+            "/v1/events", {"type": "order_completed", "user_id": f"buyer{n}", "event_id": i, "properties": {"total": 9}}
+        )
+        for n, i in enumerate(ids)
+    ]
+    member: dict[str, float] = {}
+    stored: dict[str, float] = {}
+    watchers = [
+        asyncio.create_task(_watch_changes(stack, member, count)),
+        asyncio.create_task(_watch_rows(stack, stored, count)),
+    ]
+    await asyncio.sleep(1)
+    began = time.perf_counter()
+    due.update({i: began + n / per_second for n, i in enumerate(ids)})
+    tally = await paced(stack.settings.port, requests, per_second=per_second, connections=64)
+    await asyncio.wait(watchers, timeout=60)
+    for task in watchers:
+        task.cancel()
+    return {
+        "events": count,
+        "per_s": per_second,
+        "answer": quantiles(tally.latencies_ms),
+        "membership": {"seen": len(member)} | quantiles([(at - due[i]) * 1000 for i, at in member.items()]),
+        "row": {"seen": len(stored)} | quantiles([(at - due[i]) * 1000 for i, at in stored.items()]),
+        "statuses": {str(k): v for k, v in tally.statuses.items()},
+    }
+
+
+async def _watch_changes(stack: LocalStack, seen: dict[str, float], count: int) -> None:
+    consumer = AIOKafkaConsumer(
+        topics.name(topics.CHANGES, stack.settings),
+        bootstrap_servers=stack.settings.bootstrap,
+        auto_offset_reset="latest",
+        fetch_max_wait_ms=100,
+    )
+    await consumer.start()
+    try:
+        while len(seen) < count:
+            found = await consumer.getmany(timeout_ms=1000)
+            now = time.perf_counter()
+            for records in found.values():
+                for record in records:
+                    for change in codec.decode_changes(record.value):
+                        if change["kind"] == "membership" and change["member"]:
+                            seen.setdefault(change["event_id"], now)
+    finally:
+        await consumer.stop()
+
+
+async def _watch_rows(stack: LocalStack, seen: dict[str, float], count: int) -> None:
+    """By polling, so a row is up to a poll older than it says."""
+    client = await _rows(stack)
+    partitions = range(stack.settings.partitions)
+    last = dict.fromkeys(partitions, -1)
+    try:
+        while len(seen) < count:
+            rows = await client.query(
+                "SELECT event_id, _partition, _offset FROM events WHERE type = 'order_completed' AND ("
+                + " OR ".join(f"(_partition = {p} AND _offset > {last[p]})" for p in partitions)
+                + ")"
+            )
+            now = time.perf_counter()
+            for event_id, partition, offset in rows.result_rows:
+                seen.setdefault(event_id, now)
+                last[partition] = max(last[partition], offset)
+            await asyncio.sleep(POLL_S)
+    finally:
+        await client.close()
+
+
+async def idle(stack: LocalStack, seconds: float) -> dict[str, Any]:
+    """CPU (share of one core) and memory of each process while nothing happens."""
+    processes = stack.processes()
+    before = {name: sum(p.cpu_times()[:2]) for name, p in processes.items()}
+    began = time.perf_counter()
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    used = {name: (sum(p.cpu_times()[:2]) - before[name]) / took * 100 for name, p in processes.items()}
+    return {
+        "cpu_percent": {name: round(share, 2) for name, share in used.items()} | {"all": round(sum(used.values()), 2)},
+        "rss_mb": {name: _rss_mb(p) for name, p in processes.items()},
+    }
+
+
+def _rss_mb(process: psutil.Process) -> int:
+    return int(process.memory_info().rss // 1_000_000)
+
+
+async def settle(stack: LocalStack) -> None:
+    """Until the read API answers: a stack that was just killed and restarted is not what is measured."""
+    async with stack.client() as client:
+        for _ in range(100):
+            try:
+                if (await client.get("/health/ready")).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)

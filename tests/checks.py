@@ -1,0 +1,107 @@
+"""A quiet stack and a ledger in; every way in which the two differ, in words, out."""
+
+import asyncio
+import time
+from typing import Any
+
+import clickhouse_connect
+
+from tests.ledger import Ledger, contact_ids
+from tests.stack import LocalStack
+
+
+async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """An analyst's query."""
+    client = await clickhouse_connect.get_async_client(
+        dsn=stack.settings.clickhouse, database=stack.settings.clickhouse_database, autogenerate_session_id=False
+    )
+    try:
+        return [tuple(row) for row in (await client.query(sql, parameters=parameters)).result_rows]
+    finally:
+        await client.close()
+
+
+async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str, str]:
+    """Name -> id of segments made through the API."""
+    ids = {}
+    async with stack.client() as client:
+        for name, rule in rules.items():
+            answer = await client.post("/v1/segments", json={"name": name, "rule": rule})
+            assert answer.status_code == 201, answer.text
+            ids[name] = answer.json()["id"]
+    return ids
+
+
+async def differences(stack: LocalStack, ledger: Ledger, segments: dict[str, str]) -> list[str]:
+    """Empty when nothing is missing, nothing is there twice, and contacts and memberships equal the recount."""
+    return [
+        *await _events(stack, ledger),
+        *await _contacts(stack, ledger),
+        *await _memberships(stack, ledger, segments),
+    ]
+
+
+async def _events(stack: LocalStack, ledger: Ledger) -> list[str]:
+    found = await rows(stack, "SELECT event_id, count() FROM events FINAL GROUP BY event_id")
+    stored = {event_id for event_id, _ in found}
+    twice = [event_id for event_id, count in found if count > 1]
+    missing, extra = ledger.events.keys() - stored, stored - ledger.events.keys()
+    return [
+        f"{what}: {len(some)}, such as {sorted(some)[:3]}"
+        for what, some in (("missing", missing), ("unknown", extra), ("stored twice", twice))
+        if some
+    ]
+
+
+async def _contacts(stack: LocalStack, ledger: Ledger) -> list[str]:
+    resolved = dict(await rows(stack, "SELECT event_id, contact_id FROM events_resolved"))
+    by_contact: dict[str, set[str]] = {}
+    for event_id, contact in resolved.items():
+        if event_id in ledger.events:
+            by_contact.setdefault(contact, set()).add(event_id)
+    parts = ledger.groups()
+    expected: dict[frozenset[str], set[str]] = {}
+    for event_id, event in ledger.events.items():
+        name = (
+            f"external_id:{event['distinct_id']}" if "distinct_id" in event else f"anonymous_id:{event['anonymous_id']}"
+        )
+        expected.setdefault(frozenset(parts[name]), set()).add(event_id)
+    wrong = [
+        f"events of {sorted(part)[:3]} belong to {sorted({resolved.get(e, '-') for e in events})[:3]}"
+        for part, events in expected.items()
+        if not any(by_contact.get(c) == events for c in contact_ids(part))
+    ]
+    return [f"contacts that differ: {len(wrong)} of {len(expected)}; {wrong[0]}"] if wrong else []
+
+
+async def _memberships(stack: LocalStack, ledger: Ledger, segments: dict[str, str]) -> list[str]:
+    problems = []
+    for name, parts in ledger.members().items():
+        found = await rows(
+            stack,
+            "SELECT contact_id FROM memberships FINAL WHERE segment_id = {segment:String} AND member",
+            segment=segments[name],
+        )
+        members = {contact for (contact,) in found}
+        missing = [part for part in parts if not members & contact_ids(part)]
+        allowed = set().union(*(contact_ids(part) for part in parts)) if parts else set()
+        extra = members - allowed
+        if missing or extra or len(members) != len(parts):
+            problems.append(
+                f"segment {name}: {len(members)} members instead of {len(parts)}; missing {len(missing)} "
+                f"{[sorted(m)[:2] for m in missing[:2]]}, too many {sorted(extra)[:2]}"
+            )
+    return problems
+
+
+async def settled(stack: LocalStack, ledger: Ledger, segments: dict[str, str], within_s: float) -> list[str]:
+    """The differences that are left when the pipeline has had time; returns as soon as there are none."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            problems = await differences(stack, ledger, segments)
+        except Exception as error:  # noqa: BLE001 - the database itself may be restarting
+            problems = [repr(error)]
+        if not problems or time.monotonic() > deadline:
+            return problems
+        await asyncio.sleep(0.5)

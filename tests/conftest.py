@@ -1,0 +1,141 @@
+"""Guards first: no sockets without a marker, no tier that silently ran nothing; then the real services.
+
+A test's tier is its first folder under ``tests/``. Markers say what a test may reach: ``kafka``,
+``clickhouse``, ``e2e``, ``faults``.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import PREFIX, Settings
+from tests import services
+
+TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults")
+REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults"})
+REQUIRE_TIERS = "HEADWATER_REQUIRE_TIERS"
+SERVICES = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL")
+
+_given = {name: os.environ.pop(name, "") for name in SERVICES}
+_required = bool(os.environ.get("CI")) or os.environ.get(REQUIRE_TIERS) == "1"
+for _name in [name for name in os.environ if name.startswith(PREFIX)]:
+    del os.environ[_name]  # a developer's own stack must not leak into the tests
+
+_sockets = {"blocked": False}
+_counts: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
+_origins: dict[str, str] = {}
+
+
+def _guard(event: str, _args: tuple[object, ...]) -> None:
+    if _sockets["blocked"] and event in {"socket.connect", "socket.bind", "socket.getaddrinfo"}:
+        raise RuntimeError(f"{event} in a test without one of the markers {', '.join(sorted(REACHING))}")
+
+
+sys.addaudithook(_guard)
+
+
+def tier_of(path: Path) -> str:
+    parts = path.relative_to(services.ROOT / "tests").parts
+    return parts[0] if parts[0] in TIERS else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        asked = set(getattr(item, "fixturenames", ())) & {"kafka", "clickhouse"}
+        missing = asked - marks
+        if missing and not marks & {"e2e", "faults"}:
+            # else `-m "not kafka"` would start a broker
+            raise pytest.UsageError(f"{item.nodeid} uses {sorted(missing)} without the marker")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _sockets["blocked"] = not REACHING & {mark.name for mark in item.iter_markers()}
+    try:
+        return (yield)
+    finally:
+        _sockets["blocked"] = False
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    tier = tier_of(services.ROOT / report.nodeid.split("::", maxsplit=1)[0])
+    if tier and (report.when == "call" or report.outcome != "passed"):
+        _counts[tier][report.outcome] += 1
+
+
+def shortcomings() -> list[str]:
+    """What keeps a run from being proof: a tier that has tests and ran none, a test that was skipped."""
+    found = []
+    for tier in TIERS:
+        ran = _counts[tier]["passed"] + _counts[tier]["failed"]
+        if not ran and any((services.ROOT / "tests" / tier).rglob("test_*.py")):
+            found.append(f"tier {tier} has tests and ran none")
+        if _counts[tier]["skipped"]:
+            found.append(f"tier {tier} skipped {_counts[tier]['skipped']}")
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("tiers")
+    for tier in TIERS:
+        count = _counts[tier]
+        figures = "".join(f"{count[outcome]:>6} {outcome}" for outcome in ("passed", "failed", "skipped"))
+        terminalreporter.write_line(f"{tier:<12}{figures}")
+    for name, origin in _origins.items():
+        terminalreporter.write_line(f"{name}: {origin}")
+    if _required:
+        for line in shortcomings():
+            terminalreporter.write_line(f"NOT PROVEN: {line}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _required and shortcomings() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Writes a line to the terminal, past pytest's capture."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+
+    def write(line: str) -> None:
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.write_line(f"\n{line}")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]) -> Iterator[str]:
+    """Bootstrap address of a real broker."""
+    with services.kafka(tmp_path_factory.mktemp("kafka"), _given[SERVICES[0]], say) as service:
+        _origins["kafka"] = f"{service.origin} at {service.address}"
+        say(f"kafka: {_origins['kafka']}")
+        yield service.address
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]) -> Iterator[str]:
+    """URL of a real ClickHouse."""
+    with services.clickhouse(tmp_path_factory.mktemp("clickhouse"), _given[SERVICES[1]]) as service:
+        _origins["clickhouse"] = f"{service.origin} at {service.address}"
+        say(f"clickhouse: {_origins['clickhouse']}")
+        yield service.address
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Fresh names and ports; points to those services that the test's markers ask for."""
+    marks = {mark.name for mark in request.node.iter_markers()}
+    return services.fresh_settings(
+        tmp_path,
+        kafka=request.getfixturevalue("kafka") if "kafka" in marks else "",
+        clickhouse=request.getfixturevalue("clickhouse") if "clickhouse" in marks else "",
+    )

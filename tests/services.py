@@ -1,0 +1,207 @@
+"""Addresses of a real Kafka and a real ClickHouse for the tests out: given ones, in containers, or embedded.
+
+A variable (``KAFKA_BOOTSTRAP_SERVERS``, ``CLICKHOUSE_URL``) wins, then a Docker engine that answers, then the
+stack's own embedded broker and engine as child processes. Each says what it is.
+"""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import httpx
+
+from deploy.local import kafka as embedded_kafka
+from schemas.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.8"
+READY_S = 60.0
+STOP_S = 10.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    address: str
+    origin: str
+    """given, container or embedded: what the terminal is told."""
+
+
+def free_port(count: int = 1) -> int:
+    """The first of ``count`` neighbouring ports on loopback that nobody listens on."""
+    for _ in range(200):
+        first = 20_000 + secrets.randbelow(12_000)  # below the range that outgoing connections take theirs from
+        with suppress(OSError):
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+    raise RuntimeError("no free port on loopback")
+
+
+def fresh_settings(home: Path, *, kafka: str = "", clickhouse: str = "") -> Settings:
+    """Settings that share nothing with any other test's, but the two services where they are given."""
+    unique = secrets.token_hex(4)
+    broker = free_port(2)
+    return Settings(
+        home=home,
+        port=free_port(),
+        query_port=free_port(),
+        kafka_port=broker,
+        clickhouse_port=free_port(),
+        kafka_bootstrap_servers=kafka,
+        clickhouse_url=clickhouse,
+        clickhouse_database=f"t_{unique}",
+        topic_prefix=f"t-{unique}.",
+    )
+
+
+@contextmanager
+def kafka(home: Path, given: str, say: Say) -> Iterator[Service]:
+    """A broker that answers its protocol."""
+    if given:
+        yield Service(address=given, origin="given")
+    elif docker_answers():
+        with _kafka_container() as address:
+            yield Service(address=address, origin=f"container {KAFKA_IMAGE}")
+    else:
+        port = free_port(2)
+        command = embedded_kafka.command(home / "kafka", port, say=say)
+        with child(command, log=home / "kafka.log", ready=lambda: _listens(port)):
+            yield Service(address=f"127.0.0.1:{port}", origin=f"embedded {embedded_kafka.VERSION}")
+
+
+@contextmanager
+def clickhouse(home: Path, given: str) -> Iterator[Service]:
+    """The URL of a ClickHouse that answers ``/ping``."""
+    if given:
+        yield Service(address=given, origin="given")
+    elif docker_answers():
+        with _clickhouse_container() as url:
+            yield Service(address=url, origin=f"container {CLICKHOUSE_IMAGE}")
+    else:
+        port = free_port()
+        with clickhouse_front(home / "clickhouse", port):
+            yield Service(address=f"http://127.0.0.1:{port}", origin="embedded chDB")
+
+
+@contextmanager
+def clickhouse_front(path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The embedded ClickHouse alone, as a process that a test may kill."""
+    command = (sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
+    ping = f"http://127.0.0.1:{port}/ping"
+    with child(command, log=path.with_suffix(".log"), ready=lambda: _pings(ping)) as process:
+        yield process
+
+
+@contextmanager
+def child(
+    command: Sequence[str], *, log: Path, ready: Callable[[], bool], env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs until the block ends; raises with the end of its log where it is not ready in time."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + READY_S
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[:4]} did not become ready:\n{log.read_text()[-3000:]}")
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@cache
+def docker_answers() -> bool:
+    # In a process of its own: the client leaves its socket open where nobody listens, and warnings are errors here.
+    ask = "import docker; docker.from_env(timeout=5).ping()"
+    return subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def _kafka_container() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    port = free_port()  # the broker tells its clients where it is, so it must know the port outside
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(f"{port}/tcp", port)
+    for name, value in {
+        "NODE_ID": "1",
+        "PROCESS_ROLES": "broker,controller",
+        "CONTROLLER_QUORUM_VOTERS": "1@localhost:9193",
+        "LISTENERS": f"BROKER://:{port},CONTROLLER://:9193",
+        "ADVERTISED_LISTENERS": f"BROKER://127.0.0.1:{port}",
+        "LISTENER_SECURITY_PROTOCOL_MAP": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "INTER_BROKER_LISTENER_NAME": "BROKER",
+        "AUTO_CREATE_TOPICS_ENABLE": "false",
+        "OFFSETS_TOPIC_NUM_PARTITIONS": "4",
+        "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": "1",
+        "SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": "1",
+        "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "MESSAGE_MAX_BYTES": str(2 * 1024 * 1024),
+    }.items():
+        container.with_env(f"KAFKA_{name}", value)
+    with container:
+        wait_until(lambda: "Kafka Server started" in str(container.get_logs()), "the broker's container")
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def _clickhouse_container() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    container = DockerContainer(CLICKHOUSE_IMAGE).with_exposed_ports(8123)
+    # without it the image's user may not come in from outside the container
+    container.with_env("CLICKHOUSE_SKIP_USER_SETUP", "1")
+    with container:
+        url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"
+        wait_until(lambda: _pings(f"{url}/ping"), "ClickHouse's container")
+        yield url
+
+
+def wait_until(true: Callable[[], bool], what: str, *, within_s: float = READY_S) -> None:
+    """Asks until it is so; raises ``TimeoutError`` naming ``what`` otherwise."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within_s:g} s")
+        time.sleep(0.02)
+
+
+def _pings(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    return False
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

@@ -1,0 +1,74 @@
+"""A fresh home and free ports in, a whole local stack as a user starts it out: `python -m deploy.local up`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from deploy.local.stack import environment
+from schemas.settings import Settings
+from tests.services import ROOT, fresh_settings
+
+SECRET = {"Authorization": "Bearer sk_dev_local"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStack:
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, headers=SECRET, timeout=30, trust_env=False)
+
+    def pid(self, process: str) -> int:
+        return int((self.settings.home / "run" / f"{process}.pid").read_text().split()[0])
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """By name, as their pid files say; the supervisor is not among them."""
+        found = {}
+        for path in (self.settings.home / "run").glob("*.pid"):
+            if path.stem != "supervisor":
+                found[path.stem] = psutil.Process(self.pid(path.stem))
+        return found
+
+    def log_tails(self, size: int = 1500) -> str:
+        """The end of every log, for a failed assertion."""
+        logs = sorted((self.settings.home / "logs").glob("*.log"))
+        return "\n".join(f"--- {p.name}\n{p.read_text(errors='replace')[-size:]}" for p in logs)
+
+
+def command(settings: Settings, word: str) -> "subprocess.CompletedProcess[str]":
+    """One of the stack's own commands with these settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", word],
+        cwd=ROOT,
+        env={**os.environ, **environment(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@contextmanager
+def local_stack(home: Path, **changes: object) -> Iterator[LocalStack]:
+    """Up when it is entered, down when it is left; ``changes`` are settings."""
+    settings = fresh_settings(home).model_copy(
+        update={"topic_prefix": "", "clickhouse_database": "headwater", **changes}
+    )
+    stack = LocalStack(settings)
+    up = command(settings, "up")
+    try:
+        assert up.returncode == 0, f"{up.stdout}{up.stderr}\n{stack.log_tails()}"
+        yield stack
+    finally:
+        command(settings, "down")

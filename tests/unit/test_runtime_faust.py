@@ -1,0 +1,183 @@
+"""What plain Faust 0.15.3 does, beside what ours does: when a plain half fails, its override may go."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import faust
+import pytest
+from faust.tables.recovery import Recovery as PlainRecovery
+from faust.transport.drivers.aiokafka import Consumer as PlainConsumer
+from faust.transport.producer import ProducerBuffer
+from faust.types import TP
+from intervaltree import IntervalTree
+
+from processors.runtime.consumer import Consumer, Delivered
+from processors.runtime.ledger import Turn
+from processors.runtime.recovery import Recovery
+from processors.runtime.table import DurableTable
+
+TP0 = TP("numbers", 0)
+
+
+def bare(kind: type[Any], **attributes: Any) -> Any:
+    """The arithmetic alone: no application, no threads."""
+    made = kind.__new__(kind)
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def plain_consumer(committed: int | None) -> Any:
+    return bare(
+        PlainConsumer,
+        _acked=defaultdict(list),
+        _acked_index=defaultdict(set),
+        _gap=defaultdict(IntervalTree),
+        _committed_offset=defaultdict(lambda: None, {TP0: committed}),
+    )
+
+
+def our_consumer(committed: int, fetched: list[int], done: list[int]) -> Any:
+    consumer = bare(Consumer, _buffered_partitions=set(), _committed_offset={})
+    consumer.rewound(1, {TP0: committed})
+    consumer.ledgers[TP0].fetched((offset, 1) for offset in fetched)
+    for offset in fetched:
+        assert consumer.take(delivered(offset, rewinds=1)) is Turn.NEXT
+    for offset in done:
+        consumer.done(TP0, offset)
+    return consumer
+
+
+def delivered(offset: int, *, rewinds: int) -> Delivered:
+    message = Delivered("numbers", 0, offset, 0.0, 0, None, None, b"", None, tp=TP0)
+    message.rewinds = rewinds
+    return message
+
+
+def test_nothing_is_committed_past_one_unfinished_record() -> None:
+    plain = plain_consumer(committed=2585)
+    plain._acked[TP0] = [2586, 2587, 2588, 2589]
+    assert plain._new_offset(TP0) == 2590
+
+    ours = our_consumer(2585, fetched=[2585, 2586, 2587, 2588, 2589], done=[2586, 2587, 2588, 2589])
+    assert ours._new_offset(TP0) == 2585
+    ours.done(TP0, 2585)
+    assert ours._new_offset(TP0) == 2590
+
+
+@pytest.mark.parametrize("committed", [0, None])
+def test_nothing_is_committed_past_it_while_nothing_is_committed_yet(committed: int | None) -> None:
+    plain = plain_consumer(committed)
+    plain._acked[TP0] = [1, 2, 3]
+    assert plain._new_offset(TP0) == 4
+
+    ours = our_consumer(0, fetched=[0, 1, 2, 3], done=[1, 2, 3])
+    assert ours._new_offset(TP0) == 0
+
+
+async def test_the_record_behind_a_gap_is_no_part_of_it() -> None:
+    plain = plain_consumer(committed=10)
+    await plain._add_gap(TP0, 11, 15)  # 11 to 14 were never delivered, 15 is in hand
+    plain._acked[TP0] = [16]
+    assert plain._new_offset(TP0) == 17
+
+    ours = our_consumer(10, fetched=[10, 15, 16], done=[10, 16])
+    assert ours._new_offset(TP0) == 15
+
+
+def test_what_was_fetched_before_a_rewind_is_void_after_it() -> None:
+    ours = our_consumer(5, fetched=[5, 6], done=[])
+    ours.rewound(2, {TP0: 5})
+    assert ours.take(delivered(5, rewinds=1)) is Turn.STALE
+    ours.done(TP0, 5)
+    ours.done(TP0, 6)
+    assert ours._new_offset(TP0) == 5
+
+    ours.ledgers[TP0].fetched([(5, 1), (6, 1), (7, 1)])
+    assert ours.take(delivered(5, rewinds=2)) is Turn.NEXT
+
+
+def test_nothing_is_processed_past_a_record_that_was_fetched_and_never_came() -> None:
+    ours = our_consumer(5, fetched=[5], done=[5])
+    ours.ledgers[TP0].fetched([(6, 1), (7, 1)])
+    assert ours.take(delivered(7, rewinds=1)) is Turn.HOLE
+
+
+async def test_a_commit_that_fails_is_not_taken_for_done() -> None:
+    ours = our_consumer(5, fetched=[5], done=[5])
+    ours.assignment = lambda: {TP0}
+
+    async def refused(_offsets: object) -> bool:
+        return False
+
+    ours._commit = refused
+    assert not await ours._commit_offsets({TP0: 6})
+    assert ours._should_commit(TP0, 6)
+
+
+async def test_a_flush_of_plain_faust_gives_up_with_messages_unsent() -> None:
+    """Ours waits for the broker: ``DurableTable.flush``, in ``tests/integration/test_runtime_recovery.py``."""
+
+    class Running(ProducerBuffer):  # type: ignore[misc]  # Faust publishes no types
+        state = "running"
+
+    buffer = Running()
+    buffer.app = faust.App("plain", web_enabled=False)
+    buffer.pending.put_nowait("a row of state")
+    await buffer.flush()
+    assert buffer.size == 1
+
+
+@pytest.mark.parametrize("store", ["memory://", "rocksdb://"])
+async def test_a_table_can_be_written_without_a_current_event(tmp_path: Path, store: str) -> None:
+    app = faust.App("tables", datadir=tmp_path, store=store, web_enabled=False)
+    app._create_directories()
+    plain = app.Table("plain", key_type=bytes, value_type=bytes, partitions=4)
+    with pytest.raises(TypeError, match="outside of stream iteration"):
+        plain[b"a"] = b"1"
+
+    ours = DurableTable(app, name="ours", partitions=4)
+    ours.apply(1, {b"a": b"1", b"b": b"2", b"c": b"3"}, 10)
+    ours.apply(2, {b"d": b"4"}, 3)
+    ours.apply(1, {b"b": None, b"c": b"5"}, 12)
+    assert [ours.read(1, key) for key in (b"a", b"b", b"c", b"d")] == [b"1", None, b"5", None]
+    assert list(ours.scan(1)) == [(b"a", b"1"), (b"c", b"5")]
+    assert list(ours.scan(1, after=b"a")) == [(b"c", b"5")]
+    assert list(ours.scan(2)) == [(b"d", b"4")]
+    kept = ours.persisted_offset(TP(ours.changelog_topic_name, 1))
+    assert kept == (12 if store == "rocksdb://" else None)
+
+
+async def test_a_partition_that_is_given_away_leaves_no_rows_behind(tmp_path: Path) -> None:
+    app = faust.App("tables", datadir=tmp_path, store="rocksdb://", web_enabled=False)
+    app._create_directories()
+    ours = DurableTable(app, name="ours", partitions=4)
+    for partition in (1, 2):
+        ours.apply(partition, {b"a": b"1"}, 10)
+    await ours.on_rebalance(set(), {TP(ours.changelog_topic_name, 1)}, set())
+    assert list(ours.scan(1)) == []
+    assert list(ours.scan(2)) == [(b"a", b"1")]
+
+
+def test_recovery_ends_where_the_changelog_does_though_its_last_offset_holds_no_record() -> None:
+    table_tp = TP("changelog", 0)
+    behind = {"active_highwaters": Counter({table_tp: 5}), "active_offsets": Counter({table_tp: 4})}
+    assert bare(PlainRecovery, **behind).need_recovery()
+
+    class Buffers:
+        class changelog_queue:  # noqa: N801 - stands where Faust has an attribute
+            empty = staticmethod(lambda: True)
+
+    class At:
+        delivered_at = 0.0
+
+        def __init__(self, position: int) -> None:
+            self._thread = type("Thread", (), {"position": lambda _self, _tp: position})()
+
+    def ours(position: int) -> Any:
+        app = type("App", (), {"consumer": At(position)})()
+        return bare(Recovery, app=app, tables=Buffers, **behind)
+
+    assert ours(position=5).need_recovery()
+    assert not ours(position=6).need_recovery()
