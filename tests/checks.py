@@ -32,17 +32,24 @@ async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str,
     return ids
 
 
-async def differences(stack: LocalStack, ledger: Ledger, segments: dict[str, str]) -> list[str]:
-    """Empty when nothing is missing, nothing is there twice, and contacts and memberships equal the recount."""
+async def differences(stack: LocalStack, ledger: Ledger, segments: dict[str, str], prefix: str) -> list[str]:
+    """Empty when nothing is missing, nothing is there twice, and contacts and memberships equal the recount.
+
+    ``prefix`` names the event ids that are looked at, where the stack has others too.
+    """
     return [
-        *await _events(stack, ledger),
+        *await _events(stack, ledger, prefix),
         *await _contacts(stack, ledger),
         *await _memberships(stack, ledger, segments),
     ]
 
 
-async def _events(stack: LocalStack, ledger: Ledger) -> list[str]:
-    found = await rows(stack, "SELECT event_id, count() FROM events FINAL GROUP BY event_id")
+async def _events(stack: LocalStack, ledger: Ledger, prefix: str) -> list[str]:
+    found = await rows(
+        stack,
+        "SELECT event_id, count() FROM events FINAL WHERE startsWith(event_id, {prefix:String}) GROUP BY event_id",
+        prefix=prefix,
+    )
     stored = {event_id for event_id, _ in found}
     twice = [event_id for event_id, count in found if count > 1]
     missing, extra = ledger.events.keys() - stored, stored - ledger.events.keys()
@@ -94,12 +101,14 @@ async def _memberships(stack: LocalStack, ledger: Ledger, segments: dict[str, st
     return problems
 
 
-async def settled(stack: LocalStack, ledger: Ledger, segments: dict[str, str], within_s: float) -> list[str]:
+async def settled(
+    stack: LocalStack, ledger: Ledger, segments: dict[str, str], *, within_s: float, prefix: str = ""
+) -> list[str]:
     """The differences that are left when the pipeline has had time; returns as soon as there are none."""
     deadline = time.monotonic() + within_s
     while True:
         try:
-            problems = await differences(stack, ledger, segments)
+            problems = await differences(stack, ledger, segments, prefix)
         except Exception as error:  # noqa: BLE001 - the database itself may be restarting
             problems = [repr(error)]
         if not problems or time.monotonic() > deadline:

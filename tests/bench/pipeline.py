@@ -16,10 +16,10 @@ from tests.stack import LocalStack
 POLL_S = 0.05
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
+def quantiles(values: list[float]) -> dict[str, int]:
     tally = Tally(latencies_ms=values)
     return {f"p{round(q * 100)}_ms": round(tally.quantile(q)) for q in (0.5, 0.95, 0.99)} | {
-        "max_ms": round(max(values, default=float("nan")))
+        "max_ms": round(max(values, default=-1))
     }
 
 

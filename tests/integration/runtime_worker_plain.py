@@ -21,13 +21,13 @@ def app(settings: Settings) -> Any:
         broker_commit_interval=0.2,
     )
 
-    @plain.agent(plain.topic(settings.topic_prefix + NUMBERS.name, value_type=bytes, value_serializer="raw"))
     async def fail(stream: Any) -> Any:
         async for value in stream:
             if b"raise" in value:
                 raise ValueError("asked to")
             yield value
 
+    plain.agent(plain.topic(settings.topic_prefix + NUMBERS.name, value_type=bytes, value_serializer="raw"))(fail)
     return plain
 
 

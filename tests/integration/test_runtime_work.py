@@ -1,5 +1,6 @@
 """One worker on a real broker: counts, timers, gaps in a log, and records that cannot be processed."""
 
+import signal
 import time
 
 import orjson
@@ -87,6 +88,17 @@ async def test_a_record_on_which_the_stage_fails_is_quarantined_and_its_neighbou
         assert {(row["topic"], row["partition"], row["offset"]) for row in kept} == failed
         assert {row["payload"] for row in kept} == {b'{"raise":1}'}
         assert {row["detail"] for row in kept} == {"ValueError: asked to"}
+
+
+async def test_plain_faust_acknowledges_the_record_on_which_its_agent_failed(settings: Settings) -> None:
+    """Why no exception may leave the shell."""
+    async with cluster(settings) as topics:
+        await topics.send({"raise": 1})
+        with workers(settings, module="tests.integration.runtime_worker_plain") as (worker,):
+            worker.start()
+            await topics.all_committed()
+            assert "asked to" in worker.tail
+            worker.send_signal(signal.SIGKILL)
 
 
 async def test_an_output_that_the_broker_would_refuse_quarantines_its_record(settings: Settings) -> None:

@@ -1,0 +1,13 @@
+"""One local stack for all of this tier: started as a user starts it, once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack import LocalStack, local_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with local_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running

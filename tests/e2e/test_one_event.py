@@ -1,0 +1,181 @@
+"""One event all the way through every process, as a newcomer would try it."""
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.checks import rows
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+WITHIN_S = 10.0
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(4)}"
+
+
+async def send(client: httpx.AsyncClient, value: dict[str, Any], query: str = "?sync=true&timeout_ms=10000") -> Any:
+    answer = await client.post(f"/v1/events{query}", json=value)
+    assert answer.status_code in (200, 202), answer.text
+    return answer.json()
+
+
+async def until(ask: Any, true: Any, what: str) -> Any:
+    """The first answer for which it is so."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        found = await ask()
+        if true(found):
+            return found
+        assert time.monotonic() < deadline, f"{what}: {found}"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_synced_event_can_be_read_back_everywhere(stack: LocalStack) -> None:
+    user = unique("u")
+    async with stack.client() as client:
+        sent = await send(client, {"type": "order_completed", "user_id": user, "properties": {"total": 149.0}})
+        assert sent["segment_changes"] == {"entered": [], "left": []}
+        contact = (await client.get(f"/v1/contacts/external_id:{user}")).json()
+        assert contact["id"] == sent["contact_id"]
+        assert contact["external_id"] == user
+        events = (await client.get(f"/v1/contacts/{contact['id']}/events")).json()
+        assert [e["event_id"] for e in events["data"]] == [sent["event_id"]]
+    found = await rows(
+        stack,
+        "SELECT type, contact_id, JSONExtractFloat(properties, 'total') FROM events WHERE event_id = {id:String}",
+        id=sent["event_id"],
+    )
+    assert found == [("order_completed", contact["id"], 149.0)]
+
+
+async def test_a_segment_is_entered_by_the_event_that_reaches_its_count(stack: LocalStack) -> None:
+    user, kind = unique("u"), unique("bought")
+    rule = {"event": kind, "count": {"op": "gte", "value": 2}, "within": "1h"}
+    async with stack.client() as client:
+        segment = (await client.post("/v1/segments", json={"name": "Twice", "rule": rule})).json()["id"]
+        await until(
+            lambda: send(client, {"type": unique("warm"), "user_id": unique("w")}),
+            lambda a: "segment_changes" in a,
+            "sync",
+        )
+        first = await send(client, {"type": kind, "user_id": user})
+        second = await send(client, {"type": kind, "user_id": user})
+        assert first["segment_changes"]["entered"] == []
+        assert second["segment_changes"]["entered"] == [segment]
+        members = (await client.get(f"/v1/segments/{segment}/contacts")).json()
+        assert [m["id"] for m in members["data"]] == [second["contact_id"]]
+        mine = (await client.get(f"/v1/contacts/external_id:{user}/segments")).json()
+        assert [s["id"] for s in mine["data"]] == [segment]
+        assert (await client.get(f"/v1/segments/{segment}")).json()["contacts"] == 1
+
+
+async def test_an_attribute_rule_sees_contacts_that_were_there_before_it(stack: LocalStack) -> None:
+    user, plan = unique("u"), unique("plan")
+    async with stack.client() as client:
+        body = {"environment": "production", "distinct_id": user, "traits": {"plan": plan}}
+        answer = await client.post("/identify?sync=true&timeout_ms=10000", json=body)
+        assert answer.json()["ok"]
+        made = await client.post(
+            "/v1/segments", json={"name": "Plan", "rule": {"attribute": "plan", "op": "eq", "value": plan}}
+        )
+        segment = made.json()["id"]
+
+        async def members() -> list[str]:
+            listed = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+            return [m["external_id"] for m in listed]
+
+        assert await until(members, bool, "the contact enters") == [user]
+
+
+async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(stack: LocalStack) -> None:
+    user, browser, kind = unique("u"), unique("a"), unique("viewed")
+    rule = {"event": kind, "count": {"op": "gte", "value": 3}}
+    async with stack.client() as client:
+        segment = (await client.post("/v1/segments", json={"name": "Viewers", "rule": rule})).json()["id"]
+        await asyncio.sleep(1)
+        before = await send(client, {"type": kind, "anonymous_id": browser})
+        await send(client, {"type": kind, "user_id": user})
+        both = await send(client, {"type": kind, "user_id": user, "anonymous_id": browser})
+        assert before["contact_id"] != both["contact_id"]
+
+        async def contact_of(name: str) -> Any:
+            return (await client.get(f"/v1/contacts/{name}")).json()
+
+        known = await until(
+            lambda: contact_of(f"anonymous_id:{browser}"), lambda c: c.get("id") == both["contact_id"], "one contact"
+        )
+        assert known["external_id"] == user
+        # what was done anonymously counts for the person: the third view is the merge's
+        final = await until(
+            lambda: contact_of(both["contact_id"]), lambda c: c.get("segments") == [segment], "the count is combined"
+        )
+        assert final["anonymous_ids"] == [browser]
+        assert (await contact_of(before["contact_id"]))["id"] == both["contact_id"], "a loser's id resolves"
+        events = (await client.get(f"/v1/contacts/{both['contact_id']}/events")).json()["data"]
+        assert len(events) == 3
+        late = await send(client, {"type": kind, "anonymous_id": browser})
+        assert late["contact_id"] == both["contact_id"], "late events reach the winner"
+        members = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+        assert [m["id"] for m in members] == [both["contact_id"]]
+
+
+async def test_a_window_is_left_by_time_alone(stack: LocalStack) -> None:
+    user, kind = unique("u"), unique("seen")
+    rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "2s"}
+    async with stack.client() as client:
+        segment = (await client.post("/v1/segments", json={"name": "Just now", "rule": rule})).json()["id"]
+        await asyncio.sleep(1)
+        assert (await send(client, {"type": kind, "user_id": user}))["segment_changes"]["entered"] == [segment]
+
+        async def count() -> int:
+            found = (await client.get(f"/v1/segments/{segment}")).json()
+            return int(found["contacts"])
+
+        await until(count, lambda n: n == 0, "the contact leaves")
+    changes = await rows(
+        stack,
+        "SELECT member, reason, toUnixTimestamp64Milli(at) FROM membership_changes FINAL "
+        "WHERE segment_id = {s:String} ORDER BY version",
+        s=segment,
+    )
+    assert [(member, reason) for member, reason, _ in changes] == [(1, "event"), (0, "time")]
+    assert 1900 <= changes[1][2] - changes[0][2] <= 2100
+
+
+async def test_batches_keys_and_tasks(stack: LocalStack) -> None:
+    async with stack.client() as client:
+        keys = (await client.get("/v1/keys")).json()["data"]
+        assert {k["id"] for k in keys} >= {"key_local_secret", "key_local_public"}
+        assert not any("sha256" in k or "key" in k for k in keys)
+        answer = await client.post("/track", json={"environment": "production", "event": "e", "properties": {}})
+        task = answer.json()["task_id"]
+
+        async def status() -> Any:
+            return (await client.get(f"/v1/tasks/{task}")).json()
+
+        done = await until(status, lambda t: t.get("status") == "completed", "the task ends")
+        assert [e["disposition"] for e in done["events"]] == ["stored"]
+        sent = await client.post(
+            "/v1/events/batch?sync=true&timeout_ms=10000", json=[{"type": "t", "user_id": unique("u")}] * 3
+        )
+        assert sent.status_code == 200, sent.text
+        assert sent.json()["accepted"] == 3
+        public = {"Authorization": "Bearer pk_dev_local"}
+        assert (await client.get("/v1/contacts", headers=public)).status_code == 403
+        assert (await client.get("/v1/contacts", headers={"Authorization": "x"})).status_code == 401
+        assert (await client.get("/v1/contacts/external_id:nobody-at-all")).status_code == 404
+        assert (await client.get("/v1/nowhere")).status_code == 404
+
+
+async def test_environments_never_meet(stack: LocalStack) -> None:
+    user = unique("u")
+    async with stack.client() as client:
+        await send(client, {"type": "t", "user_id": user, "environment": "staging"})
+        assert (await client.get(f"/v1/contacts/external_id:{user}")).status_code == 404
+        assert (await client.get(f"/v1/contacts/external_id:{user}?environment=staging")).status_code == 200

@@ -1,0 +1,118 @@
+"""Two workers a stage: one that is killed is back soon and the other's events never wait; one may come and go."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from deploy.local.stack import environment
+from schemas import codec, topics
+from tests.checks import create_segments, settled
+from tests.ledger import RULES, Ledger, deliver, make_events
+from tests.load import paced, request
+from tests.services import ROOT
+from tests.stack import LocalStack, local_stack
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+BACK_WITHIN_S = 6.0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    home = tmp_path_factory.mktemp("two")
+    with local_stack(home, identity_workers=2, segments_workers=2, session_timeout_s=10.0) as running:
+        yield running
+
+
+class Watch:
+    """When each event's membership change was seen, and in which partition."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self.seen: dict[str, tuple[float, int]] = {}
+        self._consumer = AIOKafkaConsumer(
+            topics.name(topics.CHANGES, stack.settings),
+            bootstrap_servers=stack.settings.bootstrap,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=50,
+        )
+
+    async def run(self) -> None:
+        await self._consumer.start()
+        try:
+            while True:
+                found = await self._consumer.getmany(timeout_ms=500)
+                for tp, records in found.items():
+                    for record in records:
+                        for change in codec.decode_changes(record.value):
+                            if change["kind"] == "membership":
+                                self.seen.setdefault(change["event_id"], (time.perf_counter(), tp.partition))
+        finally:
+            await self._consumer.stop()
+
+
+@pytest.mark.parametrize("victim", ["identity", "segments-2"])
+async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
+    stack: LocalStack, victim: str, say: Callable[[str], None]
+) -> None:
+    kind = f"bought by {victim}"
+    await create_segments(stack, {kind: {"event": kind}})
+    watch = Watch(stack)
+    watching = asyncio.create_task(watch.run())
+    await asyncio.sleep(2)
+    per_second, seconds, kill_after = 100, 12, 3.0
+    ids = [f"{victim}-{n}" for n in range(per_second * seconds)]
+    requests = [
+        request("/v1/events", {"type": kind, "user_id": f"{victim}{n}", "event_id": i}) for n, i in enumerate(ids)
+    ]
+    began = time.perf_counter()
+
+    async def kill() -> None:
+        await asyncio.sleep(kill_after)
+        os.kill(stack.pid(victim), signal.SIGKILL)
+
+    killing = asyncio.create_task(kill())
+    await paced(stack.settings.port, requests, per_second=per_second, connections=32)
+    await killing
+    deadline = time.perf_counter() + 30
+    while len(watch.seen) < len(ids) and time.perf_counter() < deadline:
+        await asyncio.sleep(0.1)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert len(watch.seen) == len(ids), stack.log_tails()
+    worst: dict[int, float] = {}
+    for n, event_id in enumerate(ids):
+        at, partition = watch.seen[event_id]
+        worst[partition] = max(worst.get(partition, 0.0), at - (began + n / per_second))
+    waits = {p: round(s, 2) for p, s in sorted(worst.items())}
+    say(f"faults: worst wait by partition of changes in s when {victim} is killed: {waits}")
+    assert max(worst.values()) < BACK_WITHIN_S
+    if victim.startswith("segments"):
+        # a worker has half of the partitions of its own stage; an identity worker feeds all of the next one's
+        assert sum(wait < 1.5 for wait in worst.values()) >= 2, waits
+
+
+async def test_a_worker_that_comes_and_goes_loses_nothing(stack: LocalStack, tmp_path: Path) -> None:
+    segments = await create_segments(stack, RULES)
+    await asyncio.sleep(2)
+    events = make_events(7, 6_000, people=600, now_ms=time.time_ns() // 1_000_000)
+    ledger = Ledger()
+    sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=200))
+    await asyncio.sleep(3)
+    env = {**os.environ, **environment(stack.settings), "HEADWATER_WORKER": "2"}
+    with (tmp_path / "third.log").open("wb") as log:
+        third = subprocess.Popen(
+            [sys.executable, "-m", "processors", "segments"], cwd=ROOT, env=env, stdout=log, stderr=log
+        )
+        await asyncio.sleep(10)
+        third.terminate()
+        third.wait(20)
+    await sending
+    problems = await settled(stack, ledger, segments, within_s=90, prefix="e7-")
+    assert not problems, f"{problems}\n{stack.log_tails()}\n{(tmp_path / 'third.log').read_text()[-3000:]}"

@@ -1,0 +1,229 @@
+"""The unit of work in memory: its order, its timers, its background work, and what it does when it must not go on."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import pytest
+
+from processors.runtime.shell import QUARANTINE_LIMIT, Shell
+from processors.runtime.stage import Record, Rows, Send, Stage, State
+from processors.runtime.trap import Trap
+from schemas.topics import EVENTS, MERGES, Topic
+from tests.builders import MemoryTables
+
+DEADLINE_S = 5.0
+
+
+class Ended(BaseException):
+    """The process has ended."""
+
+
+class MemoryOutside(MemoryTables):
+    """Notes in ``effects`` what becomes durable, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.effects: list[tuple[str, Any]] = []
+        self.lease = True
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def publish(self, messages: Mapping[tuple[str, int], Sequence[Any]]) -> None:
+        await asyncio.sleep(0)
+        self.effects.append(("sent", dict(messages)))
+
+    async def flush(self, partition: int, writes: Mapping[str, Any]) -> dict[str, int]:
+        await asyncio.sleep(0)
+        self.effects.append(("logged", {table: dict(rows) for table, rows in writes.items()}))
+        return dict.fromkeys(writes, 0)
+
+    def apply(self, partition: int, writes: Any, offsets: Any = None) -> None:
+        super().apply(partition, writes)
+        self.effects.append(("stored", partition))
+
+    def done(self, record: Record) -> None:
+        self.effects.append(("done", record.offset))
+
+    def holds_lease(self) -> bool:
+        return self.lease
+
+    def die(self, reason: str) -> NoReturn:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+        raise Ended(reason)
+
+    def done_offsets(self) -> list[int]:
+        return [what for kind, what in self.effects if kind == "done"]
+
+
+class Echo:
+    """Sends and keeps every value; fails on ``!``; has a due time and background work when told so."""
+
+    app = "echo"
+    inputs: tuple[Topic, ...] = (EVENTS, MERGES)
+    tables = ("seen",)
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.due_ms: int | None = None
+        self.work = 0
+
+    def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]:
+        self.groups.append([record.offset for record in records])
+        for record in records:
+            if record.value == b"!":
+                raise ValueError("asked to")
+            state.put("seen", record.value, b"%d" % record.offset)
+            yield Send("out", 0, record.key, record.value)
+
+    def due(self, state: State, now_ms: int) -> Iterable[Send]:
+        self.due_ms = None
+        state.put("seen", b"due", b"1")
+        return [Send("out", 0, None, b"due")]
+
+    def next_due(self, partition: int) -> int | None:
+        return self.due_ms
+
+    def has_work(self, partition: int) -> bool:
+        return self.work > 0
+
+    def idle(self, state: State, now_ms: int) -> Iterable[Send]:
+        self.work -= 1
+        return [Send("out", 0, None, b"idle %d" % self.work)]
+
+    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+        self.restored = dict(rows("seen"))
+
+    def revoke(self, partition: int) -> None:
+        self.revoked = partition
+
+
+def shell_of(stage: Stage, outside: MemoryOutside) -> Shell:
+    shell = Shell(stage, outside, lambda record, reason: Send("quarantine", 0, None, reason.encode()), Trap(""))
+    shell.open([0])
+    return shell
+
+
+def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> Record:
+    return Record(topic.name, 0, offset, b"k", value, 0)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not true():  # noqa: ASYNC110 - what is waited for is an effect, it has no event
+            await asyncio.sleep(0.001)
+
+
+async def reason_of_the_end(shell: Shell, outside: MemoryOutside) -> str:
+    reason = await asyncio.wait_for(outside.ended, DEADLINE_S)
+    await asyncio.gather(*(lane._task for lane in shell.lanes.values()), return_exceptions=True)
+    return reason
+
+
+async def test_outputs_then_changelog_then_store_then_done() -> None:
+    outside = MemoryOutside()
+    shell = shell_of(Echo(), outside)
+    shell.take(record(4, b"x"))
+    await until(lambda: outside.done_offsets() == [4])
+    assert outside.effects == [
+        ("sent", {("out", 0): [(b"k", b"x")]}),
+        ("logged", {"seen": {b"x": b"4"}}),
+        ("stored", 0),
+        ("done", 4),
+    ]
+    await shell.close()
+
+
+async def test_what_has_gathered_is_one_group_but_of_one_topic_and_at_most_200() -> None:
+    outside, stage = MemoryOutside(), Echo()
+    shell = shell_of(stage, outside)
+    for offset in range(250):
+        shell.take(record(offset))
+    shell.take(record(7, topic=MERGES))
+    await until(lambda: len(outside.done_offsets()) == 251)
+    assert stage.groups == [list(range(200)), [7], list(range(200, 250))]
+    await shell.close()
+
+
+async def test_a_group_with_a_bad_record_is_repeated_one_by_one_and_only_that_is_quarantined() -> None:
+    outside, stage = MemoryOutside(), Echo()
+    shell = shell_of(stage, outside)
+    for offset, value in enumerate([b"a", b"!", b"b"]):
+        shell.take(record(offset, value))
+    await until(lambda: outside.done_offsets() == [0, 1, 2])
+    sent = [place for kind, what in outside.effects if kind == "sent" for place in what.items()]
+    assert sent == [
+        (("out", 0), [(b"k", b"a")]),
+        (("quarantine", 0), [(None, b"ValueError: asked to")]),
+        (("out", 0), [(b"k", b"b")]),
+    ]
+    await shell.close()
+
+
+async def test_too_many_bad_records_end_the_process() -> None:
+    outside = MemoryOutside()
+    shell = shell_of(Echo(), outside)
+    for offset in range(QUARANTINE_LIMIT + 50):
+        shell.take(record(offset, b"!"))
+    assert "the stage is at fault" in await reason_of_the_end(shell, outside)
+    assert len(outside.done_offsets()) == QUARANTINE_LIMIT
+
+
+async def test_what_fails_outside_the_stage_ends_the_process_unacknowledged() -> None:
+    class Broken(MemoryOutside):
+        async def flush(self, partition: int, writes: Mapping[str, Any]) -> dict[str, int]:
+            raise OSError("the producer is dead")
+
+    outside = Broken()
+    shell = shell_of(Echo(), outside)
+    shell.take(record(1))
+    assert await reason_of_the_end(shell, outside)
+    assert outside.done_offsets() == []
+
+
+async def test_due_times_and_background_work_are_units_like_any_other() -> None:
+    outside, stage = MemoryOutside(), Echo()
+    shell = shell_of(stage, outside)
+    stage.due_ms = 1
+    stage.work = 3
+    shell.wake()
+    await until(lambda: stage.work == 0 and len(outside.effects) == 6)
+    assert outside.effects == [
+        ("sent", {("out", 0): [(None, b"due")]}),
+        ("logged", {"seen": {b"due": b"1"}}),
+        ("stored", 0),
+        *(("sent", {("out", 0): [(None, b"idle %d" % left)]}) for left in (2, 1, 0)),
+    ]
+    await shell.close()
+
+
+async def test_a_closed_partition_takes_nothing_and_comes_back_restored() -> None:
+    outside, stage = MemoryOutside(), Echo()
+    shell = shell_of(stage, outside)
+    assert stage.restored == {}
+    shell.take(record(1, b"x"))
+    await until(lambda: outside.done_offsets() == [1])
+    await shell.close()
+    assert stage.revoked == 0
+    shell.take(record(2))
+    shell.open([0])
+    assert stage.restored == {b"x": b"1"}
+    shell.take(record(3))
+    await until(lambda: outside.done_offsets() == [1, 3])
+    await shell.close()
+
+
+@pytest.mark.parametrize("regained", [True, False])
+async def test_without_its_lease_a_worker_writes_nothing(*, regained: bool) -> None:
+    outside = MemoryOutside()
+    shell = shell_of(Echo(), outside)
+    outside.lease = False
+    shell.take(record(1))
+    await until(lambda: shell.lanes[0].busy_since is not None)
+    await asyncio.sleep(0.1)  # time enough for effects that must not come
+    assert outside.effects == []
+    if regained:
+        outside.lease = True
+        await until(lambda: outside.done_offsets() == [1])
+    await shell.close()
+    assert bool(outside.effects) is regained
