@@ -25,10 +25,28 @@ class UndecodableError(ValueError):
     """The bytes are no record of ours; the message says which part is wrong."""
 
 
-def _load(path: Path) -> tuple[Any, bytes]:
-    schema = fastavro.parse_schema(orjson.loads(path.read_bytes()))
-    crc = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
-    return schema, MARKER + bytes.fromhex(crc)
+def _parsed(raw: Any) -> Any:
+    schema = fastavro.parse_schema(raw)
+    _bytes_defaults(schema)
+    return schema
+
+
+def _bytes_defaults(schema: Any) -> None:
+    """Avro's JSON writes the default of bytes as text, and fastavro would hand that text out as it is."""
+    for part in schema if isinstance(schema, list) else [schema]:
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") == "bytes" and isinstance(part.get("default"), str):
+            part["default"] = part["default"].encode("latin-1")
+        for below in ("type", "items", "fields"):
+            _bytes_defaults(part.get(below))
+
+
+def _load(path: Path) -> tuple[Any, Any, bytes]:
+    """A schema as it is written, parsed, and the header of its records."""
+    raw = orjson.loads(path.read_bytes())
+    crc = fingerprint(to_parsing_canonical_form(fastavro.parse_schema(raw)), "CRC-64-AVRO")
+    return raw, _parsed(raw), MARKER + bytes.fromhex(crc)
 
 
 class Codec:
@@ -39,7 +57,7 @@ class Codec:
         self.name = name
         self._readers: dict[bytes, Any] = {}
         for path in versions:
-            self.schema, self.header = _load(path)
+            self._raw, self.schema, self.header = _load(path)
             self._readers[self.header] = self.schema
 
     def encode(self, datum: Any) -> bytes:
@@ -87,10 +105,10 @@ class BatchCodec(Codec):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        field = self.schema["fields"][0]
+        field = self._raw["fields"][0]
         self.field: str = field["name"]
         # parsed by itself: fastavro parses an unparsed schema again at every call, which costs twice the writing
-        self._item = fastavro.parse_schema(dict(field["type"]["items"]))
+        self._item = _parsed(field["type"]["items"])
 
     def item(self, datum: Any) -> bytes:
         out = BytesIO()

@@ -197,7 +197,7 @@ def _step(value: Any, at: str, *, timed: bool) -> Step:
 
 
 def _where(fields: dict[str, Any], at: str) -> tuple[Where, ...]:
-    if "where" not in fields:
+    if fields.get("where", []) == []:
         return ()
     at = f"{at}.where"
     tests = []

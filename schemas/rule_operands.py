@@ -52,11 +52,11 @@ def fixed(value: Any, at: str, what: str = "an ISO 8601 time") -> Instant:
     return Instant(ms=ms)
 
 
-_NOW = re.compile(r"^now(?:([+-])(\d+[smhd]))?$")
+_NOW = re.compile(r"now(?:([+-])([0-9]+[smhd]))?")
 
 
 def moment(value: Any, at: str) -> Instant:
-    found = _NOW.match(value) if isinstance(value, str) else None
+    found = _NOW.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return fixed(value, at, "an ISO 8601 time, or relative to now as now-30d")
     if found[1] is None:

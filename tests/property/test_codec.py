@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import codec
+from schemas.records import Change
 from tests.builders import event
 
 SAMPLES = Path(__file__).parents[1] / "golden" / "avro"
@@ -76,6 +77,14 @@ def test_old_bytes_still_decode(kind: codec.Codec) -> None:
         expected = orjson.loads((SAMPLES / f"{name}.json").read_bytes())
         shown = orjson.dumps(kind.decode((SAMPLES / f"{name}.bin").read_bytes()), default=bytes.decode)
         assert orjson.loads(shown) == expected
+
+
+def test_a_field_that_is_not_given_has_its_default() -> None:
+    change = Change(workspace="w", environment="e", contact_id="c", kind="membership", version=1, at_ms=2)
+    (decoded,) = codec.decode_changes(codec.encode_changes([change]))
+    assert decoded["profile"] == b""
+    assert decoded["entered"] == []
+    assert decoded["segment_id"] == ""
 
 
 def test_a_record_of_another_kind_is_refused() -> None:

@@ -1,0 +1,108 @@
+"""An ASGI app in; the same app out with what all of our HTTP answers have: a request id, and errors in one shape.
+
+1. ``X-Request-Id`` stands on every answer: the client's own where it is a sane one, else a new one.
+2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``Refused`` with its
+   status, 404 and 405 of the router, and 500 for everything else, which is logged with the request id.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas import access, ids
+from schemas.access import Principal
+from schemas.control import ControlState
+from schemas.errors import Refused
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID = "headwater.request_id"
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Json(Response):
+    """An answer in JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def refusal(refused: Refused, request_id: str, headers: Mapping[str, str] | None = None) -> Json:
+    """The answer to a refused request."""
+    said = dict(headers or {})
+    if refused.status in (429, 503):
+        said |= RETRY_AFTER
+    return Json({"error": refused.body(request_id)}, refused.status, said)
+
+
+def refused_by(error: HTTPException) -> Refused:
+    """The router's own exceptions in our words."""
+    if error.status_code == 405:
+        return Refused("method_not_allowed", "this path takes another method")
+    if error.status_code == 404:
+        return Refused("not_found", "no such path")
+    return Refused("internal" if error.status_code >= 500 else "invalid_type", str(error.detail))
+
+
+class Surface:
+    """Outermost; inside it every scope has its request id under ``REQUEST_ID``."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        request_id = ids.request_id(given, time.time_ns() // 1_000_000)
+        scope[REQUEST_ID] = request_id
+        header = (b"x-request-id", request_id.encode())
+        started = False
+
+        async def identified(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, identified)
+        except Refused as error:
+            answer = refusal(error, request_id)
+        except HTTPException as error:
+            answer = refusal(refused_by(error), request_id, error.headers)
+        except Exception:
+            log.exception("%s %s %s", scope["method"], scope["path"], request_id)
+            answer = refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
+        else:
+            return
+        if not started:
+            await answer(scope, receive, identified)
+
+
+def authorise(
+    control: ControlState, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str, now_ms: int
+) -> Principal:
+    """Who asks, in the environment that the request is about.
+
+    Raises ``Refused``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
+    """
+    principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
+    environment = access.environment_of(control, principal, headers, query)
+    return principal if environment == principal.environment else replace(principal, environment=environment)

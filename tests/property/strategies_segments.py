@@ -1,0 +1,360 @@
+"""The segments stage without a broker: a world of partitions, a sink that keeps the newest version, event builders."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from processors.runtime.stage import Record, Rows, Send, State
+from processors.segments import state as rows_of
+from processors.segments.stage import SCANNED, SegmentsStage
+from processors.segments.state import Contact, Redirect
+from processors.segments.unit import TABLE
+from schemas import codec, control, identity, topics
+from schemas.control import ControlState, Segment
+from schemas.records import Absorb, Change, Event, Identifier, Merge
+
+WORKSPACE, ENVIRONMENT = "local", "production"
+HOME = (WORKSPACE, ENVIRONMENT)
+DAY = 86_400_000
+HOUR = 3_600_000
+NOW = 1_780_000_000_000
+PARTITIONS = 3
+
+
+def contact_of(kind: str, value: str) -> str:
+    return identity.contact_id(WORKSPACE, ENVIRONMENT, kind, value)
+
+
+def event(
+    name: str = "seen",
+    *,
+    user: str = "ann",
+    by: str = "external_id",
+    at: int = NOW,
+    received: int | None = None,
+    event_id: str = "",
+    kind: str = "track",
+    reply_to: str = "",
+    **said: Any,
+) -> Event:
+    """``properties``, ``attributes`` (the profile's ``set``), ``consents`` and ``device`` as plain values."""
+    profile = {
+        key: said[name]
+        for key, name in (("set", "attributes"), ("consents", "consents"), ("device", "device"))
+        if name in said
+    }
+    return Event(
+        event_id=event_id or f"evt_{name}_{user}_{at}",
+        workspace=WORKSPACE,
+        environment=ENVIRONMENT,
+        kind=kind,
+        type=name,
+        contact_id=contact_of(by, user) if user else "",
+        identifiers=[Identifier(type=by, value=user)] if user else [],
+        timestamp_ms=at,
+        received_ms=at if received is None else received,
+        properties=orjson.dumps(said.get("properties", {})),
+        context=b"",
+        profile=orjson.dumps(profile) if profile else b"",
+        campaign_id="",
+        message_id="",
+        variant="",
+        channel="",
+        source="test",
+        key_id="",
+        task_id="task" if reply_to else "",
+        reply_to=reply_to,
+    )
+
+
+def merge(loser: tuple[str, str], winner: tuple[str, str], *, version: int = 1, at: int = NOW) -> Merge:
+    return Merge(
+        workspace=WORKSPACE,
+        environment=ENVIRONMENT,
+        loser=contact_of(*loser),
+        winner=contact_of(*winner),
+        version=version,
+        at_ms=at,
+        event_id=f"evt_merge_{version}",
+        identifier=Identifier(type=loser[0], value=loser[1]),
+    )
+
+
+@dataclass
+class Store:
+    """The tables of all partitions."""
+
+    rows: dict[int, dict[bytes, bytes]] = field(default_factory=lambda: {p: {} for p in range(PARTITIONS)})
+
+    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
+        assert table == TABLE
+        return self.rows[partition].get(key)
+
+    def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
+        assert table == TABLE
+        return iter([(k, v) for k, v in sorted(self.rows[partition].items()) if after is None or k > after])
+
+    def write(self, state: State) -> None:
+        for key, value in state.writes.get(TABLE, {}).items():
+            if value is None:
+                self.rows[state.partition].pop(key, None)
+            else:
+                self.rows[state.partition][key] = value
+
+
+@dataclass
+class Sink:
+    """What a reader of `changes` knows: the newest version of everything."""
+
+    changes: list[Change] = field(default_factory=list)
+    profiles: dict[str, tuple[int, Change]] = field(default_factory=dict)
+    memberships: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
+
+    def take(self, value: bytes) -> None:
+        for change in codec.decode_changes(value):
+            self.changes.append(change)
+            contact, version = change["contact_id"], change["version"]
+            if change["kind"] == "profile" and version > self.profiles.get(contact, (0, change))[0]:
+                self.profiles[contact] = version, change
+            if change["kind"] == "membership":
+                key = contact, change["segment_id"]
+                assert version != self.memberships.get(key, (0, False))[0]
+                if version > self.memberships.get(key, (0, False))[0]:
+                    self.memberships[key] = version, change["member"]
+
+    @property
+    def members(self) -> set[tuple[str, str]]:
+        return {key for key, (_, member) in self.memberships.items() if member}
+
+
+class World:
+    """One worker with all partitions; ``now`` is moved by the test."""
+
+    def __init__(self, **rules: Any) -> None:
+        self.control = ControlState()
+        self.now = NOW
+        self.store = Store()
+        self.sink = Sink()
+        self.sends: list[Send] = []
+        for name, rule in rules.items():
+            self.define(name, rule)
+        self.restart()
+
+    # --- the world
+
+    def restart(self) -> None:
+        """All memory is lost; the rows and what was sent stay."""
+        self.stage = SegmentsStage(self.control, PARTITIONS)
+        for partition in range(PARTITIONS):
+            self.stage.restore(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
+
+    def define(self, name: str, rule: Any, version: int = 1) -> None:
+        segment = Segment(
+            id=name,
+            workspace=WORKSPACE,
+            environment=ENVIRONMENT,
+            name=name,
+            rule=rule,
+            version=version,
+            created_ms=NOW,
+            updated_ms=NOW,
+        )
+        self.control.apply(*control.encode("segment", segment))
+
+    def remove(self, name: str) -> None:
+        self.control.apply(control.record_key("segment", WORKSPACE, name), None)
+
+    def follow(self) -> None:
+        """Background work until there is none."""
+        for partition in range(PARTITIONS):
+            while self.stage.has_work(partition):
+                self._unit(partition, lambda state: self.stage.idle(state, self.now), lose=False)
+        self.settle()
+
+    def pass_time(self, ms: int) -> None:
+        """Every timer on the way fires at its millisecond."""
+        end = self.now + ms
+        while (due := self.next_due()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.fire()
+        self.now = end
+
+    def jump(self, ms: int) -> None:
+        """No timer fires on the way."""
+        self.now += ms
+
+    def fire(self, *, lose: bool = False) -> None:
+        for partition in range(PARTITIONS):
+            while (due := self.stage.next_due(partition)) is not None and due <= self.now:
+                self._unit(partition, lambda state: self.stage.due(state, self.now), lose=lose)
+                if lose:
+                    return
+
+    def next_due(self) -> int | None:
+        return min((d for p in range(PARTITIONS) if (d := self.stage.next_due(p)) is not None), default=None)
+
+    # --- records
+
+    def send(self, *events: Event, batch: int = 500, lose: bool = False) -> list[Change]:
+        """Events of all partitions; what changed. ``lose``: the worker dies before the state is kept."""
+        before = len(self.sink.changes)
+        for partition in range(PARTITIONS):
+            mine = [e for e in events if partition_of(e["contact_id"]) == partition]
+            for start in range(0, len(mine), batch):
+                some = codec.encode_events(mine[start : start + batch])
+                self._step(topics.RESOLVED.name, partition, [some], lose=lose)
+        if not lose:
+            self.settle()
+        return self.sink.changes[before:]
+
+    def merge(self, *merges: Merge, lose: bool = False) -> list[Change]:
+        before = len(self.sink.changes)
+        for one in merges:
+            self._step(topics.MERGES.name, partition_of(one["loser"]), [codec.encode_merge(one)], lose=lose)
+        if not lose:
+            self.settle()
+        return self.sink.changes[before:]
+
+    def settle(self) -> None:
+        """Absorbs until there are none."""
+        while self.sends:
+            self.deliver(self.sends.pop(0))
+
+    def deliver(self, send: Send, *, lose: bool = False) -> None:
+        self._step(send.topic, send.partition, [send.value], lose=lose)
+
+    def _step(self, topic: str, partition: int, values: Sequence[bytes], *, lose: bool) -> None:
+        records = [Record(topic, partition, 0, None, value, self.now) for value in values]
+        self._unit(partition, lambda state: self.stage.step(records, state, self.now), lose=lose)
+
+    def _unit(self, partition: int, work: Any, *, lose: bool) -> None:
+        state = State(partition, self.store)
+        for send in work(state):
+            if send.topic == topics.CHANGES.name:
+                assert send.partition == partition
+                self.sink.take(send.value)
+            else:
+                assert send.partition == partition_of((send.key or b"").decode())
+                self.sends.append(send)
+        if lose:
+            self.restart()
+        else:
+            self.store.write(state)
+
+    # --- what came of it
+
+    def rows(self) -> Iterator[tuple[str, Contact | Redirect]]:
+        for rows in self.store.rows.values():
+            for key, row in rows.items():
+                if key != SCANNED:
+                    yield key.decode(), rows_of.load(row)
+
+    def contact(self, user: str = "ann", by: str = "external_id") -> Contact:
+        found = dict(self.rows())[contact_of(by, user)]
+        assert isinstance(found, Contact)
+        return found
+
+    def members(self) -> set[tuple[str, str]]:
+        """As the state has it."""
+        return {(key, s) for key, row in self.rows() if isinstance(row, Contact) for s in row.members}
+
+    def segments_of(self, user: str = "ann", by: str = "external_id") -> set[str]:
+        return {segment for contact, segment in self.sink.members if contact == contact_of(by, user)}
+
+    def learnt(self) -> dict[str, Any]:
+        """All contacts, without what follows from it."""
+        found = {}
+        for key, row in self.rows():
+            if isinstance(row, Contact):
+                keeps = self.stage._plans.of(row.workspace, row.environment).keeps
+                rows_of.prune(row, keeps, list(row.counts), self.now)
+                found[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
+        return found
+
+    def snapshot(self, user: str = "ann", by: str = "external_id") -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(self.sink.profiles[contact_of(by, user)][1]["profile"])
+        return found
+
+
+def partition_of(contact_id: str) -> int:
+    return identity.partition_of(contact_id, PARTITIONS) if contact_id else 0
+
+
+def told(changes: Iterable[Change]) -> list[tuple[str, bool, str]]:
+    """Segment, member and reason of each membership change."""
+    return [(c["segment_id"], c["member"], c["reason"]) for c in changes if c["kind"] == "membership"]
+
+
+def absorbs(sends: Iterable[Send]) -> list[Absorb]:
+    return [codec.decode_absorb(send.value) for send in sends if send.topic == topics.ABSORBS.name]
+
+
+# --- strategies
+
+COUNT_OPS = ("gte", "gt", "lte", "lt", "eq", "ne")
+times = st.integers(NOW - 3 * HOUR, NOW).map(lambda t: t - t % 60_000)
+"""Few enough different ones to meet."""
+windows = st.one_of(
+    st.just({}),
+    st.sampled_from(["10m", "1h", "2h"]).map(lambda w: {"within": w}),
+    st.just({"between": ["2026-05-28T18:00:00Z", "2026-05-28T20:00:00Z"]}),
+)
+event_rules = st.builds(
+    lambda name, op, value, window, where: {
+        "event": name,
+        "count": {"op": op, "value": value},
+        **window,
+        **({"where": [{"property": "n", "op": "gte", "value": where}]} if where else {}),
+    },
+    st.sampled_from(["seen", "bought"]),
+    st.sampled_from(COUNT_OPS),
+    st.integers(0, 4),
+    windows,
+    st.integers(0, 2),
+)
+attribute_rules = st.one_of(
+    st.builds(
+        lambda op, value: {"attribute": "plan", "op": op, "value": value},
+        st.sampled_from(["eq", "ne", "gt", "lte"]),
+        st.integers(0, 3),
+    ),
+    st.just({"attribute": "since", "op": "before", "value": "now-1h"}),
+    st.just({"attribute": "since", "op": "after", "value": "now-2h"}),
+    st.just({"attribute": "plan", "op": "not_exists"}),
+)
+leaves = st.one_of(
+    event_rules,
+    attribute_rules,
+    st.builds(lambda value: {"consent": "email", "value": value}, st.booleans()),
+    st.builds(lambda value: {"identified": value}, st.booleans()),
+)
+rules = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda part: {"not": part}, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def events(draw: st.DrawFn, users: tuple[tuple[str, str], ...] = (("external_id", "ann"),)) -> Event:
+    """An event whose content follows from its id, as it does for everybody but a liar."""
+    by, user = draw(st.sampled_from(users))
+    name = draw(st.sampled_from(["seen", "bought", "other"]))
+    at = draw(times)
+    late = draw(st.sampled_from([0, 0, 1000, HOUR]))
+    said: dict[str, Any] = {"properties": {"n": draw(st.integers(0, 3))}}
+    if draw(st.booleans()):
+        plan = draw(st.one_of(st.none(), st.integers(0, 3)))
+        said["attributes"] = {"plan": plan, "since": draw(times) / 1000}
+    if draw(st.booleans()):
+        said["consents"] = {"email": draw(st.booleans())}
+    number = draw(st.integers(0, 10**9))
+    received = min(at + late, NOW)
+    return event(name, user=user, by=by, at=at, received=received, event_id=f"evt_{number}", **said)
