@@ -59,7 +59,10 @@ def refused_by(error: HTTPException) -> Refused:
 
 
 class Surface:
-    """Outermost; inside it every scope has its request id under ``REQUEST_ID``."""
+    """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
+
+    ``app`` is a ``Router`` or anything that raises: Starlette's own error handlers would answer before this does.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -71,6 +74,7 @@ class Surface:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
         request_id = ids.request_id(given, time.time_ns() // 1_000_000)
         scope[REQUEST_ID] = request_id
+        scope.setdefault("app", self)  # with it the router raises its 404 and 405 instead of answering in plain text
         header = (b"x-request-id", request_id.encode())
         started = False
 

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from deploy.local import daemon
 from deploy.local.daemon import run_in_front
 from deploy.local.home import SUPERVISOR, AlreadyRunningError, Home
+from deploy.local.kafka import BrokerError
 from deploy.local.stack import Stack, StackError, greeting
 from deploy.local.supervisor import NotReadyError
 from schemas.settings import Settings
 
-READY_WITHIN_S = 300.0  # the first start downloads the broker
+READY_WITHIN_S = 900.0  # the first start downloads the broker
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="Headwater on one machine.")
 
@@ -53,7 +54,7 @@ def run() -> None:
 
     try:
         run_in_front(home, start, stop)
-    except (AlreadyRunningError, StackError, NotReadyError) as error:
+    except (AlreadyRunningError, BrokerError, StackError, NotReadyError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
 

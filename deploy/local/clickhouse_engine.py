@@ -87,7 +87,8 @@ def _prepare(connection: "Connection", question: Question) -> None:
     # What a server's own default profile has, where the embedded engine differs.
     settings = {"implicit_select": "0", "allow_introspection_functions": "0"}
     settings |= question.settings
-    settings |= {f"param_{name}": value for name, value in question.params.items()}
+    if question.statement.data is not None:  # the only way for an insert; a query's may be longer than a statement
+        settings |= {f"param_{name}": value for name, value in question.params.items()}
     readonly = settings.pop("readonly", "0")
     # last, since nothing can be set after it
     settings["readonly"] = "2" if question.read_only and readonly == "0" else readonly
@@ -104,7 +105,7 @@ def quote(value: str) -> str:
 
 
 def _query(connection: "Connection", question: Question) -> Answer:
-    result = connection.query(_text(question.statement.sql), question.format)
+    result = connection.query(_text(question.statement.sql), question.format, params=dict(question.params))
     return Answer(
         body=result.bytes(),
         read_rows=result.storage_rows_read(),

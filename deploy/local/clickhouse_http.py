@@ -29,7 +29,7 @@ from starlette.routing import Route
 from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
 from deploy.local.clickhouse_engine import Answer, Engine, Question
 from deploy.local.clickhouse_sql import parse
-from deploy.local.http_encoding import EncodingError, choose, decode, encode
+from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
 
 # Parameters of the interface itself; every other one is a setting for the engine, which knows its own.
 INTERFACE = frozenset(
@@ -116,13 +116,15 @@ async def ok(_request: Request) -> Response:
 
 def question(request: Request, body: bytes) -> Question:
     """Raises ``ClickHouseError`` for what this front cannot read."""
-    query, headers = request.query_params, request.headers
+    query, headers = dict(request.query_params), request.headers
     if query.get("decompress") == "1" or query.get("compress") == "1":
         raise refusal(48, "NOT_IMPLEMENTED", "Native compression is not served here; use Content-Encoding.")
-    if headers.get("Content-Type", "").startswith("multipart/form-data"):
-        raise refusal(48, "NOT_IMPLEMENTED", "Forms and external tables are not served here; use the URL.")
+    kind = headers.get("Content-Type", "")
     try:
         body = decode(body, headers.get("Content-Encoding", ""))
+        if kind.startswith("multipart/form-data"):  # what clients turn to when parameters are too long for a URL
+            query |= form_fields(body, kind)
+            body = b""
     except EncodingError as error:
         raise refusal(117, "INCORRECT_DATA", str(error)) from error
     if "query" in query:

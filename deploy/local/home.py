@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 READY_FILE = "HEADWATER_READY_FILE"
 SUPERVISOR = "supervisor"

@@ -1,4 +1,4 @@
-"""Bytes and the name of an HTTP content coding in, the coded or decoded bytes out."""
+"""The bytes of an HTTP body and what its headers say of them in, decoded bytes or a form's fields out; and back."""
 
 import bz2
 import gzip
@@ -6,6 +6,8 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
+from email import message_from_bytes
+from email.policy import HTTP
 
 import brotli
 import lz4.frame
@@ -66,6 +68,21 @@ def decode(data: bytes, encoding: str) -> bytes:
         brotli.error,
     ) as error:
         raise EncodingError(f"The body is not {encoding}: {error}") from error
+
+
+def form_fields(data: bytes, content_type: str) -> dict[str, str]:
+    """The text fields of a multipart form; raises ``EncodingError`` for files in it and for what is no form."""
+    form = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + data, policy=HTTP)
+    fields = {}
+    for part in form.iter_parts():
+        name, payload = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)
+        if not isinstance(name, str) or not isinstance(payload, bytes) or part.get_filename() is not None:
+            raise EncodingError("A form may hold text fields only: external tables are not served here")
+        try:
+            fields[name] = payload.decode()
+        except UnicodeDecodeError as error:
+            raise EncodingError(f"The form's field {name} is not UTF-8: {error}") from error
+    return fields
 
 
 def choose(accepted: str) -> str:

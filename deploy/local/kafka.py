@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +34,8 @@ JVM = (
 )
 
 # One node that is its own controller. Small: one laptop, a handful of topics. The metadata no-op records and
-# the cleaner's 128 MiB buffer of the defaults are what an idle broker would spend its time and memory on.
+# the cleaner's 128 MiB buffer of the defaults are what an idle broker would spend its time and memory on. After
+# a kill the controller does not let the broker in again before its old session has ended: 13 s with the default.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -60,10 +62,16 @@ log.cleaner.dedupe.buffer.size=8388608
 log.cleaner.io.buffer.size=131072
 message.max.bytes=2097152
 metadata.max.idle.interval.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=900
 num.network.threads=2
 num.io.threads=4
 background.threads=2
 """
+
+
+class BrokerError(Exception):
+    """The broker cannot be had or refuses its directory; says why."""
 
 
 def cache_dir() -> Path:
@@ -85,7 +93,7 @@ def command(data: Path, port: int, *, say: Callable[[str], None] = print) -> tup
     """The command that runs the broker on loopback; resolves the jars and formats the directory where needed.
 
     Blocks: seconds to a minute the first time, milliseconds after. The controller takes ``port + 1``.
-    Raises ``RuntimeError`` when the jars cannot be had.
+    Raises ``BrokerError``.
     """
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
@@ -98,7 +106,7 @@ def command(data: Path, port: int, *, say: Callable[[str], None] = print) -> tup
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", identity, "-c", str(properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"Kafka could not format {data}: {done.stdout}{done.stderr}")
+            raise BrokerError(f"Kafka could not format {data}: {done.stdout}{done.stderr}")
     return (*java, "kafka.Kafka", str(properties))
 
 
@@ -125,7 +133,7 @@ def jars(say: Callable[[str], None] = print) -> Path:
             except Exception as error:
                 # jgo raises whatever its layers raise; the last try lets it through
                 if attempt == TRIES:
-                    raise RuntimeError(f"Apache Kafka {VERSION} could not be downloaded: {error}") from error
+                    raise BrokerError(f"Apache Kafka {VERSION} could not be downloaded: {error}") from error
                 say(f"kafka: download failed ({error}); trying again in {2**attempt} s")
                 time.sleep(2**attempt)
             else:
@@ -162,7 +170,7 @@ def _download(partial: Path, say: Callable[[str], None]) -> None:
     for jar in sorted(built.path.glob("*/*.jar")):
         shutil.copy(jar, lib / jar.name)
     if not list(lib.glob("kafka_*.jar")):
-        raise RuntimeError("the broker's jar is missing")
+        raise BrokerError("the broker's jar is missing")
     say(f"kafka: downloaded in {time.monotonic() - started:.0f} s")
 
 
@@ -185,4 +193,7 @@ async def accepts(bootstrap: str) -> bool:
 
 
 if __name__ == "__main__":
-    jars(lambda line: print(line, flush=True))
+    try:
+        jars(lambda line: print(line, flush=True))
+    except BrokerError as failed:
+        sys.exit(str(failed))

@@ -127,7 +127,7 @@ class Stack:
             await self._supervisor.start(layer)
         self._say(f"{', '.join(names)}: starting")
         await self._supervisor.ready(*names, within_s=ALL_WITHIN_S)
-        await self._answer_ready(began + ALL_WITHIN_S)
+        await self._answer_ready(time.monotonic() + ALL_WITHIN_S)
         self._say(f"ready after {time.monotonic() - began:.1f} s")
 
     async def stop(self) -> None:
@@ -206,7 +206,7 @@ def greeting(settings: Settings) -> str:
 Headwater listens on {url}
   secret key {SECRET_KEY}    public key {PUBLIC_KEY}    (workspace local, environment production)
 
-  curl -X POST {url}/v1/events {auth} -d '{event}'
+  curl -X POST {url}/v1/events {auth} -H 'Content-Type: application/json' -d '{event}'
   curl {auth} {url}/v1/contacts/external_id:u_1
   curl {auth} {url}/v1/segments
 """

@@ -13,7 +13,6 @@ Recovery itself stays Faust's. Answers, in ``faust/tables``:
 # ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +21,8 @@ from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager as FaustTableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 
-QUIET = logging.getLogger("faust")
+from processors.runtime.client import QUIET
+
 DRY_S = 1.0
 """A changelog whose end was fetched this long ago, with nothing left in the buffers, has no more records."""
 

@@ -79,6 +79,8 @@ class Shell:
 
     def open(self, partitions: Iterable[int]) -> None:
         """The tables are complete and positions are right: restore the stage, then take records."""
+        if self.lanes:
+            self.outside.die(f"partitions {sorted(self.lanes)} are open already")
         for partition in sorted(partitions):
             self.stage.restore(partition, lambda table, p=partition: self.outside.scan(table, p))  # type: ignore[misc]
             self.lanes[partition] = Lane(self, partition)
@@ -98,8 +100,9 @@ class Shell:
 
     def wake(self) -> None:
         """There may be background work."""
-        for lane in self.lanes.values():
-            lane.wake()
+        if isinstance(self.stage, Background):
+            for lane in self.lanes.values():
+                lane.wake()
 
     def note_quarantined(self) -> None:
         now = time.monotonic()

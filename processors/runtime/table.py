@@ -12,7 +12,6 @@ recovery, which is untouched, reads again.
 
 # ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
 
-import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -22,6 +21,7 @@ import faust
 from faust.types import TP
 from rocksdict import WriteBatch
 
+from processors.runtime.client import QUIET
 from processors.runtime.publish import publish
 from processors.runtime.stage import Rows
 
@@ -29,10 +29,10 @@ Writes = Mapping[bytes, bytes | None]
 
 # Faust's defaults are 3 x 64 MiB to write and 2 GiB to read for each partition of each table.
 STORE_OPTIONS = {
-    "write_buffer_size": 4 * 1024 * 1024,
+    "write_buffer_size": 2 * 1024 * 1024,
     "max_write_buffer_number": 2,
     "target_file_size_base": 16 * 1024 * 1024,
-    "block_cache_size": 4 * 1024 * 1024,
+    "block_cache_size": 2 * 1024 * 1024,
     "max_open_files": 128,
 }
 
@@ -106,7 +106,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
     The partition numbers of its changelog are those of the inputs it belongs to.
     """
 
-    logger = logging.getLogger("faust")
+    logger = QUIET
 
     def __init__(self, app: Any, *, name: str, partitions: int) -> None:
         super().__init__(
@@ -143,7 +143,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
     ) -> None:
         # A copy that is not kept up to date must not stay: when the partition comes back after the
         # changelog's tombstones are gone, its deleted rows would rise again.
-        for tp in revoked:
-            if tp.topic == self.changelog_topic_name:
-                self._rows.drop(tp.partition)
+        ours = {tp.partition for tp in assigned if tp.topic == self.changelog_topic_name}
+        for partition in set(range(self.partitions)) - ours:
+            self._rows.drop(partition)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)

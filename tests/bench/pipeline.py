@@ -1,6 +1,7 @@
 """A running stack in; events/s through everything, and how long until a membership and a row are there, out."""
 
 import asyncio
+import secrets
 import time
 from typing import Any
 
@@ -65,25 +66,24 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
 
 async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str, Any]:
     """Each event is a new contact's first order, so each must enter the segment."""
+    kind = f"order {secrets.token_hex(4)}"
     async with stack.client() as client:
-        rule = {"event": "order_completed", "count": {"op": "gte", "value": 1}, "within": "1d"}
+        rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "1d"}
         answer = await client.post("/v1/segments", json={"name": "Ordered", "rule": rule})
         answer.raise_for_status()
     await asyncio.sleep(2)  # the definition is everywhere before the clock starts
     count = per_second * seconds
-    ids = [f"lat-{n}" for n in range(count)]
+    ids = [f"{kind}-{n}" for n in range(count)]
     due: dict[str, float] = {}
     requests = [
-        request(
-            "/v1/events", {"type": "order_completed", "user_id": f"buyer{n}", "event_id": i, "properties": {"total": 9}}
-        )
+        request("/v1/events", {"type": kind, "user_id": f"{kind}-{n}", "event_id": i, "properties": {"total": 9}})
         for n, i in enumerate(ids)
     ]
     member: dict[str, float] = {}
     stored: dict[str, float] = {}
     watchers = [
-        asyncio.create_task(_watch_changes(stack, member, count)),
-        asyncio.create_task(_watch_rows(stack, stored, count)),
+        asyncio.create_task(_watch_changes(stack, kind, member, count)),
+        asyncio.create_task(_watch_rows(stack, kind, stored, count)),
     ]
     await asyncio.sleep(1)
     began = time.perf_counter()
@@ -102,7 +102,7 @@ async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str,
     }
 
 
-async def _watch_changes(stack: LocalStack, seen: dict[str, float], count: int) -> None:
+async def _watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
     consumer = AIOKafkaConsumer(
         topics.name(topics.CHANGES, stack.settings),
         bootstrap_servers=stack.settings.bootstrap,
@@ -117,13 +117,13 @@ async def _watch_changes(stack: LocalStack, seen: dict[str, float], count: int) 
             for records in found.values():
                 for record in records:
                     for change in codec.decode_changes(record.value):
-                        if change["kind"] == "membership" and change["member"]:
+                        if change["kind"] == "membership" and change["event_id"].startswith(kind):
                             seen.setdefault(change["event_id"], now)
     finally:
         await consumer.stop()
 
 
-async def _watch_rows(stack: LocalStack, seen: dict[str, float], count: int) -> None:
+async def _watch_rows(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
     """By polling, so a row is up to a poll older than it says."""
     client = await _rows(stack)
     partitions = range(stack.settings.partitions)
@@ -131,9 +131,10 @@ async def _watch_rows(stack: LocalStack, seen: dict[str, float], count: int) -> 
     try:
         while len(seen) < count:
             rows = await client.query(
-                "SELECT event_id, _partition, _offset FROM events WHERE type = 'order_completed' AND ("
+                "SELECT event_id, _partition, _offset FROM events WHERE type = {kind:String} AND ("
                 + " OR ".join(f"(_partition = {p} AND _offset > {last[p]})" for p in partitions)
-                + ")"
+                + ")",
+                parameters={"kind": kind},
             )
             now = time.perf_counter()
             for event_id, partition, offset in rows.result_rows:

@@ -112,6 +112,12 @@ def test_parameters_are_bound_by_the_server(client: Client) -> None:
     assert [utc(v) for v in row] == [value, ["o'a", "b\\"], None, moment, -5]
 
 
+def test_parameters_too_long_for_a_url_are_bound_too(client: Client) -> None:
+    many = [f"o'k\t\\ \r\n€ {n:030}" for n in range(20_000)]
+    sql = "SELECT length({a:Array(String)}), {a:Array(String)}[-1]"
+    assert client.query(sql, parameters={"a": many}).result_rows == [(20_000, many[-1])]
+
+
 def test_parameters_name_tables_and_fill_inserts(client: Client) -> None:
     client.command("CREATE TABLE {t:Identifier} (v String) ENGINE = Memory", parameters={"t": "named"})
     client.command("INSERT INTO named VALUES ({v:String})", parameters={"v": "it's"})

@@ -125,7 +125,10 @@ async def test_a_stage_that_fails_on_everything_ends_instead_of_draining_its_top
 
 
 async def test_offsets_that_hold_no_record_do_not_hold_up_commits(settings: Settings) -> None:
-    """Markers of transactions here; offsets that compaction took away look the same to a consumer."""
+    """Markers of transactions here; offsets that compaction took away look the same to a consumer.
+
+    Nor does a tombstone.
+    """
     async with cluster(settings) as topics:
         with workers(settings) as (worker,):
             worker.start().until_ready()
@@ -135,7 +138,9 @@ async def test_offsets_that_hold_no_record_do_not_hold_up_commits(settings: Sett
                 offset = await topics.send_alone(topics.name(topic), orjson.dumps(value), key=b"k", partition=0)
                 assert offset == i // 2 * 2
                 topics.sent.append((topic.name, 0, offset, value))
+            await topics.producer.send_and_wait(topics.name(KEPT), None, key=b"k", partition=0)
+            topics.sent.append((KEPT.name, 0, 8, {}))
             await topics.all_committed()
-            assert (await topics.committed())[KEPT.name, 0] == 7
+            assert (await topics.committed())[KEPT.name, 0] == 9
             assert worker.stop() == 0
         assert await topics.counted() == topics.recount()

@@ -31,29 +31,27 @@ async def nothing_is_lost(topics: Cluster) -> None:
     assert counts_in(await topics.logged()) == topics.recount()
 
 
-@pytest.mark.parametrize(("how", "within_s"), [(signal.SIGKILL, 3.0), (signal.SIGTERM, 1.5)])
-async def test_a_worker_that_comes_back_keeps_its_partitions_and_stops_nobody(
-    settings: Settings, how: signal.Signals, within_s: float
-) -> None:
+async def test_a_worker_that_comes_back_keeps_its_partitions_and_stops_nobody(settings: Settings) -> None:
     async with cluster(settings) as topics:
         with workers(settings, 2) as team:
             for worker in team:
                 worker.start()
             await shared_by(team, settings.partitions)
+            mine, others = (worker.opened[-1] for worker in team)
             rebalances = len(team[1].opened)
-            owned = team[1].opened[-1]
             async with topics.feeding(RATE):
-                await asyncio.sleep(1)
-                team[0].send_signal(how)
-                team[0].wait()
-                team[0].start()
-                await asyncio.to_thread(team[0].until_ready)
-                await asyncio.sleep(0.5)
+                for how in (signal.SIGKILL, signal.SIGTERM):
+                    await asyncio.sleep(0.5)
+                    team[0].send_signal(how)
+                    team[0].wait()
+                    await asyncio.to_thread(team[0].start().until_ready)
+                    await asyncio.sleep(0.5)
             await nothing_is_lost(topics)
+            assert team[0].opened[-1] == mine
             assert len(team[1].opened) == rebalances, "no rebalance"
             delays = await topics.delays()
-            assert max(delays[p] for p in owned) < 0.5
-            assert max(delays.values()) < 2 * within_s, delays  # aimed at: within_s; twice that on a busy machine
+            assert max(delays[p] for p in others) < 0.5, delays
+            assert max(delays[p] for p in mine) < 6.0, delays  # about one second on a quiet machine
 
 
 async def test_a_worker_that_joins_and_one_that_goes_for_good_lose_nothing(settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """The segments stage without a broker: a world of partitions, a sink that keeps the newest version, event builders."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from processors.runtime.stage import Record, Rows, Send, State
 from processors.segments import state as rows_of
+from processors.segments.conditions import Plan
 from processors.segments.stage import SCANNED, SegmentsStage
 from processors.segments.state import Contact, Redirect
 from processors.segments.unit import TABLE
@@ -139,6 +140,7 @@ class World:
         self.store = Store()
         self.sink = Sink()
         self.sends: list[Send] = []
+        self.logs: dict[tuple[str, int], list[Record]] = {}
         for name, rule in rules.items():
             self.define(name, rule)
         self.restart()
@@ -198,47 +200,61 @@ class World:
 
     # --- records
 
-    def send(self, *events: Event, batch: int = 500, lose: bool = False) -> list[Change]:
-        """Events of all partitions; what changed. ``lose``: the worker dies before the state is kept."""
+    def send(self, *events: Event, batch: int = 500) -> list[Change]:
+        """Resolved events, and all that follows at once; what changed."""
         before = len(self.sink.changes)
+        self.publish(*events, batch=batch)
+        self.settle()
+        return self.sink.changes[before:]
+
+    def merge(self, *merges: Merge) -> list[Change]:
+        before = len(self.sink.changes)
+        for one in merges:
+            self.publish_merge(one)
+        self.settle()
+        return self.sink.changes[before:]
+
+    def publish(self, *events: Event, batch: int = 500) -> None:
         for partition in range(PARTITIONS):
             mine = [e for e in events if partition_of(e["contact_id"]) == partition]
             for start in range(0, len(mine), batch):
-                some = codec.encode_events(mine[start : start + batch])
-                self._step(topics.RESOLVED.name, partition, [some], lose=lose)
-        if not lose:
-            self.settle()
-        return self.sink.changes[before:]
+                self._append(topics.RESOLVED.name, partition, codec.encode_events(mine[start : start + batch]))
 
-    def merge(self, *merges: Merge, lose: bool = False) -> list[Change]:
-        before = len(self.sink.changes)
-        for one in merges:
-            self._step(topics.MERGES.name, partition_of(one["loser"]), [codec.encode_merge(one)], lose=lose)
-        if not lose:
-            self.settle()
-        return self.sink.changes[before:]
+    def publish_merge(self, merge: Merge) -> None:
+        self._append(topics.MERGES.name, partition_of(merge["loser"]), codec.encode_merge(merge))
 
     def settle(self) -> None:
-        """Absorbs until there are none."""
-        while self.sends:
-            self.deliver(self.sends.pop(0))
+        """Process until no log has anything left."""
+        while waiting := self.waiting():
+            for place in waiting:
+                self.process(*place)
 
-    def deliver(self, send: Send, *, lose: bool = False) -> None:
-        self._step(send.topic, send.partition, [send.value], lose=lose)
+    def waiting(self) -> list[tuple[str, int]]:
+        """Topics and partitions with records to come."""
+        return [place for place, log in self.logs.items() if log]
 
-    def _step(self, topic: str, partition: int, values: Sequence[bytes], *, lose: bool) -> None:
-        records = [Record(topic, partition, 0, None, value, self.now) for value in values]
+    def process(self, topic: str, partition: int, most: int = 200, *, lose: bool = False) -> None:
+        """The next records. ``lose``: the outputs are out, then the worker dies, so they will come again."""
+        log = self.logs[topic, partition]
+        records = log[:most]
         self._unit(partition, lambda state: self.stage.step(records, state, self.now), lose=lose)
+        if not lose:
+            del log[:most]
 
-    def _unit(self, partition: int, work: Any, *, lose: bool) -> None:
+    def _append(self, topic: str, partition: int, value: bytes) -> None:
+        log = self.logs.setdefault((topic, partition), [])
+        log.append(Record(topic, partition, 0, None, value, self.now))
+
+    def _unit(self, partition: int, work: Callable[[State], Iterable[Send]], *, lose: bool) -> None:
         state = State(partition, self.store)
         for send in work(state):
+            self.sends.append(send)
             if send.topic == topics.CHANGES.name:
                 assert send.partition == partition
                 self.sink.take(send.value)
             else:
                 assert send.partition == partition_of((send.key or b"").decode())
-                self.sends.append(send)
+                self._append(send.topic, send.partition, send.value)
         if lose:
             self.restart()
         else:
@@ -251,6 +267,10 @@ class World:
             for key, row in rows.items():
                 if key != SCANNED:
                     yield key.decode(), rows_of.load(row)
+
+    def stage_plan(self) -> Plan:
+        self.stage._plans.refresh()
+        return self.stage._plans.of(*HOME)
 
     def contact(self, user: str = "ann", by: str = "external_id") -> Contact:
         found = dict(self.rows())[contact_of(by, user)]
@@ -269,8 +289,7 @@ class World:
         found = {}
         for key, row in self.rows():
             if isinstance(row, Contact):
-                keeps = self.stage._plans.of(row.workspace, row.environment).keeps
-                rows_of.prune(row, keeps, list(row.counts), self.now)
+                rows_of.prune(row, self.stage_plan().keeps, list(row.counts), self.now)
                 found[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
         return found
 

@@ -1,0 +1,34 @@
+"""Due times of a partition's contacts in, the contacts that are due out: a heap that forgives.
+
+The rows know the due times, the heap only has to wake up in time: it holds for every contact an entry
+that is not later than its row says. An entry that is too early is found out when its time comes.
+"""
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+
+
+class Timers:
+    """Keyed by the contact's row key; 0 means no due time."""
+
+    def __init__(self, rows: Iterable[tuple[int, bytes]] = ()) -> None:
+        self._heap = [(due_ms, key) for due_ms, key in rows if due_ms]
+        heapify(self._heap)
+
+    def next(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+    def move(self, key: bytes, before_ms: int, due_ms: int) -> None:
+        """The row's due time was ``before_ms`` and becomes ``due_ms``."""
+        if due_ms and (not before_ms or due_ms < before_ms):
+            heappush(self._heap, (due_ms, key))
+
+    def pop(self, now_ms: int, most: int) -> list[bytes]:
+        """Contacts that may be due; who takes one owes its next due time, as ``move`` from 0."""
+        found: dict[bytes, None] = {}
+        while self._heap and self._heap[0][0] <= now_ms and len(found) < most:
+            found[heappop(self._heap)[1]] = None
+        return list(found)
+
+    def __len__(self) -> int:
+        return len(self._heap)

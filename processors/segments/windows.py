@@ -1,0 +1,143 @@
+"""Events of one condition in, their newest few by time out: exact counts for every threshold up to ``keep.most``.
+
+A series is ``[times, event ids]``, two arrays in step, ordered by (time, id). As a set of events it is a
+join-semilattice: an event id counts once, at its latest time, and of what is in the past only the newest
+``keep.most`` stay: whatever is dropped stays behind that many others for ever, so neither order nor
+repetition nor the place where two series are joined matters. Events of the future wait apart, behind
+``now``, and push nothing out before their time.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import cast
+
+Series = list[list[int] | list[str]]
+NEVER = 1 << 62
+"""Later than every due time."""
+MOST_FUTURE = 100
+"""Events that wait for their time, per condition; of more the nearest are kept (or ``keep.most`` if that is more)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How many past events, and from how long ago (``None``: ever)."""
+
+    most: int
+    ms: int | None
+
+
+def parts(series: Series) -> tuple[list[int], list[str]]:
+    return cast("tuple[list[int], list[str]]", series)
+
+
+def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int) -> bool:
+    """Take an event in; False if nothing changed."""
+    times, ids = parts(series)
+    if keep.ms is not None and time_ms < now_ms - keep.ms:
+        return False
+    if len(times) >= keep.most and time_ms < times[0] and times[keep.most - 1] <= now_ms:
+        return False  # behind as many as are kept
+    if event_id in ids:
+        at = ids.index(event_id)
+        if times[at] >= time_ms:
+            return False
+        del times[at], ids[at]
+    at = bisect_left(times, time_ms)
+    while at < len(times) and times[at] == time_ms and ids[at] < event_id:
+        at += 1
+    times.insert(at, time_ms)
+    ids.insert(at, event_id)
+    prune(series, keep, now_ms)
+    return True
+
+
+def prune(series: Series, keep: Keep, now_ms: int) -> bool:
+    """Drop what can never count again; False if nothing went."""
+    times, ids = parts(series)
+    past = bisect_right(times, now_ms)
+    cut = max(past - keep.most, 0)
+    if keep.ms is not None:
+        cut = max(cut, bisect_left(times, now_ms - keep.ms, 0, past))
+    end = past + max(MOST_FUTURE, keep.most)
+    if not cut and end >= len(times):
+        return False
+    del times[end:], ids[end:]
+    del times[:cut], ids[:cut]
+    return True
+
+
+def union(left: Series, right: Series) -> Series:
+    """Both; to be pruned by who knows how much to keep."""
+    latest: dict[str, int] = {}
+    for series in (left, right):
+        for time_ms, event_id in zip(*parts(series), strict=True):
+            latest[event_id] = max(time_ms, latest.get(event_id, time_ms))
+    ordered = sorted((time_ms, event_id) for event_id, time_ms in latest.items())
+    return [[time_ms for time_ms, _ in ordered], [event_id for _, event_id in ordered]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """At least, or exactly ``count`` events; or not so."""
+
+    exactly: bool
+    count: int
+    negated: bool
+
+    @property
+    def keeps(self) -> int:
+        """As many events as tell all counts apart that it tells apart."""
+        return max(self.count + self.exactly, 1)
+
+    def holds(self, count: int) -> bool:
+        return ((count == self.count) if self.exactly else (count >= self.count)) != self.negated
+
+    def losses(self, count: int) -> int:
+        """How many events have to go until ``holds`` changes; 0: it never will."""
+        if count < self.count:
+            return 0
+        if not self.exactly:
+            return count - self.count + 1 if self.count else 0
+        return (count - self.count) or min(count, 1)
+
+
+def threshold(op: str, value: int) -> Threshold:
+    """Of a rule's ``count``."""
+    if op in ("eq", "ne"):
+        return Threshold(exactly=True, count=value, negated=op == "ne")
+    return Threshold(exactly=False, count=value + (op in ("gt", "lte")), negated=op in ("lt", "lte"))
+
+
+def judge(series: Series | None, limit: Threshold, within_ms: int | None, now_ms: int) -> tuple[bool, int]:
+    """Whether the count now is such, and the earliest moment at which that may change by itself.
+
+    An event at ``t`` counts from ``t`` to ``t + within_ms``, both included.
+    """
+    if series is None:
+        return limit.holds(0), NEVER
+    times, _ = parts(series)
+    end = bisect_right(times, now_ms)
+    start = 0 if within_ms is None else bisect_left(times, now_ms - within_ms, 0, end)
+    if end < len(times):
+        return limit.holds(end - start), _next_change(times, start, end, limit, within_ms)
+    due = NEVER
+    if within_ms is not None:
+        losses = limit.losses(end - start)
+        if losses:
+            due = times[start + losses - 1] + within_ms + 1
+    return limit.holds(end - start), due
+
+
+def _next_change(times: list[int], start: int, end: int, limit: Threshold, within_ms: int | None) -> int:
+    """By walking over all comings and goings, for a series with a future."""
+    held = limit.holds(end - start)
+    while True:
+        comes = times[end] if end < len(times) else NEVER
+        goes = times[start] + within_ms + 1 if within_ms is not None and start < end else NEVER
+        due = min(comes, goes)
+        if due == NEVER:
+            return NEVER
+        start += goes == due
+        end += comes == due
+        if limit.holds(end - start) != held:
+            return due

@@ -1,0 +1,60 @@
+"""Environment in, one sink running out: `python -m sinks clickhouse`, `python -m sinks query`."""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+
+import typer
+import uvicorn
+import uvloop
+
+from schemas.process import announce_ready, set_up_logging
+from schemas.settings import Settings
+from sinks.loop import Loop
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+log = logging.getLogger("sinks")
+
+
+@app.command()
+def clickhouse() -> None:
+    """Store the pipeline's records in ClickHouse."""
+    settings = Settings()
+    set_up_logging(settings)
+    uvloop.run(_until_told(settings))
+
+
+async def _until_told(settings: Settings) -> None:
+    running = asyncio.create_task(Loop(settings, lambda: announce_ready(settings)).run())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@app.command()
+def query() -> None:
+    """Serve the read API on loopback."""
+    from sinks.query.app import build_app  # noqa: PLC0415 - the other command need not load it
+
+    settings = Settings()
+    set_up_logging(settings)
+    uvicorn.run(
+        build_app(settings),
+        host="127.0.0.1",
+        port=settings.query_port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    app()

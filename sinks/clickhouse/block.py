@@ -1,0 +1,100 @@
+"""Records as they were read in; blocks that never cut a record, and the token of each, out; pure."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.codec import UndecodableError
+from sinks.clickhouse.rows import Item
+from sinks.clickhouse.streams import Stream
+
+
+@dataclass(slots=True)
+class Span:
+    """The records of one partition in a block: offsets, and the first one's time."""
+
+    first: int
+    last: int
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Block:
+    """For each partition a contiguous run of records, decoded; ``broken`` are those that are no records of ours."""
+
+    topic: str
+    spans: dict[int, Span] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    broken: list[tuple[Any, str]] = field(default_factory=list)
+
+    @property
+    def token(self) -> str:
+        """The same records always give the same token, and others another one.
+
+        The time tells apart what stands at the same offsets of a topic that was lost and made again.
+        """
+        spans = (f"{p}:{s.first}-{s.last}@{s.time_ms}" for p, s in sorted(self.spans.items()))
+        return f"{self.topic}:{','.join(spans)}"
+
+    @property
+    def next_offsets(self) -> dict[int, int]:
+        return {partition: span.last + 1 for partition, span in self.spans.items()}
+
+    def add(self, record: Any, stream: Stream) -> None:
+        span = self.spans.get(record.partition)
+        if span is None:
+            self.spans[record.partition] = Span(record.offset, record.offset, record.timestamp)
+        else:
+            span.last = record.offset
+        if record.value is None:
+            return  # a tombstone takes nothing back: rows are never deleted this way
+        try:
+            data = stream.decode(record.value)
+        except UndecodableError as error:
+            self.broken.append((record, str(error)))
+            return
+        self.items += [Item(record.partition, record.offset, i, datum) for i, datum in enumerate(data)]
+
+
+class Buffer:
+    """Records that wait, per partition in order; the next block is cut from their front."""
+
+    def __init__(self, stream: Stream, topic: str) -> None:
+        self._stream = stream
+        self._topic = topic
+        self._waiting: dict[int, deque[Any]] = {}
+        self.bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, partition: int, records: Iterable[Any]) -> None:
+        waiting = self._waiting.setdefault(partition, deque())
+        for record in records:
+            waiting.append(record)
+            self.bytes += len(record.value or b"")
+
+    def cut(self, rows: int) -> Block:
+        """A block of at least ``rows`` rows where there are so many, taken from all partitions in turn."""
+        block = Block(self._topic)
+        while self._waiting and len(block.items) < rows:
+            for partition in list(self._waiting):
+                waiting = self._waiting[partition]
+                record = waiting.popleft()
+                self.bytes -= len(record.value or b"")
+                if not waiting:
+                    del self._waiting[partition]
+                block.add(record, self._stream)
+        return block
+
+
+def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    middle = len(items) // 2
+    return items[:middle], items[middle:]
+
+
+def token_of(part: Sequence[Item], token: str) -> str:
+    """The token of a part of a block's items."""
+    first, last = part[0], part[-1]
+    return f"{token}/{first.partition}:{first.offset}.{first.nth}-{last.partition}:{last.offset}.{last.nth}"

@@ -1,0 +1,79 @@
+"""Events of one partition in; out, which are new, which a client sent again, and which a stage before repeated; pure.
+
+1. Per origin partition the places on `events` only grow, but for repeats after a crash: a place at or below the
+   highest one seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have let a
+   later place through and not this one.
+2. The event ids of the recent past tell a client's retry. The window is bounded; what it misses the table collapses.
+"""
+
+from enum import Enum, auto
+
+from schemas.records import Event
+
+Place = tuple[int, int, int]
+"""Partition, offset and index on `events`."""
+
+WINDOW = 50_000
+NO_ORIGIN = -1
+
+
+class Verdict(Enum):
+    NEW = auto()
+    AGAIN = auto()
+    """The client sent it again."""
+    REPEAT = auto()
+    """A stage before sent it again; its row is stored."""
+    SUSPECT = auto()
+    """A stage before may have sent it again: ask whether its row is stored."""
+
+
+class Window:
+    """The last ``size`` to twice ``size`` keys; two generations, so forgetting costs nothing."""
+
+    def __init__(self, size: int = WINDOW) -> None:
+        self._size = size
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._young or key in self._old
+
+    def add(self, key: str) -> None:
+        self._young.add(key)
+        if len(self._young) >= self._size:
+            self._old, self._young = self._young, set()
+
+
+def key_of(workspace: str, environment: str, event_id: str) -> str:
+    return f"{workspace}\0{environment}\0{event_id}"
+
+
+def origin_of(event: Event) -> Place:
+    return event.get("origin_partition", 0), event.get("origin_offset", NO_ORIGIN), event.get("origin_index", 0)
+
+
+class Seen:
+    """What one partition of `resolved` has brought so far."""
+
+    def __init__(self, size: int = WINDOW) -> None:
+        self.window = Window(size)
+        self._highest: dict[int, tuple[int, int]] = {}
+
+    def reach(self, origin: Place) -> None:
+        """Everything up to this place has been seen."""
+        partition, offset, index = origin
+        if offset != NO_ORIGIN:
+            self._highest[partition] = max(self._highest.get(partition, (NO_ORIGIN, 0)), (offset, index))
+
+    def judge(self, event: Event) -> Verdict:
+        """The verdict on the next event of the partition; remembers it."""
+        key = key_of(event["workspace"], event["environment"], event["event_id"])
+        partition, offset, index = origin = origin_of(event)
+        known = key in self.window
+        is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, (NO_ORIGIN, 0))
+        self.reach(origin)
+        if not known:
+            self.window.add(key)
+        if is_past:
+            return Verdict.REPEAT if known else Verdict.SUSPECT
+        return Verdict.AGAIN if known else Verdict.NEW

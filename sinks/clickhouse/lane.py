@@ -1,0 +1,172 @@
+"""Records of one topic in; their rows stored, their receipts sent, and the offsets that may be committed, out.
+
+1. Rows are stored, then receipts are sent, then the offsets may be committed. A crash between any two repeats work;
+   the stored places and the tokens make that harmless.
+2. An event alone is stored at once. Under load the next block gathers while its predecessor is stored, and for four
+   times as long as that took, at most ``block_ms``: so the database is busy with a stream a fifth of the time.
+3. Rows that are refused are halved until the one at fault is found; it goes to quarantine, its neighbours are stored.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.settings import Settings
+from sinks.clickhouse.block import Block, Buffer, halves, token_of
+from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.rows import QUARANTINE, Item, Table
+from sinks.clickhouse.streams import Part, Stream
+from sinks.clickhouse.writer import RowsRefusedError, Writer
+
+log = logging.getLogger(__name__)
+
+ROW_BYTES = 200
+"""Of an ordinary event in Kafka: when enough bytes wait, there are enough rows."""
+GATHER = 4.0
+
+
+class TooManyRefusedError(Exception):
+    """So much is refused that the fault is hardly in the data; a person has to look."""
+
+
+class Allowance:
+    """Refusals that pass: a hundred, and one more for every thousand rows that are stored."""
+
+    def __init__(self, most: int = 100, rows_each: int = 1000) -> None:
+        self._most = most
+        self._each = rows_each
+        self._left = float(most)
+
+    def stored(self, rows: int) -> None:
+        self._left = min(self._most, self._left + rows / self._each)
+
+    def refused(self, what: str) -> None:
+        """Raises ``TooManyRefusedError`` when nothing is left."""
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyRefusedError(f"over {self._most} records refused, the last one: {what}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlets:
+    """Where all lanes write to, and what they share."""
+
+    settings: Settings
+    writer: Writer
+    publisher: Publisher
+    allowance: Allowance
+    on_space: Callable[[], None]
+    """Called when a lane can take records again."""
+
+
+class Lane:
+    """One stream since its partitions were assigned."""
+
+    def __init__(self, stream: Stream, topic: str, outlets: Outlets) -> None:
+        self._stream = stream
+        self._topic = topic
+        self._writer = outlets.writer
+        self._publisher = outlets.publisher
+        self._allowance = outlets.allowance
+        self._on_space = outlets.on_space
+        self._rows = outlets.settings.block_rows
+        self._block_s = outlets.settings.block_ms / 1000
+        self._parts: dict[int, Part] = {}
+        self._expected: dict[int, int] = {}
+        self._buffer = Buffer(stream, topic)
+        self._filled = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._refused: set[str] = set()
+        self.done: dict[int, int] = {}
+        """The next offset of each partition: everything before it is stored."""
+
+    def begin(self, partition: int, offset: int, part: Part) -> None:
+        self._parts[partition] = part
+        self._expected[partition] = offset
+
+    def put(self, partition: int, records: Iterable[Any]) -> None:
+        """Take records; what comes twice around a seek is passed over."""
+        fresh = [r for r in records if r.offset >= self._expected[partition]]
+        if not fresh:
+            return
+        self._expected[partition] = fresh[-1].offset + 1
+        self._buffer.put(partition, fresh)
+        self._filled.set()
+        if self._buffer.bytes >= self._rows * ROW_BYTES:
+            self._enough.set()
+
+    @property
+    def is_full(self) -> bool:
+        return self._buffer.bytes >= 2 * self._rows * ROW_BYTES
+
+    async def run(self) -> None:
+        """For ever; raises where going on would lose something."""
+        while True:
+            await self._filled.wait()
+            began = time.perf_counter()
+            block = self._buffer.cut(self._rows)
+            if not self._buffer:
+                self._filled.clear()
+            if not self.is_full:
+                self._on_space()
+            async with self._busy:
+                await self._store(block)
+            took = time.perf_counter() - began
+            await self._gather(min(GATHER * took, self._block_s - took))
+
+    async def end(self) -> None:
+        """Return when the block that is being stored is done; no other one begins."""
+        await self._busy.acquire()
+
+    async def _gather(self, seconds: float) -> None:
+        if self._buffer.bytes < self._rows * ROW_BYTES:
+            self._enough.clear()
+            try:
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await self._enough.wait()
+            except TimeoutError:
+                return
+
+    async def _store(self, block: Block) -> None:
+        for record, reason in block.broken:
+            self._allow(f"{record.topic}/{record.partition}/{record.offset}", reason)
+            await self._publisher.record(record, reason)
+        work = await self._stream.sort(block.items, self._parts, self._writer.stored_places)
+        for item, reason in work.unusable:
+            await self._refuse(item, reason)
+        for group in work.inserts:
+            async with asyncio.TaskGroup() as inserts:
+                for table, items in group.items():
+                    if items:
+                        inserts.create_task(self._insert(table, items, block.token))
+        for waiting in work.receipts.values():
+            waiting[:] = [r for r in waiting if r["event_id"] not in self._refused]
+        self._refused.clear()
+        await self._publisher.receipts(work.receipts)
+        self.done.update(block.next_offsets)
+
+    async def _insert(self, table: Table, items: Sequence[Item], token: str) -> None:
+        try:
+            await self._writer.insert(table, self._topic, items, token)
+        except RowsRefusedError as error:
+            if len(items) == 1:
+                await self._refuse(items[0], f"{table.name}: {error}")
+                return
+            for half in halves(items):
+                await self._insert(table, half, token_of(half, token))
+        else:
+            self._allowance.stored(len(items))
+
+    async def _refuse(self, item: Item, reason: str) -> None:
+        self._allow(f"{self._topic}/{item.partition}/{item.offset}/{item.nth}", reason)
+        self._refused.add(item.datum.get("event_id", ""))
+        if QUARANTINE not in self._stream.tables:  # else it would come round for ever; the topic keeps it
+            await self._publisher.item(self._topic, item, self._stream.encode(item.datum), reason)
+
+    def _allow(self, place: str, reason: str) -> None:
+        log.error("%s refused: %s", place, reason[:500])
+        self._allowance.refused(f"{place}: {reason[:500]}")

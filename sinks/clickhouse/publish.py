@@ -1,0 +1,79 @@
+"""Receipts and what could not be stored in; records on `receipts` and `quarantine` out, durable on return."""
+
+import asyncio
+import time
+from typing import Any
+
+from schemas import codec, kafka, quarantine, topics
+from schemas.identity import partition_of
+from schemas.records import Receipt
+from schemas.settings import Settings
+from sinks.clickhouse.rows import Item
+
+UNDECODABLE = "undecodable"
+UNSTORABLE = "unstorable"
+
+
+class Publisher:
+    """Waits while the broker is away; raises ``KafkaError`` for what it refuses."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = kafka.producer(settings)
+
+    async def start(self) -> None:
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+    async def receipts(self, by_instance: dict[str, list[Receipt]]) -> None:
+        """One record for each edge that waits."""
+        sends = [
+            await self._producer.send(
+                topics.name(topics.RECEIPTS, self._settings),
+                codec.encode_receipts(receipts),
+                key=instance.encode(),
+                partition=partition_of(instance, topics.partition_count(topics.RECEIPTS, self._settings)),
+            )
+            for instance, receipts in by_instance.items()
+            if receipts
+        ]
+        if sends:
+            await asyncio.gather(*sends)
+
+    async def record(self, record: Any, detail: str) -> None:
+        """A whole record that is none of ours goes to quarantine."""
+        await self._quarantine(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            payload=record.value,
+            reason=UNDECODABLE,
+            detail=detail,
+        )
+
+    async def item(self, topic: str, item: Item, payload: bytes, detail: str) -> None:
+        """One datum of a record goes to quarantine, as a record that can be replayed alone."""
+        await self._quarantine(
+            topic=topic,
+            partition=item.partition,
+            offset=item.offset,
+            index=item.nth,
+            key=None,
+            payload=payload,
+            reason=UNSTORABLE,
+            detail=detail,
+            workspace=item.datum.get("workspace", ""),
+            event_id=item.datum.get("event_id", ""),
+        )
+
+    async def _quarantine(self, **of: Any) -> None:
+        key, value = quarantine.encode(now_ms=time.time_ns() // 1_000_000, **of)
+        await self._producer.send_and_wait(
+            topics.name(topics.QUARANTINE, self._settings),
+            value,
+            key=key,
+            partition=partition_of(key.decode(), topics.partition_count(topics.QUARANTINE, self._settings)),
+        )

@@ -1,0 +1,64 @@
+"""What Kafka and the tables say of a stream's partitions in; where to go on, and what is stored from there on, out."""
+
+import logging
+from dataclasses import dataclass
+
+from sinks.clickhouse.dedupe import WINDOW, key_of
+from sinks.clickhouse.rows import Table
+from sinks.clickhouse.streams import START, Part, Stream
+from sinks.clickhouse.writer import Writer
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK = 100_000
+"""Offsets before the last stored one in which every origin partition that is still in use has a row."""
+RECENT_MINUTES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A partition in Kafka: the offset its group committed, its first one, and the one after its last."""
+
+    committed: int | None
+    first: int
+    end: int
+
+
+async def resume(stream: Stream, topic: str, bounds: dict[int, Bounds], writer: Writer) -> dict[int, tuple[int, Part]]:
+    """The offset to go on from, for each partition; waits for ClickHouse.
+
+    The last stored record is read again: it may have been stored in part.
+    """
+    for table in stream.tables:
+        await writer.prepare(table)
+    floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0}
+    stored = {table: await _last_places(table, topic, floors, writer) for table in stream.checkpoints}
+    found: dict[int, tuple[int, Part]] = {}
+    for partition, bound in bounds.items():
+        lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
+        committed = bound.first if bound.committed is None else bound.committed
+        start = max(committed, min(place[0] for place in lasts.values()), bound.first)
+        if max(start, *(place[0] + 1 for place in lasts.values())) > bound.end:
+            # Kafka lost its end, or the topic was made again: what stands there now is not what is stored
+            log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
+            lasts, start = {}, bound.first
+        found[partition] = (start, Part(stored=lasts))
+    if stream.remembers:
+        await _remember(topic, {p: (start, part) for p, (start, part) in found.items() if part.stored}, writer)
+    return found
+
+
+async def _last_places(table: Table, topic: str, floors: dict[int, int], writer: Writer) -> dict[int, tuple[int, int]]:
+    """What is surely in the table and in the tables that its views fill."""
+    names = (table.name, *table.views)
+    all_places = [await writer.last_places(name, topic, floors) for name in names]
+    return {p: min(places.get(p, START) for places in all_places) for p in floors}
+
+
+async def _remember(topic: str, parts: dict[int, tuple[int, Part]], writer: Writer) -> None:
+    floors = {p: max(0, start - LOOK_BACK) for p, (start, _) in parts.items()}
+    for partition, origin in await writer.highest_origins(topic, floors):
+        parts[partition][1].seen.reach(origin)
+    for partition, workspace, environment, event_id in await writer.recent_ids(topic, RECENT_MINUTES, WINDOW):
+        if partition in parts:
+            parts[partition][1].seen.window.add(key_of(workspace, environment, event_id))

@@ -1,0 +1,228 @@
+"""Records with their place in Kafka in; columns of ClickHouse tables, as the driver takes them, out; pure.
+
+Times are epoch milliseconds, which is what DateTime64(3) holds, and JSON stays the bytes that it came as.
+
+A profile snapshot (``Change.profile``) is a JSON object with any of ``email``, ``phone``, ``external_id`` (the one to
+show), ``identifiers`` (``[{"type","value"}]``, all of them, strongest first), ``attributes``, ``consents``,
+``devices``, ``created_ms`` and ``updated_ms``. A contact that merged into another has an empty one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from schemas import identity
+from schemas.records import Change, Identifier
+
+Columns = list[list[Any]]
+
+
+class Item(NamedTuple):
+    """One datum and where it stands: topic partition, record's offset, index in the record."""
+
+    partition: int
+    offset: int
+    nth: int
+    datum: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """``columns_of`` gives the values of ``columns``; the table's place columns are added by ``fill``."""
+
+    name: str
+    columns: tuple[str, ...]
+    columns_of: Callable[[Sequence[Any]], Columns]
+    views: tuple[str, ...] = ()
+    """Tables that a materialized view fills from this one: a crash may have left them behind it."""
+
+
+PLACE = ("_topic", "_partition", "_offset", "_index")
+
+
+class UnusableError(ValueError):
+    """A datum of which no row can be made."""
+
+
+def fill(table: Table, topic: str, items: Sequence[Item]) -> Columns:
+    """All columns of a block, place columns last; raises ``UnusableError``."""
+    columns = table.columns_of([item.datum for item in items])
+    columns.append([topic] * len(items))
+    columns.append([item.partition for item in items])
+    columns.append([item.offset for item in items])
+    columns.append([item.nth for item in items])
+    return columns
+
+
+def _plain(**fields: str) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], Columns]]:
+    """Columns that are fields of the datum as they are: column=field."""
+    names = tuple(fields.values())
+
+    def columns_of(data: Sequence[Any]) -> Columns:
+        return [[datum[name] for datum in data] for name in names]
+
+    return tuple(fields), columns_of
+
+
+_event = _plain(
+    workspace="workspace",
+    environment="environment",
+    event_id="event_id",
+    contact_id="contact_id",
+    type="type",
+    timestamp="timestamp_ms",
+    received_at="received_ms",
+    properties="properties",
+    campaign_id="campaign_id",
+    message_id="message_id",
+    variant="variant",
+    channel="channel",
+    context="context",
+    source="source",
+    identifiers="identifiers",
+    _kind="kind",
+    _key_id="key_id",
+    _task_id="task_id",
+    _origin_partition="origin_partition",
+    _origin_offset="origin_offset",
+    _origin_index="origin_index",
+)
+EVENTS = Table(name="events", columns=_event[0], columns_of=_event[1])
+
+_duplicate = _plain(
+    workspace="workspace",
+    environment="environment",
+    event_id="event_id",
+    received_at="received_ms",
+    source="source",
+    _key_id="key_id",
+    _task_id="task_id",
+    _origin_partition="origin_partition",
+    _origin_offset="origin_offset",
+    _origin_index="origin_index",
+)
+DUPLICATES = Table(name="duplicates", columns=_duplicate[0], columns_of=_duplicate[1])
+
+
+def _override(merges: Sequence[Any]) -> Columns:
+    columns = [[m[name] for m in merges] for name in ("workspace", "environment", "loser", "winner", "version")]
+    columns.append([m["identifier"]["type"] for m in merges])
+    columns.append([m["identifier"]["value"] for m in merges])
+    columns.append([m["event_id"] for m in merges])
+    columns.append([m["at_ms"] for m in merges])
+    return columns
+
+
+OVERRIDES = Table(
+    name="contact_overrides",
+    columns=(
+        *("workspace", "environment", "loser", "winner", "version"),
+        *("identifier_type", "identifier_value", "event_id", "at"),
+    ),
+    columns_of=_override,
+)
+
+_change = _plain(
+    workspace="workspace",
+    environment="environment",
+    segment_id="segment_id",
+    contact_id="contact_id",
+    member="member",
+    at="at_ms",
+    segment_version="segment_version",
+    reason="reason",
+    event_id="event_id",
+    version="version",
+)
+MEMBERSHIP_CHANGES = Table(
+    name="membership_changes",
+    columns=_change[0],
+    columns_of=_change[1],
+    views=("memberships", "contact_memberships"),
+)
+
+_quarantined = _plain(
+    topic="topic",
+    partition="partition",
+    offset="offset",
+    index="index",
+    workspace="workspace",
+    event_id="event_id",
+    reason="reason",
+    detail="detail",
+    at="at_ms",
+    key="key",
+    payload="payload",
+)
+QUARANTINE = Table(name="quarantine", columns=_quarantined[0], columns_of=_quarantined[1])
+
+
+def _contact(changes: Sequence[Change]) -> Columns:
+    rows = [_contact_row(change) for change in changes]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _contact_row(change: Change) -> tuple[Any, ...]:
+    profile = _profile(change)
+    identifiers = _identifiers(profile.get("identifiers", []))
+    return (
+        change["workspace"],
+        change["environment"],
+        change["contact_id"],
+        *(_shown(profile, kind, identifiers) for kind in (identity.EMAIL, identity.PHONE, identity.EXTERNAL_ID)),
+        [i["value"] for i in identifiers if i["type"] == identity.ANONYMOUS_ID],
+        identifiers,
+        orjson.dumps(_typed(profile, "attributes", {})),
+        orjson.dumps(_typed(profile, "consents", {})),
+        orjson.dumps(_typed(profile, "devices", [])),
+        change.get("merged_into", ""),
+        _typed(profile, "created_ms", change["at_ms"]),
+        _typed(profile, "updated_ms", change["at_ms"]),
+        change["version"],
+    )
+
+
+CONTACTS = Table(
+    name="contacts",
+    columns=(
+        *("workspace", "environment", "contact_id", "email", "phone", "external_id", "anonymous_ids", "identifiers"),
+        *("attributes", "consents", "devices", "merged_into", "created_at", "updated_at", "version"),
+    ),
+    columns_of=_contact,
+)
+
+
+def _profile(change: Change) -> dict[str, Any]:
+    raw = change.get("profile") or b"{}"
+    try:
+        profile = orjson.loads(raw)
+    except ValueError as error:
+        raise UnusableError(f"profile is not JSON: {error}") from error
+    if not isinstance(profile, dict):
+        raise UnusableError("profile is not a JSON object")
+    return profile
+
+
+def _typed(profile: dict[str, Any], name: str, default: Any) -> Any:
+    value = profile.get(name, default)
+    if type(value) is not type(default):
+        raise UnusableError(f"profile.{name} is a {type(value).__name__}")
+    return value
+
+
+def _identifiers(values: Any) -> list[Identifier]:
+    try:
+        found = [Identifier(type=v["type"], value=v["value"]) for v in values]
+    except (TypeError, KeyError) as error:
+        raise UnusableError(f"profile.identifiers: {error!r}") from error
+    if not all(isinstance(text, str) for i in found for text in (i["type"], i["value"])):
+        raise UnusableError("profile.identifiers: not all are text")
+    return found
+
+
+def _shown(profile: dict[str, Any], kind: str, identifiers: list[Identifier]) -> str:
+    if profile.get(kind) is not None:
+        return str(_typed(profile, kind, ""))
+    return next((i["value"] for i in identifiers if i["type"] == kind), "")

@@ -1,0 +1,168 @@
+"""A topic's records in; what is to be inserted, receipted and quarantined out. One stream a topic; pure.
+
+1. Rows at or below a table's last stored place are stored already and are passed over, but their receipts are sent
+   again: nobody knows whether they were before.
+2. A receipt follows the rows that its event and everything before it in the partition became.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas import codec, topics
+from schemas.records import Change, Event, Receipt
+from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
+from sinks.clickhouse.rows import (
+    CONTACTS,
+    DUPLICATES,
+    EVENTS,
+    MEMBERSHIP_CHANGES,
+    OVERRIDES,
+    QUARANTINE,
+    Item,
+    Table,
+)
+
+STORED = "stored"
+APPLIED = "applied"
+START = (-1, 0)
+"""Below every place."""
+
+StoredPlaces = Callable[[Sequence[Place]], Awaitable[dict[Place, str]]]
+"""Those of these places of `events` that have a row, and its event id; asks ClickHouse."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What is known of one partition since it was assigned: the last stored (offset, index) of each table."""
+
+    stored: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
+
+    def has(self, table: Table, item: Item) -> bool:
+        return (item.offset, item.nth) <= self.stored.get(table.name, START)
+
+
+@dataclass(slots=True)
+class Work:
+    """One block's outcome: inserts in their order (each group at the same time), then receipts by who waits."""
+
+    inserts: list[dict[Table, list[Item]]] = field(default_factory=list)
+    receipts: dict[str, list[Receipt]] = field(default_factory=lambda: defaultdict(list))
+    unusable: list[tuple[Item, str]] = field(default_factory=list)
+
+
+Sort = Callable[[Sequence[Item], dict[int, Part], StoredPlaces], Awaitable[Work]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """``checkpoints`` are the tables whose last rows say where to go on after a restart."""
+
+    topic: topics.Topic
+    checkpoints: tuple[Table, ...]
+    extra: tuple[Table, ...] = ()
+    decode: Callable[[bytes], list[Any]]
+    encode: Callable[[Any], bytes]
+    """One datum as a record of its own, for quarantine."""
+    sort: Sort
+    remembers: bool = False
+    """Whether event ids and origins matter."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return (*self.checkpoints, *self.extra)
+
+
+def _one(table: Table) -> Sort:
+    async def sort(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+        return Work(inserts=[{table: [i for i in items if not parts[i.partition].has(table, i)]}])
+
+    return sort
+
+
+async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: StoredPlaces) -> Work:
+    work = Work()
+    fresh: list[tuple[Item, Verdict]] = []
+    again: list[Item] = []
+    for item in items:
+        event: Event = item.datum
+        part = parts[item.partition]
+        if event["reply_to"]:
+            work.receipts[event["reply_to"]].append(_receipt(event, STORED))
+        if part.has(EVENTS, item):
+            continue
+        verdict = part.seen.judge(event)
+        if verdict is Verdict.AGAIN:
+            again.append(item)
+        elif verdict is not Verdict.REPEAT:
+            fresh.append((item, verdict))
+    suspects = [origin_of(item.datum) for item, verdict in fresh if verdict is Verdict.SUSPECT]
+    repeats = await stored(suspects) if suspects else {}
+    # `events` last: its last row says where to go on, so all before it must be in by then
+    work.inserts.append({DUPLICATES: again})
+    work.inserts.append({EVENTS: [i for i, _ in fresh if repeats.get(origin_of(i.datum)) != i.datum["event_id"]]})
+    return work
+
+
+async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+    work = Work()
+    tables = {"profile": CONTACTS, "membership": MEMBERSHIP_CHANGES}
+    rows: dict[Table, list[Item]] = {CONTACTS: [], MEMBERSHIP_CHANGES: []}
+    for item in items:
+        change: Change = item.datum
+        table = tables.get(change["kind"])
+        if table is not None:
+            if not parts[item.partition].has(table, item):
+                rows[table].append(item)
+        elif change["kind"] != APPLIED:
+            work.unusable.append((item, f"a change of unknown kind {change['kind'][:80]!r}"))
+        elif reply_to := change.get("reply_to"):
+            work.receipts[reply_to].append(_receipt(change, APPLIED))
+    work.inserts.append(rows)
+    return work
+
+
+def _receipt(of: Event | Change, stage: str) -> Receipt:
+    return Receipt(
+        event_id=of.get("event_id", ""),
+        task_id=of.get("task_id", ""),
+        stage=stage,
+        entered=of.get("entered", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
+        left=of.get("left", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
+    )
+
+
+STREAMS = (
+    Stream(
+        topic=topics.RESOLVED,
+        checkpoints=(EVENTS,),
+        extra=(DUPLICATES,),
+        decode=codec.decode_events,
+        encode=lambda event: codec.encode_events([event]),
+        sort=_sort_events,
+        remembers=True,
+    ),
+    Stream(
+        topic=topics.CHANGES,
+        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES),
+        decode=codec.decode_changes,
+        encode=lambda change: codec.encode_changes([change]),
+        sort=_sort_changes,
+    ),
+    Stream(
+        topic=topics.MERGES,
+        checkpoints=(OVERRIDES,),
+        decode=lambda value: [codec.decode_merge(value)],
+        encode=codec.encode_merge,
+        sort=_one(OVERRIDES),
+    ),
+    Stream(
+        topic=topics.QUARANTINE,
+        checkpoints=(QUARANTINE,),
+        decode=lambda value: [codec.decode_quarantined(value)],
+        encode=codec.encode_quarantined,
+        sort=_one(QUARANTINE),
+    ),
+)

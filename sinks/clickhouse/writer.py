@@ -1,0 +1,149 @@
+"""Blocks of rows in, inserts into ClickHouse out; and what the tables say of where to go on.
+
+1. An insert is tried until ClickHouse has it. Its token makes a repeat harmless, also the driver's own, which it
+   sends when a connection closes under an answer.
+2. Only what ClickHouse or the driver says of the rows themselves is a refusal; every other error is ClickHouse's
+   trouble, and passes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from clickhouse_connect.driver import options
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
+from clickhouse_connect.driver.insert import InsertContext
+
+from schemas.settings import Settings
+from sinks.clickhouse.dedupe import Place
+from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
+
+log = logging.getLogger(__name__)
+
+BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 691})
+"""ClickHouse's codes for rows that no repetition makes better: unparsable, out of range, against a constraint."""
+WAITS_S = (0.1, 5.0)
+INSERT = {
+    "async_insert": "0",  # an answer means written, and the token holds for views too
+    "insert_deduplicate": "1",
+    "deduplicate_blocks_in_dependent_materialized_views": "1",
+}
+
+
+# Where they are installed the driver loads both to see whether a list is one of theirs: 60 MB and half a second.
+vars(options).update(np=None, pd=None)
+
+
+class RowsRefusedError(Exception):
+    """These rows cannot be stored as they are."""
+
+
+class Writer:
+    """One client; a table is written by one insert at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._contexts: dict[str, InsertContext] = {}
+
+    async def start(self) -> None:
+        self._client: AsyncClient = await connected(self._settings)
+        self._client.database = self._settings.clickhouse_database
+
+    async def stop(self) -> None:
+        await self._client.close()
+
+    async def prepare(self, table: Table) -> None:
+        """Learn the table's types; waits until it is there."""
+        if table.name not in self._contexts:
+            self._contexts[table.name] = await self._until_done(f"{table.name}'s types", self._context, table)
+
+    async def insert(self, table: Table, topic: str, items: Sequence[Item], token: str) -> None:
+        """Return when the rows are stored; raises ``RowsRefusedError``."""
+        try:
+            columns = fill(table, topic, items)
+        except UnusableError as error:
+            raise RowsRefusedError(str(error)) from error
+        await self._until_done(f"insert into {table.name}", self._insert, table, columns, token)
+
+    async def _insert(self, table: Table, columns: list[list[Any]], token: str) -> None:
+        context = self._contexts[table.name]
+        context.settings = {**INSERT, "insert_deduplication_token": token}
+        await self._client.insert(data=columns, context=context)
+
+    async def _context(self, table: Table) -> InsertContext:
+        return await self._client.create_insert_context(table.name, [*table.columns, *PLACE], column_oriented=True)
+
+    async def last_places(self, table: str, topic: str, floors: dict[int, int]) -> dict[int, tuple[int, int]]:
+        """The last stored (offset, index) of each partition, looked for from its floor on."""
+        rows = await self._by_partition(
+            f"SELECT _partition, max((_offset, _index)) FROM {table} WHERE _topic = {{topic:String}} AND (",  # noqa: S608 - a name of ours
+            floors,
+            topic,
+        )
+        return {partition: (offset, index) for partition, (offset, index) in rows}
+
+    async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, Place]]:
+        """Of each partition and origin partition the highest place on `events` that has a row."""
+        rows = await self._by_partition(
+            "SELECT _partition, _origin_partition, max((_origin_offset, _origin_index)) FROM events"
+            " WHERE _topic = {topic:String} AND (",
+            floors,
+            topic,
+            "_partition, _origin_partition",
+        )
+        return [(partition, (origin, offset, index)) for partition, origin, (offset, index) in rows]
+
+    async def recent_ids(self, topic: str, minutes: int, limit: int) -> list[tuple[int, str, str, str]]:
+        """Partition, workspace, environment and event id of what was stored lately, oldest first."""
+        return await self._query(
+            "SELECT _partition, workspace, environment, event_id FROM"
+            " (SELECT * FROM events WHERE _topic = {topic:String}"
+            " AND _stored_at >= now64(3) - toIntervalMinute({minutes:UInt32})"
+            " ORDER BY _stored_at DESC LIMIT {limit:UInt32} BY _partition) ORDER BY _stored_at",
+            {"topic": topic, "minutes": minutes, "limit": limit},
+        )
+
+    async def stored_places(self, places: Sequence[Place]) -> dict[Place, str]:
+        """Those of these places of `events` that have a row, and its event id."""
+        found: dict[Place, str] = {}
+        for origin in {place[0] for place in places}:
+            offsets = [offset for partition, offset, _ in places if partition == origin]
+            rows = await self._query(
+                "SELECT _origin_partition, _origin_offset, _origin_index, event_id FROM events"
+                " WHERE _origin_partition = {origin:Int32}"
+                " AND _origin_offset BETWEEN {first:Int64} AND {last:Int64}",
+                {"origin": origin, "first": min(offsets), "last": max(offsets)},
+            )
+            found |= {(partition, offset, index): event_id for partition, offset, index, event_id in rows}
+        return found
+
+    async def _by_partition(
+        self, select: str, floors: dict[int, int], topic: str, group: str = "_partition"
+    ) -> list[tuple[Any, ...]]:
+        if not floors:
+            return []
+        wanted = " OR ".join(f"(_partition = {{p{p}:Int32}} AND _offset >= {{f{p}:Int64}})" for p in floors)
+        parameters: dict[str, Any] = {"topic": topic}
+        for partition, floor in floors.items():
+            parameters |= {f"p{partition}": partition, f"f{partition}": floor}
+        return await self._query(f"{select}{wanted}) GROUP BY {group}", parameters)
+
+    async def _query(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        result = await self._until_done("query", self._client.query, sql, parameters)
+        return [tuple(row) for row in result.result_rows]
+
+    async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
+        wait_s, longest_s = WAITS_S
+        while True:
+            try:
+                return await call(*args)
+            except ClickHouseError as error:
+                code = getattr(error, "code", None)
+                if isinstance(error, DataError) or code in BAD_DATA:
+                    raise RowsRefusedError(str(error)) from error
+                log.warning("%s waits %.1f s for ClickHouse: %s", what, wait_s, str(error)[:500])
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)

@@ -1,0 +1,217 @@
+"""SPINE of the ClickHouse sink. Kafka in, one lane a topic, the only commit of offsets out.
+
+1. Where partitions are assigned, the tables say where to go on (`sinks/clickhouse/resume.py`); until then nothing
+   that was read is taken.
+2. Offsets are committed about once a second, after their rows are stored. They only say where to start looking: the
+   data is the checkpoint, so a crash before a commit stores nothing twice.
+3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
+4. Partitions are given away after their last block has ended, or 5 s later without it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.settings import Settings
+from sinks.clickhouse.lane import Allowance, Lane, Outlets
+from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.resume import Bounds, resume
+from sinks.clickhouse.streams import STREAMS, Stream
+from sinks.clickhouse.writer import Writer
+
+log = logging.getLogger(__name__)
+
+GROUP = "headwater-clickhouse"
+COMMIT_EVERY_S = 1.0
+GIVE_AWAY_S = 5.0
+
+
+class Session:
+    """The lanes from one assignment of partitions to the next."""
+
+    def __init__(self, loop: "Loop", assigned: Iterable[TopicPartition]) -> None:
+        self._loop = loop
+        self._assigned = frozenset(assigned)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._committed: dict[TopicPartition, int] = {}
+        self.lanes: dict[str, Lane] = {}
+
+    async def open(self) -> None:
+        """Find out where to go on; then the lanes run."""
+        loop = self._loop
+        lanes = {}
+        for stream in STREAMS:
+            topic = topics.name(stream.topic, loop.settings)
+            bounds = await self._bounds([tp for tp in self._assigned if tp.topic == topic])
+            lane = lanes[topic] = loop.lane(stream, topic)
+            for partition, (offset, part) in (await resume(stream, topic, bounds, loop.writer)).items():
+                lane.begin(partition, offset, part)
+                loop.consumer.seek(TopicPartition(topic, partition), offset)
+        loop.consumer.resume(*self._assigned)
+        self.lanes = lanes
+        self._tasks = [asyncio.create_task(lane.run(), name=f"lane {topic}") for topic, lane in lanes.items()]
+        for task in self._tasks:
+            task.add_done_callback(loop.on_lane_ended)
+
+    async def _bounds(self, assigned: list[TopicPartition]) -> dict[int, Bounds]:
+        if not assigned:
+            return {}
+        consumer = self._loop.consumer
+        first = await consumer.beginning_offsets(assigned)
+        end = await consumer.end_offsets(assigned)
+        return {
+            tp.partition: Bounds(committed=await consumer.committed(tp), first=first[tp], end=end[tp])
+            for tp in assigned
+        }
+
+    async def close(self) -> None:
+        """Let each block that is being stored end; then stop."""
+        if self._tasks:
+            idle = asyncio.gather(*(lane.end() for lane in self.lanes.values()))
+            await asyncio.wait([idle], timeout=GIVE_AWAY_S)
+            idle.cancel()
+        for task in self._tasks:
+            task.remove_done_callback(self._loop.on_lane_ended)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.commit()
+
+    async def commit(self) -> None:
+        done = {
+            TopicPartition(topic, partition): offset
+            for topic, lane in self.lanes.items()
+            for partition, offset in lane.done.items()
+        }
+        news = {tp: offset for tp, offset in done.items() if self._committed.get(tp) != offset}
+        if not news:
+            return
+        try:
+            await self._loop.consumer.commit(news)
+        except KafkaError as error:
+            log.warning("offsets not committed now, the tables know them: %r", error)
+        else:
+            self._committed.update(news)
+
+
+class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Consumer, writer and publisher; one session at a time."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[], None]) -> None:
+        self.settings = settings
+        self.writer = Writer(settings)
+        self._publisher = Publisher(settings)
+        self._outlets = Outlets(
+            settings=settings,
+            writer=self.writer,
+            publisher=self._publisher,
+            allowance=Allowance(),
+            on_space=self._on_space,
+        )
+        self._on_ready = on_ready
+        self._session: Session | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._paused: set[TopicPartition] = set()
+
+    async def run(self) -> None:
+        """Until it is cancelled; raises what a lane died of."""
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self.writer.start()
+        await self._publisher.start()
+        self.consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap,
+            group_id=topics.app_id(GROUP, self.settings),
+            group_instance_id=f"{topics.app_id(GROUP, self.settings)}-{self.settings.worker}",
+            session_timeout_ms=int(self.settings.session_timeout_s * 1000),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=1000,
+            max_partition_fetch_bytes=4 << 20,
+            metadata_max_age_ms=60_000,
+        )
+        await self.consumer.start()
+        self.consumer.subscribe([topics.name(s.topic, self.settings) for s in STREAMS], listener=self)
+        tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._commit())]
+        try:
+            await asyncio.wait([*tasks, self._ended], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._ended, *tasks):
+                if ended.done():
+                    ended.result()
+        finally:
+            await self._close(tasks)
+
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.on_partitions_revoked(())
+        await self.consumer.stop()
+        await self._publisher.stop()
+        await self.writer.stop()
+
+    def lane(self, stream: Stream, topic: str) -> Lane:
+        return Lane(stream, topic, self._outlets)
+
+    def on_lane_ended(self, task: asyncio.Task[None]) -> None:
+        if not self._ended.done() and not task.cancelled():
+            error = task.exception()
+            self._ended.set_exception(error or RuntimeError(f"{task.get_name()} ended"))
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        session, self._session, self._opening = self._session, None, None
+        if session is not None:
+            await session.close()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        # a fetch waits for data, and every other question to the same broker waits behind it
+        self.consumer.pause(*assigned)
+        # not awaited here: ClickHouse may be away, and the group must not wait for it
+        self._opening = asyncio.create_task(self._open(Session(self, assigned)))
+
+    async def _open(self, session: Session) -> None:
+        try:
+            await session.open()
+        except Exception as error:  # noqa: BLE001 - it ends the process
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            return
+        self._paused.clear()
+        self._session = session
+        self._on_ready()
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                found = await self.consumer.getmany(timeout_ms=60_000)
+            except KafkaError:
+                log.exception("the sink waits for the broker")
+                await asyncio.sleep(0.5)
+                continue
+            session = self._session
+            if session is None:
+                continue  # the tables will say where to go on, and it is read again from there
+            for tp, records in found.items():
+                lane = session.lanes[tp.topic]
+                lane.put(tp.partition, records)
+                if lane.is_full and tp not in self._paused:
+                    self._paused.add(tp)
+                    self.consumer.pause(tp)
+
+    def _on_space(self) -> None:
+        session = self._session
+        for tp in list(self._paused):
+            if session is not None and not session.lanes[tp.topic].is_full:
+                self._paused.discard(tp)
+                self.consumer.resume(tp)
+
+    async def _commit(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            if self._session is not None:
+                await self._session.commit()

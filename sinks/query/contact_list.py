@@ -1,0 +1,74 @@
+"""Filters in; the contacts that meet all of them, in the order of their ids, out.
+
+The order by id is the table's own, so a page costs the same anywhere in it, and no update moves a contact to
+another page. Contacts that merged into another are not listed.
+"""
+
+import asyncio
+from typing import Any
+
+from schemas import identity
+from sinks.query.contacts import Home, find, shaped
+from sinks.query.params import Paging, Query, identifier, listing, time_ms
+from sinks.query.reader import Reader
+
+_FROM = """
+FROM contacts FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''
+"""
+_ONE = " AND contact_id = {only:String}"
+_SINCE = " AND updated_at >= fromUnixTimestamp64Milli({since:Int64})"
+_IN_SEGMENT = """ AND contact_id IN
+(
+    SELECT contact_id FROM memberships FINAL
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+        AND segment_id = {segment:String} AND member
+)"""
+_PAGE = """
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, attributes, consents, devices,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+"""
+_ORDER = """
+AND contact_id > {after:String}
+ORDER BY contact_id
+LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+_COUNT = "SELECT count() AS total"
+
+
+async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> dict[str, Any]:
+    """Raises ``Refused`` (422) for a filter that says nothing."""
+    since = time_ms(query, "updated_since")
+    wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
+    (after,) = paging.cursor_of(str) or [""]
+    where, parameters = _FROM, {**home.parameters}
+    named = [(kind, value) for kind, value in wanted.items() if value is not None]
+    if named:
+        owners = {await _owner(reader, home, kind, value) for kind, value in named}
+        parameters["only"] = owners.pop() if len(owners) == 1 else ""
+        where += _ONE
+    if since is not None:
+        where += _SINCE
+    if segment is not None:
+        where += _IN_SEGMENT
+        parameters["segment"] = segment
+    page = reader.rows(
+        _PAGE + where + _ORDER,
+        **parameters,
+        since=since or 0,
+        after=after,
+        limit=paging.wanted,
+        offset=paging.offset,
+    )
+    if paging.after is not None:
+        rows, total = await page, 0
+    else:
+        rows, counted = await asyncio.gather(page, reader.rows(_COUNT + where, **parameters, since=since or 0))
+        total = counted[0]["total"]
+    return listing(paging, await shaped(reader, home, rows), total, [[row["contact_id"]] for row in rows])
+
+
+async def _owner(reader: Reader, home: Home, kind: str, value: str) -> str:
+    row = await find(reader, home, identity.contact_id(home.workspace, home.environment, kind, value))
+    return "" if row is None else str(row["contact_id"])

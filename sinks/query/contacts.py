@@ -1,0 +1,198 @@
+"""Who asks for which contact in; its record, events and segments as the API shows them out.
+
+1. An identifier's own contact id is a hash of it, and `contact_overrides` says who that is today: no search.
+2. A contact's events are those stored under its id and under every id that lost to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from schemas import identity
+from schemas.errors import Refused
+from schemas.times import iso
+from sinks.query.params import Paging, listing
+from sinks.query.reader import Reader
+
+MAX_HOPS = 8
+"""The map is flat; more than one hop is seen only while a merge is on its way."""
+
+_CONTACT = """
+WITH
+    (
+        SELECT argMax(winner, version) FROM contact_overrides
+        WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser = {id:String}
+    ) AS found,
+    if(found = '', {id:String}, found) AS wanted
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, attributes, consents, devices, merged_into,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+FROM contacts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = wanted
+ORDER BY version DESC
+LIMIT 1
+"""
+
+_LOSERS = """
+SELECT loser FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
+(
+    SELECT loser FROM contact_overrides
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND winner = {id:String}
+)
+GROUP BY loser
+HAVING argMax(winner, version) = {id:String} AND loser != {id:String}
+"""
+
+_EVENTS = """
+SELECT
+    event_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    toUnixTimestamp64Milli(received_at) AS received_ms,
+    properties, context, campaign_id, message_id, variant, channel, source, identifiers,
+    count() OVER () AS total
+FROM
+(
+    SELECT * FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+    ORDER BY received_at LIMIT 1 BY event_id
+)
+WHERE (toUnixTimestamp64Milli(timestamp), event_id) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, event_id DESC
+LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+
+_EVENT_COUNT = """
+SELECT uniqExact(event_id) AS total FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+"""
+
+_SEGMENTS = """
+SELECT contact_id, segment_id, argMax(toUnixTimestamp64Milli(at), version) AS since_ms,
+       argMax(segment_version, version) AS segment_version
+FROM contact_memberships
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+GROUP BY contact_id, segment_id
+HAVING argMax(member, version) = 1
+ORDER BY contact_id, segment_id
+"""
+
+LATEST = 9_000_000_000_000_000
+"""A time after every event, and with it an id after every id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The workspace and environment that a request is about."""
+
+    workspace: str
+    environment: str
+
+    def contact_id(self, text: str) -> str:
+        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's."""
+        if identity.is_contact_id(text):
+            return text
+        kind, colon, value = text.partition(":")
+        kind = identity.ALIASES.get(kind, kind)
+        normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
+        if normal is None:
+            raise Refused("not_found", "no such contact")
+        return identity.contact_id(self.workspace, self.environment, kind, normal)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"workspace": self.workspace, "environment": self.environment}
+
+
+async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | None:
+    """The row of the contact that this id belongs to today."""
+    wanted = contact_id
+    for _ in range(MAX_HOPS):
+        rows = await reader.rows(_CONTACT, **home.parameters, id=wanted)
+        if not rows or not rows[0]["merged_into"]:
+            return rows[0] if rows else None
+        wanted = rows[0]["merged_into"]
+    return None
+
+
+async def required(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    row = await find(reader, home, home.contact_id(text))
+    if row is None:
+        raise Refused("not_found", "no such contact")
+    return row
+
+
+async def get(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    return (await shaped(reader, home, [await required(reader, home, text)]))[0]
+
+
+async def shaped(reader: Reader, home: Home, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Contacts as the API shows them, their segments looked up together."""
+    if not rows:
+        return []
+    found = await reader.rows(_SEGMENTS, **home.parameters, ids=[row["contact_id"] for row in rows])
+    segments: dict[str, list[str]] = {}
+    for one in found:
+        segments.setdefault(one["contact_id"], []).append(one["segment_id"])
+    return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
+
+
+def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
+    return {
+        "id": row["contact_id"],
+        "email": row["email"] or None,
+        "phone": row["phone"] or None,
+        "external_id": row["external_id"] or None,
+        "anonymous_ids": row["anonymous_ids"],
+        "attributes": orjson.Fragment(row["attributes"]),
+        "consents": orjson.Fragment(row["consents"]),
+        "devices": orjson.Fragment(row["devices"]),
+        "segments": segments,
+        "created_at": iso(row["created_ms"]),
+        "updated_at": iso(row["updated_ms"]),
+    }
+
+
+async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
+    """Newest first by the client's time, each once."""
+    contact_id = (await required(reader, home, text))["contact_id"]
+    losers = await reader.rows(_LOSERS, **home.parameters, id=contact_id)
+    ids = [contact_id, *(row["loser"] for row in losers)]
+    before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
+    rows = await reader.rows(
+        _EVENTS,
+        **home.parameters,
+        ids=ids,
+        before_ms=before_ms,
+        before_id=before_id,
+        limit=paging.wanted,
+        offset=paging.offset,
+    )
+    total = rows[0]["total"] if rows else 0
+    if not rows and paging.offset:
+        total = (await reader.rows(_EVENT_COUNT, **home.parameters, ids=ids))[0]["total"]
+    places = [(row["timestamp_ms"], row["event_id"]) for row in rows]
+    return listing(paging, [_event(row, contact_id) for row in rows], total, places)
+
+
+def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
+    return {
+        "event_id": row["event_id"],
+        "contact_id": contact_id,
+        "type": row["type"],
+        "timestamp": iso(row["timestamp_ms"]),
+        "received_at": iso(row["received_ms"]),
+        "properties": orjson.Fragment(row["properties"]),
+        "context": orjson.Fragment(row["context"]) if row["context"] else None,
+        **{name: row[name] or None for name in ("campaign_id", "message_id", "variant", "channel", "source")},
+        "identifiers": row["identifiers"],
+    }
+
+
+async def segments(reader: Reader, home: Home, text: str) -> list[dict[str, Any]]:
+    """The segments that a contact is in: id, since when, and by which version of the rule."""
+    contact_id = (await required(reader, home, text))["contact_id"]
+    rows = await reader.rows(_SEGMENTS, **home.parameters, ids=[contact_id])
+    return [{"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]} for row in rows]

@@ -1,0 +1,58 @@
+"""SQL with named, typed parameters in, rows as dictionaries out; one client that all requests share.
+
+Values reach ClickHouse as parameters of the request, never inside the text of a query. While it is away a read is
+refused with 503; the client keeps no session, so its queries run at the same time.
+"""
+
+import logging
+from typing import Any
+
+from clickhouse_connect.driver import options
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from schemas.errors import Refused
+from schemas.settings import Settings
+from sinks.clickhouse.migrate import connected
+
+log = logging.getLogger(__name__)
+
+# Where they are installed the driver would load both, 60 MB for nothing: no read asks for a data frame.
+vars(options).update(np=None, pd=None)
+
+TRANSIENT = frozenset({159, 160, 202, 203, 209, 210, 241, 242, 252, 279, 425, 439})
+"""ClickHouse's codes for too much at once, out of memory and time."""
+LIMITS = {"max_execution_time": "30"}
+
+
+class Reader:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def start(self) -> None:
+        self._client: AsyncClient = await connected(self._settings)
+        self._client.database = self._settings.clickhouse_database
+
+    async def stop(self) -> None:
+        await self._client.close()
+
+    async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Raises ``Refused`` (503) while ClickHouse is away or overloaded."""
+        try:
+            result = await self._client.query(sql, parameters=parameters, settings=LIMITS)
+        except ClickHouseError as error:
+            code = getattr(error, "code", None)
+            if code in TRANSIENT or (code is None and isinstance(error, OperationalError)):
+                log.warning("a read waits for ClickHouse: %s", str(error)[:500])
+                raise Refused("unavailable", "the database is away or overloaded; try again") from error
+            raise
+        names = result.column_names
+        return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+
+    async def is_ready(self) -> bool:
+        """Whether reads are answered."""
+        try:
+            await self.rows("SELECT count() FROM events WHERE workspace = ''")
+        except (Refused, ClickHouseError):
+            return False
+        return True

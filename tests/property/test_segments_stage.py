@@ -1,0 +1,204 @@
+"""Laws of the stage: what a contact is follows from its events and the time, not from how they came."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.segments import state as rows_of
+from processors.segments.state import Contact
+from schemas.records import Event
+from tests.property.oracle_segments import is_member
+from tests.property.strategies_segments import (
+    HOUR,
+    NOW,
+    World,
+    contact_of,
+    events,
+    merge,
+    rules,
+)
+
+ANN, BOB, ANON = ("external_id", "ann"), ("external_id", "bob"), ("anonymous_id", "a1")
+some_rules = st.lists(rules, min_size=1, max_size=4).map(lambda found: {f"s{n}": r for n, r in enumerate(found)})
+
+
+def some(*users: tuple[str, str], most: int = 12) -> st.SearchStrategy[list[Event]]:
+    return st.lists(events(users), min_size=1, max_size=most, unique_by=lambda e: e["event_id"])
+
+
+def followed(world: World) -> dict[str, Any]:
+    """What follows from what was learnt: memberships and due times."""
+    return {key: (set(row.members), row.dues) for key, row in world.rows() if isinstance(row, Contact)}
+
+
+def check_sink(world: World) -> None:
+    """A reader of the changes knows what the state knows."""
+    assert world.sink.members == world.members()
+    for key, row in world.rows():
+        change = world.sink.profiles[key][1]
+        if isinstance(row, Contact):
+            assert not change["merged_into"]
+        else:
+            assert change["merged_into"] == row.winner
+
+
+@given(some_rules, some(ANN, BOB), st.data())
+def test_any_order_repetition_and_batching_gives_the_same(
+    found: dict[str, Any], sent: list[Event], data: st.DataObject
+) -> None:
+    one, other = World(**found), World(**found)
+    one.send(*sent)
+    again = data.draw(st.permutations(sent + data.draw(st.lists(st.sampled_from(sent)))))
+    for event in again:
+        other.send(event)
+    third = World(**found)
+    third.send(*again, batch=data.draw(st.integers(1, 5)))
+    assert one.learnt() == other.learnt() == third.learnt()
+    assert followed(one) == followed(other) == followed(third)
+    check_sink(other)
+    check_sink(third)
+
+
+@given(some_rules, some(ANN, most=15), st.integers(0, 3 * HOUR))
+def test_membership_is_what_the_rule_says(found: dict[str, Any], sent: list[Event], later: int) -> None:
+    """Now, and later by time alone, to the millisecond before and after each change."""
+    world = World(**found)
+    world.send(*sent)
+    expected = {name: is_member(rule, sent, world.now, known=True) for name, rule in found.items()}
+    assert world.segments_of() == {name for name, member in expected.items() if member}
+    due = world.next_due()
+    if due is not None:
+        world.pass_time(due - 1 - world.now)
+        assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, due - 1, known=True)}
+        world.pass_time(1)
+        assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, due, known=True)}
+    world.pass_time(later)
+    assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, world.now, known=True)}
+    check_sink(world)
+
+
+@given(some_rules, some(ANN, most=10), st.integers(1, HOUR))
+def test_an_event_of_the_future_counts_when_its_time_comes(
+    found: dict[str, Any], sent: list[Event], ahead: int
+) -> None:
+    for event in sent:
+        event["timestamp_ms"] += ahead
+    world = World(**found)
+    world.send(*sent)
+    for _ in range(6):
+        assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, world.now, known=True)}
+        world.pass_time(HOUR // 3)
+
+
+@given(some_rules, some(ANN, ANON), st.data())
+def test_a_merge_may_come_before_between_or_after_the_events(
+    found: dict[str, Any], sent: list[Event], data: st.DataObject
+) -> None:
+    first, between = World(**found), World(**found)
+    first.merge(merge(ANON, ANN))
+    first.send(*sent)
+    at = data.draw(st.integers(0, len(sent)))
+    between.send(*sent[:at])
+    between.merge(merge(ANON, ANN))
+    between.send(*sent[at:])
+    direct = World(**found)  # identity knew it from the start
+    direct.merge(merge(ANON, ANN))
+    direct.send(*({**e, "contact_id": contact_of(*ANN)} for e in sent))
+    assert first.learnt() == between.learnt() == direct.learnt()
+    assert followed(first) == followed(between) == followed(direct)
+    assert set(first.learnt()) == {contact_of(*ANN)}
+    check_sink(between)
+
+
+@given(some_rules, some(ANN, ANON, BOB), st.data())
+def test_chains_of_merges_end_at_the_last_winner(
+    found: dict[str, Any], sent: list[Event], data: st.DataObject
+) -> None:
+    """The loser's second merge, its winner's own, and absorbs under way may overtake each other."""
+    chain = [merge(ANON, ANN, version=1), merge(ANN, BOB, version=2), merge(ANON, BOB, version=3)]
+    expected = World(**found)
+    for one in chain:
+        expected.merge(one)
+    expected.send(*sent)
+    world = World(**found)
+    to_send = list(sent)
+    own = [[chain[0], chain[2]], [chain[1]]]  # each loser's in order, as its partition has them
+    while True:
+        actions: list[Callable[[], None]] = [lambda place=place: world.process(*place, 1) for place in world.waiting()]
+        actions += [lambda queue=queue: world.publish_merge(queue.pop(0)) for queue in own if queue]
+        if to_send:
+            actions.append(lambda: world.publish(to_send.pop()))
+        if not actions:
+            break
+        data.draw(st.sampled_from(actions))()
+    assert world.learnt() == expected.learnt()
+    assert followed(world) == followed(expected)
+    check_sink(world)
+
+
+@given(some(ANN), some(ANN), some(ANN))
+def test_join_is_commutative_associative_and_idempotent(a: list[Event], b: list[Event], c: list[Event]) -> None:
+    found = {"s": {"event": "seen", "count": {"op": "gte", "value": 2}}, "t": {"event": "bought"}}
+
+    def contact(sent: list[Event]) -> Contact:
+        world = World(**found)
+        world.send(*sent)
+        return world.contact()
+
+    def joined(*parts: list[Event]) -> dict[str, Any]:
+        whole = contact(parts[0])
+        for part in parts[1:]:
+            rows_of.join(whole, contact(part))
+        rows_of.prune(whole, World(**found).stage_plan().keeps, list(whole.counts), NOW)
+        return whole.learnt()
+
+    assert joined(a, b) == joined(b, a)
+    assert joined(a, a) == joined(a)
+    left = contact(a)
+    rows_of.join(left, contact(b))
+    rows_of.join(left, contact(c))
+    right_part, right = contact(b), contact(a)
+    rows_of.join(right_part, contact(c))
+    rows_of.join(right, right_part)
+    assert left.learnt() == right.learnt()
+    assert joined(a, b, c) == joined(c, b, a)
+
+
+@given(some(ANN), some_rules)
+def test_a_row_survives_its_bytes(sent: list[Event], found: dict[str, Any]) -> None:
+    world = World(**found)
+    world.send(*sent)
+    for row in world.store.rows.values():
+        for key, value in row.items():
+            if key.startswith(b"cnt_"):
+                contact = rows_of.load(value)
+                assert rows_of.dump(contact) == value
+                assert isinstance(contact, Contact)
+                assert rows_of.due_of(value) == contact.due
+                assert rows_of.plan_of(value) == contact.plan.encode()
+
+
+@settings(max_examples=50)
+@given(some_rules, some_rules, some(ANN, BOB))
+def test_new_rules_over_old_contacts(old: dict[str, Any], new: dict[str, Any], sent: list[Event]) -> None:
+    """Exact where the events were counted already or none need be; what is told is only the difference."""
+    world = World(**old)
+    world.send(*sent)
+    for name in old:
+        world.remove(name)
+    without_events = {name: rule for name, rule in new.items() if b'"event"' not in orjson.dumps(rule)}
+    for name, rule in (old | without_events).items():
+        world.define(name, rule, version=2)
+    told_before = dict(world.sink.memberships)
+    before = world.sink.members
+    world.follow()
+    for user in {e["identifiers"][0]["value"] for e in sent}:
+        mine = [e for e in sent if e["identifiers"][0]["value"] == user]
+        for name, rule in (old | without_events).items():
+            assert (name in world.segments_of(user)) == is_member(rule, mine, world.now, known=True)
+    check_sink(world)
+    changed = {key for key, value in world.sink.memberships.items() if told_before.get(key) != value}
+    assert changed == before ^ world.sink.members

@@ -1,0 +1,129 @@
+"""Settings in; a provisioned broker and database, a sink as a child process, and what it stored, out."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from subprocess import Popen
+from typing import Any
+
+import clickhouse_connect
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from deploy.local.stack import environment
+from deploy.provision import provision
+from schemas import codec, kafka, topics
+from schemas.identity import partition_of
+from schemas.records import Change, Event
+from schemas.settings import Settings
+from sinks.loop import GROUP
+from tests import services
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+
+
+@contextmanager
+def process(settings: Settings, command: str, **env: str) -> Iterator["Popen[bytes]"]:
+    """``python -m sinks COMMAND`` from when it is ready until the block ends."""
+    ready = settings.home / f"{command}-{time.monotonic_ns()}.ready"
+    variables = environment(settings) | {"HEADWATER_READY_FILE": str(ready)} | env
+    log = settings.home / f"{command}.log"
+    arguments = (sys.executable, "-m", "sinks", command)
+    with services.child(arguments, log=log, ready=ready.exists, env=variables) as child:
+        yield child
+
+
+class Pipeline:
+    """The stages around the sink: what they would send, and what an analyst would see."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, client: Any) -> None:
+        self.settings = settings
+        self._producer = producer
+        self._client = client
+
+    async def raw(self, topic: topics.Topic, value: bytes | None, partition: int = 0, key: bytes | None = None) -> int:
+        """The offset of one record."""
+        name = topics.name(topic, self.settings)
+        sent = await self._producer.send_and_wait(name, value, partition=partition, key=key)
+        return int(sent.offset)
+
+    async def resolved(self, events: Sequence[Event], partition: int = 0) -> int:
+        return await self.raw(topics.RESOLVED, codec.encode_events(events), partition)
+
+    async def changes(self, *changes: Change) -> None:
+        """Each in the partition of its contact, in order."""
+        parts: dict[int, list[Change]] = {}
+        for one in changes:
+            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for partition, some in parts.items():
+            await self.raw(topics.CHANGES, codec.encode_changes(some), partition)
+
+    async def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in (await self._client.query(sql, parameters=parameters)).result_rows]
+
+    async def run(self, sql: str) -> None:
+        await self._client.command(sql)
+
+    async def committed(self, topic: topics.Topic, partition: int = 0) -> int:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap,
+            group_id=topics.app_id(GROUP, self.settings),
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            return await consumer.committed(TopicPartition(topics.name(topic, self.settings), partition)) or 0
+        finally:
+            await consumer.stop()
+
+    async def read(self, topic: topics.Topic, count: int, within_s: float = 20) -> list[Any]:
+        """The first ``count`` records of a topic, from all partitions."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
+        name = topics.name(topic, self.settings)
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(name, p) for p in range(topics.partition_count(topic, self.settings))])
+            found: list[Any] = []
+            deadline = time.monotonic() + within_s
+            while len(found) < count:
+                assert time.monotonic() < deadline, f"{len(found)} records of {count} in {name}"
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += records
+            return found
+        finally:
+            await consumer.stop()
+
+
+@asynccontextmanager
+async def pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
+    """Topics and tables exist."""
+    await provision(settings)
+    producer = kafka.producer(settings)
+    await producer.start()
+    client = await clickhouse_connect.get_async_client(
+        dsn=settings.clickhouse, database=settings.clickhouse_database, autogenerate_session_id=False
+    )
+    try:
+        yield Pipeline(settings, producer, client)
+    finally:
+        await client.close()
+        await producer.stop()
+
+
+async def until(true: Callable[[], Awaitable[Any]], what: str, within_s: float = 30) -> Any:
+    """Asks until the answer is true, and gives it; fails naming ``what``."""
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = await true()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
+        await asyncio.sleep(0.02)
+
+
+def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
+    row = Change(
+        workspace=WORKSPACE, environment=ENVIRONMENT, contact_id=contact_id, kind=kind, version=version, at_ms=NOW_MS
+    )
+    row.update(more)  # type: ignore[typeddict-item]  # tests name real fields
+    return row
