@@ -13,8 +13,6 @@ Here everything fetched before a rewind is void after it, and what is fetched af
 turn or not at all (``ledger``).
 """
 
-
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping

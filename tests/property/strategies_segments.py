@@ -136,7 +136,7 @@ class World:
 
     def __init__(self, **rules: Any) -> None:
         self.control = ControlState()
-        self.now = NOW
+        self.now = NOW - 60_000  # long enough ago for nothing to be in doubt
         self.store = Store()
         self.sink = Sink()
         self.sends: list[Send] = []
@@ -144,6 +144,8 @@ class World:
         for name, rule in rules.items():
             self.define(name, rule)
         self.restart()
+        self.follow()
+        self.now = NOW
 
     # --- the world
 
@@ -173,8 +175,13 @@ class World:
         """Background work until there is none."""
         for partition in range(PARTITIONS):
             while self.stage.has_work(partition):
-                self._unit(partition, lambda state: self.stage.idle(state, self.now), lose=False)
+                self.idle(partition, lose=False)
         self.settle()
+
+    def idle(self, partition: int, *, lose: bool) -> None:
+        """One chunk of background work, if there is any."""
+        if self.stage.has_work(partition):
+            self._unit(partition, lambda state: self.stage.idle(state, self.now), lose=lose)
 
     def pass_time(self, ms: int) -> None:
         """Every timer on the way fires at its millisecond."""

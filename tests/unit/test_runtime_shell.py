@@ -110,7 +110,7 @@ def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> Record:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not true():  # noqa: ASYNC110 - what is waited for is an effect, it has no event
+        while not true():
             await asyncio.sleep(0.001)
 
 
