@@ -3,34 +3,42 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from subprocess import Popen
 from typing import Any
 
 import clickhouse_connect
+import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from deploy.local import seed
 from deploy.local.stack import environment
 from deploy.provision import provision
-from schemas import codec, kafka, topics
+from schemas import codec, control, kafka, topics
 from schemas.identity import partition_of
 from schemas.records import Change, Event
 from schemas.settings import Settings
+from sinks.clickhouse.rows import Item, Table
+from sinks.clickhouse.streams import STREAMS
+from sinks.clickhouse.writer import Writer
 from sinks.loop import GROUP
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
 
-@contextmanager
-def process(settings: Settings, command: str, **env: str) -> Iterator["Popen[bytes]"]:
-    """``python -m sinks COMMAND`` from when it is ready until the block ends."""
+@asynccontextmanager
+async def process(settings: Settings, command: str) -> AsyncIterator["Popen[bytes]"]:
+    """``python -m sinks COMMAND`` from when it is ready until the block ends; the test's own tasks go on meanwhile."""
     ready = settings.home / f"{command}-{time.monotonic_ns()}.ready"
-    variables = environment(settings) | {"HEADWATER_READY_FILE": str(ready)} | env
+    variables = environment(settings) | {"HEADWATER_READY_FILE": str(ready)}
     log = settings.home / f"{command}.log"
-    arguments = (sys.executable, "-m", "sinks", command)
-    with services.child(arguments, log=log, ready=ready.exists, env=variables) as child:
+    running = services.child((sys.executable, "-m", "sinks", command), log=log, ready=ready.exists, env=variables)
+    child = await asyncio.to_thread(running.__enter__)
+    try:
         yield child
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 class Pipeline:
@@ -127,3 +135,55 @@ def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
     )
     row.update(more)  # type: ignore[typeddict-item]  # tests name real fields
     return row
+
+
+class Reads(Pipeline):
+    """The read API as a process, and rows and definitions to read."""
+
+    http: httpx.AsyncClient
+    _writer: Writer
+    _placed = 0
+
+    async def define(self, kind: str, record: control.Record) -> None:
+        key, value = control.encode(kind, record)
+        await self.raw(topics.CONTROL, value, key=key)
+
+    async def store(self, table: Table, *data: Any) -> None:
+        """Rows as the sink writes them, after their way over Kafka."""
+        stream = next(stream for stream in STREAMS if table in stream.tables)
+        arrived = [datum for one in data for datum in stream.decode(stream.encode(one))]
+        items = [Item(0, self._placed + n, 0, datum) for n, datum in enumerate(arrived)]
+        self._placed += len(items)
+        await self._writer.prepare(table)
+        await self._writer.insert(table, "test", items, f"test-{self._placed}")
+
+    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
+        """The JSON of an answer that has this status."""
+        answer = await self.http.get(path, params=query)
+        assert answer.status_code == status, (path, answer.status_code, answer.text)
+        return answer.json()
+
+
+@asynccontextmanager
+async def reads(settings: Settings) -> AsyncIterator[Reads]:
+    async with pipeline(settings) as pipe:
+        api = Reads(settings, pipe._producer, pipe._client)
+        for kind, record in seed.records():
+            await api.define(kind, record)
+        api._writer = Writer(settings)
+        await api._writer.start()
+        headers = {"Authorization": f"Bearer {seed.SECRET_KEY}"}
+        api.http = httpx.AsyncClient(base_url=settings.query, headers=headers, trust_env=False, timeout=30)
+        try:
+            async with process(settings, "query"), api.http:
+                await until(lambda: _is_up(api.http), "the read API")
+                yield api
+        finally:
+            await api._writer.stop()
+
+
+async def _is_up(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/health/ready")).is_success
+    except httpx.TransportError:
+        return False

@@ -37,16 +37,34 @@ class Cause:
 
 
 class Held:
-    """``changes`` is the unit's, in the order of what happened; ``now_ms`` may move on between calls."""
+    """``changes`` is the unit's, in the order of what happened; ``now_ms`` may move on between calls.
 
-    __slots__ = ("_mentioned", "_spoken", "_told", "changes", "contact_id", "dirty", "now_ms", "plan", "row", "was_due")
+    ``started_ms`` is our own clock's: a repeat of the unit has a later one, and newer versions with it.
+    """
 
-    def __init__(self, contact_id: str, row: Row, plan: Plan, changes: list[Change], now_ms: int) -> None:
+    __slots__ = (
+        "_mentioned",
+        "_spoken",
+        "_started_ms",
+        "_told",
+        "changes",
+        "contact_id",
+        "dirty",
+        "now_ms",
+        "plan",
+        "row",
+        "was_due",
+    )
+
+    def __init__(
+        self, contact_id: str, row: Row, plan: Plan, changes: list[Change], *, started_ms: int, now_ms: int
+    ) -> None:
         self.contact_id = contact_id
         self.row = row
         self.plan = plan
         self.changes = changes
         self.now_ms = now_ms
+        self._started_ms = started_ms
         self.was_due = row.due if isinstance(row, Contact) else 0
         self.dirty = False
         self._told = False
@@ -245,7 +263,7 @@ class Held:
             "environment": self.row.environment,
             "contact_id": self.contact_id,
             "kind": kind,
-            "version": self.row.next_version(self.now_ms),
+            "version": self.row.next_version(self._started_ms),
             "at_ms": at_ms,
             **what,
         }

@@ -45,7 +45,7 @@ class Unit:
         self._timers = timers
         self._rows = rows
         self._partitions = partitions
-        self._now_ms = now_ms
+        self._started_ms = self._now_ms = now_ms
         self._latest_ms = now_ms + MAX_SKEW_MS
         self._doubt = doubt
         self._held: dict[str, Held] = {}
@@ -222,7 +222,7 @@ class Unit:
 
     def _take(self, contact_id: str, row: Row) -> Held:
         plan = self._plans.of(row.workspace, row.environment)
-        held = Held(contact_id, row, plan, self._changes, self._now_ms)
+        held = Held(contact_id, row, plan, self._changes, started_ms=self._started_ms, now_ms=self._now_ms)
         self._held[contact_id] = held
         if isinstance(row, Contact):
             if row.plan != plan.digest:

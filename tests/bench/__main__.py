@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import edge, pipeline
+from tests.bench import edge, pipeline, stages
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -65,10 +65,12 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             figures["latency"] = await pipeline.latency(stack, 1000, rated)
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
-            await pipeline.settle(stack)
-            say("edge")
-            figures["edge"] = await edge.measure(stack.settings.port, Path(home), seconds)
-            figures["busy rss_mb"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+            figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+    with tempfile.TemporaryDirectory() as home:
+        say("edge")
+        figures["edge"] = await edge.measure(Path(home), seconds)
+    say("stages alone")
+    figures["identity alone"] = stages.identity()
     return figures
 
 

@@ -3,13 +3,18 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from deploy.local.seed import seed
+from deploy.local.stack import environment
+from deploy.provision import create_topics
+from tests import services
 from tests.load import Tally, flood, request
-from tests.services import child, free_port
 
 BARE = """
 import sys, uvicorn
@@ -57,14 +62,28 @@ def batches(size: int) -> Iterator[bytes]:
 @contextmanager
 def bare_handler(home: Path) -> Iterator[int]:
     """Parses the same JSON and answers a constant: what Starlette and uvicorn cost by themselves."""
-    port = free_port()
+    port = services.free_port()
 
     def listens() -> bool:
         probe = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1).close()"
         return subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode == 0
 
-    with child((sys.executable, "-c", BARE, str(port)), log=home / "bare.log", ready=listens):
+    with services.child((sys.executable, "-c", BARE, str(port)), log=home / "bare.log", ready=listens):
         yield port
+
+
+@asynccontextmanager
+async def edge_alone(home: Path) -> AsyncIterator[tuple[int, psutil.Process]]:
+    """The edge and a broker, nothing behind them: what it takes where the stages have cores of their own."""
+    with services.kafka(home, "", lambda _: None) as broker:
+        settings = services.fresh_settings(home, kafka=broker.address)
+        await create_topics(settings)
+        await seed(settings)
+        ready = home / "edge.ready"
+        env = {**environment(settings), "HEADWATER_READY_FILE": str(ready)}
+        command = (sys.executable, "-m", "ingest")
+        with services.child(command, log=home / "ingest.log", ready=ready.exists, env=env) as process:
+            yield settings.port, psutil.Process(process.pid)
 
 
 def row(tally: Tally, events_each: int = 1) -> dict[str, Any]:
@@ -76,14 +95,23 @@ def row(tally: Tally, events_each: int = 1) -> dict[str, Any]:
     }
 
 
-async def measure(port: int, home: Path, seconds: float) -> dict[str, Any]:
-    """Requests/s of the bare handler and of the edge, and events/s in batches of 100."""
+async def measure(home: Path, seconds: float) -> dict[str, Any]:
+    """Requests/s of the bare handler and of the edge, and events/s in batches of 100; one after the other."""
     with bare_handler(home) as bare:
         constant = await flood(bare, singles(), connections=64, seconds=seconds)
-    one = await flood(port, singles(), connections=64, seconds=seconds)
-    hundred = await flood(port, batches(100), connections=16, seconds=seconds)
+    async with edge_alone(home) as (port, process):
+        one, busy = await _with_cpu(process, flood(port, singles(), connections=64, seconds=seconds))
+        hundred, _ = await _with_cpu(process, flood(port, batches(100), connections=16, seconds=seconds))
+    ratio = round(one.per_second / constant.per_second, 2)
     return {
         "bare handler, single": row(constant),
-        "edge, single": row(one) | {"of_bare": round(one.per_second / constant.per_second, 2)},
+        "edge, single": row(one) | {"of_bare": ratio, "per_core_second": round(sum(one.statuses.values()) / busy)},
         "edge, batches of 100": row(hundred, 100),
     }
+
+
+async def _with_cpu(process: psutil.Process, run: Awaitable[Tally]) -> tuple[Tally, float]:
+    """The tally, and the CPU seconds that the process spent on it."""
+    before = sum(process.cpu_times()[:2])
+    tally = await run
+    return tally, sum(process.cpu_times()[:2]) - before

@@ -44,7 +44,3 @@ def identity(count: int = 50_000) -> dict[str, Any]:
     seconds = _feed(IdentityStage(4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
     figures["links/s, a star of 1,000"] = round(len(star) / seconds)
     return figures
-
-
-if __name__ == "__main__":
-    print(identity())

@@ -27,7 +27,7 @@ async def stored(pipe: Pipeline, count: int) -> bool:
 
 async def test_an_event_becomes_a_row(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([event("external_id:u1", event_id="evt_1", properties={"total": 5}, campaign_id="c")])
             await until(lambda: stored(pipe, 1), "a row")
         rows = await pipe.rows(
@@ -52,19 +52,25 @@ async def test_a_backlog_is_stored_whole_in_few_blocks(settings: Settings) -> No
         for n in range(100):
             batch = [placed(n, event_id=f"evt_{n}_{i}", origin_index=i, origin_partition=n % 4) for i in range(100)]
             await pipe.resolved(batch, partition=n % 4)
-        with process(smaller, "clickhouse"):
+        async with process(smaller, "clickhouse"):
             await until(lambda: stored(pipe, 10_000), "all rows")
-        rows = await pipe.rows("SELECT count(), uniqExact(event_id), uniqExact(_partition, _offset, _index) FROM events")
-        blocks = await pipe.rows(
-            "SELECT count() FROM system.part_log WHERE database = {db:String}", db=smaller.clickhouse_database
-        ) if await pipe.rows("SELECT 1 FROM system.tables WHERE database = 'system' AND name = 'part_log'") else []
+        rows = await pipe.rows(
+            "SELECT count(), uniqExact(event_id), uniqExact(_partition, _offset, _index) FROM events"
+        )
+        blocks = (
+            await pipe.rows(
+                "SELECT count() FROM system.part_log WHERE database = {db:String}", db=smaller.clickhouse_database
+            )
+            if await pipe.rows("SELECT 1 FROM system.tables WHERE database = 'system' AND name = 'part_log'")
+            else []
+        )
     assert rows == [(10_000, 10_000, 10_000)]
     assert not blocks or blocks[0][0] < 50
 
 
 async def test_what_a_client_sends_again_is_a_duplicate(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([placed(1), placed(2), placed(3, event_id="evt_1", task_id="task_3")])
             await pipe.resolved([placed(4)])
             await until(lambda: stored(pipe, 3), "the last event's row")
@@ -78,12 +84,12 @@ async def test_what_a_stage_repeats_after_a_crash_is_stored_once(settings: Setti
     """Also over a restart of the sink; and what the crash kept from coming the first time is stored."""
     async with pipeline(settings) as pipe:
         await pipe.run("SYSTEM STOP MERGES events")
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([placed(1), placed(2), placed(4)])
             await until(lambda: stored(pipe, 3), "the first three")
             await pipe.resolved([placed(1), placed(2), placed(3), placed(4), placed(5)])
             await until(lambda: stored(pipe, 5), "the two new ones")
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([placed(4), placed(5), placed(6)])
             await until(lambda: stored(pipe, 6), "the next one")
         rows = await pipe.rows("SELECT event_id FROM events ORDER BY event_id")
@@ -104,7 +110,7 @@ async def test_changes_become_contacts_and_memberships(settings: Settings) -> No
         "updated_ms": 2000,
     }
     async with pipeline(settings) as pipe:
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.changes(
                 change(contact, "profile", 1, profile=b"{}"),
                 change(contact, "membership", 2, segment_id="seg_1", member=True, segment_version=1, reason="event"),
@@ -149,7 +155,7 @@ async def test_a_merge_moves_events_and_a_split_gives_them_back(settings: Settin
         )
 
     async with pipeline(settings) as pipe:
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([event("anonymous_id:x", event_id="evt_1")])
             owner = "SELECT contact_id, stored_contact_id FROM events_resolved"
             await until(lambda: stored(pipe, 1), "a row")
@@ -169,7 +175,7 @@ async def test_receipts_follow_what_they_are_for(settings: Settings) -> None:
     """When one is there the row is there; a duplicate gets its receipt too; who does not wait gets none."""
     contact = cid("external_id:u1")
     async with pipeline(settings) as pipe:
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([placed(1, reply_to="edge_1", task_id="t1"), placed(2)])
             (first,) = await pipe.read(topics.RECEIPTS, 1)
             rows = await pipe.rows("SELECT count() FROM events")
@@ -186,7 +192,9 @@ async def test_receipts_follow_what_they_are_for(settings: Settings) -> None:
     assert {(r.key, r.partition) for r in [first, *received]} == {
         (b"edge_1", partition_of("edge_1", settings.partitions))
     }
-    assert sorted((r["event_id"], r["task_id"], r["stage"], tuple(r["entered"]), tuple(r["left"])) for r in receipts) == [
+    assert sorted(
+        (r["event_id"], r["task_id"], r["stage"], tuple(r["entered"]), tuple(r["left"])) for r in receipts
+    ) == [
         ("evt_1", "t1", "applied", ("seg_1",), ()),
         ("evt_1", "t1", "stored", (), ()),
         ("evt_1", "t3", "stored", (), ()),
@@ -198,7 +206,7 @@ async def test_an_event_alone_is_readable_at_once(settings: Settings) -> None:
     slow = settings.model_copy(update={"block_ms": 10_000})
     waits: list[float] = []
     async with pipeline(slow) as pipe:
-        with process(slow, "clickhouse"):
+        async with process(slow, "clickhouse"):
             for n in range(9):
                 began = asyncio.get_running_loop().time()
                 await pipe.resolved([placed(n)])

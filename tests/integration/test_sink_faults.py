@@ -33,7 +33,7 @@ async def test_killed_between_insert_and_commit(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
         await pipe.run("SYSTEM STOP MERGES events")
         for _ in range(5):
-            with process(settings, "clickhouse") as sink:
+            async with process(settings, "clickhouse") as sink:
                 for _ in range(2):
                     offset = await pipe.resolved([numbered(sent), numbered(sent + 1)])
                     sent += 2
@@ -41,7 +41,7 @@ async def test_killed_between_insert_and_commit(settings: Settings) -> None:
                 sink.kill()
                 sink.wait()
             uncommitted += await pipe.committed(topics.RESOLVED) <= offset
-        with process(settings, "clickhouse"):
+        async with process(settings, "clickhouse"):
             await pipe.resolved([numbered(sent)])
             await until(lambda: pipe.rows(f"SELECT 1 FROM events WHERE event_id = 'evt_{sent}'"), "the last row")
         rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
@@ -64,17 +64,25 @@ async def test_killed_while_a_backlog_is_stored(settings: Settings) -> None:
             await pipe.resolved([numbered(n * 50 + i, origin_partition=n % 4) for i in range(50)], partition=n % 4)
             await pipe.changes(
                 *(
-                    change(contact, "membership", n * 50 + i, segment_id="seg_1", member=i % 2 == 0, segment_version=1, reason="r")
+                    change(
+                        contact,
+                        "membership",
+                        n * 50 + i,
+                        segment_id="seg_1",
+                        member=i % 2 == 0,
+                        segment_version=1,
+                        reason="r",
+                    )
                     for i in range(50)
                 ),
                 change(contact, "profile", n + 1),
             )
         for goal in (200, 900, 1800):
-            with process(smaller, "clickhouse") as sink:
+            async with process(smaller, "clickhouse") as sink:
                 await until(lambda goal=goal: physical_is(pipe, goal), f"{goal} rows")
                 sink.kill()
                 sink.wait()
-        with process(smaller, "clickhouse"):
+        async with process(smaller, "clickhouse"):
             await until(lambda: physical_is(pipe, 3000), "all events")
             last = "SELECT 1 FROM {} FINAL WHERE version = {}"
             await until(lambda: pipe.rows(last.format("contact_memberships", 2999)), "all memberships")
@@ -93,7 +101,7 @@ async def test_clickhouse_away_and_back(settings: Settings, tmp_path: Path) -> N
     own = settings.model_copy(update={"clickhouse_url": f"http://127.0.0.1:{port}"})
     with clickhouse_front(tmp_path / "ch", port) as front:
         async with pipeline(own) as pipe:
-            with process(own, "clickhouse") as sink:
+            async with process(own, "clickhouse") as sink:
                 await pipe.resolved([numbered(0)])
                 await until(lambda: physical_is(pipe, 1), "a row")
                 await until(lambda: committed_is(pipe, 1), "a commit")
@@ -160,7 +168,7 @@ async def answers_lost(url: str, times: int) -> AsyncIterator[tuple[str, list[in
 async def test_an_insert_whose_answer_is_lost_is_there_once(settings: Settings) -> None:
     async with pipeline(settings) as pipe, answers_lost(settings.clickhouse, times=3) as (url, lost):
         await pipe.run("SYSTEM STOP MERGES events")
-        with process(settings.model_copy(update={"clickhouse_url": url}), "clickhouse"):
+        async with process(settings.model_copy(update={"clickhouse_url": url}), "clickhouse"):
             await pipe.resolved([numbered(0), numbered(1)])
             await until(lambda: committed_is(pipe, 1), "the commit")
         rows = await pipe.rows("SELECT count() FROM events")
@@ -173,7 +181,7 @@ async def test_poison_goes_to_quarantine_and_its_neighbours_are_stored(settings:
     contact = cid("external_id:u1")
     async with pipeline(settings) as pipe:
         await pipe.run("ALTER TABLE events ADD CONSTRAINT no_poison CHECK type != 'poison'")
-        with process(settings, "clickhouse") as sink:
+        async with process(settings, "clickhouse") as sink:
             await pipe.resolved([numbered(0), numbered(1, type="poison", reply_to="edge_1"), numbered(2)])
             await pipe.raw(topics.RESOLVED, b"\x00\xff not a record")
             await pipe.raw(topics.RESOLVED, codec.MARKER + b"12345678" + b"datum")
@@ -211,7 +219,7 @@ async def test_a_flood_of_poison_stops_the_sink(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
         for _ in range(130):
             await pipe.raw(topics.RESOLVED, b"poison")
-        with process(settings, "clickhouse") as sink:
+        async with process(settings, "clickhouse") as sink:
             status = await until(lambda: ended(sink), "the end of the sink")
         text = (settings.home / "clickhouse.log").read_text()
     assert status > 0
@@ -238,11 +246,11 @@ async def test_a_second_sink_comes_and_goes(settings: Settings) -> None:
                 sent += 1
                 await asyncio.sleep(0.005)
 
-        with process(quick, "clickhouse"):
+        async with process(quick, "clickhouse"):
             feeding = asyncio.create_task(feed())
-            with process(second, "clickhouse"):
+            async with process(second, "clickhouse"):
                 await until(lambda: physical_is(pipe, 300), "rows from both")
-            await until(lambda: physical_is(pipe, sent + 200), "rows from the first alone", within_s=60)
+            await until(lambda goal=sent + 200: physical_is(pipe, goal), "rows from the first alone", within_s=60)
             stop.set()
             await feeding
             await until(lambda: physical_is(pipe, sent), "all rows")

@@ -246,7 +246,7 @@ class World:
         records = log[:most]
         self._unit(partition, lambda state: self.stage.step(records, state, self.now), lose=lose)
         if not lose:
-            del log[:most]
+            del log[: len(records)]
 
     def _append(self, topic: str, partition: int, value: bytes) -> None:
         log = self.logs.setdefault((topic, partition), [])
@@ -263,6 +263,7 @@ class World:
                 assert send.partition == partition_of((send.key or b"").decode())
                 self._append(send.topic, send.partition, send.value)
         if lose:
+            self.now += 1  # nobody starts that fast
             self.restart()
         else:
             self.store.write(state)
