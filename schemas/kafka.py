@@ -55,6 +55,8 @@ class Tail:
         self._positions = positions or {}
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Condition()
+        self._asking = asyncio.Lock()
+        self._asker: AIOKafkaConsumer | None = None
         self._next: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
@@ -82,10 +84,18 @@ class Tail:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._consumer.stop()
+        if self._asker is not None:
+            await self._asker.stop()
 
     async def catch_up(self) -> None:
         """Return when everything that is in the topic now has been applied; raises ``KafkaError``."""
-        await self._wait_for(await self._consumer.end_offsets(self._parts))
+        async with self._asking:
+            if self._asker is None:
+                # The tail's own connection is busy with a fetch that waits for news: an answer would come after it.
+                asker = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
+                await asker.start()
+                self._asker = asker
+        await self._wait_for(await self._asker.end_offsets(self._parts))
 
     async def _wait_for(self, end: dict[TopicPartition, int]) -> None:
         async with self._moved:

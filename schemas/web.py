@@ -87,17 +87,21 @@ class Surface:
 
         try:
             await self._app(scope, receive, identified)
-        except Refused as error:
-            answer = refusal(error, request_id)
-        except HTTPException as error:
-            answer = refusal(refused_by(error), request_id, error.headers)
-        except Exception:
-            log.exception("%s %s %s", scope["method"], scope["path"], request_id)
-            answer = refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
-        else:
-            return
-        if not started:
-            await answer(scope, receive, identified)
+        except Exception as error:
+            if not isinstance(error, Refused | HTTPException):
+                log.exception("%s %s %s", scope["method"], scope["path"], request_id)
+            if started:
+                raise  # half an answer is none
+            await answer_to(error, request_id)(scope, receive, identified)
+
+
+def answer_to(error: Exception, request_id: str) -> Json:
+    """What an endpoint's exception is answered with."""
+    if isinstance(error, Refused):
+        return refusal(error, request_id)
+    if isinstance(error, HTTPException):
+        return refusal(refused_by(error), request_id, error.headers)
+    return refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
 
 
 def authorise(

@@ -11,6 +11,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -46,9 +47,11 @@ class Session:
         lanes = {}
         for stream in STREAMS:
             topic = topics.name(stream.topic, loop.settings)
-            bounds = await self._bounds([tp for tp in self._assigned if tp.topic == topic])
+            assigned = [tp for tp in self._assigned if tp.topic == topic]
+            bounds = await self._bounds(assigned)
             lane = lanes[topic] = loop.lane(stream, topic)
-            for partition, (offset, part) in (await resume(stream, topic, bounds, loop.writer)).items():
+            places = await resume(stream, topic, bounds, partial(self._ends, assigned), loop.writer)
+            for partition, (offset, part) in places.items():
                 lane.begin(partition, offset, part)
                 loop.consumer.seek(TopicPartition(topic, partition), offset)
         loop.consumer.resume(*self._assigned)
@@ -58,15 +61,16 @@ class Session:
             task.add_done_callback(loop.on_lane_ended)
 
     async def _bounds(self, assigned: list[TopicPartition]) -> dict[int, Bounds]:
-        if not assigned:
-            return {}
         consumer = self._loop.consumer
         first = await consumer.beginning_offsets(assigned)
-        end = await consumer.end_offsets(assigned)
+        end = await self._ends(assigned)
         return {
-            tp.partition: Bounds(committed=await consumer.committed(tp), first=first[tp], end=end[tp])
+            tp.partition: Bounds(committed=await consumer.committed(tp), first=first[tp], end=end[tp.partition])
             for tp in assigned
         }
+
+    async def _ends(self, assigned: list[TopicPartition]) -> dict[int, int]:
+        return {tp.partition: end for tp, end in (await self._loop.consumer.end_offsets(assigned)).items()}
 
     async def close(self) -> None:
         """Let each block that is being stored end; then stop."""
@@ -129,7 +133,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=1000,
-            max_partition_fetch_bytes=4 << 20,
+            fetch_max_bytes=8 << 20,
             metadata_max_age_ms=60_000,
         )
         await self.consumer.start()

@@ -30,6 +30,8 @@ class Statement:
     sql: bytes
     format: str | None
     data: bytes | memoryview | None = None
+    settings_at: int | None = None
+    """Where an INSERT's own SETTINGS begin in ``sql``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def parse(text: bytes) -> Statement:
 
 
 def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
-    previous = b""
+    previous, settings_at = b"", None
     for token in tokens:
         if token.word in (b"SELECT", b"WITH", b"VALUES", b"WATCH"):
             # The engine reads VALUES inside the text: expressions and parameters in it work.
@@ -66,7 +68,10 @@ def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
                 sql=text[: token.start - 1].rstrip()[: -len(b"FORMAT")] + b"\n",
                 format=text[token.start : token.end].decode(),
                 data=memoryview(text)[offset:],
+                settings_at=settings_at,
             )
+        if token.word == b"SETTINGS" and previous not in (b"INTO", b"TABLE", b"."):
+            settings_at = token.start
         previous = token.word
     return Statement(sql=text, format=None)
 

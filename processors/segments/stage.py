@@ -20,6 +20,10 @@ from schemas.control import ControlState
 
 SCANNED = b"!scanned"
 """Key of the row that says which plans all contacts of the partition follow; contacts' own keys sort behind it."""
+BEHIND_MS = 1000
+"""A record that is older than this comes out of a backlog."""
+QUIET_MS, START_MS = 250, 1000
+"""Without a record for so long there is no backlog any more; and after a start, there was none."""
 DUE_CHUNK = 500
 SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 """Rows to look at, and contacts to evaluate, between two groups of records."""
@@ -28,22 +32,45 @@ SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 class Partition:
     """What is remembered of a partition beside its rows."""
 
-    def __init__(self, timers: Timers, scanned: frozenset[bytes] | None) -> None:
+    def __init__(self, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
         self.timers = timers
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
         self.generation = -1
         """Of the plans that ``scanned`` has been compared with."""
+        self.not_scanned = b""
         self.cursor = SCANNED
         """The last row that the scan has seen, as long as ``scanned`` is ``None``."""
+        self.clock_ms = 0
+        """The latest moment that anything has been judged as of."""
+        self.stepped_ms = 0
+        self.is_behind = False
         self.restored_ms: int | None = None
-        self.rules_in_doubt = True
+        self.plans_changed = scanned is None and not is_new
+        self.has_followed = False
+
+    def moment(self, sent_ms: int, now_ms: int) -> int:
+        """As of when a record counts: now, or while there is a backlog, when it was sent."""
+        self.is_behind = now_ms - sent_ms > BEHIND_MS
+        self.stepped_ms = now_ms
+        self.clock_ms = max(self.clock_ms, sent_ms if self.is_behind else now_ms)
+        return self.clock_ms
+
+    def due_until(self, now_ms: int) -> int:
+        """Time must not run ahead of a backlog: what it would end may be renewed in there."""
+        doubt = self.doubt(now_ms)
+        is_starting = now_ms < doubt.until_ms - MAX_SKEW_MS + START_MS
+        if is_starting or (self.is_behind and now_ms - self.stepped_ms < QUIET_MS):
+            return self.clock_ms
+        self.clock_ms = max(self.clock_ms, now_ms)
+        return self.clock_ms
 
     def doubt(self, now_ms: int) -> Doubt:
         if self.restored_ms is None:
             self.restored_ms = now_ms
         # the clocks of the workers that sent the records may be ahead
-        return Doubt(until_ms=self.restored_ms + MAX_SKEW_MS, rules=self.rules_in_doubt)
+        until_ms = self.restored_ms + MAX_SKEW_MS
+        return Doubt(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)
 
 
 class SegmentsStage:
@@ -61,11 +88,12 @@ class SegmentsStage:
     # --- causes
 
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
-        unit = self._unit(state, now_ms)
+        unit, opened = self._unit(state, now_ms), self._open[state.partition]
         topic = records[0].topic
         for record in records:
             if not record.value:
                 continue
+            unit.at(opened.moment(record.timestamp_ms, now_ms))
             if topic == topics.RESOLVED.name:
                 for event in codec.decode_events(record.value):
                     unit.event(event, record.timestamp_ms)
@@ -76,8 +104,10 @@ class SegmentsStage:
         return unit.finish()
 
     def due(self, state: State, now_ms: int) -> list[Send]:
-        unit = self._unit(state, now_ms)
-        for key in self._open[state.partition].timers.pop(now_ms, DUE_CHUNK):
+        unit, opened = self._unit(state, now_ms), self._open[state.partition]
+        until_ms = opened.due_until(now_ms)
+        unit.at(until_ms)
+        for key in opened.timers.pop(until_ms, DUE_CHUNK):
             unit.due(key)
         return unit.finish()
 
@@ -86,16 +116,19 @@ class SegmentsStage:
 
     def _unit(self, state: State, now_ms: int) -> Unit:
         self._plans.refresh()
-        partition = self._open[state.partition]
-        if partition.generation != self._plans.generation:
-            self._compare(partition, state)
+        opened = self._open[state.partition]
+        if opened.generation != self._plans.generation:
+            self._compare(opened)
+        if opened.scanned is None and opened.cursor == SCANNED:
+            # With the first contact that follows: plans may come back to what they were, the contact has to as well.
+            state.put(TABLE, SCANNED, opened.not_scanned)
         return Unit(
             self._plans,
-            partition.timers,
+            opened.timers,
             state,
             partitions=self._partitions,
             now_ms=now_ms,
-            doubt=partition.doubt(now_ms),
+            doubt=opened.doubt(now_ms),
         )
 
     # --- new rules
@@ -122,33 +155,36 @@ class SegmentsStage:
         if seen < SCAN_CHUNK and followed < FOLLOW_CHUNK:
             opened.scanned = self._plans.digests
             state.put(TABLE, SCANNED, orjson.dumps({"done": True, "plans": self._plans.current()}))
-        if followed or opened.scanned is not None:
-            opened.rules_in_doubt = False
+            opened.has_followed = True
         return unit.finish()
 
-    def _compare(self, opened: Partition, state: State) -> None:
-        """Start over with the scan if contacts follow, or are about to follow, other plans."""
+    def _compare(self, opened: Partition) -> None:
+        """Start over with the scan if contacts are about to follow other plans."""
         opened.generation = self._plans.generation
         opened.cursor = SCANNED
-        if opened.scanned is not None and opened.scanned != self._plans.digests:
-            # Before the first contact follows: plans may come back to what they were, the contact has to as well.
-            known = self._plans.current() | self._plans.those(opened.scanned)
-            state.put(TABLE, SCANNED, orjson.dumps({"done": False, "plans": known}))
-            opened.scanned = None
+        if opened.scanned == self._plans.digests:
+            opened.has_followed = True
+            return
+        known = self._plans.current() | self._plans.those(opened.scanned or ())
+        opened.not_scanned = orjson.dumps({"done": False, "plans": known})
+        opened.plans_changed |= opened.scanned is not None
+        opened.scanned = None
 
     # --- partitions
 
     def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
         scanned: dict[str, Any] = {"done": False, "plans": {}}
         due: list[tuple[int, bytes]] = []
+        is_new = True
         for key, row in rows(TABLE):
+            is_new = False
             if key == SCANNED:
                 scanned = orjson.loads(row)
             elif due_ms := rows_of.due_of(row):
                 due.append((due_ms, key))
         self._plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
-        self._open[partition] = Partition(Timers(due), digests if scanned["done"] else None)
+        self._open[partition] = Partition(Timers(due), digests if scanned["done"] else None, is_new=is_new)
 
     def revoke(self, partition: int) -> None:
         self._open.pop(partition, None)

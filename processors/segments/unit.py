@@ -31,8 +31,10 @@ class Doubt:
 
     until_ms: int
     """Records and due times up to here may have been in the unit that was cut off."""
-    rules: bool
-    """So may contacts that do not follow the current plan yet."""
+    plans: bool
+    """It may have gone by another plan than today's."""
+    following: bool
+    """It may have made contacts follow a plan that do not yet."""
 
 
 class Unit:
@@ -45,8 +47,7 @@ class Unit:
         self._timers = timers
         self._rows = rows
         self._partitions = partitions
-        self._started_ms = self._now_ms = now_ms
-        self._latest_ms = now_ms + MAX_SKEW_MS
+        self._started_ms = self._now_ms = self._latest_ms = now_ms
         self._doubt = doubt
         self._held: dict[str, Held] = {}
         self._changes: list[Change] = []
@@ -55,6 +56,11 @@ class Unit:
         self._absorbs: list[Absorb] = []
 
     # --- inputs
+
+    def at(self, moment_ms: int) -> None:
+        """What follows is judged as of this moment."""
+        self._now_ms = moment_ms
+        self._latest_ms = moment_ms + MAX_SKEW_MS
 
     def event(self, event: Event, sent_ms: int) -> None:
         """``sent_ms`` is the time of the record that it came in."""
@@ -68,7 +74,8 @@ class Unit:
         said = profile.said_by(event)
         if sent_ms <= self._doubt.until_ms:
             counted = event["type"] if event["kind"] == TRACK else ""
-            held.mention(held.plan.concerned(counted, said.get("set", ()), said.get("consents", ())))
+            some = held.plan.concerned(counted, said.get("set", ()), said.get("consents", ()))
+            held.mention(held.plan.segments if self._doubt.plans else some)
         if isinstance(held.row, Redirect):
             self._redirected.setdefault(contact_id, []).append(event)
             return
@@ -217,24 +224,29 @@ class Unit:
         if held is None:
             row = self._rows.get(TABLE, contact_id.encode())
             return self._take(contact_id, Contact(workspace, environment) if row is None else state.load(row))
-        held.now_ms = self._now_ms
+        if held.now_ms != self._now_ms:
+            held.now_ms = self._now_ms
+            self._tick(held)
         return held
 
     def _take(self, contact_id: str, row: Row) -> Held:
         plan = self._plans.of(row.workspace, row.environment)
         held = Held(contact_id, row, plan, self._changes, started_ms=self._started_ms, now_ms=self._now_ms)
         self._held[contact_id] = held
-        if isinstance(row, Contact):
-            if row.plan != plan.digest:
-                asked = held.refresh(row, self._plans.versions(row.plan))
-                if self._doubt.rules:
-                    held.mention(asked)
-            if row.dues and row.due <= self._now_ms:
-                in_doubt = row.due <= self._doubt.until_ms
-                asked = held.tick(row)
-                if in_doubt:
-                    held.mention(asked)
+        if isinstance(row, Contact) and row.plan != plan.digest:
+            asked = held.refresh(row, self._plans.versions(row.plan))
+            if self._doubt.following:
+                held.mention(asked)
+        self._tick(held)
         return held
+
+    def _tick(self, held: Held) -> None:
+        if isinstance(held.row, Contact) and held.row.dues:
+            due_ms = held.row.due
+            if due_ms <= self._now_ms:
+                asked = held.tick(held.row)
+                if due_ms <= self._doubt.until_ms:
+                    held.mention(asked)
 
 
 def slices(sizes: list[int]) -> Iterator[slice]:

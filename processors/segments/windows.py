@@ -92,14 +92,6 @@ class Threshold:
     def holds(self, count: int) -> bool:
         return ((count == self.count) if self.exactly else (count >= self.count)) != self.negated
 
-    def losses(self, count: int) -> int:
-        """How many events have to go until ``holds`` changes; 0: it never will."""
-        if count < self.count:
-            return 0
-        if not self.exactly:
-            return count - self.count + 1 if self.count else 0
-        return (count - self.count) or min(count, 1)
-
 
 def threshold(op: str, value: int) -> Threshold:
     """Of a rule's ``count``."""
@@ -118,26 +110,25 @@ def judge(series: Series | None, limit: Threshold, within_ms: int | None, now_ms
     times, _ = parts(series)
     end = bisect_right(times, now_ms)
     start = 0 if within_ms is None else bisect_left(times, now_ms - within_ms, 0, end)
-    if end < len(times):
-        return limit.holds(end - start), _next_change(times, start, end, limit, within_ms)
-    due = NEVER
-    if within_ms is not None:
-        losses = limit.losses(end - start)
-        if losses:
-            due = times[start + losses - 1] + within_ms + 1
-    return limit.holds(end - start), due
+    count = end - start
+    held = limit.holds(count)
+    if limit.exactly or end < len(times):
+        return held, _next_change(times, start, end, limit, within_ms)
+    if within_ms is None or not 0 < limit.count <= count:
+        return held, NEVER
+    return held, times[end - limit.count] + within_ms + 1
 
 
 def _next_change(times: list[int], start: int, end: int, limit: Threshold, within_ms: int | None) -> int:
-    """By walking over all comings and goings, for a series with a future."""
+    """By walking over all comings and goings."""
     held = limit.holds(end - start)
     while True:
-        comes = times[end] if end < len(times) else NEVER
-        goes = times[start] + within_ms + 1 if within_ms is not None and start < end else NEVER
-        due = min(comes, goes)
+        due = times[end] if end < len(times) else NEVER
+        if within_ms is not None and start < end:
+            due = min(due, times[start] + within_ms + 1)
         if due == NEVER:
             return NEVER
-        start += goes == due
-        end += comes == due
+        end = bisect_right(times, due, end)
+        start = 0 if within_ms is None else bisect_left(times, due - within_ms, start, end)
         if limit.holds(end - start) != held:
             return due

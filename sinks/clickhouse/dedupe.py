@@ -13,7 +13,8 @@ from schemas.records import Event
 Place = tuple[int, int, int]
 """Partition, offset and index on `events`."""
 
-WINDOW = 50_000
+WINDOW = 100_000
+"""Event ids that all partitions of a sink remember together, at least; a hundred bytes each."""
 NO_ORIGIN = -1
 
 
@@ -30,7 +31,7 @@ class Verdict(Enum):
 class Window:
     """The last ``size`` to twice ``size`` keys; two generations, so forgetting costs nothing."""
 
-    def __init__(self, size: int = WINDOW) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._young: set[str] = set()
         self._old: set[str] = set()
@@ -55,7 +56,7 @@ def origin_of(event: Event) -> Place:
 class Seen:
     """What one partition of `resolved` has brought so far."""
 
-    def __init__(self, size: int = WINDOW) -> None:
+    def __init__(self, size: int) -> None:
         self.window = Window(size)
         self._highest: dict[int, tuple[int, int]] = {}
 

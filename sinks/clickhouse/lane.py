@@ -108,15 +108,18 @@ class Lane:
         while True:
             await self._filled.wait()
             began = time.perf_counter()
+            await self._next()
+            took = time.perf_counter() - began
+            await self._gather(min(GATHER * took, self._block_s - took))
+
+    async def _next(self) -> None:
+        async with self._busy:
             block = self._buffer.cut(self._rows)
             if not self._buffer:
                 self._filled.clear()
             if not self.is_full:
                 self._on_space()
-            async with self._busy:
-                await self._store(block)
-            took = time.perf_counter() - began
-            await self._gather(min(GATHER * took, self._block_s - took))
+            await self._store(block)
 
     async def end(self) -> None:
         """Return when the block that is being stored is done; no other one begins."""

@@ -1,9 +1,10 @@
 """What Kafka and the tables say of a stream's partitions in; where to go on, and what is stored from there on, out."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sinks.clickhouse.dedupe import WINDOW, key_of
+from sinks.clickhouse.dedupe import WINDOW, Seen, key_of
 from sinks.clickhouse.rows import Table
 from sinks.clickhouse.streams import START, Part, Stream
 from sinks.clickhouse.writer import Writer
@@ -24,7 +25,13 @@ class Bounds:
     end: int
 
 
-async def resume(stream: Stream, topic: str, bounds: dict[int, Bounds], writer: Writer) -> dict[int, tuple[int, Part]]:
+Ends = Callable[[], Awaitable[dict[int, int]]]
+"""The partitions' ends in Kafka; asked for again when the tables have answered, which may know newer records."""
+
+
+async def resume(
+    stream: Stream, topic: str, bounds: dict[int, Bounds], ends: Ends, writer: Writer
+) -> dict[int, tuple[int, Part]]:
     """The offset to go on from, for each partition; waits for ClickHouse.
 
     The last stored record is read again: it may have been stored in part.
@@ -33,16 +40,17 @@ async def resume(stream: Stream, topic: str, bounds: dict[int, Bounds], writer: 
         await writer.prepare(table)
     floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0}
     stored = {table: await _last_places(table, topic, floors, writer) for table in stream.checkpoints}
+    end = await ends()
     found: dict[int, tuple[int, Part]] = {}
     for partition, bound in bounds.items():
         lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
         committed = bound.first if bound.committed is None else bound.committed
         start = max(committed, min(place[0] for place in lasts.values()), bound.first)
-        if max(start, *(place[0] + 1 for place in lasts.values())) > bound.end:
+        if max(start, *(place[0] + 1 for place in lasts.values())) > end[partition]:
             # Kafka lost its end, or the topic was made again: what stands there now is not what is stored
             log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
             lasts, start = {}, bound.first
-        found[partition] = (start, Part(stored=lasts))
+        found[partition] = (start, Part(Seen(WINDOW // len(bounds)), lasts))
     if stream.remembers:
         await _remember(topic, {p: (start, part) for p, (start, part) in found.items() if part.stored}, writer)
     return found
@@ -59,6 +67,7 @@ async def _remember(topic: str, parts: dict[int, tuple[int, Part]], writer: Writ
     floors = {p: max(0, start - LOOK_BACK) for p, (start, _) in parts.items()}
     for partition, origin in await writer.highest_origins(topic, floors):
         parts[partition][1].seen.reach(origin)
-    for partition, workspace, environment, event_id in await writer.recent_ids(topic, RECENT_MINUTES, WINDOW):
+    most = WINDOW // len(parts) if parts else 0
+    for partition, workspace, environment, event_id in await writer.recent_ids(topic, RECENT_MINUTES, most):
         if partition in parts:
             parts[partition][1].seen.window.add(key_of(workspace, environment, event_id))

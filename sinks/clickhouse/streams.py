@@ -37,8 +37,8 @@ StoredPlaces = Callable[[Sequence[Place]], Awaitable[dict[Place, str]]]
 class Part:
     """What is known of one partition since it was assigned: the last stored (offset, index) of each table."""
 
+    seen: Seen
     stored: dict[str, tuple[int, int]] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
 
     def has(self, table: Table, item: Item) -> bool:
         return (item.offset, item.nth) <= self.stored.get(table.name, START)

@@ -40,8 +40,14 @@ def merge(loser: str, winner: str, version: int = 1) -> Merge:
 
 def member(of: str, segment: str, version: int, *, is_member: bool = True) -> Change:
     return change(
-        *(cid(of), "membership", version),
-        **{"segment_id": segment, "member": is_member, "segment_version": 1, "reason": "event", "event_id": "evt_1"},
+        cid(of),
+        "membership",
+        version,
+        segment_id=segment,
+        member=is_member,
+        segment_version=1,
+        reason="event",
+        event_id="evt_1",
     )
 
 
@@ -51,7 +57,11 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
         known = ("external_id:u1", "email:a@b.c", "phone:+12025550123", "anonymous_id:x")
-        said = {"attributes": {"plan": "pro"}, "consents": {"sms": False}, "devices": [{"device_id": "d"}]}
+        said: dict[str, Any] = {
+            "attributes": {"plan": "pro"},
+            "consents": {"sms": False},
+            "devices": [{"device_id": "d"}],
+        }
         await api.store(
             CONTACTS,
             contact("external_id:u1", version=1),

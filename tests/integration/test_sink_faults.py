@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
+from deploy.provision import provision
 from schemas import codec, topics
 from schemas.records import Event
 from schemas.settings import Settings
@@ -18,7 +22,7 @@ from tests.sinking import Pipeline, change, pipeline, process, until
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 
-def numbered(number: int, **more: object) -> Event:
+def numbered(number: int, **more: Any) -> Event:
     return event("external_id:u1", event_id=f"evt_{number}", origin_offset=number, **more)
 
 
@@ -37,7 +41,7 @@ async def test_killed_between_insert_and_commit(settings: Settings) -> None:
                 for _ in range(2):
                     offset = await pipe.resolved([numbered(sent), numbered(sent + 1)])
                     sent += 2
-                    await until(lambda n=sent: physical_is(pipe, n), f"{sent} rows")
+                    await until(partial(physical_is, pipe, sent), f"{sent} rows")
                 sink.kill()
                 sink.wait()
             uncommitted += await pipe.committed(topics.RESOLVED) <= offset
@@ -79,7 +83,7 @@ async def test_killed_while_a_backlog_is_stored(settings: Settings) -> None:
             )
         for goal in (200, 900, 1800):
             async with process(smaller, "clickhouse") as sink:
-                await until(lambda goal=goal: physical_is(pipe, goal), f"{goal} rows")
+                await until(partial(physical_is, pipe, goal), f"{goal} rows")
                 sink.kill()
                 sink.wait()
         async with process(smaller, "clickhouse"):
@@ -100,23 +104,22 @@ async def test_clickhouse_away_and_back(settings: Settings, tmp_path: Path) -> N
     port = free_port()
     own = settings.model_copy(update={"clickhouse_url": f"http://127.0.0.1:{port}"})
     with clickhouse_front(tmp_path / "ch", port) as front:
-        async with pipeline(own) as pipe:
-            async with process(own, "clickhouse") as sink:
-                await pipe.resolved([numbered(0)])
-                await until(lambda: physical_is(pipe, 1), "a row")
-                await until(lambda: committed_is(pipe, 1), "a commit")
-                front.kill()
-                front.wait()
-                for n in range(1, 20):
-                    await pipe.resolved([numbered(n)])
-                log = own.home / "clickhouse.log"
-                await until(lambda: said(log, "waits"), "the sink waiting")
-                held = await pipe.committed(topics.RESOLVED)
-                with clickhouse_front(tmp_path / "ch", port):
-                    await until(lambda: physical_is(pipe, 20), "all rows")
-                    await until(lambda: committed_is(pipe, 20), "the commit")
-                    rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
-                assert sink.poll() is None
+        async with pipeline(own) as pipe, process(own, "clickhouse") as sink:
+            await pipe.resolved([numbered(0)])
+            await until(lambda: physical_is(pipe, 1), "a row")
+            await until(lambda: committed_is(pipe, 1), "a commit")
+            front.kill()
+            front.wait()
+            for n in range(1, 20):
+                await pipe.resolved([numbered(n)])
+            log = own.home / "clickhouse.log"
+            await until(lambda: said(log, "waits"), "the sink waiting")
+            held = await pipe.committed(topics.RESOLVED)
+            with clickhouse_front(tmp_path / "ch", port):
+                await until(lambda: physical_is(pipe, 20), "all rows")
+                await until(lambda: committed_is(pipe, 20), "the commit")
+                rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
+            assert sink.poll() is None
     assert held == 1
     assert rows == [(20, 20)]
 
@@ -250,9 +253,38 @@ async def test_a_second_sink_comes_and_goes(settings: Settings) -> None:
             feeding = asyncio.create_task(feed())
             async with process(second, "clickhouse"):
                 await until(lambda: physical_is(pipe, 300), "rows from both")
-            await until(lambda goal=sent + 200: physical_is(pipe, goal), "rows from the first alone", within_s=60)
+            await until(partial(physical_is, pipe, sent + 200), "rows from the first alone", within_s=60)
             stop.set()
             await feeding
             await until(lambda: physical_is(pipe, sent), "all rows")
         rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
     assert rows == [(sent, sent)]
+
+
+async def test_a_topic_that_was_made_again_is_stored_from_its_beginning(settings: Settings) -> None:
+    """The tables know its offsets already, from records that are no more; what stands there now is new."""
+    name = topics.name(topics.RESOLVED, settings)
+    async with pipeline(settings) as pipe:
+        async with process(settings, "clickhouse"):
+            await pipe.resolved([numbered(n) for n in range(3)])
+            await pipe.resolved([numbered(3)])
+            await until(partial(physical_is, pipe, 4), "rows")
+            await until(partial(committed_is, pipe, 2), "the commit")
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        await admin.start()
+        await admin.delete_topics([name])
+        await until(partial(is_gone, admin, name), "the topic's end")
+        await admin.close()
+        await provision(settings)
+        async with process(settings, "clickhouse"):
+            await pipe.resolved([event("external_id:u1", event_id="evt_new", origin_offset=0)])
+            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_new'"), "the new row")
+        async with process(settings, "clickhouse"):
+            await pipe.resolved([event("external_id:u1", event_id="evt_newer", origin_offset=1)])
+            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_newer'"), "the newer row")
+        rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events FINAL")
+    assert rows == [(6, 6)]
+
+
+async def is_gone(admin: AIOKafkaAdminClient, name: str) -> bool:
+    return name not in await admin.list_topics()

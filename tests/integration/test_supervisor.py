@@ -80,7 +80,7 @@ def lives(number: int) -> bool:
 
 async def until(true: Callable[[], bool], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - what is waited for is a file of another process
+        while not true():
             await asyncio.sleep(0.005)
 
 

@@ -199,7 +199,7 @@ class World:
         for partition in range(PARTITIONS):
             while (due := self.stage.next_due(partition)) is not None and due <= self.now:
                 self._unit(partition, lambda state: self.stage.due(state, self.now), lose=lose)
-                if lose:
+                if lose or self.stage.next_due(partition) == due:
                     return
 
     def next_due(self) -> int | None:

@@ -106,6 +106,7 @@ class Crashes(RuleBasedStateMachine):
     def teardown(self) -> None:
         world = self.world
         world.settle()
+        world.jump(2000)  # nothing is behind any more
         world.fire()
         world.follow()
         self.check_state(world)

@@ -114,9 +114,7 @@ def test_a_merge_may_come_before_between_or_after_the_events(
 
 
 @given(some_rules, some(ANN, ANON, BOB), st.data())
-def test_chains_of_merges_end_at_the_last_winner(
-    found: dict[str, Any], sent: list[Event], data: st.DataObject
-) -> None:
+def test_chains_of_merges_end_at_the_last_winner(found: dict[str, Any], sent: list[Event], data: st.DataObject) -> None:
     """The loser's second merge, its winner's own, and absorbs under way may overtake each other."""
     chain = [merge(ANON, ANN, version=1), merge(ANN, BOB, version=2), merge(ANON, BOB, version=3)]
     expected = World(**found)

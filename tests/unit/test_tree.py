@@ -24,8 +24,8 @@ TOP = {
 }
 MAX_LINES = 300
 IMPURE = frozenset(
-    "asyncio time os socket faust mode aiokafka aiohttp clickhouse_connect starlette uvicorn httpx rocksdict subprocess "
-    "threading random secrets".split()
+    "asyncio time os socket faust mode aiokafka aiohttp clickhouse_connect starlette uvicorn httpx rocksdict "
+    "subprocess threading random secrets".split()
 )
 IO = {
     "ingest/__main__.py",

@@ -1,0 +1,158 @@
+"""The tables and the view on a real engine: which of two rows stays, whose an event is, what a lookup finds."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import clickhouse_connect
+import pytest
+import pytest_asyncio
+
+from schemas.settings import Settings
+from sinks.clickhouse.dedupe import Place
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, OVERRIDES, Item
+from sinks.clickhouse.writer import RowsRefusedError, Writer
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event, ident
+from tests.sinking import change
+
+pytestmark = pytest.mark.clickhouse
+
+TOPIC = "resolved"
+
+
+class Tables:
+    def __init__(self, writer: Writer, client: Any) -> None:
+        self.writer = writer
+        self._client = client
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in (await self._client.query(sql)).result_rows]
+
+    async def run(self, sql: str) -> None:
+        await self._client.command(sql)
+
+    async def store(self, *events: Any, first: int = 0, token: str = "") -> None:
+        items = [Item(0, first + n, 0, datum) for n, datum in enumerate(events)]
+        await self.writer.insert(EVENTS, TOPIC, items, token or f"{TOPIC}:{first}-{first + len(events)}")
+
+
+@pytest_asyncio.fixture
+async def tables(settings: Settings) -> AsyncIterator[Tables]:
+    await migrate(settings)
+    writer = Writer(settings)
+    await writer.start()
+    client = await clickhouse_connect.get_async_client(
+        dsn=settings.clickhouse, database=settings.clickhouse_database, autogenerate_session_id=False
+    )
+    for table in (EVENTS, MEMBERSHIP_CHANGES, OVERRIDES):
+        await writer.prepare(table)
+    yield Tables(writer, client)
+    await client.close()
+    await writer.stop()
+
+
+def placed(event_id: str, origin: Place = (0, 0, 0), **more: Any) -> Any:
+    partition, offset, index = origin
+    return event(
+        "external_id:u1",
+        event_id=event_id,
+        **{"origin_partition": partition, "origin_offset": offset, "origin_index": index, **more},
+    )
+
+
+@pytest.mark.parametrize("order", [(5, 1, 9), (1, 5, 9), (9, 5, 1)])
+async def test_of_two_rows_the_one_received_first_stays(tables: Tables, order: tuple[int, ...]) -> None:
+    """Whichever was stored first, before the engine merges them and after."""
+    for place, received in enumerate(order):
+        one = placed("evt_1", received_ms=NOW_MS + received, properties={"n": received})
+        await tables.store(one, first=place)
+    before = await tables.rows("SELECT properties FROM events_resolved")
+    await tables.run("OPTIMIZE TABLE events FINAL")
+    after = await tables.rows("SELECT properties FROM events")
+    assert before == after == [('{"n":1}',)]
+
+
+async def test_an_insert_repeated_by_its_token_is_one_part(tables: Tables) -> None:
+    await tables.run("SYSTEM STOP MERGES events")
+    for _ in range(3):
+        await tables.store(placed("evt_1"), placed("evt_2"), token="same")
+    await tables.store(placed("evt_3"), token="other")
+    assert await tables.rows("SELECT count() FROM events") == [(3,)]
+
+
+async def test_a_token_holds_for_the_views_too(tables: Tables) -> None:
+    row = change("cnt_1", "membership", 1, segment_id="s", member=True, segment_version=1, reason="event", event_id="")
+    for table in ("membership_changes", "memberships", "contact_memberships"):
+        await tables.run(f"SYSTEM STOP MERGES {table}")
+    for _ in range(2):
+        await tables.writer.insert(MEMBERSHIP_CHANGES, "changes", [Item(0, 0, 0, row)], "same")
+    for table in ("membership_changes", "memberships", "contact_memberships"):
+        assert await tables.rows(f"SELECT count() FROM {table}") == [(1,)], table
+
+
+async def test_a_large_block_is_one_part(tables: Tables) -> None:
+    """The driver sends it in several pieces; it is there whole or not at all."""
+    await tables.run("SYSTEM STOP MERGES events")
+    await tables.store(*(placed(f"evt_{n}", properties={"text": "x" * 500}) for n in range(20_000)))
+    parts = await tables.rows(
+        "SELECT count(), sum(rows) FROM system.parts WHERE database = currentDatabase() AND table = 'events' AND active"
+    )
+    assert parts == [(1, 20_000)]
+
+
+async def test_the_view_shows_whose_an_event_is_today(tables: Tables) -> None:
+    def merge(loser: str, winner: str, version: int) -> dict[str, Any]:
+        return {
+            "workspace": WORKSPACE,
+            "environment": ENVIRONMENT,
+            "loser": loser,
+            "winner": winner,
+            "version": version,
+            "at_ms": NOW_MS,
+            "event_id": "evt_m",
+            "identifier": ident("anonymous_id:x"),
+        }
+
+    merges = [
+        merge("cnt_a", "cnt_b", 1),
+        merge("cnt_a", "cnt_c", 2),
+        merge("cnt_d", "cnt_c", 1),
+        merge("cnt_d", "cnt_d", 2),
+    ]
+    await tables.writer.insert(OVERRIDES, "merges", [Item(0, n, 0, m) for n, m in enumerate(merges)], "merges")
+    await tables.store(*(placed(f"evt_{c}", contact_id=f"cnt_{c}") for c in "abcd"), placed("evt_n", contact_id=""))
+    await tables.store(placed("evt_e", contact_id="cnt_a", environment="staging"), first=10)
+    found = dict(await tables.rows("SELECT event_id, contact_id FROM events_resolved"))
+    assert found == {
+        "evt_a": "cnt_c",
+        "evt_b": "cnt_b",
+        "evt_c": "cnt_c",
+        "evt_d": "cnt_d",
+        "evt_n": "",
+        "evt_e": "cnt_a",
+    }
+
+
+async def test_the_tables_say_where_a_partition_goes_on(tables: Tables) -> None:
+    items = [
+        Item(p, o, i, placed(f"evt_{p}{o}{i}", (7, 10 * p + o, i))) for p, o, i in [(0, 1, 0), (0, 2, 1), (1, 9, 0)]
+    ]
+    await tables.writer.insert(EVENTS, TOPIC, items, "token")
+    assert await tables.writer.last_places("events", TOPIC, {0: 0, 1: 0, 2: 0}) == {0: (2, 1), 1: (9, 0)}
+    assert await tables.writer.last_places("events", TOPIC, {0: 3, 1: 3}) == {1: (9, 0)}
+    assert await tables.writer.last_places("events", "another", {0: 0}) == {}
+    assert sorted(await tables.writer.highest_origins(TOPIC, {0: 0, 1: 0})) == [(0, (7, 2, 1)), (1, (7, 19, 0))]
+    found = await tables.writer.stored_places([(7, 2, 1), (7, 3, 0), (6, 2, 1)])
+    assert found == {(7, 2, 1): "evt_021"}
+    recent = await tables.writer.recent_ids(TOPIC, minutes=5, limit=1)
+    assert [row[:3] for row in recent] == [(p, WORKSPACE, ENVIRONMENT) for p in (0, 1)]
+
+
+async def test_what_no_repetition_makes_better_is_refused(tables: Tables) -> None:
+    """By the driver, whose number does not fit; by the table, whose rule it breaks."""
+    await tables.run("ALTER TABLE events ADD CONSTRAINT no_poison CHECK type != 'poison'")
+    with pytest.raises(RowsRefusedError, match="_origin_partition"):
+        await tables.store(placed("evt_1", (2**40, 0, 0)))
+    with pytest.raises(RowsRefusedError, match="no_poison"):
+        await tables.store(placed("evt_1"), placed("evt_2", type="poison"))
+    assert await tables.rows("SELECT count() FROM events") == [(0,)]

@@ -1,0 +1,92 @@
+"""Query parameters and the two shapes of a list."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import Refused
+from sinks.query.params import Paging, identifier, listing, paging, slice_of, time_ms
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    return [{"id": f"id_{n}"} for n in range(count)]
+
+
+@given(st.integers(0, 60), st.integers(1, 20))
+def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int) -> None:
+    rows = rows_of(count)
+    by_page: list[Any] = []
+    for page in range(1, count // limit + 3):
+        found = slice_of(paging({"limit": str(limit), "page": str(page)}), rows)
+        assert found["meta"] == {"total": count, "page": page, "limit": limit}
+        by_page += found["data"]
+    by_cursor: list[Any] = []
+    cursor = ""
+    while cursor is not None:
+        found = slice_of(paging({"limit": str(limit), "cursor": cursor}), rows)
+        by_cursor += found["data"]
+        cursor = found["next_cursor"]
+        assert found["data"] or not rows
+    assert by_page == by_cursor == rows
+
+
+@given(st.text())
+def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
+    try:
+        found = paging({"cursor": text})
+        found.cursor_of(str)
+    except Refused as refused:
+        assert (refused.status, refused.param) == (422, "cursor")
+    else:
+        assert text == "" or found.after
+
+
+@given(st.text())
+def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
+    try:
+        found = paging({"limit": text})
+    except Refused as refused:
+        assert (refused.status, refused.param) == (422, "limit")
+    else:
+        assert 1 <= found.limit <= 100
+
+
+def test_a_cursor_of_another_list_is_refused() -> None:
+    page = paging({"cursor": "", "limit": "1"})
+    given_out = listing(page, rows_of(2), 2, [(1, "a"), (2, "b")])["next_cursor"]
+    assert paging({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
+    with pytest.raises(Refused, match="none of this list"):
+        paging({"cursor": given_out}).cursor_of(str)
+
+
+def test_what_is_not_said_is_the_first_page_of_twenty() -> None:
+    assert paging({}) == Paging(limit=20, page=1, after=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2026-05-22T09:01:23Z", 1_779_440_483_000),
+        ("2026-05-22T11:01:23 02:00", 1_779_440_483_000),
+        ("1779440483", 1_779_440_483_000),
+        ("1779440483123", 1_779_440_483_123),
+    ],
+)
+def test_times(text: str, ms: int) -> None:
+    assert time_ms({"since": text}, "since") == ms
+
+
+@pytest.mark.parametrize("text", ["", "now", "-1", "²", "9" * 15, "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        time_ms({"since": text}, "since")
+    assert refused.value.param == "since"
+
+
+def test_identifiers_are_normalised() -> None:
+    assert identifier({"email": " A@B.c "}, "email") == "a@b.c"
+    assert identifier({}, "email") is None
+    with pytest.raises(Refused, match="identifies nobody"):
+        identifier({"external_id": "null"}, "external_id")

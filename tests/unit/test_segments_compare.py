@@ -1,0 +1,81 @@
+"""Comparisons as a marketer expects them: numbers as numbers, times as times, a misfit is no match."""
+
+from typing import Any
+
+import pytest
+
+from processors.segments.compare import dig, number_of, predicate
+from schemas.rule import parse
+from schemas.rule_nodes import Attribute
+
+ALWAYS_FALSE_OPS = ("eq", "gt", "gte", "lt", "lte", "in", "contains", "starts_with", "ends_with", "before", "after")
+
+
+def holds(op: str, wanted: Any, value: Any) -> bool:
+    node = parse({"attribute": "a", "op": op, **({} if wanted is None else {"value": wanted})})
+    assert isinstance(node, Attribute)
+    return predicate(node.test)(value)
+
+
+@pytest.mark.parametrize(
+    ("op", "wanted", "yes", "no"),
+    [
+        ("eq", "pro", ["pro"], ["Pro", "pro ", "", 0, True, ["pro"], {"pro": 1}]),
+        ("eq", 5, [5, 5.0, "5", "5.0", "+5", "5e0"], [6, "5x", "", " 5", True, "٥", "5_0", [5]]),
+        ("eq", 1, [1, "1"], [True, "true"]),
+        ("eq", True, [True], [1, "true", False]),
+        ("eq", "5", ["5"], [5, "5.0"]),
+        ("eq", 0.1, [0.1, "0.1"], ["0.10001"]),
+        ("ne", 5, [6, "x", None, True, [], {}], [5, "5"]),
+        ("ne", "x", ["y", None, 3], ["x"]),
+        ("gt", 10, [11, "11", 10.5, "1e2"], [10, "9", "abc", True, [11], "inf", "nan", "1e999"]),
+        ("gte", 10, [10, "10"], [9.99]),
+        ("lt", 10, [9, "-3", "9"], [10, "abc", "-inf"]),
+        ("lte", -1.5, [-1.5, "-1.5", -2], [-1]),
+        ("gt", 9_007_199_254_740_992, [9_007_199_254_740_993, "9007199254740993"], ["9007199254740992"]),
+        ("gt", "2026-05-01", ["2026-05-02", "2026-05-01T00:00:00.001Z"], ["2026-05-01", "x", True, None]),
+        ("in", ["a", 5, True], ["a", 5, "5", True], ["b", 6, 1, False, None, ["a"]]),
+        ("not_in", ["a", 5], ["b", None, True, ["a"]], ["a", 5, "5"]),
+        ("in", [1], [1, "1", 1.0], [True]),
+        ("contains", "oo", ["foo", ["x", "oo"]], ["f", ["foo"], 3, {"oo": 1}]),
+        ("contains", 5, [[5], ["5"]], ["15", 5, [True, 15]]),
+        ("starts_with", "fo", ["foo"], ["of", 3, ["foo"]]),
+        ("ends_with", "@x.com", ["ann@x.com"], ["ann@y.com", True]),
+        ("exists", None, [0, "", False, [], {}], [None]),
+        ("not_exists", None, [None], [0, "", False]),
+        (
+            "before",
+            "2026-05-01T00:00:00Z",
+            ["2026-04-30", "2026-05-01T01:59:00+02:00", 1_777_000_000, 1_777_000_000_000],
+            ["2026-05-01", "2026-05-01T00:00:00Z", "soon", True, [], 1e300],
+        ),
+        ("after", "2026-05-01", ["2026-05-01T00:00:00.001", 1_777_593_601], ["2026-05-01", 1_777_593_600]),
+    ],
+)
+def test_operators(op: str, wanted: Any, yes: list[Any], no: list[Any]) -> None:
+    assert [value for value in yes if not holds(op, wanted, value)] == []
+    assert [value for value in no if holds(op, wanted, value)] == []
+
+
+@pytest.mark.parametrize("op", ALWAYS_FALSE_OPS)
+def test_a_missing_value_matches_only_the_negative_operators(op: str) -> None:
+    wanted: Any = {"in": ["x"], "before": "2026-05-01", "after": "2026-05-01"}.get(op, "x")
+    wanted = 1 if op in ("gt", "gte", "lt", "lte") else wanted
+    assert not holds(op, wanted, None)
+    assert holds("ne", "x", None)
+    assert holds("not_in", ["x"], None)
+    assert holds("not_exists", None, None)
+
+
+@pytest.mark.parametrize("text", ["1" * 401, "1" * 5000, "--1", "1e", ".", "0x10", "1,000", "१"])
+def test_what_is_no_number(text: str) -> None:
+    assert number_of(text) is None
+
+
+def test_paths() -> None:
+    value = {"a": {"b": {"c": 1}, "n": None, "l": [1]}}
+    assert dig(value, ("a", "b", "c")) == 1
+    assert dig(value, ()) is value
+    assert [
+        dig(value, path) for path in (("x",), ("a", "n"), ("a", "n", "y"), ("a", "l", "0"), ("a", "b", "c", "d"))
+    ] == [None] * 5

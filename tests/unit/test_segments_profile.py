@@ -1,0 +1,148 @@
+"""What a contact's snapshot says, and that nobody can make it grow for ever."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from processors.segments import profile, state
+from processors.segments.state import Contact
+from schemas import codec
+from schemas.records import Identifier
+from tests.property.strategies_segments import HOUR, NOW, World, contact_of, event, merge
+
+
+def test_a_snapshot() -> None:
+    world = World()
+    world.send(
+        event("seen", at=NOW - 2 * HOUR),
+        event(
+            "$identify",
+            kind="identify",
+            at=NOW - HOUR,
+            attributes={"plan": "pro", "gone": None, "deep": {"a": [1, None]}},
+            consents={"email": True, "sms": False},
+            device={"device_id": "d1", "token": "t1"},
+        ),
+    )
+    for number, (kind, value) in enumerate([("email", "b@x.org"), ("email", "a@x.org"), ("anonymous_id", "z")]):
+        world.merge(merge((kind, value), ("external_id", "ann"), at=NOW - 3000 + number))
+    assert world.snapshot() == {
+        "email": "a@x.org",
+        "phone": None,
+        "external_id": "ann",
+        "anonymous_ids": ["z"],
+        "identifiers": [
+            {"type": "external_id", "value": "ann"},
+            {"type": "email", "value": "a@x.org"},
+            {"type": "email", "value": "b@x.org"},
+            {"type": "anonymous_id", "value": "z"},
+        ],
+        "attributes": {"plan": "pro", "deep": {"a": [1, None]}},
+        "consents": {"email": True, "sms": False},
+        "devices": [{"device_id": "d1", "token": "t1"}],
+        "created_ms": NOW - 2 * HOUR,
+        "updated_ms": NOW - 2998,
+    }
+
+
+def test_one_snapshot_per_group_and_contact() -> None:
+    world = World()
+    changes = world.send(*(event("x", event_id=f"e{n}", at=NOW + n, attributes={"n": n}) for n in range(5)))
+    assert [change["kind"] for change in changes] == ["profile"]
+    assert orjson.loads(changes[0]["profile"])["attributes"] == {"n": 4}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2)])
+def test_the_last_writer_wins_by_time_then_event_id(order: tuple[int, ...]) -> None:
+    sent = [
+        event("x", event_id="b", at=NOW, attributes={"plan": "later id", "only": 1}),
+        event("x", event_id="a", at=NOW, attributes={"plan": "earlier id"}),
+        event("x", event_id="z", at=NOW - 1, attributes={"plan": "earlier", "only": None}),
+    ]
+    world = World()
+    for index in order:
+        world.send(sent[index])
+    assert world.snapshot()["attributes"] == {"only": 1, "plan": "later id"}
+
+
+def test_a_clock_that_is_ahead_silences_nobody() -> None:
+    world = World()
+    world.send(event("x", event_id="1", at=NOW + 1000 * HOUR, received=NOW, attributes={"plan": "future"}))
+    world.send(event("x", event_id="2", at=NOW + 1, attributes={"plan": "now"}))
+    assert world.snapshot()["attributes"] == {"plan": "now"}
+
+
+def test_the_newest_registration_of_a_device() -> None:
+    world = World()
+    for token, at in (("new", NOW), ("old", NOW - 1)):
+        world.send(event("d", kind="device", event_id=token, at=at, device={"device_id": "d1", "token": token}))
+    world.send(event("d", kind="device", device={"device_id": "d2", "token": "x"}))
+    assert [device["token"] for device in world.snapshot()["devices"]] == ["new", "x"]
+
+
+def test_a_contact_id_is_no_identifier() -> None:
+    world = World(known={"identified": True})
+    sent = event("x", user="a1", by="anonymous_id")
+    sent["identifiers"] = [Identifier(type="id", value=sent["contact_id"])]
+    world.send(sent)
+    assert world.snapshot("a1", "anonymous_id")["identifiers"] == []
+    assert world.segments_of("a1", "anonymous_id") == set()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[], 3, {"set": 3}, {"set": None}, {"consents": {"email": "yes"}}, {"device": {"token": "x"}}, {"device": [1]}],
+)
+def test_nonsense_says_nothing(said: Any) -> None:
+    world = World()
+    world.send({**event("x"), "profile": orjson.dumps(said)})
+    found = world.snapshot()
+    assert (found["attributes"], found["consents"], found["devices"]) == ({}, {}, [])
+
+
+def test_attributes_are_bounded_to_the_newest() -> None:
+    world = World(it={"attribute": "a0", "op": "exists"})
+    world.send(event("x", event_id="0", attributes={"a0": 0}))
+    assert world.segments_of() == {"it"}
+    many = {f"b{n}": n for n in range(profile.MOST_ATTRIBUTES)}
+    world.send(event("x", event_id="1", at=NOW + 1, attributes=many))
+    assert world.contact().attributes.keys() == many.keys()
+    assert world.segments_of() == set()
+
+
+def test_a_row_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    for number in range(12):
+        world.send(event("x", event_id=f"{number:02}", at=NOW + number, attributes={f"a{number:02}": "x" * 200_000}))
+    contact = world.contact()
+    assert len(state.dump(contact)) <= state.MAX_ROW
+    assert max(contact.attributes) == "a11"
+    assert min(contact.attributes) > "a05"
+    assert "too large to keep" in caplog.text
+
+
+def test_a_row_that_is_full_of_events_is_bounded() -> None:
+    contact = Contact("local", "production")
+    contact.counts = {f"c{n}": [list(range(1000)), [f"evt_{'x' * 60}{i}" for i in range(1000)]] for n in range(30)}
+    state.shrink(contact)
+    assert len(state.dump(contact)) <= state.MAX_ROW
+    assert all(len(times) == len(ids) > 100 for times, ids in contact.counts.values())
+    assert all(times[-1] == 999 for times, _ in contact.counts.values())
+
+
+def test_changes_go_in_records_of_bounded_size() -> None:
+    world = World()
+    users = [f"user{n}" for n in range(30)]
+    world.send(*(event("x", user=user, attributes={"a": "x" * 150_000}) for user in users))
+    assert {change["contact_id"] for change in world.sink.changes} == {contact_of("external_id", u) for u in users}
+    sizes = [len(send.value) for send in world.sends]
+    assert max(sizes) < 900_000
+    assert len(sizes) <= 12
+    for partition in range(3):
+        told = [c for s in world.sends if s.partition == partition for c in codec.decode_changes(s.value)]
+        assert [c["contact_id"] for c in told] == [
+            contact_of("external_id", u)
+            for u in users
+            if world.store.rows[partition].get(contact_of("external_id", u).encode())
+        ]

@@ -1,0 +1,325 @@
+"""Segments step by step: submit, let time pass, expect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from schemas.records import Change, Event
+from tests.property.strategies_segments import DAY, HOUR, NOW, World, contact_of, event, told
+
+MINUTE = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``wait`` ms, then ``send``; then Ann is in the segment or not, by these changes of it."""
+
+    member: bool
+    send: tuple[Callable[[int], Event], ...] = ()
+    wait: int = 0
+    changes: tuple[str, ...] | None = None
+
+
+def bought(total: Any = 100, ago: int = 0, **more: Any) -> Callable[[int], Event]:
+    return lambda now: event(
+        "bought", at=now - ago, properties={"total": total}, event_id=f"{total}{now - ago}", **more
+    )
+
+
+def says(ago: int = 0, **attributes: Any) -> Callable[[int], Event]:
+    return lambda now: event("$identify", kind="identify", at=now - ago, attributes=attributes)
+
+
+def consents(value: Any, ago: int = 0) -> Callable[[int], Event]:
+    return lambda now: event("c", kind="contact", at=now - ago, consents={"email": value})
+
+
+THRICE = {"event": "bought", "count": {"op": "gte", "value": 3}, "within": "1h"}
+BIG = {"event": "bought", "where": [{"property": "total", "op": "gte", "value": 100}]}
+
+TABLES: dict[str, tuple[Any, list[Step]]] = {
+    "ever": (
+        {"event": "bought"},
+        [
+            Step(False, (lambda now: event("seen", at=now),)),
+            Step(True, (bought(),), changes=("+event",)),
+            Step(True, wait=1000 * DAY, changes=()),
+        ],
+    ),
+    "only tracks count": (
+        {"event": "bought"},
+        [Step(False, (bought(kind="identify"),)), Step(True, (bought(kind="track"),))],
+    ),
+    "window ends one ms after its last ms": (
+        {"event": "bought", "within": "10m"},
+        [
+            Step(True, (bought(),), changes=("+event",)),
+            Step(True, wait=10 * MINUTE, changes=()),
+            Step(False, wait=1, changes=("-time",)),
+            Step(True, (bought(),), wait=5, changes=("+event",)),
+        ],
+    ),
+    "a newer event prolongs, a late one opens the window again": (
+        {"event": "bought", "within": "10m"},
+        [
+            Step(True, (bought(),)),
+            Step(True, (bought(),), wait=9 * MINUTE, changes=()),
+            Step(True, wait=10 * MINUTE, changes=()),
+            Step(False, wait=1, changes=("-time",)),
+            Step(True, (bought(1, ago=4 * MINUTE),), wait=MINUTE, changes=("+event",)),
+            Step(True, wait=6 * MINUTE, changes=()),
+            Step(False, wait=1, changes=("-time",)),
+            Step(False, (bought(2, ago=11 * MINUTE),), changes=()),
+        ],
+    ),
+    "three of them": (
+        THRICE,
+        [
+            Step(False, (bought(1), bought(2))),
+            Step(True, (bought(3),), wait=30 * MINUTE, changes=("+event",)),
+            Step(False, wait=30 * MINUTE + 1, changes=("-time",)),
+            Step(True, (bought(4), bought(5)), changes=("+event",)),
+        ],
+    ),
+    "the same event again counts once": (
+        THRICE,
+        [
+            Step(False, (bought(1), bought(2))),
+            Step(False, (lambda now: event("bought", at=now, event_id=f"1{now}", properties={"total": 1}),)),
+        ],
+    ),
+    "fewer than three: out by an event, in by time": (
+        {"event": "bought", "count": {"op": "lt", "value": 3}, "within": "1h"},
+        [
+            Step(True, (bought(1), bought(2)), changes=("+event",)),
+            Step(False, (bought(3),), changes=("-event",)),
+            Step(True, wait=HOUR + 1, changes=("+time",)),
+        ],
+    ),
+    "exactly one: out by a second, in again when the first is gone": (
+        {"event": "bought", "count": {"op": "eq", "value": 1}, "within": "1h"},
+        [
+            Step(True, (bought(1),)),
+            Step(False, (bought(2),), wait=MINUTE, changes=("-event",)),
+            Step(True, wait=59 * MINUTE + 1, changes=("+time",)),
+            Step(False, wait=MINUTE, changes=("-time",)),
+        ],
+    ),
+    "between includes its start, not its end": (
+        {"event": "bought", "between": ["2026-05-28T20:00:00Z", "2026-05-28T20:26:41Z"]},
+        [
+            Step(False, (bought(1, ago=NOW - 1_779_998_400_000 + 1),)),
+            Step(True, (bought(2, ago=NOW - 1_779_998_400_000),)),
+            Step(True, wait=30 * DAY, changes=()),
+        ],
+    ),
+    "between, at its end": (
+        {"event": "bought", "between": ["2026-05-28T20:00:00Z", "2026-05-28T20:26:40Z"]},
+        [Step(False, (bought(),)), Step(True, (bought(2, ago=1),))],
+    ),
+    "where": (
+        BIG,
+        [
+            Step(False, (bought(99), bought("99"), bought(None), bought([100]))),
+            Step(True, (bought("100"),)),
+        ],
+    ),
+    "the future waits for its time": (
+        {"event": "bought", "within": "10m"},
+        [
+            Step(False, (bought(ago=-MINUTE),), changes=()),
+            Step(False, wait=MINUTE - 1, changes=()),
+            Step(True, wait=1, changes=("+time",)),
+            Step(False, wait=10 * MINUTE + 1, changes=("-time",)),
+        ],
+    ),
+    "a future event pushes no present one out": (
+        {"event": "bought", "within": "1h"},
+        [Step(True, (bought(1),)), Step(True, (bought(2, ago=-30 * MINUTE),)), Step(True, wait=HOUR + 1, changes=())],
+    ),
+    "an attribute that is set, changed and deleted": (
+        {"attribute": "plan", "op": "eq", "value": "pro"},
+        [
+            Step(True, (says(plan="pro"),), changes=("+event",)),
+            Step(False, (says(plan="free"),), wait=1, changes=("-event",)),
+            Step(False, (says(ago=1000, plan="pro"),), wait=1, changes=()),
+            Step(True, (says(plan="pro"),), wait=1, changes=("+event",)),
+            Step(False, (says(plan=None),), wait=1, changes=("-event",)),
+        ],
+    ),
+    "a deleted attribute is missing": (
+        {"attribute": "plan", "op": "not_exists"},
+        [
+            Step(True, (lambda now: event("seen", at=now),), changes=("+event",)),
+            Step(False, (says(plan="pro"),), wait=1),
+            Step(True, (says(plan=None),), wait=1),
+        ],
+    ),
+    "a part of an attribute": (
+        {"attribute": "address.city", "op": "eq", "value": "Rome"},
+        [Step(False, (says(address="Rome"),)), Step(True, (says(address={"city": "Rome"}),), wait=1)],
+    ),
+    "an attribute grows old": (
+        {"attribute": "signed_up", "op": "before", "value": "now-30d"},
+        [
+            Step(False, (says(signed_up=NOW),)),
+            Step(False, wait=30 * DAY, changes=()),
+            Step(True, wait=1, changes=("+time",)),
+        ],
+    ),
+    "an attribute stays young for a while": (
+        {"attribute": "signed_up", "op": "after", "value": "now-30d"},
+        [
+            Step(True, (says(signed_up="2026-05-28T20:26:40Z"),), changes=("+event",)),
+            Step(True, wait=30 * DAY - 1, changes=()),
+            Step(False, wait=1, changes=("-time",)),
+        ],
+    ),
+    "an attribute comes near": (
+        {"attribute": "renewal", "op": "before", "value": "now+7d"},
+        [Step(False, (says(renewal=NOW + 10 * DAY),)), Step(True, wait=3 * DAY + 1, changes=("+time",))],
+    ),
+    "consent has to be said": (
+        {"consent": "email", "value": False},
+        [
+            Step(False, (lambda now: event("seen", at=now),)),
+            Step(True, (consents(False),)),
+            Step(False, (consents(True),), wait=1),
+            Step(False, (consents(False, ago=1000),), wait=1),
+            Step(True, (consents(False),), wait=1),
+            Step(False, (consents(None),), wait=1),
+        ],
+    ),
+    "both": (
+        {"all": [{"attribute": "plan", "op": "eq", "value": "pro"}, {"event": "bought", "within": "1h"}]},
+        [
+            Step(False, (bought(),)),
+            Step(True, (says(plan="pro"),), wait=30 * MINUTE, changes=("+event",)),
+            Step(False, wait=30 * MINUTE + 1, changes=("-time",)),
+        ],
+    ),
+    "either": (
+        {"any": [{"attribute": "plan", "op": "eq", "value": "pro"}, {"event": "bought", "within": "1h"}]},
+        [
+            Step(True, (bought(), says(plan="pro"))),
+            Step(True, wait=2 * HOUR, changes=()),
+            Step(False, (says(plan="free"),), changes=("-event",)),
+        ],
+    ),
+    "not: who has been silent": (
+        {"all": [{"event": "bought"}, {"not": {"event": "bought", "within": "1h"}}]},
+        [
+            Step(False, (bought(),)),
+            Step(True, wait=HOUR + 1, changes=("+time",)),
+            Step(False, (bought(),), wait=5, changes=("-event",)),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_steps(name: str) -> None:
+    rule, steps = TABLES[name]
+    world = World(it=rule)
+    for number, step in enumerate(steps):
+        before = len(world.sink.changes)
+        world.pass_time(step.wait)
+        world.send(*(make(world.now) for make in step.send))
+        where = f"step {number}"
+        assert ("it" in world.segments_of()) is step.member, where
+        if step.changes is not None:
+            seen = told(world.sink.changes[before:])
+            assert tuple(f"{'+' if member else '-'}{reason}" for _, member, reason in seen) == step.changes, where
+
+
+def memberships(changes: list[Change]) -> list[Change]:
+    return [change for change in changes if change["kind"] == "membership"]
+
+
+def test_a_change_says_when_it_became_so_and_by_what() -> None:
+    world = World(it=THRICE)
+    (change,) = memberships(world.send(*(bought(n, ago=n * MINUTE)(NOW) for n in (5, 7, 3))))
+    assert change["contact_id"] == contact_of("external_id", "ann")
+    assert (change["segment_id"], change["member"], change["segment_version"]) == ("it", True, 1)
+    assert (change["event_id"], change["at_ms"]) == (f"3{NOW - 3 * MINUTE}", NOW - 3 * MINUTE)
+    world.pass_time(HOUR)
+    (change,) = memberships(world.sink.changes[-1:])
+    assert (change["event_id"], change["reason"]) == ("", "time")
+    assert change["at_ms"] == NOW - 7 * MINUTE + HOUR + 1
+
+
+def test_nobody_leaves_before_they_came() -> None:
+    world = World(it={"event": "bought", "count": {"op": "lt", "value": 1}})
+    (entered,) = memberships(world.send(event("seen")))
+    (left,) = memberships(world.send(bought(ago=HOUR)(NOW)))
+    assert left["at_ms"] == entered["at_ms"] == NOW
+
+
+def test_versions_grow_with_each_change_of_a_contact() -> None:
+    world = World(it={"event": "bought", "within": "10m"}, pro={"attribute": "plan", "op": "exists"})
+    world.send(bought()(NOW), says(plan=1)(NOW))
+    world.pass_time(HOUR)
+    world.send(says(plan=2)(world.now))
+    versions = [change["version"] for change in world.sink.changes]
+    assert versions == sorted(set(versions))
+
+
+def test_an_event_that_changes_nothing_says_nothing() -> None:
+    world = World(it={"event": "bought"})
+    world.send(event("seen"))
+    before = dict(world.store.rows[1])
+    assert world.send(event("seen", event_id="other")) == []
+    assert world.store.rows[1] == before
+
+
+def test_a_sender_without_an_identifier_is_no_contact() -> None:
+    world = World(it={"not": {"event": "bought"}})
+    assert world.send(event("bought", user="")) == []
+    (applied,) = world.send(event("bought", user="", reply_to="edge-1", event_id="e"))
+    assert (applied["kind"], applied["event_id"], applied["contact_id"]) == ("applied", "e", "")
+    assert list(world.rows()) == []
+
+
+def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed() -> None:
+    world = World(a={"event": "bought"}, b=THRICE, c={"not": {"event": "bought"}})
+    world.send(event("seen"))
+    sent = [bought(n, reply_to="edge-1")(NOW) for n in (1, 2, 3)]
+    changes = world.send(*sent)
+    kinds = [change["kind"] for change in changes]
+    assert kinds == sorted(kinds, key=["membership", "profile", "applied"].index)
+    applied = [change for change in changes if change["kind"] == "applied"]
+    assert [(c["event_id"], c["entered"], c["left"]) for c in applied] == [
+        (sent[0]["event_id"], ["a"], ["c"]),
+        (sent[1]["event_id"], [], []),
+        (sent[2]["event_id"], ["b"], []),
+    ]
+    assert {(c["reply_to"], c["task_id"]) for c in applied} == {("edge-1", "task")}
+
+
+def test_what_time_did_is_not_blamed_on_the_event_that_found_it() -> None:
+    world = World(it={"event": "bought", "within": "10m"})
+    world.send(bought()(NOW))
+    world.jump(HOUR)
+    changes = world.send(event("bought", at=NOW - 1, received=world.now, event_id="late", reply_to="edge-1"))
+    assert told(changes) == [("it", False, "time")]
+    assert changes[-1]["left"] == []
+
+
+def test_an_edge_whose_clock_is_ahead_is_believed_a_little() -> None:
+    world = World(it={"event": "bought"})
+    world.send(event("bought", at=NOW + 3000))
+    assert world.segments_of() == {"it"}
+    other = World(it={"event": "bought"})
+    other.send(event("bought", at=NOW + 6000))
+    assert other.segments_of() == set()
+    other.pass_time(6000)
+    assert other.segments_of() == {"it"}
+
+
+def test_contacts_of_another_home_are_nobodys_business() -> None:
+    world = World(it={"event": "bought"})
+    world.send({**bought()(NOW), "environment": "staging"})
+    assert told(world.sink.changes) == []
+    assert world.contact().environment == "staging"

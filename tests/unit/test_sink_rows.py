@@ -1,0 +1,82 @@
+"""Columns from records: every column of a table, in its order, and what no row can be made of."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from sinks.clickhouse.rows import CONTACTS, PLACE, Item, UnusableError, fill
+from sinks.clickhouse.streams import STREAMS
+from tests.builders import NOW_MS, event, ident
+from tests.sinking import change
+
+
+def contact_row(profile: Any, **more: Any) -> dict[str, Any]:
+    raw = profile if isinstance(profile, bytes) else orjson.dumps(profile)
+    columns = fill(CONTACTS, "changes", [Item(2, 5, 1, change("cnt_1", "profile", 7, profile=raw, **more))])
+    return {name: column[0] for name, column in zip([*CONTACTS.columns, *PLACE], columns, strict=True)}
+
+
+@pytest.mark.parametrize("table", [table for stream in STREAMS for table in stream.tables], ids=lambda t: t.name)
+def test_a_table_gets_a_value_for_every_column(table: Any) -> None:
+    stream = next(s for s in STREAMS if table in s.tables)
+    data = stream.decode(stream.encode(sample(stream.topic.name)))
+    columns = fill(table, "topic", [Item(1, 2, 3, datum) for datum in data * 2])
+    assert [len(column) for column in columns] == [2] * len([*table.columns, *PLACE])
+    assert [column[0] for column in columns[-4:]] == ["topic", 1, 2, 3]
+
+
+def sample(topic: str) -> Any:
+    common = {"workspace": "w", "environment": "e", "event_id": "evt_1", "at_ms": NOW_MS}
+    return {
+        "resolved": event("external_id:u1"),
+        "changes": change("cnt_1", "profile", 1),
+        "merges": {**common, "loser": "a", "winner": "b", "version": 1, "identifier": ident("email:a@b.c")},
+        "quarantine": {
+            **common,
+            "topic": "t",
+            "partition": 0,
+            "offset": 1,
+            "index": 2,
+            "reason": "r",
+            "detail": "d",
+            "key": b"",
+            "payload": b"\xff",
+        },
+    }[topic]
+
+
+def test_a_snapshot_says_which_of_several_to_show() -> None:
+    identifiers = [
+        ident(i) for i in ("external_id:u", "email:a@b.c", "email:z@b.c", "anonymous_id:x", "anonymous_id:y")
+    ]
+    row = contact_row({"email": "z@b.c", "phone": None, "identifiers": identifiers, "created_ms": 1, "updated_ms": 2})
+    assert (row["email"], row["phone"], row["external_id"]) == ("z@b.c", "", "u")
+    assert row["anonymous_ids"] == ["x", "y"]
+    assert (row["created_at"], row["updated_at"], row["version"]) == (1, 2, 7)
+    assert row["_offset"] == 5
+
+
+def test_an_empty_snapshot_is_a_row() -> None:
+    row = contact_row(b"", merged_into="cnt_2")
+    assert (row["merged_into"], row["attributes"], row["devices"]) == ("cnt_2", b"{}", b"[]")
+    assert row["created_at"] == NOW_MS
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"{",
+        [],
+        {"attributes": []},
+        {"created_ms": "1"},
+        {"email": 1},
+        {"identifiers": 1},
+        {"identifiers": [1]},
+        {"identifiers": [{"type": "email"}]},
+        {"identifiers": [{"type": "email", "value": 1}]},
+    ],
+)
+def test_a_snapshot_of_another_shape_is_unusable(profile: Any) -> None:
+    with pytest.raises(UnusableError):
+        contact_row(profile)
