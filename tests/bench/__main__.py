@@ -61,8 +61,9 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             figures["stack ready after s"] = round(time.perf_counter() - began, 1)
             say("idle")
             figures["idle"] = await pipeline.idle(stack, 10 if quick else 30)
-            say("latency at 1,000 events/s")
-            figures["latency"] = await pipeline.latency(stack, 1000, rated)
+            for name, known in (("known contacts", True), ("new contacts", False)):
+                say(f"latency at 1,000 events/s, {name}")
+                figures[f"latency, {name}"] = await pipeline.latency(stack, 1000, rated, known=known)
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
