@@ -18,9 +18,11 @@ POLL_S = 0.1
 
 
 def quantiles(values: list[float]) -> dict[str, int]:
+    if not values:
+        return {}
     tally = Tally(latencies_ms=values)
     return {f"p{round(q * 100)}_ms": round(tally.quantile(q)) for q in (0.5, 0.95, 0.99)} | {
-        "max_ms": round(max(values, default=-1))
+        "max_ms": round(max(values))
     }
 
 
