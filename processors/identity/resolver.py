@@ -7,11 +7,13 @@ union may be repeated over any half of what it wrote.
 
 from collections.abc import Iterable
 
+import orjson
+
 from processors.identity import graph, guard
 from processors.identity.graph import Component, Evidence, Member, Refusal
 from processors.runtime.stage import State
 from schemas import identity, topics
-from schemas.records import Identifier, Link, Merge
+from schemas.records import Change, Identifier, Link, Merge
 
 POSITIONS_PER_RECORD = 1 << 12
 """Room for the links of one record in a position and in a version."""
@@ -31,6 +33,8 @@ class Resolver:
         self._components: dict[str, Component] = {}
         self._pointers: dict[str, str] = {}
         self._dirty: set[str] = set()
+        self.refused: list[Change] = []
+        """Links that were not let through, once for each side."""
 
     def apply(self, link: Link, position: int, version: int) -> list[Merge]:
         """Take a link in; the merges say for every id that goes by another one now. Idempotent.
@@ -49,7 +53,7 @@ class Resolver:
             return []
         reason = guard.refusal(left, right, explicit=link["explicit"])
         if reason is not None:
-            self._refuse(left, right, link, reason)
+            self._refuse(left, right, link, reason, version)
             return []
         return self._union(left, right, evidence, link, version)
 
@@ -79,12 +83,24 @@ class Resolver:
             for node, member in renamed
         ]
 
-    def _refuse(self, left: Component, right: Component, link: Link, reason: str) -> None:
+    def _refuse(self, left: Component, right: Component, link: Link, reason: str, version: int) -> None:
         for near, side, far in ((left, link["a"], link["b"]), (right, link["b"], link["a"])):
-            near.refuse(
-                Refusal(link["at_ms"], link["event_id"], node_of(link, side), far["type"], far["value"], reason)
-            )
+            node = node_of(link, side)
+            near.refuse(Refusal(link["at_ms"], link["event_id"], node, far["type"], far["value"], reason))
             self._dirty.add(near.id)
+            self.refused.append(
+                Change(
+                    workspace=link["workspace"],
+                    environment=link["environment"],
+                    contact_id=node,
+                    kind="refused",
+                    version=version,
+                    at_ms=link["at_ms"],
+                    event_id=link["event_id"],
+                    reason=reason,
+                    profile=orjson.dumps(far),
+                )
+            )
 
     def _find(self, node: str, named: Identifier, position: int) -> Component:
         """The node's component; what a crash left half-written is completed on the way."""
@@ -125,8 +141,8 @@ class Resolver:
             self._state.put(topics.RESOLVER_GRAPH, b"n/" + node.encode(), component_id.encode())
 
 
-def resolve(records: Iterable[tuple[int, list[Link]]], state: State) -> list[Merge]:
-    """Links of records in the order of the log, with their offsets; the merges in the order they happened."""
+def resolve(records: Iterable[tuple[int, list[Link]]], state: State) -> tuple[list[Merge], list[Change]]:
+    """Links of records in the order of the log, with their offsets; merges and refusals in the order they happened."""
     resolver = Resolver(state)
     merges: list[Merge] = []
     for offset, links in records:
@@ -138,4 +154,4 @@ def resolve(records: Iterable[tuple[int, list[Link]]], state: State) -> list[Mer
             event = link["event_id"]
             merges.extend(resolver.apply(link, position, offset * POSITIONS_PER_RECORD + index + 1))
     resolver.save()
-    return merges
+    return merges, resolver.refused

@@ -7,7 +7,7 @@ from processors.identity import resolve, resolver
 from processors.runtime.stage import Record, Rows, Send, State
 from schemas import codec, topics
 from schemas.identity import partition_of
-from schemas.records import Event, Link
+from schemas.records import Change, Event, Link
 from schemas.topics import Topic
 
 MAX_RECORD = 800_000
@@ -70,8 +70,8 @@ class IdentityStage:
         return partition_of(event["contact_id"], self._partitions)
 
     def _links(self, records: Sequence[Record], state: State) -> list[Send]:
-        merges = resolver.resolve(((r.offset, codec.decode_links(r.value)) for r in records), state)
-        return [
+        merges, refused = resolver.resolve(((r.offset, codec.decode_links(r.value)) for r in records), state)
+        sends = [
             Send(
                 topics.MERGES.name,
                 partition_of(merge["loser"], self._partitions),
@@ -80,6 +80,11 @@ class IdentityStage:
             )
             for merge in merges
         ]
+        changes: dict[int, list[Change]] = defaultdict(list)
+        for change in refused:
+            changes[partition_of(change["contact_id"], self._partitions)].append(change)
+        sends += [Send(topics.CHANGES.name, p, None, codec.encode_changes(some)) for p, some in changes.items()]
+        return sends
 
     def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
         for record in records:

@@ -45,6 +45,7 @@ class Partition:
         """The latest moment that anything has been judged as of."""
         self.stepped_ms = 0
         self.is_behind = False
+        self.started_ms: int | None = None
         self.restored_ms: int | None = None
         self.plans_changed = scanned is None and not is_new
         self.has_followed = False
@@ -58,8 +59,10 @@ class Partition:
 
     def due_until(self, now_ms: int) -> int:
         """Time must not run ahead of a backlog: what it would end may be renewed in there."""
-        doubt = self.doubt(now_ms)
-        is_starting = now_ms < doubt.until_ms - MAX_SKEW_MS + START_MS
+        if self.started_ms is None:
+            # a timer that is late by so much could not fire because nobody ran
+            self.started_ms = now_ms if (self.timers.next() or now_ms) < now_ms - BEHIND_MS else 0
+        is_starting = now_ms < self.started_ms + START_MS
         if is_starting or (self.is_behind and now_ms - self.stepped_ms < QUIET_MS):
             return self.clock_ms
         self.clock_ms = max(self.clock_ms, now_ms)
@@ -117,8 +120,7 @@ class SegmentsStage:
     def _unit(self, state: State, now_ms: int) -> Unit:
         self._plans.refresh()
         opened = self._open[state.partition]
-        if opened.generation != self._plans.generation:
-            self._compare(opened)
+        self._compare(opened)
         if opened.scanned is None and opened.cursor == SCANNED:
             # With the first contact that follows: plans may come back to what they were, the contact has to as well.
             state.put(TABLE, SCANNED, opened.not_scanned)
@@ -137,7 +139,8 @@ class SegmentsStage:
         """Whether there may be contacts that follow an old plan."""
         self._plans.refresh()
         opened = self._open[partition]
-        return opened.scanned is None or opened.generation != self._plans.generation
+        self._compare(opened)
+        return opened.scanned is None
 
     def idle(self, state: State, now_ms: int) -> list[Send]:
         """A chunk of the scan over all contacts; those that an event touches meanwhile follow at once."""
@@ -160,6 +163,8 @@ class SegmentsStage:
 
     def _compare(self, opened: Partition) -> None:
         """Start over with the scan if contacts are about to follow other plans."""
+        if opened.generation == self._plans.generation:
+            return
         opened.generation = self._plans.generation
         opened.cursor = SCANNED
         if opened.scanned == self._plans.digests:

@@ -4,7 +4,8 @@ Times are epoch milliseconds, which is what DateTime64(3) holds, and JSON stays 
 
 A profile snapshot (``Change.profile``) is a JSON object with any of ``email``, ``phone``, ``external_id`` (the one to
 show), ``identifiers`` (``[{"type","value"}]``, all of them, strongest first), ``attributes``, ``consents``,
-``devices``, ``created_ms`` and ``updated_ms``. A contact that merged into another has an empty one.
+``devices``, ``created_ms`` and ``updated_ms``. A contact that merged into another has an empty one. In a refused
+link it is the identifier on the other side.
 """
 
 from collections.abc import Callable, Sequence
@@ -122,6 +123,46 @@ OVERRIDES = Table(
         *("identifier_type", "identifier_value", "event_id", "at"),
     ),
     columns_of=_override,
+    views=("contact_merges",),
+)
+
+
+def _link(links: Sequence[Any]) -> Columns:
+    columns = [
+        [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
+    ]
+    for side in ("a", "b"):
+        columns.append([identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for k in links])
+        columns.append([k[side]["type"] for k in links])
+        columns.append([k[side]["value"] for k in links])
+    return columns
+
+
+def _named(identifier: Identifier) -> dict[str, str]:
+    return {"kind": identifier["type"], "value": identifier["value"]}
+
+
+LINKS = Table(
+    name="links",
+    columns=(
+        *("workspace", "environment", "event_id", "kind", "at", "explicit"),
+        *("a_id", "a_type", "a_value", "b_id", "b_type", "b_value"),
+    ),
+    columns_of=_link,
+)
+
+
+def _refused(changes: Sequence[Change]) -> Columns:
+    names = ("workspace", "environment", "contact_id", "reason", "event_id", "at_ms")
+    columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
+    far = [_identifiers([_profile(c)])[0] for c in changes]
+    return [*columns, [i["type"] for i in far], [i["value"] for i in far]]
+
+
+REFUSED_LINKS = Table(
+    name="refused_links",
+    columns=("workspace", "environment", "contact_id", "reason", "event_id", "at", "type", "value"),
+    columns_of=_refused,
 )
 
 _change = _plain(

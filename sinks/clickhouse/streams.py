@@ -17,9 +17,11 @@ from sinks.clickhouse.rows import (
     CONTACTS,
     DUPLICATES,
     EVENTS,
+    LINKS,
     MEMBERSHIP_CHANGES,
     OVERRIDES,
     QUARANTINE,
+    REFUSED_LINKS,
     Item,
     Table,
 )
@@ -108,8 +110,8 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
 
 async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
-    tables = {"profile": CONTACTS, "membership": MEMBERSHIP_CHANGES}
-    rows: dict[Table, list[Item]] = {CONTACTS: [], MEMBERSHIP_CHANGES: []}
+    tables = {"profile": CONTACTS, "membership": MEMBERSHIP_CHANGES, "refused": REFUSED_LINKS}
+    rows: dict[Table, list[Item]] = {table: [] for table in tables.values()}
     for item in items:
         change: Change = item.datum
         table = tables.get(change["kind"])
@@ -146,10 +148,17 @@ STREAMS = (
     ),
     Stream(
         topic=topics.CHANGES,
-        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES),
+        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES, REFUSED_LINKS),
         decode=codec.decode_changes,
         encode=lambda change: codec.encode_changes([change]),
         sort=_sort_changes,
+    ),
+    Stream(
+        topic=topics.LINKS,
+        checkpoints=(LINKS,),
+        decode=codec.decode_links,
+        encode=lambda link: codec.encode_links([link]),
+        sort=_one(LINKS),
     ),
     Stream(
         topic=topics.MERGES,

@@ -21,7 +21,7 @@ from schemas.errors import Refused
 from schemas.kafka import Tail
 from schemas.process import announce_ready
 from schemas.settings import Settings
-from sinks.query import contact_list, contacts, definitions, params, quarantine, tasks
+from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -68,6 +68,9 @@ class Reads:
 
     async def contact_events(self, asked: Asked) -> Any:
         return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contact_identity(self, asked: Asked) -> Any:
+        return await identities.identity(self._reader, asked.home, asked.part("id"))
 
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
@@ -123,6 +126,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/contacts/{id}", "contacts:read", reads.contact),
         ("/v1/contacts/{id}/events", "contacts:read", reads.contact_events),
         ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
+        ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),

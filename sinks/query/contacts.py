@@ -27,7 +27,7 @@ WITH
     ) AS found,
     if(found = '', {id:String}, found) AS wanted
 SELECT
-    contact_id, email, phone, external_id, anonymous_ids, attributes, consents, devices, merged_into,
+    contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
     toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
 FROM contacts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = wanted
@@ -155,11 +155,15 @@ def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
     }
 
 
+async def losers_of(reader: Reader, home: Home, contact_id: str) -> list[str]:
+    """Every id that belongs to this contact today beside its own."""
+    return [row["loser"] for row in await reader.rows(_LOSERS, **home.parameters, id=contact_id)]
+
+
 async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
     """Newest first by the client's time, each once."""
     contact_id = (await required(reader, home, text))["contact_id"]
-    losers = await reader.rows(_LOSERS, **home.parameters, id=contact_id)
-    ids = [contact_id, *(row["loser"] for row in losers)]
+    ids = [contact_id, *await losers_of(reader, home, contact_id)]
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(
         _EVENTS,

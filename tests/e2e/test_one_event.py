@@ -125,6 +125,29 @@ async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(s
         assert [m["id"] for m in members] == [both["contact_id"]]
 
 
+async def test_who_belongs_together_is_explained_with_its_evidence(stack: LocalStack) -> None:
+    user, other, browser = unique("u"), unique("v"), unique("a")
+    async with stack.client() as client:
+        tie = await send(client, {"type": "t", "user_id": user, "anonymous_id": browser})
+        clash = await send(client, {"type": "t", "user_id": other, "anonymous_id": browser})
+
+        async def explained(name: str) -> Any:
+            return (await client.get(f"/v1/contacts/{name}/identity")).json()
+
+        mine = await until(lambda: explained(f"external_id:{user}"), lambda i: i.get("refused"), "the refusal")
+        assert mine["contact_id"] == tie["contact_id"]
+        by_name = {i["value"]: i for i in mine["identifiers"]}
+        assert set(by_name) == {user, browser}
+        assert [e["event_id"] for e in by_name[browser]["evidence"]] == [tie["event_id"]]
+        assert by_name[browser]["evidence"][0]["with"] == {"type": "external_id", "value": user}
+        assert [(m["into"], m["event_id"]) for m in mine["merges"]] == [(tie["contact_id"], tie["event_id"])]
+        refused = [(r["type"], r["value"], r["reason"], r["event_id"]) for r in mine["refused"]]
+        assert refused == [("external_id", other, "two_contacts", clash["event_id"])]
+        theirs = await explained(f"external_id:{other}")
+        assert [i["value"] for i in theirs["identifiers"]] == [other]
+        assert [r["value"] for r in theirs["refused"]] == [browser]
+
+
 async def test_a_window_is_left_by_time_alone(stack: LocalStack) -> None:
     user, kind = unique("u"), unique("seen")
     rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "2s"}

@@ -27,7 +27,7 @@ def run(batches: list[list[Link]], tables: MemoryTables, first: int = 0) -> dict
     seen: dict[str, tuple[int, str]] = {}
     for offset, links in enumerate(batches, first):
         state = State(0, tables)
-        for merge in resolver.resolve([(offset, links)], state):
+        for merge in resolver.resolve([(offset, links)], state)[0]:
             assert merge["version"] > seen.get(merge["loser"], (0, ""))[0]
             seen[merge["loser"]] = (merge["version"], merge["winner"])
         tables.apply(0, state.writes)
@@ -81,13 +81,13 @@ def test_a_crash_between_two_rows_changes_nothing(pairs: list[tuple[str, str]], 
     tables, merged = MemoryTables(), {}
     for offset, one in enumerate(as_links(pairs)):
         torn = State(0, tables)
-        for merge in resolver.resolve([(offset, [one])], torn):
+        for merge in resolver.resolve([(offset, [one])], torn)[0]:
             merged[merge["loser"]] = merge["winner"]
         rows = list(torn.writes.get(topics.RESOLVER_GRAPH, {}).items())
         rng.shuffle(rows)
         tables.apply(0, {topics.RESOLVER_GRAPH: dict(rows[: rng.randrange(len(rows) + 1)])})
         whole = State(0, tables)
-        for merge in resolver.resolve([(offset, [one])], whole):
+        for merge in resolver.resolve([(offset, [one])], whole)[0]:
             merged[merge["loser"]] = merge["winner"]
         tables.apply(0, whole.writes)
     assert groups(pairs, merged) == components(pairs)

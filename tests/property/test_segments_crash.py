@@ -33,7 +33,7 @@ class Crashes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rules: dict[str, Any] = {}
+        self.defined: dict[str, Any] = {}
         self.sent: dict[str, Event] = {}
         self.slots: dict[int, str] = {}
         self.version = 1
@@ -41,8 +41,8 @@ class Crashes(RuleBasedStateMachine):
 
     @initialize(found=st.lists(rules, min_size=1, max_size=3))
     def begin(self, found: list[Any]) -> None:
-        self.rules = {f"fixed{n}": rule for n, rule in enumerate(found)}
-        self.world = World(**self.rules)
+        self.defined = {f"fixed{n}": rule for n, rule in enumerate(found)}
+        self.world = World(**self.defined)
 
     @rule(some=st.lists(events(USERS), min_size=1, max_size=4), batch=st.integers(1, 4))
     def send(self, some: list[Event], batch: int) -> None:
@@ -84,7 +84,7 @@ class Crashes(RuleBasedStateMachine):
         """Create, or edit."""
         self.version += 1
         name = self.slots.setdefault(slot, f"changing{self.version}")
-        self.rules[name] = found
+        self.defined[name] = found
         self.world.define(name, found, self.version)
 
     @precondition(lambda self: self.slots)
@@ -92,7 +92,7 @@ class Crashes(RuleBasedStateMachine):
     def remove(self, data: st.DataObject) -> None:
         """For good: an id is never used again."""
         name = self.slots.pop(data.draw(st.sampled_from(sorted(self.slots))))
-        del self.rules[name]
+        del self.defined[name]
         self.world.remove(name)
 
     @rule(partition=st.integers(0, 2), lose=st.booleans())
@@ -106,12 +106,11 @@ class Crashes(RuleBasedStateMachine):
     def teardown(self) -> None:
         world = self.world
         world.settle()
-        world.jump(2000)  # nothing is behind any more
-        world.fire()
+        world.pass_time(2000)  # nothing is behind any more
         world.follow()
         self.check_state(world)
         # what was told of a segment that is gone is for readers to ignore
-        assert {(who, name) for who, name in world.sink.members if name in self.rules} == world.members()
+        assert {(who, name) for who, name in world.sink.members if name in self.defined} == world.members()
         for key, row in world.rows():
             change = world.sink.profiles[key][1]
             if isinstance(row, Contact):
@@ -141,11 +140,11 @@ class Crashes(RuleBasedStateMachine):
             if exists:
                 members |= {
                     (contact_of(*user), name)
-                    for name, found in self.rules.items()
+                    for name, found in self.defined.items()
                     if is_member(found, mine, world.now, known=known)
                 }
         assert world.members() == members
 
 
-Crashes.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Crashes.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestCrashes = Crashes.TestCase

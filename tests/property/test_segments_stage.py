@@ -1,6 +1,7 @@
 """Laws of the stage: what a contact is follows from its events and the time, not from how they came."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -106,7 +107,8 @@ def test_a_merge_may_come_before_between_or_after_the_events(
     between.send(*sent[at:])
     direct = World(**found)  # identity knew it from the start
     direct.merge(merge(ANON, ANN))
-    direct.send(*({**e, "contact_id": contact_of(*ANN)} for e in sent))
+    known: list[Event] = [{**e, "contact_id": contact_of(*ANN)} for e in sent]
+    direct.send(*known)
     assert first.learnt() == between.learnt() == direct.learnt()
     assert followed(first) == followed(between) == followed(direct)
     assert set(first.learnt()) == {contact_of(*ANN)}
@@ -125,8 +127,8 @@ def test_chains_of_merges_end_at_the_last_winner(found: dict[str, Any], sent: li
     to_send = list(sent)
     own = [[chain[0], chain[2]], [chain[1]]]  # each loser's in order, as its partition has them
     while True:
-        actions: list[Callable[[], None]] = [lambda place=place: world.process(*place, 1) for place in world.waiting()]
-        actions += [lambda queue=queue: world.publish_merge(queue.pop(0)) for queue in own if queue]
+        actions: list[Callable[[], None]] = [partial(world.process, *place, 1) for place in world.waiting()]
+        actions += [partial(lambda queue: world.publish_merge(queue.pop(0)), queue) for queue in own if queue]
         if to_send:
             actions.append(lambda: world.publish(to_send.pop()))
         if not actions:

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 
+import orjson
+
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Send, State
 from schemas import codec, topics
 from schemas.identity import partition_of
-from schemas.records import Event
+from schemas.records import Change, Event
 from tests.builders import NOW_MS, MemoryTables, cid, event, link
 
 PARTITIONS = 4
@@ -20,6 +22,7 @@ class Pipeline:
         self.tables = MemoryTables()
         self.offsets: dict[tuple[str, int], int] = defaultdict(int)
         self.resolved: list[Event] = []
+        self.changes: list[Change] = []
         self.sent: list[Send] = []
 
     def feed(self, topic: str, partition: int, value: bytes) -> None:
@@ -32,6 +35,8 @@ class Pipeline:
             self.sent.append(send)
             if send.topic == topics.RESOLVED.name:
                 self.resolved += codec.decode_events(send.value)
+            elif send.topic == topics.CHANGES.name:
+                self.changes += codec.decode_changes(send.value)
             else:
                 self.feed(send.topic, send.partition, send.value)
 
@@ -89,6 +94,17 @@ def test_an_alias_joins_what_a_weaker_identifier_may_not() -> None:
     assert pipeline.event(event("external_id:u2", event_id="evt_3"))["contact_id"] == cid("external_id:u2")
     pipeline.event(event("external_id:u2", "external_id:u1", event_id="evt_4", kind="alias"))
     assert pipeline.event(event("external_id:u2", event_id="evt_5"))["contact_id"] == cid("external_id:u1")
+
+
+def test_a_refused_link_is_told_to_both_sides() -> None:
+    pipeline = Pipeline()
+    pipeline.event(event("external_id:u1", "anonymous_id:a1", event_id="evt_1"))
+    pipeline.event(event("external_id:u2", "anonymous_id:a1", event_id="evt_2"))
+    told = {(c["contact_id"], orjson.loads(c["profile"])["value"], c["reason"]) for c in pipeline.changes}
+    assert told == {
+        (cid("external_id:u2"), "a1", "two_contacts"),
+        (cid("anonymous_id:a1"), "u2", "two_contacts"),
+    }
 
 
 def test_an_event_of_nobody_passes_without_a_contact() -> None:

@@ -13,7 +13,7 @@ def record(name: str, message: str, *args: object) -> logging.LogRecord:
 
 def test_a_library_that_repeats_itself_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(process.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("schemas.process.time.monotonic", lambda: clock[0])
     throttle = process.Throttle()
     written = [throttle.filter(record("aiokafka.consumer", "no node %s", n)) for n in range(50)]
     assert sum(written) == process.BURST

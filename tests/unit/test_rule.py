@@ -18,6 +18,7 @@ from schemas.rule_nodes import (
     Instant,
     Measure,
     Not,
+    Rule,
     Where,
     Within,
 )
@@ -96,7 +97,7 @@ def happened(**fields: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_rule_is_read(value: Any, expected: rule.Rule) -> None:
+def test_a_rule_is_read(value: Any, expected: Rule) -> None:
     assert rule.parse(value) == expected
 
 

@@ -21,7 +21,7 @@ def holds(op: str, wanted: Any, value: Any) -> bool:
     ("op", "wanted", "yes", "no"),
     [
         ("eq", "pro", ["pro"], ["Pro", "pro ", "", 0, True, ["pro"], {"pro": 1}]),
-        ("eq", 5, [5, 5.0, "5", "5.0", "+5", "5e0"], [6, "5x", "", " 5", True, "٥", "5_0", [5]]),
+        ("eq", 5, [5, 5.0, "5", "5.0", "+5", "5e0"], [6, "5x", "", " 5", True, "\u0665", "5_0", [5]]),
         ("eq", 1, [1, "1"], [True, "true"]),
         ("eq", True, [True], [1, "true", False]),
         ("eq", "5", ["5"], [5, "5.0"]),
@@ -67,7 +67,7 @@ def test_a_missing_value_matches_only_the_negative_operators(op: str) -> None:
     assert holds("not_exists", None, None)
 
 
-@pytest.mark.parametrize("text", ["1" * 401, "1" * 5000, "--1", "1e", ".", "0x10", "1,000", "१"])
+@pytest.mark.parametrize("text", ["1" * 401, "1" * 5000, "--1", "1e", ".", "0x10", "1,000", "\u0967"])
 def test_what_is_no_number(text: str) -> None:
     assert number_of(text) is None
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from processors.runtime.stage import State
-from processors.segments import stage
+from processors.runtime.stage import Background, Stage
+from processors.segments import stage as spine
 from processors.segments.conditions import Compiled, Condition, compile_plan, condition_id
 from schemas import rule
 from schemas.control import Segment
@@ -138,16 +138,20 @@ def test_a_definition_that_changed_while_nobody_ran_is_followed() -> None:
     assert members(world, "it") == {"cid", "dan"}
 
 
+def test_the_stage_is_what_the_runtime_runs() -> None:
+    stage: Stage = World().stage
+    assert isinstance(stage, Background)
+
+
 def test_a_restart_without_a_change_scans_nothing() -> None:
     world = with_users(it=PRO)
     world.restart()
-    assert not any(world.stage.has_work(p) or world.stage._unit(State(p, world.store), NOW) is None for p in (0, 1, 2))
     assert not any(world.stage.has_work(partition) for partition in range(PARTITIONS))
 
 
 def test_a_scan_works_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "SCAN_CHUNK", 7)
-    monkeypatch.setattr(stage, "FOLLOW_CHUNK", 3)
+    monkeypatch.setattr(spine, "SCAN_CHUNK", 7)
+    monkeypatch.setattr(spine, "FOLLOW_CHUNK", 3)
     world = World()
     world.send(*(event("seen", user=f"user{n}", attributes={"plan": "pro"}) for n in range(40)))
     world.define("pro", PRO)

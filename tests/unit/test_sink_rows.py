@@ -7,7 +7,7 @@ import pytest
 
 from sinks.clickhouse.rows import CONTACTS, PLACE, Item, UnusableError, fill
 from sinks.clickhouse.streams import STREAMS
-from tests.builders import NOW_MS, event, ident
+from tests.builders import NOW_MS, event, ident, link
 from tests.sinking import change
 
 
@@ -20,17 +20,20 @@ def contact_row(profile: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("table", [table for stream in STREAMS for table in stream.tables], ids=lambda t: t.name)
 def test_a_table_gets_a_value_for_every_column(table: Any) -> None:
     stream = next(s for s in STREAMS if table in s.tables)
-    data = stream.decode(stream.encode(sample(stream.topic.name)))
+    data = stream.decode(stream.encode(sample(stream.topic.name, table.name)))
     columns = fill(table, "topic", [Item(1, 2, 3, datum) for datum in data * 2])
     assert [len(column) for column in columns] == [2] * len([*table.columns, *PLACE])
     assert [column[0] for column in columns[-4:]] == ["topic", 1, 2, 3]
 
 
-def sample(topic: str) -> Any:
+def sample(topic: str, table: str) -> Any:
     common = {"workspace": "w", "environment": "e", "event_id": "evt_1", "at_ms": NOW_MS}
     return {
         "resolved": event("external_id:u1"),
-        "changes": change("cnt_1", "profile", 1),
+        "changes": change("cnt_1", "refused", 1, profile=orjson.dumps(ident("email:a@b.c")), reason="r")
+        if table == "refused_links"
+        else change("cnt_1", "profile", 1),
+        "links": link("external_id:u1", "email:a@b.c"),
         "merges": {**common, "loser": "a", "winner": "b", "version": 1, "identifier": ident("email:a@b.c")},
         "quarantine": {
             **common,
