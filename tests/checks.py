@@ -83,7 +83,7 @@ async def _contacts(stack: LocalStack, ledger: Ledger) -> list[str]:
 
 async def _memberships(stack: LocalStack, ledger: Ledger, segments: dict[str, str]) -> list[str]:
     problems = []
-    for name, parts in ledger.members().items():
+    for name, parts in ledger.members().items() if segments else ():
         found = await rows(
             stack,
             "SELECT contact_id FROM memberships FINAL WHERE segment_id = {segment:String} AND member",

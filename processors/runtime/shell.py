@@ -27,7 +27,10 @@ from processors.runtime.trap import Point, Trap
 
 log = logging.getLogger(__name__)
 
-GROUP = 200
+GROUP, GROUP_BYTES = 200, 512 * 1024
+"""Most records and, about, bytes of one unit: a step holds up the event loop, heartbeats included."""
+BACKGROUND_S = 0.1
+"""Under constant load a chunk of background work is done this often."""
 PACE_S = 0.025
 """Under load the turns of a lane begin at least this far apart: ten records in one unit cost little more than one.
 A record that comes alone does not wait."""
@@ -127,6 +130,7 @@ class Lane:
         self.background = shell.stage if isinstance(shell.stage, Background) else None
         self.inputs: dict[str, deque[Record]] = {topic.name: deque() for topic in shell.stage.inputs}
         self.busy_since: float | None = None
+        self._background_at = time.monotonic()
         self._closing = False
         self._signal = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -167,7 +171,7 @@ class Lane:
         worked = False
         for waiting in self.inputs.values():
             if waiting and not self._closing:
-                await self._group([waiting.popleft() for _ in range(min(len(waiting), GROUP))])
+                await self._group(_group_of(waiting))
                 worked = True
         now = _now_ms()
         due = self.stage.next_due(self.partition)
@@ -175,10 +179,12 @@ class Lane:
             await self._unit(self.stage.due)
             # A stage that leaves its due time as it was would spin.
             return self.stage.next_due(self.partition) != due or worked
-        if not worked and not self._closing and self.background and self.background.has_work(self.partition):
+        if self._closing or self.background is None or not self.background.has_work(self.partition):
+            return worked
+        if not worked or time.monotonic() - self._background_at >= BACKGROUND_S:
             await self._unit(self.background.idle)
-            worked = True
-        return worked
+            self._background_at = time.monotonic()
+        return True
 
     async def _group(self, records: list[Record]) -> None:
         try:
@@ -248,6 +254,17 @@ class Lane:
 
 class StepFailedError(Exception):
     """The stage raised, or returned what cannot be sent; the cause is chained. Nothing has happened yet."""
+
+
+def _group_of(waiting: deque[Record]) -> list[Record]:
+    """The next records, at least one."""
+    group, size = [waiting.popleft()], 0
+    while waiting and len(group) < GROUP:
+        size += len(group[-1].value)
+        if size + len(waiting[0].value) > GROUP_BYTES:
+            break
+        group.append(waiting.popleft())
+    return group
 
 
 def _by_place(sends: Iterable[Send]) -> dict[Place, list[Message]]:

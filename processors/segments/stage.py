@@ -12,68 +12,16 @@ import orjson
 
 from processors.runtime.stage import Record, Rows, Send, State
 from processors.segments import state as rows_of
+from processors.segments.partition import SCANNED, Partition
 from processors.segments.plans import Plans
 from processors.segments.timers import Timers
-from processors.segments.unit import MAX_SKEW_MS, TABLE, Doubt, Unit
+from processors.segments.unit import TABLE, Unit
 from schemas import codec, topics
 from schemas.control import ControlState
 
-SCANNED = b"!scanned"
-"""Key of the row that says which plans all contacts of the partition follow; contacts' own keys sort behind it."""
-BEHIND_MS = 1000
-"""A record that is older than this comes out of a backlog."""
-QUIET_MS, START_MS = 250, 1000
-"""Without a record for so long there is no backlog any more; and after a start, there was none."""
 DUE_CHUNK = 500
 SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 """Rows to look at, and contacts to evaluate, between two groups of records."""
-
-
-class Partition:
-    """What is remembered of a partition beside its rows."""
-
-    def __init__(self, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
-        self.timers = timers
-        self.scanned = scanned
-        """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
-        self.generation = -1
-        """Of the plans that ``scanned`` has been compared with."""
-        self.not_scanned = b""
-        self.cursor = SCANNED
-        """The last row that the scan has seen, as long as ``scanned`` is ``None``."""
-        self.clock_ms = 0
-        """The latest moment that anything has been judged as of."""
-        self.stepped_ms = 0
-        self.is_behind = False
-        self.started_ms: int | None = None
-        self.restored_ms: int | None = None
-        self.plans_changed = scanned is None and not is_new
-        self.has_followed = False
-
-    def moment(self, sent_ms: int, now_ms: int) -> int:
-        """As of when a record counts: now, or while there is a backlog, when it was sent."""
-        self.is_behind = now_ms - sent_ms > BEHIND_MS
-        self.stepped_ms = now_ms
-        self.clock_ms = max(self.clock_ms, sent_ms if self.is_behind else now_ms)
-        return self.clock_ms
-
-    def due_until(self, now_ms: int) -> int:
-        """Time must not run ahead of a backlog: what it would end may be renewed in there."""
-        if self.started_ms is None:
-            # a timer that is late by so much could not fire because nobody ran
-            self.started_ms = now_ms if (self.timers.next() or now_ms) < now_ms - BEHIND_MS else 0
-        is_starting = now_ms < self.started_ms + START_MS
-        if is_starting or (self.is_behind and now_ms - self.stepped_ms < QUIET_MS):
-            return self.clock_ms
-        self.clock_ms = max(self.clock_ms, now_ms)
-        return self.clock_ms
-
-    def doubt(self, now_ms: int) -> Doubt:
-        if self.restored_ms is None:
-            self.restored_ms = now_ms
-        # the clocks of the workers that sent the records may be ahead
-        until_ms = self.restored_ms + MAX_SKEW_MS
-        return Doubt(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)
 
 
 class SegmentsStage:

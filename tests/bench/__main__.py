@@ -64,6 +64,8 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             for name, known in (("known contacts", True), ("new contacts", False)):
                 say(f"latency at 1,000 events/s, {name}")
                 figures[f"latency, {name}"] = await pipeline.latency(stack, 1000, rated, known=known)
+            say("merges")
+            figures["merge, until reads show one contact"] = await pipeline.merges(stack, 20 if quick else 100)
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
@@ -72,6 +74,7 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         figures["edge"] = await edge.measure(Path(home), seconds)
     say("stages alone")
     figures["identity alone"] = stages.identity()
+    figures["segments alone, 20,000 contacts"] = stages.segments()
     return figures
 
 

@@ -102,6 +102,32 @@ async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bo
     }
 
 
+async def merges(stack: LocalStack, count: int) -> dict[str, Any]:
+    """From the acknowledgement of a linking event until a read by either identifier gives one contact."""
+    waits = []
+    async with stack.client() as client:
+        for n in range(count):
+            token = secrets.token_hex(6)
+            for name in ("anonymous_id", "user_id"):
+                seen = {"type": "seen", name: f"{name}-{token}"}
+                (await client.post("/v1/events?sync=true&timeout_ms=10000", json=seen)).raise_for_status()
+            both = {
+                "type": "tied",
+                "user_id": f"user_id-{token}",
+                "anonymous_id": f"anonymous_id-{token}",
+                "event_id": f"tie-{token}-{n}",
+            }
+            (await client.post("/v1/events", json=both)).raise_for_status()
+            began = time.perf_counter()
+            while True:
+                paths = (f"/v1/contacts/anonymous_id:anonymous_id-{token}", f"/v1/contacts/external_id:user_id-{token}")
+                a, b = [(await client.get(path)).json() for path in paths]
+                if a["id"] == b["id"] and b["anonymous_ids"]:
+                    break
+            waits.append((time.perf_counter() - began) * 1000)
+    return quantiles(waits)
+
+
 async def _define(stack: LocalStack, kind: str) -> None:
     rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "1d"}
     async with stack.client() as client:

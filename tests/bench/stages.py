@@ -1,19 +1,24 @@
 """Nothing in; events/s through each stage's pure step on one core, decoding and encoding included, out."""
 
+import random
 import time
 from typing import Any
 
+import orjson
+
 from processors.identity.stage import IdentityStage
-from processors.runtime.stage import Record, State
+from processors.runtime.stage import Record, Stage, State
+from processors.segments.stage import SegmentsStage
 from schemas import codec, topics
-from tests.builders import NOW_MS, MemoryTables, event, link
+from schemas.control import ControlState, Segment, encode
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, event, link
 
 BATCH = 100
 
 
-def _feed(stage: IdentityStage, topic: str, values: list[bytes]) -> float:
+def _feed(stage: Stage, topic: str, values: list[bytes], tables: MemoryTables | None = None) -> float:
     """Seconds for these records, in groups of 20."""
-    tables, offset = MemoryTables(), 0
+    tables, offset = tables or MemoryTables(), 0
     began = time.perf_counter()
     for start in range(0, len(values), 20):
         state = State(0, tables)
@@ -43,4 +48,43 @@ def identity(count: int = 50_000) -> dict[str, Any]:
     star = [link("external_id:u", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(999)]
     seconds = _feed(IdentityStage(4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
     figures["links/s, a star of 1,000"] = round(len(star) / seconds)
+    return figures
+
+
+def _rule(n: int) -> dict[str, Any]:
+    """One of four shapes that marketers write, over forty event types."""
+    kind = {"event": f"type_{n % 40}"}
+    return [
+        {**kind, "count": {"op": "gte", "value": 3}, "within": "30d"},
+        {"attribute": f"attr_{n % 20}", "op": "eq", "value": "pro"},
+        {"all": [{**kind, "where": [{"property": "total", "op": "gte", "value": 100}]}, {"identified": True}]},
+        {"any": [{"attribute": "attr_3", "op": "gt", "value": 10}, {**kind, "count": {"op": "gte", "value": 10}}]},
+    ][n % 4]
+
+
+def segments(contacts: int = 20_000, count: int = 40_000) -> dict[str, Any]:
+    """Events of contacts that exist, one in ten an identify call, with 1, 10 and 100 live segments."""
+    rng = random.Random(1)
+    figures: dict[str, Any] = {}
+    first = [event(f"external_id:u{n}", event_id=f"first_{n}") for n in range(contacts)]
+    later = []
+    for n in range(count):
+        name = f"external_id:u{rng.randrange(contacts)}"
+        if n % 10:
+            more = {"type": f"type_{rng.randrange(40)}", "properties": orjson.dumps({"total": rng.randrange(200)})}
+        else:
+            more = {"kind": "identify", "profile": orjson.dumps({"set": {f"attr_{n % 20}": rng.choice(["pro", 17])}})}
+        later.append({**event(name, event_id=f"evt_{n}"), **more})
+    for live in (1, 10, 100):
+        control, tables = ControlState(), MemoryTables()
+        for n in range(live):
+            home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
+            one = Segment(id=f"seg_{n}", name="s", rule=_rule(n), version=1, **home)
+            control.apply(*encode("segment", one))
+        stage = SegmentsStage(control, 1)
+        stage.restore(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
+        for some in (first, later):
+            values = [codec.encode_events(some[i : i + BATCH]) for i in range(0, len(some), BATCH)]  # type: ignore[arg-type]
+            seconds = _feed(stage, topics.RESOLVED.name, values, tables)
+        figures[f"events/s, {live} segments"] = round(count / seconds)
     return figures

@@ -2,19 +2,21 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from deploy.local.stack import environment
 from schemas import codec, topics
-from tests.checks import create_segments, settled
+from tests.checks import create_segments, rows, settled
 from tests.ledger import RULES, Ledger, deliver, make_events
 from tests.load import paced, request
 from tests.services import ROOT
@@ -97,6 +99,42 @@ async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
     if victim.startswith("segments"):
         # a worker has half of the partitions of its own stage; an identity worker feeds all of the next one's
         assert sum(wait < 1.5 for wait in worst.values()) >= 2, waits
+
+
+def linking_events(seed: int, people: int, links: int) -> list[dict[str, Any]]:
+    """Each ties a user to one of their browsers; a tenth of them are sent a second time under another id."""
+    rng = random.Random(seed)
+    pairs = [(p, rng.randrange(4)) for p in (rng.randrange(people) for _ in range(links))]
+    pairs += rng.sample(pairs, links // 10)
+    rng.shuffle(pairs)
+    return [
+        {
+            "environment": "production",
+            "event_id": f"l{seed}-{n}",
+            "event": "tied",
+            "properties": {},
+            # a third knows the browser alone: such events belong to whoever the browser turns out to be
+            **({} if n % 3 == 0 else {"distinct_id": f"tied{person}"}),
+            "anonymous_id": f"tied{person}-{browser}",
+        }
+        for n, (person, browser) in enumerate(pairs)
+    ]
+
+
+async def test_contacts_equal_an_offline_union_find_though_a_resolver_is_killed(
+    stack: LocalStack, say: Callable[[str], None]
+) -> None:
+    """2,000 people, 5,000 links and their repeats over two identity workers, each killed once in the middle."""
+    events, ledger = linking_events(11, 2_000, 5_000), Ledger()
+    sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=500))
+    for victim in ("identity", "identity-2"):
+        await asyncio.sleep(3)
+        os.kill(stack.pid(victim), signal.SIGKILL)
+    await sending
+    problems = await settled(stack, ledger, {}, within_s=60, prefix="l11-")
+    merged = await rows(stack, "SELECT count() FROM contact_overrides FINAL WHERE startsWith(identifier_value, 'tied')")
+    say(f"faults: {len(ledger.events)} events, {merged[0][0]} identifiers merged, {len(ledger.groups())} identifiers")
+    assert not problems, f"{problems}\n{stack.log_tails()}"
 
 
 async def test_a_worker_that_comes_and_goes_loses_nothing(stack: LocalStack, tmp_path: Path) -> None:

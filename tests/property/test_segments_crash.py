@@ -15,15 +15,8 @@ from processors.segments import profile
 from processors.segments.state import Contact
 from schemas.records import Event
 from tests.property.oracle_segments import is_member
-from tests.property.strategies_segments import (
-    HOUR,
-    World,
-    attribute_rules,
-    contact_of,
-    events,
-    merge,
-    rules,
-)
+from tests.property.strategies_segments import attribute_rules, events, rules
+from tests.property.world_segments import HOUR, World, contact_of, merge
 
 USERS = (("external_id", "ann"), ("anonymous_id", "a1"), ("external_id", "bob"))
 

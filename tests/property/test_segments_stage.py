@@ -12,15 +12,8 @@ from processors.segments import state as rows_of
 from processors.segments.state import Contact
 from schemas.records import Event
 from tests.property.oracle_segments import is_member
-from tests.property.strategies_segments import (
-    HOUR,
-    NOW,
-    World,
-    contact_of,
-    events,
-    merge,
-    rules,
-)
+from tests.property.strategies_segments import events, rules
+from tests.property.world_segments import HOUR, NOW, World, contact_of, merge
 
 ANN, BOB, ANON = ("external_id", "ann"), ("external_id", "bob"), ("anonymous_id", "a1")
 some_rules = st.lists(rules, min_size=1, max_size=4).map(lambda found: {f"s{n}": r for n, r in enumerate(found)})

@@ -1,8 +1,10 @@
 """What the identity stage does with an event, a link and a merge, one decision at a time."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 import orjson
+import pytest
 
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Send, State
@@ -124,6 +126,18 @@ def test_an_older_merge_never_overrides_a_newer_one() -> None:
     for send in merges[:1]:
         pipeline.feed(send.topic, send.partition, send.value)
     assert pipeline.tables.rows == before
+
+
+@pytest.mark.parametrize("shape", ["chain", "star"])
+def test_a_thousand_identifiers_are_one_contact(shape: str) -> None:
+    pipeline = Pipeline()
+    names = ["external_id:u", *(f"anonymous_id:a{n}" for n in range(999))]
+    pairs = pairwise(names) if shape == "chain" else ((names[0], n) for n in names[1:])
+    for n, (a, b) in enumerate(pairs):
+        pipeline.feed(topics.LINKS.name, 0, codec.encode_links([link(a, b, event=f"evt_{n}")]))
+    assert {pipeline.event(event(name))["contact_id"] for name in names} == {cid("external_id:u")}
+    pipeline.feed(topics.LINKS.name, 0, codec.encode_links([link("external_id:u", "anonymous_id:one-more")]))
+    assert {change["reason"] for change in pipeline.changes} == {"limit:total"}
 
 
 def test_where_an_event_came_from_travels_with_it() -> None:

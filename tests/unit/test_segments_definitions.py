@@ -11,7 +11,7 @@ from processors.segments.conditions import Compiled, Condition, compile_plan, co
 from schemas import rule
 from schemas.control import Segment
 from schemas.rule_nodes import Happened
-from tests.property.strategies_segments import HOME, HOUR, NOW, PARTITIONS, World, event, told
+from tests.property.world_segments import HOME, HOUR, NOW, PARTITIONS, World, event, told
 
 BOUGHT = {"event": "bought"}
 PRO = {"attribute": "plan", "op": "eq", "value": "pro"}

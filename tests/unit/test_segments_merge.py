@@ -4,17 +4,7 @@ from typing import Any
 
 from processors.segments.state import Contact, Redirect
 from schemas import codec, topics
-from tests.property.strategies_segments import (
-    HOUR,
-    NOW,
-    World,
-    absorbs,
-    contact_of,
-    event,
-    merge,
-    partition_of,
-    told,
-)
+from tests.property.world_segments import HOUR, NOW, World, absorbs, contact_of, event, merge, partition_of, told
 
 ANON, ANN, BOB = ("anonymous_id", "a1"), ("external_id", "ann"), ("external_id", "bob")
 TWICE = {"event": "bought", "count": {"op": "gte", "value": 2}}

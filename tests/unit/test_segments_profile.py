@@ -9,7 +9,7 @@ from processors.segments import profile, state
 from processors.segments.state import Contact
 from schemas import codec
 from schemas.records import Identifier
-from tests.property.strategies_segments import HOUR, NOW, World, contact_of, event, merge
+from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge
 
 
 def test_a_snapshot() -> None:

@@ -3,7 +3,7 @@
 from processors.segments.held import RESTATED
 from processors.segments.timers import Timers
 from schemas import topics
-from tests.property.strategies_segments import HOUR, NOW, World, contact_of, event, merge, partition_of, told
+from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge, partition_of, told
 
 RECENT = {"event": "bought", "within": "10m"}
 MINUTE = 60_000

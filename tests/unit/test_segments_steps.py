@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Change, Event
-from tests.property.strategies_segments import DAY, HOUR, NOW, World, contact_of, event, told
+from schemas.records import Event
+from tests.property.world_segments import DAY, HOUR, NOW, World, event, told
 
 MINUTE = 60_000
 
@@ -232,94 +232,3 @@ def test_steps(name: str) -> None:
         if step.changes is not None:
             seen = told(world.sink.changes[before:])
             assert tuple(f"{'+' if member else '-'}{reason}" for _, member, reason in seen) == step.changes, where
-
-
-def memberships(changes: list[Change]) -> list[Change]:
-    return [change for change in changes if change["kind"] == "membership"]
-
-
-def test_a_change_says_when_it_became_so_and_by_what() -> None:
-    world = World(it=THRICE)
-    (change,) = memberships(world.send(*(bought(n, ago=n * MINUTE)(NOW) for n in (5, 7, 3))))
-    assert change["contact_id"] == contact_of("external_id", "ann")
-    assert (change["segment_id"], change["member"], change["segment_version"]) == ("it", True, 1)
-    assert (change["event_id"], change["at_ms"]) == (f"3{NOW - 3 * MINUTE}", NOW - 3 * MINUTE)
-    world.pass_time(HOUR)
-    (change,) = memberships(world.sink.changes[-1:])
-    assert (change["event_id"], change["reason"]) == ("", "time")
-    assert change["at_ms"] == NOW - 7 * MINUTE + HOUR + 1
-
-
-def test_nobody_leaves_before_they_came() -> None:
-    world = World(it={"event": "bought", "count": {"op": "lt", "value": 1}})
-    (entered,) = memberships(world.send(event("seen")))
-    (left,) = memberships(world.send(bought(ago=HOUR)(NOW)))
-    assert left["at_ms"] == entered["at_ms"] == NOW
-
-
-def test_versions_grow_with_each_change_of_a_contact() -> None:
-    world = World(it={"event": "bought", "within": "10m"}, pro={"attribute": "plan", "op": "exists"})
-    world.send(bought()(NOW), says(plan=1)(NOW))
-    world.pass_time(HOUR)
-    world.send(says(plan=2)(world.now))
-    versions = [change["version"] for change in world.sink.changes]
-    assert versions == sorted(set(versions))
-
-
-def test_an_event_that_changes_nothing_says_nothing() -> None:
-    world = World(it={"event": "bought"})
-    world.send(event("seen"))
-    before = dict(world.store.rows[1])
-    assert world.send(event("seen", event_id="other")) == []
-    assert world.store.rows[1] == before
-
-
-def test_a_sender_without_an_identifier_is_no_contact() -> None:
-    world = World(it={"not": {"event": "bought"}})
-    assert world.send(event("bought", user="")) == []
-    (applied,) = world.send(event("bought", user="", reply_to="edge-1", event_id="e"))
-    assert (applied["kind"], applied["event_id"], applied["contact_id"]) == ("applied", "e", "")
-    assert list(world.rows()) == []
-
-
-def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed() -> None:
-    world = World(a={"event": "bought"}, b=THRICE, c={"not": {"event": "bought"}})
-    world.send(event("seen"))
-    sent = [bought(n, reply_to="edge-1")(NOW) for n in (1, 2, 3)]
-    changes = world.send(*sent)
-    kinds = [change["kind"] for change in changes]
-    assert kinds == sorted(kinds, key=["membership", "profile", "applied"].index)
-    applied = [change for change in changes if change["kind"] == "applied"]
-    assert [(c["event_id"], c["entered"], c["left"]) for c in applied] == [
-        (sent[0]["event_id"], ["a"], ["c"]),
-        (sent[1]["event_id"], [], []),
-        (sent[2]["event_id"], ["b"], []),
-    ]
-    assert {(c["reply_to"], c["task_id"]) for c in applied} == {("edge-1", "task")}
-
-
-def test_what_time_did_is_not_blamed_on_the_event_that_found_it() -> None:
-    world = World(it={"event": "bought", "within": "10m"})
-    world.send(bought()(NOW))
-    world.jump(HOUR)
-    changes = world.send(event("bought", at=NOW - 1, received=world.now, event_id="late", reply_to="edge-1"))
-    assert told(changes) == [("it", False, "time")]
-    assert changes[-1]["left"] == []
-
-
-def test_an_edge_whose_clock_is_ahead_is_believed_a_little() -> None:
-    world = World(it={"event": "bought"})
-    world.send(event("bought", at=NOW + 3000))
-    assert world.segments_of() == {"it"}
-    other = World(it={"event": "bought"})
-    other.send(event("bought", at=NOW + 6000))
-    assert other.segments_of() == set()
-    other.pass_time(6000)
-    assert other.segments_of() == {"it"}
-
-
-def test_contacts_of_another_home_are_nobodys_business() -> None:
-    world = World(it={"event": "bought"})
-    world.send({**bought()(NOW), "environment": "staging"})
-    assert told(world.sink.changes) == []
-    assert world.contact().environment == "staging"
