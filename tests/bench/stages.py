@@ -53,13 +53,14 @@ def identity(count: int = 50_000) -> dict[str, Any]:
 
 def _rule(n: int) -> dict[str, Any]:
     """One of four shapes that marketers write, over forty event types."""
-    kind = {"event": f"type_{n % 40}"}
-    return [
+    kind: dict[str, Any] = {"event": f"type_{n % 40}"}
+    rules: list[dict[str, Any]] = [
         {**kind, "count": {"op": "gte", "value": 3}, "within": "30d"},
         {"attribute": f"attr_{n % 20}", "op": "eq", "value": "pro"},
         {"all": [{**kind, "where": [{"property": "total", "op": "gte", "value": 100}]}, {"identified": True}]},
         {"any": [{"attribute": "attr_3", "op": "gt", "value": 10}, {**kind, "count": {"op": "gte", "value": 10}}]},
-    ][n % 4]
+    ]
+    return rules[n % 4]
 
 
 def segments(contacts: int = 20_000, count: int = 40_000) -> dict[str, Any]:
