@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import uvicorn
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -114,3 +115,22 @@ def authorise(
     principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
     environment = access.environment_of(control, principal, headers, query)
     return principal if environment == principal.environment else replace(principal, environment=environment)
+
+
+def serve(app: App, host: str, port: int) -> None:
+    """Run an app in this process until SIGTERM; logging is set up already."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )

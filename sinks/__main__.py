@@ -7,9 +7,9 @@ import signal
 from contextlib import suppress
 
 import typer
-import uvicorn
 import uvloop
 
+from schemas import web
 from schemas.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from sinks.loop import Loop
@@ -44,20 +44,7 @@ def query() -> None:
 
     settings = Settings()
     set_up_logging(settings)
-    uvicorn.run(
-        build_app(settings),
-        host="127.0.0.1",
-        port=settings.query_port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-    )
+    web.serve(build_app(settings), "127.0.0.1", settings.query_port)
 
 
 if __name__ == "__main__":

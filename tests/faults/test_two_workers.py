@@ -96,9 +96,10 @@ async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
     waits = {p: round(s, 2) for p, s in sorted(worst.items())}
     say(f"faults: worst wait by partition of changes in s when {victim} is killed: {waits}")
     assert max(worst.values()) < BACK_WITHIN_S
-    if victim.startswith("segments"):
-        # a worker has half of the partitions of its own stage; an identity worker feeds all of the next one's
-        assert sum(wait < 1.5 for wait in worst.values()) >= 2, waits
+    # A contact has the same partition in every topic, so half of them never had to do with the killed worker. Had
+    # they waited for it, all four would have waited alike; the bound beside it is for a machine that is busy.
+    others = sorted(worst.values())[: len(worst) // 2]
+    assert max(others) < max(1.5, max(worst.values()) / 2), waits
 
 
 def linking_events(seed: int, people: int, links: int) -> list[dict[str, Any]]:

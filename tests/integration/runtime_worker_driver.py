@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +16,14 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from rocksdict import AccessType, Options, Rdict
 
 from processors.runtime.trap import VARIABLE
 from schemas import kafka
 from schemas.settings import PREFIX, Settings
 from schemas.topics import QUARANTINE, Topic, app_id, changelog
 from tests.integration.runtime_worker import ALARM, APP, COUNTED, COUNTS, KEPT, NUMBERS
+from tests.integration.runtime_worker_store import Row
 from tests.services import ROOT, wait_until
-
-OFFSET_KEY = b"__faust\0offset__"
-Row = tuple[int, bytes]
-"""Partition and key."""
 
 
 @dataclass(slots=True)
@@ -285,29 +280,6 @@ async def until(true: Callable[[], Any], what: str, within_s: float = 30.0) -> N
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {within_s:g} s")
         await asyncio.sleep(0.05)
-
-
-def state_dirs(settings: Settings) -> Path:
-    return settings.home / "state"
-
-
-def wipe(settings: Settings) -> None:
-    shutil.rmtree(state_dirs(settings))
-
-
-def stored(settings: Settings) -> dict[Row, bytes]:
-    """The local stores of workers that do not run."""
-    rows: dict[Row, bytes] = {}
-    for path in state_dirs(settings).rglob(f"{COUNTS}-*.db"):
-        partition = int(path.stem.rpartition("-")[2])
-        database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-        rows |= {(partition, key): value for key, value in database.items() if key != OFFSET_KEY}
-        database.close()
-    return rows
-
-
-def counts_in(rows: Mapping[Row, bytes]) -> dict[Row, int]:
-    return {row: orjson.loads(value)[0] for row, value in rows.items() if not row[1].startswith(ALARM)}
 
 
 def keyed(count: int, keys: Sequence[str] = ("a", "b", "c", "d", "e", "f", "g")) -> list[dict[str, Any]]:

@@ -7,17 +7,8 @@ from processors.runtime.trap import Point
 from schemas.settings import Settings
 from schemas.topics import changelog
 from tests.integration.runtime_worker import APP, COUNTS
-from tests.integration.runtime_worker_driver import (
-    OFFSET_KEY,
-    cluster,
-    counts_in,
-    keyed,
-    state_dirs,
-    stored,
-    until,
-    wipe,
-    workers,
-)
+from tests.integration.runtime_worker_driver import cluster, keyed, until, workers
+from tests.integration.runtime_worker_store import OFFSET_KEY, counts_in, state_dirs, stored, wipe
 
 pytestmark = pytest.mark.kafka
 

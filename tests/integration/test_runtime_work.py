@@ -10,14 +10,8 @@ from schemas.codec import decode_quarantined
 from schemas.settings import Settings
 from schemas.topics import QUARANTINE
 from tests.integration.runtime_worker import ALARM, KEPT, NUMBERS
-from tests.integration.runtime_worker_driver import (
-    cluster,
-    counts_in,
-    keyed,
-    stored,
-    until,
-    workers,
-)
+from tests.integration.runtime_worker_driver import cluster, keyed, until, workers
+from tests.integration.runtime_worker_store import counts_in, stored
 
 pytestmark = pytest.mark.kafka
 

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from schemas.settings import Settings
-from tests.integration.runtime_worker_driver import Cluster, Worker, cluster, counts_in, until, workers
+from tests.integration.runtime_worker_driver import Cluster, Worker, cluster, until, workers
+from tests.integration.runtime_worker_store import counts_in
 
 pytestmark = pytest.mark.kafka
 
