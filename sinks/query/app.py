@@ -75,7 +75,7 @@ class Reads:
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
         known = self._control.segments[asked.home.workspace, asked.home.environment]
-        named = [{**row, "name": known[row["id"]].name if row["id"] in known else None} for row in rows]
+        named = [{**row, "name": known[row["id"]].name} for row in rows]
         return params.slice_of(asked.paging, named)
 
     async def contacts(self, asked: Asked) -> Any:
@@ -141,7 +141,8 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             headers = dict(request.scope["headers"])
             principal = web.authorise(control, headers, request.query_params, scope, now_ms())
-            asked = Asked(principal, Home(principal.workspace, principal.environment), request)
+            place = (principal.workspace, principal.environment)
+            asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
         return Route(path, endpoint)

@@ -4,7 +4,7 @@
 2. A contact's events are those stored under its id and under every id that lost to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,8 @@ class Home:
 
     workspace: str
     environment: str
+    segments: Collection[str] = ()
+    """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
 
     def contact_id(self, text: str) -> str:
         """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's."""
@@ -135,7 +137,8 @@ async def shaped(reader: Reader, home: Home, rows: Sequence[dict[str, Any]]) -> 
     found = await reader.rows(_SEGMENTS, **home.parameters, ids=[row["contact_id"] for row in rows])
     segments: dict[str, list[str]] = {}
     for one in found:
-        segments.setdefault(one["contact_id"], []).append(one["segment_id"])
+        if one["segment_id"] in home.segments:
+            segments.setdefault(one["contact_id"], []).append(one["segment_id"])
     return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
 
 
@@ -199,4 +202,8 @@ async def segments(reader: Reader, home: Home, text: str) -> list[dict[str, Any]
     """The segments that a contact is in: id, since when, and by which version of the rule."""
     contact_id = (await required(reader, home, text))["contact_id"]
     rows = await reader.rows(_SEGMENTS, **home.parameters, ids=[contact_id])
-    return [{"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]} for row in rows]
+    return [
+        {"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]}
+        for row in rows
+        if row["segment_id"] in home.segments
+    ]

@@ -8,6 +8,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from schemas.control import Segment
 from schemas.records import Change, Merge
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
@@ -48,6 +49,19 @@ def member(of: str, segment: str, version: int, *, is_member: bool = True) -> Ch
         segment_version=1,
         reason="event",
         event_id="evt_1",
+    )
+
+
+def defined(name: str) -> Segment:
+    return Segment(
+        id=name,
+        workspace=WORKSPACE,
+        environment=ENVIRONMENT,
+        name=f"named {name}",
+        rule={"identified": True},
+        version=1,
+        created_ms=NOW_MS,
+        updated_ms=NOW_MS,
     )
 
 
@@ -94,8 +108,12 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
             member("external_id:u1", "seg_1", 3),
             member("external_id:u1", "seg_2", 4),
             member("external_id:u1", "seg_2", 5, is_member=False),
+            member("external_id:u1", "seg_deleted", 6),
             *(member(f"external_id:n{n}", "seg_1", 2) for n in range(3)),
         )
+        for name in ("seg_1", "seg_2"):
+            await api.define("segment", defined(name))
+        await api.get("/v1/segments")  # a read behind the definitions, which those of contacts are not
         yield api
 
 
@@ -187,7 +205,7 @@ async def test_events_by_page_and_by_cursor_are_the_same(api: Reads) -> None:
 
 async def test_segments_of_a_contact(api: Reads) -> None:
     found = await api.get("/v1/contacts/external_id:u1/segments")
-    assert found["data"] == [{"id": "seg_1", "since": iso(NOW_MS), "version": 1, "name": None}]
+    assert found["data"] == [{"id": "seg_1", "since": iso(NOW_MS), "version": 1, "name": "named seg_1"}]
 
 
 async def test_the_list_holds_every_contact_once_and_none_that_merged(api: Reads) -> None:
