@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         64 * 1024 * 1024, ge=1024 * 1024, description="Bytes of events in flight to Kafka before the edge answers 503."
     )
     block_ms: int = Field(150, ge=1, le=10_000, description="Milliseconds a sink gathers rows before an insert.")
-    block_rows: int = Field(20_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
+    block_rows: int = Field(10_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 

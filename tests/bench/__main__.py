@@ -46,9 +46,9 @@ def table(name: str, value: Any, indent: int = 0) -> None:
         for key, part in value.items():
             table(key, part, indent + 1)
     elif isinstance(value, dict):
-        print(f"{pad}{name:<24}" + "  ".join(f"{k} {v}" for k, v in value.items()))
+        print(f"{pad}{name:<24} " + "  ".join(f"{k} {v}" for k, v in value.items()))
     else:
-        print(f"{pad}{name:<24}{value}")
+        print(f"{pad}{name:<24} {value}")
 
 
 async def measure(*, quick: bool) -> dict[str, Any]:
