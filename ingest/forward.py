@@ -6,6 +6,7 @@ from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from schemas.errors import Refused
+from schemas.web import REQUEST_ID
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=2)
@@ -44,6 +45,7 @@ class Forward:
         query = request.url.query
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        headers["X-Request-Id"] = request.scope[REQUEST_ID]
         try:
             answer = await self._session.request(
                 method,
@@ -54,5 +56,5 @@ class Forward:
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Refused("unavailable", "the read API is away; try again") from error
-        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
         return StreamingResponse(answer.content.iter_any(), answer.status, kept)

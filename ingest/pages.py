@@ -1,9 +1,7 @@
 """Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,16 +10,11 @@ from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
 from schemas import access
-
-Page = Callable[[Request], Awaitable[Response]]
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
+from schemas.web import Json
 
 
 class Pages:
-    """Handlers; each raises ``Refused`` for what the app's error handler words."""
+    """Handlers; what they raise is answered by ``schemas.web.Surface``."""
 
     def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
         self._edge = edge
@@ -32,7 +25,7 @@ class Pages:
         workspace, environment = self._home(request, "segments:write")
         segment = control.new_segment(await self._json(request), workspace, environment, self._edge.clock())
         await self._writer.put("segment", segment)
-        return answer({**control.shape(segment), "status": "live", "contacts": 0, "fresh_as_of": None}, 201)
+        return Json({**control.shape(segment), "status": "live", "contacts": 0, "fresh_as_of": None}, 201)
 
     async def edit_segment(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the counts are true."""
@@ -50,12 +43,12 @@ class Pages:
         return Response(status_code=204)
 
     async def live(self, _request: Request) -> Response:
-        return answer({"status": "live"})
+        return Json({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
         """200 when events are taken and reads are answered."""
         reads = await self._forward.is_ready()
-        return answer({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
+        return Json({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
 
     def _home(self, request: Request, scope: str) -> tuple[str, str]:
         headers, query = dict(request.scope["headers"]), dict(request.query_params)

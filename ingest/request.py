@@ -1,8 +1,6 @@
 """SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import parse_qsl
 
 from ingest import body
@@ -14,12 +12,9 @@ from ingest.recent import First
 from schemas import access, ids
 from schemas.errors import Refused
 from schemas.records import Event
+from schemas.web import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _TIMEOUT_MS = (50, 10_000)
 _DEFAULT_TIMEOUT_MS = 2000

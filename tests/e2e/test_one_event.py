@@ -194,6 +194,25 @@ async def test_batches_keys_and_tasks(stack: LocalStack) -> None:
         assert (await client.get("/v1/contacts", headers={"Authorization": "x"})).status_code == 401
         assert (await client.get("/v1/contacts/external_id:nobody-at-all")).status_code == 404
         assert (await client.get("/v1/nowhere")).status_code == 404
+        assert (await client.get(f"/tasks/{task}")).json() == done
+
+
+async def test_every_answer_carries_one_request_id(stack: LocalStack) -> None:
+    async with stack.client() as client:
+        for method, path in (
+            ("POST", "/v1/events"),
+            ("POST", "/v1/segments"),
+            ("PUT", "/v1/segments"),
+            ("POST", "/nowhere"),
+            ("GET", "/v1/contacts"),
+            ("GET", "/v1/contacts/external_id:nobody"),
+            ("GET", "/health/ready"),
+            ("GET", "/health/live"),
+        ):
+            answer = await client.request(method, path, headers={"X-Request-Id": "mine-1"})
+            assert answer.headers.get_list("x-request-id") == ["mine-1"], path
+            if answer.status_code >= 400:
+                assert answer.json()["error"]["request_id"] == "mine-1"
 
 
 async def test_environments_never_meet(stack: LocalStack) -> None:
