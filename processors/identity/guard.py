@@ -33,13 +33,16 @@ def refusal(a: Component, b: Component, *, explicit: bool, limits: Limits = DEFA
 
     An explicit alias or merge overrules everything but the total. Symmetric in its components.
     """
+    if a.members.keys() & b.members.keys():
+        # one contact already: a crash kept one row of their union and lost the other; it was let through then
+        return None
     if len(a.members) + len(b.members) > limits.total:
         return "limit:total"
     if explicit:
         return None
     mine, other = a.counts(), b.counts()
+    # a side that is over its limit by an explicit call stays linkable: only what both sides have can grow too large
     for kind in sorted(mine.keys() & other.keys()):
         if mine[kind] + other[kind] > limits.of(kind):
             return "two_contacts" if kind == identity.EXTERNAL_ID else f"limit:{kind}"
-    # a side that is over its limit by an explicit call stays linkable: only what both sides have can grow too large
     return None
