@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from ingest.raw import IDENTIFY, RawEvent
+from ingest.raw import RawEvent
 from schemas import identity, ids
 from schemas.errors import Refused
-from schemas.records import Event, Identifier
+from schemas.records import ALIAS, IDENTIFY, Event, Identifier
 from schemas.times import parse_time
 
 MAX_NAME = 256
@@ -150,5 +150,5 @@ def profile_of(attributes: dict[str, Any] | None, consents: dict[str, Any] | Non
 
 
 IDENTIFY_TYPE = f"${IDENTIFY}"
-ALIAS_TYPE = "$alias"
+ALIAS_TYPE = f"${ALIAS}"
 """Types of the events that identify and alias calls are stored as; ``$`` keeps them apart from a client's own."""

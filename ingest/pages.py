@@ -9,8 +9,7 @@ from ingest import body, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
-from schemas import access
-from schemas.web import Json
+from schemas.web import Json, authorise
 
 
 class Pages:
@@ -51,9 +50,9 @@ class Pages:
         return Json({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
 
     def _home(self, request: Request, scope: str) -> tuple[str, str]:
-        headers, query = dict(request.scope["headers"]), dict(request.query_params)
-        principal = access.authorise(self._edge.control, access.key_of(headers, query), scope, self._edge.clock())
-        return principal.workspace, access.environment_of(self._edge.control, principal, headers, query)
+        headers = dict(request.scope["headers"])
+        principal = authorise(self._edge.control, headers, request.query_params, scope, self._edge.clock())
+        return principal.workspace, principal.environment
 
     async def _json(self, request: Request) -> Any:
         headers: dict[bytes, bytes] = dict(request.scope["headers"])

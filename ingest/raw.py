@@ -5,10 +5,6 @@ from typing import Any
 
 from schemas.errors import Refused
 
-TRACK = "track"
-IDENTIFY = "identify"
-ALIAS = "alias"
-
 
 @dataclass(slots=True, kw_only=True)
 class RawEvent:

@@ -9,10 +9,10 @@ from ingest.dialects.operation import Operation
 from ingest.edge import Edge
 from ingest.raw import Accepted, Answer, RawEvent, Reply
 from ingest.recent import First
-from schemas import access, ids
+from schemas import ids
 from schemas.errors import Refused
 from schemas.records import Event
-from schemas.web import Receive, Scope, Send
+from schemas.web import Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,7 @@ class IngestEndpoint:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {}
         now_ms = self._edge.clock()
         operation, settings = self._operation, self._edge.settings
-        key = access.key_of(headers, query)
-        principal = access.authorise(self._edge.control, key, operation.scope, now_ms)
-        environment = access.environment_of(self._edge.control, principal, headers, query)
+        principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
         timeout_ms = _sync_timeout(query)
         body.check_content_type(headers.get(b"content-type", b""))
         raw = await body.read(receive, settings.max_body_bytes)
@@ -55,7 +53,7 @@ class IngestEndpoint:
         synced = timeout_ms is not None
         caller = Caller(
             workspace=principal.workspace,
-            environment=environment,
+            environment=principal.environment,
             key_id=principal.key_id,
             source=operation.source,
             now_ms=now_ms,

@@ -10,11 +10,12 @@ from typing import Any
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
+from schemas import mergemap
 from schemas.codec import UndecodableError, decode_merge
+from schemas.records import Merge
 
 log = logging.getLogger(__name__)
 _POSITION = b"!position/"
-_VERSION_BYTES = 8
 
 
 def _options() -> Options:
@@ -49,7 +50,7 @@ class MergeView:
         if self._empty or not contact_id:
             return contact_id
         found: bytes | None = self._db.get(contact_id.encode())
-        return contact_id if found is None else found[_VERSION_BYTES:].decode()
+        return contact_id if found is None else mergemap.winner_of(found)
 
     def apply(self, record: Any) -> None:
         """One record of the `merges` topic."""
@@ -62,12 +63,10 @@ class MergeView:
             log.exception("merges/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
 
-    def _merge(self, batch: WriteBatch, merge: Any) -> None:
-        loser = merge["loser"].encode()
-        version = merge["version"].to_bytes(_VERSION_BYTES)
-        known: bytes | None = self._db.get(loser)
-        if known is None or known[:_VERSION_BYTES] <= version:
-            batch.put(loser, version + merge["winner"].encode())
+    def _merge(self, batch: WriteBatch, merge: Merge) -> None:
+        loser, row = merge["loser"].encode(), mergemap.row_of(merge)
+        if mergemap.replaces(row, self._db.get(loser)):
+            batch.put(loser, row)
             if self._empty:
                 batch.put(b"!any", b"1")
                 self._empty = False

@@ -1,9 +1,7 @@
 """Now and randomness in, ids out: time-ordered where something is new, derived where something repeats."""
 
-import hashlib
 import os
 import re
-from base64 import b32encode
 from uuid import UUID
 
 _POOL_BYTES = 5000
@@ -48,12 +46,6 @@ def new_id(prefix: str, now_ms: int) -> str:
     """``prefix`` + 26 characters that sort by time."""
     raw = now_ms.to_bytes(6) + _ten()
     return prefix + raw.hex()
-
-
-def derived_id(prefix: str, *cause: str) -> str:
-    """The same cause gives the same id: repeating an output is harmless."""
-    digest = hashlib.sha256("\0".join(cause).encode()).digest()
-    return prefix + b32encode(digest[:15]).decode().lower()
 
 
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")

@@ -4,17 +4,15 @@ They are ``TypedDict``s, not dataclasses: an event crosses three processes, and 
 dicts without a copy. The meaning of each field stands in ``schemas/avro/*.avsc``.
 """
 
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
+
+TRACK = "track"
+IDENTIFY = "identify"
+ALIAS = "alias"
+"""Values of an event's ``kind`` that stages decide by."""
 
 
 class Identifier(TypedDict):
-    type: str
-    value: str
-
-
-class Pair(NamedTuple):
-    """An identifier as a hashable value."""
-
     type: str
     value: str
 

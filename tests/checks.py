@@ -4,17 +4,13 @@ import asyncio
 import time
 from typing import Any
 
-import clickhouse_connect
-
-from tests.ledger import Ledger, contact_ids
+from tests.ledger import Ledger, contact_ids, identifiers
 from tests.stack import LocalStack
 
 
 async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
     """An analyst's query."""
-    client = await clickhouse_connect.get_async_client(
-        dsn=stack.settings.clickhouse, database=stack.settings.clickhouse_database, autogenerate_session_id=False
-    )
+    client = await stack.database()
     try:
         return [tuple(row) for row in (await client.query(sql, parameters=parameters)).result_rows]
     finally:
@@ -69,10 +65,7 @@ async def _contacts(stack: LocalStack, ledger: Ledger) -> list[str]:
     parts = ledger.groups()
     expected: dict[frozenset[str], set[str]] = {}
     for event_id, event in ledger.events.items():
-        name = (
-            f"external_id:{event['distinct_id']}" if "distinct_id" in event else f"anonymous_id:{event['anonymous_id']}"
-        )
-        expected.setdefault(frozenset(parts[name]), set()).add(event_id)
+        expected.setdefault(frozenset(parts[identifiers(event)[0]]), set()).add(event_id)
     wrong = [
         f"events of {sorted(part)[:3]} belong to {sorted({resolved.get(e, '-') for e in events})[:3]}"
         for part, events in expected.items()

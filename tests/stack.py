@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import clickhouse_connect
 import httpx
 import psutil
+from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from deploy.local.stack import environment
 from schemas.settings import Settings
@@ -28,6 +30,12 @@ class LocalStack:
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, headers=SECRET, timeout=30, trust_env=False)
+
+    async def database(self) -> AsyncClient:
+        """A ClickHouse client as an analyst would make it; the caller closes it."""
+        return await clickhouse_connect.get_async_client(
+            dsn=self.settings.clickhouse, database=self.settings.clickhouse_database, autogenerate_session_id=False
+        )
 
     def pid(self, process: str) -> int:
         return int((self.settings.home / "run" / f"{process}.pid").read_text().split()[0])

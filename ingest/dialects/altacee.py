@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from ingest.dialects.operation import JSON, Operation, check_count, each, object_of, optional_object
-from ingest.raw import TRACK, Accepted, Answer, Parsed, RawEvent, Reply
+from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
+from schemas.records import TRACK
 from schemas.times import iso
 
 IDENTIFIERS = (

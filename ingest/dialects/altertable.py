@@ -10,8 +10,9 @@ import orjson
 
 from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, profile_of
 from ingest.dialects.operation import JSON, Operation, check_count, each
-from ingest.raw import ALIAS, IDENTIFY, TRACK, Answer, Parsed, RawEvent, Reply
+from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
+from schemas.records import ALIAS, IDENTIFY, TRACK
 
 BUILT_IN = frozenset(
     "$lib $lib_version $referer $referrer $release $url $viewport $session_id $device_id $ip $user_agent "

@@ -72,28 +72,20 @@ class Component:
     def counts(self) -> Counter[str]:
         return Counter(member.type for member in self.members.values())
 
-    def add_edge(self, a: str, b: str, evidence: Evidence) -> bool:
-        """Whether it was news."""
+    def add_edge(self, a: str, b: str, evidence: Evidence) -> None:
         known = self.edges.setdefault((min(a, b), max(a, b)), set())
-        if evidence in known:
-            return False
         known.add(evidence)
-        return _trim(known, MAX_EVIDENCE)
+        _trim(known, MAX_EVIDENCE)
 
     def refuse(self, refusal: Refusal) -> None:
         self.refused.add(refusal)
         _trim(self.refused, MAX_REFUSED)
 
 
-def _trim(items: set[Any], most: int) -> bool:
+def _trim(items: set[Any], most: int) -> None:
     """Keep the smallest: a function of the set, not of the order it was filled in."""
     while len(items) > most:
         items.remove(max(items))
-    return True
-
-
-def single(node: str, member: Member) -> Component:
-    return Component(id=node, members={node: member})
 
 
 def join(a: Component, b: Component) -> Component:

@@ -1,25 +1,21 @@
 """An event and the partition's map in; the contact it belongs to, and the pairs it teaches, out; pure."""
 
 from processors.runtime.stage import State
-from schemas import identity, topics
-from schemas.records import Event, Identifier, Link
-
-VERSION_BYTES = 8
-ALIAS = "alias"
+from schemas import identity, mergemap, topics
+from schemas.records import ALIAS, Event, Identifier, Link, Merge
 
 
 def winner(state: State, contact_id: str) -> str:
     """The contact that an id belongs to today, by the map of its partition."""
     row = state.get(topics.IDENTITY_MAP, contact_id.encode())
-    return contact_id if row is None else row[VERSION_BYTES:].decode()
+    return contact_id if row is None else mergemap.winner_of(row)
 
 
-def learn(state: State, loser: str, new_winner: str, version: int) -> None:
-    """Take a merge into the map; the highest version wins, so merges may repeat and come late."""
-    key, stamp = loser.encode(), version.to_bytes(VERSION_BYTES)
-    known = state.get(topics.IDENTITY_MAP, key)
-    if known is None or known[:VERSION_BYTES] <= stamp:
-        state.put(topics.IDENTITY_MAP, key, stamp + new_winner.encode())
+def learn(state: State, merge: Merge) -> None:
+    """Take a merge into the map; merges may repeat and come late."""
+    key, row = merge["loser"].encode(), mergemap.row_of(merge)
+    if mergemap.replaces(row, state.get(topics.IDENTITY_MAP, key)):
+        state.put(topics.IDENTITY_MAP, key, row)
 
 
 def new_links(event: Event, state: State) -> list[Link]:

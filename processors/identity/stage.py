@@ -89,8 +89,7 @@ class IdentityStage:
     def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
         for record in records:
             if record.value:
-                merge = codec.decode_merge(record.value)
-                resolve.learn(state, merge["loser"], merge["winner"], merge["version"])
+                resolve.learn(state, codec.decode_merge(record.value))
         return []
 
     def due(self, state: State, now_ms: int) -> list[Send]:

@@ -40,8 +40,6 @@ QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
 """More than this is no bad record but a bad release: it must not drain the topics into quarantine."""
 
 Step = Callable[[State, int], Iterable[Send]]
-Done = Callable[[str, int, int], None]
-"""Topic by its catalogue name, partition, offset."""
 
 
 class Outside(Tables, Protocol):

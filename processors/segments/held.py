@@ -19,10 +19,9 @@ from processors.segments.plans import Versions
 from processors.segments.profile import Said
 from processors.segments.state import Contact, Redirect, Row
 from processors.segments.windows import NEVER
-from schemas.records import Absorb, Change, Event, Merge
+from schemas.records import TRACK, Absorb, Change, Event, Merge
 
 MINUTE_MS = 60_000
-TRACK = "track"
 BY_EVENT, BY_TIME, BY_RULE, BY_MERGE, RESTATED = "event", "time", "rule", "merged", "restated"
 """Reasons of a membership change; ``RESTATED`` is no change but what is so."""
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from processors.runtime.stage import Send, State
 from processors.segments import profile, state
-from processors.segments.held import TRACK, Held
+from processors.segments.held import Held
 from processors.segments.plans import Plans
 from processors.segments.state import Contact, Redirect, Row
 from processors.segments.timers import Timers
 from schemas import codec, topics
 from schemas.identity import partition_of
-from schemas.records import Absorb, Change, Event, Merge
+from schemas.records import TRACK, Absorb, Change, Event, Merge
 
 log = logging.getLogger(__name__)
 

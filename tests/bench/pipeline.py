@@ -5,7 +5,6 @@ import secrets
 import time
 from typing import Any
 
-import clickhouse_connect
 import psutil
 from aiokafka import AIOKafkaConsumer
 
@@ -26,12 +25,6 @@ def quantiles(values: list[float]) -> dict[str, int]:
     }
 
 
-async def _rows(stack: LocalStack) -> Any:
-    return await clickhouse_connect.get_async_client(
-        dsn=stack.settings.clickhouse, database=stack.settings.clickhouse_database, autogenerate_session_id=False
-    )
-
-
 async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
     """From the first request to the last row: everything between runs at the same time."""
     requests = (
@@ -46,7 +39,7 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
         )
         for b in range(count // 100)
     )
-    client = await _rows(stack)
+    client = await stack.database()
     began = time.perf_counter()
     tally = await flood(stack.settings.port, requests, connections=8, seconds=600)
     accepted = time.perf_counter() - began
@@ -141,7 +134,7 @@ async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
     seen = [{"type": f"seen {kind}", "user_id": f"{kind}-{n}"} for n in range(count)]
     batches = (request("/v1/events/batch", {"events": seen[n : n + 100]}) for n in range(0, count, 100))
     await flood(stack.settings.port, batches, connections=4, seconds=60)
-    client = await _rows(stack)
+    client = await stack.database()
     sql = "SELECT count() FROM contacts WHERE startsWith(external_id, {kind:String})"
     for _ in range(600):
         if (await client.query(sql, parameters={"kind": kind})).result_rows[0][0] >= count:
@@ -174,7 +167,7 @@ async def _watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], c
 
 async def _watch_rows(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
     """By polling, so a row is up to a poll older than it says."""
-    client = await _rows(stack)
+    client = await stack.database()
     partitions = range(stack.settings.partitions)
     last = dict.fromkeys(partitions, -1)
     try:
