@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import phonenumbers
 
+from schemas.records import Event
+
 CONTACT_ID = "id"
 """A contact id used as an identifier: its own contact id is itself."""
 EXTERNAL_ID = "external_id"
@@ -101,6 +103,14 @@ def contact_id(workspace: str, environment: str, kind: str, value: str) -> str:
         return value
     digest = hashlib.sha256(f"{workspace}\0{environment}\0{kind}\0{value}".encode()).digest()
     return "cnt_" + b32encode(digest[:15]).decode().lower()
+
+
+def own_contact_id(event: Event) -> str:
+    """The contact id of the identifier that an event is known by, whatever it has been merged into; empty: nobody."""
+    if not event["identifiers"]:
+        return ""
+    first = event["identifiers"][0]
+    return contact_id(event["workspace"], event["environment"], first["type"], first["value"])
 
 
 def partition_of(key: str, partitions: int) -> int:

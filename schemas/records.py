@@ -52,6 +52,12 @@ class Link(TypedDict):
     a: Identifier
     b: Identifier
     explicit: bool
+    retract: NotRequired[bool]
+
+
+class Rebuild(TypedDict):
+    winner: str
+    members: list[Identifier]
 
 
 class Merge(TypedDict):
@@ -63,6 +69,7 @@ class Merge(TypedDict):
     at_ms: int
     event_id: str
     identifier: Identifier
+    rebuilds: NotRequired[list[Rebuild]]
 
 
 class Absorb(TypedDict):
@@ -76,6 +83,7 @@ class Absorb(TypedDict):
     identifier: Identifier | None
     state: bytes
     events: list[Event]
+    rebuild: NotRequired[Rebuild | None]
 
 
 class Change(TypedDict):

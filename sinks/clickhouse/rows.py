@@ -90,7 +90,13 @@ _event = _plain(
     _origin_offset="origin_offset",
     _origin_index="origin_index",
 )
-EVENTS = Table(name="events", columns=_event[0], columns_of=_event[1])
+
+
+def _event_columns(events: Sequence[Any]) -> Columns:
+    return [*_event[1](events), [identity.own_contact_id(event) for event in events]]
+
+
+EVENTS = Table(name="events", columns=(*_event[0], "own_contact_id"), columns_of=_event_columns)
 
 _duplicate = _plain(
     workspace="workspace",
