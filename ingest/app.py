@@ -107,6 +107,7 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
+        Route("/graphql", forward.handle, methods=["GET", "POST"]),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward))
     return HotPaths(endpoints, web.Surface(router))

@@ -32,14 +32,14 @@ def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | No
     return query.get("apiKey")
 
 
-def authorise(control: ControlState, key: str | None, scope: str, now_ms: int) -> Principal:
-    """Raises ``Refused``: 401 without a valid key, 403 without the scope."""
+def authorise(control: ControlState, key: str | None, scope: str | None, now_ms: int) -> Principal:
+    """Raises ``Refused``: 401 without a valid key, 403 without the scope; ``None``: what is asked for decides later."""
     if not key:
         raise Refused("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
     found = control.key(key, now_ms)
     if found is None:
         raise Refused("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
-    if scope not in found.scopes:
+    if scope is not None and scope not in found.scopes:
         raise Refused("missing_scope", f"the key lacks the scope {scope}")
     return Principal(
         key_id=found.id,

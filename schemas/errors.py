@@ -20,6 +20,7 @@ STATUS = {
     "unknown_field": 422,
     "unknown_property": 422,
     "unknown_environment": 422,
+    "too_complex": 422,
     "rate_limited": 429,
     "internal": 500,
     "unavailable": 503,

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     )
     clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
     query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
+    edge_url: str = Field("", description="Where mutations find the edge; empty: loopback and the port.")
+    graphql_explorer: bool = Field(False, description="Whether a browser gets the schema explorer at GET /graphql.")
 
     topic_prefix: str = Field(
         "",
@@ -82,6 +84,10 @@ class Settings(BaseSettings):
     @cached_property
     def query(self) -> str:
         return self.query_url or f"http://127.0.0.1:{self.query_port}"
+
+    @cached_property
+    def edge(self) -> str:
+        return self.edge_url or f"http://127.0.0.1:{self.port}"
 
 
 def markdown_table() -> str:

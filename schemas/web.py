@@ -106,7 +106,7 @@ def answer_to(error: Exception, request_id: str) -> Json:
 
 
 def authorise(
-    control: ControlState, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str, now_ms: int
+    control: ControlState, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str | None, now_ms: int
 ) -> Principal:
     """Who asks, in the environment that the request is about.
 

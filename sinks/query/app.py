@@ -21,10 +21,14 @@ from schemas.errors import Refused
 from schemas.kafka import Tail
 from schemas.process import announce_ready
 from schemas.settings import Settings
+from sinks.graph import endpoint as graph
+from sinks.graph.loaders import Loaders
+from sinks.graph.types import Context
 from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
+from sinks.query.writes import Edge, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +154,40 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
     return [route(*row) for row in table]
 
 
+def graph_endpoint(
+    settings: Settings, control: ControlState, tail: Tail, reader: Reader, edge: Edge
+) -> Callable[[Request], Awaitable[Response]]:
+    """GraphQL: every field asks for its own scope, so any valid key may come in."""
+
+    async def endpoint(request: Request) -> Response:
+        if request.method == "GET" and "query" not in request.query_params:
+            if not settings.graphql_explorer:
+                raise Refused("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
+            return graph.explorer()
+        principal = web.authorise(control, dict(request.scope["headers"]), request.query_params, None, now_ms())
+        said = await graph.asked(request)
+        await tail.catch_up()
+        place = (principal.workspace, principal.environment)
+        home = Home(*place, control.segments[place])
+        context = Context(
+            principal=principal,
+            home=home,
+            reader=reader,
+            control=control,
+            loaders=Loaders(reader, control, home),
+            writes=Writes(edge, request.headers, request.query_params),
+        )
+        return await graph.execute(said, context, may_write=request.method == "POST")
+
+    return endpoint
+
+
 def build_app(settings: Settings) -> web.Surface:
     """Connects to nothing before its lifespan starts."""
     control = ControlState()
     tail = Tail(settings, topics.CONTROL, lambda record: control.apply(record.key, record.value))
     reader = Reader(settings)
+    edge = Edge(settings)
 
     async def live(_request: Request) -> Response:
         return web.Json({"status": "live"})
@@ -166,15 +199,16 @@ def build_app(settings: Settings) -> web.Surface:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (reader, tail):
+            for part in (reader, tail, edge):
                 await part.start()
                 stack.push_async_callback(part.stop)
             announce_ready(settings)
             yield
 
+    graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader), control), *health],
+        [*routes(Reads(control, tail, reader), control), graphql, *health],
         redirect_slashes=False,
         lifespan=lifespan,
     )

@@ -39,10 +39,26 @@ _COUNT = "SELECT count() AS total"
 
 async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> dict[str, Any]:
     """Raises ``Refused`` (422) for a filter that says nothing."""
+    where, parameters = await _filtered(reader, home, query, segment)
+    page = _page(reader, where, parameters, paging)
+    if paging.after is not None:
+        found, total = await page, 0
+    else:
+        found, counted = await asyncio.gather(page, reader.rows(_COUNT + where, **parameters))
+        total = counted[0]["total"]
+    return listing(paging, await shaped(reader, home, found), total, [[row["contact_id"]] for row in found])
+
+
+async def rows(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> list[dict[str, Any]]:
+    """The same without a total and unshaped, ``paging.wanted`` of them at most."""
+    where, parameters = await _filtered(reader, home, query, segment)
+    return await _page(reader, where, parameters, paging)
+
+
+async def _filtered(reader: Reader, home: Home, query: Query, segment: str | None) -> tuple[str, dict[str, Any]]:
     since = time_ms(query, "updated_since")
     wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
-    (after,) = paging.cursor_of(str) or [""]
-    where, parameters = _FROM, {**home.parameters}
+    where, parameters = _FROM, {**home.parameters, "since": since or 0}
     named = [(kind, value) for kind, value in wanted.items() if value is not None]
     if named:
         owners = {await _owner(reader, home, kind, value) for kind, value in named}
@@ -53,20 +69,13 @@ async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, seg
     if segment is not None:
         where += _IN_SEGMENT
         parameters["segment"] = segment
-    page = reader.rows(
-        _PAGE + where + _ORDER,
-        **parameters,
-        since=since or 0,
-        after=after,
-        limit=paging.wanted,
-        offset=paging.offset,
-    )
-    if paging.after is not None:
-        rows, total = await page, 0
-    else:
-        rows, counted = await asyncio.gather(page, reader.rows(_COUNT + where, **parameters, since=since or 0))
-        total = counted[0]["total"]
-    return listing(paging, await shaped(reader, home, rows), total, [[row["contact_id"]] for row in rows])
+    return where, parameters
+
+
+async def _page(reader: Reader, where: str, parameters: dict[str, Any], paging: Paging) -> list[dict[str, Any]]:
+    (after,) = paging.cursor_of(str) or [""]
+    sql = _PAGE + where + _ORDER
+    return await reader.rows(sql, **parameters, after=after, limit=paging.wanted, offset=paging.offset)
 
 
 async def _owner(reader: Reader, home: Home, kind: str, value: str) -> str:

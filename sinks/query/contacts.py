@@ -78,6 +78,51 @@ HAVING argMax(member, version) = 1
 ORDER BY contact_id, segment_id
 """
 
+_EVENTS_OF_MANY = """
+SELECT
+    event_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    toUnixTimestamp64Milli(received_at) AS received_ms,
+    properties, context, campaign_id, message_id, variant, channel, source, identifiers,
+    transform(own_contact_id, {ids:Array(String)}, {owners:Array(String)}, '') AS owner
+FROM
+(
+    SELECT * FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+        AND own_contact_id IN {ids:Array(String)}
+    ORDER BY received_at LIMIT 1 BY event_id
+)
+WHERE (toUnixTimestamp64Milli(timestamp), event_id) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, event_id DESC
+LIMIT {wanted:UInt32} BY owner
+"""
+
+_WINNERS = """
+SELECT loser, argMax(winner, version) AS winner FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN {ids:Array(String)}
+GROUP BY loser
+"""
+
+_OWNED = """
+SELECT loser, argMax(winner, version) AS owner FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
+(
+    SELECT loser FROM contact_overrides
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND winner IN {ids:Array(String)}
+)
+GROUP BY loser
+HAVING owner IN {ids:Array(String)}
+"""
+
+_CONTACTS = """
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+FROM contacts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+ORDER BY version DESC
+LIMIT 1 BY contact_id
+"""
+
 LATEST = 9_000_000_000_000_000
 """A time after every event, and with it an id after every id."""
 
@@ -116,6 +161,23 @@ async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | 
             return rows[0] if rows else None
         wanted = rows[0]["merged_into"]
     return None
+
+
+async def find_all(reader: Reader, home: Home, ids: Sequence[str]) -> list[dict[str, Any] | None]:
+    """The rows of the contacts that these ids belong to today, in their order."""
+    winners = await reader.rows(_WINNERS, **home.parameters, ids=list(ids))
+    target = {one: one for one in ids} | {row["loser"]: row["winner"] for row in winners}
+    rows: dict[str, dict[str, Any]] = {}
+    for _ in range(MAX_HOPS):
+        missing = {one for one in target.values() if one not in rows}
+        if not missing:
+            break
+        found = {row["contact_id"]: row for row in await reader.rows(_CONTACTS, **home.parameters, ids=list(missing))}
+        if not found:
+            break
+        rows |= found
+        target = {one: rows[to]["merged_into"] or to if to in rows else to for one, to in target.items()}
+    return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
 
 
 async def required(reader: Reader, home: Home, text: str) -> dict[str, Any]:
@@ -182,6 +244,28 @@ async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[
         total = (await reader.rows(_EVENT_COUNT, **home.parameters, ids=ids))[0]["total"]
     places = [(row["timestamp_ms"], row["event_id"]) for row in rows]
     return listing(paging, [_event(row, contact_id) for row in rows], total, places)
+
+
+async def latest_events(
+    reader: Reader, home: Home, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each of these contacts at most so many, newest first: their place, and ``shape``, as the API shows them."""
+    owners = {one: one for one in ids}
+    owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **home.parameters, ids=list(ids))}
+    before_ms, before_id = before or (LATEST, "")
+    rows = await reader.rows(
+        _EVENTS_OF_MANY,
+        **home.parameters,
+        ids=list(owners),
+        owners=list(owners.values()),
+        before_ms=before_ms,
+        before_id=before_id,
+        wanted=wanted,
+    )
+    found: dict[str, list[dict[str, Any]]] = {one: [] for one in ids}
+    for row in rows:
+        found[row["owner"]].append({**row, "shape": _event(row, row["owner"])})
+    return found
 
 
 def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:

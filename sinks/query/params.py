@@ -63,9 +63,13 @@ def listing(paging: Paging, rows: Sequence[Any], total: int, places: Sequence[Se
     more = len(rows) > paging.limit
     following = None
     if more:
-        raw = orjson.dumps(list(places[paging.limit - 1]))
-        following = urlsafe_b64encode(raw).rstrip(b"=").decode()
+        following = cursor_at(places[paging.limit - 1])
     return {"data": list(rows[: paging.limit]), "next_cursor": following}
+
+
+def cursor_at(place: Sequence[Any]) -> str:
+    """The cursor that goes on behind this place."""
+    return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
 def slice_of(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ IO = {
     "schemas/process.py",
     "schemas/web.py",
     "sinks/__main__.py",
+    "sinks/graph/endpoint.py",
     "sinks/loop.py",
 }
 IO_FOLDERS = ("deploy/", "processors/runtime/", "sinks/clickhouse/", "sinks/query/")
