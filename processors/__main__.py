@@ -19,9 +19,11 @@ def identity(settings: Settings) -> NoReturn:
 
 
 def segments(settings: Settings) -> NoReturn:
+    from processors.segments.desk import Desk  # noqa: PLC0415 - same
+    from processors.segments.reader import Reader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
-    control = ControlState()
+    control, desk = ControlState(), Desk()
 
     @asynccontextmanager
     async def definitions(wake: Callable[[], None]) -> AsyncIterator[None]:
@@ -34,11 +36,12 @@ def segments(settings: Settings) -> NoReturn:
         tail = Tail(settings, topics.CONTROL, apply)
         await tail.start()
         try:
-            yield
+            async with Reader(settings, desk, wake).running():
+                yield
         finally:
             await tail.stop()
 
-    run(SegmentsStage(control, settings.partitions), settings, beside=definitions)
+    run(SegmentsStage(control, settings.partitions, desk), settings, beside=definitions)
 
 
 def main() -> None:

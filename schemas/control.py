@@ -67,11 +67,25 @@ class Segment(Record):
     updated_ms: int
 
 
+class SegmentProgress(Record):
+    """How far one partition has come with a version of a segment; ``id`` is ``<segment>.<partition>``."""
+
+    segment: str
+    partition: int
+    version: int
+    state: Literal["backfilling", "live", "disabled"]
+    done: int = 0
+    total: int = 0
+    """Contacts whose history has been read, and has to be."""
+    reason: str = ""
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
+    "progress": SegmentProgress,
 }
 
 
@@ -100,6 +114,8 @@ class ControlState:
         self._key_digests: dict[tuple[str, str], str] = {}
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.progress: dict[tuple[str, str], dict[int, SegmentProgress]] = defaultdict(dict)
+        """By workspace and segment, then partition."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -107,7 +123,8 @@ class ControlState:
         model = KINDS.get(kind)
         if model is None:
             return
-        self.revision += 1
+        # what a stage says of a definition changes none
+        self.revision += kind != "progress"
         self._forget(kind, workspace, record_id)
         if value is None:
             return
@@ -126,6 +143,9 @@ class ControlState:
             home = self._segment_homes.pop((workspace, record_id), None)
             if home is not None:
                 self.segments[home].pop(record_id, None)
+        elif kind == "progress":
+            segment, _, partition = record_id.rpartition(".")
+            self.progress[workspace, segment].pop(int(partition), None)
 
     def _keep(self, record: Record) -> None:
         match record:
@@ -140,8 +160,21 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
                 self._segment_homes[record.workspace, record.id] = home
+            case SegmentProgress():
+                self.progress[record.workspace, record.segment][record.partition] = record
             case _:
                 raise TypeError(type(record))
+
+    def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
+        """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
+        found = self.progress[segment.workspace, segment.id].values()
+        known = [one for one in found if one.version == segment.version and one.partition < partitions]
+        done, total = sum(one.done for one in known), sum(one.total for one in known)
+        reason = next((one.reason for one in known if one.state == "disabled"), "")
+        if reason:
+            return "disabled", done, total, reason
+        is_live = sum(one.state == "live" for one in known) == partitions
+        return "live" if is_live else "backfilling", done, total, ""
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
         """The valid key with this secret."""

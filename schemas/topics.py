@@ -9,6 +9,8 @@ HOUR_MS = 3_600_000
 
 IDENTITY_APP = "headwater-identity"
 SEGMENTS_APP = "headwater-segments"
+CLICKHOUSE_GROUP = "headwater-clickhouse"
+"""Consumer group of the ClickHouse sink: what it has committed is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,6 @@ from sinks.clickhouse.writer import Writer
 
 log = logging.getLogger(__name__)
 
-GROUP = "headwater-clickhouse"
 COMMIT_EVERY_S = 1.0
 GIVE_AWAY_S = 5.0
 
@@ -127,8 +126,8 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         await self._publisher.start()
         self.consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.bootstrap,
-            group_id=topics.app_id(GROUP, self.settings),
-            group_instance_id=f"{topics.app_id(GROUP, self.settings)}-{self.settings.worker}",
+            group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self.settings),
+            group_instance_id=f"{topics.app_id(topics.CLICKHOUSE_GROUP, self.settings)}-{self.settings.worker}",
             session_timeout_ms=int(self.settings.session_timeout_s * 1000),
             auto_offset_reset="earliest",
             enable_auto_commit=False,

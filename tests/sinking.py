@@ -22,7 +22,6 @@ from schemas.settings import Settings
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.streams import STREAMS
 from sinks.clickhouse.writer import Writer
-from sinks.loop import GROUP
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
@@ -75,7 +74,7 @@ class Pipeline:
     async def committed(self, topic: topics.Topic, partition: int = 0) -> int:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.bootstrap,
-            group_id=topics.app_id(GROUP, self.settings),
+            group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self.settings),
             enable_auto_commit=False,
         )
         await consumer.start()

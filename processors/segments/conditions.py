@@ -74,6 +74,8 @@ class Plan:
     when_empty: frozenset[str]
     """Segments that a contact is a member of of whom nothing is known."""
     disabled: dict[str, str] = field(default_factory=dict)
+    pending: frozenset[str] = frozenset()
+    """Segments whose history is not complete: they are counted for, and not judged."""
 
     def concerned(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
         """Every segment that an event which says this may have changed."""
@@ -84,8 +86,8 @@ class Plan:
         return found
 
     def judge(self, segment: Compiled, contact: Contact, now_ms: int) -> Verdict | None:
-        """``None`` for a disabled segment; one that raises is disabled."""
-        if segment.id in self.disabled:
+        """``None`` for a disabled or pending segment; one that raises is disabled."""
+        if segment.id in self.disabled or segment.id in self.pending:
             return None
         try:
             return segment.evaluate(contact, now_ms)
@@ -131,7 +133,7 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
     conditions, by_event = _conditions(parsed)
     plan = Plan(
         home=home,
-        digest=_hash([*home, versions]),
+        digest=digest_of(home, versions),
         versions=versions,
         segments=compiled,
         conditions=conditions,
@@ -148,6 +150,11 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
     nobody = Contact(*home)
     verdicts = {s: plan.judge(one, nobody, 0) for s, one in compiled.items()}
     return replace(plan, when_empty=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
+
+
+def digest_of(home: Home, versions: dict[str, str]) -> str:
+    """What a contact's row says of the plan that it follows."""
+    return _hash([*home, versions])
 
 
 def condition_id(leaf: Happened) -> str:

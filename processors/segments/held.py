@@ -1,74 +1,29 @@
-"""One contact in the hands of a unit of work: events, joins, time and new rules in, its changes out.
-
-Evaluation follows each cause at once, so a membership change names the event that made it.
-
-After a crash the changes of the unit that it cut off may be out while the state is not, and the repeat may
-come to another result (time has passed, records came in another order). So whatever a cause from before
-the restart may have changed is told again as it is now, with a newer version: ``mention``.
-"""
+"""One contact in the hands of a unit of work: events, joins, splits, time and new rules in, its changes out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, cast
 
 import orjson
 
 from processors.segments import profile, state, windows
-from processors.segments.conditions import Plan
 from processors.segments.plans import Versions
 from processors.segments.profile import Said
-from processors.segments.state import Contact, Redirect, Row
-from processors.segments.windows import NEVER
-from schemas.records import TRACK, Absorb, Change, Event, Merge
+from processors.segments.state import Contact, Redirect
+from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, Telling
+from schemas import identity
+from schemas.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
 
 MINUTE_MS = 60_000
-BY_EVENT, BY_TIME, BY_RULE, BY_MERGE, RESTATED = "event", "time", "rule", "merged", "restated"
-"""Reasons of a membership change; ``RESTATED`` is no change but what is so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a membership changes; ``at_ms`` is when that became so."""
-
-    reason: str
-    at_ms: int
-    event_id: str = ""
+def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:
+    """By their own contact ids."""
+    return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
 
 
-class Held:
-    """``changes`` is the unit's, in the order of what happened; ``now_ms`` may move on between calls.
+class Held(Telling):
+    """Each method is a cause; ``finish`` comes last."""
 
-    ``started_ms`` is our own clock's: a repeat of the unit has a later one, and newer versions with it.
-    """
-
-    __slots__ = (
-        "_mentioned",
-        "_spoken",
-        "_started_ms",
-        "_told",
-        "changes",
-        "contact_id",
-        "dirty",
-        "now_ms",
-        "plan",
-        "row",
-        "was_due",
-    )
-
-    def __init__(
-        self, contact_id: str, row: Row, plan: Plan, changes: list[Change], *, started_ms: int, now_ms: int
-    ) -> None:
-        self.contact_id = contact_id
-        self.row = row
-        self.plan = plan
-        self.changes = changes
-        self.now_ms = now_ms
-        self._started_ms = started_ms
-        self.was_due = row.due if isinstance(row, Contact) else 0
-        self.dirty = False
-        self._told = False
-        self._mentioned: set[str] = set()
-        self._spoken: set[str] = set()
+    __slots__ = ()
 
     # --- causes
 
@@ -102,6 +57,30 @@ class Held:
 
     def hear(self, contact: Contact, event: Event, said: Said) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""
+        touched = self._learn(contact, event, said)
+        if not touched:
+            return [], []
+        self.dirty = True
+        return self._evaluate(
+            contact, touched, Cause(BY_EVENT, min(event["timestamp_ms"], self.now_ms), event["event_id"])
+        )
+
+    def is_foreign(self, event: Event) -> bool:
+        """Whether the event is one of those that a split took away."""
+        foreign = self.row.foreign if isinstance(self.row, Contact) else {}
+        return bool(foreign) and identity.own_contact_id(event) in foreign
+
+    def recount(self, contact: Contact, event: Event) -> None:
+        """An event of long ago that conditions may not have counted; nothing else is learnt of it."""
+        touched: set[str] = set()
+        if event["kind"] == TRACK and event["type"] in self.plan.by_event:
+            self._count(contact, event, touched)
+        if touched:
+            self.dirty = True
+            self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
+
+    def _learn(self, contact: Contact, event: Event, said: Said) -> set[str]:
+        """The segments that have to be asked again."""
         plan = self.plan
         touched = set(plan.when_empty) if contact.is_empty else set()
         if event["identifiers"]:
@@ -117,12 +96,7 @@ class Held:
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event)
-        if not touched:
-            return [], []
-        self.dirty = True
-        return self._evaluate(
-            contact, touched, Cause(BY_EVENT, min(event["timestamp_ms"], self.now_ms), event["event_id"])
-        )
+        return touched
 
     def absorb(self, contact: Contact, absorb: Absorb) -> None:
         """What a loser brings: its identifier, and the state it had."""
@@ -135,6 +109,7 @@ class Held:
             state.identify(contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"])
         profile.trim(contact)
         state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+        self._welcome(contact, absorb)
         self._told = self.dirty = True
         cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
         self._evaluate(contact, self.plan.segments, cause)
@@ -153,6 +128,45 @@ class Held:
         self.row, self.dirty, self._told = redirect, True, False
         self._say("profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner})
 
+    def _welcome(self, contact: Contact, absorb: Absorb) -> None:
+        """Who was taken away by a split and has come back since is no stranger any more."""
+        if not contact.foreign:
+            return
+        home = (contact.workspace, contact.environment)
+        ours = {identity.contact_id(*home, kind, v) for kind, values in contact.identifiers.items() for v in values}
+        for own in [own for own, version in contact.foreign.items() if own in ours and version < absorb["version"]]:
+            del contact.foreign[own]
+
+    def split(self, contact: Contact, merge: Merge) -> None:
+        """The contact consists of other identifiers than it did: it starts anew, and waits for their history."""
+        contact.merge_version = merge["version"]
+        contact.forget()
+        home = (contact.workspace, contact.environment)
+        for rebuild in merge.get("rebuilds", ()):
+            if rebuild["winner"] != self.contact_id:
+                contact.foreign.update(dict.fromkeys(members_of(home, rebuild), merge["version"]))
+        for rebuild in merge.get("rebuilds", ()):
+            if rebuild["winner"] == self.contact_id:
+                self.await_history(contact, rebuild, (merge["at_ms"], merge["event_id"]))
+        self.dirty = True
+
+    def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
+        """Nothing is told of the contact until the history of these identifiers has been fed."""
+        contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
+        for one in rebuild["members"]:
+            state.identify(contact, one["type"], one["value"], *stamp)
+        self.dirty = True
+
+    def fed(self, contact: Contact, members: Iterable[str]) -> None:
+        """The history of these is there; once that of all is, the difference to what was told is told."""
+        awaited = [own for own in members if contact.pending.pop(own, None)]
+        self.dirty = True
+        if awaited and not contact.pending:
+            profile.trim(contact)
+            state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+            self._told = True
+            self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
+
     def restore(self, version: int) -> None:
         """The contact stands for itself again; what it had went to its winner."""
         if isinstance(self.row, Redirect):
@@ -163,19 +177,7 @@ class Held:
         self.row.merge_version = version
         self.dirty = True
 
-    def mention(self, segments: Iterable[str]) -> None:
-        """Say at the end how these are, whether or not they change."""
-        self._mentioned.update(segments)
-
-    def finish(self) -> None:
-        """Say what is said once for all causes."""
-        for segment in sorted(self._mentioned - self._spoken):
-            self._restate(segment)
-        if self._told and isinstance(self.row, Contact):
-            self._say("profile", self.now_ms, {"profile": profile.snapshot(self.row)})
-            self._told = False
-
-    # --- effects
+    # --- what is learnt
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None
@@ -202,69 +204,3 @@ class Held:
             contact.seen = seen
             self.dirty = True
         self.dirty |= self._told
-
-    def _evaluate(self, contact: Contact, segments: Iterable[str], cause: Cause) -> tuple[list[str], list[str]]:
-        plan, members = self.plan, contact.members
-        entered: list[str] = []
-        left: list[str] = []
-        for name in sorted(segments):
-            segment = plan.segments.get(name)
-            verdict = None if segment is None else plan.judge(segment, contact, self.now_ms)
-            if segment is None or verdict is None:
-                contact.dues.pop(name, None)
-                continue
-            member, due = verdict
-            if due < NEVER:
-                contact.dues[name] = due
-            else:
-                contact.dues.pop(name, None)
-            if member and name not in members:
-                members[name] = [cause.at_ms, segment.version]
-                entered.append(name)
-                self._change(name, cause, member=True, at_ms=cause.at_ms, version=segment.version)
-            elif not member and name in members:
-                left.append(name)
-                self._leave(contact, name, cause)
-        return entered, left
-
-    def _leave(self, contact: Contact, name: str, cause: Cause) -> None:
-        since, version = contact.members.pop(name)
-        segment = self.plan.segments.get(name)
-        version = version if segment is None else segment.version
-        self._change(name, cause, member=False, at_ms=max(cause.at_ms, since), version=version)
-
-    def _change(self, segment: str, cause: Cause, *, member: bool, at_ms: int, version: int) -> None:
-        self.dirty = True
-        self._spoken.add(segment)
-        self._say(
-            "membership",
-            at_ms,
-            {
-                "event_id": cause.event_id,
-                "segment_id": segment,
-                "member": member,
-                "segment_version": version,
-                "reason": cause.reason,
-            },
-        )
-
-    def _restate(self, name: str) -> None:
-        segment = self.plan.segments.get(name)
-        if segment is None:
-            return
-        known = self.row.members.get(name) if isinstance(self.row, Contact) else None
-        at_ms, version = known or (self.now_ms, segment.version)
-        self._change(name, Cause(RESTATED, at_ms), member=known is not None, at_ms=at_ms, version=version)
-
-    def _say(self, kind: str, at_ms: int, what: dict[str, Any]) -> None:
-        change = {
-            "workspace": self.row.workspace,
-            "environment": self.row.environment,
-            "contact_id": self.contact_id,
-            "kind": kind,
-            "version": self.row.next_version(self._started_ms),
-            "at_ms": at_ms,
-            **what,
-        }
-        self.dirty = True
-        self.changes.append(cast("Change", change))

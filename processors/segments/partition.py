@@ -5,9 +5,13 @@
 2. Whatever the last unit before a restart may have told is in ``Doubt``.
 """
 
+from processors.segments.desk import Home
+from processors.segments.plans import Plans
 from processors.segments.timers import Timers
 from processors.segments.unit import MAX_SKEW_MS, Doubt
 
+COVERAGE = b"!coverage"
+"""Key of the row that says how much history the partition's contacts have."""
 SCANNED = b"!scanned"
 """Key of the row that says which plans all contacts of the partition follow; contacts' own keys sort behind it."""
 BEHIND_MS = 1000
@@ -19,8 +23,14 @@ QUIET_MS, START_MS = 250, 1000
 class Partition:
     """What is remembered of a partition beside its rows."""
 
-    def __init__(self, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
+    def __init__(self, plans: Plans, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
+        self.plans = plans
         self.timers = timers
+        self.asked: set[Home] = set()
+        """Homes whose history is on its way."""
+        self.announced: dict[tuple[str, str], tuple[int, str]] = {}
+        """By workspace and segment: version and state that were told last."""
+        self.announced_as: tuple[int, bool, int] | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
         self.generation = -1

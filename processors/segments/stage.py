@@ -1,4 +1,4 @@
-"""SPINE of segments. resolved, merges, absorbs in: changes and absorbs out; by time and new rules: changes out.
+"""SPINE of segments. resolved, merges, absorbs in: changes, absorbs out; by time, rules and history: changes out.
 
 The definitions have to be complete before the first record: an empty ``ControlState`` says that all segments
 are gone.
@@ -11,11 +11,15 @@ from typing import Any
 import orjson
 
 from processors.runtime.stage import Record, Rows, Send, State
+from processors.segments import coverage, progress
 from processors.segments import state as rows_of
-from processors.segments.partition import SCANNED, Partition
-from processors.segments.plans import Plans
+from processors.segments.coverage import Coverage
+from processors.segments.desk import BackFill, Chunk, Desk, Rebuild
+from processors.segments.partition import COVERAGE, SCANNED, Partition
+from processors.segments.plans import Compiler, Plans
+from processors.segments.state import Contact, Row
 from processors.segments.timers import Timers
-from processors.segments.unit import TABLE, Unit
+from processors.segments.unit import REBUILD, TABLE, Unit
 from schemas import codec, topics
 from schemas.control import ControlState
 
@@ -25,15 +29,18 @@ SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 
 
 class SegmentsStage:
-    """All three inputs, the timers and the rescans of a partition number share its rows."""
+    """All three inputs, the timers, the rescans and the history of a partition number share its rows."""
 
     app = topics.SEGMENTS_APP
     inputs = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
     tables = topics.TABLES[topics.SEGMENTS_APP]
 
-    def __init__(self, control: ControlState, partitions: int) -> None:
-        self._plans = Plans(control)
+    def __init__(self, control: ControlState, partitions: int, desk: Desk | None = None) -> None:
+        """Without a ``desk`` there is no history: events count from when a segment is first seen."""
+        self._control = control
+        self._compiler = Compiler(control)
         self._partitions = partitions
+        self._desk = desk
         self._open: dict[int, Partition] = {}
 
     # --- causes
@@ -52,7 +59,7 @@ class SegmentsStage:
                 unit.merge(codec.decode_merge(record.value))
             else:
                 unit.absorb(codec.decode_absorb(record.value), record.timestamp_ms)
-        return unit.finish()
+        return self._finish(unit, opened)
 
     def due(self, state: State, now_ms: int) -> list[Send]:
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
@@ -60,20 +67,32 @@ class SegmentsStage:
         unit.at(until_ms)
         for key in opened.timers.pop(until_ms, DUE_CHUNK):
             unit.due(key)
-        return unit.finish()
+        return self._finish(unit, opened)
 
     def next_due(self, partition: int) -> int | None:
         return self._open[partition].timers.next()
 
+    def _finish(self, unit: Unit, opened: Partition) -> list[Send]:
+        sends = unit.finish()
+        if opened.plans.coverage is not None and not unit.has_grown:
+            opened.plans.coverage.dirty = False
+        if self._desk is not None:
+            for wish in unit.wishes:
+                self._desk.ask(wish)
+        return sends
+
     def _unit(self, state: State, now_ms: int) -> Unit:
-        self._plans.refresh()
         opened = self._open[state.partition]
-        self._compare(opened)
+        self._compare(opened, state.partition)
+        known = opened.plans.coverage
+        if known is not None and known.dirty:
+            # Before any contact follows: what is dropped from the plan, contacts drop as well.
+            state.put(TABLE, COVERAGE, orjson.dumps(known.dump()))
         if opened.scanned is None and opened.cursor == SCANNED:
             # With the first contact that follows: plans may come back to what they were, the contact has to as well.
             state.put(TABLE, SCANNED, opened.not_scanned)
         return Unit(
-            self._plans,
+            opened.plans,
             opened.timers,
             state,
             partitions=self._partitions,
@@ -84,60 +103,140 @@ class SegmentsStage:
     # --- new rules
 
     def has_work(self, partition: int) -> bool:
-        """Whether there may be contacts that follow an old plan."""
-        self._plans.refresh()
+        """Whether there may be contacts that follow an old plan, or history to take in."""
         opened = self._open[partition]
-        self._compare(opened)
-        return opened.scanned is None
+        self._compare(opened, partition)
+        if opened.scanned is None or (self._desk is not None and self._desk.has(partition)):
+            return True
+        return self._desk is not None and opened.announced_as != _signature(opened)
 
     def idle(self, state: State, now_ms: int) -> list[Send]:
-        """A chunk of the scan over all contacts; those that an event touches meanwhile follow at once."""
+        """A chunk of history, or of the scan over all contacts; whom an event touches meanwhile follows at once."""
         unit = self._unit(state, now_ms)
         opened = self._open[state.partition]
-        if opened.scanned is not None:
-            return unit.finish()
+        sends: list[Send] = []
+        if self._desk is not None and self._desk.has(state.partition):
+            sends = self._feed(unit, opened, self._desk.take(state.partition))
+        elif opened.scanned is None:
+            self._scan(unit, opened, state)
+        sends += self._finish(unit, opened)
+        return sends + self._announce(opened, state.partition)
+
+    def _scan(self, unit: Unit, opened: Partition, state: State) -> None:
         seen = followed = 0
         for key, row in islice(state.scan(TABLE, opened.cursor), SCAN_CHUNK):
             seen += 1
             opened.cursor = key
-            followed += rows_of.plan_of(row) not in self._plans.digests and unit.follow(key, row)
+            followed += rows_of.plan_of(row) not in opened.plans.digests and unit.follow(key, row)
             if followed == FOLLOW_CHUNK:
                 break
         if seen < SCAN_CHUNK and followed < FOLLOW_CHUNK:
-            opened.scanned = self._plans.digests
-            state.put(TABLE, SCANNED, orjson.dumps({"done": True, "plans": self._plans.current()}))
+            opened.scanned = opened.plans.digests
+            state.put(TABLE, SCANNED, orjson.dumps({"done": True, "plans": opened.plans.current()}))
             opened.has_followed = True
-        return unit.finish()
 
-    def _compare(self, opened: Partition) -> None:
-        """Start over with the scan if contacts are about to follow other plans."""
-        if opened.generation == self._plans.generation:
+    def _feed(self, unit: Unit, opened: Partition, chunk: Chunk) -> list[Send]:
+        unit.seed(chunk)
+        wish = chunk.wish
+        if not isinstance(wish, BackFill):
+            return []
+        if chunk.is_last:
+            opened.asked.discard(wish.home)
+            known = opened.plans.coverage
+            if known is not None:
+                known.add(wish.home, wish.keeps)
+                unit.has_grown = True
+            self._ask(opened, wish.partition)
+        return list(
+            progress.counted(opened, wish.partition, wish.home, self._control, done=chunk.done, total=chunk.total)
+        )
+
+    def _announce(self, opened: Partition, partition: int) -> list[Send]:
+        if self._desk is None:
+            return []
+        opened.announced_as = _signature(opened)
+        sends = [
+            progress.told(opened, partition, segment, state, opened.plans.of(segment.workspace, segment.environment))
+            for segment, state in progress.changed(opened, self._control)
+        ]
+        return sends + list(progress.forgotten(opened, partition, self._control))
+
+    def _compare(self, opened: Partition, partition: int) -> None:
+        """Start over with the scan if contacts are about to follow other plans; ask for the history they need."""
+        plans = opened.plans
+        plans.refresh()
+        if opened.generation == plans.generation:
             return
-        opened.generation = self._plans.generation
+        opened.generation = plans.generation
         opened.cursor = SCANNED
-        if opened.scanned == self._plans.digests:
+        self._ask(opened, partition)
+        if opened.scanned == plans.digests:
             opened.has_followed = True
             return
-        known = self._plans.current() | self._plans.those(opened.scanned or ())
+        known = plans.current() | plans.those(opened.scanned or ())
         opened.not_scanned = orjson.dumps({"done": False, "plans": known})
         opened.plans_changed |= opened.scanned is not None
         opened.scanned = None
+
+    def _ask(self, opened: Partition, partition: int) -> None:
+        """From here on everything new is counted, so what is stored by now is all that is missing."""
+        known = opened.plans.coverage
+        if self._desk is None or known is None:
+            return
+        for plan in opened.plans.homes():
+            missing = known.missing(plan)
+            if not missing or plan.home in opened.asked:
+                continue
+            opened.asked.add(plan.home)
+            names = set(missing)
+            bounds = [condition.keep.ms for condition in missing.values()]
+            self._desk.ask(
+                BackFill(
+                    partition=partition,
+                    home=plan.home,
+                    types=frozenset(t for t, some in plan.by_event.items() if any(c.id in names for c in some)),
+                    within_ms=None if None in bounds else max(ms for ms in bounds if ms is not None),
+                    keeps={name: condition.keep for name, condition in missing.items()},
+                )
+            )
 
     # --- partitions
 
     def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
         scanned: dict[str, Any] = {"done": False, "plans": {}}
         due: list[tuple[int, bytes]] = []
-        is_new = True
+        awaited: set[bytes] = set()
+        known, is_new = Coverage(), True
         for key, row in rows(TABLE):
             is_new = False
             if key == SCANNED:
                 scanned = orjson.loads(row)
+            elif key == COVERAGE:
+                known = coverage.load(orjson.loads(row))
+            elif key.startswith(REBUILD):
+                awaited.add(key.removeprefix(REBUILD))
             elif due_ms := rows_of.due_of(row):
                 due.append((due_ms, key))
-        self._plans.learn(scanned["plans"])
+            if key in awaited:
+                self._await_again(partition, key.decode(), rows_of.load(row))
+        plans = Plans(self._compiler, known if self._desk is not None else None)
+        plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
-        self._open[partition] = Partition(Timers(due), digests if scanned["done"] else None, is_new=is_new)
+        self._open[partition] = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)
+
+    def _await_again(self, partition: int, contact_id: str, row: Row) -> None:
+        if self._desk is not None and isinstance(row, Contact) and row.pending:
+            home = (row.workspace, row.environment)
+            members = dict(row.pending)
+            self._desk.ask(Rebuild(partition=partition, home=home, contact_id=contact_id, members=members))
 
     def revoke(self, partition: int) -> None:
         self._open.pop(partition, None)
+        if self._desk is not None:
+            self._desk.forget(partition)
+
+
+def _signature(opened: Partition) -> tuple[int, bool, int]:
+    """What the states of segments follow from."""
+    disabled = sum(len(plan.disabled) for plan in opened.plans.homes())
+    return opened.plans.generation, opened.scanned is None, disabled

@@ -15,6 +15,7 @@ import orjson
 from processors.segments import windows
 from processors.segments.windows import Keep, Series
 from schemas import identity
+from schemas.records import Identifier
 
 Stamped = list[Any]
 """``[value, time, event id]``; the latest (time, event id) wins."""
@@ -52,9 +53,11 @@ class Contact(Versioned):
         "devices",
         "dues",
         "environment",
+        "foreign",
         "identifiers",
         "members",
         "merge_version",
+        "pending",
         "plan",
         "seen",
         "updated",
@@ -81,6 +84,10 @@ class Contact(Versioned):
         """Segment id -> ``[since, segment version]``."""
         self.dues: dict[str, int] = {}
         """Segment id -> when its membership may change by itself."""
+        self.foreign: dict[str, int] = {}
+        """Own contact ids that a split took away, and its version: their events may still come here."""
+        self.pending: dict[str, Identifier] = {}
+        """Own contact ids, and their identifiers, whose history has to be fed before anything is told."""
 
     @property
     def due(self) -> int:
@@ -106,6 +113,12 @@ class Contact(Versioned):
             "d": self.devices,
             "c": self.counts,
         }
+
+    def forget(self) -> None:
+        """Know nothing; what was told (memberships, versions) stays as it is."""
+        blank = Contact(self.workspace, self.environment)
+        for name in ("created", "updated", "seen", "identifiers", "attributes", "consents", "devices", "counts"):
+            setattr(self, name, getattr(blank, name))
 
     def payload(self) -> bytes:
         """What a winner is told of a loser."""
@@ -158,6 +171,8 @@ def load_payload(payload: bytes) -> Row:
     contact.counts = said["c"]
     contact.members = said.get("m") or {}
     contact.dues = said.get("n") or {}
+    contact.foreign = said.get("f") or {}
+    contact.pending = said.get("q") or {}
     return contact
 
 
@@ -165,19 +180,21 @@ def dump(row: Row) -> bytes:
     if isinstance(row, Redirect):
         redirect = {"w": row.workspace, "e": row.environment, "r": row.revision, "x": [row.winner, row.version]}
         return NO_DUE + orjson.dumps(redirect)
-    said = orjson.dumps(
-        {
-            "p": row.plan,
-            "w": row.workspace,
-            "e": row.environment,
-            "r": row.revision,
-            "v": row.merge_version,
-            **row.learnt(),
-            "m": row.members,
-            "n": row.dues,
-        }
-    )
-    return row.due.to_bytes(8) + said
+    said = {
+        "p": row.plan,
+        "w": row.workspace,
+        "e": row.environment,
+        "r": row.revision,
+        "v": row.merge_version,
+        **row.learnt(),
+        "m": row.members,
+        "n": row.dues,
+    }
+    if row.foreign:
+        said["f"] = row.foreign
+    if row.pending:
+        said["q"] = row.pending
+    return row.due.to_bytes(8) + orjson.dumps(said)
 
 
 def join(into: Contact, other: Contact) -> None:

@@ -1,26 +1,25 @@
 """One group of inputs over the rows of a partition in, messages and new rows out: each row is read and put once."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from processors.runtime.stage import Send, State
-from processors.segments import profile, state
+from processors.segments import outbox, profile, state
+from processors.segments.desk import Chunk, Rebuild, Wish
 from processors.segments.held import Held
 from processors.segments.plans import Plans
 from processors.segments.state import Contact, Redirect, Row
 from processors.segments.timers import Timers
-from schemas import codec, topics
+from schemas import codec, identity, topics
 from schemas.identity import partition_of
 from schemas.records import TRACK, Absorb, Change, Event, Merge
+from schemas.records import Rebuild as Made
 
 log = logging.getLogger(__name__)
 
 TABLE = topics.SEGMENT_STATES
-MAX_RECORD = 800_000
-"""Bytes of one outgoing record, about, and well below the broker's limit."""
-EVENT_BYTES, CHANGE_BYTES = 1500, 500
-"""What a record takes beside its JSON, generously."""
+REBUILD = b"!rebuild/"
+"""Before a contact's key: the key of the row that says its history is awaited."""
 MAX_SKEW_MS = 5000
 """How far ahead of ours the clock of an edge may be before its events have to wait for their time."""
 
@@ -52,7 +51,11 @@ class Unit:
         self._held: dict[str, Held] = {}
         self._changes: list[Change] = []
         self._applied: list[tuple[Held | None, Change]] = []
-        self._redirected: dict[str, list[Event]] = {}
+        self._forwarded: dict[tuple[str, str], list[Event]] = {}
+        """By who has them and whose they are (empty: the winner's)."""
+        self.wishes: list[Wish] = []
+        self.has_grown = False
+        """The coverage has become greater than what this unit puts of it."""
         self._absorbs: list[Absorb] = []
 
     # --- inputs
@@ -76,11 +79,36 @@ class Unit:
             counted = event["type"] if event["kind"] == TRACK else ""
             some = held.plan.concerned(counted, said.get("set", ()), said.get("consents", ()))
             held.mention(held.plan.segments if self._doubt.plans else some)
-        if isinstance(held.row, Redirect):
-            self._redirected.setdefault(contact_id, []).append(event)
+        if isinstance(held.row, Redirect) or held.is_foreign(event):
+            self._elsewhere(held, event)
             return
         entered, left = held.hear(held.row, event, said)
         self._apply(held, event, entered, left)
+
+    def seed(self, chunk: Chunk) -> None:
+        """Events of long ago, for whoever has not counted them yet."""
+        rebuilt = chunk.wish.contact_id if isinstance(chunk.wish, Rebuild) else ""
+        for event in chunk.events:
+            contact_id = rebuilt or event["contact_id"]
+            if not rebuilt and partition_of(contact_id, self._partitions) != self._rows.partition:
+                self._forwarded.setdefault((contact_id, contact_id), []).append(event)
+                continue
+            held = self._hold(contact_id, *chunk.wish.home)
+            if isinstance(held.row, Redirect) or held.is_foreign(event):
+                self._elsewhere(held, event)
+            elif rebuilt:
+                held.hear(held.row, event, profile.said_by(event))
+            else:
+                held.recount(held.row, event)
+        if isinstance(chunk.wish, Rebuild) and chunk.is_last:
+            held = self._hold(rebuilt, *chunk.wish.home)
+            if isinstance(held.row, Contact):
+                held.fed(held.row, chunk.wish.members)
+
+    def _elsewhere(self, held: Held, event: Event) -> None:
+        """The event belongs to the contact's winner, or to whom a split gave it."""
+        target = "" if isinstance(held.row, Redirect) else identity.own_contact_id(event)
+        self._forwarded.setdefault((held.contact_id, target), []).append(event)
 
     def merge(self, merge: Merge) -> None:
         """Idempotent by version; a contact that wins over itself stands for itself again."""
@@ -90,22 +118,22 @@ class Unit:
             return
         if merge["winner"] == merge["loser"]:
             held.restore(merge["version"])
+            if merge.get("rebuilds") and isinstance(held.row, Contact):
+                held.split(held.row, merge)
+                self._absorbs += [
+                    outbox.absorb_of(merge, rebuild["winner"], rebuild=rebuild)
+                    for rebuild in merge["rebuilds"]
+                    if rebuild["winner"] != merge["loser"]
+                ]
         elif isinstance(row, Redirect):
             # what it had is on its way through the winner of before, which forwards
             held.redirect(row, merge)
         else:
+            awaited = Made(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
+            state_of = b"" if row.is_empty else row.payload()
             self._absorbs.append(
-                Absorb(
-                    workspace=merge["workspace"],
-                    environment=merge["environment"],
-                    winner=merge["winner"],
-                    loser=merge["loser"],
-                    version=merge["version"],
-                    at_ms=merge["at_ms"],
-                    event_id=merge["event_id"],
-                    identifier=merge["identifier"],
-                    state=b"" if row.is_empty else row.payload(),
-                    events=[],
+                outbox.absorb_of(
+                    merge, merge["winner"], identifier=merge["identifier"], state=state_of, rebuild=awaited
                 )
             )
             held.lose(row, merge)
@@ -113,12 +141,19 @@ class Unit:
     def absorb(self, absorb: Absorb, sent_ms: int) -> None:
         """A loser's state, or events that came to it too late."""
         held = self._hold(absorb["winner"], absorb["workspace"], absorb["environment"])
-        has_news = bool(absorb["state"] or absorb["identifier"])
+        rebuild = absorb.get("rebuild")
+        has_news = bool(absorb["state"] or absorb["identifier"] or rebuild)
+        if isinstance(held.row, Contact) and absorb["version"] < held.row.foreign.get(absorb["loser"], 0):
+            has_news = False  # a split has taken back what was on its way; its history goes elsewhere
+        if rebuild and isinstance(held.row, Redirect) and held.row.version < absorb["version"]:
+            held.restore(absorb["version"])
         if has_news and sent_ms <= self._doubt.until_ms:
             held.mention(held.plan.segments)
         if has_news and isinstance(held.row, Redirect):
             self._absorbs.append({**absorb, "winner": held.row.winner, "events": []})
         elif has_news and isinstance(held.row, Contact):
+            if rebuild:
+                held.await_history(held.row, rebuild, (absorb["at_ms"], absorb["event_id"]))
             held.absorb(held.row, absorb)
         for event in absorb["events"]:
             event["contact_id"] = absorb["winner"]
@@ -154,8 +189,11 @@ class Unit:
         for holder, change in self._applied:
             change["version"] = holder.row.revision if holder is not None else 0
         self._changes += [change for _, change in self._applied]
-        for loser, events in self._redirected.items():
-            self._absorbs += self._late(self._held[loser], loser, events)
+        for (holder_id, target), events in self._forwarded.items():
+            row = self._held[holder_id].row if holder_id in self._held else None
+            winner = row.winner if isinstance(row, Redirect) else target
+            version = row.version if isinstance(row, Redirect) else 0
+            self._absorbs += outbox.late(holder_id, winner, version, events, self._now_ms)
         sends = [
             Send(
                 topics.ABSORBS.name,
@@ -165,12 +203,7 @@ class Unit:
             )
             for absorb in self._absorbs
         ]
-        sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in self._changes]
-        sends += [
-            Send(topics.CHANGES.name, self._rows.partition, None, codec.encode_changes(self._changes[some]))
-            for some in slices(sizes)
-        ]
-        return sends
+        return sends + outbox.changes(self._changes, self._rows.partition)
 
     def _put(self, key: bytes, held: Held) -> None:
         row = state.dump(held.row)
@@ -180,25 +213,14 @@ class Unit:
             row = state.dump(held.row)
         self._rows.put(TABLE, key, row)
         self._timers.move(key, held.was_due, state.due_of(row))
-
-    def _late(self, held: Held, loser: str, events: list[Event]) -> Iterator[Absorb]:
-        row = held.row
-        if not isinstance(row, Redirect):
-            raise TypeError(f"{loser} is no redirect")
-        sizes = [EVENT_BYTES + len(e["properties"]) + len(e["context"]) + len(e["profile"]) for e in events]
-        for some in slices(sizes):
-            yield Absorb(
-                workspace=row.workspace,
-                environment=row.environment,
-                winner=row.winner,
-                loser=loser,
-                version=row.version,
-                at_ms=self._now_ms,
-                event_id=events[some.start]["event_id"],
-                identifier=None,
-                state=b"",
-                events=events[some],
-            )
+        pending = dict(held.row.pending) if isinstance(held.row, Contact) else {}
+        if news := {own: one for own, one in pending.items() if own not in held.was_pending}:
+            home = (held.row.workspace, held.row.environment)
+            wish = Rebuild(partition=self._rows.partition, home=home, contact_id=held.contact_id, members=news)
+            self.wishes.append(wish)
+            self._rows.put(TABLE, REBUILD + key, b"1")
+        elif held.was_pending and not pending:
+            self._rows.put(TABLE, REBUILD + key, None)
 
     def _apply(self, held: Held | None, event: Event, entered: list[str], left: list[str]) -> None:
         if event["reply_to"]:
@@ -247,15 +269,3 @@ class Unit:
                 asked = held.tick(held.row)
                 if due_ms <= self._doubt.until_ms:
                     held.mention(asked)
-
-
-def slices(sizes: list[int]) -> Iterator[slice]:
-    """Consecutive items as few groups, none over ``MAX_RECORD`` unless by a single item."""
-    start, size = 0, 0
-    for index, one in enumerate(sizes):
-        if size and size + one > MAX_RECORD:
-            yield slice(start, index)
-            start, size = index, 0
-        size += one
-    if sizes:
-        yield slice(start, len(sizes))

@@ -84,6 +84,7 @@ _event = _plain(
     source="source",
     identifiers="identifiers",
     _kind="kind",
+    _profile="profile",
     _key_id="key_id",
     _task_id="task_id",
     _origin_partition="origin_partition",

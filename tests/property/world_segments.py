@@ -8,7 +8,6 @@ import orjson
 from processors.runtime.stage import Record, Send, State
 from processors.segments import state as rows_of
 from processors.segments.conditions import Plan
-from processors.segments.partition import SCANNED
 from processors.segments.stage import SegmentsStage
 from processors.segments.state import Contact, Redirect
 from schemas import codec, control, identity, topics
@@ -229,12 +228,13 @@ class World:
     def rows(self) -> Iterator[tuple[str, Contact | Redirect]]:
         for rows in self.store.rows.values():
             for key, row in rows.items():
-                if key != SCANNED:
+                if not key.startswith(b"!"):
                     yield key.decode(), rows_of.load(row)
 
     def stage_plan(self) -> Plan:
-        self.stage._plans.refresh()
-        return self.stage._plans.of(*HOME)
+        plans = self.stage._open[0].plans
+        plans.refresh()
+        return plans.of(*HOME)
 
     def contact(self, user: str = "ann", by: str = "external_id") -> Contact:
         found = dict(self.rows())[contact_of(by, user)]

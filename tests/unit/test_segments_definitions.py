@@ -169,8 +169,10 @@ def raising(*_: Any) -> Any:
 
 def sabotage(world: World, **parts: Any) -> None:
     """The only way to a rule that raises: nothing that parses does."""
-    world.stage_plan()
-    world.stage._plans._plans[HOME] = replace(world.stage_plan(), **parts)
+    plan = replace(world.stage_plan(), **parts)
+    for opened in world.stage._open.values():
+        opened.plans.refresh()
+        opened.plans._plans[HOME] = plan
 
 
 def test_a_rule_that_raises_is_disabled_and_stops_nobody_else(caplog: pytest.LogCaptureFixture) -> None:

@@ -38,6 +38,7 @@ IO = {
     "ingest/receipts.py",
     "ingest/view.py",
     "processors/__main__.py",
+    "processors/segments/reader.py",
     "schemas/ids.py",
     "schemas/kafka.py",
     "schemas/process.py",

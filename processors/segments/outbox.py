@@ -1,0 +1,73 @@
+"""What a unit of work has to say in, the records that say it out; pure."""
+
+from collections.abc import Iterator
+
+from processors.runtime.stage import Send
+from schemas import codec, topics
+from schemas.records import Absorb, Change, Event, Identifier, Merge, Rebuild
+
+MAX_RECORD = 800_000
+"""Bytes of one outgoing record, about, and well below the broker's limit."""
+EVENT_BYTES, CHANGE_BYTES = 1500, 500
+"""What a record takes beside its JSON, generously."""
+
+
+def absorb_of(
+    merge: Merge,
+    winner: str,
+    *,
+    identifier: Identifier | None = None,
+    state: bytes = b"",
+    rebuild: Rebuild | None = None,
+) -> Absorb:
+    """What a merge, or a split, sends from its loser to a winner."""
+    return Absorb(
+        workspace=merge["workspace"],
+        environment=merge["environment"],
+        winner=winner,
+        loser=merge["loser"],
+        version=merge["version"],
+        at_ms=merge["at_ms"],
+        event_id=merge["event_id"],
+        identifier=identifier,
+        state=state,
+        events=[],
+        rebuild=rebuild,
+    )
+
+
+def late(holder: str, winner: str, version: int, events: list[Event], now_ms: int) -> Iterator[Absorb]:
+    """Events on their way from a contact that they do not belong to."""
+    sizes = [EVENT_BYTES + len(e["properties"]) + len(e["context"]) + len(e["profile"]) for e in events]
+    for some in slices(sizes):
+        first = events[some.start]
+        yield Absorb(
+            workspace=first["workspace"],
+            environment=first["environment"],
+            winner=winner,
+            loser=holder,
+            version=version,
+            at_ms=now_ms,
+            event_id=first["event_id"],
+            identifier=None,
+            state=b"",
+            events=events[some],
+        )
+
+
+def changes(told: list[Change], partition: int) -> list[Send]:
+    """As few records as they fit into."""
+    sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in told]
+    return [Send(topics.CHANGES.name, partition, None, codec.encode_changes(told[some])) for some in slices(sizes)]
+
+
+def slices(sizes: list[int]) -> Iterator[slice]:
+    """Consecutive items as few groups, none over ``MAX_RECORD`` unless by a single item."""
+    start, size = 0, 0
+    for index, one in enumerate(sizes):
+        if size and size + one > MAX_RECORD:
+            yield slice(start, index)
+            start, size = index, 0
+        size += one
+    if sizes:
+        yield slice(start, len(sizes))

@@ -1,0 +1,80 @@
+"""Plans and what is known of a partition in, the records that say how far it has come with each segment out; pure."""
+
+from collections.abc import Iterator
+
+from processors.runtime.stage import Send
+from processors.segments.conditions import Home, Plan
+from processors.segments.partition import Partition
+from schemas import control, topics
+from schemas.control import ControlState, Segment, SegmentProgress
+
+Standing = tuple[int, str]
+"""Version and state."""
+
+
+def changed(opened: Partition, definitions: ControlState) -> Iterator[tuple[Segment, str]]:
+    """Segments whose state was told otherwise, or never."""
+    for plan in opened.plans.homes():
+        for segment in definitions.segments[plan.home].values():
+            state = _state(opened, plan, segment.id)
+            if state and opened.announced.get((segment.workspace, segment.id)) != (segment.version, state):
+                yield segment, state
+
+
+def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
+    """Empty: there is nothing to tell yet."""
+    if segment_id not in plan.versions:
+        return ""
+    if segment_id in plan.disabled:
+        return "disabled"
+    if segment_id in plan.pending:
+        return "backfilling"
+    return "live" if opened.scanned is not None else ""
+
+
+def told(
+    opened: Partition, partition: int, segment: Segment, state: str, plan: Plan, *, done: int = 0, total: int = 0
+) -> Send:
+    """The record, which is remembered as told."""
+    opened.announced[segment.workspace, segment.id] = (segment.version, state)
+    record = SegmentProgress(
+        id=f"{segment.id}.{partition}",
+        workspace=segment.workspace,
+        created_ms=segment.updated_ms,
+        segment=segment.id,
+        partition=partition,
+        version=segment.version,
+        state=state,
+        done=done,
+        total=total,
+        reason=plan.disabled.get(segment.id, ""),
+    )
+    return Send(topics.CONTROL.name, 0, *control.encode("progress", record))
+
+
+def counted(
+    opened: Partition, partition: int, home: Home, definitions: ControlState, *, done: int, total: int
+) -> Iterator[Send]:
+    """How far the history of a home's pending segments has come."""
+    plan = opened.plans.of(*home)
+    for segment in definitions.segments[home].values():
+        if segment.id in plan.pending:
+            yield told(opened, partition, segment, "backfilling", plan, done=done, total=total)
+
+
+def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[Send]:
+    """What was told of segments that are gone."""
+    alive = {(s.workspace, s.id) for found in definitions.segments.values() for s in found.values()}
+    for workspace, segment in [one for one in opened.announced if one not in alive]:
+        del opened.announced[workspace, segment]
+        record = SegmentProgress(
+            id=f"{segment}.{partition}",
+            workspace=workspace,
+            created_ms=0,
+            deleted=True,
+            segment=segment,
+            partition=partition,
+            version=0,
+            state="live",
+        )
+        yield Send(topics.CONTROL.name, 0, *control.encode("progress", record))
