@@ -37,13 +37,19 @@ class Forward:
         """The read API's answer to the same request."""
         return await self._pass(request, request.method, await request.body())
 
-    async def read(self, request: Request) -> Response:
-        """The read API's answer to a GET of the path that the request wrote to."""
-        return await self._pass(request, "GET", b"")
+    async def read(self, request: Request, path: str = "", status: int = 0) -> Response:
+        """The read API's answer to a GET of the path that the request wrote to, or of another one.
 
-    async def _pass(self, request: Request, method: str, body: bytes) -> Response:
+        ``status`` takes the place of its 200.
+        """
+        answer = await self._pass(request, "GET", b"", path)
+        if status and answer.status_code == 200:
+            answer.status_code = status
+        return answer
+
+    async def _pass(self, request: Request, method: str, body: bytes, path: str = "") -> Response:
         query = request.url.query
-        url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
+        url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
         headers["X-Request-Id"] = request.scope[REQUEST_ID]
         try:

@@ -1,5 +1,7 @@
 """Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
 
+import asyncio
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -9,7 +11,10 @@ from ingest import body, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
+from schemas.control import Segment
 from schemas.web import Json, authorise
+
+SETTLES_WITHIN_S = 1.0
 
 
 class Pages:
@@ -24,15 +29,23 @@ class Pages:
         workspace, environment = self._home(request, "segments:write")
         segment = control.new_segment(await self._json(request), workspace, environment, self._edge.clock())
         await self._writer.put("segment", segment)
-        return Json({**control.shape(segment), "status": "live", "contacts": 0, "fresh_as_of": None}, 201)
+        await self._settled(segment)
+        return await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
+
+    async def _settled(self, segment: Segment) -> None:
+        """Where there is little history the segment is exact before its author has read the answer."""
+        deadline = time.monotonic() + SETTLES_WITHIN_S
+        partitions = self._edge.settings.partitions
+        while self._edge.control.standing(segment, partitions)[0] == "backfilling" and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # a record from another process: nothing here could be awaited
 
     async def edit_segment(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the counts are true."""
         workspace, environment = self._home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
-        await self._writer.put(
-            "segment", control.edited_segment(segment, await self._json(request), self._edge.clock())
-        )
+        edited = control.edited_segment(segment, await self._json(request), self._edge.clock())
+        await self._writer.put("segment", edited)
+        await self._settled(edited)
         return await self._forward.read(request)
 
     async def delete_segment(self, request: Request) -> Response:

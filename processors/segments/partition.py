@@ -30,6 +30,8 @@ class Partition:
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str]] = {}
         """By workspace and segment: version and state that were told last."""
+        self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
+        """By workspace, segment and version: contacts whose history was read, of all."""
         self.announced_as: tuple[int, bool, int] | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""

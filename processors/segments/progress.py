@@ -32,11 +32,10 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
     return "live" if opened.scanned is not None else ""
 
 
-def told(
-    opened: Partition, partition: int, segment: Segment, state: str, plan: Plan, *, done: int = 0, total: int = 0
-) -> Send:
+def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> Send:
     """The record, which is remembered as told."""
     opened.announced[segment.workspace, segment.id] = (segment.version, state)
+    done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
     record = SegmentProgress(
         id=f"{segment.id}.{partition}",
         workspace=segment.workspace,
@@ -59,7 +58,8 @@ def counted(
     plan = opened.plans.of(*home)
     for segment in definitions.segments[home].values():
         if segment.id in plan.pending:
-            yield told(opened, partition, segment, "backfilling", plan, done=done, total=total)
+            opened.counted[segment.workspace, segment.id, segment.version] = (done, total)
+            yield told(opened, partition, segment, "backfilling", plan)
 
 
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[Send]:
@@ -67,6 +67,7 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
     alive = {(s.workspace, s.id) for found in definitions.segments.values() for s in found.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
         del opened.announced[workspace, segment]
+        opened.counted = {name: counts for name, counts in opened.counted.items() if name[:2] != (workspace, segment)}
         record = SegmentProgress(
             id=f"{segment}.{partition}",
             workspace=workspace,

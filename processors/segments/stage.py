@@ -140,6 +140,8 @@ class SegmentsStage:
         wish = chunk.wish
         if not isinstance(wish, BackFill):
             return []
+        counts = progress.counted(opened, wish.partition, wish.home, self._control, done=chunk.done, total=chunk.total)
+        sends = list(counts)
         if chunk.is_last:
             opened.asked.discard(wish.home)
             known = opened.plans.coverage
@@ -147,9 +149,7 @@ class SegmentsStage:
                 known.add(wish.home, wish.keeps)
                 unit.has_grown = True
             self._ask(opened, wish.partition)
-        return list(
-            progress.counted(opened, wish.partition, wish.home, self._control, done=chunk.done, total=chunk.total)
-        )
+        return sends
 
     def _announce(self, opened: Partition, partition: int) -> list[Send]:
         if self._desk is None:

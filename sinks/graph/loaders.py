@@ -47,7 +47,7 @@ class Loaders:
     async def _segments(self, ids: list[str]) -> list[Row | None]:
         known = self._control.segments[self._home.workspace, self._home.environment]
         wanted = [known[one] for one in dict.fromkeys(ids) if one in known]
-        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._home, wanted)}
+        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._home, wanted)}
         return [shapes.get(one) for one in ids]
 
     async def _events(self, asked: list[EventsOf]) -> list[list[Row]]:

@@ -79,6 +79,6 @@ class Query:
         behind = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
         shown = behind[: page.wanted]
         created = {s.id: s.created_ms for s in shown}
-        shapes = await definitions.with_counts(asked.reader, asked.home, shown)
+        shapes = await definitions.with_counts(asked.reader, asked.control, asked.home, shown)
         found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
         return found

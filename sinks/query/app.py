@@ -90,13 +90,13 @@ class Reads:
         await self._tail.catch_up()
         paging = asked.paging
         found = definitions.segments_of(self._control, asked.home)
-        shapes = await definitions.with_counts(self._reader, asked.home, found)
+        shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
         return params.slice_of(paging, shapes)
 
     async def segment(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         found = definitions.segment_named(self._control, asked.home, asked.part("id"))
-        return (await definitions.with_counts(self._reader, asked.home, [found]))[0]
+        return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
 
     async def segment_contacts(self, asked: Asked) -> Any:
         await self._tail.catch_up()

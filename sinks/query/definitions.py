@@ -9,8 +9,6 @@ from schemas.times import iso
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
 
-LIVE = "live"
-
 _COUNTS = """
 SELECT segment_id, countIf(member) AS contacts, max(toUnixTimestamp64Milli(at)) AS latest_ms
 FROM memberships FINAL
@@ -33,8 +31,14 @@ def segments_of(control: ControlState, home: Home) -> list[Segment]:
     return sorted(found, key=lambda s: (s.created_ms, s.id))
 
 
-async def with_counts(reader: Reader, home: Home, segments: Iterable[Segment]) -> list[dict[str, Any]]:
-    """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit."""
+async def with_counts(
+    reader: Reader, control: ControlState, home: Home, segments: Iterable[Segment]
+) -> list[dict[str, Any]]:
+    """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit.
+
+    ``progress`` counts contacts whose history has been read; what is told before the status is ``live`` is that of
+    the version before.
+    """
     wanted = list(segments)
     if not wanted:
         return []
@@ -43,13 +47,16 @@ async def with_counts(reader: Reader, home: Home, segments: Iterable[Segment]) -
     shapes = []
     for segment in wanted:
         count = counts.get(segment.id, {"contacts": 0, "latest_ms": 0})
+        status, done, total, reason = control.standing(segment, reader.partitions)
         shapes.append(
             {
                 "id": segment.id,
                 "name": segment.name,
                 "rule": segment.rule,
                 "version": segment.version,
-                "status": LIVE,
+                "status": status,
+                "progress": {"contacts_done": done, "contacts_total": total},
+                **({"reason": reason} if reason else {}),
                 "contacts": count["contacts"],
                 "fresh_as_of": iso(max(count["latest_ms"], segment.updated_ms)),
                 "created_at": iso(segment.created_ms),

@@ -28,6 +28,7 @@ LIMITS = {"max_execution_time": "30"}
 class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.partitions = settings.partitions
 
     async def start(self) -> None:
         self._client: AsyncClient = await connected(self._settings)

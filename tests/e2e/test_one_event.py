@@ -25,6 +25,17 @@ async def send(client: httpx.AsyncClient, value: dict[str, Any], query: str = "?
     return answer.json()
 
 
+async def defined(client: httpx.AsyncClient, name: str, rule: Any) -> str:
+    """A segment that is live."""
+    segment = (await client.post("/v1/segments", json={"name": name, "rule": rule})).json()["id"]
+
+    async def shape() -> Any:
+        return (await client.get(f"/v1/segments/{segment}")).json()
+
+    await until(shape, lambda found: found["status"] == "live", "live")
+    return str(segment)
+
+
 async def until(ask: Any, true: Any, what: str) -> Any:
     """The first answer for which it is so."""
     deadline = time.monotonic() + WITHIN_S
@@ -58,7 +69,7 @@ async def test_a_segment_is_entered_by_the_event_that_reaches_its_count(stack: L
     user, kind = unique("u"), unique("bought")
     rule = {"event": kind, "count": {"op": "gte", "value": 2}, "within": "1h"}
     async with stack.client() as client:
-        segment = (await client.post("/v1/segments", json={"name": "Twice", "rule": rule})).json()["id"]
+        segment = await defined(client, "Twice", rule)
         await until(
             lambda: send(client, {"type": unique("warm"), "user_id": unique("w")}),
             lambda a: "segment_changes" in a,
@@ -97,8 +108,7 @@ async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(s
     user, browser, kind = unique("u"), unique("a"), unique("viewed")
     rule = {"event": kind, "count": {"op": "gte", "value": 3}}
     async with stack.client() as client:
-        segment = (await client.post("/v1/segments", json={"name": "Viewers", "rule": rule})).json()["id"]
-        await asyncio.sleep(1)
+        segment = await defined(client, "Viewers", rule)
         before = await send(client, {"type": kind, "anonymous_id": browser})
         await send(client, {"type": kind, "user_id": user})
         both = await send(client, {"type": kind, "user_id": user, "anonymous_id": browser})
@@ -152,8 +162,7 @@ async def test_a_window_is_left_by_time_alone(stack: LocalStack) -> None:
     user, kind = unique("u"), unique("seen")
     rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "2s"}
     async with stack.client() as client:
-        segment = (await client.post("/v1/segments", json={"name": "Just now", "rule": rule})).json()["id"]
-        await asyncio.sleep(1)
+        segment = await defined(client, "Just now", rule)
         assert (await send(client, {"type": kind, "user_id": user}))["segment_changes"]["entered"] == [segment]
 
         async def count() -> int:
@@ -221,3 +230,40 @@ async def test_environments_never_meet(stack: LocalStack) -> None:
         await send(client, {"type": "t", "user_id": user, "environment": "staging"})
         assert (await client.get(f"/v1/contacts/external_id:{user}")).status_code == 404
         assert (await client.get(f"/v1/contacts/external_id:{user}?environment=staging")).status_code == 200
+
+
+async def test_a_new_segment_counts_what_was_there_before_it_and_an_edited_one_too(stack: LocalStack) -> None:
+    kind, often, seldom = unique("bought"), unique("often"), unique("seldom")
+    async with stack.client() as client:
+        for user in (often, often, often, seldom):
+            await send(client, {"type": kind, "user_id": user, "properties": {"total": 5}})
+
+        async def named(segment: str) -> set[str]:
+            answer = (await client.get(f"/v1/segments/{segment}/contacts")).json()
+            return {contact["external_id"] for contact in answer["data"]}
+
+        async def shape(segment: str) -> Any:
+            return (await client.get(f"/v1/segments/{segment}")).json()
+
+        rule = {
+            "event": kind,
+            "where": [{"property": "total", "op": "gte", "value": 1}],
+            "count": {"op": "gte", "value": 3},
+        }
+        segment = (await client.post("/v1/segments", json={"name": "Often", "rule": rule})).json()["id"]
+        live = await until(lambda: shape(segment), lambda s: s["status"] == "live", "live")
+        assert live["progress"]["contacts_done"] == live["progress"]["contacts_total"] == 2
+        await until(lambda: named(segment), lambda found: found == {often}, "members from history")
+
+        absent = {"all": [{"identified": True}, {"event": kind, "count": {"op": "eq", "value": 1}}]}
+        edited = (await client.patch(f"/v1/segments/{segment}", json={"rule": absent})).json()
+        assert edited["version"] == 2
+        await until(lambda: shape(segment), lambda s: s["status"] == "live", "live again")
+        await until(lambda: named(segment), lambda found: found == {seldom}, "members of the edited rule")
+    found = await rows(
+        stack,
+        "SELECT contact_id, groupArray((member, reason)) FROM "
+        "(SELECT * FROM membership_changes FINAL WHERE segment_id = {id:String} ORDER BY version) GROUP BY contact_id",
+        id=segment,
+    )
+    assert sorted(changes for _, changes in found) == [[(1, "rule")], [(1, "rule"), (0, "rule")]]
