@@ -298,3 +298,21 @@ def test_a_contact_that_loses_while_it_waits_takes_its_wait_along() -> None:
     world.follow()
     assert world.segments_of("bob") == {"twice"}
     assert not world.contact("bob").pending
+
+
+def test_a_state_that_was_on_its_way_when_the_split_came_is_left_behind() -> None:
+    world = Past(twice=TWICE)
+    world.send(event(at=NOW - 9, event_id="e1"), event(user="a1", by="anonymous_id", at=NOW - 7, event_id="e3"))
+    world.publish_merge(merge(ANON, ANN, version=1))
+    world.process(topics.MERGES.name, partition_of(contact_of(*ANON)))
+    held_back = {place: log for place, log in world.logs.items() if place[0] == topics.ABSORBS.name and log}
+    assert held_back
+    for place in held_back:
+        world.logs[place] = []
+    world.merge(*split(2, [ANN], [ANON]))
+    for place, log in held_back.items():
+        world.logs[place] = [*log, *world.logs[place]]
+    world.settle()
+    world.follow()
+    assert world.segments_of() == set()
+    assert set(world.contact().identifiers) == {"external_id"}
