@@ -19,6 +19,7 @@ from ingest.receipts import Receipts
 from ingest.recent import Recent
 from ingest.request import IngestEndpoint
 from ingest.view import MergeView
+from ingest.webhooks import WebhookPages
 from schemas import topics, web
 from schemas.control import ControlState
 from schemas.errors import Refused
@@ -89,7 +90,9 @@ def build_app(edge: Edge) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
     forward = Forward(settings.query)
-    pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
+    writer = ControlWriter(settings, edge.control, edge.publisher)
+    pages = Pages(edge, forward, writer)
+    webhooks = WebhookPages(edge, pages, forward, writer)
 
     endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
 
@@ -103,6 +106,11 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
+        Route("/v1/webhooks", webhooks.create, methods=["POST"]),
+        Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
+        Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
+        Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
+        Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),

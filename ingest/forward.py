@@ -41,6 +41,20 @@ class Forward:
         """The read API's answer to a GET of the path that the request wrote to."""
         return await self._pass(request, "GET", b"")
 
+    async def exists(self, request: Request, path: str) -> bool:
+        """Whether the read API answers 200 for another path to who asks; raises ``Refused`` (503) where it cannot."""
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        try:
+            async with self._session.get(
+                URL(self._base + path, encoded=True).with_query(request.url.query), headers=headers
+            ) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("unavailable", "the read API is away; try again") from error
+        if status >= 500:
+            raise Refused("unavailable", "the read API is away; try again")
+        return status == 200
+
     async def _pass(self, request: Request, method: str, body: bytes) -> Response:
         query = request.url.query
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"

@@ -1,11 +1,11 @@
-"""Records of the `control` topic in, the current workspaces, keys and segments out: one fold for every process."""
+"""Records of the `control` topic in; what workspaces, keys, segments and webhooks there are out: one fold for all."""
 
 import hashlib
 from collections import defaultdict
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCOPES = (
     "contacts:read",
@@ -67,11 +67,31 @@ class Segment(Record):
     updated_ms: int
 
 
+class Webhook(Record):
+    """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
+
+    environment: str
+    url: str
+    types: tuple[str, ...]
+    secret: str = Field(repr=False)
+    previous_secret: str = Field("", repr=False)
+    previous_until_ms: int = 0
+    status: Literal["enabled", "disabled"] = "enabled"
+    reason: str = ""
+    """Why it was disabled, where it was not the owner who did it."""
+    updated_ms: int
+
+    def secrets(self, now_ms: int) -> tuple[str, ...]:
+        """Those that are valid, the newest first."""
+        return (self.secret, self.previous_secret) if now_ms < self.previous_until_ms else (self.secret,)
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
+    "webhook": Webhook,
 }
 
 
@@ -100,6 +120,8 @@ class ControlState:
         self._key_digests: dict[tuple[str, str], str] = {}
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.webhooks: dict[tuple[str, str], dict[str, Webhook]] = defaultdict(dict)
+        self.webhooks_by_id: dict[str, Webhook] = {}
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -126,6 +148,10 @@ class ControlState:
             home = self._segment_homes.pop((workspace, record_id), None)
             if home is not None:
                 self.segments[home].pop(record_id, None)
+        elif kind == "webhook":
+            webhook = self.webhooks_by_id.pop(record_id, None)
+            if webhook is not None:
+                self.webhooks[webhook.workspace, webhook.environment].pop(record_id, None)
 
     def _keep(self, record: Record) -> None:
         match record:
@@ -140,6 +166,9 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
                 self._segment_homes[record.workspace, record.id] = home
+            case Webhook():
+                self.webhooks[record.workspace, record.environment][record.id] = record
+                self.webhooks_by_id[record.id] = record
             case _:
                 raise TypeError(type(record))
 

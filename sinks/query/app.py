@@ -24,7 +24,7 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
+from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks, webhooks
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -111,6 +111,24 @@ class Reads:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
 
+    async def webhooks(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, webhooks.webhooks_of(self._control, asked.home))
+
+    async def webhook(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return webhooks.shape(webhooks.webhook_named(self._control, asked.home, asked.part("id")))
+
+    async def deliveries(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempts(self._reader, asked.home, webhook, asked.paging)
+
+    async def delivery(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
+
     async def task(self, asked: Asked) -> Any:
         return await tasks.task(self._reader, asked.principal.workspace, asked.part("id"), now_ms())
 
@@ -136,6 +154,10 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
         ("/v1/keys", "admin", reads.keys),
         ("/v1/environments", "admin", reads.environments),
+        ("/v1/webhooks", "webhooks:read", reads.webhooks),
+        ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
+        ("/v1/webhooks/{id}/deliveries", "webhooks:read", reads.deliveries),
+        ("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", reads.delivery),
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),

@@ -37,6 +37,7 @@ IO = {
     "ingest/publish.py",
     "ingest/receipts.py",
     "ingest/view.py",
+    "ingest/webhooks.py",
     "processors/__main__.py",
     "schemas/ids.py",
     "schemas/kafka.py",
@@ -45,6 +46,12 @@ IO = {
     "sinks/__main__.py",
     "sinks/graph/endpoint.py",
     "sinks/loop.py",
+    "sinks/webhooks/deliver.py",
+    "sinks/webhooks/dispatch.py",
+    "sinks/webhooks/follow.py",
+    "sinks/webhooks/journal.py",
+    "sinks/webhooks/process.py",
+    "sinks/webhooks/store.py",
 }
 IO_FOLDERS = ("deploy/", "processors/runtime/", "sinks/clickhouse/", "sinks/query/")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "manager", "base", "misc"}

@@ -1,0 +1,117 @@
+"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out.
+
+A target is resolved when it is named, so that a private one is refused at once; what counts is the check when a
+connection is made (`sinks/webhooks/deliver.py`), so a name that does not resolve now is taken.
+"""
+
+import asyncio
+import secrets
+import socket
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest import endpoints
+from ingest.control import ControlWriter
+from ingest.edge import Edge
+from ingest.forward import Forward
+from ingest.pages import Pages
+from schemas import codec, deliveries, targets, topics
+from schemas.control import Webhook
+from schemas.errors import Refused
+from schemas.identity import partition_of
+from schemas.web import Json
+
+RESOLVE_S = 2.0
+FOUND_S, ASK_S = 3.0, 0.1
+"""How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
+SECRET_BYTES = 24
+
+
+class WebhookPages:
+    """Handlers; what they raise is answered by ``schemas.web.Surface``."""
+
+    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._pages = pages
+        self._forward = forward
+        self._writer = writer
+
+    async def create(self, request: Request) -> Response:
+        home = self._pages.home(request, "webhooks:write")
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        webhook = endpoints.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
+        await self._check_target(webhook.url)
+        await self._writer.put("webhook", webhook)
+        return Json(endpoints.shape(webhook, secret=True), 201)
+
+    async def edit(self, request: Request) -> Response:
+        webhook = self._webhook(request)
+        value = await self._pages.json(request)
+        edited = endpoints.edited_webhook(webhook, value, self._edge.clock())
+        if edited.url != webhook.url:
+            await self._check_target(edited.url)
+        await self._writer.put("webhook", edited)
+        return Json(endpoints.shape(edited))
+
+    async def delete(self, request: Request) -> Response:
+        await self._writer.put("webhook", self._webhook(request).model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    async def rotate(self, request: Request) -> Response:
+        webhook = self._webhook(request)
+        value = await self._pages.json(request, default={})
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        rotated = endpoints.rotated_webhook(webhook, value, self._edge.clock(), entropy)
+        await self._writer.put("webhook", rotated)
+        return Json(endpoints.shape(rotated, secret=True))
+
+    async def retry(self, request: Request) -> Response:
+        """Accepted when the wish is durable; the attempt follows at once."""
+        webhook = self._webhook(request)
+        delivery = deliveries.delivery_of(request.path_params["delivery_id"])
+        if delivery is None or not await self._is_logged(request):
+            raise Refused("not_found", "no such delivery")
+        settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
+        await self._edge.publisher.send(
+            topics.name(topics.DELIVERIES, settings),
+            codec.encode_delivery(wish),
+            key=deliveries.asked_key(delivery),
+            partition=partition_of(delivery, settings.partitions),
+        )
+        return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
+
+    def _webhook(self, request: Request) -> Webhook:
+        home = self._pages.home(request, "webhooks:write")
+        found = self._edge.control.webhooks[home].get(request.path_params["id"])
+        if found is None:
+            raise Refused("not_found", "no such webhook")
+        return found
+
+    async def _is_logged(self, request: Request) -> bool:
+        """Who has just seen an attempt may ask before the log shows it."""
+        deadline = asyncio.get_running_loop().time() + FOUND_S
+        path = request.url.path.removesuffix("/retry")
+        while not await self._forward.exists(request, path):
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(ASK_S)
+        return True
+
+    async def _check_target(self, url: str) -> None:
+        if self._edge.settings.webhook_allow_private:
+            return
+        host, port = targets.host_of(url)
+        if not all(targets.is_public(address) for address in await _addresses(host, port)):
+            raise Refused("invalid_field", "url leads to a private address", "url")
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return []
+    return [address[0] for *_, address in found]
