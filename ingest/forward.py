@@ -1,6 +1,9 @@
 """Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
 
+from typing import Any
+
 import aiohttp
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
@@ -41,19 +44,21 @@ class Forward:
         """The read API's answer to a GET of the path that the request wrote to."""
         return await self._pass(request, "GET", b"")
 
-    async def exists(self, request: Request, path: str) -> bool:
-        """Whether the read API answers 200 for another path to who asks; raises ``Refused`` (503) where it cannot."""
-        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+    async def ask(self, request: Request, path: str) -> Any:
+        """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
+
+        Raises ``Refused`` (503) where it cannot say.
+        """
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
+        url = URL(self._base + path, encoded=True).with_query(request.url.query)
         try:
-            async with self._session.get(
-                URL(self._base + path, encoded=True).with_query(request.url.query), headers=headers
-            ) as answer:
-                status = answer.status
+            async with self._session.get(url, headers=headers) as answer:
+                raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Refused("unavailable", "the read API is away; try again") from error
-        if status >= 500:
+        if answer.status >= 500:
             raise Refused("unavailable", "the read API is away; try again")
-        return status == 200
+        return orjson.loads(raw) if answer.status == 200 else None
 
     async def _pass(self, request: Request, method: str, body: bytes) -> Response:
         query = request.url.query

@@ -71,14 +71,15 @@ class WebhookPages:
         """Accepted when the wish is durable; the attempt follows at once."""
         webhook = self._webhook(request)
         delivery = deliveries.delivery_of(request.path_params["delivery_id"])
-        if delivery is None or not await self._is_logged(request):
+        logged = None if delivery is None else await self._logged(request)
+        if delivery is None or logged is None:
             raise Refused("not_found", "no such delivery")
         settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
         await self._edge.publisher.send(
             topics.name(topics.DELIVERIES, settings),
             codec.encode_delivery(wish),
             key=deliveries.asked_key(delivery),
-            partition=partition_of(delivery, settings.partitions),
+            partition=partition_of(deliveries.home_of(logged["contact_id"] or "", delivery), settings.partitions),
         )
         return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
 
@@ -89,15 +90,16 @@ class WebhookPages:
             raise Refused("not_found", "no such webhook")
         return found
 
-    async def _is_logged(self, request: Request) -> bool:
-        """Who has just seen an attempt may ask before the log shows it."""
-        deadline = asyncio.get_running_loop().time() + FOUND_S
+    async def _logged(self, request: Request) -> Any:
+        """What the log has; who has just seen an attempt may ask before it is there."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + FOUND_S
         path = request.url.path.removesuffix("/retry")
-        while not await self._forward.exists(request, path):
-            if asyncio.get_running_loop().time() > deadline:
-                return False
+        while True:
+            found = await self._forward.ask(request, path)
+            if found is not None or clock() > deadline:
+                return found
             await asyncio.sleep(ASK_S)
-        return True
 
     async def _check_target(self, url: str) -> None:
         if self._edge.settings.webhook_allow_private:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from schemas import deliveries, topics
+from schemas import deliveries
 from schemas.control import ControlState, Webhook
 from schemas.deliveries import Attempt, Delivery
 from sinks.webhooks import sign
@@ -45,9 +45,11 @@ class Lane:
 
     queue: Queue = field(default_factory=Queue)
     breaker: Breaker = field(default_factory=Breaker)
-    flying: dict[str, Entry] = field(default_factory=dict)
+    flying: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
     """Those under way for which one more attempt was asked meanwhile."""
+    next: dict[str, Entry] = field(default_factory=dict)
+    """Places in the queue of those under way: what Kafka has may be read before its acknowledgement is."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -88,18 +90,19 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def queued(self, webhook_id: str, entry: Entry) -> None:
-        """A delivery has a place in the queue."""
+    def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
+        """A delivery has a place in the queue; ``asked``: because somebody wants another attempt."""
         lane = self._lanes.get(webhook_id)
         if lane is None:
             lane = self._lanes[webhook_id] = Lane()
-        flying = lane.flying.get(entry.id)
-        if flying is None:
+        if entry.id not in lane.flying:
             lane.queue.put(entry)
             if self._is_open:
                 self.pump(webhook_id)
-        elif flying != entry:
+        elif asked:
             lane.asked.add(entry.id)
+        else:
+            lane.next[entry.id] = entry
 
     def changed(self) -> None:
         """Endpoints may have been enabled, disabled, deleted."""
@@ -126,13 +129,13 @@ class Dispatcher:
 
     def _begin(self, webhook: Webhook, lane: Lane, entry: Entry) -> None:
         delivery = self._store.delivery(entry.id)
-        if delivery is None:
+        if delivery is None or entry.id in lane.flying:
             return
         contact = delivery["contact_id"] if not delivery["attempts"] else ""
         if not self._store.is_queued(entry):
             lane.queue.skip(contact)
         elif lane.queue.begin(contact, entry):
-            lane.flying[entry.id] = entry
+            lane.flying.add(entry.id)
             self._start(self._attempt(webhook, lane, delivery, contact))
 
     def _look_again(self, webhook_id: str, lane: Lane, now: int) -> None:
@@ -175,12 +178,14 @@ class Dispatcher:
         new = after(delivery, outcome, now_ms())
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
-        await self._journal.write([self._journal.attempt(row)])
+        await self._journal.write([self._journal.attempt(row, new)])
         await self._journal.write([self._journal.state(new)])
         while new["id"] in lane.asked:
             lane.asked.discard(new["id"])
             await self._journal.write([self._journal.state({**new, "status": deliveries.PENDING, "due_ms": now_ms()})])
-        del lane.flying[new["id"]]
+        lane.flying.discard(new["id"])
+        if (place := lane.next.pop(new["id"], None)) is not None:
+            lane.queue.put(place)
         if contact:
             lane.queue.end(contact)
         if outcome.code == GONE:
@@ -198,19 +203,16 @@ class Dispatcher:
         """The endpoint was deleted: what waited for it is forgotten."""
         if lane.timer is not None:
             lane.timer.cancel()
-        await self._forget([entry.id for entry in lane.queue.clear()])
+        found = (self._store.delivery(entry.id) for entry in lane.queue.clear())
+        await self._forget([delivery for delivery in found if delivery is not None])
 
-    async def _forget(self, ids: list[str]) -> None:
-        rows = []
-        for one in ids:
-            state = self._journal.row(topics.DELIVERIES, one, None)
-            rows += [state, state._replace(key=deliveries.asked_key(one))]
-        await self._journal.write(rows)
+    async def _forget(self, some: list[Delivery]) -> None:
+        await self._journal.write([row for delivery in some for row in self._journal.forgotten(delivery)])
 
     async def _expire(self) -> None:
         while True:
-            while ids := self._store.expired(now_ms(), EXPIRE_AT_ONCE):
-                await self._forget(ids)
+            while some := self._store.expired(now_ms(), EXPIRE_AT_ONCE):
+                await self._forget(some)
                 await asyncio.sleep(0.5)
             await asyncio.sleep(EXPIRE_EVERY_S)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from schemas import kafka, topics
 from schemas.codec import encode_attempts, encode_delivery
-from schemas.deliveries import Attempt, Delivery, key_of
+from schemas.deliveries import Attempt, Delivery, asked_key, home_of, key_of
 from schemas.identity import partition_of
 from schemas.settings import Settings
 
@@ -38,15 +38,19 @@ class Journal:
         await self._producer.stop()
 
     def state(self, delivery: Delivery) -> Row:
-        return self.row(topics.DELIVERIES, delivery["id"], encode_delivery(delivery))
+        return self._row(topics.DELIVERIES, delivery, key_of(delivery["id"]), encode_delivery(delivery))
 
-    def attempt(self, attempt: Attempt) -> Row:
-        return self.row(topics.ATTEMPTS, attempt["delivery_id"], encode_attempts([attempt]))
+    def attempt(self, attempt: Attempt, delivery: Delivery) -> Row:
+        return self._row(topics.ATTEMPTS, delivery, key_of(delivery["id"]), encode_attempts([attempt]))
 
-    def row(self, topic: topics.Topic, delivery_id: str, value: bytes | None) -> Row:
-        """``None`` takes the delivery out of a compacted topic."""
+    def forgotten(self, delivery: Delivery) -> list[Row]:
+        """What takes a delivery out of the compacted topic."""
+        keys = (key_of(delivery["id"]), asked_key(delivery["id"]))
+        return [self._row(topics.DELIVERIES, delivery, key, None) for key in keys]
+
+    def _row(self, topic: topics.Topic, delivery: Delivery, key: bytes, value: bytes | None) -> Row:
         count = topics.partition_count(topic, self._settings)
-        return Row(topic, key_of(delivery_id), value, partition_of(delivery_id, count))
+        return Row(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
 
     async def write(self, rows: Sequence[Row]) -> None:
         """Return when they are durable; rows of one partition stay in their order."""

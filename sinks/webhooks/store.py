@@ -9,9 +9,9 @@ everything of a partition of `changes` is known.
 
 import logging
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
@@ -27,8 +27,21 @@ KEPT_MS = {SUCCEEDED: 8 * DAY_MS, FAILED: 90 * DAY_MS}
 _PLACE = struct.Struct(">qq")
 _TIME = struct.Struct(">q")
 
-OnQueued = Callable[[str, Entry], None]
-"""Called with the endpoint and the place of a delivery that has one now."""
+
+class OnQueued(Protocol):
+    """Called with the endpoint and the place of a delivery that has one now."""
+
+    def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
+
+
+class Queued(NamedTuple):
+    webhook_id: str
+    entry: Entry
+    asked: bool
+
+
+def _nobody(webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
+    del webhook_id, entry, asked
 
 
 def _options() -> Options:
@@ -50,7 +63,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), _options())
-        self.on_queued: OnQueued = lambda _webhook, _entry: None
+        self.on_queued: OnQueued = _nobody
         self.last_seq = 0
         self.fresh: set[str] = set()
         """Deliveries that are durable in Kafka and not here yet."""
@@ -92,15 +105,15 @@ class Store:
             self.last_seq = max(self.last_seq, seq)
             self.on_queued(value[_PLACE.size :].decode(), Entry(due_ms, seq, key[2:].decode()))
 
-    def expired(self, now_ms: int, most: int) -> list[str]:
+    def expired(self, now_ms: int, most: int) -> list[Delivery]:
         """Deliveries that are to be forgotten."""
-        found: list[str] = []
+        found: list[Delivery] = []
         for key, _ in self._scan(b"x/"):
             if _TIME.unpack(key[2:10])[0] > now_ms or len(found) == most:
                 break
             known = self.delivery(key[10:].decode())
             if known is not None and key == _expiry(known):
-                found.append(known["id"])
+                found.append(known)
             else:
                 self._db.delete(key)  # it was sent again since
         return found
@@ -125,7 +138,7 @@ class Store:
         """One record of `deliveries`."""
         batch = WriteBatch(raw_mode=True)
         batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
-        queued: tuple[str, Entry] | None = None
+        queued: Queued | None = None
         try:
             if record.value is None:
                 self._forget(batch, record.key)
@@ -135,15 +148,15 @@ class Store:
             log.exception("deliveries/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
         if queued is not None:
-            self.on_queued(*queued)
+            self.on_queued(queued.webhook_id, queued.entry, asked=queued.asked)
 
-    def _take(self, batch: WriteBatch, delivery: Delivery, raw: bytes) -> tuple[str, Entry] | None:
+    def _take(self, batch: WriteBatch, delivery: Delivery, raw: bytes) -> Queued | None:
         key = delivery["id"].encode()
         if delivery["status"] == ASKED:
             known = self.delivery(delivery["id"])
             if known is None:
                 return None
-            return self._queue(batch, known, delivery["due_ms"])
+            return self._queue(batch, known, delivery["due_ms"], asked=True)
         self.fresh.discard(delivery["id"])
         self.last_seq = max(self.last_seq, delivery["seq"])
         batch.put(b"d/" + key, raw)
@@ -153,11 +166,11 @@ class Store:
         batch.put(_expiry(delivery), b"")
         return None
 
-    def _queue(self, batch: WriteBatch, delivery: Delivery, due_ms: int) -> tuple[str, Entry]:
+    def _queue(self, batch: WriteBatch, delivery: Delivery, due_ms: int, *, asked: bool = False) -> Queued:
         entry = Entry(due_ms, delivery["seq"], delivery["id"])
         place = _PLACE.pack(due_ms, delivery["seq"]) + delivery["webhook_id"].encode()
         batch.put(b"q/" + delivery["id"].encode(), place)
-        return delivery["webhook_id"], entry
+        return Queued(delivery["webhook_id"], entry, asked)
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
         known = self.delivery(key.decode())
