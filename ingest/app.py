@@ -64,8 +64,7 @@ def build_edge(settings: Settings) -> Edge:
     )
 
 
-def _lifespan(edge: Edge, forward: Forward) -> Callable[[object], AbstractAsyncContextManager[None]]:
-    control = Tail(edge.settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+def _lifespan(edge: Edge, forward: Forward, control: Tail) -> Callable[[object], AbstractAsyncContextManager[None]]:
     merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -92,7 +91,8 @@ def build_app(edge: Edge) -> HotPaths:
     forward = Forward(settings.query)
     writer = ControlWriter(settings, edge.control, edge.publisher)
     pages = Pages(edge, forward, writer)
-    webhooks = WebhookPages(edge, pages, forward, writer)
+    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+    webhooks = WebhookPages(edge, pages, forward, writer, control)
 
     endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
 
@@ -117,5 +117,5 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/tasks/{id}", read, methods=["GET"]),
         Route("/graphql", forward.handle, methods=["GET", "POST"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward))
+    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control))
     return HotPaths(endpoints, web.Surface(router))

@@ -47,7 +47,7 @@ class Forward:
     async def ask(self, request: Request, path: str) -> Any:
         """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
 
-        Raises ``Refused`` (503) where it cannot say.
+        Raises ``Refused``: 503 where it cannot say, 403 for who may not know.
         """
         headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
         url = URL(self._base + path, encoded=True).with_query(request.url.query)
@@ -58,6 +58,8 @@ class Forward:
             raise Refused("unavailable", "the read API is away; try again") from error
         if answer.status >= 500:
             raise Refused("unavailable", "the read API is away; try again")
+        if answer.status == 403:
+            raise Refused("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
 
     async def _pass(self, request: Request, method: str, body: bytes) -> Response:

@@ -9,6 +9,7 @@ import secrets
 import socket
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +22,7 @@ from schemas import codec, deliveries, targets, topics
 from schemas.control import Webhook
 from schemas.errors import Refused
 from schemas.identity import partition_of
+from schemas.kafka import Tail
 from schemas.web import Json
 
 RESOLVE_S = 2.0
@@ -32,11 +34,12 @@ SECRET_BYTES = 24
 class WebhookPages:
     """Handlers; what they raise is answered by ``schemas.web.Surface``."""
 
-    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter) -> None:
+    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter, definitions: Tail) -> None:
         self._edge = edge
         self._pages = pages
         self._forward = forward
         self._writer = writer
+        self._definitions = definitions
 
     async def create(self, request: Request) -> Response:
         home = self._pages.home(request, "webhooks:write")
@@ -47,7 +50,7 @@ class WebhookPages:
         return Json(endpoints.shape(webhook, secret=True), 201)
 
     async def edit(self, request: Request) -> Response:
-        webhook = self._webhook(request)
+        webhook = await self._webhook(request)
         value = await self._pages.json(request)
         edited = endpoints.edited_webhook(webhook, value, self._edge.clock())
         if edited.url != webhook.url:
@@ -56,11 +59,12 @@ class WebhookPages:
         return Json(endpoints.shape(edited))
 
     async def delete(self, request: Request) -> Response:
-        await self._writer.put("webhook", self._webhook(request).model_copy(update={"deleted": True}))
+        webhook = await self._webhook(request)
+        await self._writer.put("webhook", webhook.model_copy(update={"deleted": True}))
         return Response(status_code=204)
 
     async def rotate(self, request: Request) -> Response:
-        webhook = self._webhook(request)
+        webhook = await self._webhook(request)
         value = await self._pages.json(request, default={})
         entropy = secrets.token_bytes(SECRET_BYTES)
         rotated = endpoints.rotated_webhook(webhook, value, self._edge.clock(), entropy)
@@ -69,7 +73,7 @@ class WebhookPages:
 
     async def retry(self, request: Request) -> Response:
         """Accepted when the wish is durable; the attempt follows at once."""
-        webhook = self._webhook(request)
+        webhook = await self._webhook(request)
         delivery = deliveries.delivery_of(request.path_params["delivery_id"])
         logged = None if delivery is None else await self._logged(request)
         if delivery is None or logged is None:
@@ -83,8 +87,14 @@ class WebhookPages:
         )
         return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
 
-    def _webhook(self, request: Request) -> Webhook:
+    async def _webhook(self, request: Request) -> Webhook:
+        """As it stands on `control` now, whichever edge wrote it."""
         home = self._pages.home(request, "webhooks:write")
+        try:
+            async with asyncio.timeout(self._edge.settings.publish_deadline_s):
+                await self._definitions.catch_up()
+        except (KafkaError, TimeoutError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
         found = self._edge.control.webhooks[home].get(request.path_params["id"])
         if found is None:
             raise Refused("not_found", "no such webhook")

@@ -14,6 +14,9 @@ from sinks.webhooks.messages import Message
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
 
+SKEW_MS = 5000
+"""How far the clock of an edge may be ahead of a stage's: what is sent to it after the 201 is never passed over."""
+
 Targets = Callable[[Message, int], Iterable[Webhook]]
 """Endpoints of a message that became known at that moment (epoch ms)."""
 
@@ -31,7 +34,9 @@ def subscribed(control: ControlState) -> Targets:
         return [
             webhook
             for webhook in (home or {}).values()
-            if webhook.status == "enabled" and webhook.created_ms <= known_ms and wants(webhook.types, message.type)
+            if webhook.status == "enabled"
+            and webhook.created_ms <= known_ms + SKEW_MS
+            and wants(webhook.types, message.type)
         ]
 
     return targets

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from sinks.webhooks import sign
 from tests.builders import NOW_MS, cid, event
+from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 from tests.receiver import Answer, Got, Receiver, receiver
 from tests.services import fresh_settings
 from tests.sinking import change, process, until
@@ -230,3 +232,17 @@ async def strict(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     settings = fresh_settings(tmp_path_factory.mktemp("strict"), kafka=kafka)
     async with upstream(settings) as up, process(settings, "webhooks"):
         yield up
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1/", "http://localhost:8123/", "http://127.1/", "http://2130706433/", "http://0x7f.1/"),
+        *("http://[::1]/", "http://[::ffff:10.0.0.1]/", "http://[fd00::1]/", "http://169.254.169.254/latest/meta-data"),
+    ],
+)
+async def test_the_edge_refuses_a_private_target(tmp_path: Path, url: str) -> None:
+    async with client_of(memory_edge(tmp_path, MemoryLog())) as http:
+        answer = await http.post("/v1/webhooks", json={"url": url, "types": ["*"]}, headers=SECRET)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "url")
+    assert "private" in answer.json()["error"]["message"]

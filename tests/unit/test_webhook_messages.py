@@ -9,7 +9,7 @@ from schemas import control
 from schemas.control import ControlState, Webhook
 from schemas.records import Change
 from sinks.webhooks.messages import Known, Message, of_change, of_event
-from sinks.webhooks.subscriptions import MAX_BODY, plan, subscribed, wants
+from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.sinking import change
 
@@ -176,7 +176,7 @@ def test_who_is_told() -> None:
         webhook("off", "*", status="disabled"),
         webhook("staging", "*", environment="staging"),
         webhook("foreign", "*", workspace="other"),
-        webhook("late", "*", created_ms=NOW_MS + 1),
+        webhook("late", "*", created_ms=NOW_MS + SKEW_MS + 1),
         webhook("gone", "*", deleted=True),
     ):
         state.apply(*control.encode("webhook", one))
@@ -191,7 +191,7 @@ def test_who_is_told() -> None:
     assert {one["due_ms"] for one in found} == {NOW_MS + 7}
     assert len({one["id"] for one in found}) == 2
     assert [one["id"] for one in planned()] == [one["id"] for one in found], "planned again it is the same delivery"
-    assert planned(known_ms=NOW_MS - 1) == []
+    assert planned(known_ms=NOW_MS - SKEW_MS - 1) == []
     state.apply(*control.encode("webhook", webhook("named", "page_view", environment="staging")))
     assert [one["webhook_id"] for one in planned()] == ["whk_all"]
 
