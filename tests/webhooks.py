@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.provision import create_topics
 from schemas import codec, control, deliveries, kafka, topics
 from schemas.control import Webhook
-from schemas.deliveries import Attempt
+from schemas.deliveries import Attempt, Delivery
 from schemas.identity import partition_of
 from schemas.records import Change, Event
 from schemas.settings import Settings
@@ -82,6 +82,15 @@ class Upstream:
         records = await self._read(topics.ATTEMPTS)
         found = [one for record in records for one in codec.decode_attempts(record.value)]
         return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
+
+    async def deliveries(self, of: Webhook) -> dict[str, Delivery]:
+        """What stands of an endpoint's deliveries, as a compacted topic says it."""
+        found: dict[bytes, Delivery] = {}
+        for record in await self._read(topics.DELIVERIES):
+            found.pop(record.key, None)
+            if record.value is not None:
+                found[record.key] = codec.decode_delivery(record.value)
+        return {one["id"]: one for one in found.values() if one["webhook_id"] == of.id}
 
     async def status(self, of: Webhook) -> str:
         """What stands on `control`."""

@@ -2,8 +2,8 @@
 
 1. Each endpoint has its own lane: queue, breaker, and room for so many requests at a time. A slow or dead one fills
    its own lane and no other.
-2. An attempt and the delivery's new state are durable before the next step for that delivery is taken; a crash
-   before that makes the same attempt again, with a new attempt id.
+2. An attempt and the delivery's new state are durable, and read back, before the next step for that delivery is
+   taken; a crash before that makes the same attempt again, with a new attempt id.
 3. The queue is what `deliveries` says: this process decides only what to send when.
 """
 
@@ -25,6 +25,7 @@ from sinks.webhooks.deliver import Deliverer
 from sinks.webhooks.journal import Journal
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
+from sinks.webhooks.subscriptions import endpoint
 
 LOGGED_BODY = 16_384
 MOST_FLYING, CROWDED_MS = 2000, 50
@@ -49,7 +50,7 @@ class Lane:
     asked: set[str] = field(default_factory=set)
     """Those under way for which one more attempt was asked meanwhile."""
     next: dict[str, Entry] = field(default_factory=dict)
-    """Places in the queue of those under way: what Kafka has may be read before its acknowledgement is."""
+    """New places in the queue of those under way."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -63,6 +64,7 @@ class Dispatcher:
         self._deliverer = deliverer
         self._disable = disable
         self._lanes: dict[str, Lane] = {}
+        self._awaited: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_open = False
@@ -113,7 +115,7 @@ class Dispatcher:
     def pump(self, webhook_id: str) -> None:
         """Start what may start now; otherwise see to it that it is looked at again in time."""
         lane = self._lanes[webhook_id]
-        webhook = self._control.webhooks_by_id.get(webhook_id)
+        webhook = endpoint(self._control, webhook_id)
         if webhook is None:
             self._start(self._drop(self._lanes.pop(webhook_id)))
             return
@@ -179,10 +181,10 @@ class Dispatcher:
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
         await self._journal.write([self._journal.attempt(row, new)])
-        await self._journal.write([self._journal.state(new)])
+        await self._keep(new)
         while new["id"] in lane.asked:
             lane.asked.discard(new["id"])
-            await self._journal.write([self._journal.state({**new, "status": deliveries.PENDING, "due_ms": now_ms()})])
+            await self._keep({**new, "status": deliveries.PENDING, "due_ms": now_ms()})
         lane.flying.discard(new["id"])
         if (place := lane.next.pop(new["id"], None)) is not None:
             lane.queue.put(place)
@@ -192,6 +194,18 @@ class Dispatcher:
             await self._disable(webhook.id, "it answered 410")
         if self._lanes.get(webhook.id) is lane:
             self.pump(webhook.id)
+
+    async def _keep(self, delivery: Delivery) -> None:
+        """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""
+        here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
+        await self._journal.write([self._journal.state(delivery)])
+        await here
+
+    def applied(self, delivery: Delivery) -> None:
+        """A delivery's new state has been read from Kafka."""
+        here = self._awaited.pop(delivery["id"], None)
+        if here is not None and not here.done():
+            here.set_result(None)
 
     def _judge(self, lane: Lane, outcome: Outcome) -> None:
         if outcome.is_success:

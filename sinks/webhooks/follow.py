@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,7 +27,7 @@ from schemas.settings import Settings
 from sinks.webhooks.journal import Journal
 from sinks.webhooks.messages import Known, Message, of_change, of_event
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import Targets, plan, subscribed
+from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,15 @@ COMMIT_EVERY_S = 1.0
 UNIT = 2000
 """Deliveries after which what was planned is made durable."""
 MAX_RECORDS = 200
+
+
+@dataclass(slots=True)
+class Unit:
+    """What becomes durable together: deliveries, then what was said, up to these places."""
+
+    known: Known
+    planned: dict[str, Delivery] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 class Follower:
@@ -84,21 +94,22 @@ class Follower:
 
     async def run(self) -> None:
         """For ever; raises where going on would lose something."""
-        committed = time.monotonic()
         while True:
             try:
-                found = await self._consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)
+                found = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
             except KafkaError:
                 log.exception("webhooks wait for the broker")
                 await asyncio.sleep(0.5)
                 continue
             if found:
                 await self._caught_up()
-                for tp, records in found.items():
-                    await self._take(tp, records)
-            if time.monotonic() - committed >= COMMIT_EVERY_S:
-                await self._commit()
-                committed = time.monotonic()
+                await self._take(found)
+
+    async def commit(self) -> None:
+        """For ever: what is durable is committed about once a second."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._commit()
 
     async def _caught_up(self) -> None:
         while True:
@@ -110,20 +121,26 @@ class Follower:
             else:
                 return
 
-    async def _take(self, tp: TopicPartition, records: list[Any]) -> None:
-        """One partition's records, in units that are durable one after the other."""
-        known, planned = Known(self._store.get), dict[str, Delivery]()
-        for record in records:
-            messages = self._messages(tp, record, known)
-            if record.offset >= self._planned_before[tp] and messages:
-                now_ms = time.time_ns() // 1_000_000
-                for one in plan(messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq):
-                    if one["id"] not in planned and not self._store.knows(one["id"]):
-                        planned[one["id"]] = one
-            if len(planned) >= UNIT:
-                await self._keep(tp, record.offset + 1, known, planned)
-                known, planned = Known(self._store.get), {}
-        await self._keep(tp, records[-1].offset + 1, known, planned)
+    async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
+        """Records of all partitions, in units that are durable one after the other."""
+        unit = Unit(Known(self._store.get))
+        for tp, records in found.items():
+            for record in records:
+                messages = self._messages(tp, record, unit.known)
+                if messages and record.offset >= self._planned_before[tp]:
+                    now_ms = time.time_ns() // 1_000_000
+                    planned = plan(
+                        messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq
+                    )
+                    unit.planned.update((d["id"], d) for d in planned if not self._is_known(unit, d))
+                unit.positions[tp] = record.offset + 1
+                if len(unit.planned) >= UNIT:
+                    await self._keep(unit)
+                    unit = Unit(Known(self._store.get))
+        await self._keep(unit)
+
+    def _is_known(self, unit: Unit, delivery: Delivery) -> bool:
+        return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
     def _messages(self, tp: TopicPartition, record: Any, known: Known) -> list[Message]:
         topic = self._names[tp.topic]
@@ -132,7 +149,7 @@ class Follower:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
                 return [message for change in changes for message in _said(of_change, change, known, since)]
-            if not self._control.webhooks_by_id:
+            if not has_endpoints(self._control):
                 return []
             return [message for event in codec.decode_events(record.value or b"") for message in _said(of_event, event)]
         except UndecodableError as error:
@@ -149,11 +166,12 @@ class Follower:
             known.writes[key] = found
         return int(found)
 
-    async def _keep(self, tp: TopicPartition, position: int, known: Known, planned: dict[str, Delivery]) -> None:
-        self._store.fresh.update(planned)
-        await self._journal.write([self._journal.state(one) for one in planned.values()])
-        self._store.learn(known.writes, {(self._names[tp.topic].name, tp.partition): position})
-        self._done[tp] = max(position, self._planned_before[tp])
+    async def _keep(self, unit: Unit) -> None:
+        self._store.fresh.update(unit.planned)
+        await self._journal.write([self._journal.state(one) for one in unit.planned.values()])
+        positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
+        self._store.learn(unit.known.writes, positions)
+        self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
 
     def _next_seq(self) -> int:
         self._seq = max(self._seq + 1, self._store.last_seq + 1, time.time_ns())

@@ -98,7 +98,7 @@ def _event_data(event: Event) -> dict[str, Any]:
         data[f"{verb}_at"] = iso(event["timestamp_ms"])
     data["event_id"] = event["event_id"]
     data["timestamp"] = iso(event["timestamp_ms"])
-    data["properties"] = orjson.loads(event["properties"] or b"{}")
+    data["properties"] = orjson.Fragment(event["properties"] or b"{}")  # as they came: numbers keep all digits
     return data
 
 

@@ -48,7 +48,7 @@ class Webhooks:
                 await part.start()
                 stack.push_async_callback(part.stop)
             dispatcher = self._dispatcher = Dispatcher(self._control, store, journal, deliverer, self._disable)
-            store.on_queued = dispatcher.queued
+            store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
             tail = Tail(
                 settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
@@ -61,7 +61,8 @@ class Webhooks:
             stack.callback(writing.cancel)
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
-            await _first([writing, self._broken, *(asyncio.create_task(part.run()) for part in (dispatcher, follower))])
+            working = (dispatcher.run(), follower.run(), follower.commit(), definitions.ended(), tail.ended())
+            await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
 
     def _apply(self, store: Store) -> Callable[[Any], None]:
         def apply(record: Any) -> None:

@@ -8,8 +8,10 @@ Standard Webhooks header holds a signature by each.
 
 import binascii
 import hmac
+import string
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from urllib.parse import quote
 
 PREFIX = "whsec_"
 AGENT = "Headwater-Webhooks/1"
@@ -38,6 +40,8 @@ def standard(secret: str, message_id: str, at_s: int, body: bytes) -> list[str]:
 def headers(*, event_id: str, attempt_id: str, at_ms: int, body: bytes, secrets: Sequence[str]) -> dict[str, str]:
     """All headers of a request; ``secrets`` are the valid ones, the newest first."""
     at_s = at_ms // 1000
+    # clients choose event ids, and not every text may stand in a header
+    event_id = quote(event_id, safe=string.punctuation + " ")
     found = {
         "Content-Type": "application/json",
         "User-Agent": AGENT,

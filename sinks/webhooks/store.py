@@ -9,7 +9,7 @@ everything of a partition of `changes` is known.
 
 import logging
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +32,10 @@ class OnQueued(Protocol):
     """Called with the endpoint and the place of a delivery that has one now."""
 
     def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
+
+
+def _ignored(_delivery: Delivery) -> None:
+    return
 
 
 class Queued(NamedTuple):
@@ -64,6 +68,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), _options())
         self.on_queued: OnQueued = _nobody
+        self.on_applied: Callable[[Delivery], None] = _ignored
+        """Called when a delivery's new state is here."""
         self.last_seq = 0
         self.fresh: set[str] = set()
         """Deliveries that are durable in Kafka and not here yet."""
@@ -139,16 +145,20 @@ class Store:
         batch = WriteBatch(raw_mode=True)
         batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
         queued: Queued | None = None
+        delivery: Delivery | None = None
         try:
             if record.value is None:
                 self._forget(batch, record.key)
             else:
-                queued = self._take(batch, decode_delivery(record.value), record.value)
+                delivery = decode_delivery(record.value)
+                queued = self._take(batch, delivery, record.value)
         except UndecodableError:
             log.exception("deliveries/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
         if queued is not None:
             self.on_queued(queued.webhook_id, queued.entry, asked=queued.asked)
+        if delivery is not None and delivery["status"] != ASKED:
+            self.on_applied(delivery)
 
     def _take(self, batch: WriteBatch, delivery: Delivery, raw: bytes) -> Queued | None:
         key = delivery["id"].encode()

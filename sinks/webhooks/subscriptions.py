@@ -26,6 +26,16 @@ def wants(types: Iterable[str], kind: str) -> bool:
     return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
 
 
+def endpoint(control: ControlState, webhook_id: str) -> Webhook | None:
+    """Where a delivery goes today; ``None``: nowhere any more."""
+    return control.webhooks_by_id.get(webhook_id)
+
+
+def has_endpoints(control: ControlState) -> bool:
+    """Whether any event can be of interest to anybody."""
+    return bool(control.webhooks_by_id)
+
+
 def subscribed(control: ControlState) -> Targets:
     """The endpoints of the message's environment that asked for its type."""
 

@@ -124,6 +124,53 @@ async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstrea
     await arrived(endpoint, 4)
 
 
+async def test_what_is_asked_for_during_an_attempt_follows_it(sender: Upstream, endpoint: Receiver) -> None:
+    async def slow(_got: Got) -> Answer:
+        await asyncio.sleep(0.5 if len(endpoint.got) == 2 else 0)
+        return 500, b""
+
+    endpoint.decide = slow
+    one = await sender.define(webhook(endpoint.url()))
+    await sender.events(event("external_id:u1", event_id="evt_asked"))
+    (first,) = await attempts(sender, one, 1)
+    await sender.ask(first)
+    await arrived(endpoint, 2)
+    await sender.ask(first)
+    await arrived(endpoint, 3, within_s=3)
+    assert [a["attempt"] for a in await attempts(sender, one, 3)] == [1, 2, 3]
+
+
+async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoint: Receiver) -> None:
+    """Or waits on, where the endpoint is only disabled."""
+
+    async def fail(_got: Got) -> Answer:
+        return 500, b""
+
+    endpoint.decide = fail
+    one, two = [await sender.define(webhook(endpoint.url(f"/{n}"))) for n in range(2)]
+    await sender.events(event("external_id:u1", event_id="evt_waits"))
+    (first,) = await attempts(sender, one, 1)
+    (other,) = await attempts(sender, two, 1)
+    await sender.define(one.model_copy(update={"deleted": True}))
+    await sender.define(two.model_copy(update={"status": "disabled"}))
+
+    async def forgotten() -> bool:
+        return not await sender.deliveries(one)
+
+    await until(forgotten, "a deleted endpoint's deliveries are forgotten")
+    await sender.ask(first)
+    await sender.ask(other)
+    assert [d["status"] for d in (await sender.deliveries(two)).values()] == ["pending"]
+    async with receiver() as witness:
+        await sender.define(webhook(witness.url()))
+        await sender.events(event("external_id:u1", event_id="evt_witness"))
+        await arrived(witness, 1)
+    assert len(endpoint.got) == 2
+    await sender.define(two)
+    await arrived(endpoint, 3)
+    assert endpoint.got[2].path == "/1"
+
+
 async def test_410_disables_the_endpoint(sender: Upstream, endpoint: Receiver) -> None:
     async def gone(_got: Got) -> Answer:
         return 410, b""

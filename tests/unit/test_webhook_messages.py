@@ -133,6 +133,11 @@ def test_an_event_as_the_reference_shows_it() -> None:
     }
 
 
+def test_numbers_keep_all_their_digits() -> None:
+    (message,) = of_event({**event("external_id:u1"), "properties": b'{"n":123456789012345678901234567890}'})
+    assert b'"properties":{"n":123456789012345678901234567890}' in message.body()
+
+
 def test_an_unsubscription_is_told_under_both_names() -> None:
     found = of_event(event("external_id:u1", type="message.unsubscribed"))
     assert [m.type for m in found] == ["message.unsubscribed", "contact.unsubscribed"]

@@ -82,3 +82,12 @@ def test_headers_name_attempt_event_and_time() -> None:
     assert found["Altacee-Event-Id"] == found["webhook-id"] == "evt_1"
     assert found["Altacee-Timestamp"] == found["webhook-timestamp"]
     assert abs(int(found["Altacee-Timestamp"]) - time.time()) < 60
+
+
+@pytest.mark.parametrize("event_id", ["evt_ok-1.2:3", "a b%", "zwölf", "x\r\nHost: evil", "日本", "\x00"])
+def test_an_event_id_of_any_text_may_stand_in_a_header(event_id: str) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    found = sign.headers(event_id=event_id, attempt_id="dlv_1_1_0", at_ms=now_ms, body=BODY, secrets=SECRETS[:1])
+    assert found["webhook-id"].isascii()
+    assert found["webhook-id"].isprintable()
+    assert Webhook(SECRETS[0]).verify(BODY, found)
