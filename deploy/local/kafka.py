@@ -103,7 +103,7 @@ def command(data: Path, port: int, *, say: Callable[[str], None] = print) -> tup
     if not (data / "log" / "meta.properties").exists():
         say("kafka: formatting its directory")
         identity = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-        tool = [*java, "kafka.tools.StorageTool", "format", "-t", identity, "-c", str(properties)]
+        tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BrokerError(f"Kafka could not format {data}: {done.stdout}{done.stderr}")

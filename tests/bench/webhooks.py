@@ -45,10 +45,13 @@ async def _arrived(endpoint: Receiver, count: int) -> None:
 async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
     """From the first arrival to the last, while the pipeline in front of it uses the same cores."""
     kind = f"hook {secrets.token_hex(4)}"
+    process = stack.processes()["webhooks"]
     async with receiver() as endpoint:
         webhook = await _subscribe(stack, endpoint.url(), kind)
+        before = sum(process.cpu_times()[:2])
         await _send(stack, kind, count)
         await _arrived(endpoint, count)
+        used = sum(process.cpu_times()[:2]) - before
         seconds = endpoint.got[-1].at_s - endpoint.got[0].at_s
         await _remove(stack, webhook)
     return {
@@ -56,6 +59,7 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
         "arrived": len({got.headers["altacee-event-id"] for got in endpoint.got}),
         "requests": len(endpoint.got),
         "per_s": round(len(endpoint.got) / seconds),
+        "cpu_us_each": round(used / len(endpoint.got) * 1e6),
     }
 
 
