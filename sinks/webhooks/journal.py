@@ -1,11 +1,14 @@
 """Records in; back when every replica has them: what waits goes out together, so many cost little more than one.
 
+Under load sends that nobody waits for begin at least 10 ms apart: each is work for the broker whatever it holds.
 After any error of the broker nothing more is taken: the process ends and begins again from what is durable.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from schemas import kafka, topics
@@ -13,6 +16,8 @@ from schemas.codec import encode_attempts, encode_delivery
 from schemas.deliveries import Attempt, Delivery, asked_key, home_of, key_of
 from schemas.identity import partition_of
 from schemas.settings import Settings
+
+PACE_S = 0.01
 
 
 class Row(NamedTuple):
@@ -29,6 +34,7 @@ class Journal:
         self._settings = settings
         self._waiting: list[tuple[Sequence[Row], asyncio.Future[None]]] = []
         self._filled = asyncio.Event()
+        self._urgent = asyncio.Event()
 
     async def start(self) -> None:
         self._producer = kafka.producer(self._settings)
@@ -52,20 +58,28 @@ class Journal:
         count = topics.partition_count(topic, self._settings)
         return Row(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
 
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Return when they are durable; rows of one partition stay in their order."""
+    async def write(self, rows: Sequence[Row], *, urgent: bool = False) -> None:
+        """Return when they are durable; rows of one partition stay in their order. ``urgent``: somebody waits."""
         if not rows:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((rows, done))
         self._filled.set()
+        if urgent:
+            self._urgent.set()
         await done
 
     async def run(self) -> None:
         """For ever; raises what the broker said."""
+        sent = 0.0
         while True:
             await self._filled.wait()
+            if (wait_s := sent + PACE_S - time.monotonic()) > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._urgent.wait(), wait_s)
+            sent = time.monotonic()
             self._filled.clear()
+            self._urgent.clear()
             taken, self._waiting = self._waiting, []
             await self._send([row for rows, _ in taken for row in rows])
             for _, done in taken:
