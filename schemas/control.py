@@ -67,11 +67,46 @@ class Segment(Record):
     updated_ms: int
 
 
+class Variant(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    name: str
+
+
+class Conversion(BaseModel):
+    """What counts as the goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    event: str
+    window: str
+    value: str | None = None
+    """Name of the property that is summed up."""
+
+
+class Campaign(Record):
+    """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
+
+    environment: str
+    name: str
+    kind: str = "standard"
+    channel: str
+    status: str
+    number: int
+    trigger: str = ""
+    delivery: dict[str, Any] | None = None
+    """Where a trigger's messages go: ``webhook_id``, ``url`` or ``topic``."""
+    variants: tuple[Variant, ...] = ()
+    conversion: Conversion | None = None
+    sent_ms: int | None = None
+    updated_ms: int
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
+    "campaign": Campaign,
 }
 
 
@@ -100,6 +135,8 @@ class ControlState:
         self._key_digests: dict[tuple[str, str], str] = {}
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.campaigns: dict[tuple[str, str], dict[str, Campaign]] = defaultdict(dict)
+        self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -126,6 +163,10 @@ class ControlState:
             home = self._segment_homes.pop((workspace, record_id), None)
             if home is not None:
                 self.segments[home].pop(record_id, None)
+        elif kind == "campaign":
+            home = self._campaign_homes.pop((workspace, record_id), None)
+            if home is not None:
+                self.campaigns[home].pop(record_id, None)
 
     def _keep(self, record: Record) -> None:
         match record:
@@ -140,6 +181,10 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
                 self._segment_homes[record.workspace, record.id] = home
+            case Campaign():
+                home = (record.workspace, record.environment)
+                self.campaigns[home][record.id] = record
+                self._campaign_homes[record.workspace, record.id] = home
             case _:
                 raise TypeError(type(record))
 
