@@ -16,6 +16,7 @@ from ingest.forward import Forward
 from ingest.pages import Pages
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
+from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.request import IngestEndpoint
 from ingest.view import MergeView
@@ -89,7 +90,8 @@ def build_app(edge: Edge) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
     forward = Forward(settings.query)
-    pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
+    writer = ControlWriter(settings, edge.control, edge.publisher)
+    pages, receivers = Pages(edge, forward, writer), Receivers(edge, writer)
 
     endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
 
@@ -103,6 +105,9 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
+        Route("/v1/receivers", receivers.create, methods=["POST"]),
+        Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
+        Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCOPES = (
     "contacts:read",
@@ -101,12 +101,23 @@ class Campaign(Record):
     updated_ms: int
 
 
+class Receiver(Record):
+    """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
+
+    environment: str
+    provider: str
+    secret: str = Field("", repr=False)
+    """A signing secret or a public key, as the provider has it."""
+    topic_arn: str = ""
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
     "campaign": Campaign,
+    "receiver": Receiver,
 }
 
 
@@ -137,6 +148,8 @@ class ControlState:
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
         self.campaigns: dict[tuple[str, str], dict[str, Campaign]] = defaultdict(dict)
         self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.receivers: dict[str, Receiver] = {}
+        """By id: their own requests carry no key that would say whose they are."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -167,6 +180,8 @@ class ControlState:
             home = self._campaign_homes.pop((workspace, record_id), None)
             if home is not None:
                 self.campaigns[home].pop(record_id, None)
+        elif kind == "receiver":
+            self.receivers.pop(record_id, None)
 
     def _keep(self, record: Record) -> None:
         match record:
@@ -185,6 +200,8 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.campaigns[home][record.id] = record
                 self._campaign_homes[record.workspace, record.id] = home
+            case Receiver():
+                self.receivers[record.id] = record
             case _:
                 raise TypeError(type(record))
 

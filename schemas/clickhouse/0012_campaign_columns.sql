@@ -21,3 +21,9 @@ ALTER TABLE {database}.events
     ADD COLUMN IF NOT EXISTS _bounce LowCardinality(String)
         MATERIALIZED if(type = 'message.bounced', lower(JSONExtractString(properties, 'bounce_class')), '')
         COMMENT 'of a bounce: hard, soft, block or what else its sender calls it';
+
+ALTER TABLE {database}.events
+    ADD COLUMN IF NOT EXISTS _message UInt128
+        MATERIALIZED if(campaign_id = '' OR message_id = '', toUInt128(0),
+            reinterpretAsUInt128(sipHash128(campaign_id, message_id)))
+        COMMENT 'of a campaign: the message that the event is about, 0: it names none';

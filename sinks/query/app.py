@@ -137,6 +137,10 @@ class Reads:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
 
+    async def receivers(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
+
     async def environments(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
@@ -169,6 +173,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
         ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
         ("/v1/keys", "admin", reads.keys),
+        ("/v1/receivers", "webhooks:read", reads.receivers),
         ("/v1/environments", "admin", reads.environments),
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),

@@ -1,7 +1,7 @@
 """A campaign and a query in; its messages, each with its contact, its state and when what happened to it, out.
 
-A message that its facts name by no `message_id` is its contact's: then `message_id` is none. The order is that of
-the message ids, so a page costs the same anywhere and no later event moves a message to another one.
+A message that its facts name by no `message_id` is its contact's: then `message_id` is none. Newest first, by the first
+that is known of each.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.campaign_facts import KINDS, Question
-from sinks.query.contacts import Home
+from sinks.query.contacts import LATEST, Home
 from sinks.query.params import Paging, Query, listing, time_ms
 from sinks.query.reader import Reader
 
@@ -26,13 +26,14 @@ _STATE = """multiIf(
         if(ifNull(bounced_ms, 0) > ifNull(failed_ms, 0) OR failed_ms IS NULL, 'bounced', 'failed'),
     delivered_ms IS NOT NULL, 'delivered', sent_ms IS NOT NULL, 'sent', 'requested')"""
 _MESSAGES = """
-SELECT key, id, owner, part, medium, {kinds}, class, {state} AS state,
+SELECT toString(key) AS place, began_ms, id, owner, part, medium, {kinds}, class, {state} AS state,
     multiIf(bounced_ms IS NULL, failed_ms, failed_ms IS NULL, bounced_ms, greatest(bounced_ms, failed_ms)) AS ended_ms
 FROM
 (
-    SELECT key, any(f.message_id) AS id, argMax(f.contact, (f.contact != '', ms, event_id)) AS owner,
-        max(f.variant) AS part, max(f.channel) AS medium, {times},
-        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, event_id), bit = {bounced}) AS class
+    SELECT key, min(ms) AS began_ms, any(f.message_id) AS id,
+        argMax(f.contact, (f.contact != '', ms, event_id)) AS owner, max(f.variant) AS part,
+        max(f.channel) AS medium, {times},
+        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, bounce), bit = {bounced}) AS class
     FROM ({facts}) AS f
     GROUP BY key
 )
@@ -40,8 +41,9 @@ WHERE ({{state:String}} = '' OR state = {{state:String}}) AND ({{variant:String}
     AND ({{contact:String}} = '' OR owner = {{contact:String}})
 """
 _PAGE = """
-SELECT *, count() OVER () AS total FROM ({messages}) WHERE key > {{after:String}}
-ORDER BY key LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
+SELECT *, count() OVER () AS total FROM ({messages})
+WHERE (began_ms, place) < ({{before_ms:Int64}}, {{before:String}})
+ORDER BY began_ms DESC, place DESC LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
 """
 _COUNT = "SELECT count() AS total FROM ({messages})"
 
@@ -56,14 +58,19 @@ async def deliveries(reader: Reader, home: Home, campaign: Campaign, query: Quer
     kinds = ", ".join(f"{kind}_ms" for kind in KINDS)
     messages = _MESSAGES.format(facts=question.facts, kinds=kinds, times=_TIMES, state=_STATE, bounced=KINDS["bounced"])
     asked = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}
-    (after,) = paging.cursor_of(str) or [""]
+    before_ms, before = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(
-        _PAGE.format(messages=messages), **asked, after=after, limit=paging.wanted, offset=paging.offset
+        _PAGE.format(messages=messages),
+        **asked,
+        before_ms=before_ms,
+        before=before,
+        limit=paging.wanted,
+        offset=paging.offset,
     )
     total = rows[0]["total"] if rows else 0
     if not rows and paging.offset:
         total = (await reader.rows(_COUNT.format(messages=messages), **asked))[0]["total"]
-    return listing(paging, [_shape(row) for row in rows], total, [[row["key"]] for row in rows])
+    return listing(paging, [_shape(row) for row in rows], total, [(row["began_ms"], row["place"]) for row in rows])
 
 
 def _shape(row: dict[str, Any]) -> dict[str, Any]:

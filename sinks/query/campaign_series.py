@@ -22,13 +22,13 @@ ALWAYS = (0, 9_000_000_000_000_000)
 _NAMES = {bit: kind for kind, bit in KINDS.items()}
 
 _SERIES = """
-SELECT intDiv(at, {{step:Int64}}) * {{step:Int64}} AS start, bit, count() AS messages
+SELECT intDiv(at, {{step:Int64}}) * {{step:Int64}} AS start, bit, count() AS counted
 FROM
 (
     SELECT key, bitAnd(f.bit, {machine}) != 0 AS by_machine,
         if(by_machine, bitShiftRight(f.bit, 1), f.bit) AS family,
         min(ms) AS at, f.bit AS bit
-    FROM ({facts}) AS f
+    FROM ({messages}) AS f
     GROUP BY key, f.bit
     ORDER BY by_machine LIMIT 1 BY key, family
 )
@@ -36,8 +36,8 @@ WHERE at >= {{from:Int64}} AND at < {{to:Int64}}
 GROUP BY start, bit
 """
 _CONVERSIONS = """
-SELECT intDiv(at, {{step:Int64}}) * {{step:Int64}} AS start, count() AS messages
-FROM (SELECT key, min(ms) AS at FROM ({converted}) GROUP BY key)
+SELECT intDiv(at, {{step:Int64}}) * {{step:Int64}} AS start, count() AS counted
+FROM (SELECT unit, min(ms) AS at FROM ({converted}) GROUP BY unit)
 WHERE at >= {{from:Int64}} AND at < {{to:Int64}}
 GROUP BY start
 """
@@ -58,14 +58,16 @@ async def series(reader: Reader, home: Home, campaign: Campaign, query: Query) -
     span = {"from": ALWAYS[0] if begin is None else begin, "to": ALWAYS[1] if end is None else end}
     machine = KINDS["machine_opened"] | KINDS["machine_clicked"]
     messages, reached = await asyncio.gather(
-        reader.rows(_SERIES.format(facts=question.facts, machine=machine), **question.parameters, step=step, **span),
+        reader.rows(
+            _SERIES.format(messages=question.messages, machine=machine), **question.parameters, step=step, **span
+        ),
         reader.rows(_CONVERSIONS.format(converted=question.converted), **question.parameters, step=step, **span),
     )
     points: dict[int, dict[str, int]] = {}
     for row in messages:
-        points.setdefault(row["start"], {})[_NAMES[row["bit"]]] = row["messages"]
+        points.setdefault(row["start"], {})[_NAMES[row["bit"]]] = row["counted"]
     for row in reached:
-        points.setdefault(row["start"], {})["conversions"] = row["messages"]
+        points.setdefault(row["start"], {})["conversions"] = row["counted"]
     first = begin if begin is not None else min(points, default=None)
     last = end - 1 if end is not None else max(points, default=None)
     starts: range | list[int] = []

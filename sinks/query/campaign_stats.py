@@ -45,11 +45,11 @@ SELECT campaign_id, variant, {figures}, sumMapIf(map(class, 1), bitAnd(bits, {bo
     minIf(first_sent, first_sent != 0) AS first_sent
 FROM
 (
-    SELECT campaign_id, key, max(f.variant) AS variant, groupBitOr(bit) AS bits,
+    SELECT any(f.campaign_id) AS campaign_id, max(f.variant) AS variant, groupBitOr(bit) AS bits,
         minIf(ms, bit = {sent}) AS first_sent,
-        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, event_id), bit = {bounced}) AS class
-    FROM ({facts}) AS f
-    GROUP BY campaign_id, key
+        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, bounce), bit = {bounced}) AS class
+    FROM ({messages}) AS f
+    GROUP BY key
 )
 GROUP BY campaign_id, variant
 """
@@ -57,7 +57,7 @@ _CONTACTS = """
 SELECT campaign_id, bit, uniqExact(contact) AS contacts FROM ({facts}) WHERE contact != '' GROUP BY campaign_id, bit
 """
 _CONVERSIONS = """
-SELECT campaign_id, variant, grouping(variant) AS is_whole, uniqExact(key) AS conversions,
+SELECT campaign_id, variant, grouping(variant) AS is_whole, uniqExact(unit) AS conversions,
     uniqExact(event_id) AS conversion_events, sum(value) AS conversion_value,
     uniqExactIf(contact, contact != '') AS contacts
 FROM ({converted})
@@ -69,7 +69,7 @@ Stats = dict[str, Any]
 
 async def stats_of(reader: Reader, question: Question, *, contacts: bool) -> dict[str, tuple[Stats, dict[str, Stats]]]:
     """Of each campaign the figures of the whole, and of each variant that its messages name."""
-    messages = _MESSAGES.format(facts=question.facts, figures=_FIGURES, **KINDS)
+    messages = _MESSAGES.format(messages=question.messages, figures=_FIGURES, **KINDS)
     conversions = _CONVERSIONS.format(converted=question.converted)
     asked = [reader.rows(sql, **question.parameters) for sql in (messages, conversions)]
     if contacts:

@@ -255,7 +255,7 @@ async def test_deliveries_tell_what_became_of_each_message(api: Reads) -> None:
         page = await api.get(path, cursor=cursor, limit=2)
         seen += [d["message_id"] for d in page["data"]]
         cursor = page["next_cursor"]
-    assert seen == ["msg0", "msg1", "msg2"]
+    assert seen == ["msg2", "msg1", "msg0"], "newest first"
 
 
 async def test_every_message_is_a_delivery_once(api: Reads) -> None:
