@@ -20,7 +20,7 @@ from ingest.edge import Edge
 from ingest.raw import RawEvent
 from ingest.receivers import PROVIDERS, define, ses
 from ingest.receivers.posted import Posted
-from schemas.control import Receiver
+from schemas.control import Receiver, encode
 from schemas.errors import Refused
 from schemas.times import iso
 from schemas.web import Json, authorise
@@ -87,7 +87,7 @@ class Receivers:
             if environment not in self._edge.control.environments[principal.workspace]:
                 raise Refused("unknown_environment", "no such environment here", "environment")
         receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
-        await self._writer.put("receiver", receiver)
+        await self._put(receiver)
         base = self._edge.settings.public_url or str(request.base_url).rstrip("/")
         shape = {
             "id": receiver.id,
@@ -105,8 +105,13 @@ class Receivers:
         found = control.receivers.get(request.path_params["id"])
         if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
             raise Refused("not_found", "no such receiver")
-        await self._writer.put("receiver", found.model_copy(update={"deleted": True, "secret": ""}))
+        await self._put(found.model_copy(update={"deleted": True, "secret": ""}))
         return Response(status_code=204)
+
+    async def _put(self, receiver: Receiver) -> None:
+        """It holds at once at the edge that answers so; the others follow the topic."""
+        await self._writer.put("receiver", receiver)
+        self._edge.control.apply(*encode("receiver", receiver))
 
     async def receive(self, request: Request) -> Response:
         receiver = self._edge.control.receivers.get(request.path_params["id"])

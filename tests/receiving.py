@@ -1,4 +1,4 @@
-"""A provider's payload in; the same as the provider would post it, signed, out: the other side of `ingest/receivers`."""
+"""A provider's payload in; the same, signed as the provider would, out: the other side of `ingest/receivers`."""
 
 import hashlib
 import hmac

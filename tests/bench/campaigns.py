@@ -32,7 +32,7 @@ INSERT INTO events (workspace, environment, event_id, contact_id, own_contact_id
     properties, campaign_id, message_id, variant, channel, source, _offset)
 SELECT '{WORKSPACE}', '{ENVIRONMENT}', concat('evt_', toString(message), '_', step), {_CONTACT} AS who, who,
     concat('message.', step), fromUnixTimestamp64Milli({NOW_MS} + toInt64(message % 86400000)) AS at, at,
-    if(step = 'opened', format('{{{{"user_agent":"{{}}"}}}}', if(message % 3 = 0, 'Mozilla/5.0', 'Firefox/130.0')), '{{}}'),
+    if(step = 'opened', if(message % 3 = 0, '{{"user_agent":"Mozilla/5.0"}}', '{{"user_agent":"Firefox/1"}}'), '{{}}'),
     concat('cmp_', toString(intDiv(message, {{share:UInt64}}))), concat('msg_', toString(message)),
     if(message % 2 = 0, 'a', 'b'), 'email', 'altacee', toInt64(number)
 FROM
