@@ -1,6 +1,5 @@
 """The body of `POST /v1/receivers` in, the record of an endpoint out, and how the API shows it; pure."""
 
-import secrets
 from typing import Any
 
 from ingest.receivers import NAMES, sendgrid, ses
@@ -28,7 +27,7 @@ def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> R
     if topic_arn and provider != ses.PROVIDER:
         raise Refused("invalid_field", "only ses has a topic", "topic_arn")
     return Receiver(
-        id=f"{ids.new_id('rcv_', now_ms)}{secrets.token_hex(8)}",
+        id=ids.new_id("rcv_", now_ms),
         workspace=workspace,
         environment=environment,
         provider=provider,

@@ -13,7 +13,7 @@ from schemas.control import Receiver, encode
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import MemoryLog, client_of, memory_edge
-from tests.golden.test_receivers import FOLDER, check_events
+from tests.golden.test_receiver_payloads import FOLDER, check_events
 
 pytestmark = pytest.mark.kafka  # it may use sockets
 FILES = sorted((FOLDER / "ses").glob("*.json"))
