@@ -16,6 +16,7 @@ from ingest.forward import Forward
 from ingest.pages import Pages
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
+from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.request import IngestEndpoint
 from ingest.view import MergeView
@@ -93,6 +94,7 @@ def build_app(edge: Edge) -> HotPaths:
     pages = Pages(edge, forward, writer)
     control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
     webhooks = WebhookPages(edge, pages, forward, writer, control)
+    receivers = Receivers(edge, writer)
 
     endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
 
@@ -111,6 +113,9 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
         Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
         Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
+        Route("/v1/receivers", receivers.create, methods=["POST"]),
+        Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
+        Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),

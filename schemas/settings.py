@@ -19,6 +19,14 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".headwater"), description="Where state, logs and pid files lie.")
     host: str = Field("127.0.0.1", description="Address the public port listens on; loopback unless you say so.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+)?$",
+        description="How the outside calls the public port (https://events.example.com); empty: as each request does.",
+    )
+    sns_url: str = Field(
+        "", description="Where Amazon SNS is asked for certificates and confirmations; empty: where its messages say."
+    )
     port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
     query_port: int = Field(
         8001, ge=1, le=65535, description="Port of the read API behind the public one, on loopback."

@@ -16,7 +16,7 @@ from starlette.routing import Route, Router
 
 from schemas import topics, web
 from schemas.access import Principal
-from schemas.control import ControlState
+from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
 from schemas.process import announce_ready
@@ -24,7 +24,19 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks, webhooks
+from sinks.query import (
+    campaign_deliveries,
+    campaign_series,
+    campaigns,
+    contact_list,
+    contacts,
+    definitions,
+    identities,
+    params,
+    quarantine,
+    tasks,
+    webhooks,
+)
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -103,9 +115,32 @@ class Reads:
         segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
         return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
 
+    async def campaigns(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = campaigns.campaigns_of(self._control, asked.home, asked.query)
+        return await campaigns.page(self._reader, asked.home, found, asked.paging, asked.query)
+
+    async def campaign(self, asked: Asked) -> Any:
+        return await campaigns.one(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def campaign_deliveries(self, asked: Asked) -> Any:
+        campaign = await self._campaign(asked)
+        return await campaign_deliveries.deliveries(self._reader, asked.home, campaign, asked.query, asked.paging)
+
+    async def campaign_series(self, asked: Asked) -> Any:
+        return await campaign_series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def _campaign(self, asked: Asked) -> Campaign:
+        await self._tail.catch_up()
+        return campaigns.campaign_named(self._control, asked.home, asked.part("id"))
+
     async def keys(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
+
+    async def receivers(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
 
     async def environments(self, asked: Asked) -> Any:
         await self._tail.catch_up()
@@ -152,7 +187,12 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
+        ("/v1/campaigns", "campaigns:read", reads.campaigns),
+        ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
+        ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
+        ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
         ("/v1/keys", "admin", reads.keys),
+        ("/v1/receivers", "webhooks:read", reads.receivers),
         ("/v1/environments", "admin", reads.environments),
         ("/v1/webhooks", "webhooks:read", reads.webhooks),
         ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),

@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import edge, pipeline, stages, webhooks
+from tests.bench import campaigns, edge, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -75,6 +75,10 @@ async def measure(*, quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         say("edge")
         figures["edge"] = await edge.measure(Path(home), seconds)
+    with tempfile.TemporaryDirectory() as home:
+        count = 2_000_000 if quick else 50_000_000
+        say(f"campaigns' figures among {count:,} events")
+        figures["campaigns, 1,000"] = await campaigns.measure(Path(home), count)
     say("stages alone")
     figures["identity alone"] = stages.identity()
     figures["segments alone, 20,000 contacts"] = stages.segments()
