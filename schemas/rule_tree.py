@@ -110,6 +110,18 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
             raise Refused("invalid_field", f"{name} refers to this segment: {refused.message}", "rule") from refused
 
 
+def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
+    """The whole tree of a rule that has been written; one that cannot be read is as if it had none."""
+
+    def find(name: str) -> Rule | None:
+        try:
+            return None if others.get(name) is None else rule.parse(others[name])
+        except Refused:
+            return None
+
+    return expand(rule.parse(written), find, (segment_id,))
+
+
 def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = None) -> list[str]:
     """Segments that refer to this one, directly or by others; those whose rule cannot be read do not."""
     direct: dict[str, set[str]] = {}
