@@ -16,7 +16,7 @@ from starlette.routing import Route, Router
 
 from schemas import topics, web
 from schemas.access import Principal
-from schemas.control import ControlState
+from schemas.control import ControlState, Segment
 from schemas.errors import Refused
 from schemas.kafka import Tail
 from schemas.process import announce_ready
@@ -24,9 +24,10 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
+from sinks.query import contact_list, contacts, definitions, explain, identities, params, preview, quarantine, tasks
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
+from sinks.query.parity import Parity
 from sinks.query.reader import Reader
 from sinks.query.writes import Edge, Writes
 
@@ -62,10 +63,11 @@ Answer = Callable[[Asked], Awaitable[Any]]
 class Reads:
     """Each method answers one path."""
 
-    def __init__(self, control: ControlState, tail: Tail, reader: Reader) -> None:
+    def __init__(self, control: ControlState, tail: Tail, reader: Reader, parity: Parity) -> None:
         self._control = control
         self._tail = tail
         self._reader = reader
+        self._parity = parity
 
     async def contact(self, asked: Asked) -> Any:
         return await contacts.get(self._reader, asked.home, asked.part("id"))
@@ -103,6 +105,24 @@ class Reads:
         segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
         return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
 
+    async def segment_explained(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
+        who = asked.query.get("contact", "")
+        return await explain.explain(self._reader, asked.home, (segment, tree), who, now_ms())
+
+    async def segment_preview(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        body = await graph.json_body(asked.request)
+        return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
+
+    async def parity(self, asked: Asked) -> Any:
+        return self._parity.of(asked.home.workspace, asked.home.environment).shape()
+
+    def _segments(self, asked: Asked) -> dict[str, Segment]:
+        return self._control.segments[asked.home.workspace, asked.home.environment]
+
     async def keys(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
@@ -124,7 +144,7 @@ def now_ms() -> int:
 
 
 def routes(reads: Reads, control: ControlState) -> list[Route]:
-    """Path, scope, answer."""
+    """Path, scope, answer; and of those that take a body, or say what they have worked out."""
     table: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/contacts", "contacts:read", reads.contacts),
         ("/v1/contacts/{id}", "contacts:read", reads.contact),
@@ -134,6 +154,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
+        ("/v1/parity", "segments:read", reads.parity),
         ("/v1/keys", "admin", reads.keys),
         ("/v1/environments", "admin", reads.environments),
         ("/v1/tasks/{id}", "events:ingest", reads.task),
@@ -141,7 +162,12 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/quarantine", "admin", reads.quarantine),
     )
 
-    def route(path: str, scope: str, answer: Answer) -> Route:
+    posts: tuple[tuple[str, str, Answer], ...] = (
+        ("/v1/segments/preview", "segments:read", reads.segment_preview),
+        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
+    )
+
+    def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
         async def endpoint(request: Request) -> Response:
             headers = dict(request.scope["headers"])
             principal = web.authorise(control, headers, request.query_params, scope, now_ms())
@@ -149,9 +175,9 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
-        return Route(path, endpoint)
+        return Route(path, endpoint, methods=[method])
 
-    return [route(*row) for row in table]
+    return [*(route(*row, method="POST") for row in posts), *(route(*row, method="GET") for row in table)]
 
 
 def graph_endpoint(
@@ -188,6 +214,7 @@ def build_app(settings: Settings) -> web.Surface:
     tail = Tail(settings, topics.CONTROL, lambda record: control.apply(record.key, record.value))
     reader = Reader(settings)
     edge = Edge(settings)
+    parity = Parity(settings, control, reader)
 
     async def live(_request: Request) -> Response:
         return web.Json({"status": "live"})
@@ -199,7 +226,7 @@ def build_app(settings: Settings) -> web.Surface:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (reader, tail, edge):
+            for part in (reader, tail, edge, parity):
                 await part.start()
                 stack.push_async_callback(part.stop)
             announce_ready(settings)
@@ -208,7 +235,7 @@ def build_app(settings: Settings) -> web.Surface:
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader), control), graphql, *health],
+        [*routes(Reads(control, tail, reader, parity), control), graphql, *health],
         redirect_slashes=False,
         lifespan=lifespan,
     )

@@ -43,8 +43,9 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 """Events of one type, the latest: what a rule's ``where`` sorts out counts too."""
 
 
-async def explain(reader: Reader, home: Home, segment: Segment, tree: Rule, text: str, now_ms: int) -> Any:
-    """``tree`` is the segment's whole rule; raises ``Refused`` (404) for a contact that is none."""
+async def explain(reader: Reader, home: Home, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
+    """A segment with its whole rule; raises ``Refused`` (404) for a contact that is none."""
+    segment, tree = found
     if not text:
         raise Refused("missing_field", "contact is needed: a contact id or type:value", "contact")
     row = await contacts.required(reader, home, text)

@@ -1,4 +1,4 @@
-"""A rule, as a client sends it, in; how many contacts it has now, and who some of them are, out of the rows themselves."""
+"""A rule, as a client sends it, in; how many contacts it has now, and who some of them are, out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +17,7 @@ DRAFT = ""
 
 def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
     """A rule with those it refers to; raises ``Refused`` (422) with the path of what is wrong."""
-    others = {name: one.rule for name, one in segments.items()}
-    rule_tree.check(segment_id, written, others)
-    return rule_tree.read(segment_id, written, others)
+    return rule_tree.read(segment_id, written, {name: one.rule for name, one in segments.items()})
 
 
 async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], body: Any, now_ms: int) -> Any:
@@ -31,6 +29,7 @@ async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], b
             raise Refused("unknown_field", f"{name[:80]} is no field of a preview", name[:80])
     if "rule" not in body:
         raise Refused("missing_field", "rule is needed", "rule")
+    rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
     tree = tree_of(segments, DRAFT, body["rule"])
     query = rule_sql.members(tree, home.workspace, home.environment, now_ms)
     sql = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
