@@ -106,6 +106,8 @@ def build_app(edge: Edge) -> HotPaths:
     routes = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
+        Route("/v1/segments/preview", forward.handle, methods=["POST"]),
+        Route("/v1/segments/{id}/explain", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
         Route("/v1/webhooks", webhooks.create, methods=["POST"]),

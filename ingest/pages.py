@@ -23,6 +23,7 @@ class Pages:
     async def create_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
         segment = control.new_segment(await self.json(request), workspace, environment, self._edge.clock())
+        self._writer.check_references(segment)
         await self._writer.put("segment", segment)
         return Json({**control.shape(segment), "status": "live", "contacts": 0, "fresh_as_of": None}, 201)
 
@@ -30,12 +31,15 @@ class Pages:
         """The read API's answer after the edit, so that the counts are true."""
         workspace, environment = self.home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
-        await self._writer.put("segment", control.edited_segment(segment, await self.json(request), self._edge.clock()))
+        edited = control.edited_segment(segment, await self.json(request), self._edge.clock())
+        self._writer.check_references(edited)
+        await self._writer.put("segment", edited)
         return await self._forward.read(request)
 
     async def delete_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        self._writer.check_unused(segment)
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
 

@@ -81,6 +81,14 @@ class Settings(BaseSettings):
     webhook_allow_private: bool = Field(
         default=False, description="Whether webhooks may go to private and loopback addresses; for development."
     )
+    parity_sample: int = Field(
+        100,
+        ge=0,
+        le=10_000,
+        description="Contacts per segment whose memberships are compared with the rule in SQL; 0: none.",
+    )
+    parity_interval_s: float = Field(60.0, gt=0, description="Seconds between two such comparisons.")
+    parity_settle_s: float = Field(10.0, ge=0, description="Seconds after which what differs is asked again.")
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 
