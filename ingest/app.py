@@ -16,9 +16,11 @@ from ingest.forward import Forward
 from ingest.pages import Pages
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
+from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.request import IngestEndpoint
 from ingest.view import MergeView
+from ingest.webhooks import WebhookPages
 from schemas import topics, web
 from schemas.control import ControlState
 from schemas.errors import Refused
@@ -63,8 +65,7 @@ def build_edge(settings: Settings) -> Edge:
     )
 
 
-def _lifespan(edge: Edge, forward: Forward) -> Callable[[object], AbstractAsyncContextManager[None]]:
-    control = Tail(edge.settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+def _lifespan(edge: Edge, forward: Forward, control: Tail) -> Callable[[object], AbstractAsyncContextManager[None]]:
     merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -89,7 +90,11 @@ def build_app(edge: Edge) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
     forward = Forward(settings.query)
-    pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
+    writer = ControlWriter(settings, edge.control, edge.publisher)
+    pages = Pages(edge, forward, writer)
+    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+    webhooks = WebhookPages(edge, pages, forward, writer, control)
+    receivers = Receivers(edge, writer)
 
     endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
 
@@ -101,13 +106,23 @@ def build_app(edge: Edge) -> HotPaths:
     routes = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
+        Route("/v1/segments/preview", forward.handle, methods=["POST"]),
+        Route("/v1/segments/{id}/explain", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
+        Route("/v1/webhooks", webhooks.create, methods=["POST"]),
+        Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
+        Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
+        Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
+        Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
+        Route("/v1/receivers", receivers.create, methods=["POST"]),
+        Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
+        Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
         Route("/graphql", forward.handle, methods=["GET", "POST"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward))
+    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control))
     return HotPaths(endpoints, web.Surface(router))

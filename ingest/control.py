@@ -3,7 +3,7 @@
 from typing import Any
 
 from ingest.publish import Publisher
-from schemas import control, ids, rule, topics
+from schemas import control, ids, rule, rule_tree, topics
 from schemas.control import ControlState, Segment
 from schemas.errors import Refused
 from schemas.settings import Settings
@@ -89,6 +89,20 @@ class ControlWriter:
         if found is None:
             raise Refused("not_found", "no such segment")
         return found
+
+    def check_references(self, segment: Segment) -> None:
+        """Raises ``Refused`` (422) where its rule refers to no segment, to itself, or makes a rule too large."""
+        rule_tree.check(segment.id, segment.rule, self._rules(segment))
+
+    def check_unused(self, segment: Segment) -> None:
+        """Raises ``Refused`` (409) where the rule of another segment refers to it."""
+        users = rule_tree.users_of(segment.id, self._rules(segment))
+        if users:
+            raise Refused("conflict", f"the rules of other segments refer to it: {', '.join(users[:5])}")
+
+    def _rules(self, segment: Segment) -> dict[str, Any]:
+        home = self._state.segments[segment.workspace, segment.environment]
+        return {name: one.rule for name, one in home.items()}
 
     async def put(self, kind: str, record: control.Record) -> None:
         key, value = control.encode(kind, record)

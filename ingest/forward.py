@@ -1,6 +1,9 @@
 """Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
 
+from typing import Any
+
 import aiohttp
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
@@ -46,6 +49,24 @@ class Forward:
         if status and answer.status_code == 200:
             answer.status_code = status
         return answer
+
+    async def ask(self, request: Request, path: str) -> Any:
+        """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
+
+        Raises ``Refused``: 503 where it cannot say, 403 for who may not know.
+        """
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
+        url = URL(self._base + path, encoded=True).with_query(request.url.query)
+        try:
+            async with self._session.get(url, headers=headers) as answer:
+                raw = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("unavailable", "the read API is away; try again") from error
+        if answer.status >= 500:
+            raise Refused("unavailable", "the read API is away; try again")
+        if answer.status == 403:
+            raise Refused("missing_scope", "the key may not read this")
+        return orjson.loads(raw) if answer.status == 200 else None
 
     async def _pass(self, request: Request, method: str, body: bytes, path: str = "") -> Response:
         query = request.url.query

@@ -26,8 +26,9 @@ class Pages:
         self._writer = writer
 
     async def create_segment(self, request: Request) -> Response:
-        workspace, environment = self._home(request, "segments:write")
-        segment = control.new_segment(await self._json(request), workspace, environment, self._edge.clock())
+        workspace, environment = self.home(request, "segments:write")
+        segment = control.new_segment(await self.json(request), workspace, environment, self._edge.clock())
+        self._writer.check_references(segment)
         await self._writer.put("segment", segment)
         await self._settled(segment)
         return await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
@@ -41,16 +42,18 @@ class Pages:
 
     async def edit_segment(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the counts are true."""
-        workspace, environment = self._home(request, "segments:write")
+        workspace, environment = self.home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
-        edited = control.edited_segment(segment, await self._json(request), self._edge.clock())
+        edited = control.edited_segment(segment, await self.json(request), self._edge.clock())
+        self._writer.check_references(edited)
         await self._writer.put("segment", edited)
         await self._settled(edited)
         return await self._forward.read(request)
 
     async def delete_segment(self, request: Request) -> Response:
-        workspace, environment = self._home(request, "segments:write")
+        workspace, environment = self.home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        self._writer.check_unused(segment)
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
 
@@ -62,14 +65,18 @@ class Pages:
         reads = await self._forward.is_ready()
         return Json({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
 
-    def _home(self, request: Request, scope: str) -> tuple[str, str]:
+    def home(self, request: Request, scope: str) -> tuple[str, str]:
+        """Workspace and environment of who asks; raises ``Refused`` for who may not."""
         headers = dict(request.scope["headers"])
         principal = authorise(self._edge.control, headers, request.query_params, scope, self._edge.clock())
         return principal.workspace, principal.environment
 
-    async def _json(self, request: Request) -> Any:
+    async def json(self, request: Request, default: Any = None) -> Any:
+        """The body's value; ``default`` where there may be none."""
         headers: dict[bytes, bytes] = dict(request.scope["headers"])
         limit = self._edge.settings.max_body_bytes
         body.check_content_type(headers.get(b"content-type", b""))
         raw = await body.read(request.receive, limit)
+        if not raw and default is not None:
+            return default
         return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit), "")

@@ -14,6 +14,7 @@ import fastavro
 import orjson
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.deliveries import Attempt, Delivery
 from schemas.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt
 
 FOLDER = Path(__file__).parent / "avro"
@@ -133,7 +134,12 @@ _receipts = BatchCodec("receipt_batch")
 _merge = Codec("merge")
 _absorb = Codec("absorb")
 _quarantined = Codec("quarantined")
-ALL: tuple[Codec, ...] = (_events, _links, _changes, _receipts, _merge, _absorb, _quarantined)
+_delivery = Codec("delivery")
+_attempts = BatchCodec("attempt_batch")
+ALL: tuple[Codec, ...] = (
+    *(_events, _links, _changes, _receipts, _merge, _absorb, _quarantined),
+    *(_delivery, _attempts),
+)
 
 
 def encode_event(event: Event) -> bytes:
@@ -198,3 +204,19 @@ def encode_quarantined(row: Quarantined) -> bytes:
 
 def decode_quarantined(data: bytes) -> Quarantined:
     return cast("Quarantined", _quarantined.decode(data))
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    return _delivery.encode(delivery)
+
+
+def decode_delivery(data: bytes) -> Delivery:
+    return cast("Delivery", _delivery.decode(data))
+
+
+def encode_attempts(attempts: Sequence[Attempt]) -> bytes:
+    return _attempts.batch(attempts)
+
+
+def decode_attempts(data: bytes) -> list[Attempt]:
+    return _attempts.items(data)

@@ -1,11 +1,11 @@
-"""Records of the `control` topic in, the current workspaces, keys and segments out: one fold for every process."""
+"""Records of the `control` topic in; what workspaces, keys, segments and webhooks there are out: one fold for all."""
 
 import hashlib
 from collections import defaultdict
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCOPES = (
     "contacts:read",
@@ -80,12 +80,78 @@ class SegmentProgress(Record):
     reason: str = ""
 
 
+class Webhook(Record):
+    """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
+
+    environment: str
+    url: str
+    types: tuple[str, ...]
+    secret: str = Field(repr=False)
+    previous_secret: str = Field("", repr=False)
+    previous_until_ms: int = 0
+    status: Literal["enabled", "disabled"] = "enabled"
+    reason: str = ""
+    """Why it was disabled, where it was not the owner who did it."""
+    updated_ms: int
+
+    def secrets(self, now_ms: int) -> tuple[str, ...]:
+        """Those that are valid, the newest first."""
+        return (self.secret, self.previous_secret) if now_ms < self.previous_until_ms else (self.secret,)
+
+
+class Variant(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    name: str
+
+
+class Conversion(BaseModel):
+    """What counts as the goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    event: str
+    window: str
+    value: str | None = None
+    """Name of the property that is summed up."""
+
+
+class Campaign(Record):
+    """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
+
+    environment: str
+    name: str
+    kind: str = "standard"
+    channel: str
+    status: str
+    number: int
+    trigger: str = ""
+    delivery: dict[str, Any] | None = None
+    """Where a trigger's messages go: ``webhook_id``, ``url`` or ``topic``."""
+    variants: tuple[Variant, ...] = ()
+    conversion: Conversion | None = None
+    sent_ms: int | None = None
+    updated_ms: int
+
+
+class Receiver(Record):
+    """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
+
+    environment: str
+    provider: str
+    secret: str = Field("", repr=False)
+    """A signing secret or a public key, as the provider has it."""
+    topic_arn: str = ""
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
     "progress": SegmentProgress,
+    "webhook": Webhook,
+    "campaign": Campaign,
+    "receiver": Receiver,
 }
 
 
@@ -116,6 +182,12 @@ class ControlState:
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
         self.progress: dict[tuple[str, str], dict[int, SegmentProgress]] = defaultdict(dict)
         """By workspace and segment, then partition."""
+        self.webhooks: dict[tuple[str, str], dict[str, Webhook]] = defaultdict(dict)
+        self.webhooks_by_id: dict[str, Webhook] = {}
+        self.campaigns: dict[tuple[str, str], dict[str, Campaign]] = defaultdict(dict)
+        self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.receivers: dict[str, Receiver] = {}
+        """By id: their own requests carry no key that would say whose they are."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -146,6 +218,16 @@ class ControlState:
         elif kind == "progress":
             segment, _, partition = record_id.rpartition(".")
             self.progress[workspace, segment].pop(int(partition), None)
+        elif kind == "webhook":
+            webhook = self.webhooks_by_id.pop(record_id, None)
+            if webhook is not None:
+                self.webhooks[webhook.workspace, webhook.environment].pop(record_id, None)
+        elif kind == "campaign":
+            home = self._campaign_homes.pop((workspace, record_id), None)
+            if home is not None:
+                self.campaigns[home].pop(record_id, None)
+        elif kind == "receiver":
+            self.receivers.pop(record_id, None)
 
     def _keep(self, record: Record) -> None:
         match record:
@@ -162,6 +244,15 @@ class ControlState:
                 self._segment_homes[record.workspace, record.id] = home
             case SegmentProgress():
                 self.progress[record.workspace, record.segment][record.partition] = record
+            case Webhook():
+                self.webhooks[record.workspace, record.environment][record.id] = record
+                self.webhooks_by_id[record.id] = record
+            case Campaign():
+                home = (record.workspace, record.environment)
+                self.campaigns[home][record.id] = record
+                self._campaign_homes[record.workspace, record.id] = home
+            case Receiver():
+                self.receivers[record.id] = record
             case _:
                 raise TypeError(type(record))
 

@@ -8,6 +8,7 @@ STATUS = {
     "invalid_encoding": 400,
     "missing_key": 401,
     "invalid_key": 401,
+    "invalid_signature": 401,
     "missing_scope": 403,
     "not_found": 404,
     "method_not_allowed": 405,

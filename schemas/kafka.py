@@ -87,6 +87,11 @@ class Tail:
         if self._asker is not None:
             await self._asker.stop()
 
+    async def ended(self) -> None:
+        """Return when it follows the topic no more, which only an error makes it do; raises that error."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     async def catch_up(self) -> None:
         """Return when everything that is in the topic now has been applied; raises ``KafkaError``."""
         async with self._asking:

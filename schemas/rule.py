@@ -2,7 +2,7 @@
 
 1. What parses can be evaluated: each operand has the type that its operator needs, numbers are finite,
    times and durations are milliseconds.
-2. A form in ``LATER`` is checked in shape and then refused; to allow it is to take it out of there.
+2. Whether the segments it refers to exist, and refer back to it, is ``schemas.rule_tree``'s to say.
 """
 
 from collections.abc import Callable
@@ -58,8 +58,8 @@ MAX_BYTES = 65_536
 
 COUNT_OPS = ("eq", "ne", *ORDER_OPS)
 AGGREGATES = ("sum", "max", "min")
-LATER = frozenset({"sequence", "absent", "segment", *AGGREGATES})
-"""Forms whose evaluation is still to come."""
+LARGEST = 10**12
+"""Of a number that is added up or compared with such: in millionths it has to fit into 64 bits."""
 
 
 def parse(value: Any, at: str = "rule") -> Rule:
@@ -86,9 +86,7 @@ class _Parser:
         self._leaves += 1
         if self._leaves > MAX_LEAVES:
             raise Refused("invalid_field", f"a rule has at most {MAX_LEAVES} conditions", at)
-        node = _LEAVES[form](fields, at)
-        _check_supported(form, f"{at}.{form}")
-        return node
+        return _LEAVES[form](fields, at)
 
     def _nested(self, form: str, value: Any, at: str, depth: int) -> Rule:
         if form == "not":
@@ -106,11 +104,6 @@ def _form(value: Any, at: str) -> tuple[str, dict[str, Any]]:
         return form, fields
     only(fields, {name for names in _FIELDS.values() for name in names}, at, "a rule")
     raise Refused("missing_field", f"a rule needs one of {', '.join(_FIELDS)}", at)
-
-
-def _check_supported(form: str, at: str) -> None:
-    if form in LATER:
-        raise Refused("invalid_field", f"{form} is not supported yet", at)
 
 
 # --- leaves
@@ -225,7 +218,8 @@ def _measure(fields: dict[str, Any], at: str) -> Measure:
     value = number(needed(said, "value", at), f"{at}.value")
     if kind == "count" and not (isinstance(value, int) and 0 <= value <= MAX_COUNT):
         raise Refused("invalid_field", f"a count is a whole number from 0 to {MAX_COUNT}", f"{at}.value")
-    _check_supported(kind, at)
+    if kind != "count" and abs(value) > LARGEST:
+        raise Refused("invalid_field", f"must be between -{LARGEST} and {LARGEST}", f"{at}.value")
     return Measure(kind=kind, path=path, op=op, value=value)
 
 

@@ -55,7 +55,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """How many, or the sum, max or min of the property at ``path``."""
+    """How many, or the sum, max or min of the property at ``path``, where it is a number."""
 
     kind: str = "count"
     path: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """``within_ms`` of the step before it."""
+    """Less than ``within_ms`` after the step before it."""
 
     event: str
     where: tuple[Where, ...] = ()
@@ -99,11 +99,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InOrder:
+    """Events of which each is later than the one of the step before it."""
+
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
+    """``for_ms`` have passed since some ``after`` without another event that is ``missing``, from ``after`` on."""
+
     missing: Step
     after: Step
     for_ms: int
@@ -111,7 +115,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InSegment:
+    """``rule`` is the other segment's, once ``schemas.rule_tree.expand`` has put it in; ``None``: it has none."""
+
     segment_id: str
+    rule: "Rule | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,14 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".headwater"), description="Where state, logs and pid files lie.")
     host: str = Field("127.0.0.1", description="Address the public port listens on; loopback unless you say so.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+)?$",
+        description="How the outside calls the public port (https://events.example.com); empty: as each request does.",
+    )
+    sns_url: str = Field(
+        "", description="Where Amazon SNS is asked for certificates and confirmations; empty: where its messages say."
+    )
     port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
     query_port: int = Field(
         8001, ge=1, le=65535, description="Port of the read API behind the public one, on loopback."
@@ -70,6 +78,17 @@ class Settings(BaseSettings):
     )
     block_ms: int = Field(150, ge=1, le=10_000, description="Milliseconds a sink gathers rows before an insert.")
     block_rows: int = Field(10_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
+    webhook_allow_private: bool = Field(
+        default=False, description="Whether webhooks may go to private and loopback addresses; for development."
+    )
+    parity_sample: int = Field(
+        100,
+        ge=0,
+        le=10_000,
+        description="Contacts per segment whose memberships are compared with the rule in SQL; 0: none.",
+    )
+    parity_interval_s: float = Field(60.0, gt=0, description="Seconds between two such comparisons.")
+    parity_settle_s: float = Field(10.0, ge=0, description="Seconds after which what differs is asked again.")
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 

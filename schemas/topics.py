@@ -50,11 +50,17 @@ CHANGES = Topic(
 CONTROL = Topic(
     name="control",
     key="workspace/kind/id",
-    holds="workspaces, environments, key hashes, segments",
+    holds="workspaces, environments, key hashes, segments, webhooks",
     retention_ms=None,
     partitioned=False,
 )
 RECEIPTS = Topic(name="receipts", key="edge instance", holds="what sync=true waits for", retention_ms=HOUR_MS)
+DELIVERIES = Topic(
+    name="deliveries", key="delivery id", holds="webhook deliveries and their next attempt", retention_ms=None
+)
+ATTEMPTS = Topic(
+    name="attempts", key="delivery id", holds="what was sent to webhooks, and their answers", retention_ms=7 * DAY_MS
+)
 QUARANTINE = Topic(
     name="quarantine",
     key="origin topic/partition/offset/index",
@@ -72,7 +78,7 @@ TABLES = {
     SEGMENTS_APP: (SEGMENT_STATES,),
 }
 
-DATA = (EVENTS, RESOLVED, LINKS, MERGES, ABSORBS, CHANGES, CONTROL, RECEIPTS, QUARANTINE)
+DATA = (EVENTS, RESOLVED, LINKS, MERGES, ABSORBS, CHANGES, CONTROL, RECEIPTS, DELIVERIES, ATTEMPTS, QUARANTINE)
 
 
 def name(topic: Topic, settings: Settings) -> str:

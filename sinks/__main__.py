@@ -1,9 +1,11 @@
-"""Environment in, one sink running out: `python -m sinks clickhouse`, `python -m sinks query`."""
+"""Environment in, one sink running out: `python -m sinks clickhouse|query|webhooks`."""
 
 import asyncio
 import gc
 import logging
+import resource
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 import typer
@@ -26,11 +28,11 @@ def clickhouse() -> None:
     # A block is a hundred thousand objects that hold no cycles: looking for some would double its cost.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
-    uvloop.run(_until_told(settings))
+    uvloop.run(_until_told(lambda: Loop(settings, lambda: announce_ready(settings)).run()))
 
 
-async def _until_told(settings: Settings) -> None:
-    running = asyncio.create_task(Loop(settings, lambda: announce_ready(settings)).run())
+async def _until_told(run: Callable[[], Coroutine[None, None, None]]) -> None:
+    running = asyncio.create_task(run())
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, running.cancel)
     with suppress(asyncio.CancelledError):
@@ -45,6 +47,20 @@ def query() -> None:
     settings = Settings()
     set_up_logging(settings)
     web.serve(build_app(settings), "127.0.0.1", settings.query_port)
+
+
+@app.command()
+def webhooks() -> None:
+    """Send what happens to the endpoints that asked for it."""
+    from sinks.webhooks.process import Webhooks  # noqa: PLC0415 - the other commands need not load it
+
+    settings = Settings()
+    set_up_logging(settings)
+    # each request under way has a socket
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard := resource.getrlimit(resource.RLIMIT_NOFILE)[1], hard))
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    uvloop.run(_until_told(lambda: Webhooks(settings, lambda: announce_ready(settings)).run()))
 
 
 if __name__ == "__main__":

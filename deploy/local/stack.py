@@ -85,6 +85,7 @@ def stages(settings: Settings) -> list[list[Process]]:
         [
             _python("clickhouse-sink", "sinks", "clickhouse", env=env),
             _python("query", "sinks", "query", env=env),
+            _python("webhooks", "sinks", "webhooks", env=env),
             *processors,
         ],
         [_python("ingest", "ingest", env=env)],

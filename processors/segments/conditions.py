@@ -1,28 +1,22 @@
 """The segments of one workspace and environment in, a Plan out: what to count, and whom an event concerns.
 
-A condition is what several rules may count together: an event type, what its properties must be, and
-bounds in time that do not move. Its id is a hash of just that, so that an edited threshold or window finds
-the events of before.
+A segment that refers to another is concerned by all that concerns the other, and its rule changes with the other's.
 """
 
-import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
-from processors.segments import windows
-from processors.segments.compare import Predicate, dig, predicate
-from processors.segments.evaluate import Evaluate, Verdict, compile_rule
 from processors.segments.state import Contact
-from processors.segments.windows import Keep
-from schemas import rule
+from schemas import rule, rule_tree
 from schemas.control import Segment
 from schemas.errors import Refused
-from schemas.rule_nodes import AllOf, AnyOf, Attribute, Between, Consent, Happened, Identified, Not, Rule, Within
+from schemas.rule_conditions import Condition, Counted, condition, hash_of, needs
+from schemas.rule_evaluate import Evaluate, Verdict, compile_rule
+from schemas.rule_nodes import Attribute, Consent, Identified, InSegment, Rule
+from schemas.rule_windows import Keep
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +26,12 @@ Home = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """One segment that can be evaluated."""
+    """One segment that can be evaluated; ``rule`` is whole."""
 
     id: str
     version: int
+    rule: Rule
     evaluate: Evaluate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """What is counted once for all ``segments``."""
-
-    id: str
-    tests: tuple[tuple[tuple[str, ...], Predicate], ...]
-    between: Between | None
-    keep: Keep
-    segments: frozenset[str]
-
-    def counts(self, time_ms: int, properties: Any) -> bool:
-        """``properties`` are looked at only if there are ``tests``."""
-        if self.between is not None and not self.between.from_ms <= time_ms < self.between.to_ms:
-            return False
-        return all(test(dig(properties, path)) for path, test in self.tests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +48,8 @@ class Plan:
     by_event: dict[str, tuple[Condition, ...]]
     by_attribute: dict[str, frozenset[str]]
     by_consent: dict[str, frozenset[str]]
+    by_list: dict[str, frozenset[str]]
+    """Segment without a rule -> those that refer to it."""
     by_identity: frozenset[str]
     when_empty: frozenset[str]
     """Segments that a contact is a member of of whom nothing is known."""
@@ -95,13 +75,13 @@ class Plan:
             self.disable([segment.id], error)
             return None
 
-    def matches(self, condition: Condition, time_ms: int, properties: Any) -> bool:
+    def matches(self, condition: Condition, time_ms: int, properties: Any) -> tuple[int, ...] | None:
         """As ``Condition.counts``; where it raises its segments are disabled."""
         try:
             return condition.counts(time_ms, properties)
         except Exception as error:  # noqa: BLE001 - a client's rule must stop nobody else
             self.disable(condition.segments, error)
-            return False
+            return None
 
     def still_disabled(self, versions: dict[str, str]) -> dict[str, str]:
         return {s: why for s, why in self.disabled.items() if versions.get(s) == self.versions.get(s)}
@@ -117,20 +97,15 @@ class Plan:
 def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = None) -> Plan:
     """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``."""
     defined = sorted(segments, key=lambda segment: segment.id)
-    versions = {s.id: f"{s.version}:{_hash(s.rule)}" for s in defined}
-    parsed: dict[str, Rule] = {}
-    compiled: dict[str, Compiled] = {}
-    failed: list[tuple[str, Exception]] = []
-    for segment in defined:
-        try:
-            tree = rule.parse(segment.rule)
-            evaluate = compile_rule(tree, condition_id)
-        except (Refused, NotImplementedError) as error:
-            failed.append((segment.id, error))
-            continue
-        parsed[segment.id] = tree
-        compiled[segment.id] = Compiled(id=segment.id, version=segment.version, evaluate=evaluate)
-    conditions, by_event = _conditions(parsed)
+    trees, failed = _trees(defined)
+    versions = {s.id: f"{s.version}:{_hash_of_whole(s, trees.get(s.id))}" for s in defined}
+    compiled = {
+        s.id: Compiled(id=s.id, version=s.version, rule=trees[s.id], evaluate=compile_rule(trees[s.id]))
+        for s in defined
+        if s.id in trees
+    }
+    leaves = [(name, leaf) for name, tree in trees.items() for leaf in rule_tree.all_leaves(tree)]
+    conditions, by_event = _conditions(leaves)
     plan = Plan(
         home=home,
         digest=digest_of(home, versions),
@@ -139,14 +114,15 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
         conditions=conditions,
         keeps={condition.id: condition.keep for condition in conditions.values()},
         by_event=by_event,
-        by_attribute=_index((leaf.path[0], s) for s, leaf in _leaves(parsed) if isinstance(leaf, Attribute)),
-        by_consent=_index((leaf.name, s) for s, leaf in _leaves(parsed) if isinstance(leaf, Consent)),
-        by_identity=frozenset(s for s, leaf in _leaves(parsed) if isinstance(leaf, Identified)),
+        by_attribute=_index((leaf.path[0], s) for s, leaf in leaves if isinstance(leaf, Attribute)),
+        by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
+        by_list=_index((leaf.segment_id, s) for s, leaf in leaves if isinstance(leaf, InSegment) and leaf.rule is None),
+        by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
         when_empty=frozenset(),
         disabled=before.still_disabled(versions) if before else {},
     )
-    for segment_id, reason in failed:
-        plan.disable([segment_id], reason)
+    for segment_id, error in failed:
+        plan.disable([segment_id], error)
     nobody = Contact(*home)
     verdicts = {s: plan.judge(one, nobody, 0) for s, one in compiled.items()}
     return replace(plan, when_empty=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
@@ -154,52 +130,48 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
 
 def digest_of(home: Home, versions: dict[str, str]) -> str:
     """What a contact's row says of the plan that it follows."""
-    return _hash([*home, versions])
+    return hash_of([*home, versions])
 
 
-def condition_id(leaf: Happened) -> str:
-    where = sorted(_hash([w.path, w.test.op, w.test.value]) for w in leaf.where)
-    return _hash([leaf.event, where, leaf.window if isinstance(leaf.window, Between) else None])
+def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
+    """Whole rules by segment; what cannot be read, or goes in a circle, with its error."""
+    parsed: dict[str, Rule] = {}
+    failed: list[tuple[str, Exception]] = []
+    for segment in defined:
+        try:
+            parsed[segment.id] = rule.parse(segment.rule)
+        except Refused as error:
+            failed.append((segment.id, error))
+    whole: dict[str, Rule] = {}
+    for name, tree in parsed.items():
+        try:
+            whole[name] = rule_tree.expand(tree, parsed.get, (name,))
+        except Refused as error:
+            failed.append((name, error))
+    return whole, failed
 
 
-def _conditions(parsed: dict[str, Rule]) -> tuple[dict[str, Condition], dict[str, tuple[Condition, ...]]]:
-    users: dict[str, list[tuple[str, Happened]]] = defaultdict(list)
-    for segment, leaf in _leaves(parsed):
-        if isinstance(leaf, Happened):
-            users[condition_id(leaf)].append((segment, leaf))
-    conditions = {name: _condition(name, those) for name, those in users.items()}
+def _hash_of_whole(segment: Segment, tree: Rule | None) -> str:
+    others = [] if tree is None else [leaf for _, leaf in rule_tree.leaves(tree) if isinstance(leaf, InSegment)]
+    return hash_of([segment.rule, others] if others else segment.rule)
+
+
+def _conditions(
+    leaves: list[tuple[str, Rule]],
+) -> tuple[dict[str, Condition], dict[str, tuple[Condition, ...]]]:
+    counted: dict[str, Counted] = {}
+    users: dict[str, list[tuple[str, Keep]]] = defaultdict(list)
+    for segment, leaf in leaves:
+        for what, keep in needs(leaf):
+            counted[what.id] = what
+            users[what.id].append((segment, keep))
+    conditions: dict[str, Condition] = {}
     by_event: dict[str, list[Condition]] = defaultdict(list)
     for name, those in users.items():
-        by_event[those[0][1].event].append(conditions[name])
+        made = condition(counted[name], [keep for _, keep in those], frozenset(segment for segment, _ in those))
+        conditions[name] = made
+        by_event[counted[name].event].append(made)
     return conditions, {event: tuple(some) for event, some in by_event.items()}
-
-
-def _condition(name: str, users: list[tuple[str, Happened]]) -> Condition:
-    leaf = users[0][1]
-    within = [other.window.ms if isinstance(other.window, Within) else None for _, other in users]
-    return Condition(
-        id=name,
-        tests=tuple((where.path, predicate(where.test)) for where in leaf.where),
-        between=leaf.window if isinstance(leaf.window, Between) else None,
-        keep=Keep(
-            most=max(windows.threshold(o.measure.op, int(o.measure.value)).keeps for _, o in users),
-            ms=None if None in within else max(ms for ms in within if ms is not None),
-        ),
-        segments=frozenset(segment for segment, _ in users),
-    )
-
-
-def _leaves(parsed: dict[str, Rule]) -> Iterator[tuple[str, Rule]]:
-    waiting = list(parsed.items())
-    while waiting:
-        segment, node = waiting.pop()
-        match node:
-            case AllOf(rules=rules) | AnyOf(rules=rules):
-                waiting += [(segment, part) for part in rules]
-            case Not(rule=inner):
-                waiting.append((segment, inner))
-            case _:
-                yield segment, node
 
 
 def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
@@ -207,7 +179,3 @@ def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
     for name, segment in pairs:
         found[name].add(segment)
     return {name: frozenset(segments) for name, segments in found.items()}
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

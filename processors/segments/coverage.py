@@ -7,8 +7,9 @@ its conditions are. What is dropped from the plan is forgotten at once: contacts
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from processors.segments.conditions import Condition, Home, Plan
-from processors.segments.windows import Keep
+from processors.segments.conditions import Home, Plan
+from schemas.rule_conditions import Condition
+from schemas.rule_windows import Keep
 
 
 def covers(known: Keep, wanted: Keep) -> bool:

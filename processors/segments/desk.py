@@ -9,8 +9,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from processors.segments.windows import Keep
 from schemas.records import Event, Identifier
+from schemas.rule_windows import Keep
 
 Home = tuple[str, str]
 """Workspace and environment."""

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import orjson
 
-from processors.segments import profile, state, windows
+from processors.segments import profile, state
 from processors.segments.plans import Versions
 from processors.segments.profile import Said
 from processors.segments.state import Contact, Redirect
 from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, Telling
 from schemas import identity
+from schemas import rule_windows as windows
 from schemas.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
 
 MINUTE_MS = 60_000
@@ -183,12 +184,13 @@ class Held(Telling):
         properties = None
         time_ms = event["timestamp_ms"]
         for condition in self.plan.by_event[event["type"]]:
-            if condition.tests and properties is None:
+            if condition.reads_properties and properties is None:
                 properties = orjson.loads(event["properties"] or b"{}")
-            if not self.plan.matches(condition, time_ms, properties):
+            value = self.plan.matches(condition, time_ms, properties)
+            if value is None:
                 continue
-            series = contact.counts.setdefault(condition.id, [[], []])
-            if windows.add(series, time_ms, event["event_id"], condition.keep, self.now_ms):
+            series = contact.counts.setdefault(condition.id, [[], [], *([] for _ in value)])
+            if windows.add(series, time_ms, event["event_id"], condition.keep, self.now_ms, *value):
                 touched |= condition.segments
             if not series[0]:
                 del contact.counts[condition.id]

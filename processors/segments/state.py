@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from processors.segments import windows
-from processors.segments.windows import Keep, Series
 from schemas import identity
+from schemas import rule_windows as windows
 from schemas.records import Identifier
+from schemas.rule_windows import Keep, Series
 
 Stamped = list[Any]
 """``[value, time, event id]``; the latest (time, event id) wins."""
@@ -261,7 +261,7 @@ def shrink(contact: Contact) -> list[str]:
         if contact.attributes:
             gone += newest(contact.attributes, len(contact.attributes) // 2)
             continue
-        contact.counts = {c: [series[0][1::2], series[1][1::2]] for c, series in contact.counts.items()}
+        contact.counts = {c: [column[1::2] for column in series] for c, series in contact.counts.items()}
     return gone
 
 

@@ -14,8 +14,8 @@ from typing import Any, cast
 from processors.segments import profile
 from processors.segments.conditions import Plan
 from processors.segments.state import Contact, Row
-from processors.segments.windows import NEVER
 from schemas.records import Change
+from schemas.rule_windows import NEVER
 
 BY_EVENT, BY_TIME, BY_RULE, BY_MERGE, RESTATED = "event", "time", "rule", "merged", "restated"
 """Reasons of a membership change; ``RESTATED`` is no change but what is so."""

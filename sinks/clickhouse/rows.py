@@ -206,6 +206,29 @@ _quarantined = _plain(
 )
 QUARANTINE = Table(name="quarantine", columns=_quarantined[0], columns_of=_quarantined[1])
 
+_attempt = _plain(
+    workspace="workspace",
+    environment="environment",
+    webhook_id="webhook_id",
+    attempt_id="id",
+    delivery_id="delivery_id",
+    contact_id="contact_id",
+    event_id="event_id",
+    type="type",
+    attempt="attempt",
+    status="status",
+    url="url",
+    response_code="response_code",
+    error="error",
+    duration_ms="duration_ms",
+    at="at_ms",
+    next_attempt_at="next_ms",
+    request_headers="request_headers",
+    request_body="request_body",
+    response_body="response_body",
+)
+DELIVERY_ATTEMPTS = Table(name="delivery_attempts", columns=_attempt[0], columns_of=_attempt[1])
+
 
 def _contact(changes: Sequence[Change]) -> Columns:
     rows = [_contact_row(change) for change in changes]

@@ -15,6 +15,7 @@ from schemas.records import Change, Event, Receipt
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
 from sinks.clickhouse.rows import (
     CONTACTS,
+    DELIVERY_ATTEMPTS,
     DUPLICATES,
     EVENTS,
     LINKS,
@@ -166,6 +167,13 @@ STREAMS = (
         decode=lambda value: [codec.decode_merge(value)],
         encode=codec.encode_merge,
         sort=_one(OVERRIDES),
+    ),
+    Stream(
+        topic=topics.ATTEMPTS,
+        checkpoints=(DELIVERY_ATTEMPTS,),
+        decode=codec.decode_attempts,
+        encode=lambda attempt: codec.encode_attempts([attempt]),
+        sort=_one(DELIVERY_ATTEMPTS),
     ),
     Stream(
         topic=topics.QUARANTINE,

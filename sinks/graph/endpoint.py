@@ -53,9 +53,7 @@ async def asked(request: Request) -> dict[str, Any]:
         params = dict(request.query_params)
         said: Any = {**params, "variables": _json(params["variables"].encode()) if params.get("variables") else None}
     else:
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Refused("unsupported_media_type", "send application/json", "Content-Type")
-        said = _json(await _body(request))
+        said = await json_body(request)
     if not isinstance(said, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
     if not isinstance(said.get("query"), str) or not said["query"].strip():
@@ -98,6 +96,13 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
 def explorer() -> Response:
     """A page that shows the schema and runs queries; it loads nothing."""
     return HTMLResponse(EXPLORER, headers={"Content-Security-Policy": POLICY})
+
+
+async def json_body(request: Request) -> Any:
+    """What a request carries; raises ``Refused``."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Refused("unsupported_media_type", "send application/json", "Content-Type")
+    return _json(await _body(request))
 
 
 async def _body(request: Request) -> bytes:

@@ -3,19 +3,14 @@
 Routes are matched on the path as it was sent, each part decoded afterwards: an identifier may contain a slash.
 """
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from schemas import topics, web
-from schemas.access import Principal
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
@@ -24,107 +19,15 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
 from sinks.query.contacts import Home
-from sinks.query.params import Paging
+from sinks.query.parity import Parity
 from sinks.query.reader import Reader
+from sinks.query.reads import Answer, Asked, Reads, now_ms
 from sinks.query.writes import Edge, Writes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An authorised request: who, about what, with which parameters."""
-
-    principal: Principal
-    home: Home
-    request: Request
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(self.request.query_params)
-
-    @property
-    def paging(self) -> Paging:
-        return params.paging(self.query)
-
-    def part(self, name: str) -> str:
-        """A part of the path, decoded."""
-        text: str = self.request.path_params[name]
-        try:
-            return unquote(text, errors="strict")
-        except UnicodeDecodeError:
-            raise Refused("not_found", "the path is not UTF-8") from None
-
-
-Answer = Callable[[Asked], Awaitable[Any]]
-
-
-class Reads:
-    """Each method answers one path."""
-
-    def __init__(self, control: ControlState, tail: Tail, reader: Reader) -> None:
-        self._control = control
-        self._tail = tail
-        self._reader = reader
-
-    async def contact(self, asked: Asked) -> Any:
-        return await contacts.get(self._reader, asked.home, asked.part("id"))
-
-    async def contact_events(self, asked: Asked) -> Any:
-        return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
-
-    async def contact_identity(self, asked: Asked) -> Any:
-        return await identities.identity(self._reader, asked.home, asked.part("id"))
-
-    async def contact_segments(self, asked: Asked) -> Any:
-        rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
-        known = self._control.segments[asked.home.workspace, asked.home.environment]
-        named = [{**row, "name": known[row["id"]].name} for row in rows]
-        return params.slice_of(asked.paging, named)
-
-    async def contacts(self, asked: Asked) -> Any:
-        segment = asked.query.get("segment_id")
-        return await contact_list.contacts(self._reader, asked.home, asked.query, asked.paging, segment)
-
-    async def segments(self, asked: Asked) -> Any:
-        await self._tail.catch_up()
-        paging = asked.paging
-        found = definitions.segments_of(self._control, asked.home)
-        shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
-        return params.slice_of(paging, shapes)
-
-    async def segment(self, asked: Asked) -> Any:
-        await self._tail.catch_up()
-        found = definitions.segment_named(self._control, asked.home, asked.part("id"))
-        return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
-
-    async def segment_contacts(self, asked: Asked) -> Any:
-        await self._tail.catch_up()
-        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
-        return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
-
-    async def keys(self, asked: Asked) -> Any:
-        await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
-
-    async def environments(self, asked: Asked) -> Any:
-        await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
-
-    async def task(self, asked: Asked) -> Any:
-        return await tasks.task(self._reader, asked.principal.workspace, asked.part("id"), now_ms())
-
-    async def quarantine(self, asked: Asked) -> Any:
-        unowned = "instance" in asked.principal.scopes
-        return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def routes(reads: Reads, control: ControlState) -> list[Route]:
-    """Path, scope, answer."""
+    """Path, scope, answer; and of those that take a body, or say what they have worked out."""
     table: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/contacts", "contacts:read", reads.contacts),
         ("/v1/contacts/{id}", "contacts:read", reads.contact),
@@ -134,14 +37,29 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
+        ("/v1/campaigns", "campaigns:read", reads.campaigns),
+        ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
+        ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
+        ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
+        ("/v1/parity", "segments:read", reads.parity),
         ("/v1/keys", "admin", reads.keys),
+        ("/v1/receivers", "webhooks:read", reads.receivers),
         ("/v1/environments", "admin", reads.environments),
+        ("/v1/webhooks", "webhooks:read", reads.webhooks),
+        ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
+        ("/v1/webhooks/{id}/deliveries", "webhooks:read", reads.deliveries),
+        ("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", reads.delivery),
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
     )
 
-    def route(path: str, scope: str, answer: Answer) -> Route:
+    posts: tuple[tuple[str, str, Answer], ...] = (
+        ("/v1/segments/preview", "segments:read", reads.segment_preview),
+        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
+    )
+
+    def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
         async def endpoint(request: Request) -> Response:
             headers = dict(request.scope["headers"])
             principal = web.authorise(control, headers, request.query_params, scope, now_ms())
@@ -149,9 +67,9 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
-        return Route(path, endpoint)
+        return Route(path, endpoint, methods=[method])
 
-    return [route(*row) for row in table]
+    return [*(route(*row, method="POST") for row in posts), *(route(*row, method="GET") for row in table)]
 
 
 def graph_endpoint(
@@ -188,6 +106,7 @@ def build_app(settings: Settings) -> web.Surface:
     tail = Tail(settings, topics.CONTROL, lambda record: control.apply(record.key, record.value))
     reader = Reader(settings)
     edge = Edge(settings)
+    parity = Parity(settings, control, reader)
 
     async def live(_request: Request) -> Response:
         return web.Json({"status": "live"})
@@ -199,7 +118,7 @@ def build_app(settings: Settings) -> web.Surface:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for part in (reader, tail, edge):
+            for part in (reader, tail, edge, parity):
                 await part.start()
                 stack.push_async_callback(part.stop)
             announce_ready(settings)
@@ -208,7 +127,7 @@ def build_app(settings: Settings) -> web.Surface:
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader), control), graphql, *health],
+        [*routes(Reads(control, tail, reader, parity), control), graphql, *health],
         redirect_slashes=False,
         lifespan=lifespan,
     )

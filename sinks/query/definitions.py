@@ -92,3 +92,18 @@ def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any
         {"id": one.id, "number": one.number, "created_at": iso(one.created_ms)}
         for one in sorted(found, key=lambda e: e.number)
     ]
+
+
+def receivers_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
+    """Oldest first; never what they verify with."""
+    here = (home.workspace, home.environment)
+    found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
+    return [
+        {
+            "id": one.id,
+            "provider": one.provider,
+            "path": f"/v1/receivers/{one.provider}/{one.id}",
+            "created_at": iso(one.created_ms),
+        }
+        for one in sorted(found, key=lambda r: (r.created_ms, r.id))
+    ]

@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import edge, pipeline, stages
+from tests.bench import campaigns, edge, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -69,9 +69,16 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home), webhook_allow_private=True) as stack:
+        say("webhooks")
+        figures["webhooks"] = await webhooks.measure(stack, quick=quick)
     with tempfile.TemporaryDirectory() as home:
         say("edge")
         figures["edge"] = await edge.measure(Path(home), seconds)
+    with tempfile.TemporaryDirectory() as home:
+        count = 2_000_000 if quick else 50_000_000
+        say(f"campaigns' figures among {count:,} events")
+        figures["campaigns, 1,000"] = await campaigns.measure(Path(home), count)
     say("stages alone")
     figures["identity alone"] = stages.identity()
     figures["segments alone, 20,000 contacts"] = stages.segments()

@@ -65,7 +65,7 @@ async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bo
     ``known``: the contacts were there before. Else each event makes one as well, which is twice the work.
     """
     kind, count = f"order {secrets.token_hex(4)}", per_second * seconds
-    await _define(stack, kind)
+    await define(stack, kind)
     if known:
         await _introduce(stack, kind, count)
     ids = [f"{kind}-{n}" for n in range(count)]
@@ -75,7 +75,7 @@ async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bo
     member: dict[str, float] = {}
     stored: dict[str, float] = {}
     watchers = [
-        asyncio.create_task(_watch_changes(stack, kind, member, count)),
+        asyncio.create_task(watch_changes(stack, kind, member, count)),
         asyncio.create_task(_watch_rows(stack, kind, stored, count)),
     ]
     await asyncio.sleep(1)
@@ -121,7 +121,7 @@ async def merges(stack: LocalStack, count: int) -> dict[str, Any]:
     return quantiles(waits)
 
 
-async def _define(stack: LocalStack, kind: str) -> None:
+async def define(stack: LocalStack, kind: str) -> None:
     rule = {"event": kind, "count": {"op": "gte", "value": 1}, "within": "1d"}
     async with stack.client() as client:
         answer = await client.post("/v1/segments", json={"name": kind, "rule": rule})
@@ -144,7 +144,7 @@ async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
     await asyncio.sleep(3)  # the database's merges of that burst are not what is measured
 
 
-async def _watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
+async def watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
     consumer = AIOKafkaConsumer(
         topics.name(topics.CHANGES, stack.settings),
         bootstrap_servers=stack.settings.bootstrap,
@@ -197,9 +197,9 @@ async def idle(stack: LocalStack, seconds: float) -> dict[str, Any]:
     used = {name: (sum(p.cpu_times()[:2]) - before[name]) / took * 100 for name, p in processes.items()}
     return {
         "cpu_percent": {name: round(share, 2) for name, share in used.items()} | {"all": round(sum(used.values()), 2)},
-        "rss_mb": {name: _rss_mb(p) for name, p in processes.items()},
+        "rss_mb": {name: rss_mb(p) for name, p in processes.items()},
     }
 
 
-def _rss_mb(process: psutil.Process) -> int:
+def rss_mb(process: psutil.Process) -> int:
     return int(process.memory_info().rss // 1_000_000)

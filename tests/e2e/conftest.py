@@ -9,5 +9,5 @@ from tests.stack import LocalStack, local_stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with local_stack(tmp_path_factory.mktemp("stack")) as running:
+    with local_stack(tmp_path_factory.mktemp("stack"), webhook_allow_private=True) as running:
         yield running

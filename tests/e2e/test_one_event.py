@@ -267,3 +267,27 @@ async def test_a_new_segment_counts_what_was_there_before_it_and_an_edited_one_t
         id=segment,
     )
     assert sorted(changes for _, changes in found) == [[(1, "rule")], [(1, "rule"), (0, "rule")]]
+
+
+async def test_segments_may_refer_to_each_other_but_not_in_circles(stack: LocalStack) -> None:
+    user, kind = unique("u"), unique("bought")
+    async with stack.client() as client:
+
+        async def create(rule: Any) -> str:
+            answer = await client.post("/v1/segments", json={"name": "It", "rule": rule})
+            assert answer.status_code == 201, answer.text
+            return str(answer.json()["id"])
+
+        buyers = await create({"event": kind, "sum": {"property": "total", "op": "gte", "value": 20}})
+        lasting = await create({"all": [{"segment": buyers}, {"sequence": [{"event": kind}, {"event": kind}]}]})
+        circle = await client.patch(f"/v1/segments/{buyers}", json={"rule": {"not": {"segment": lasting}}})
+        assert (circle.status_code, circle.json()["error"]["param"]) == (422, "rule.not.segment")
+        assert (await client.delete(f"/v1/segments/{buyers}")).status_code == 409
+
+        for total in (15, 10):
+            sent = await send(client, {"type": kind, "user_id": user, "properties": {"total": total}})
+        assert set(sent["segment_changes"]["entered"]) == {buyers, lasting}
+        told = (await client.post(f"/v1/segments/{buyers}/explain?contact=external_id:{user}")).json()
+        assert (told["member"], told["leaves"][0]["value"]) == (True, 25)
+        found = (await client.post("/v1/segments/preview", json={"rule": {"segment": lasting}})).json()
+        assert found == {"contacts": 1, "sample": [sent["contact_id"]]}

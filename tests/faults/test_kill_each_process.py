@@ -17,7 +17,7 @@ from tests.stack import local_stack
 SEED = 20_261_121
 EVENTS = 20_000
 PER_SECOND = 600
-VICTIMS = ("kafka", "clickhouse", "ingest", "identity", "segments", "clickhouse-sink", "query")
+VICTIMS = ("kafka", "clickhouse", "ingest", "identity", "segments", "clickhouse-sink", "query", "webhooks")
 
 
 def schedule(seed: int, seconds: float) -> list[tuple[float, str]]:

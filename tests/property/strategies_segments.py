@@ -28,6 +28,28 @@ event_rules = st.builds(
     windows,
     st.integers(0, 2),
 )
+total_rules = st.builds(
+    lambda name, kind, op, value, window: {"event": name, kind: {"property": "n", "op": op, "value": value}, **window},
+    st.sampled_from(["seen", "bought"]),
+    st.sampled_from(["sum", "max", "min"]),
+    st.sampled_from(COUNT_OPS),
+    st.integers(0, 5),
+    windows,
+)
+steps = st.builds(
+    lambda name, where: {
+        "event": name,
+        **({"where": [{"property": "n", "op": "gte", "value": where}]} if where else {}),
+    },
+    st.sampled_from(["seen", "bought"]),
+    st.integers(0, 2),
+)
+spans = st.sampled_from(["1m", "10m", "1h", "2h"])
+later_steps = st.one_of(steps, st.builds(lambda step, within: {**step, "within": within}, steps, spans))
+step_rules = st.one_of(
+    st.builds(lambda first, rest: {"sequence": [first, *rest]}, steps, st.lists(later_steps, min_size=1, max_size=3)),
+    st.builds(lambda missing, after, span: {"absent": missing, "after": after, "for": span}, steps, steps, spans),
+)
 attribute_rules = st.one_of(
     st.builds(
         lambda op, value: {"attribute": "plan", "op": op, "value": value},
@@ -40,6 +62,8 @@ attribute_rules = st.one_of(
 )
 leaves = st.one_of(
     event_rules,
+    total_rules,
+    step_rules,
     attribute_rules,
     st.builds(lambda value: {"consent": "email", "value": value}, st.booleans()),
     st.builds(lambda value: {"identified": value}, st.booleans()),

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from processors.segments.compare import dig, number_of, predicate
 from schemas.rule import parse
+from schemas.rule_compare import dig, number_of, predicate
 from schemas.rule_nodes import Attribute
 
 ALWAYS_FALSE_OPS = ("eq", "gt", "gte", "lt", "lte", "in", "contains", "starts_with", "ends_with", "before", "after")

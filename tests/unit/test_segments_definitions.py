@@ -7,10 +7,11 @@ import pytest
 
 from processors.runtime.stage import Background, Stage
 from processors.segments import stage as spine
-from processors.segments.conditions import Compiled, Condition, compile_plan, condition_id
+from processors.segments.conditions import Compiled, compile_plan
 from schemas import rule
 from schemas.control import Segment
-from schemas.rule_nodes import Happened
+from schemas.rule_conditions import Condition, needs
+from schemas.rule_nodes import Identified
 from tests.property.world_segments import HOME, HOUR, NOW, PARTITIONS, World, event, told
 
 BOUGHT = {"event": "bought"}
@@ -30,9 +31,12 @@ def members(world: World, segment: str) -> set[str]:
 
 
 def counted(value: Any) -> str:
-    leaf = rule.parse(value)
-    assert isinstance(leaf, Happened)
-    return condition_id(leaf)
+    ((what, _),) = needs(rule.parse(value))
+    return what.id
+
+
+def raises(name: str) -> Compiled:
+    return Compiled(id=name, version=1, rule=Identified(value=True), evaluate=raising)
 
 
 def test_a_new_segment_is_exact_at_once_over_what_is_known() -> None:
@@ -177,7 +181,7 @@ def sabotage(world: World, **parts: Any) -> None:
 
 def test_a_rule_that_raises_is_disabled_and_stops_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     world = with_users(bad=PRO, good=PRO)
-    sabotage(world, segments=world.stage_plan().segments | {"bad": Compiled(id="bad", version=1, evaluate=raising)})
+    sabotage(world, segments=world.stage_plan().segments | {"bad": raises("bad")})
     changes = world.send(event("x", at=NOW + 1, attributes={"plan": "free"}))
     assert told(changes) == [("good", False, "event")]
     assert world.stage_plan().disabled == {"bad": "ZeroDivisionError: by accident"}
@@ -204,12 +208,12 @@ def test_a_condition_that_raises_disables_its_segments() -> None:
 
 def test_a_disabled_segment_has_no_due_time() -> None:
     world = with_users(bad={"event": "bought", "within": "1h"})
-    sabotage(world, segments={"bad": Compiled(id="bad", version=1, evaluate=raising)})
+    sabotage(world, segments={"bad": raises("bad")})
     world.pass_time(2 * HOUR)
     assert world.next_due() is None
 
 
-@pytest.mark.parametrize("broken", [{"sequence": [{"event": "a"}, {"event": "b"}]}, {"no": "rule"}, None])
+@pytest.mark.parametrize("broken", [{"segment": "it"}, {"no": "rule"}, None])
 def test_a_rule_that_cannot_be_read_is_disabled_and_its_members_stay(broken: Any) -> None:
     world = with_users(it=PRO)
     world.define("it", broken, version=2)

@@ -35,6 +35,7 @@ def sample(topic: str, table: str) -> Any:
         else change("cnt_1", "profile", 1),
         "links": link("external_id:u1", "email:a@b.c"),
         "merges": {**common, "loser": "a", "winner": "b", "version": 1, "identifier": ident("email:a@b.c")},
+        "attempts": {**common, "id": "dlv_1_1_a", "delivery_id": "dlv_1", "webhook_id": "whk_1"},
         "quarantine": {
             **common,
             "topic": "t",

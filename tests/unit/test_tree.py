@@ -36,7 +36,9 @@ IO = {
     "ingest/pages.py",
     "ingest/publish.py",
     "ingest/receipts.py",
+    "ingest/receive.py",
     "ingest/view.py",
+    "ingest/webhooks.py",
     "processors/__main__.py",
     "processors/segments/reader.py",
     "schemas/ids.py",
@@ -46,6 +48,12 @@ IO = {
     "sinks/__main__.py",
     "sinks/graph/endpoint.py",
     "sinks/loop.py",
+    "sinks/webhooks/deliver.py",
+    "sinks/webhooks/dispatch.py",
+    "sinks/webhooks/follow.py",
+    "sinks/webhooks/journal.py",
+    "sinks/webhooks/process.py",
+    "sinks/webhooks/store.py",
 }
 IO_FOLDERS = ("deploy/", "processors/runtime/", "sinks/clickhouse/", "sinks/query/")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "manager", "base", "misc"}

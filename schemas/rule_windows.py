@@ -1,19 +1,21 @@
 """Events of one condition in, their newest few by time out: exact counts for every threshold up to ``keep.most``.
 
-A series is ``[times, event ids]``, two arrays in step, ordered by (time, id). As a set of events it is a
-join-semilattice: an event id counts once, at its latest time, and of what is in the past only the newest
-``keep.most`` stay: whatever is dropped stays behind that many others for ever, so neither order nor
-repetition nor the place where two series are joined matters. Events of the future wait apart, behind
-``now``, and push nothing out before their time.
+A series is ``[times, event ids]``, or with what each event adds to a sum ``[times, event ids, values]``: arrays in
+step, ordered by (time, id). As a set of events it is a join-semilattice: an event id counts once, at its latest
+time, and of what is in the past only the newest ``keep.most`` stay: whatever is dropped stays behind that many
+others for ever, so neither order nor repetition nor the place where two series are joined matters. Events of the
+future wait apart, behind ``now``, and push nothing out before their time.
 """
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-Series = list[list[int] | list[str]]
+Series = list[list[Any]]
 NEVER = 1 << 62
 """Later than every due time."""
+MOST_EVENTS = 1000
+"""Past events, per contact and condition, that a sum, an extreme, a sequence or an absence looks at: the newest."""
 MOST_FUTURE = 100
 """Events that wait for their time, per condition; of more the nearest are kept (or ``keep.most`` if that is more)."""
 
@@ -27,11 +29,11 @@ class Keep:
 
 
 def parts(series: Series) -> tuple[list[int], list[str]]:
-    return cast("tuple[list[int], list[str]]", series)
+    return cast("list[int]", series[0]), cast("list[str]", series[1])
 
 
-def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int) -> bool:
-    """Take an event in; False if nothing changed."""
+def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int, *value: int) -> bool:
+    """Take an event in, with its ``value`` where the series has some; False if nothing changed."""
     times, ids = parts(series)
     if keep.ms is not None and time_ms < now_ms - keep.ms:
         return False
@@ -39,21 +41,22 @@ def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int) ->
         return False  # behind as many as are kept
     if event_id in ids:
         at = ids.index(event_id)
-        if times[at] >= time_ms:
+        if (time_ms, *value) <= tuple(column[at] for column in (times, *series[2:])):
             return False
-        del times[at], ids[at]
+        for column in series:
+            del column[at]
     at = bisect_left(times, time_ms)
     while at < len(times) and times[at] == time_ms and ids[at] < event_id:
         at += 1
-    times.insert(at, time_ms)
-    ids.insert(at, event_id)
+    for column, one in zip(series, (time_ms, event_id, *value), strict=True):
+        column.insert(at, one)
     prune(series, keep, now_ms)
     return True
 
 
 def prune(series: Series, keep: Keep, now_ms: int) -> bool:
     """Drop what can never count again; False if nothing went."""
-    times, ids = parts(series)
+    times, _ = parts(series)
     past = bisect_right(times, now_ms)
     cut = max(past - keep.most, 0)
     if keep.ms is not None:
@@ -61,19 +64,28 @@ def prune(series: Series, keep: Keep, now_ms: int) -> bool:
     end = past + max(MOST_FUTURE, keep.most)
     if not cut and end >= len(times):
         return False
-    del times[end:], ids[end:]
-    del times[:cut], ids[:cut]
+    for column in series:
+        del column[end:], column[:cut]
     return True
 
 
 def union(left: Series, right: Series) -> Series:
     """Both; to be pruned by who knows how much to keep."""
-    latest: dict[str, int] = {}
+    latest: dict[str, tuple[int, ...]] = {}
     for series in (left, right):
-        for time_ms, event_id in zip(*parts(series), strict=True):
-            latest[event_id] = max(time_ms, latest.get(event_id, time_ms))
-    ordered = sorted((time_ms, event_id) for event_id, time_ms in latest.items())
-    return [[time_ms for time_ms, _ in ordered], [event_id for _, event_id in ordered]]
+        for time_ms, event_id, *value in zip(*series, strict=True):
+            said = (time_ms, *value)
+            latest[event_id] = max(said, latest.get(event_id, said))
+    ordered = sorted((said[0], event_id, *said[1:]) for event_id, said in latest.items())
+    return [[one[n] for one in ordered] for n in range(len(left))]
+
+
+def known(series: Series | None, now_ms: int) -> tuple[int, int, bool]:
+    """Where the newest ``MOST_EVENTS`` of the past start and end, and whether there may have been more."""
+    if series is None:
+        return 0, 0, False
+    end = bisect_right(series[0], now_ms)
+    return max(end - MOST_EVENTS, 0), end, end >= MOST_EVENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

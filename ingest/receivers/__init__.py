@@ -1,0 +1,25 @@
+"""The table of providers whose webhooks are received; SES has its own way, for its certificate must be fetched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.raw import RawEvent
+from ingest.receivers import mailgun, postmark, sendgrid, ses, twilio
+from ingest.receivers.posted import Posted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """``verify`` raises ``Refused`` (401) for what is not the provider's; ``events`` are what it says."""
+
+    verify: Callable[[Posted], None]
+    events: Callable[[Posted], list[RawEvent]]
+
+
+PROVIDERS = {
+    sendgrid.PROVIDER: Provider(verify=sendgrid.verify, events=sendgrid.events),
+    postmark.PROVIDER: Provider(verify=postmark.verify, events=postmark.events),
+    mailgun.PROVIDER: Provider(verify=mailgun.verify, events=mailgun.events),
+    twilio.PROVIDER: Provider(verify=twilio.verify, events=twilio.events),
+}
+NAMES = (*PROVIDERS, ses.PROVIDER)

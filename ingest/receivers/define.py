@@ -1,0 +1,60 @@
+"""The body of `POST /v1/receivers` in, the record of an endpoint out, and how the API shows it; pure."""
+
+from typing import Any
+
+from ingest.receivers import NAMES, sendgrid, ses
+from schemas import ids
+from schemas.control import Receiver
+from schemas.errors import Refused
+
+_FIELDS = frozenset({"provider", "signing_secret", "public_key", "topic_arn", "environment"})
+MAX_SECRET = 2048
+
+
+def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> Receiver:
+    """Raises ``Refused`` with the field's name."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    if not value.keys() <= _FIELDS:
+        name = min(value.keys() - _FIELDS)
+        raise Refused("unknown_field", f"{name} is no field of a receiver", name)
+    provider = value.get("provider")
+    if provider is None:
+        raise Refused("missing_field", "provider is needed", "provider")
+    if provider not in NAMES:
+        raise Refused("invalid_field", f"provider must be one of {', '.join(sorted(NAMES))}", "provider")
+    topic_arn = _text(value, "topic_arn")
+    if topic_arn and provider != ses.PROVIDER:
+        raise Refused("invalid_field", "only ses has a topic", "topic_arn")
+    return Receiver(
+        id=ids.new_id("rcv_", now_ms),
+        workspace=workspace,
+        environment=environment,
+        provider=provider,
+        secret=_secret(value, provider),
+        topic_arn=topic_arn,
+        created_ms=now_ms,
+    )
+
+
+def _secret(value: dict[str, Any], provider: str) -> str:
+    wanted, other = "signing_secret", "public_key"
+    if provider == sendgrid.PROVIDER:
+        wanted, other = other, wanted
+    secret = _text(value, wanted)
+    if value.get(other) is not None:
+        raise Refused("invalid_field", f"{provider} verifies with {wanted}", other)
+    if not secret and provider != ses.PROVIDER:
+        raise Refused("missing_field", f"{wanted} is needed", wanted)
+    if provider == sendgrid.PROVIDER:
+        sendgrid.public_key(secret)
+    return secret
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    found = value.get(name)
+    if found is None:
+        return ""
+    if not isinstance(found, str) or not found.strip() or len(found) > MAX_SECRET:
+        raise Refused("invalid_field", f"{name} must be 1 to {MAX_SECRET} characters", name)
+    return found.strip()

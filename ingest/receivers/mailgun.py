@@ -1,0 +1,96 @@
+"""Mailgun's webhooks in; their events out. Source: documentation.mailgun.com, "Securing Webhooks", "Webhook Payloads".
+
+The body carries its signature: hex HMAC-SHA256 of timestamp and token with the webhook signing key.
+"""
+
+import hashlib
+import hmac
+from typing import Any
+
+from ingest import body
+from ingest.raw import RawEvent
+from ingest.receivers.posted import Fact, Posted, check_age, event_of, same, table, unsigned
+from schemas.errors import Refused
+
+PROVIDER = "mailgun"
+STATUSES = {
+    "accepted": "message.sent",
+    "delivered": "message.delivered",
+    "opened": "message.opened",
+    "clicked": "message.clicked",
+    "complained": "message.complained",
+    "unsubscribed": "message.unsubscribed",
+    "rejected": "message.failed",
+}
+BOUNCED = ("bounce", "generic", "old")
+"""Reasons of a permanent failure that the receiving server gave; the others (``suppress-…``) are Mailgun's own."""
+
+
+def _value(posted: Posted) -> dict[str, Any]:
+    value = body.parse(posted.body, "")
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    return value
+
+
+def verify(posted: Posted) -> None:
+    signature = table(_value(posted).get("signature"))
+    timestamp, token = str(signature.get("timestamp", "")), str(signature.get("token", ""))
+    digest = hmac.new(
+        posted.receiver.secret.encode(), (timestamp + token).encode("utf-8", "surrogatepass"), hashlib.sha256
+    )
+    wanted = digest.hexdigest()
+    # of a subaccount's event the main account's key signs a second one
+    given = (str(signature.get("signature", "")), str(signature.get("parent-signature", "")))
+    if not token or not any(same(one, wanted) for one in given):
+        raise unsigned("the signature is not the endpoint's", "signature.signature")
+    check_age(timestamp.partition(".")[0], posted.now_ms, "signature.timestamp")
+
+
+def events(posted: Posted) -> list[RawEvent]:
+    one = _value(posted).get("event-data")
+    if not isinstance(one, dict):
+        raise Refused("invalid_field", "event-data must be an object", "event-data")
+    said = str(one.get("event"))
+    client, status = table(one.get("client-info")), table(one.get("delivery-status"))
+    tags = table(one.get("user-variables"))
+    message_id = table(table(one.get("message")).get("headers")).get("message-id")
+    outcome, bounce = _failed(one) if said == "failed" else (STATUSES.get(said, said), None)
+    return [
+        event_of(
+            Fact(
+                provider=PROVIDER,
+                status=outcome,
+                key=repr((said, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),
+                payload=one,
+                email=one.get("recipient"),
+                at=_milliseconds(one.get("timestamp")),
+                message_id=message_id,
+                tags=tags,
+                said={
+                    "reason": status.get("description") or status.get("message") or one.get("reason"),
+                    "bounce_class": bounce,
+                    "user_agent": client.get("user-agent"),
+                    "ip": one.get("ip"),
+                    "machine_open": bool(client.get("bot")) or None,
+                    "url": one.get("url"),
+                },
+            )
+        )
+    ]
+
+
+def _failed(one: dict[str, Any]) -> tuple[str, str | None]:
+    """Mailgun goes on trying after a temporary failure; a permanent one is a bounce unless Mailgun did not try."""
+    if one.get("severity") == "temporary":
+        return "message.deferred", None
+    if str(one.get("reason")) not in BOUNCED:
+        return "message.failed", None
+    kind = table(one.get("delivery-status")).get("bounce-type")
+    return "message.bounced", kind if kind in ("hard", "soft") else "hard"
+
+
+def _milliseconds(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 7_000_000_000:
+        return None
+    return round(value * 1000)

@@ -1,0 +1,119 @@
+"""What a provider posted in; what its receivers share out: signatures compared, ids derived, facts made into events.
+
+A provider's file says two things, both pure: whether a request is the provider's (``verify`` raises ``Refused``, 401)
+and which events it means (``events``). A known status becomes a `message.*` event, another one keeps its name behind
+the provider's (`sendgrid.account_status_change`). The original object is kept whole in ``properties.payload``.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.raw import RawEvent
+from schemas.control import Receiver
+from schemas.errors import Refused
+from schemas.records import TRACK
+from schemas.times import parse_time
+
+REPLAY_WINDOW_MS = 24 * 3_600_000
+"""Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""
+AHEAD_MS = 5 * 60_000
+MAX_TEXT = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A request as it came, its body unpacked; ``urls`` are those it may have been sent to, as the provider saw it."""
+
+    receiver: Receiver
+    urls: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One status in our words."""
+
+    provider: str
+    status: str
+    """`message.*`, or the provider's own name for it."""
+    key: str
+    """What makes it this one and no other; a repeat has the same."""
+    payload: Any
+    email: Any = None
+    phone: Any = None
+    at: Any = None
+    message_id: Any = None
+    tags: Mapping[str, Any]
+    """What the sender told the provider to give back: ``campaign_id``, ``variant``, ``message_id``."""
+    channel: str = "email"
+    said: Mapping[str, Any]
+    """Further properties; empty ones are left out."""
+
+
+def event_of(fact: Fact) -> RawEvent:
+    """Nothing in a fact can make its event a refused one but its size: who signed it will send it again and again."""
+    digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
+    kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
+    properties = {name: value for name, value in fact.said.items() if value not in (None, "", {}, [])}
+    given = [(kind, value, kind) for kind, value in (("email", fact.email), ("phone", fact.phone))]
+    return RawEvent(
+        kind=TRACK,
+        type=kind[:MAX_TEXT],
+        identifiers=[(k, v[:512], name) for k, v, name in given if isinstance(v, str) and v],
+        properties={**properties, "provider": fact.provider, "payload": fact.payload},
+        timestamp=fact.at if parse_time(fact.at) is not None else None,
+        event_id=f"evt_{digest[:32]}",
+        campaign_id=text(fact.tags.get("campaign_id")),
+        message_id=text(fact.tags.get("message_id")) or text(fact.message_id),
+        variant=text(fact.tags.get("variant")),
+        channel=fact.channel,
+        needs_identifier=False,
+    )
+
+
+def text(value: Any) -> str:
+    """A name or a number as text; what is neither, or longer than a name may be, is none."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    found = str(value)
+    return found if len(found) <= MAX_TEXT else ""
+
+
+def table(value: Any) -> dict[str, Any]:
+    """An object, where it is one: providers send an empty array for an empty object."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any, place: str) -> list[dict[str, Any]]:
+    """Raises ``Refused`` (422) unless all of these are objects."""
+    found = value if isinstance(value, list) else [value]
+    for index, one in enumerate(found):
+        if not isinstance(one, dict):
+            raise Refused("invalid_field", "must be a JSON object", f"{place}[{index}]")
+    return found
+
+
+def unsigned(why: str, param: str) -> Refused:
+    return Refused("invalid_signature", why, param)
+
+
+def same(given: str, wanted: str) -> bool:
+    """In a time that tells nothing."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
+
+
+def check_age(seconds: str, now_ms: int, param: str) -> None:
+    """Raises ``Refused`` (401) for a signed time that is none, old, or ahead."""
+    if not seconds.isascii() or not seconds.isdigit() or len(seconds) > 12:
+        raise unsigned("the signed time is none", param)
+    if not -AHEAD_MS <= now_ms - int(seconds) * 1000 <= REPLAY_WINDOW_MS:
+        raise unsigned("the signed time is too old, or ahead", param)

@@ -1,0 +1,96 @@
+"""Postmark's webhooks in; their events out. Source: postmarkapp.com/developer, "Webhooks", "Bounce types".
+
+Postmark does not sign: it sends the user and password that its webhook's URL or its HttpAuth names. The endpoint's
+secret is both as ``user:password``, or the password alone.
+"""
+
+import binascii
+from base64 import b64decode
+from typing import Any
+
+from ingest import body
+from ingest.raw import RawEvent
+from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
+
+PROVIDER = "postmark"
+STATUSES = {
+    "Delivery": "message.delivered",
+    "Open": "message.opened",
+    "Click": "message.clicked",
+    "SpamComplaint": "message.complained",
+}
+BOUNCES = {
+    "HardBounce": "hard",
+    "BadEmailAddress": "hard",
+    "ManuallyDeactivated": "hard",
+    "SoftBounce": "soft",
+    "Transient": "soft",
+    "DnsError": "soft",
+    "Unknown": "unknown",
+    "Blocked": "block",
+    "SpamNotification": "block",
+    "DMARCPolicy": "block",
+    "TemplateRenderingFailed": "unknown",
+}
+OTHERS = {"SpamComplaint": "message.complained", "Unsubscribe": "message.unsubscribed"}
+"""Bounce types that are none."""
+
+
+def basic_auth(posted: Posted) -> None:
+    """Raises ``Refused`` (401) without the endpoint's user and password."""
+    scheme, _, encoded = posted.headers.get("authorization", "").partition(" ")
+    try:
+        given = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+    except (binascii.Error, ValueError):
+        given = ""
+    wanted = posted.receiver.secret
+    password = given.partition(":")[2]
+    if not any([same(given, wanted), bool(password) and same(password, wanted)]):
+        raise unsigned("HTTP Basic user and password are not the endpoint's", "Authorization")
+
+
+verify = basic_auth
+
+
+def events(posted: Posted) -> list[RawEvent]:
+    return [event_of(_fact(one)) for one in objects(body.parse(posted.body, ""), "")]
+
+
+def _status(one: dict[str, Any]) -> str:
+    said, kind = str(one.get("RecordType")), str(one.get("Type"))
+    if said == "Bounce":
+        if kind in BOUNCES:
+            return "message.bounced"
+        return OTHERS.get(kind, f"bounce_{kind.lower()}")
+    if said == "SubscriptionChange":
+        # a bounce or a complaint that stops sending has its own webhook
+        by_hand = one.get("SuppressSending") is True and one.get("SuppressionReason") == "ManualSuppression"
+        return "message.unsubscribed" if by_hand else "subscription_change"
+    return STATUSES.get(said, said.lower())
+
+
+def _fact(one: dict[str, Any]) -> Fact:
+    status = _status(one)
+    email = one.get("Recipient") or one.get("Email")
+    at = next(
+        (one[n] for n in ("DeliveredAt", "ReceivedAt", "BouncedAt", "ChangedAt") if isinstance(one.get(n), str)), None
+    )
+    key = (one.get("RecordType"), one.get("ID"), one.get("MessageID"), email, at, one.get("OriginalLink"))
+    return Fact(
+        provider=PROVIDER,
+        status=status,
+        key=repr(key),
+        payload=one,
+        email=email,
+        at=at,
+        message_id=one.get("MessageID"),
+        tags=table(one.get("Metadata")),
+        said={
+            "reason": one.get("Description") or one.get("Details"),
+            "bounce_class": BOUNCES.get(str(one.get("Type"))) if status == "message.bounced" else None,
+            "user_agent": one.get("UserAgent"),
+            "ip": table(one.get("Geo")).get("IP"),
+            "url": one.get("OriginalLink"),
+            "tag": one.get("Tag"),
+        },
+    )

@@ -1,0 +1,91 @@
+"""SendGrid's Event Webhook in; its events out. Source: twilio.com/docs/sendgrid, "Event Webhook Reference", "Security".
+
+Signed with ECDSA (P-256, SHA-256) over the timestamp header and the raw body; the public key is the base64 of its DER.
+"""
+
+import binascii
+from base64 import b64decode
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from ingest import body
+from ingest.raw import RawEvent
+from ingest.receivers.posted import Fact, Posted, check_age, event_of, objects, table, unsigned
+from schemas.errors import Refused
+
+PROVIDER = "sendgrid"
+SIGNATURE = "x-twilio-email-event-webhook-signature"
+TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+STATUSES = {
+    "processed": "message.sent",
+    "deferred": "message.deferred",
+    "delivered": "message.delivered",
+    "open": "message.opened",
+    "click": "message.clicked",
+    "bounce": "message.bounced",
+    "dropped": "message.failed",
+    "spamreport": "message.complained",
+    "unsubscribe": "message.unsubscribed",
+    "group_unsubscribe": "message.unsubscribed",
+}
+BOUNCES = {"bounce": "hard", "blocked": "block"}
+
+
+def public_key(text: str) -> EllipticCurvePublicKey:
+    """Of base64 or PEM; raises ``Refused`` (422)."""
+    lines = [line for line in text.split("\n") if not line.startswith("-----")]
+    try:
+        key = load_der_public_key(b64decode("".join(lines), validate=False))
+    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
+        raise Refused("invalid_field", "public_key is no public key in base64", "public_key") from error
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise Refused("invalid_field", "public_key must be of ECDSA", "public_key")
+    return key
+
+
+def verify(posted: Posted) -> None:
+    signature, timestamp = posted.headers.get(SIGNATURE, ""), posted.headers.get(TIMESTAMP, "")
+    try:
+        key = public_key(posted.receiver.secret)
+        key.verify(b64decode(signature, validate=True), timestamp.encode() + posted.body, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError) as error:
+        raise unsigned("the signature is not the endpoint's", SIGNATURE) from error
+    check_age(timestamp, posted.now_ms, TIMESTAMP)
+
+
+def events(posted: Posted) -> list[RawEvent]:
+    return [event_of(_fact(one)) for one in objects(body.parse(posted.body, ""), "")]
+
+
+def _fact(one: dict[str, Any]) -> Fact:
+    said = str(one.get("event"))
+    tags = {**table(one.get("unique_args")), **table(one.get("custom_args")), **one}
+    tags.setdefault("campaign_id", one.get("marketing_campaign_id") or one.get("singlesend_id"))
+    parts = (said, one.get("sg_event_id") or (one.get("sg_message_id"), one.get("email"), one.get("timestamp")))
+    return Fact(
+        provider=PROVIDER,
+        status=STATUSES.get(said, said),
+        key=repr(parts),
+        payload=one,
+        email=one.get("email"),
+        at=_seconds(one.get("timestamp")),
+        message_id=one.get("sg_message_id") or one.get("smtp-id"),
+        tags=tags,
+        said={
+            "reason": one.get("reason") or one.get("response"),
+            "bounce_class": BOUNCES.get(str(one.get("type")), "hard") if said == "bounce" else None,
+            "bounce_classification": one.get("bounce_classification"),
+            "user_agent": one.get("useragent"),
+            "ip": one.get("ip") if said in ("open", "click") else None,
+            "machine_open": one.get("sg_machine_open") is True or None,
+            "url": one.get("url"),
+        },
+    )
+
+
+def _seconds(value: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 7_000_000_000 else None

@@ -1,0 +1,174 @@
+"""Amazon SES's events over SNS in; our events out.
+
+Source: docs.aws.amazon.com, "Verifying the signatures of Amazon SNS messages", "Contents of event data that Amazon SES
+publishes to Amazon SNS".
+
+An SNS message is signed with RSA (version 1: SHA-1, 2: SHA-256) by the certificate that its `SigningCertURL` names.
+Anybody may own a topic, so the certificate proves Amazon and not the sender: `topic_arn` of the endpoint does, and
+where it has a secret, HTTP Basic in the URL that the topic was subscribed with.
+"""
+
+import binascii
+import re
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+
+from ingest import body
+from ingest.raw import RawEvent
+from ingest.receivers.posted import Fact, Posted, event_of, table, unsigned
+from ingest.receivers.postmark import basic_auth
+from schemas.errors import Refused
+
+PROVIDER = "ses"
+NOTIFICATION = "Notification"
+CONFIRMATION = "SubscriptionConfirmation"
+_HOST = re.compile(r"^sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?$")
+_NOTIFIED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
+_CONFIRMED = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+STATUSES = {
+    "Send": "message.sent",
+    "Delivery": "message.delivered",
+    "DeliveryDelay": "message.deferred",
+    "Open": "message.opened",
+    "Click": "message.clicked",
+    "Bounce": "message.bounced",
+    "Complaint": "message.complained",
+    "Reject": "message.failed",
+    "Rendering Failure": "message.failed",
+    "RenderingFailure": "message.failed",
+}
+BOUNCES = {"Permanent": "hard", "Transient": "soft"}
+_PARTS = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure", "RenderingFailure": "failure"}
+_RECIPIENTS = ("bouncedRecipients", "complainedRecipients", "delayedRecipients", "recipients")
+
+
+def message_of(posted: Posted) -> dict[str, Any]:
+    """SNS's envelope; raises ``Refused``."""
+    value = body.parse(posted.body, "")
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    for name in ("Type", "MessageId", "Message", "Signature", "SigningCertURL"):
+        if not isinstance(value.get(name), str):
+            raise unsigned(f"{name} is missing: the request is none of Amazon SNS", name)
+    return value
+
+
+def amazon(url: Any, param: str) -> str:
+    """The URL, if it is one of SNS's own; raises ``Refused`` (401), so that nobody makes us call elsewhere."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        odd = bool(parts.username or parts.password or parts.port)
+    except ValueError:
+        odd = True
+    if odd or parts.scheme != "https" or not _HOST.match(parts.netloc):
+        raise unsigned("the URL is none of Amazon SNS", param)
+    return str(url)
+
+
+def certificate_url(message: dict[str, Any]) -> str:
+    url = amazon(message["SigningCertURL"], "SigningCertURL")
+    if not urlsplit(url).path.endswith(".pem"):
+        raise unsigned("the URL names no certificate", "SigningCertURL")
+    return url
+
+
+def check(posted: Posted, message: dict[str, Any]) -> None:
+    """What needs no certificate; raises ``Refused`` (401)."""
+    if posted.receiver.secret:
+        basic_auth(posted)
+    if posted.receiver.topic_arn and message.get("TopicArn") != posted.receiver.topic_arn:
+        raise unsigned("the topic is not the endpoint's", "TopicArn")
+
+
+def verify(message: dict[str, Any], pem: bytes, now_ms: int) -> None:
+    """Raises ``Refused`` (401) unless the certificate is valid now and signed this message."""
+    names = _NOTIFIED if message["Type"] == NOTIFICATION else _CONFIRMED
+    text = "".join(f"{name}\n{message[name]}\n" for name in names if message.get(name) is not None)
+    version = message.get("SignatureVersion")
+    if version not in ("1", "2"):
+        raise unsigned("SignatureVersion is neither 1 nor 2", "SignatureVersion")
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        key = certificate.public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise unsigned("the certificate has no RSA key", "SigningCertURL")
+        # SHA-1 is what version 1 is made of; a topic can be set to version 2
+        digest = SHA1() if version == "1" else SHA256()  # noqa: S303
+        key.verify(
+            b64decode(message["Signature"], validate=True), text.encode("utf-8", "surrogatepass"), PKCS1v15(), digest
+        )
+    except (InvalidSignature, ValueError, binascii.Error) as error:
+        raise unsigned("the signature is not Amazon's", "Signature") from error
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise unsigned("the certificate is not valid now", "SigningCertURL")
+
+
+def events(message: dict[str, Any]) -> list[RawEvent]:
+    """One for each recipient that a notification is about; another sender's text is kept as it is."""
+    if message["Type"] != NOTIFICATION:
+        return []
+    try:
+        one = orjson.loads(message["Message"])
+    except ValueError:
+        one = message["Message"]
+    if not isinstance(one, dict):
+        return [_event(message, {"text": one}, None)]
+    part = table(one.get(_part(one)))
+    found = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
+    given: Any = found or table(one.get("mail")).get("destination") or [None]
+    emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]
+    return [_event(message, one, email) for email in emails]
+
+
+def _said(one: dict[str, Any]) -> str:
+    return str(one.get("eventType") or one.get("notificationType") or "notification")
+
+
+def _part(one: dict[str, Any]) -> str:
+    said = _said(one)
+    return _PARTS.get(said, said[:1].lower() + said[1:])
+
+
+def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent:
+    said, part, mail = _said(one), table(one.get(_part(one))), table(one.get("mail"))
+    status = STATUSES.get(said, said.replace(" ", "_").lower())
+    unsubscribed = said == "Subscription" and table(part.get("newTopicPreferences")).get("unsubscribeAll") is True
+    several = isinstance(mail.get("destination"), list) and len(mail["destination"]) > 1
+    message_id = mail.get("messageId")
+    return event_of(
+        Fact(
+            provider=PROVIDER,
+            status="message.unsubscribed" if unsubscribed else status,
+            key=repr((message["MessageId"], email)),
+            payload=one,
+            email=email,
+            at=part.get("timestamp") or mail.get("timestamp") or message.get("Timestamp"),
+            # one id for several recipients would count them as one message
+            message_id=f"{message_id}:{email}" if several and message_id else message_id,
+            tags=table(mail.get("tags")),
+            said={
+                "reason": _reason(part, email),
+                "bounce_class": BOUNCES.get(str(part.get("bounceType")), "unknown") if said == "Bounce" else None,
+                "user_agent": part.get("userAgent"),
+                "ip": part.get("ipAddress"),
+                "url": part.get("link"),
+            },
+        )
+    )
+
+
+def _reason(part: dict[str, Any], email: Any) -> Any:
+    lists = [part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)]
+    about = [table(r) for one in lists for r in one]
+    told = next((r.get("diagnosticCode") for r in about if r.get("emailAddress") == email), None)
+    return told or part.get("reason") or part.get("errorMessage") or part.get("complaintFeedbackType")

@@ -1,0 +1,86 @@
+"""Twilio's status callbacks in; their events out. Source: twilio.com/docs, "Webhooks security", "Message status".
+
+Signed with base64 HMAC-SHA1 over the URL and the sorted form parameters; a JSON body by ``bodySHA256`` in the URL.
+What a campaign's sender wants back stands in the query of its StatusCallback: ``?campaign_id=…&variant=…``.
+"""
+
+import hashlib
+import hmac
+from base64 import b64encode
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ingest import body
+from ingest.raw import RawEvent
+from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
+from schemas.errors import Refused
+
+PROVIDER = "twilio"
+SIGNATURE = "x-twilio-signature"
+MAX_FIELDS = 200
+STATUSES = {
+    "sent": "message.sent",
+    "delivered": "message.delivered",
+    "read": "message.opened",
+    "undelivered": "message.bounced",
+    "failed": "message.failed",
+}
+BOUNCES = {"30003": "soft", "30004": "block", "30005": "hard", "30006": "hard", "30007": "block"}
+"""Unreachable, blocked, unknown, landline, filtered: twilio.com/docs/api/errors."""
+
+
+def _fields(posted: Posted) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(posted.body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:
+        raise Refused("invalid_type", "the body is no form") from error
+
+
+def _is_json(posted: Posted) -> bool:
+    return posted.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+
+
+def verify(posted: Posted) -> None:
+    signed = ""
+    if _is_json(posted):
+        if not same(posted.query.get("bodySHA256", "").lower(), hashlib.sha256(posted.body).hexdigest()):
+            raise unsigned("bodySHA256 is not the body's", "bodySHA256")
+    else:
+        # a name that comes twice counts once per value, as in Twilio's own libraries
+        signed = "".join(name + value for name, value in sorted(set(_fields(posted))))
+    given, key = posted.headers.get(SIGNATURE, ""), posted.receiver.secret.encode()
+    wanted = [b64encode(hmac.digest(key, (url + signed).encode(), hashlib.sha1)).decode() for url in posted.urls]
+    if not any(same(given, one) for one in wanted):
+        raise unsigned("the signature is not the endpoint's", SIGNATURE)
+
+
+def events(posted: Posted) -> list[RawEvent]:
+    if not _is_json(posted):
+        return [event_of(_fact(dict(_fields(posted)), posted, {}))]
+    found = objects(body.parse(posted.body, ""), "")
+    # Event Streams wraps each in a CloudEvent
+    return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in found]
+
+
+def _fact(one: dict[str, Any], posted: Posted, envelope: dict[str, Any]) -> Fact:
+    fields = {name[:1].lower() + name[1:]: value for name, value in one.items()}
+    said = str(fields.get("messageStatus") or fields.get("smsStatus") or envelope.get("type") or "callback").lower()
+    message_id = fields.get("messageSid") or fields.get("smsSid")
+    medium, _, phone = str(fields.get("to", "")).rpartition(":")
+    error = str(fields.get("errorCode") or "")
+    status = STATUSES.get(said, said)
+    return Fact(
+        provider=PROVIDER,
+        status=status,
+        key=repr((message_id, said, envelope.get("id") if not message_id else None)),
+        payload=envelope or one,
+        phone=phone,
+        at=envelope.get("time") if isinstance(envelope.get("time"), str) else None,
+        message_id=message_id,
+        tags=posted.query,
+        channel=medium or "sms",
+        said={
+            "reason": error or None,
+            "bounce_class": BOUNCES.get(error, "unknown") if status == "message.bounced" else None,
+        },
+    )

@@ -1,0 +1,129 @@
+"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out.
+
+A target is resolved when it is named, so that a private one is refused at once; what counts is the check when a
+connection is made (`sinks/webhooks/deliver.py`), so a name that does not resolve now is taken.
+"""
+
+import asyncio
+import secrets
+import socket
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest import endpoints
+from ingest.control import ControlWriter
+from ingest.edge import Edge
+from ingest.forward import Forward
+from ingest.pages import Pages
+from schemas import codec, deliveries, targets, topics
+from schemas.control import Webhook
+from schemas.errors import Refused
+from schemas.identity import partition_of
+from schemas.kafka import Tail
+from schemas.web import Json
+
+RESOLVE_S = 2.0
+FOUND_S, ASK_S = 3.0, 0.1
+"""How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
+SECRET_BYTES = 24
+
+
+class WebhookPages:
+    """Handlers; what they raise is answered by ``schemas.web.Surface``."""
+
+    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter, definitions: Tail) -> None:
+        self._edge = edge
+        self._pages = pages
+        self._forward = forward
+        self._writer = writer
+        self._definitions = definitions
+
+    async def create(self, request: Request) -> Response:
+        home = self._pages.home(request, "webhooks:write")
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        webhook = endpoints.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
+        await self._check_target(webhook.url)
+        await self._writer.put("webhook", webhook)
+        return Json(endpoints.shape(webhook, secret=True), 201)
+
+    async def edit(self, request: Request) -> Response:
+        webhook = await self._webhook(request)
+        value = await self._pages.json(request)
+        edited = endpoints.edited_webhook(webhook, value, self._edge.clock())
+        if edited.url != webhook.url:
+            await self._check_target(edited.url)
+        await self._writer.put("webhook", edited)
+        return Json(endpoints.shape(edited))
+
+    async def delete(self, request: Request) -> Response:
+        webhook = await self._webhook(request)
+        await self._writer.put("webhook", webhook.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    async def rotate(self, request: Request) -> Response:
+        webhook = await self._webhook(request)
+        value = await self._pages.json(request, default={})
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        rotated = endpoints.rotated_webhook(webhook, value, self._edge.clock(), entropy)
+        await self._writer.put("webhook", rotated)
+        return Json(endpoints.shape(rotated, secret=True))
+
+    async def retry(self, request: Request) -> Response:
+        """Accepted when the wish is durable; the attempt follows at once."""
+        webhook = await self._webhook(request)
+        delivery = deliveries.delivery_of(request.path_params["delivery_id"])
+        logged = None if delivery is None else await self._logged(request)
+        if delivery is None or logged is None:
+            raise Refused("not_found", "no such delivery")
+        settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
+        await self._edge.publisher.send(
+            topics.name(topics.DELIVERIES, settings),
+            codec.encode_delivery(wish),
+            key=deliveries.asked_key(delivery),
+            partition=partition_of(deliveries.home_of(logged["contact_id"] or "", delivery), settings.partitions),
+        )
+        return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
+
+    async def _webhook(self, request: Request) -> Webhook:
+        """As it stands on `control` now, whichever edge wrote it."""
+        home = self._pages.home(request, "webhooks:write")
+        try:
+            async with asyncio.timeout(self._edge.settings.publish_deadline_s):
+                await self._definitions.catch_up()
+        except (KafkaError, TimeoutError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
+        found = self._edge.control.webhooks[home].get(request.path_params["id"])
+        if found is None:
+            raise Refused("not_found", "no such webhook")
+        return found
+
+    async def _logged(self, request: Request) -> Any:
+        """What the log has; who has just seen an attempt may ask before it is there."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + FOUND_S
+        path = request.url.path.removesuffix("/retry")
+        while True:
+            found = await self._forward.ask(request, path)
+            if found is not None or clock() > deadline:
+                return found
+            await asyncio.sleep(ASK_S)
+
+    async def _check_target(self, url: str) -> None:
+        if self._edge.settings.webhook_allow_private:
+            return
+        host, port = targets.host_of(url)
+        if not all(targets.is_public(address) for address in await _addresses(host, port)):
+            raise Refused("invalid_field", "url leads to a private address", "url")
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return []
+    return [address[0] for *_, address in found]

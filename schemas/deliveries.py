@@ -1,0 +1,110 @@
+"""The shapes of `deliveries` and `attempts`, field for field as in ``schemas/avro/*.avsc``, and the ids in them.
+
+1. A delivery's id follows from its message and its endpoint: a cause that is read again makes no second delivery.
+2. An attempt's id is new with every request, and says which delivery it was.
+"""
+
+import re
+from hashlib import blake2b
+from typing import TypedDict
+
+PENDING = "pending"
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+ASKED = "asked"
+"""Values of a delivery's ``status``; ``ASKED`` stands under a key of its own beside it."""
+
+_ID = re.compile(r"(dlv_[0-9a-f]{32})(?:_\d{1,6}_[0-9a-f]{8})?")
+
+
+class Delivery(TypedDict):
+    id: str
+    webhook_id: str
+    workspace: str
+    environment: str
+    contact_id: str
+    event_id: str
+    type: str
+    seq: int
+    status: str
+    attempts: int
+    due_ms: int
+    updated_ms: int
+    body: bytes
+
+
+class Attempt(TypedDict):
+    id: str
+    delivery_id: str
+    webhook_id: str
+    workspace: str
+    environment: str
+    contact_id: str
+    event_id: str
+    type: str
+    attempt: int
+    status: str
+    url: str
+    response_code: int
+    error: str
+    duration_ms: int
+    at_ms: int
+    next_ms: int
+    request_headers: bytes
+    request_body: bytes
+    response_body: bytes
+
+
+def fingerprint(*parts: str) -> str:
+    """32 hex digits that follow from the parts."""
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def delivery_id(webhook_id: str, event_id: str, kind: str) -> str:
+    """The delivery of one message to one endpoint."""
+    return f"dlv_{fingerprint(webhook_id, event_id, kind)}"
+
+
+def attempt_id(delivery: str, attempt: int, entropy: str) -> str:
+    """``entropy`` is 8 hex digits that no other request has."""
+    return f"{delivery}_{attempt}_{entropy}"
+
+
+def delivery_of(some_id: str) -> str | None:
+    """The delivery that a delivery's or an attempt's id means; ``None`` where it is neither."""
+    found = _ID.fullmatch(some_id)
+    return None if found is None else found[1]
+
+
+def home_of(contact_id: str, delivery: str) -> str:
+    """What decides on the partition: one contact's deliveries are read in the order in which they were written."""
+    return contact_id or delivery
+
+
+def key_of(delivery: str) -> bytes:
+    """Kafka key of a delivery's state."""
+    return delivery.encode()
+
+
+def asked_key(delivery: str) -> bytes:
+    """Kafka key of the wish for another attempt; it must not take the place of the state in a compacted topic."""
+    return f"{delivery}/{ASKED}".encode()
+
+
+def asked(delivery: str, now_ms: int) -> Delivery:
+    """The wish for another attempt."""
+    return Delivery(
+        id=delivery,
+        webhook_id="",
+        workspace="",
+        environment="",
+        contact_id="",
+        event_id="",
+        type="",
+        seq=0,
+        status=ASKED,
+        attempts=0,
+        due_ms=now_ms,
+        updated_ms=now_ms,
+        body=b"",
+    )

@@ -1,0 +1,186 @@
+"""Authorised requests in, what the read API answers to them out: a method for every path, and no more than a call."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+from schemas.access import Principal
+from schemas.control import Campaign, ControlState, Segment
+from schemas.errors import Refused
+from schemas.kafka import Tail
+from sinks.graph import endpoint as graph
+from sinks.query import (
+    campaign_deliveries,
+    campaign_series,
+    campaigns,
+    contact_list,
+    contacts,
+    definitions,
+    explain,
+    identities,
+    params,
+    preview,
+    quarantine,
+    tasks,
+    webhooks,
+)
+from sinks.query.contacts import Home
+from sinks.query.params import Paging
+from sinks.query.parity import Parity
+from sinks.query.reader import Reader
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An authorised request: who, about what, with which parameters."""
+
+    principal: Principal
+    home: Home
+    request: Request
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.request.query_params)
+
+    @property
+    def paging(self) -> Paging:
+        return params.paging(self.query)
+
+    def part(self, name: str) -> str:
+        """A part of the path, decoded."""
+        text: str = self.request.path_params[name]
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise Refused("not_found", "the path is not UTF-8") from None
+
+
+Answer = Callable[[Asked], Awaitable[Any]]
+
+
+class Reads:
+    """Each method answers one path."""
+
+    def __init__(self, control: ControlState, tail: Tail, reader: Reader, parity: Parity) -> None:
+        self._control = control
+        self._tail = tail
+        self._reader = reader
+        self._parity = parity
+
+    async def contact(self, asked: Asked) -> Any:
+        return await contacts.get(self._reader, asked.home, asked.part("id"))
+
+    async def contact_events(self, asked: Asked) -> Any:
+        return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contact_identity(self, asked: Asked) -> Any:
+        return await identities.identity(self._reader, asked.home, asked.part("id"))
+
+    async def contact_segments(self, asked: Asked) -> Any:
+        rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
+        known = self._control.segments[asked.home.workspace, asked.home.environment]
+        named = [{**row, "name": known[row["id"]].name} for row in rows]
+        return params.slice_of(asked.paging, named)
+
+    async def contacts(self, asked: Asked) -> Any:
+        segment = asked.query.get("segment_id")
+        return await contact_list.contacts(self._reader, asked.home, asked.query, asked.paging, segment)
+
+    async def segments(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        paging = asked.paging
+        found = definitions.segments_of(self._control, asked.home)
+        shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
+        return params.slice_of(paging, shapes)
+
+    async def segment(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
+
+    async def segment_contacts(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
+
+    async def campaigns(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = campaigns.campaigns_of(self._control, asked.home, asked.query)
+        return await campaigns.page(self._reader, asked.home, found, asked.paging, asked.query)
+
+    async def campaign(self, asked: Asked) -> Any:
+        return await campaigns.one(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def campaign_deliveries(self, asked: Asked) -> Any:
+        campaign = await self._campaign(asked)
+        return await campaign_deliveries.deliveries(self._reader, asked.home, campaign, asked.query, asked.paging)
+
+    async def campaign_series(self, asked: Asked) -> Any:
+        return await campaign_series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def _campaign(self, asked: Asked) -> Campaign:
+        await self._tail.catch_up()
+        return campaigns.campaign_named(self._control, asked.home, asked.part("id"))
+
+    async def segment_explained(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
+        who = asked.query.get("contact", "")
+        return await explain.explain(self._reader, asked.home, (segment, tree), who, now_ms())
+
+    async def segment_preview(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        body = await graph.json_body(asked.request)
+        return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
+
+    async def parity(self, asked: Asked) -> Any:
+        return self._parity.of(asked.home.workspace, asked.home.environment).shape()
+
+    def _segments(self, asked: Asked) -> dict[str, Segment]:
+        return self._control.segments[asked.home.workspace, asked.home.environment]
+
+    async def keys(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
+
+    async def receivers(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
+
+    async def environments(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
+
+    async def webhooks(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, webhooks.webhooks_of(self._control, asked.home))
+
+    async def webhook(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return webhooks.shape(webhooks.webhook_named(self._control, asked.home, asked.part("id")))
+
+    async def deliveries(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempts(self._reader, asked.home, webhook, asked.paging)
+
+    async def delivery(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
+
+    async def task(self, asked: Asked) -> Any:
+        return await tasks.task(self._reader, asked.principal.workspace, asked.part("id"), now_ms())
+
+    async def quarantine(self, asked: Asked) -> Any:
+        unowned = "instance" in asked.principal.scopes
+        return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)

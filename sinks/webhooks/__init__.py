@@ -1,0 +1,1 @@
+"""What happened in, signed requests to the endpoints that asked for it out."""

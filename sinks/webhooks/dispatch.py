@@ -1,0 +1,257 @@
+"""SPINE of sending. Deliveries that fall due in; requests to their endpoints, and what came of them in Kafka, out.
+
+1. Each endpoint has its own lane: queue, breaker, and room for so many requests at a time. A slow or dead one fills
+   its own lane and no other.
+2. An attempt and the delivery's new state are durable, and read back, before the next step for that delivery is
+   taken; a crash before that makes the same attempt again, with a new attempt id.
+3. The queue is what `deliveries` says: this process decides only what to send when.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from schemas import deliveries
+from schemas.control import ControlState, Webhook
+from schemas.deliveries import Attempt, Delivery
+from sinks.webhooks import sign
+from sinks.webhooks.backoff import GONE, Outcome, after
+from sinks.webhooks.breaker import Breaker
+from sinks.webhooks.deliver import Deliverer
+from sinks.webhooks.journal import Journal
+from sinks.webhooks.queue import Entry, Queue
+from sinks.webhooks.store import Store
+from sinks.webhooks.subscriptions import endpoint
+
+LOGGED_BODY = 16_384
+MOST_FLYING, CROWDED_MS = 2000, 50
+"""Requests under way in all lanes, and how long a lane waits that finds so many."""
+EXPIRE_EVERY_S, EXPIRE_AT_ONCE = 60.0, 1000
+
+Disable = Callable[[str, str], Awaitable[None]]
+"""Switches an endpoint off: its id, and why."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Lane:
+    """One endpoint."""
+
+    queue: Queue = field(default_factory=Queue)
+    breaker: Breaker = field(default_factory=Breaker)
+    flying: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    """Those under way for which one more attempt was asked meanwhile."""
+    next: dict[str, Entry] = field(default_factory=dict)
+    """New places in the queue of those under way."""
+    timer: asyncio.TimerHandle | None = None
+
+
+class Dispatcher:
+    def __init__(
+        self, control: ControlState, store: Store, journal: Journal, deliverer: Deliverer, disable: Disable
+    ) -> None:
+        self._control = control
+        self._store = store
+        self._journal = journal
+        self._deliverer = deliverer
+        self._disable = disable
+        self._lanes: dict[str, Lane] = {}
+        self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_open = False
+
+    async def run(self) -> None:
+        """Until it is cancelled; raises what an attempt died of."""
+        self._is_open = True
+        for webhook_id in list(self._lanes):
+            self.pump(webhook_id)
+        expiring = asyncio.create_task(self._expire(), name="expire deliveries")
+        try:
+            await asyncio.wait([self._ended, expiring], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._ended, expiring):
+                if ended.done():
+                    ended.result()
+        finally:
+            self._is_open = False
+            expiring.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what is under way end; what does not is attempted again after the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
+        """A delivery has a place in the queue; ``asked``: because somebody wants another attempt."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None:
+            lane = self._lanes[webhook_id] = Lane()
+        if entry.id not in lane.flying:
+            lane.queue.put(entry)
+            if self._is_open:
+                self.pump(webhook_id)
+        elif asked:
+            lane.asked.add(entry.id)
+        else:
+            lane.next[entry.id] = entry
+
+    def changed(self) -> None:
+        """Endpoints may have been enabled, disabled, deleted."""
+        if self._is_open:
+            for webhook_id in list(self._lanes):
+                self.pump(webhook_id)
+
+    def pump(self, webhook_id: str) -> None:
+        """Start what may start now; otherwise see to it that it is looked at again in time."""
+        lane = self._lanes[webhook_id]
+        webhook = endpoint(self._control, webhook_id)
+        if webhook is None:
+            self._start(self._drop(self._lanes.pop(webhook_id)))
+            return
+        if webhook.status == "disabled" or not self._is_open:
+            return
+        now = now_ms()
+        while len(lane.flying) < lane.breaker.room(now) and len(self._tasks) < MOST_FLYING:
+            entry = lane.queue.pop(now)
+            if entry is None:
+                break
+            self._begin(webhook, lane, entry)
+        self._look_again(webhook_id, lane, now)
+
+    def _begin(self, webhook: Webhook, lane: Lane, entry: Entry) -> None:
+        delivery = self._store.delivery(entry.id)
+        if delivery is None or entry.id in lane.flying:
+            return
+        contact = delivery["contact_id"] if not delivery["attempts"] else ""
+        if not self._store.is_queued(entry):
+            lane.queue.skip(contact)
+        elif lane.queue.begin(contact, entry):
+            lane.flying.add(entry.id)
+            self._start(self._attempt(webhook, lane, delivery, contact))
+
+    def _look_again(self, webhook_id: str, lane: Lane, now: int) -> None:
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+        due = lane.queue.next_due_ms
+        if due is None or (lane.flying and len(lane.flying) >= lane.breaker.room(now)):
+            return  # the end of an attempt looks again
+        soonest = now + (CROWDED_MS if len(self._tasks) >= MOST_FLYING else 1)
+        wait_ms = max(due, lane.breaker.opens_ms, soonest) - now
+        lane.timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._again, webhook_id)
+
+    def _again(self, webhook_id: str) -> None:
+        if webhook_id in self._lanes:
+            self.pump(webhook_id)
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    async def _attempt(self, webhook: Webhook, lane: Lane, delivery: Delivery, contact: str) -> None:
+        at_ms = now_ms()
+        attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
+        headers = sign.headers(
+            event_id=delivery["event_id"],
+            attempt_id=attempt_id,
+            at_ms=at_ms,
+            body=delivery["body"],
+            secrets=webhook.secrets(at_ms),
+        )
+        outcome = await self._deliverer.send(webhook.url, delivery["body"], headers)
+        self._judge(lane, outcome)
+        new = after(delivery, outcome, now_ms())
+        row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
+        # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
+        await self._journal.write([self._journal.attempt(row, new)])
+        await self._keep(new)
+        while new["id"] in lane.asked:
+            lane.asked.discard(new["id"])
+            await self._keep({**new, "status": deliveries.PENDING, "due_ms": now_ms()})
+        lane.flying.discard(new["id"])
+        if (place := lane.next.pop(new["id"], None)) is not None:
+            lane.queue.put(place)
+        if contact:
+            lane.queue.end(contact)
+        if outcome.code == GONE:
+            await self._disable(webhook.id, "it answered 410")
+        if self._lanes.get(webhook.id) is lane:
+            self.pump(webhook.id)
+
+    async def _keep(self, delivery: Delivery) -> None:
+        """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""
+        here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
+        await self._journal.write([self._journal.state(delivery)])
+        await here
+
+    def applied(self, delivery: Delivery) -> None:
+        """A delivery's new state has been read from Kafka."""
+        here = self._awaited.pop(delivery["id"], None)
+        if here is not None and not here.done():
+            here.set_result(None)
+
+    def _judge(self, lane: Lane, outcome: Outcome) -> None:
+        if outcome.is_success:
+            lane.breaker.succeeded()
+        else:
+            lane.breaker.failed(now_ms())
+
+    async def _drop(self, lane: Lane) -> None:
+        """The endpoint was deleted: what waited for it is forgotten."""
+        if lane.timer is not None:
+            lane.timer.cancel()
+        found = (self._store.delivery(entry.id) for entry in lane.queue.clear())
+        await self._forget([delivery for delivery in found if delivery is not None])
+
+    async def _forget(self, some: list[Delivery]) -> None:
+        await self._journal.write([row for delivery in some for row in self._journal.forgotten(delivery)])
+
+    async def _expire(self) -> None:
+        while True:
+            while some := self._store.expired(now_ms(), EXPIRE_AT_ONCE):
+                await self._forget(some)
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+def _logged(
+    delivery: Delivery, outcome: Outcome, *, url: str, headers: dict[str, str], attempt_id: str, at_ms: int
+) -> Attempt:
+    return Attempt(
+        id=attempt_id,
+        delivery_id=delivery["id"],
+        webhook_id=delivery["webhook_id"],
+        workspace=delivery["workspace"],
+        environment=delivery["environment"],
+        contact_id=delivery["contact_id"],
+        event_id=delivery["event_id"],
+        type=delivery["type"],
+        attempt=delivery["attempts"],
+        status=delivery["status"],
+        url=url,
+        response_code=outcome.code,
+        error=outcome.error,
+        duration_ms=outcome.duration_ms,
+        at_ms=at_ms,
+        next_ms=delivery["due_ms"],
+        request_headers=orjson.dumps(headers),
+        request_body=delivery["body"][:LOGGED_BODY],
+        response_body=outcome.response,
+    )

@@ -1,0 +1,201 @@
+"""Events and changes in, with what is known of their contacts; the messages that endpoints can ask for out; pure.
+
+1. A message's id follows from its cause, so a cause that is read again gives the same message.
+2. Snapshots say what is so, not what changed: ``contact.updated`` is a snapshot that shows something else than the
+   one before, ``contact.unsubscribed`` one in which a consent is false that was not.
+3. A membership that is only repeated (after a crash the segments stage restates what it may have told) is no message.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from schemas.deliveries import fingerprint
+from schemas.records import TRACK, Change, Event
+from schemas.times import iso
+
+CREATED, UPDATED, MERGED = "contact.created", "contact.updated", "contact.merged"
+UNSUBSCRIBED = "contact.unsubscribed"
+ENTERED, LEFT = "segment.entered", "segment.left"
+OURS = frozenset({CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT})
+"""Types that no client's event can take."""
+MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
+RESTATED = "restated"
+_TIMES = ("created_ms", "updated_ms")
+_GONE = b"\xff"
+_DIGEST = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """``id`` is the body's id, the same for every endpoint."""
+
+    id: str
+    type: str
+    workspace: str
+    environment: str
+    contact_id: str
+    at_ms: int
+    data: dict[str, Any]
+    campaign_id: str = ""
+
+    def body(self) -> bytes:
+        """The request's body; the bytes that are signed."""
+        return orjson.dumps({"id": self.id, "type": self.type, "created_at": iso(self.at_ms), "data": self.data})
+
+
+@dataclass(slots=True)
+class Known:
+    """What was said of contacts and memberships so far; ``get`` reads the durable rows, ``writes`` are the new ones."""
+
+    get: Callable[[bytes], bytes | None]
+    writes: dict[bytes, bytes] = field(default_factory=dict)
+
+    def read(self, key: bytes) -> bytes | None:
+        found = self.writes.get(key)
+        return self.get(key) if found is None else found
+
+
+def of_event(event: Event) -> list[Message]:
+    """A tracked event by its name; one that ends a subscription is told as such too."""
+    if event["kind"] != TRACK or event["type"] in OURS:
+        return []
+    message = Message(
+        id=event["event_id"],
+        type=event["type"],
+        workspace=event["workspace"],
+        environment=event["environment"],
+        contact_id=event["contact_id"],
+        at_ms=event["received_ms"],
+        data=_event_data(event),
+        campaign_id=event["campaign_id"],
+    )
+    if event["type"] != MESSAGE_UNSUBSCRIBED:
+        return [message]
+    return [message, _same_as(message, UNSUBSCRIBED)]
+
+
+def _same_as(message: Message, kind: str) -> Message:
+    return Message(
+        id=_id(kind, message.workspace, message.environment, message.id),
+        type=kind,
+        workspace=message.workspace,
+        environment=message.environment,
+        contact_id=message.contact_id,
+        at_ms=message.at_ms,
+        data=message.data,
+    )
+
+
+def _event_data(event: Event) -> dict[str, Any]:
+    named = ("contact_id", "campaign_id", "message_id", "variant", "channel")
+    data: dict[str, Any] = {name: event[name] for name in named if event[name]}  # type: ignore[literal-required]
+    group, _, verb = event["type"].partition(".")
+    if group == "message" and verb:
+        data[f"{verb}_at"] = iso(event["timestamp_ms"])
+    data["event_id"] = event["event_id"]
+    data["timestamp"] = iso(event["timestamp_ms"])
+    data["properties"] = orjson.Fragment(event["properties"] or b"{}")  # as they came: numbers keep all digits
+    return data
+
+
+def of_change(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+    """``known`` learns the change; it knows all that happened since ``complete_since_ms``."""
+    if change["kind"] == "membership":
+        return _membership(change, known, complete_since_ms)
+    if change["kind"] != "profile":
+        return []
+    if change.get("merged_into"):
+        return _merge(change, known)
+    return _snapshot(change, known, complete_since_ms)
+
+
+def _membership(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+    segment, member = change["segment_id"], change["member"]
+    key = f"m/{change['contact_id']}/{segment}".encode()
+    now, before = b"\x01" if member else b"\x00", known.read(key)
+    if before == now:
+        return []
+    known.writes[key] = now
+    if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
+        return []  # what nobody was told has not ended, and what began before our memory was told then
+    data = {
+        "contact_id": change["contact_id"],
+        "segment_id": segment,
+        "segment_version": change["segment_version"],
+        "reason": change["reason"],
+        "at": iso(change["at_ms"]),
+    }
+    if change["event_id"]:
+        data["event_id"] = change["event_id"]
+    cause = (change["contact_id"], segment, str(int(member)), str(change["at_ms"]))
+    return [_message(change, ENTERED if member else LEFT, cause, data)]
+
+
+def _merge(change: Change, known: Known) -> list[Message]:
+    key = b"c/" + change["contact_id"].encode()
+    before = known.read(key)
+    known.writes[key] = _GONE
+    if before is None or before == _GONE:
+        return []  # nobody was told of the contact: an identifier joined another's contact
+    data = {"contact_id": change["merged_into"], "merged_contact_id": change["contact_id"]}
+    if change.get("event_id"):
+        data["event_id"] = change["event_id"]
+    return [_message(change, MERGED, (change["contact_id"], change["merged_into"], str(change["version"])), data)]
+
+
+def _snapshot(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+    profile = orjson.loads(change["profile"] or b"{}")
+    consents = profile.get("consents") or {}
+    refused = sorted(name for name, given in consents.items() if given is False)
+    row = _digest(profile) + "\0".join(refused).encode()
+    key = b"c/" + change["contact_id"].encode()
+    before = known.read(key)
+    if before == row:
+        return []
+    known.writes[key] = row
+    data = {"contact_id": change["contact_id"], "contact": _shown(change["contact_id"], profile)}
+    cause = (change["contact_id"], str(change["version"]))
+    if before is None or before == _GONE:
+        is_new = before == _GONE or profile.get("created_ms", 0) >= complete_since_ms
+        return [_message(change, CREATED if is_new else UPDATED, cause, data)]
+    messages = [_message(change, UPDATED, cause, data)]
+    already = set(before[_DIGEST:].decode().split("\0"))
+    news = [name for name in refused if name not in already]
+    if news:
+        messages.append(_message(change, UNSUBSCRIBED, cause, {**data, "consents": news}))
+    return messages
+
+
+def _digest(profile: Mapping[str, Any]) -> bytes:
+    visible = {name: value for name, value in profile.items() if name not in _TIMES}
+    return blake2b(orjson.dumps(visible, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST).digest()
+
+
+def _shown(contact_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
+    named = ("email", "phone", "external_id", "anonymous_ids", "attributes", "consents")
+    return {
+        "id": contact_id,
+        **{name: profile.get(name) for name in named},
+        "created_at": iso(profile.get("created_ms", 0)),
+        "updated_at": iso(profile.get("updated_ms", 0)),
+    }
+
+
+def _id(kind: str, *cause: str) -> str:
+    return f"evt_{fingerprint(kind, *cause)}"
+
+
+def _message(change: Change, kind: str, cause: tuple[str, ...], data: dict[str, Any]) -> Message:
+    return Message(
+        id=_id(kind, change["workspace"], change["environment"], *cause),
+        type=kind,
+        workspace=change["workspace"],
+        environment=change["environment"],
+        contact_id=change["contact_id"],
+        at_ms=change["at_ms"],
+        data=data,
+    )

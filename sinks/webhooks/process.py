@@ -1,0 +1,103 @@
+"""Settings in; the sender of webhooks, running until it is told to stop, out.
+
+Only one runs at a time: its folder cannot be opened twice. What it needs to know is read before the first request:
+the definitions from `control`, then every delivery up to now from `deliveries`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from schemas import control, topics
+from schemas.control import ControlState
+from schemas.kafka import Tail
+from schemas.settings import Settings
+from sinks.webhooks.deliver import Deliverer
+from sinks.webhooks.dispatch import Dispatcher, now_ms
+from sinks.webhooks.follow import Follower
+from sinks.webhooks.journal import Journal, Row
+from sinks.webhooks.store import Store
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 3.0
+
+
+class Webhooks:
+    """The parts, wired once."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[], None]) -> None:
+        self._settings = settings
+        self._on_ready = on_ready
+        self._control = ControlState()
+        self._dispatcher: Dispatcher | None = None
+
+    async def run(self) -> None:
+        """Until it is cancelled; raises what a part died of."""
+        settings = self._settings
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with AsyncExitStack() as stack:
+            store = Store(settings.home / "state" / "webhooks")
+            stack.callback(store.close)
+            definitions = self._definitions = Tail(settings, topics.CONTROL, self._define)
+            journal = self._journal = Journal(settings)
+            deliverer = Deliverer(settings)
+            for part in (definitions, journal, deliverer):
+                await part.start()
+                stack.push_async_callback(part.stop)
+            dispatcher = self._dispatcher = Dispatcher(self._control, store, journal, deliverer, self._disable)
+            store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
+            store.load()
+            tail = Tail(
+                settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
+            )
+            follower = Follower(settings, self._control, definitions, store, journal)
+            for reader in (tail, follower):
+                await reader.start()
+                stack.push_async_callback(reader.stop)
+            writing = asyncio.create_task(journal.run(), name="journal")
+            stack.callback(writing.cancel)
+            stack.push_async_callback(dispatcher.drain, DRAIN_S)
+            self._on_ready()
+            working = (dispatcher.run(), follower.run(), follower.commit(), definitions.ended(), tail.ended())
+            await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
+
+    def _apply(self, store: Store) -> Callable[[Any], None]:
+        def apply(record: Any) -> None:
+            try:
+                store.apply(record)
+            except Exception as error:  # noqa: BLE001 - it ends the process: a disk that takes nothing, for one
+                if not self._broken.done():
+                    self._broken.set_exception(error)
+
+        return apply
+
+    def _define(self, record: Any) -> None:
+        self._control.apply(record.key, record.value)
+        if self._dispatcher is not None:
+            self._dispatcher.changed()
+
+    async def _disable(self, webhook_id: str, reason: str) -> None:
+        await self._definitions.catch_up()
+        found = self._control.webhooks_by_id.get(webhook_id)
+        if found is None or found.status == "disabled":
+            return
+        log.warning("webhook %s is disabled: %s", webhook_id, reason)
+        news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
+        key, value = control.encode("webhook", news)
+        await self._journal.write([Row(topics.CONTROL, key, value, 0)])
+
+
+async def _first(tasks: list["asyncio.Future[None]"]) -> None:
+    """Wait for the first to end, which is an error; the others end with it."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        # the journal, the first one, goes on: attempts that are under way still have to be written down
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)

@@ -1,0 +1,75 @@
+"""Deliveries of one endpoint as they fall due in; which one may be sent next out; pure, and small in memory.
+
+1. Due ones come in the order of their times, and of their planning where those are the same.
+2. First attempts for one contact are made one after the other, in the order of what happened. A retry waits for
+   nobody and nobody for it: an endpoint that refuses one message does not hold up the contact for a day.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A delivery's place in the queue; the delivery itself lies on disk."""
+
+    due_ms: int
+    seq: int
+    id: str
+
+
+@dataclass(slots=True)
+class Queue:
+    _heap: list[Entry] = field(default_factory=list)
+    _busy: dict[str, deque[Entry]] = field(default_factory=dict)
+    """Contacts whose first attempt is under way, and what waits behind it."""
+    _behind: dict[str, deque[Entry]] = field(default_factory=dict)
+    """The same of contacts whose next one is back in the heap."""
+
+    def __len__(self) -> int:
+        waiting = (*self._busy.values(), *self._behind.values())
+        return len(self._heap) + sum(len(entries) for entries in waiting)
+
+    def put(self, entry: Entry) -> None:
+        heappush(self._heap, entry)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        return self._heap[0].due_ms if self._heap else None
+
+    def pop(self, now_ms: int) -> Entry | None:
+        """The next one that is due; ``None``: none is."""
+        return heappop(self._heap) if self._heap and self._heap[0].due_ms <= now_ms else None
+
+    def begin(self, contact_id: str, entry: Entry) -> bool:
+        """Whether the first attempt of this entry may be made; if not, it waits until ``end``."""
+        if not contact_id:
+            return True
+        waiting = self._busy.get(contact_id)
+        if waiting is not None:
+            waiting.append(entry)
+            return False
+        self._busy[contact_id] = self._behind.pop(contact_id, deque())
+        return True
+
+    def end(self, contact_id: str) -> None:
+        """The first attempt has been made; who waited longest is next."""
+        self._next(contact_id, self._busy.pop(contact_id, deque()))
+
+    def skip(self, contact_id: str) -> None:
+        """The contact's next one was taken out by ``pop`` and is not to be sent any more."""
+        self._next(contact_id, self._behind.pop(contact_id, deque()))
+
+    def clear(self) -> list[Entry]:
+        """Take everything out; attempts under way are not in it."""
+        waiting = (*self._busy.values(), *self._behind.values())
+        taken = [*self._heap, *(entry for entries in waiting for entry in entries)]
+        self._heap, self._busy, self._behind = [], {}, {}
+        return taken
+
+    def _next(self, contact_id: str, waiting: deque[Entry]) -> None:
+        if waiting:
+            self.put(waiting.popleft())  # nobody else of the contact is due before it
+        if waiting:
+            self._behind[contact_id] = waiting

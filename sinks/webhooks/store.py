@@ -1,0 +1,195 @@
+"""Records of `deliveries` in; what stands of every delivery, and what was said of contacts, on disk out.
+
+The disk is a copy of what Kafka has: where it stopped reading is written in the same batch as what it read, so a
+restart goes on from there, and a lost disk is read again. Memory is bounded by the cache settings, whatever waits.
+Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
+forgotten, ``c/`` and ``m/`` what was said (`messages.py`), ``p/`` the next offset of a partition, ``t/`` since when
+everything of a partition of `changes` is known.
+"""
+
+import logging
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+
+from schemas.codec import UndecodableError, decode_delivery
+from schemas.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Delivery
+from sinks.webhooks.queue import Entry
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
+KEPT_MS = {SUCCEEDED: 8 * DAY_MS, FAILED: 90 * DAY_MS}
+"""A day longer than events are kept: so long as a cause can be read again, its delivery is known."""
+_PLACE = struct.Struct(">qq")
+_TIME = struct.Struct(">q")
+
+
+class OnQueued(Protocol):
+    """Called with the endpoint and the place of a delivery that has one now."""
+
+    def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
+
+
+def _ignored(_delivery: Delivery) -> None:
+    return
+
+
+class Queued(NamedTuple):
+    webhook_id: str
+    entry: Entry
+    asked: bool
+
+
+def _nobody(webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
+    del webhook_id, entry, asked
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(8 << 20)
+    options.set_max_write_buffer_number(2)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(16 << 20))
+    table.set_bloom_filter(10, block_based=False)
+    table.set_cache_index_and_filter_blocks(True)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+class Store:
+    """One process at a time: a second one cannot open the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(folder), _options())
+        self.on_queued: OnQueued = _nobody
+        self.on_applied: Callable[[Delivery], None] = _ignored
+        """Called when a delivery's new state is here."""
+        self.last_seq = 0
+        self.fresh: set[str] = set()
+        """Deliveries that are durable in Kafka and not here yet."""
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- reading
+
+    def get(self, key: bytes) -> bytes | None:
+        found: bytes | None = self._db.get(key)
+        return found
+
+    def positions(self, topic: str) -> dict[int, int]:
+        """The next offset to read of each partition that was read."""
+        prefix = b"p/" + topic.encode() + b"/"
+        return {int(key[len(prefix) :]): int(value) for key, value in self._scan(prefix)}
+
+    def complete_since(self, partition: int) -> int | None:
+        found = self.get(b"t/%d" % partition)
+        return None if found is None else int(found)
+
+    def knows(self, delivery_id: str) -> bool:
+        return delivery_id in self.fresh or self.get(b"d/" + delivery_id.encode()) is not None
+
+    def delivery(self, delivery_id: str) -> Delivery | None:
+        found = self.get(b"d/" + delivery_id.encode())
+        return None if found is None else decode_delivery(found)
+
+    def is_queued(self, entry: Entry) -> bool:
+        """Whether this is still the delivery's place."""
+        found = self.get(b"q/" + entry.id.encode())
+        return found is not None and found[: _PLACE.size] == _PLACE.pack(entry.due_ms, entry.seq)
+
+    def load(self) -> None:
+        """Tell ``on_queued`` of everything that waits."""
+        for key, value in self._scan(b"q/"):
+            due_ms, seq = _PLACE.unpack(value[: _PLACE.size])
+            self.last_seq = max(self.last_seq, seq)
+            self.on_queued(value[_PLACE.size :].decode(), Entry(due_ms, seq, key[2:].decode()))
+
+    def expired(self, now_ms: int, most: int) -> list[Delivery]:
+        """Deliveries that are to be forgotten."""
+        found: list[Delivery] = []
+        for key, _ in self._scan(b"x/"):
+            if _TIME.unpack(key[2:10])[0] > now_ms or len(found) == most:
+                break
+            known = self.delivery(key[10:].decode())
+            if known is not None and key == _expiry(known):
+                found.append(known)
+            else:
+                self._db.delete(key)  # it was sent again since
+        return found
+
+    def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
+        yield from self._db.items(from_key=prefix, read_opt=options)
+
+    # --- writing
+
+    def learn(self, rows: Mapping[bytes, bytes], positions: Mapping[tuple[str, int], int]) -> None:
+        """What was said, and up to where it was read."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            batch.put(key, value)
+        for (topic, partition), offset in positions.items():
+            batch.put(f"p/{topic}/{partition}".encode(), b"%d" % offset)
+        self._db.write(batch)
+
+    def apply(self, record: Any) -> None:
+        """One record of `deliveries`."""
+        batch = WriteBatch(raw_mode=True)
+        batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
+        queued: Queued | None = None
+        delivery: Delivery | None = None
+        try:
+            if record.value is None:
+                self._forget(batch, record.key)
+            else:
+                delivery = decode_delivery(record.value)
+                queued = self._take(batch, delivery, record.value)
+        except UndecodableError:
+            log.exception("deliveries/%s/%s passed over", record.partition, record.offset)
+        self._db.write(batch)
+        if queued is not None:
+            self.on_queued(queued.webhook_id, queued.entry, asked=queued.asked)
+        if delivery is not None and delivery["status"] != ASKED:
+            self.on_applied(delivery)
+
+    def _take(self, batch: WriteBatch, delivery: Delivery, raw: bytes) -> Queued | None:
+        key = delivery["id"].encode()
+        if delivery["status"] == ASKED:
+            known = self.delivery(delivery["id"])
+            if known is None:
+                return None
+            return self._queue(batch, known, delivery["due_ms"], asked=True)
+        self.fresh.discard(delivery["id"])
+        self.last_seq = max(self.last_seq, delivery["seq"])
+        batch.put(b"d/" + key, raw)
+        if delivery["status"] == PENDING:
+            return self._queue(batch, delivery, delivery["due_ms"])
+        batch.delete(b"q/" + key)
+        batch.put(_expiry(delivery), b"")
+        return None
+
+    def _queue(self, batch: WriteBatch, delivery: Delivery, due_ms: int, *, asked: bool = False) -> Queued:
+        entry = Entry(due_ms, delivery["seq"], delivery["id"])
+        place = _PLACE.pack(due_ms, delivery["seq"]) + delivery["webhook_id"].encode()
+        batch.put(b"q/" + delivery["id"].encode(), place)
+        return Queued(delivery["webhook_id"], entry, asked)
+
+    def _forget(self, batch: WriteBatch, key: bytes) -> None:
+        known = self.delivery(key.decode())
+        if known is None:
+            return
+        for row in (b"d/" + key, b"q/" + key, _expiry(known)):
+            batch.delete(row)
+
+
+def _expiry(delivery: Delivery) -> bytes:
+    at_ms = delivery["updated_ms"] + KEPT_MS.get(delivery["status"], 0)
+    return b"x/" + _TIME.pack(at_ms) + delivery["id"].encode()

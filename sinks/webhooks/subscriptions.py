@@ -1,0 +1,90 @@
+"""A message and the endpoints in; the deliveries that it makes out; pure.
+
+1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
+2. It is told of what became known after it was made, and of nothing while it is disabled.
+"""
+
+from collections.abc import Callable, Iterable
+
+from schemas import deliveries
+from schemas.control import ControlState, Webhook
+from schemas.deliveries import Delivery
+from sinks.webhooks.messages import Message
+
+MAX_BODY = 1_200_000
+"""Bytes of a body that fit into a record with room to spare."""
+
+SKEW_MS = 5000
+"""How far the clock of an edge may be ahead of a stage's: what is sent to it after the 201 is never passed over."""
+
+Targets = Callable[[Message, int], Iterable[Webhook]]
+"""Endpoints of a message that became known at that moment (epoch ms)."""
+
+
+def wants(types: Iterable[str], kind: str) -> bool:
+    """Whether one of the types is or covers this one."""
+    return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
+
+
+def endpoint(control: ControlState, webhook_id: str) -> Webhook | None:
+    """Where a delivery goes today; ``None``: nowhere any more."""
+    return control.webhooks_by_id.get(webhook_id)
+
+
+def has_endpoints(control: ControlState) -> bool:
+    """Whether any event can be of interest to anybody."""
+    return bool(control.webhooks_by_id)
+
+
+def subscribed(control: ControlState) -> Targets:
+    """The endpoints of the message's environment that asked for its type."""
+
+    def targets(message: Message, known_ms: int) -> list[Webhook]:
+        home = control.webhooks.get((message.workspace, message.environment))
+        return [
+            webhook
+            for webhook in (home or {}).values()
+            if webhook.status == "enabled"
+            and webhook.created_ms <= known_ms + SKEW_MS
+            and wants(webhook.types, message.type)
+        ]
+
+    return targets
+
+
+def plan(
+    messages: Iterable[Message], targets: Targets, *, known_ms: int, now_ms: int, seq: Callable[[], int]
+) -> list[Delivery]:
+    """What is to be sent, first attempts due now, in the order of the messages."""
+    planned = []
+    for message in messages:
+        body = b""
+        for webhook in targets(message, known_ms):
+            body = body or _body(message)
+            planned.append(
+                Delivery(
+                    id=deliveries.delivery_id(webhook.id, message.id, message.type),
+                    webhook_id=webhook.id,
+                    workspace=message.workspace,
+                    environment=message.environment,
+                    contact_id=message.contact_id,
+                    event_id=message.id,
+                    type=message.type,
+                    seq=seq(),
+                    status=deliveries.PENDING,
+                    attempts=0,
+                    due_ms=now_ms,
+                    updated_ms=now_ms,
+                    body=body,
+                )
+            )
+    return planned
+
+
+def _body(message: Message) -> bytes:
+    body = message.body()
+    if len(body) <= MAX_BODY:
+        return body
+    names = ("contact_id", "event_id", "timestamp")
+    message.data.update({name: None for name in message.data if name not in names}, truncated=True)
+    return message.body()

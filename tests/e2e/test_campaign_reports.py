@@ -1,0 +1,69 @@
+"""A provider reports to its endpoint, and a campaign's figures say so: through every process of a running stack."""
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+import pytest
+
+from schemas import control, kafka, topics
+from schemas.control import Campaign
+from tests import receiving
+from tests.builders import ENVIRONMENT, WORKSPACE, cid
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+WITHIN_S = 15.0
+
+
+async def defined(stack: LocalStack, campaign: str) -> None:
+    now = time.time_ns() // 1_000_000
+    home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": now, "updated_ms": now}
+    one = Campaign(id=campaign, name="Autumn", channel="email", status="sent", number=1, **home)
+    key, value = control.encode("campaign", one)
+    producer = kafka.producer(stack.settings)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.name(topics.CONTROL, stack.settings), value, key=key)
+    finally:
+        await producer.stop()
+
+
+async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
+    campaign, email = f"cmp_{secrets.token_hex(4)}", f"u{secrets.token_hex(4)}@x.io"
+    await defined(stack, campaign)
+    now = time.time_ns() // 1_000_000
+    async with stack.client() as client:
+        made = await client.post("/v1/receivers", json={"provider": "mailgun", "signing_secret": receiving.SECRET})
+        assert made.status_code == 201, made.text
+        receiver = made.json()
+        assert receiver["url"] == f"{stack.url}/v1/receivers/mailgun/{receiver['id']}"
+        listed = await client.get("/v1/receivers")
+        assert receiver["id"] in [one["id"] for one in listed.json()["data"]]
+        assert receiving.SECRET not in made.text + listed.text
+        for said in ("accepted", "delivered", "delivered", "opened"):
+            payload: dict[str, Any] = {
+                "event": said,
+                "id": f"{campaign}-{said}",
+                "timestamp": now / 1000,
+                "recipient": email,
+                "message": {"headers": {"message-id": f"{campaign}@x"}},
+                "user-variables": {"campaign_id": campaign, "variant": "a"},
+            }
+            _, headers, body = receiving.mailgun(payload, now)
+            answer = await client.post(receiver["url"], headers=headers, content=body)
+            assert (answer.status_code, answer.json()) == (200, {"accepted": 1}), answer.text
+        wanted = {"sent": 1, "delivered": 1, "opened": 1, "clicked": 0}
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            found = (await client.get(f"/v1/campaigns/{campaign}")).json()
+            if {kind: found["stats"][kind] for kind in wanted} == wanted:
+                break
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.1)
+        (delivery,) = (await client.get(f"/v1/campaigns/{campaign}/deliveries")).json()["data"]
+        assert (delivery["state"], delivery["contact_id"]) == ("opened", cid(f"email:{email}"))
+        gone = await client.delete(f"/v1/receivers/{receiver['id']}")
+        refused = await client.post(receiver["url"], headers=headers, content=body)
+        assert (gone.status_code, refused.status_code) == (204, 404)

@@ -1,0 +1,132 @@
+"""What a rule says of stored rows, on a real engine: preview, explain, and the comparison with live memberships."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from schemas.control import Segment
+from schemas.records import Change
+from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.services import fresh_settings
+from tests.sinking import Reads, change, reads, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+
+BUYERS = {"event": "bought", "count": {"op": "gte", "value": 2}}
+ANN, BOB = "external_id:ann", "anonymous_id:bob"
+
+
+def profile(who: str, **said: Any) -> Change:
+    said = {"identifiers": [ident(who)], "created_ms": NOW_MS, "updated_ms": NOW_MS, **said}
+    return change(cid(who), "profile", 1, profile=orjson.dumps(said))
+
+
+def segment(name: str, rule: Any) -> Segment:
+    home = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
+    return Segment(id=name, name=name, rule=rule, version=3, created_ms=1000, updated_ms=1000, **home)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+    """Ann bought twice and is told to be a buyer; Bob did too, and nobody told."""
+    settings = fresh_settings(tmp_path_factory.mktemp("rules"), kafka=kafka, clickhouse=clickhouse)
+    quick = {"parity_interval_s": 0.2, "parity_settle_s": 0.1}
+    async with reads(settings.model_copy(update=quick)) as api:
+        await api.store(CONTACTS, profile(ANN, attributes={"plan": "pro"}), profile(BOB), profile("external_id:cid"))
+        bought = [(ANN, 1, 10), (ANN, 2, 20.5), (BOB, 3, 1), (BOB, 4, 2)]
+        at = {n: NOW_MS - 400 * 86_400_000 + n * 1000 for _, n, _ in bought}
+        await api.store(
+            EVENTS,
+            *(
+                event(who, event_id=f"evt_{n}", type="bought", timestamp_ms=at[n], properties={"total": total})
+                for who, n, total in bought
+            ),
+        )
+        told = {
+            "segment_id": "seg_buyers",
+            "member": True,
+            "segment_version": 3,
+            "reason": "event",
+            "event_id": "evt_2",
+        }
+        await api.store(MEMBERSHIP_CHANGES, change(cid(ANN), "membership", 2, **told))
+        await api.define("segment", segment("seg_buyers", BUYERS))
+        await api.define(
+            "segment", segment("seg_pros", {"all": [{"segment": "seg_buyers"}, {"not": {"identified": False}}]})
+        )
+        yield api
+
+
+async def post(api: Reads, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = await api.http.post(path, json=body)
+    assert answer.status_code == status, (path, answer.status_code, answer.text)
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("rule", "who"),
+    [
+        (BUYERS, [ANN, BOB]),
+        ({"event": "bought", "sum": {"property": "total", "op": "gt", "value": 30}}, [ANN]),
+        ({"segment": "seg_pros"}, [ANN]),
+        ({"attribute": "plan", "op": "ne", "value": "pro"}, [BOB, "external_id:cid"]),
+        ({"attribute": "plan", "op": "eq", "value": "') OR 1 --{x:String}"}, []),
+    ],
+)
+async def test_preview_counts_whom_a_rule_would_have(api: Reads, rule: Any, who: list[str]) -> None:
+    found = await post(api, "/v1/segments/preview", {"rule": rule})
+    assert (found["contacts"], sorted(found["sample"])) == (len(who), sorted(map(cid, who)))
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "rule"),
+        ({"rule": {"segment": "seg_none"}}, "rule.segment"),
+        ({"rule": {"any": [{"event": "a", "count": {"op": "gte", "value": "3"}}]}}, "rule.any[0].count.value"),
+        ({"rule": BUYERS, "name": "x"}, "name"),
+    ],
+)
+async def test_preview_names_what_is_wrong(api: Reads, body: Any, param: str) -> None:
+    assert (await post(api, "/v1/segments/preview", body, 422))["error"]["param"] == param
+
+
+async def test_explain_says_what_counted(api: Reads) -> None:
+    found = await post(api, "/v1/segments/seg_buyers/explain?contact=external_id:ann")
+    leaf = {"path": "rule", "met": True, "value": 2, "threshold": 2, "events": ["evt_1", "evt_2"]}
+    assert (found["member"], found["version"], found["leaves"], found["changes_at"]) == (True, 3, [leaf], None)
+    assert found["since"] is not None
+    other = await post(api, f"/v1/segments/seg_pros/explain?contact={cid(BOB)}")
+    assert (other["member"], other["since"]) == (False, None)
+    assert [(leaf["path"], leaf["met"]) for leaf in other["leaves"]] == [
+        ("rule.all[0]", True),
+        ("rule.all[1].not", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/segments/seg_none/explain?contact=external_id:ann", 404),
+        ("/v1/segments/seg_buyers/explain?contact=external_id:nobody", 404),
+        ("/v1/segments/seg_buyers/explain", 422),
+    ],
+)
+async def test_explain_of_nobody_is_refused(api: Reads, path: str, status: int) -> None:
+    assert "error" in await post(api, path, status=status)
+
+
+async def test_a_difference_is_found_and_told(api: Reads) -> None:
+    async def found() -> Any:
+        told = await api.get("/v1/parity")
+        return told if told["differences"] >= 2 else None
+
+    told = await until(found, "a difference")
+    pairs = {(one["segment_id"], one["contact_id"]) for one in told["latest"]}
+    assert pairs == {("seg_buyers", cid(BOB)), ("seg_pros", cid(ANN))}
+    log = (api.settings.home / "query.log").read_text()
+    assert f"segment seg_buyers: contact {cid(BOB)} is not what the rule says it is" in log

@@ -1,0 +1,81 @@
+"""Laws of a verdict's due time: until then nothing changes by itself, and to ask then is to have missed nothing."""
+
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import rule, rule_tree
+from schemas.records import Event
+from schemas.rule_evaluate import compile_rule
+from schemas.rule_explain import explain
+from schemas.rule_facts import Known, Seen, counts_of
+from schemas.rule_windows import NEVER
+from tests.property.oracle_segments import is_member, last
+from tests.property.strategies_segments import events, rules
+from tests.property.world_segments import HOUR, NOW
+
+START = NOW - 4 * HOUR
+END = NOW + 3 * HOUR
+sent = st.lists(events(), max_size=12, unique_by=lambda e: e["event_id"])
+
+
+def known(tree: Any, happened: list[Event], now: int) -> Known:
+    """As of ``now``, what is still to come included."""
+    seen = [
+        Seen(
+            time_ms=e["timestamp_ms"],
+            event_id=e["event_id"],
+            type=e["type"],
+            properties=orjson.loads(e["properties"]),
+        )
+        for e in happened
+    ]
+    said = {name: last(happened, "set", name) for name in ("plan", "since")}
+    consent = last(happened, "consents", "email")
+    return Known(
+        attributes={name: [value, 0, ""] for name, value in said.items() if value is not None},
+        consents={} if consent is None else {"email": [consent, 0, ""]},
+        counts=counts_of(tree, seen, now),
+        is_identified=True,
+    )
+
+
+@settings(max_examples=300)
+@given(rules, sent, st.lists(st.integers(START, END), min_size=5, max_size=20))
+def test_no_moment_between_two_due_times_is_missed(
+    written: dict[str, Any], happened: list[Event], moments: list[int]
+) -> None:
+    """Events that are still to come are known from the start: each counts when its time comes."""
+    tree = rule.parse(written)
+    evaluate = compile_rule(tree)
+    contact = known(tree, happened, START)
+    verdicts = [(START, *evaluate(contact, START))]
+    while (due := verdicts[-1][2]) < END:
+        assert due > verdicts[-1][0]
+        verdicts.append((due, *evaluate(contact, due)))
+    edges = [moment for at, _, _ in verdicts for moment in (at - 1, at, at + 1)]
+    times = [e["timestamp_ms"] + d for e in happened for d in (-1, 0, 1, 600_000, 600_001, HOUR, HOUR + 1)]
+    for moment in sorted({*moments, *edges, *times}):
+        if START <= moment <= END:
+            held = next(held for at, held, _ in reversed(verdicts) if at <= moment)
+            assert held == is_member(written, happened, moment, known=True), moment
+
+
+@given(rules, sent, st.integers(START, END))
+def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happened: list[Event], now: int) -> None:
+    tree = rule.parse(written)
+    contact = known(tree, happened, now)
+    told = explain(tree, contact, now)
+    assert told.member == is_member(written, happened, now, known=True)
+    assert [leaf.path for leaf in told.leaves] == [at for at, _ in rule_tree.leaves(tree)]
+    for (_, leaf), said in zip(rule_tree.leaves(tree), told.leaves, strict=True):
+        assert said.met == compile_rule(leaf)(contact, now)[0]
+        assert set(said.events) <= {"", *(e["event_id"] for e in happened)}
+    if told.changes_ms is None:
+        assert compile_rule(tree)(contact, NEVER >> 1)[0] == told.member
+    else:
+        assert told.changes_ms > now
+        assert is_member(written, happened, told.changes_ms, known=True) != told.member
+        assert is_member(written, happened, told.changes_ms - 1, known=True) == told.member

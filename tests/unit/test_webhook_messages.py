@@ -1,0 +1,219 @@
+"""What endpoints are told: of which changes, once however often they are repeated, and who is told."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas import control
+from schemas.control import ControlState, Webhook
+from schemas.records import Change
+from sinks.webhooks.messages import Known, Message, of_change, of_event
+from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.sinking import change
+
+CONTACT = cid("external_id:u1")
+
+
+class Told:
+    """Changes in, the types of the messages out; what was said is kept as the store keeps it."""
+
+    def __init__(self, since_ms: int = 0) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.since_ms = since_ms
+        self.ids: list[str] = []
+
+    def __call__(self, one: Change) -> list[str]:
+        return [message.type for message in self.messages(one)]
+
+    def messages(self, one: Change) -> list[Message]:
+        known = Known(self.rows.get)
+        found = of_change({"event_id": "", **one}, known, self.since_ms)
+        self.rows |= known.writes
+        self.ids += [message.id for message in found]
+        return found
+
+
+def profile(version: int, contact: str = CONTACT, created_ms: int = NOW_MS, **shown: Any) -> Change:
+    raw = {"external_id": "u1", "attributes": {}, "consents": {}, "created_ms": created_ms, "updated_ms": version}
+    return change(contact, "profile", version, profile=orjson.dumps(raw | shown), merged_into="")
+
+
+def member(version: int, *, member: bool, at_ms: int = NOW_MS, reason: str = "event", segment: str = "seg_1") -> Change:
+    more = {"segment_id": segment, "member": member, "at_ms": at_ms, "reason": reason, "segment_version": 1}
+    return change(CONTACT, "membership", version, **more)
+
+
+def test_the_first_snapshot_is_a_creation_and_a_different_one_an_update() -> None:
+    told = Told()
+    assert told(profile(1)) == ["contact.created"]
+    assert told(profile(2)) == [], "only a time differs"
+    assert told(profile(3, attributes={"plan": "pro"})) == ["contact.updated"]
+    assert told(profile(4, attributes={"plan": "pro"})) == []
+    assert told(profile(5)) == ["contact.updated"]
+    assert told(profile(6, cid("external_id:u2"))) == ["contact.created"]
+    assert len(set(told.ids)) == len(told.ids)
+
+
+def test_a_contact_from_before_our_memory_is_not_created() -> None:
+    assert Told(since_ms=NOW_MS + 1)(profile(1)) == ["contact.updated"]
+    assert Told(since_ms=NOW_MS)(profile(1)) == ["contact.created"]
+
+
+def test_a_consent_that_becomes_false_is_an_unsubscription() -> None:
+    told = Told()
+    assert told(profile(1, consents={"email": True, "sms": False})) == ["contact.created"]
+    left = told.messages(profile(2, consents={"email": False, "sms": False}))
+    assert [m.type for m in left] == ["contact.updated", "contact.unsubscribed"]
+    assert left[1].data["consents"] == ["email"]
+    assert told(profile(3, consents={"email": False, "sms": False}, attributes={"a": 1})) == ["contact.updated"]
+    assert told(profile(4, consents={"email": True})) == ["contact.updated"]
+    assert told(profile(5, consents={"email": False})) == ["contact.updated", "contact.unsubscribed"]
+
+
+def test_a_merge_is_told_once_and_only_of_a_contact_that_was_told_of() -> None:
+    told, winner = Told(), cid("external_id:u9")
+    merged = change(CONTACT, "profile", 5, profile=b"", merged_into=winner)
+    assert told(merged) == [], "an identifier that joins is no contact that merges"
+    told = Told()
+    told(profile(1))
+    (message,) = told.messages(merged)
+    assert message.type == "contact.merged"
+    assert message.data["contact_id"] == winner
+    assert message.data["merged_contact_id"] == CONTACT
+    assert told({**merged, "version": 6}) == []
+    assert told(profile(7)) == ["contact.created"], "it stands for itself again"
+
+
+def test_a_membership_is_told_when_it_changes() -> None:
+    told = Told()
+    entered = told.messages(member(1, member=True))
+    assert [m.type for m in entered] == ["segment.entered"]
+    assert entered[0].data["segment_id"] == "seg_1"
+    assert told(member(2, member=True, at_ms=NOW_MS + 5, reason="restated")) == []
+    assert told(member(3, member=True, at_ms=NOW_MS + 5)) == [], "a unit that is repeated may judge it later"
+    assert told(member(4, member=True, segment="seg_2")) == ["segment.entered"]
+    assert told(member(5, member=False, at_ms=NOW_MS + 9)) == ["segment.left"]
+    assert told(member(6, member=False, at_ms=NOW_MS + 10, reason="restated")) == []
+    assert told(member(7, member=True, at_ms=NOW_MS + 11, reason="restated")) == ["segment.entered"]
+
+
+def test_what_is_restated_after_a_crash_of_ours_has_the_same_id() -> None:
+    first = Told().messages(member(1, member=True))
+    again = Told().messages(member(9, member=True, reason="restated"))
+    assert [m.id for m in first] == [m.id for m in again]
+
+
+def test_what_is_restated_of_somebody_unknown() -> None:
+    assert Told()(member(1, member=False, reason="restated")) == []
+    assert Told(since_ms=NOW_MS + 1)(member(1, member=True, reason="restated")) == []
+    assert Told(since_ms=NOW_MS + 1)(member(1, member=False, reason="time")) == ["segment.left"]
+
+
+def test_other_changes_are_nobodys_business() -> None:
+    assert Told()(change(CONTACT, "applied", 1)) == []
+    assert Told()(change(CONTACT, "refused", 1)) == []
+
+
+def test_an_event_as_the_reference_shows_it() -> None:
+    (message,) = of_event(
+        event("external_id:u1", type="message.delivered", campaign_id="cmp_1", channel="email", properties={"a": 1})
+    )
+    body = orjson.loads(message.body())
+    assert (body["id"], body["type"], body["created_at"]) == ("evt_1", "message.delivered", "2026-09-21T14:13:20.000Z")
+    assert body["data"] == {
+        "contact_id": CONTACT,
+        "campaign_id": "cmp_1",
+        "channel": "email",
+        "delivered_at": "2026-09-21T14:13:20.000Z",
+        "event_id": "evt_1",
+        "timestamp": "2026-09-21T14:13:20.000Z",
+        "properties": {"a": 1},
+    }
+
+
+def test_numbers_keep_all_their_digits() -> None:
+    (message,) = of_event({**event("external_id:u1"), "properties": b'{"n":123456789012345678901234567890}'})
+    assert b'"properties":{"n":123456789012345678901234567890}' in message.body()
+
+
+def test_an_unsubscription_is_told_under_both_names() -> None:
+    found = of_event(event("external_id:u1", type="message.unsubscribed"))
+    assert [m.type for m in found] == ["message.unsubscribed", "contact.unsubscribed"]
+    assert found[0].id != found[1].id
+
+
+@pytest.mark.parametrize("more", [{"kind": "identify"}, {"kind": "alias"}, {"type": "contact.created"}])
+def test_what_is_no_event_of_a_client(more: dict[str, Any]) -> None:
+    assert of_event(event("external_id:u1", **more)) == []
+
+
+@pytest.mark.parametrize(
+    ("types", "kind", "wanted"),
+    [
+        (("*",), "anything", True),
+        (("message.*",), "message.sent", True),
+        (("message.*",), "message", False),
+        (("message.*",), "messages.sent", False),
+        (("order_completed",), "order_completed", True),
+        (("order_completed",), "order_completed2", False),
+        (("a", "segment.entered"), "segment.entered", True),
+        ((), "a", False),
+    ],
+)
+def test_types(types: tuple[str, ...], kind: str, wanted: bool) -> None:
+    assert wants(types, kind) is wanted
+
+
+def webhook(name: str, *types: str, **more: Any) -> Webhook:
+    fields = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "url": "https://x.y/", "secret": "s3cret!"}
+    times = {"created_ms": NOW_MS, "updated_ms": NOW_MS}
+    return Webhook(**{"id": f"whk_{name}", "types": types, **fields, **times, **more})
+
+
+def test_who_is_told() -> None:
+    state = ControlState()
+    for one in (
+        webhook("all", "*"),
+        webhook("named", "order_completed"),
+        webhook("other", "page_view"),
+        webhook("off", "*", status="disabled"),
+        webhook("staging", "*", environment="staging"),
+        webhook("foreign", "*", workspace="other"),
+        webhook("late", "*", created_ms=NOW_MS + SKEW_MS + 1),
+        webhook("gone", "*", deleted=True),
+    ):
+        state.apply(*control.encode("webhook", one))
+    numbers = iter(range(100))
+    messages = of_event(event("external_id:u1", type="order_completed"))
+
+    def planned(known_ms: int = NOW_MS) -> Any:
+        return plan(messages, subscribed(state), known_ms=known_ms, now_ms=NOW_MS + 7, seq=lambda: next(numbers))
+
+    found = planned()
+    assert [one["webhook_id"] for one in found] == ["whk_all", "whk_named"]
+    assert {one["due_ms"] for one in found} == {NOW_MS + 7}
+    assert len({one["id"] for one in found}) == 2
+    assert [one["id"] for one in planned()] == [one["id"] for one in found], "planned again it is the same delivery"
+    assert planned(known_ms=NOW_MS - SKEW_MS - 1) == []
+    state.apply(*control.encode("webhook", webhook("named", "page_view", environment="staging")))
+    assert [one["webhook_id"] for one in planned()] == ["whk_all"]
+
+
+def test_a_body_that_is_too_large_for_a_record_is_cut_to_its_ids() -> None:
+    state = ControlState()
+    state.apply(*control.encode("webhook", webhook("all", "*")))
+    (message,) = of_event(event("external_id:u1", properties={"x": "y" * MAX_BODY}))
+    (one,) = plan([message], subscribed(state), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1)
+    assert len(one["body"]) < 1000
+    data = orjson.loads(one["body"])["data"]
+    assert (data["contact_id"], data["event_id"], data["truncated"]) == (CONTACT, "evt_1", True)
+
+
+def test_no_text_of_a_webhook_shows_its_secrets() -> None:
+    one = webhook("x", "*", previous_secret="0ld0ne", previous_until_ms=NOW_MS + 1)
+    assert "s3cret!" not in f"{one} {one!r}"
+    assert "0ld0ne" not in f"{one} {one!r}"
+    assert one.secrets(NOW_MS) == ("s3cret!", "0ld0ne")
+    assert one.secrets(NOW_MS + 1) == ("s3cret!",)

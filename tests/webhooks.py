@@ -1,0 +1,129 @@
+"""A broker in; the sender of webhooks as a process, fed by hand with what the stages before it would send, out."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.provision import create_topics
+from schemas import codec, control, deliveries, kafka, topics
+from schemas.control import Webhook
+from schemas.deliveries import Attempt, Delivery
+from schemas.identity import partition_of
+from schemas.records import Change, Event
+from schemas.settings import Settings
+from tests.builders import ENVIRONMENT, WORKSPACE
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def webhook(url: str, *types: str, **more: Any) -> Webhook:
+    now = now_ms()
+    fields = {
+        "id": f"whk_{secrets.token_hex(8)}",
+        "workspace": WORKSPACE,
+        "environment": ENVIRONMENT,
+        "url": url,
+        "types": types or ("*",),
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "created_ms": now,
+        "updated_ms": now,
+    }
+    return Webhook(**(fields | more))
+
+
+class Upstream:
+    """What the edge and the stages write, and what the sender writes."""
+
+    def __init__(self, settings: Settings, producer: Any) -> None:
+        self.settings = settings
+        self._producer = producer
+
+    async def _send(self, topic: topics.Topic, value: bytes, partition: int, key: bytes | None = None) -> None:
+        name = topics.name(topic, self.settings)
+        await self._producer.send_and_wait(name, value, key=key, partition=partition)
+
+    async def define(self, record: Webhook) -> Webhook:
+        key, value = control.encode("webhook", record)
+        await self._send(topics.CONTROL, value, 0, key)
+        return record
+
+    async def events(self, *events: Event) -> None:
+        """Each in the partition of its contact, in order."""
+        parts: dict[int, list[Event]] = {}
+        for one in events:
+            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for partition, some in parts.items():
+            await self._send(topics.RESOLVED, codec.encode_events(some), partition)
+
+    async def changes(self, *changes: Change) -> None:
+        parts: dict[int, list[Change]] = {}
+        for one in changes:
+            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for partition, some in parts.items():
+            await self._send(topics.CHANGES, codec.encode_changes(some), partition)
+
+    async def ask(self, attempt: Attempt) -> None:
+        """What the edge does when somebody asks for another attempt."""
+        delivery = deliveries.delivery_of(attempt["id"])
+        assert delivery is not None
+        value = codec.encode_delivery(deliveries.asked(delivery, now_ms()))
+        home = deliveries.home_of(attempt["contact_id"], delivery)
+        partition = partition_of(home, self.settings.partitions)
+        await self._send(topics.DELIVERIES, value, partition, deliveries.asked_key(delivery))
+
+    async def attempts(self, of: Webhook) -> list[Attempt]:
+        """The log of an endpoint, oldest first."""
+        records = await self._read(topics.ATTEMPTS)
+        found = [one for record in records for one in codec.decode_attempts(record.value)]
+        return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
+
+    async def deliveries(self, of: Webhook) -> dict[str, Delivery]:
+        """What stands of an endpoint's deliveries, as a compacted topic says it."""
+        found: dict[bytes, Delivery] = {}
+        for record in await self._read(topics.DELIVERIES):
+            found.pop(record.key, None)
+            if record.value is not None:
+                found[record.key] = codec.decode_delivery(record.value)
+        return {one["id"]: one for one in found.values() if one["webhook_id"] == of.id}
+
+    async def status(self, of: Webhook) -> str:
+        """What stands on `control`."""
+        state = control.ControlState()
+        for record in await self._read(topics.CONTROL):
+            state.apply(record.key, record.value)
+        return state.webhooks_by_id[of.id].status
+
+    async def _read(self, topic: topics.Topic) -> Sequence[Any]:
+        """Everything that is in a topic now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
+        name = topics.name(topic, self.settings)
+        await consumer.start()
+        try:
+            parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, self.settings))]
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            found: list[Any] = []
+            while any([await consumer.position(tp) < ends[tp] for tp in parts]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += records
+            return found
+        finally:
+            await consumer.stop()
+
+
+@asynccontextmanager
+async def upstream(settings: Settings) -> AsyncIterator[Upstream]:
+    """Topics exist."""
+    await create_topics(settings)
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        yield Upstream(settings, producer)
+    finally:
+        await producer.stop()
