@@ -28,6 +28,7 @@ from sinks.query import (
     campaign_deliveries,
     campaign_series,
     campaigns,
+    consents,
     contact_list,
     contacts,
     definitions,
@@ -35,7 +36,9 @@ from sinks.query import (
     params,
     quarantine,
     tasks,
+    usage,
     webhooks,
+    written,
 )
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
@@ -69,6 +72,8 @@ class Asked:
 
 
 Answer = Callable[[Asked], Awaitable[Any]]
+INTERNAL = "/internal"
+"""What only the edge asks; no request from outside is handed on to it."""
 
 
 class Reads:
@@ -87,6 +92,15 @@ class Reads:
 
     async def contact_identity(self, asked: Asked) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))
+
+    async def contact_consents(self, asked: Asked) -> Any:
+        return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contacts_found(self, asked: Asked) -> Any:
+        return await written.found(self._reader, asked.home, await asked.request.json())
+
+    async def contact_written(self, asked: Asked) -> Any:
+        return await written.written(self._reader, asked.home, await asked.request.json())
 
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
@@ -142,6 +156,21 @@ class Reads:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
 
+    async def key(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.key_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def workspaces(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.workspaces_of(self._control))
+
+    async def workspace(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.workspace_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def usage(self, asked: Asked) -> Any:
+        return await usage.usage(self._reader, asked.principal.workspace, asked.query, now_ms())
+
     async def environments(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
@@ -176,7 +205,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def routes(reads: Reads, control: ControlState) -> list[Route]:
+def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
     """Path, scope, answer."""
     table: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/contacts", "contacts:read", reads.contacts),
@@ -191,8 +220,13 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
         ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
         ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
-        ("/v1/keys", "admin", reads.keys),
         ("/v1/receivers", "webhooks:read", reads.receivers),
+        ("/v1/contacts/{id}/consents", "contacts:read", reads.contact_consents),
+        ("/v1/keys", "admin", reads.keys),
+        ("/v1/keys/{id}", "admin", reads.key),
+        ("/v1/workspaces", "instance", reads.workspaces),
+        ("/v1/workspaces/{id}", "admin", reads.workspace),
+        ("/v1/usage", "admin", reads.usage),
         ("/v1/environments", "admin", reads.environments),
         ("/v1/webhooks", "webhooks:read", reads.webhooks),
         ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
@@ -201,19 +235,32 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
+        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
     )
 
     def route(path: str, scope: str, answer: Answer) -> Route:
         async def endpoint(request: Request) -> Response:
-            headers = dict(request.scope["headers"])
-            principal = web.authorise(control, headers, request.query_params, scope, now_ms())
+            principal = await asks(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
-        return Route(path, endpoint)
+        return Route(path, endpoint, methods=["POST"] if path.startswith(INTERNAL) else ["GET"])
 
     return [route(*row) for row in table]
+
+
+async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
+    """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
+    headers = dict(request.scope["headers"])
+    try:
+        return web.authorise(control, headers, request.query_params, scope, now_ms())
+    except Refused as refused:
+        if refused.code not in ("invalid_key", "unknown_environment"):
+            raise
+    await tail.catch_up()
+    return web.authorise(control, headers, request.query_params, scope, now_ms())
 
 
 def graph_endpoint(
@@ -226,7 +273,7 @@ def graph_endpoint(
             if not settings.graphql_explorer:
                 raise Refused("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
             return graph.explorer()
-        principal = web.authorise(control, dict(request.scope["headers"]), request.query_params, None, now_ms())
+        principal = await asks(request, control, tail, None)
         said = await graph.asked(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)
@@ -270,7 +317,7 @@ def build_app(settings: Settings) -> web.Surface:
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader), control), graphql, *health],
+        [*routes(Reads(control, tail, reader), control, tail), graphql, *health],
         redirect_slashes=False,
         lifespan=lifespan,
     )
