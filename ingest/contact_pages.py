@@ -46,7 +46,7 @@ class ContactPages:
         said = bodies.checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = contacts.named(request.path_params["id"])
         identifiers = [(kind, value, "id"), *contacts.identifiers_of(said)]
-        return await self._write(request, principal, principal.environment, said, identifiers, must_exist=True)
+        return await self._write(request, principal, principal.environment, said, identifiers, path=(kind, value))
 
     def _environment(self, principal: Principal, wanted: str | None) -> str:
         if wanted is None or wanted == principal.environment:
@@ -63,7 +63,7 @@ class ContactPages:
         said: ContactEdit,
         identifiers: list[tuple[str, Any, str]],
         *,
-        must_exist: bool = False,
+        path: contacts.Pair | None = None,
     ) -> Response:
         edge, began = self._edge, time.monotonic()
         within_s = contacts.timeout_ms(request.query_params) / 1000
@@ -83,16 +83,16 @@ class ContactPages:
         probe, _ = canonical(raw, caller)  # says what is wrong before anybody is asked
         asked = {"identifiers": probe["identifiers"]}
         before = (await self._forward.tell(request, FOUND, asked, environment))["contacts"]
-        by_id = [n for n, i in enumerate(probe["identifiers"]) if i["type"] == identity.CONTACT_ID or must_exist][:1]
-        if by_id and before[by_id[0]] is None:
-            raise Refused("not_found", "no such contact", None if must_exist else "id")
-        known = next((one for one in before if one is not None), None)
+        known = contacts.meant(probe["identifiers"], before, path)
         contacts.check_room(said, known)
         raw.identifiers = [
-            (*contacts.anchor(before[0]), "id") if i[0] == identity.CONTACT_ID else i for i in raw.identifiers
+            (*contacts.anchor(known), "id")
+            if known is not None and kind == identity.CONTACT_ID
+            else (kind, value, field)
+            for kind, value, field in raw.identifiers
         ]
         event, warnings = canonical(raw, caller)
-        edge.check_size(event, "")
+        _check_size(edge, event)
         if not await self._applied(event, within_s):
             return self._later(event)
         left_ms = int(max(0.0, within_s - (time.monotonic() - began)) * 1000)
@@ -101,7 +101,8 @@ class ContactPages:
         if after["contact"] is None:
             return self._later(event)
         document, warnings = after["contact"], warnings + after["warnings"]
-        is_new = known is None and document["created_at"] == iso(event["received_ms"])
+        was_there = any(one is not None and one["id"] == document["id"] for one in before)
+        is_new = not was_there and document["created_at"] == iso(event["received_ms"])
         return Json(document | ({"warnings": warnings} if warnings else {}), 201 if is_new else 200)
 
     def _later(self, event: Event) -> Response:
@@ -117,3 +118,10 @@ class ContactPages:
             receipts.forget(task_id)
             raise
         return await receipts.wait(task_id, within_s)
+
+
+def _check_size(edge: Edge, event: Event) -> None:
+    try:
+        edge.check_size(event, "")
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, "attributes") from None

@@ -3,7 +3,7 @@
 A contact is what its events say, so a write is an event like any other: it is stored, replayed and repeated as such.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from ingest.raw import RawEvent
 from schemas import identity
 from schemas.bodies import ContactEdit, ContactUpsert
 from schemas.errors import Refused
-from schemas.records import CONTACT
+from schemas.records import CONTACT, Identifier
 
 CONTACT_TYPE = f"${CONTACT}"
 MOST_ATTRIBUTES = 1000
@@ -64,6 +64,26 @@ def event_of(said: ContactEdit, identifiers: list[tuple[str, Any, str]], event_i
         timestamp=said.timestamp,
         event_id=event_id,
     )
+
+
+def meant(
+    identifiers: Sequence[Identifier], owners: Sequence[dict[str, Any] | None], path: Pair | None
+) -> dict[str, Any] | None:
+    """The contact that a write is about, as far as there is one; ``owners`` are those of the identifiers.
+
+    Raises ``Refused``: 404 for one that was named and is not there, 409 for an edit that brings what is another's.
+    """
+    pairs = [(one["type"], one["value"]) for one in identifiers]
+    named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
+    if named_at is None:
+        return next((owner for owner in owners if owner is not None), None)
+    found = owners[named_at]
+    if found is None:
+        raise Refused("not_found", "no such contact", "id" if path is None else None)
+    for pair, owner in zip(pairs, owners, strict=True):
+        if path is not None and owner is not None and owner["id"] != found["id"]:
+            raise Refused("conflict", f"this {pair[0]} belongs to another contact", pair[0])
+    return found
 
 
 def anchor(known: Mapping[str, Any]) -> Pair:

@@ -40,7 +40,7 @@ def _run(url: str, method: str, path: str, body: Any = None) -> Any:
 
 
 @cli.command()
-def create(
+def create(  # noqa: PLR0917 - a command line's words
     name: str,
     scope: Annotated[list[str] | None, typer.Option(help="May be given more than once.")] = None,
     public: Annotated[bool, typer.Option(help="A key for browsers: it can only ingest.")] = False,

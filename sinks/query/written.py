@@ -50,7 +50,10 @@ async def written(reader: Reader, home: Home, asked: Any) -> dict[str, Any]:
             missing = [one for one in given if identity.links(one["type"]) and not _shown(one, has)]
             refused = await _refused(reader, home, ids) if missing and turn else set()
             if all((one["type"], one["value"]) in refused for one in missing):
-                warnings = [f"{one['type']} was not taken over: it belongs to another contact" for one in missing]
+                warnings = [
+                    f"{one['type']} was not taken over: it belongs to another contact, or is one too many"
+                    for one in missing
+                ]
                 return {"contact": (await shaped(reader, home, [row]))[0], "warnings": warnings}
         if time.monotonic() >= deadline:
             return {"contact": None, "warnings": []}
