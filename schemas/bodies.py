@@ -86,20 +86,25 @@ def checked(model: type[Model], value: Any) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        # a field that is unknown is likely the one that is missing, misspelt
+        first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
         code = _CODES.get(first["type"], "invalid_field")
-        path = _path([part for part in first["loc"] if part in value or not _is_branch(part)])
+        path = _path(first["loc"], value)
         said = {"missing_field": "is needed", "unknown_field": "is no field of this body"}.get(code, first["msg"])
         raise Refused(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
 
 
-def _is_branch(part: str | int) -> bool:
-    """Of a union pydantic names the branch too, which is no part of the client's value."""
-    return part in ("str", "int", "float", "bool", "none")
-
-
-def _path(parts: list[str | int]) -> str:
+def _path(places: tuple[str | int, ...], value: Any) -> str:
+    """As far as the places are some in the value; behind them pydantic names the branches of a union."""
     path = ""
-    for part in parts:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    for place in places:
+        if isinstance(value, dict):
+            path += f".{place}" if path else str(place)
+            value = value.get(place)
+        elif isinstance(value, list) and isinstance(place, int):
+            path += f"[{place}]"
+            value = value[place]
+        else:
+            break
     return path[:200]
