@@ -171,26 +171,6 @@ REFUSED_LINKS = Table(
     columns_of=_refused,
 )
 
-
-def _consents(changes: Sequence[Change]) -> Columns:
-    names = ("workspace", "environment", "contact_id", "event_id", "at_ms")
-    columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
-    said = [_profile(c) for c in changes]
-    return [*columns, [_typed(s, "consent", "") for s in said], [_state(s.get("value")) for s in said]]
-
-
-def _state(value: Any) -> str:
-    if value is not None and not isinstance(value, bool):
-        raise UnusableError(f"profile.value is a {type(value).__name__}")
-    return {True: "given", False: "withdrawn", None: "removed"}[value]
-
-
-CONSENT_CHANGES = Table(
-    name="consent_changes",
-    columns=("workspace", "environment", "contact_id", "event_id", "at", "consent", "state"),
-    columns_of=_consents,
-)
-
 _change = _plain(
     workspace="workspace",
     environment="environment",

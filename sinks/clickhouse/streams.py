@@ -12,9 +12,9 @@ from typing import Any
 
 from schemas import codec, topics
 from schemas.records import Change, Event, Receipt
+from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
 from sinks.clickhouse.rows import (
-    CONSENT_CHANGES,
     CONTACTS,
     DELIVERY_ATTEMPTS,
     DUPLICATES,

@@ -3,19 +3,15 @@
 Routes are matched on the path as it was sent, each part decoded afterwards: an identifier may contain a slash.
 """
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from schemas import topics, web
-from schemas.access import Principal
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
@@ -40,36 +36,10 @@ from sinks.query import (
     webhooks,
     written,
 )
+from sinks.query.asked import Asked, asks, now_ms
 from sinks.query.contacts import Home
-from sinks.query.params import Paging
 from sinks.query.reader import Reader
 from sinks.query.writes import Edge, Writes
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An authorised request: who, about what, with which parameters."""
-
-    principal: Principal
-    home: Home
-    request: Request
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(self.request.query_params)
-
-    @property
-    def paging(self) -> Paging:
-        return params.paging(self.query)
-
-    def part(self, name: str) -> str:
-        """A part of the path, decoded."""
-        text: str = self.request.path_params[name]
-        try:
-            return unquote(text, errors="strict")
-        except UnicodeDecodeError:
-            raise Refused("not_found", "the path is not UTF-8") from None
-
 
 Answer = Callable[[Asked], Awaitable[Any]]
 INTERNAL = "/internal"
@@ -201,10 +171,6 @@ class Reads:
         return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
     """Path, scope, answer."""
     table: tuple[tuple[str, str, Answer], ...] = (
@@ -249,18 +215,6 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         return Route(path, endpoint, methods=["POST"] if path.startswith(INTERNAL) else ["GET"])
 
     return [route(*row) for row in table]
-
-
-async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
-    """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
-    headers = dict(request.scope["headers"])
-    try:
-        return web.authorise(control, headers, request.query_params, scope, now_ms())
-    except Refused as refused:
-        if refused.code not in ("invalid_key", "unknown_environment"):
-            raise
-    await tail.catch_up()
-    return web.authorise(control, headers, request.query_params, scope, now_ms())
 
 
 def graph_endpoint(
