@@ -9,16 +9,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from ingest.access_pages import AccessPages
+from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
 from ingest.dialects import OPERATIONS
 from ingest.edge import Edge, collector
 from ingest.forward import Forward
+from ingest.gate import Gate
+from ingest.once import HEADER, Answers, Once
 from ingest.pages import Pages
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.request import IngestEndpoint
+from ingest.uses import Uses
 from ingest.view import MergeView
 from ingest.webhooks import WebhookPages
 from schemas import topics, web
@@ -36,11 +41,25 @@ class HotPaths:
     cost of a request and nothing else.
     """
 
-    def __init__(self, endpoints: dict[str, IngestEndpoint], app: web.App) -> None:
+    def __init__(self, endpoints: dict[str, IngestEndpoint], app: web.App, edge: Edge) -> None:
         self._endpoints = endpoints
         self._app = app
+        self._edge = edge
+        self._once = Once(self._plain, edge.control, edge.answers, edge.settings.max_body_bytes)
 
     async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        if scope["type"] == "http":
+            if scope["method"] == "POST":
+                for name, _ in scope["headers"]:
+                    if name == HEADER:
+                        await self._once(scope, receive, send, self._edge.clock())
+                        return
+            elif scope["method"] == "OPTIONS" and scope["path"] in self._endpoints:
+                await self._preflight(scope, receive, send)
+                return
+        await self._plain(scope, receive, send)
+
+    async def _plain(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             endpoint = self._endpoints.get(scope["path"])
             if endpoint is not None:
@@ -48,24 +67,38 @@ class HotPaths:
                 return
         await self._app(scope, receive, send)
 
+    async def _preflight(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        """A browser asks whether a page may send what it is about to."""
+        headers = self._edge.gate.preflight(dict(scope["headers"]).get(b"origin"))
+
+        async def answer(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+            scope[web.SAID_WITH] = headers
+            await Response(status_code=204)(scope, receive, send)
+
+        await web.Surface(answer)(scope, receive, send)
+
 
 def build_edge(settings: Settings) -> Edge:
     """The edge's parts, nothing connected yet."""
     instance = f"edge_{secrets.token_hex(8)}"
-    publisher = Publisher(settings)
+    publisher, state = Publisher(settings), ControlState()
     return Edge(
         settings=settings,
         instance=instance,
-        control=ControlState(),
+        control=state,
         publisher=publisher,
         collector=collector(settings, publisher),
         receipts=Receipts(instance),
         view=MergeView(settings.home / "state" / "edge-merges", settings.partitions),
         recent=Recent(),
+        gate=Gate(state, settings.rate_limit),
+        answers=Answers(settings.home / "state" / "edge-answers"),
     )
 
 
-def _lifespan(edge: Edge, forward: Forward, control: Tail) -> Callable[[object], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    edge: Edge, forward: Forward, control: Tail, uses: Uses
+) -> Callable[[object], AbstractAsyncContextManager[None]]:
     merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -73,7 +106,8 @@ def _lifespan(edge: Edge, forward: Forward, control: Tail) -> Callable[[object],
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(edge.view.close)
-            for part in (edge.publisher, forward, control, merges, receipts):
+            stack.callback(edge.answers.close)
+            for part in (edge.publisher, forward, control, merges, receipts, uses):
                 await part.start()
                 stack.push_async_callback(part.stop)
             # what is alive now stays: no collection need look at it again, and requests leave no cycles behind
@@ -86,25 +120,12 @@ def _lifespan(edge: Edge, forward: Forward, control: Tail) -> Callable[[object],
     return lifespan
 
 
-def build_app(edge: Edge) -> HotPaths:
-    """The whole edge; connects to nothing before its lifespan starts."""
-    settings = edge.settings
-    forward = Forward(settings.query)
-    writer = ControlWriter(settings, edge.control, edge.publisher)
-    pages = Pages(edge, forward, writer)
-    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) -> list[Route]:
+    """What changes something and is no event; whatever else is asked is a read."""
+    pages, people, access = Pages(edge, forward, writer), ContactPages(edge, forward), AccessPages(edge, writer)
     webhooks = WebhookPages(edge, pages, forward, writer, control)
     receivers = Receivers(edge, writer)
-
-    endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
-
-    async def read(request: Request) -> Response:
-        if request.url.path in endpoints:
-            raise Refused("method_not_allowed", "this path takes POST")
-        return await forward.handle(request)
-
-    routes = [
-        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
+    return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/preview", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}/explain", forward.handle, methods=["POST"]),
@@ -118,11 +139,52 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/receivers", receivers.create, methods=["POST"]),
         Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
-        Route("/health/live", pages.live),
-        Route("/health/ready", pages.ready),
+        Route("/v1/contacts", people.upsert, methods=["POST"]),
+        Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
+        Route("/v1/keys", access.create_key, methods=["POST"]),
+        Route("/v1/keys/{id}", access.revoke_key, methods=["DELETE"]),
+        Route("/v1/environments", access.create_environment, methods=["POST"]),
+        Route("/v1/workspaces", access.create_workspace, methods=["POST"]),
+        Route("/v1/workspaces/{id}", access.edit_workspace, methods=["PATCH"]),
+    ]
+
+
+def build_app(edge: Edge) -> HotPaths:
+    """The whole edge; connects to nothing before its lifespan starts."""
+    settings = edge.settings
+    forward = Forward(settings.query)
+    writer = ControlWriter(settings, edge.control, edge.publisher)
+    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+    uses = Uses(edge.gate, writer.put)
+    health = Pages(edge, forward, writer)
+
+    endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
+
+    async def read(request: Request) -> Response:
+        if request.url.path in endpoints:
+            raise Refused("method_not_allowed", "this path takes POST")
+        edge.passes(request)
+        return await forward.handle(request)
+
+    async def other(request: Request) -> Response:
+        """Whatever no route takes: a path that is here or there takes other methods, else there is none."""
+        path = request.url.path
+        if any(route.path_regex.match(path) for route in writes) or await forward.knows(request):
+            raise Refused("method_not_allowed", "this path takes another method")
+        raise Refused("not_found", "no such path")
+
+    writes = [
+        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
+        *_writes(edge, forward, writer, control),
+    ]
+    routes = [
+        *writes,
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
-        Route("/graphql", forward.handle, methods=["GET", "POST"]),
+        Route("/graphql", read, methods=["GET", "POST"]),
+        Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control))
-    return HotPaths(endpoints, web.Surface(router))
+    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses))
+    return HotPaths(endpoints, web.Surface(router), edge)

@@ -27,6 +27,8 @@ class Caller:
     max_depth: int
     task_id: str = ""
     reply_to: str = ""
+    seed: str = ""
+    """What the ids of events without one of their own follow from, where the client said how to tell a repeat."""
 
 
 def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:

@@ -107,3 +107,5 @@ class ControlWriter:
     async def put(self, kind: str, record: control.Record) -> None:
         key, value = control.encode(kind, record)
         await self._publisher.send(self._topic, value, key=key)
+        # ours at once, and once more when it comes back over the topic: the next request sees it
+        self._state.apply(key, value)

@@ -5,18 +5,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from ingest.collect import Collector
+from ingest.gate import Gate
+from ingest.once import Answers
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
 from ingest.view import MergeView
 from schemas import topics
+from schemas.access import Principal, key_of
 from schemas.codec import encode_event
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.identity import partition_of
 from schemas.records import Event
 from schemas.settings import Settings
+from schemas.web import authorise
 
 SMALL_FIELDS = 32 * 1024
 """More than everything but properties, context and profile can take: seven identifiers and a dozen names."""
@@ -38,7 +44,22 @@ class Edge:
     receipts: Receipts
     view: MergeView
     recent: Recent
+    gate: Gate
+    answers: Answers
     clock: Callable[[], int] = now_ms
+
+    def asks(self, request: Request, scope: str | None) -> Principal:
+        """Who asks, let in by the gate; raises ``Refused`` (401, 403, 422, 429)."""
+        now_ms, headers = self.clock(), dict(request.scope["headers"])
+        principal = authorise(self.control, headers, request.query_params, scope, now_ms)
+        self.gate.admit(request.scope, headers, principal, now_ms)
+        return principal
+
+    def passes(self, request: Request) -> None:
+        """The gate for what another process authorises: one without a valid key is that one's to refuse."""
+        key = key_of(dict(request.scope["headers"]), request.query_params)
+        if key and self.control.key(key, self.clock()) is not None:
+            self.asks(request, None)
 
     def check_size(self, event: Event, place: str) -> None:
         """Raises ``Refused`` for what ``submit`` might find too large: stricter than it by the small fields' room."""

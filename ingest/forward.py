@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
-from schemas.errors import Refused
+from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
@@ -67,6 +67,31 @@ class Forward:
         if answer.status == 403:
             raise Refused("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
+
+    async def knows(self, request: Request) -> bool:
+        """Whether the read API has this path, whatever it takes there."""
+        url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
+        try:
+            async with self._session.options(URL(url, encoded=True)) as answer:
+                return answer.status != 404
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("unavailable", "the read API is away; try again") from error
+
+    async def tell(self, request: Request, path: str, value: Any, environment: str) -> Any:
+        """What the read API answers to the request's sender about this; raises what it refuses."""
+        headers = {k: v for k, v in request.headers.items() if k in ("authorization", "x-api-key")}
+        query = {k: v for k, v in request.query_params.items() if k == "apiKey"} | {"environment": environment}
+        try:
+            async with self._session.post(
+                self._base + path, data=orjson.dumps(value), headers=headers, params=query
+            ) as answer:
+                said = orjson.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise Refused("unavailable", "the read API is away; try again") from error
+        if answer.status != 200:
+            why = said["error"]
+            raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
+        return said
 
     async def _pass(self, request: Request, method: str, body: bytes, path: str = "") -> Response:
         query = request.url.query

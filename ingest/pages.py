@@ -12,7 +12,9 @@ from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
 from schemas.control import Segment
-from schemas.web import Json, authorise
+from schemas.errors import Refused
+from schemas.settings import Settings
+from schemas.web import Json
 
 SETTLES_WITHIN_S = 1.0
 
@@ -67,16 +69,23 @@ class Pages:
 
     def home(self, request: Request, scope: str) -> tuple[str, str]:
         """Workspace and environment of who asks; raises ``Refused`` for who may not."""
-        headers = dict(request.scope["headers"])
-        principal = authorise(self._edge.control, headers, request.query_params, scope, self._edge.clock())
+        principal = self._edge.asks(request, scope)
         return principal.workspace, principal.environment
 
     async def json(self, request: Request, default: Any = None) -> Any:
         """The body's value; ``default`` where there may be none."""
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
-        limit = self._edge.settings.max_body_bytes
-        body.check_content_type(headers.get(b"content-type", b""))
-        raw = await body.read(request.receive, limit)
-        if not raw and default is not None:
-            return default
-        return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit), "")
+        return await json_of(request, self._edge.settings, default)
+
+
+async def json_of(request: Request, settings: Settings, default: Any = None) -> Any:
+    """The body's value; raises ``Refused`` for what is no JSON of a size, type and encoding that we take."""
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    limit = settings.max_body_bytes
+    body.check_content_type(headers.get(b"content-type", b""))
+    raw = await body.read(request.receive, limit)
+    if not raw and default is not None:
+        return default
+    value = body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit), "")
+    if isinstance(value, Refused):
+        raise value
+    return value

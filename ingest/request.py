@@ -1,18 +1,20 @@
 """SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
 
 import logging
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from ingest import body
 from ingest.canonical import Caller, canonical
 from ingest.dialects.operation import Operation
 from ingest.edge import Edge
+from ingest.once import SEED
 from ingest.raw import Accepted, Answer, RawEvent, Reply
 from ingest.recent import First
 from schemas import ids
 from schemas.errors import Refused
 from schemas.records import Event
-from schemas.web import Receive, Scope, Send, authorise
+from schemas.web import SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class IngestEndpoint:
         except Exception:
             log.exception("%s %s", self._operation.path, request_id)
             reply = self._operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
+        if SAID_WITH in scope:
+            reply = replace(reply, headers=(*reply.headers, *scope[SAID_WITH]))
         await _respond(send, reply, request_id)
 
     async def _handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Reply:
@@ -45,6 +49,7 @@ class IngestEndpoint:
         now_ms = self._edge.clock()
         operation, settings = self._operation, self._edge.settings
         principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
+        self._edge.gate.admit(scope, headers, principal, now_ms)
         timeout_ms = _sync_timeout(query)
         body.check_content_type(headers.get(b"content-type", b""))
         raw = await body.read(receive, settings.max_body_bytes)
@@ -60,6 +65,7 @@ class IngestEndpoint:
             max_depth=settings.max_depth,
             task_id=str(ids.uuid7(now_ms)) if synced or operation.always_task else "",
             reply_to=self._edge.instance if synced else "",
+            seed=scope.get(SEED, ""),
         )
         batch = _Batch(self._edge, caller, any_environment=operation.any_environment or principal.kind == "secret")
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
@@ -82,7 +88,7 @@ class _Batch:
 
     async def one(self, raw: RawEvent, timeout_ms: int | None) -> Accepted:
         """The common case: one event, taken or refused as a whole."""
-        event, warnings = self._canonical(raw)
+        event, warnings = self._canonical(raw, 0)
         repeated = self._repeated(raw, event, warnings)
         if repeated is not None:
             return repeated
@@ -99,7 +105,7 @@ class _Batch:
         checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
         for index, raw in enumerate(raws):
             try:
-                checked.append((raw, *self._canonical(raw)))  # type: ignore[arg-type]  # a Refused raises itself
+                checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # a Refused raises itself
             except Refused as refused:
                 at = refused.at(f"{label}[{index}]")
                 if atomic:
@@ -131,9 +137,11 @@ class _Batch:
                 items[index] = self._accepted(raw, event, warnings)
         return [item for item in items if item is not None]
 
-    def _canonical(self, raw: RawEvent | Refused) -> tuple[Event, list[str]]:
+    def _canonical(self, raw: RawEvent | Refused, index: int) -> tuple[Event, list[str]]:
         if isinstance(raw, Refused):
             raise raw
+        if self._caller.seed and raw.event_id is None:
+            raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index}"
         wanted = raw.environment
         if wanted is not None and wanted != self._caller.environment:
             if not self._any_environment:

@@ -17,6 +17,7 @@ class Principal:
     environment: str
     """The key's own; ``environment_of`` says which one the request is about."""
     scopes: tuple[str, ...]
+    rate_limit: int | None = None
 
 
 def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | None:
@@ -47,6 +48,7 @@ def authorise(control: ControlState, key: str | None, scope: str | None, now_ms:
         workspace=found.workspace,
         environment=found.environment,
         scopes=found.scopes,
+        rate_limit=found.rate_limit,
     )
 
 

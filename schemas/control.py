@@ -1,6 +1,7 @@
 """Records of the `control` topic in; what workspaces, keys, segments and webhooks there are out: one fold for all."""
 
 import hashlib
+import hmac
 from collections import defaultdict
 from typing import Any, Literal
 
@@ -35,6 +36,8 @@ class Record(BaseModel):
 
 class Workspace(Record):
     name: str
+    allowed_origins: tuple[str, ...] = ("*",)
+    """Whose pages may use a public key in a browser."""
 
 
 class Environment(Record):
@@ -52,9 +55,17 @@ class ApiKey(Record):
     environment: str
     sha256: str
     expires_ms: int | None = None
+    rate_limit: int | None = None
+    """Requests a second at each edge; ``None``: the setting's."""
 
     def is_valid(self, now_ms: int) -> bool:
         return not self.deleted and (self.expires_ms is None or now_ms < self.expires_ms)
+
+
+class KeyUse(Record):
+    """When a key was last seen; ``id`` is the key's."""
+
+    used_ms: int
 
 
 class Segment(Record):
@@ -147,6 +158,7 @@ KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
+    "key_use": KeyUse,
     "segment": Segment,
     "progress": SegmentProgress,
     "webhook": Webhook,
@@ -177,6 +189,7 @@ class ControlState:
         self.workspaces: dict[str, Workspace] = {}
         self.environments: dict[str, dict[str, Environment]] = defaultdict(dict)
         self.keys: dict[str, ApiKey] = {}
+        self.key_uses: dict[tuple[str, str], int] = {}
         self._key_digests: dict[tuple[str, str], str] = {}
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
@@ -195,8 +208,8 @@ class ControlState:
         model = KINDS.get(kind)
         if model is None:
             return
-        # what a stage says of a definition changes none
-        self.revision += kind != "progress"
+        # what a stage says of a definition, or when a key was used, changes none
+        self.revision += kind not in ("progress", "key_use")
         self._forget(kind, workspace, record_id)
         if value is None:
             return
@@ -211,6 +224,8 @@ class ControlState:
             self.environments[workspace].pop(record_id, None)
         elif kind == "key":
             self.keys.pop(self._key_digests.pop((workspace, record_id), ""), None)
+        elif kind == "key_use":
+            self.key_uses.pop((workspace, record_id), None)
         elif kind == "segment":
             home = self._segment_homes.pop((workspace, record_id), None)
             if home is not None:
@@ -238,6 +253,8 @@ class ControlState:
             case ApiKey():
                 self.keys[record.sha256] = record
                 self._key_digests[record.workspace, record.id] = record.sha256
+            case KeyUse():
+                self.key_uses[record.workspace, record.id] = record.used_ms
             case Segment():
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
@@ -269,5 +286,12 @@ class ControlState:
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
         """The valid key with this secret."""
-        key = self.keys.get(digest(secret))
-        return key if key is not None and key.is_valid(now_ms) else None
+        sha256 = digest(secret)
+        key = self.keys.get(sha256)
+        if key is None or not hmac.compare_digest(key.sha256, sha256):
+            return None
+        return key if key.is_valid(now_ms) else None
+
+    def key_named(self, workspace: str, key_id: str) -> ApiKey | None:
+        """The key with this id, valid or expired."""
+        return self.keys.get(self._key_digests.get((workspace, key_id), ""))

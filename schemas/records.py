@@ -9,6 +9,7 @@ from typing import NotRequired, TypedDict
 TRACK = "track"
 IDENTIFY = "identify"
 ALIAS = "alias"
+CONTACT = "contact"
 """Values of an event's ``kind`` that stages decide by."""
 
 

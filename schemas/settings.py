@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest single event.")
     max_batch_events: int = Field(1000, ge=1, le=10_000, description="Most events in one request.")
     max_depth: int = Field(32, ge=4, le=200, description="Deepest nesting of a JSON value.")
+    rate_limit: int = Field(
+        0,
+        ge=0,
+        description="Requests a second of a key that has no limit of its own, at each edge; 0: as many as come.",
+    )
     publish_deadline_s: float = Field(
         2.0, gt=0, le=60, description="Seconds until an event that is not durable yet is answered with 503."
     )

@@ -30,6 +30,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "headwater.request_id"
+SAID_WITH = "headwater.headers"
+"""Headers that every answer to a request carries beside its own, refusals too."""
 RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -83,7 +85,7 @@ class Surface:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), header]
+                message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header]
             await send(message)
 
         try:

@@ -8,6 +8,8 @@ from deploy.local.seed import records
 from ingest.app import build_app
 from ingest.collect import Collector
 from ingest.edge import Edge
+from ingest.gate import Gate
+from ingest.once import Answers
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
@@ -59,6 +61,8 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         receipts=Receipts("edge_test"),
         view=MergeView(home / "view", settings.partitions),
         recent=Recent(),
+        gate=Gate(state, settings.rate_limit),
+        answers=Answers(home / "answers"),
         clock=lambda: NOW_MS,
     )
 

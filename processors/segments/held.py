@@ -90,10 +90,12 @@ class Held(Telling):
                 self._told = True
                 touched |= plan.by_identity
         if said:
-            attributes, consents, changed = profile.learn(contact, event, said)
-            self._told |= changed
-            touched.update(*(plan.by_attribute.get(name, ()) for name in attributes))
-            touched.update(*(plan.by_consent.get(name, ()) for name in consents))
+            learnt = profile.learn(contact, event, said)
+            self._told |= learnt.changed
+            self.dirty |= learnt.kept
+            touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
+            touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
+            self._consent(event, profile.consents_of(said))
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event)
@@ -179,6 +181,13 @@ class Held(Telling):
         self.dirty = True
 
     # --- what is learnt
+
+    def _consent(self, event: Event, given: dict[str, bool | None]) -> None:
+        """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
+        at_ms, event_id = profile.stamp_of(event)
+        for name, value in given.items():
+            said = orjson.dumps({"consent": name, "value": value})
+            self._say("consent", at_ms, {"event_id": event_id, "profile": said})
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None

@@ -4,7 +4,7 @@ The last writer wins by (time, event id), per attribute. A time later than the r
 receipt: a clock that is ahead must not silence everybody else.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,7 +17,18 @@ MOST_CONSENTS = 100
 MOST_DEVICES = 100
 
 Said = dict[str, Any]
-"""``set``, ``consents`` and ``device``, each optional."""
+"""``set``, ``consents``, ``device`` and ``devices`` (by their ids), each optional."""
+
+
+class Learnt(NamedTuple):
+    """What one event did to a profile."""
+
+    attributes: set[str]
+    consents: set[str]
+    changed: bool
+    """Whether the profile reads differently now."""
+    kept: bool
+    """Whether there is something to keep: the same value at a later time is news to what comes out of order."""
 
 
 def said_by(event: Event) -> Said:
@@ -34,26 +45,46 @@ def stamp_of(event: Event) -> tuple[int, str]:
     return min(event["timestamp_ms"], event["received_ms"]), event["event_id"]
 
 
-def learn(contact: Contact, event: Event, said: Said) -> tuple[set[str], set[str], bool]:
-    """Names of the attributes and of the consents that changed, and whether anything changed at all."""
+def learn(contact: Contact, event: Event, said: Said) -> Learnt:
+    """Take in what an event says; the time of the last change moves only where something reads differently."""
     stamp = stamp_of(event)
-    attributes = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
-    given = {name: value for name, value in said.get("consents", {}).items() if isinstance(value, bool | None)}
-    consents = _write_all(contact.consents, given, stamp, MOST_CONSENTS)
+    attributes, new_values = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
+    consents, new_consents = _write_all(contact.consents, consents_of(said), stamp, MOST_CONSENTS)
+    devices, new_devices = _write_all(contact.devices, _devices(said), stamp, MOST_DEVICES)
+    changed = bool(attributes or consents or devices)
+    if changed:
+        contact.updated = max(contact.updated, event["received_ms"])
+    return Learnt(attributes, consents, changed, new_values or new_consents or new_devices)
+
+
+def consents_of(said: Said) -> dict[str, bool | None]:
+    """``None`` takes a consent's record away; what is neither says nothing."""
+    return {name: value for name, value in said.get("consents", {}).items() if isinstance(value, bool | None)}
+
+
+def _devices(said: Said) -> Said:
     device = said.get("device", {})
     device_id = device.get("device_id")
-    devices = {device_id: device} if isinstance(device_id, str) else {}
-    changed = attributes | consents | _write_all(contact.devices, devices, stamp, MOST_DEVICES)
-    if event["received_ms"] > contact.updated:
-        contact.updated = event["received_ms"]
-        return attributes, consents, True
-    return attributes, consents, bool(changed)
+    alone = {device_id: device} if isinstance(device_id, str) else {}
+    return {**said.get("devices", {}), **alone}
 
 
-def _write_all(entries: Entries, values: dict[str, Any], stamp: tuple[int, str], most: int) -> set[str]:
-    changed = {name for name, value in values.items() if write(entries, name, [value, *stamp])}
-    changed.update(newest(entries, most))
-    return changed
+def _write_all(entries: Entries, values: Said, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
+    """Names whose value is another one now, and whether any entry is."""
+    changed, kept = set(), False
+    for name, value in values.items():
+        known = entries.get(name)
+        if write(entries, name, [value, *stamp]):
+            kept = True
+            if _text(value) != _text(None if known is None else known[0]):
+                changed.add(name)
+    gone = newest(entries, most)
+    return changed | set(gone), kept or bool(gone)
+
+
+def _text(value: Any) -> bytes:
+    # as JSON: 1 is not true
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def trim(contact: Contact) -> None:

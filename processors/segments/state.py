@@ -4,7 +4,8 @@ A row is 8 bytes of due time (epoch ms, big-endian, 0: none), so that timers are
 further, and the JSON of ``Contact`` or ``Redirect``, plan digest first.
 
 Everything that is learnt of a contact (``Contact.learnt``) is a join-semilattice: any order, repetition or
-grouping of events and joins gives the same. Memberships and due times are not joined, they follow from it.
+grouping of events and joins gives the same. Memberships and due times are not joined, they follow from it. The time
+of the last change is the one exception: what was a change, and what said only what was so, depends on what came first.
 """
 
 from collections.abc import Iterable

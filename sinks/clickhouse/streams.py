@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas import codec, topics
 from schemas.records import Change, Event, Receipt
+from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
 from sinks.clickhouse.rows import (
     CONTACTS,
@@ -111,7 +112,12 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
 
 async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
-    tables = {"profile": CONTACTS, "membership": MEMBERSHIP_CHANGES, "refused": REFUSED_LINKS}
+    tables = {
+        "profile": CONTACTS,
+        "membership": MEMBERSHIP_CHANGES,
+        "consent": CONSENT_CHANGES,
+        "refused": REFUSED_LINKS,
+    }
     rows: dict[Table, list[Item]] = {table: [] for table in tables.values()}
     for item in items:
         change: Change = item.datum
@@ -149,7 +155,7 @@ STREAMS = (
     ),
     Stream(
         topic=topics.CHANGES,
-        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES, REFUSED_LINKS),
+        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES, CONSENT_CHANGES, REFUSED_LINKS),
         decode=codec.decode_changes,
         encode=lambda change: codec.encode_changes([change]),
         sort=_sort_changes,

@@ -19,14 +19,18 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
+from sinks.query.asked import Asked, asks
 from sinks.query.contacts import Home
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
-from sinks.query.reads import Answer, Asked, Reads, now_ms
+from sinks.query.reads import Answer, Reads
 from sinks.query.writes import Edge, Writes
 
+INTERNAL = "/internal"
+"""What only the edge asks; no request from outside is handed on to it."""
 
-def routes(reads: Reads, control: ControlState) -> list[Route]:
+
+def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
     """Path, scope, answer; and of those that take a body, or say what they have worked out."""
     table: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/contacts", "contacts:read", reads.contacts),
@@ -42,8 +46,13 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
         ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
         ("/v1/parity", "segments:read", reads.parity),
-        ("/v1/keys", "admin", reads.keys),
         ("/v1/receivers", "webhooks:read", reads.receivers),
+        ("/v1/contacts/{id}/consents", "contacts:read", reads.contact_consents),
+        ("/v1/keys", "admin", reads.keys),
+        ("/v1/keys/{id}", "admin", reads.key),
+        ("/v1/workspaces", "instance", reads.workspaces),
+        ("/v1/workspaces/{id}", "admin", reads.workspace),
+        ("/v1/usage", "admin", reads.usage),
         ("/v1/environments", "admin", reads.environments),
         ("/v1/webhooks", "webhooks:read", reads.webhooks),
         ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
@@ -57,12 +66,13 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
     posts: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/segments/preview", "segments:read", reads.segment_preview),
         ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
+        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
+        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
     )
 
     def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            headers = dict(request.scope["headers"])
-            principal = web.authorise(control, headers, request.query_params, scope, now_ms())
+            principal = await asks(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
@@ -82,7 +92,7 @@ def graph_endpoint(
             if not settings.graphql_explorer:
                 raise Refused("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
             return graph.explorer()
-        principal = web.authorise(control, dict(request.scope["headers"]), request.query_params, None, now_ms())
+        principal = await asks(request, control, tail, None)
         said = await graph.asked(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)
@@ -127,7 +137,7 @@ def build_app(settings: Settings) -> web.Surface:
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader, parity), control), graphql, *health],
+        [*routes(Reads(control, tail, reader, parity), control, tail), graphql, *health],
         redirect_slashes=False,
         lifespan=lifespan,
     )

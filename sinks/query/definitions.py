@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.control import ApiKey, ControlState, Environment, Segment
+from schemas.control import ApiKey, ControlState, Environment, Segment, Workspace
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.contacts import Home
@@ -69,10 +69,19 @@ async def with_counts(
 def keys_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """Oldest first; neither a key nor its hash is ever shown."""
     found = [key for key in control.keys.values() if key.workspace == workspace]
-    return [_key(key) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
+    return [_key(key, control) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
 
 
-def _key(key: ApiKey) -> dict[str, Any]:
+def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    found = control.key_named(workspace, key_id)
+    if found is None:
+        raise Refused("not_found", "no such key")
+    return _key(found, control)
+
+
+def _key(key: ApiKey, control: ControlState) -> dict[str, Any]:
+    used_ms = control.key_uses.get((key.workspace, key.id))
     return {
         "id": key.id,
         "name": key.name,
@@ -81,7 +90,31 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "environment": key.environment,
         "created_at": iso(key.created_ms),
         "expires_at": None if key.expires_ms is None else iso(key.expires_ms),
-        "last_used_at": None,
+        "rate_limit": key.rate_limit,
+        "last_used_at": None if used_ms is None else iso(used_ms),
+    }
+
+
+def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
+    """All of the instance, oldest first."""
+    found = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
+    return [_workspace(one) for one in found]
+
+
+def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404) for any but the key's own."""
+    found = control.workspaces.get(workspace)
+    if found is None or name != workspace:
+        raise Refused("not_found", "no such workspace")
+    return _workspace(found)
+
+
+def _workspace(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "allowed_origins": list(workspace.allowed_origins),
+        "created_at": iso(workspace.created_ms),
     }
 
 

@@ -1,22 +1,16 @@
 """Authorised requests in, what the read API answers to them out: a method for every path, and no more than a call."""
 
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
-from starlette.requests import Request
-
-from schemas.access import Principal
 from schemas.control import Campaign, ControlState, Segment
-from schemas.errors import Refused
 from schemas.kafka import Tail
 from sinks.graph import endpoint as graph
 from sinks.query import (
     campaign_deliveries,
     campaign_series,
     campaigns,
+    consents,
     contact_list,
     contacts,
     definitions,
@@ -26,42 +20,13 @@ from sinks.query import (
     preview,
     quarantine,
     tasks,
+    usage,
     webhooks,
+    written,
 )
-from sinks.query.contacts import Home
-from sinks.query.params import Paging
+from sinks.query.asked import Asked, now_ms
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An authorised request: who, about what, with which parameters."""
-
-    principal: Principal
-    home: Home
-    request: Request
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(self.request.query_params)
-
-    @property
-    def paging(self) -> Paging:
-        return params.paging(self.query)
-
-    def part(self, name: str) -> str:
-        """A part of the path, decoded."""
-        text: str = self.request.path_params[name]
-        try:
-            return unquote(text, errors="strict")
-        except UnicodeDecodeError:
-            raise Refused("not_found", "the path is not UTF-8") from None
-
 
 Answer = Callable[[Asked], Awaitable[Any]]
 
@@ -83,6 +48,15 @@ class Reads:
 
     async def contact_identity(self, asked: Asked) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))
+
+    async def contact_consents(self, asked: Asked) -> Any:
+        return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contacts_found(self, asked: Asked) -> Any:
+        return await written.found(self._reader, asked.home, await asked.request.json())
+
+    async def contact_written(self, asked: Asked) -> Any:
+        return await written.written(self._reader, asked.home, await asked.request.json())
 
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
@@ -155,6 +129,21 @@ class Reads:
     async def receivers(self, asked: Asked) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
+
+    async def key(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.key_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def workspaces(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.workspaces_of(self._control))
+
+    async def workspace(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.workspace_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def usage(self, asked: Asked) -> Any:
+        return await usage.usage(self._reader, asked.principal.workspace, asked.query, now_ms())
 
     async def environments(self, asked: Asked) -> Any:
         await self._tail.catch_up()

@@ -144,6 +144,7 @@ async def test_keys_show_neither_secret_nor_hash(api: Reads) -> None:
         "environment": ENVIRONMENT,
         "created_at": iso(NOW_MS),
         "expires_at": None,
+        "rate_limit": None,
         "last_used_at": None,
     }
     assert control.digest("sk_reader") not in answer.text

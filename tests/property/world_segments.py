@@ -249,12 +249,13 @@ class World:
         return {segment for contact, segment in self.sink.members if contact == contact_of(by, user)}
 
     def learnt(self) -> dict[str, Any]:
-        """All contacts, without what follows from it."""
+        """All contacts, without what follows from it, and without when a change was last seen: order decides that."""
         found = {}
         for key, row in self.rows():
             if isinstance(row, Contact):
                 rows_of.prune(row, self.stage_plan().keeps, list(row.counts), self.now)
                 found[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
+                del found[key]["t"][1]
         return found
 
     def snapshot(self, user: str = "ann", by: str = "external_id") -> dict[str, Any]:

@@ -146,3 +146,30 @@ def test_changes_go_in_records_of_bounded_size() -> None:
             for u in users
             if world.store.rows[partition].get(contact_of("external_id", u).encode())
         ]
+
+
+def test_only_what_reads_differently_is_a_change() -> None:
+    world = World()
+    world.send(event("x", event_id="1", at=NOW, received=NOW, attributes={"plan": "pro"}, consents={"sms": True}))
+    first = world.snapshot()
+    same = world.send(event("x", event_id="2", at=NOW + 5, received=NOW + 5, attributes={"plan": "pro"}))
+    assert [change["kind"] for change in same] == []
+    # and yet the later time counts against what comes out of order
+    world.send(event("x", event_id="3", at=NOW + 3, received=NOW + 6, attributes={"plan": "late"}))
+    assert world.snapshot() == first
+    world.send(event("x", event_id="4", at=NOW + 7, received=NOW + 7, attributes={"plan": True, "gone": None}))
+    world.send(event("x", event_id="5", at=NOW + 8, received=NOW + 8, attributes={"plan": 1}))
+    assert world.snapshot()["updated_ms"] == NOW + 8
+    assert world.snapshot()["created_ms"] == first["created_ms"]
+
+
+def test_each_consent_is_told_with_its_time() -> None:
+    world = World()
+    world.send(event("x", event_id="1", at=NOW, consents={"sms": True}))
+    late = world.send(event("x", event_id="0", at=NOW - HOUR, consents={"sms": False, "odd": "yes", "push": None}))
+    told = [(c["at_ms"], c["event_id"], orjson.loads(c["profile"])) for c in late if c["kind"] == "consent"]
+    assert told == [
+        (NOW - HOUR, "0", {"consent": "sms", "value": False}),
+        (NOW - HOUR, "0", {"consent": "push", "value": None}),
+    ]
+    assert world.snapshot()["consents"] == {"sms": True}

@@ -1,0 +1,75 @@
+"""Requests that make and revoke keys, environments and workspaces in; records on `control`, and answers, out."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest import access
+from ingest.control import ControlWriter
+from ingest.edge import Edge
+from ingest.pages import json_of
+from schemas import bodies
+from schemas.bodies import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.errors import Refused
+from schemas.web import Json
+
+
+class AccessPages:
+    """One write at a time: numbers and names are given out once at this edge."""
+
+    def __init__(self, edge: Edge, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._writer = writer
+        self._one = asyncio.Lock()
+
+    async def create_key(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "admin")
+        body = bodies.checked(NewKey, await json_of(request, self._edge.settings))
+        key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
+        await self._writer.put("key", key)
+        return Json(access.key_shape(key, secret), 201)
+
+    async def revoke_key(self, request: Request) -> Response:
+        """Raises ``Refused`` (404)."""
+        principal = self._edge.asks(request, "admin")
+        key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
+        if key is None:
+            raise Refused("not_found", "no such key")
+        await self._writer.put("key", key.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    async def create_environment(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "admin")
+        body = bodies.checked(NewEnvironment, await json_of(request, self._edge.settings))
+        async with self._one:
+            made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
+            await self._writer.put("environment", made)
+        return Json(access.environment_shape(made), 201)
+
+    async def create_workspace(self, request: Request) -> Response:
+        """The key comes last: with it everything that it needs is there."""
+        self._edge.asks(request, access.INSTANCE)
+        body = bodies.checked(NewWorkspace, await json_of(request, self._edge.settings))
+        async with self._one:
+            now_ms = self._edge.clock()
+            workspace, environments = access.new_workspace(body, self._edge.control, now_ms)
+            key, secret = access.first_key(workspace, now_ms)
+            await self._writer.put("workspace", workspace)
+            for environment in environments:
+                await self._writer.put("environment", environment)
+            await self._writer.put("key", key)
+        shape = access.workspace_shape(workspace)
+        shape["environments"] = [access.environment_shape(one) for one in environments]
+        return Json({**shape, "key": access.key_shape(key, secret)}, 201)
+
+    async def edit_workspace(self, request: Request) -> Response:
+        """Raises ``Refused`` (404) for any workspace but the key's own."""
+        principal = self._edge.asks(request, "admin")
+        workspace = self._edge.control.workspaces.get(principal.workspace)
+        if workspace is None or request.path_params["id"] != workspace.id:
+            raise Refused("not_found", "no such workspace")
+        body = bodies.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
+        edited = access.edited_workspace(workspace, body)
+        await self._writer.put("workspace", edited)
+        return Json(access.workspace_shape(edited))

@@ -1,0 +1,116 @@
+"""A checked body that speaks of a contact in, the raw event that teaches it out; what would not fit is refused; pure.
+
+A contact is what its events say, so a write is an event like any other: it is stored, replayed and repeated as such.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ingest.raw import RawEvent
+from schemas import identity
+from schemas.bodies import ContactEdit, ContactUpsert
+from schemas.errors import Refused
+from schemas.records import CONTACT, Identifier
+
+CONTACT_TYPE = f"${CONTACT}"
+MOST_ATTRIBUTES = 1000
+MOST_BYTES = 800_000
+"""Of attributes as JSON: a contact's row has to fit into one Kafka record, counters and all."""
+_IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
+Pair = tuple[str, str]
+
+
+def named(text: str) -> Pair:
+    """Type and value of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's."""
+    if identity.is_contact_id(text):
+        return identity.CONTACT_ID, text
+    kind, colon, value = text.partition(":")
+    kind = identity.ALIASES.get(kind, kind)
+    normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
+    if normal is None:
+        raise Refused("not_found", "no such contact")
+    return kind, normal
+
+
+def identifiers_of(said: ContactEdit) -> list[tuple[str, Any, str]]:
+    """As a raw event has them: type, value, field."""
+    found = [(kind, getattr(said, kind), kind) for kind in _IDENTIFIERS if getattr(said, kind) is not None]
+    if isinstance(said, ContactUpsert):
+        if said.user_id is not None:
+            if said.external_id is not None and said.external_id != said.user_id:
+                raise Refused("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+            found.append((identity.EXTERNAL_ID, said.user_id, "user_id"))
+        if said.id is not None:
+            found.append((identity.CONTACT_ID, said.id, "id"))
+    return found
+
+
+def event_of(said: ContactEdit, identifiers: list[tuple[str, Any, str]], event_id: str | None) -> RawEvent:
+    profile: dict[str, Any] = {}
+    if said.attributes:
+        profile["set"] = said.attributes
+    if said.consents:
+        profile["consents"] = said.consents
+    if said.devices:
+        profile["devices"] = {device.device_id: device.model_dump() for device in said.devices}
+    return RawEvent(
+        kind=CONTACT,
+        type=CONTACT_TYPE,
+        identifiers=identifiers,
+        properties=dict(said.attributes),
+        profile=profile or None,
+        timestamp=said.timestamp,
+        event_id=event_id,
+    )
+
+
+def meant(
+    identifiers: Sequence[Identifier], owners: Sequence[dict[str, Any] | None], path: Pair | None
+) -> dict[str, Any] | None:
+    """The contact that a write is about, as far as there is one; ``owners`` are those of the identifiers.
+
+    Raises ``Refused``: 404 for one that was named and is not there, 409 for an edit that brings what is another's.
+    """
+    pairs = [(one["type"], one["value"]) for one in identifiers]
+    named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
+    if named_at is None:
+        return next((owner for owner in owners if owner is not None), None)
+    found = owners[named_at]
+    if found is None:
+        raise Refused("not_found", "no such contact", "id" if path is None else None)
+    for pair, owner in zip(pairs, owners, strict=True):
+        if path is not None and owner is not None and owner["id"] != found["id"]:
+            raise Refused("conflict", f"this {pair[0]} belongs to another contact", pair[0])
+    return found
+
+
+def anchor(known: Mapping[str, Any]) -> Pair:
+    """What an event says to be about a contact that is there: its strongest identifier, else its id."""
+    for one in known["identifiers"]:
+        if identity.links(one["type"]):
+            return one["type"], one["value"]
+    return identity.CONTACT_ID, known["id"]
+
+
+def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
+    """Raises ``Refused`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
+    attributes = {} if known is None else dict(known["attributes"])
+    for name, value in said.attributes.items():
+        if value is None:
+            attributes.pop(name, None)
+        else:
+            attributes[name] = value
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise Refused("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
+    if len(orjson.dumps(attributes)) > MOST_BYTES:
+        raise Refused("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
+
+
+def timeout_ms(query: Mapping[str, str]) -> int:
+    """How long to wait until the contact can be read."""
+    text = query.get("timeout_ms", "2000")
+    if not text.isascii() or not text.isdigit() or not 50 <= int(text[:9]) <= 10_000:
+        raise Refused("invalid_field", "timeout_ms must be 50 to 10000", "timeout_ms")
+    return int(text)

@@ -1,0 +1,110 @@
+"""Request bodies of the native API in, checked records out: each body is a model that the API's description is made of.
+
+A value that is wrong is refused by the path of its field; a field that the model does not know is refused too.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import Refused
+
+Text = str | int | None
+"""An identifier: numbers mean their digits."""
+Time = str | int | float | None
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^\s/,]{1,255})$")]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+class Body(BaseModel):
+    """``strict``: a number is no text and 1 is no boolean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Device(BaseModel):
+    """Whatever else is known of a device is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    device_id: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ContactEdit(Body):
+    """What is said of a contact: ``null`` takes an attribute or a consent away."""
+
+    external_id: Text = None
+    email: Text = None
+    phone: Text = None
+    anonymous_id: Text = None
+    attributes: Annotated[dict[str, Any], Field(max_length=1000)] = {}
+    consents: Annotated[dict[str, bool | None], Field(max_length=100)] = {}
+    devices: Annotated[list[Device], Field(max_length=100)] = []
+    timestamp: Time = None
+
+
+class ContactUpsert(ContactEdit):
+    """At least one of the identifiers."""
+
+    id: str | None = None
+    user_id: Text = None
+    environment: str | None = None
+
+
+class NewKey(Body):
+    name: Name
+    kind: Literal["secret", "public"] = "secret"
+    scopes: list[str] | None = None
+    environment: str | None = None
+    expires_at: Time = None
+    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class NewEnvironment(Body):
+    id: Slug
+
+
+class NewWorkspace(Body):
+    name: Name
+    id: Slug | None = None
+    allowed_origins: Annotated[list[Origin], Field(max_length=100)] = ["*"]
+
+
+class WorkspaceEdit(Body):
+    name: Name | None = None
+    allowed_origins: Annotated[list[Origin], Field(max_length=100)] | None = None
+
+
+Model = TypeVar("Model", bound=Body)
+_CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
+
+
+def checked(model: type[Model], value: Any) -> Model:
+    """Raises ``Refused``: 400 for what is no object, 422 with the path of the first wrong field."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        # a field that is unknown is likely the one that is missing, misspelt
+        first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+        code = _CODES.get(first["type"], "invalid_field")
+        path = _path(first["loc"], value)
+        said = {"missing_field": "is needed", "unknown_field": "is no field of this body"}.get(code, first["msg"])
+        raise Refused(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
+
+
+def _path(places: tuple[str | int, ...], value: Any) -> str:
+    """As far as the places are some in the value; behind them pydantic names the branches of a union."""
+    path = ""
+    for place in places:
+        if isinstance(value, dict):
+            path += f".{place}" if path else str(place)
+            value = value.get(place)
+        elif isinstance(value, list) and isinstance(place, int):
+            path += f"[{place}]"
+            value = value[place]
+        else:
+            break
+    return path[:200]

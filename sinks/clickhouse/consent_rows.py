@@ -1,0 +1,38 @@
+"""Consents as events said them in; columns of `consent_changes` out; pure.
+
+Such a ``Change.profile`` is ``{"consent", "value"}``: given, withdrawn, or ``null`` where its record was removed.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+
+from schemas.records import Change
+from sinks.clickhouse.rows import Columns, Table, UnusableError
+
+_STATES = {b"true": "given", b"false": "withdrawn", b"null": "removed"}
+
+
+def _columns(changes: Sequence[Change]) -> Columns:
+    names = ("workspace", "environment", "contact_id", "event_id", "at_ms")
+    columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
+    said = [_said(c) for c in changes]
+    return [*columns, [consent for consent, _ in said], [state for _, state in said]]
+
+
+def _said(change: Change) -> tuple[str, str]:
+    try:
+        said = orjson.loads(change.get("profile") or b"{}")
+        consent, state = said["consent"], _STATES[orjson.dumps(said["value"])]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnusableError(f"no consent: {error!r}") from error
+    if not isinstance(consent, str):
+        raise UnusableError("a consent's name is no text")
+    return consent, state
+
+
+CONSENT_CHANGES = Table(
+    name="consent_changes",
+    columns=("workspace", "environment", "contact_id", "event_id", "at", "consent", "state"),
+    columns_of=_columns,
+)

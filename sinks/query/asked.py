@@ -1,0 +1,57 @@
+"""A request in; who asks, about what and with which parameters, out."""
+
+import time
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+from schemas import web
+from schemas.access import Principal
+from schemas.control import ControlState
+from schemas.errors import Refused
+from schemas.kafka import Tail
+from sinks.query import params
+from sinks.query.contacts import Home
+from sinks.query.params import Paging
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An authorised request: who, about what, with which parameters."""
+
+    principal: Principal
+    home: Home
+    request: Request
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.request.query_params)
+
+    @property
+    def paging(self) -> Paging:
+        return params.paging(self.query)
+
+    def part(self, name: str) -> str:
+        """A part of the path, decoded."""
+        text: str = self.request.path_params[name]
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise Refused("not_found", "the path is not UTF-8") from None
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
+    """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
+    headers = dict(request.scope["headers"])
+    try:
+        return web.authorise(control, headers, request.query_params, scope, now_ms())
+    except Refused as refused:
+        if refused.code not in ("invalid_key", "unknown_environment"):
+            raise
+    await tail.catch_up()
+    return web.authorise(control, headers, request.query_params, scope, now_ms())

@@ -1,0 +1,67 @@
+"""Every path of the edge that takes a body: what it answers to what no body may be, in one shape."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ingest.dialects import OPERATIONS
+from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+
+NATIVE = (
+    *(("POST", o.path) for o in OPERATIONS if o.source == "altacee"),
+    ("POST", "/v1/contacts"),
+    ("PATCH", "/v1/contacts/external_id:u"),
+    ("POST", "/v1/segments"),
+    ("POST", "/v1/keys"),
+    ("POST", "/v1/environments"),
+    ("POST", "/v1/workspaces"),
+    ("PATCH", "/v1/workspaces/local"),
+)
+JSON = {**SECRET, "Content-Type": "application/json"}
+Wrong = tuple[str, dict[str, str], bytes, int, str | None]
+WRONG: tuple[Wrong, ...] = (
+    ("no key", {"Content-Type": "application/json"}, b"{}", 401, "Authorization"),
+    ("unknown key", {**JSON, "Authorization": "Bearer sk_nobody"}, b"{}", 401, "Authorization"),
+    ("another environment", {**JSON, "Headwater-Environment": "moon"}, b"{}", 422, "environment"),
+    ("a form", {**SECRET, "Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415, "Content-Type"),
+    ("an unknown encoding", {**JSON, "Content-Encoding": "lzma"}, b"{}", 415, "Content-Encoding"),
+    ("a broken encoding", {**JSON, "Content-Encoding": "gzip"}, b"{}", 400, "Content-Encoding"),
+    ("no JSON", JSON, b"{", 400, None),
+    ("nothing", JSON, b"", 400, None),
+    ("text", JSON, b'"text"', 400, None),
+    ("no UTF-8", JSON, b'{"name": "\xff"}', 400, "name"),
+    ("too large", JSON, b" " * 5000, 413, None),
+    ("unknown field", JSON, b'{"no_such_field": 1}', 422, "no_such_field"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), NATIVE)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong[0])
+async def test_what_is_no_request_is_refused_in_one_shape(method: str, path: str, wrong: Wrong, tmp_path: Path) -> None:
+    _, headers, body, status, param = wrong
+    log = MemoryLog()
+    async with client_of(memory_edge(tmp_path, log, max_body_bytes=4000)) as client:
+        answer = await client.request(method, path, headers=headers, content=body)
+    check(answer, status)
+    if path != "/v1/events/batch" or status != 422:
+        assert answer.json()["error"].get("param") == param
+    assert log.records == [], "a refused request stores nothing"
+
+
+@pytest.mark.parametrize(("method", "path"), NATIVE)
+async def test_a_public_key_writes_nothing_but_events(method: str, path: str, tmp_path: Path) -> None:
+    async with client_of(memory_edge(tmp_path, MemoryLog())) as client:
+        answer = await client.request(method, path, headers={"Authorization": "Bearer pk_dev_local"}, json={})
+    check(answer, 422 if path.startswith("/v1/events") else 403)
+
+
+def check(answer: httpx.Response, status: int) -> None:
+    """The status, and the one shape of an error."""
+    assert answer.status_code == status, answer.text
+    error: dict[str, Any] = answer.json()["error"]
+    assert error["code"]
+    assert error["message"]
+    assert error["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["content-type"] == "application/json"

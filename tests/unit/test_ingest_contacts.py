@@ -1,0 +1,74 @@
+"""What a body says of a contact, and whose contact a write is about."""
+
+from typing import Any
+
+import pytest
+
+from ingest import contacts
+from schemas import bodies
+from schemas.bodies import ContactEdit, ContactUpsert, NewKey
+from schemas.errors import Refused
+from schemas.records import Identifier
+
+EMAIL = Identifier(type="email", value="a@b.c")
+USER = Identifier(type="external_id", value="u")
+
+
+def owner(name: str, *identifiers: Identifier, **attributes: Any) -> dict[str, Any]:
+    return {"id": name, "identifiers": list(identifiers), "attributes": attributes}
+
+
+def refusal(code: str, param: str | None, call: Any, *args: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        call(*args)
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_an_upsert_is_about_the_strongest_that_is_there() -> None:
+    one, two = owner("cnt_1", USER), owner("cnt_2", EMAIL)
+    assert contacts.meant([USER, EMAIL], [one, two], None) == one
+    assert contacts.meant([USER, EMAIL], [None, two], None) == two
+    assert contacts.meant([USER, EMAIL], [None, None], None) is None
+
+
+def test_an_edit_is_about_whom_it_names() -> None:
+    mine, path = owner("cnt_1", EMAIL), ("email", "a@b.c")
+    assert contacts.meant([USER, EMAIL], [None, mine], path) == mine
+    refusal("not_found", None, contacts.meant, [USER, EMAIL], [None, None], path)
+    refusal("conflict", "external_id", contacts.meant, [USER, EMAIL], [owner("cnt_2"), mine], path)
+
+
+def test_an_event_is_about_a_contacts_strongest_identifier() -> None:
+    device = Identifier(type="device_id", value="d")
+    assert contacts.anchor(owner("cnt_1", USER, EMAIL)) == ("external_id", "u")
+    assert contacts.anchor(owner("cnt_1", device)) == ("id", "cnt_1"), "a device ties nobody to anything"
+    assert contacts.anchor(owner("cnt_1")) == ("id", "cnt_1")
+
+
+def test_a_contact_has_room_for_a_thousand_attributes() -> None:
+    full = owner("cnt_1", **{f"a{n}": n for n in range(1000)})
+    contacts.check_room(ContactEdit(attributes={"a0": "new"}), full)
+    contacts.check_room(ContactEdit(attributes={"a0": None, "b": 1}), full)
+    refusal("invalid_field", "attributes", contacts.check_room, ContactEdit(attributes={"b": 1}), full)
+    large = owner("cnt_1", a="x" * 700_000)
+    contacts.check_room(ContactEdit(attributes={"a": "y"}), large)
+    refusal("too_large", "attributes", contacts.check_room, ContactEdit(attributes={"b": "x" * 100_000}), large)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "param"),
+    [
+        ("text", "invalid_type", None),
+        ({"email": 1.5}, "invalid_field", "email"),
+        ({"devices": [{"device_id": "d"}, {"device_id": 1}]}, "invalid_field", "devices[1].device_id"),
+        ({"consents": {"sms": 1}}, "invalid_field", "consents.sms"),
+        ({"consents": {"str": "no"}}, "invalid_field", "consents.str"),
+        ({"colour": 1, "email": []}, "unknown_field", "colour"),
+    ],
+)
+def test_a_wrong_field_is_named(value: Any, code: str, param: str | None) -> None:
+    refusal(code, param, bodies.checked, ContactUpsert, value)
+
+
+def test_a_missing_field_is_named() -> None:
+    refusal("missing_field", "name", bodies.checked, NewKey, {})
