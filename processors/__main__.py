@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
-from processors.runtime.worker import run
+from processors.runtime.worker import Beside, run
 from schemas import topics
 from schemas.control import ControlState
 from schemas.kafka import Tail
@@ -15,18 +15,22 @@ from schemas.settings import Settings
 def identity(settings: Settings) -> NoReturn:
     from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
 
-    run(IdentityStage(settings.partitions), settings)
+    control = ControlState()
+    run(IdentityStage(control, settings.partitions), settings, beside=_following(control, settings))
 
 
 def segments(settings: Settings) -> NoReturn:
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
     control = ControlState()
+    run(SegmentsStage(control, settings.partitions), settings, beside=_following(control, settings))
+
+
+def _following(control: ControlState, settings: Settings) -> Beside:
+    """Definitions are complete before the first record is looked at, and followed from then on."""
 
     @asynccontextmanager
     async def definitions(wake: Callable[[], None]) -> AsyncIterator[None]:
-        """Segment definitions are complete before the first event is looked at, and followed from then on."""
-
         def apply(record: Any) -> None:
             control.apply(record.key, record.value)
             wake()
@@ -38,7 +42,7 @@ def segments(settings: Settings) -> NoReturn:
         finally:
             await tail.stop()
 
-    run(SegmentsStage(control, settings.partitions), settings, beside=definitions)
+    return definitions
 
 
 def main() -> None:

@@ -34,7 +34,12 @@ class Record(BaseModel):
 
 
 class Workspace(Record):
+    """``limits`` are those of a contact that differ from the defaults: by identifier type, ``custom`` and ``total``."""
+
     name: str
+    limits: dict[str, int] = {}
+    link_devices: bool = False
+    """Whether a device id ties contacts together like any other identifier."""
 
 
 class Environment(Record):

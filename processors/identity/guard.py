@@ -1,5 +1,6 @@
 """Two components in, the reason why they must not meet (or none) out; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processors.identity.graph import Component
@@ -16,6 +17,7 @@ class Limits:
             identity.EMAIL: 5,
             identity.PHONE: 5,
             identity.ANONYMOUS_ID: 1000,
+            identity.DEVICE_ID: 1000,
         }
     )
     custom: int = 5
@@ -26,6 +28,20 @@ class Limits:
 
 
 DEFAULT = Limits()
+CUSTOM, TOTAL = "custom", "total"
+"""What a workspace's settings call the limit of each other type, and that of all identifiers."""
+
+
+def limits_of(settings: Mapping[str, int]) -> Limits:
+    """The defaults with what a workspace has set in their place."""
+    if not settings:
+        return DEFAULT
+    types = {kind: most for kind, most in settings.items() if kind not in (CUSTOM, TOTAL)}
+    return Limits(
+        per_type=DEFAULT.per_type | types,
+        custom=settings.get(CUSTOM, DEFAULT.custom),
+        total=settings.get(TOTAL, DEFAULT.total),
+    )
 
 
 def refusal(a: Component, b: Component, *, explicit: bool, limits: Limits = DEFAULT) -> str | None:

@@ -14,11 +14,9 @@ from functools import partial
 from processors.identity import graph
 from processors.identity.graph import Component, Pair, Refusal, Retraction
 from processors.identity.replay import Outcome, facts_of, replay
-from processors.identity.union import Resolver, far_of, merge_of, node_of
+from processors.identity.union import UNSEEN, Resolver, far_of, merge_of, node_of
 from schemas.records import Identifier, Link, Merge, Rebuild
 
-UNSEEN = 1 << 62
-"""The position of an identifier that only a retraction has named yet."""
 MAX_HOOD = 5000
 """Identifiers of contacts that refusals tie to the one that is split, looked at together; beyond, refusals stay."""
 
@@ -42,7 +40,9 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
     for component in affected.values():
         if not component.parts and not component.into:
             merges += _Recount(resolver, links[-1], version).of(component)
-    return merges + _opened(resolver, links[-1], version, opened, merges)
+    alone = {merge["loser"] for merge in merges if merge["loser"] == merge["winner"]}
+    again = {node: named for node, named in opened.items() if node not in alone}
+    return merges + resolver.say_again(links[-1], again, version + 2)
 
 
 def _forget(side: Component, pair: Pair, link: Link) -> bool:
@@ -54,18 +54,6 @@ def _forget(side: Component, pair: Pair, link: Link) -> bool:
         if graph.pair_of(r.near, far_of(link, r)) != pair or not what.covers(r.at_ms, r.event_id)
     }
     return side.retract(pair, what)
-
-
-def _opened(
-    resolver: Resolver, link: Link, version: int, opened: dict[str, Identifier], said: Sequence[Merge]
-) -> list[Merge]:
-    alone = {merge["loser"] for merge in said if merge["loser"] == merge["winner"]}
-    found = []
-    for node, named in opened.items():
-        component = resolver.graph.find(node, named, UNSEEN)
-        if node not in alone:
-            found.append(merge_of(link, node, component.members[node], component.winner, version + 2))
-    return found
 
 
 class _Recount:

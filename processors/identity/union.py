@@ -4,7 +4,7 @@
 2. Versions and places are those of the log: a repeat says the same with the same version.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
@@ -16,6 +16,8 @@ from processors.runtime.stage import State
 from schemas import identity
 from schemas.records import Change, Identifier, Link, Merge, Rebuild
 
+UNSEEN = 1 << 62
+"""The position of an identifier that only a retraction has named yet."""
 LimitsOf = Callable[[str], Limits]
 """Of a workspace."""
 
@@ -87,7 +89,8 @@ class Resolver:
         # a crash may have kept a retraction on one side only
         retraction = left.retracted.get(pair, NOTHING) | right.retracted.get(pair, NOTHING)
         if retraction.covers(link["at_ms"], link["event_id"]):
-            return []
+            # whoever passed it on takes the pair for known now, and what really is new would stay there
+            return [] if pair in left.edges else self.say_again(link, {a: link["a"], b: link["b"]}, version)
         evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"])
         if left is right:
             left.add_edge(a, b, evidence)
@@ -114,6 +117,14 @@ class Resolver:
                 right.into = left.id
         self.graph.touch(*sides)
         return [merge_of(link, node, member, winner, version) for node, member in renamed]
+
+    def say_again(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
+        """Who these belong to, unchanged: a sign that what ties them is open again."""
+        found = []
+        for node, named in nodes.items():
+            component = self.graph.find(node, named, UNSEEN)
+            found.append(merge_of(link, node, component.members[node], component.winner, version))
+        return found
 
     def refuse(
         self, link: Link, sides: Iterable[tuple[Component, str, Identifier]], evidence: Evidence, reason: str
