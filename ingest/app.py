@@ -111,6 +111,8 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
         Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
         Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
+        Route("/v1/contacts/{id:path}/split", pages.split_contact, methods=["POST"]),
+        Route("/v1/workspace", pages.edit_workspace, methods=["PATCH"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),

@@ -3,13 +3,15 @@
 from typing import Any
 
 from ingest.publish import Publisher
-from schemas import control, ids, rule, topics
-from schemas.control import ControlState, Segment
+from schemas import control, identity, ids, rule, topics
+from schemas.control import ControlState, Segment, Workspace
 from schemas.errors import Refused
 from schemas.settings import Settings
 from schemas.times import iso
 
 MAX_NAME = 200
+MAX_LIMIT = 1000
+"""Most identifiers that a contact may have: a union costs as much as what it joins."""
 _FIELDS = frozenset({"name", "rule"})
 
 
@@ -63,6 +65,37 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
     )
 
 
+def edited_workspace(workspace: Workspace, value: Any) -> Workspace:
+    """The workspace after a PATCH; ``limits`` are replaced one by one, ``null`` gives the default back."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    if unknown := value.keys() - {"limits", "link_devices"}:
+        raise Refused("unknown_field", f"{min(unknown)} is no setting of a workspace", min(unknown))
+    link_devices = value.get("link_devices", workspace.link_devices)
+    if not isinstance(link_devices, bool):
+        raise Refused("invalid_field", "link_devices must be true or false", "link_devices")
+    limits = dict(workspace.limits)
+    for kind, most in _checked_limits(value.get("limits", {})).items():
+        if most is None:
+            limits.pop(kind, None)
+        else:
+            limits[kind] = most
+    return workspace.model_copy(update={"limits": limits, "link_devices": link_devices})
+
+
+def _checked_limits(value: Any) -> dict[str, int | None]:
+    if not isinstance(value, dict):
+        raise Refused("invalid_field", "limits is an object of numbers", "limits")
+    for kind, most in value.items():
+        if not identity.is_type(kind) or kind == identity.CONTACT_ID or kind in identity.ALIASES:
+            raise Refused("invalid_field", "not a type of identifier, custom or total", f"limits.{kind[:80]}")
+        if most is None:
+            continue
+        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MAX_LIMIT:
+            raise Refused("invalid_field", f"a limit is a number from 1 to {MAX_LIMIT}", f"limits.{kind}")
+    return value
+
+
 def shape(segment: Segment) -> dict[str, Any]:
     """What a write answers; the read API adds the counts."""
     return {
@@ -88,6 +121,13 @@ class ControlWriter:
         found = self._state.segments[workspace, environment].get(segment_id)
         if found is None:
             raise Refused("not_found", "no such segment")
+        return found
+
+    def workspace(self, workspace: str) -> Workspace:
+        """Raises ``Refused`` (404)."""
+        found = self._state.workspaces.get(workspace)
+        if found is None:
+            raise Refused("not_found", "no such workspace")
         return found
 
     async def put(self, kind: str, record: control.Record) -> None:

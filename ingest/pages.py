@@ -9,6 +9,8 @@ from ingest import body, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.splitting import Splitting
+from schemas.control import workspace_shape
 from schemas.web import Json, authorise
 
 
@@ -19,6 +21,7 @@ class Pages:
         self._edge = edge
         self._forward = forward
         self._writer = writer
+        self._splitting = Splitting(edge, forward)
 
     async def create_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
@@ -38,6 +41,16 @@ class Pages:
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
+
+    async def split_contact(self, request: Request) -> Response:
+        home = self._home(request, "contacts:write")
+        return await self._splitting.handle(request, home, await self._json(request))
+
+    async def edit_workspace(self, request: Request) -> Response:
+        workspace, _ = self._home(request, "admin")
+        edited = control.edited_workspace(self._writer.workspace(workspace), await self._json(request))
+        await self._writer.put("workspace", edited)
+        return Json(workspace_shape(edited))
 
     async def live(self, _request: Request) -> Response:
         return Json({"status": "live"})

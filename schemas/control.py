@@ -7,6 +7,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import identity
+
 SCOPES = (
     "contacts:read",
     "contacts:write",
@@ -34,12 +36,22 @@ class Record(BaseModel):
 
 
 class Workspace(Record):
-    """``limits`` are those of a contact that differ from the defaults: by identifier type, ``custom`` and ``total``."""
+    """``limits`` are those of ``schemas.identity.LIMITS`` that the workspace has set itself."""
 
     name: str
     limits: dict[str, int] = {}
     link_devices: bool = False
     """Whether a device id ties contacts together like any other identifier."""
+
+
+def workspace_shape(workspace: Workspace) -> dict[str, Any]:
+    """As the API shows it, all limits named."""
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "limits": identity.LIMITS | workspace.limits,
+        "link_devices": workspace.link_devices,
+    }
 
 
 class Environment(Record):

@@ -10,10 +10,9 @@ from itertools import groupby
 from processors.identity.split import retract
 from processors.identity.union import LimitsOf, Resolver, default_limits
 from processors.runtime.stage import State
+from schemas.mergemap import VERSIONS_PER_RECORD
 from schemas.records import Change, Link, Merge
 
-POSITIONS_PER_RECORD = 1 << 13
-"""Room for the links of one record in a position and in a version."""
 VERSIONS_PER_LINK = 4
 """A union takes the first; a split the first for what came apart, then what came together, then what is open again."""
 MAX_LINKS = 2000
@@ -27,7 +26,7 @@ def resolve(
     resolver = Resolver(state, limits_of)
     merges: list[Merge] = []
     for offset, links in records:
-        for together in _together(links, offset * POSITIONS_PER_RECORD):
+        for together in _together(links, offset * VERSIONS_PER_RECORD):
             link, position, version = together[-1]
             if link.get("retract"):
                 merges.extend(retract(resolver, [one for one, _, _ in together], version))

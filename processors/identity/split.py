@@ -3,8 +3,8 @@
 1. The winner of a contact that comes apart stays the winner of its part, and its record names all parts.
 2. Which identifiers belong together is recomputed from what is left of the evidence (``replay.py``). A refused link
    that is let through now joins what it names, with the versions after those of the split.
-3. Where nothing is left that ties a pair, both sides are told once more who they are: whoever remembers that the
-   pair is known forgets it, so that new evidence is passed on.
+3. Both sides of a pair are told who they are in the end, also where nothing changed: whoever remembers that the pair
+   is known forgets it, so that new evidence is passed on; and whoever asked for the split sees that it is done.
 """
 
 from collections import defaultdict
@@ -24,24 +24,23 @@ MAX_HOOD = 5000
 def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Merge]:
     """Take back what these say of their pairs; one split, whatever their number. Idempotent."""
     affected: dict[str, Component] = {}
-    opened: dict[str, Identifier] = {}
+    named: dict[str, Identifier] = {}
     for link in links:
         a, b = node_of(link, link["a"]), node_of(link, link["b"])
         if a == b:
             continue  # a sighting ties nobody
         pair = graph.pair_of(a, b)
+        named |= {a: link["a"], b: link["b"]}
         for side in (resolver.graph.find(a, link["a"], UNSEEN), resolver.graph.find(b, link["b"], UNSEEN)):
             if _forget(side, pair, link):
                 affected[side.id] = side
-                if pair not in side.edges:
-                    opened |= {a: link["a"], b: link["b"]}
             resolver.graph.touch(side)
     merges: list[Merge] = []
     for component in affected.values():
         if not component.parts and not component.into:
             merges += _Recount(resolver, links[-1], version).of(component)
     alone = {merge["loser"] for merge in merges if merge["loser"] == merge["winner"]}
-    again = {node: named for node, named in opened.items() if node not in alone}
+    again = {node: identifier for node, identifier in named.items() if node not in alone}
     return merges + resolver.say_again(links[-1], again, version + 2)
 
 

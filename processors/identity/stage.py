@@ -97,7 +97,7 @@ class IdentityStage:
 
     def _limits(self, workspace: str) -> Limits:
         known = self._control.workspaces.get(workspace)
-        return guard.DEFAULT if known is None else guard.limits_of(known.limits)
+        return guard.DEFAULT if known is None else Limits(known.limits)
 
     def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
         for record in records:

@@ -158,6 +158,22 @@ LINKS = Table(
 )
 
 
+def _retracted(links: Sequence[Any]) -> Columns:
+    columns = [[k[name] for k in links] for name in ("workspace", "environment", "event_id", "at_ms")]
+    pairs = [
+        sorted(identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for side in ("a", "b"))
+        for k in links
+    ]
+    return [*columns, [a for a, _ in pairs], [b for _, b in pairs]]
+
+
+RETRACTED_LINKS = Table(
+    name="retracted_links",
+    columns=("workspace", "environment", "event_id", "at", "a_id", "b_id"),
+    columns_of=_retracted,
+)
+
+
 def _refused(changes: Sequence[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "reason", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]

@@ -23,6 +23,7 @@ from sinks.clickhouse.rows import (
     OVERRIDES,
     QUARANTINE,
     REFUSED_LINKS,
+    RETRACTED_LINKS,
     Item,
     Table,
 )
@@ -109,6 +110,15 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     return work
 
 
+async def _sort_links(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+    rows: dict[Table, list[Item]] = {LINKS: [], RETRACTED_LINKS: []}
+    for item in items:
+        table = RETRACTED_LINKS if item.datum.get("retract") else LINKS
+        if not parts[item.partition].has(table, item):
+            rows[table].append(item)
+    return Work(inserts=[rows])
+
+
 async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
     tables = {"profile": CONTACTS, "membership": MEMBERSHIP_CHANGES, "refused": REFUSED_LINKS}
@@ -156,10 +166,10 @@ STREAMS = (
     ),
     Stream(
         topic=topics.LINKS,
-        checkpoints=(LINKS,),
+        checkpoints=(LINKS, RETRACTED_LINKS),
         decode=codec.decode_links,
         encode=lambda link: codec.encode_links([link]),
-        sort=_one(LINKS),
+        sort=_sort_links,
     ),
     Stream(
         topic=topics.MERGES,

@@ -76,6 +76,9 @@ class Reads:
     async def contact_identity(self, asked: Asked) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))
 
+    async def contact_ties(self, asked: Asked) -> Any:
+        return await identities.ties(self._reader, asked.home, asked.part("id"))
+
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
         known = self._control.segments[asked.home.workspace, asked.home.environment]
@@ -129,6 +132,10 @@ class Reads:
         webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
         return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
 
+    async def workspace(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.workspace_of(self._control, asked.principal.workspace)
+
     async def task(self, asked: Asked) -> Any:
         return await tasks.task(self._reader, asked.principal.workspace, asked.part("id"), now_ms())
 
@@ -149,6 +156,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/contacts/{id}/events", "contacts:read", reads.contact_events),
         ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
         ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
+        ("/v1/contacts/{id}/split", "contacts:write", reads.contact_ties),
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
@@ -158,6 +166,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
         ("/v1/webhooks/{id}/deliveries", "webhooks:read", reads.deliveries),
         ("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", reads.delivery),
+        ("/v1/workspace", "admin", reads.workspace),
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),

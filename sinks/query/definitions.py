@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.control import ApiKey, ControlState, Environment, Segment
+from schemas.control import ApiKey, ControlState, Environment, Segment, workspace_shape
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.contacts import Home
@@ -85,3 +85,11 @@ def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any
         {"id": one.id, "number": one.number, "created_at": iso(one.created_ms)}
         for one in sorted(found, key=lambda e: e.number)
     ]
+
+
+def workspace_of(control: ControlState, workspace: str) -> dict[str, Any]:
+    """Its settings; raises ``Refused`` (404)."""
+    found = control.workspaces.get(workspace)
+    if found is None:
+        raise Refused("not_found", "no such workspace")
+    return workspace_shape(found)

@@ -36,6 +36,7 @@ IO = {
     "ingest/pages.py",
     "ingest/publish.py",
     "ingest/receipts.py",
+    "ingest/splitting.py",
     "ingest/view.py",
     "ingest/webhooks.py",
     "processors/__main__.py",
