@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     webhook_allow_private: bool = Field(
         default=False, description="Whether webhooks may go to private and loopback addresses; for development."
     )
+    squash_interval_s: float = Field(
+        3600.0, ge=0, description="Seconds between two foldings of merges into event rows; 0: never."
+    )
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 
