@@ -32,8 +32,9 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
         pair = graph.pair_of(a, b)
         named |= {a: link["a"], b: link["b"]}
         for side in (resolver.graph.find(a, link["a"], UNSEEN), resolver.graph.find(b, link["b"], UNSEEN)):
-            if _forget(side, pair, link):
-                affected[side.id] = side
+            _forget(side, pair, link)
+            # also where nothing went: a crash may have kept the retraction and lost what followed from it
+            affected[side.id] = side
             resolver.graph.touch(side)
     merges: list[Merge] = []
     for component in affected.values():
@@ -44,7 +45,7 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
     return merges + resolver.say_again(links[-1], again, version + 2)
 
 
-def _forget(side: Component, pair: Pair, link: Link) -> bool:
+def _forget(side: Component, pair: Pair, link: Link) -> None:
     event_id = link["event_id"]
     what = Retraction(frozenset({event_id})) if event_id else Retraction(before_ms=link["at_ms"])
     side.refused = {
@@ -52,7 +53,7 @@ def _forget(side: Component, pair: Pair, link: Link) -> bool:
         for r in side.refused
         if graph.pair_of(r.near, far_of(link, r)) != pair or not what.covers(r.at_ms, r.event_id)
     }
-    return side.retract(pair, what)
+    side.retract(pair, what)
 
 
 class _Recount:
@@ -65,6 +66,7 @@ class _Recount:
         self._version = version
 
     def of(self, component: Component) -> list[Merge]:
+        self._complete(component)
         hood = self._hood(component)
         facts = facts_of(hood, partial(far_of, self._link))
         outcome = replay(hood, facts, self._resolver.limits_of(self._link["workspace"]))
@@ -84,6 +86,15 @@ class _Recount:
             merges += self._unite(some, outcome.components[n])
         return merges
 
+    def _complete(self, component: Component) -> None:
+        """Take in what a crash left beside it: members whose own rows do not know of a union that this one knows."""
+        for node, member in list(component.members.items()):
+            other = self._graph.find(node, Identifier(type=member.type, value=member.value), UNSEEN)
+            if other is not component:
+                graph.join(component, other)
+                other.into = component.id
+                self._graph.touch(component, other)
+
     def _hood(self, component: Component) -> list[Component]:
         """The component and those that a refusal keeps from it, near ones first."""
         hood, size = {component.id: component}, len(component.members)
@@ -99,14 +110,15 @@ class _Recount:
         return list(hood.values())
 
     def _keep_evidence(self, hood: Sequence[Component], outcome: Outcome) -> None:
-        """Each component's edges and refusals as they are now; those that leave it come with the union."""
+        """Each component's edges as they are now; those that leave it come with the union.
+
+        What was refused once is kept as well where it is let through: rows that a crash loses are made from it.
+        """
         known = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
         members = {node: member for one in hood for node, member in one.members.items()}
-        far = partial(far_of, self._link)
         for one in hood:
             whole = {pair: e for c in outcome.components for pair, e in c.edges.items()}
             one.edges = {pair: set(e) for pair, e in whole.items() if one.members.keys() >= set(pair)}
-            one.refused = {r for r in one.refused if far(r) not in members}
             self._graph.touch(one)
         homes = {node: one for one in hood for node in one.members}
         for fact, reason in outcome.refused:

@@ -100,7 +100,7 @@ def test_split_of_what_was_merged_is_never_merged(
     st.sets(st.integers(0, 12), max_size=3),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_with_refusals_it_is_the_log_without_what_was_taken_back(
     said: list[tuple[str, str, int]],
     later: list[tuple[str, str, int]],
