@@ -65,10 +65,8 @@ SELECT
 FROM {database}.events AS e FINAL
 LEFT ANY JOIN
 (
-    SELECT workspace, environment, loser, argMax(winner, version) AS winner
-    FROM {database}.contact_overrides
+    SELECT workspace, environment, loser, winner
+    FROM {database}.contact_overrides FINAL
     WHERE _stored_at >= (SELECT max(until) FROM {database}.squashes)
-       OR (workspace, environment, loser) IN
-          (SELECT workspace, environment, own_contact_id FROM {database}.events WHERE NOT _squashed)
-    GROUP BY workspace, environment, loser
+       OR loser IN (SELECT own_contact_id FROM {database}.events WHERE NOT _squashed)
 ) AS o ON o.workspace = e.workspace AND o.environment = e.environment AND o.loser = e.own_contact_id;
