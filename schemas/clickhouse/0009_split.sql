@@ -68,5 +68,9 @@ LEFT ANY JOIN
     SELECT workspace, environment, loser, winner
     FROM {database}.contact_overrides FINAL
     WHERE _stored_at >= (SELECT max(until) FROM {database}.squashes)
-       OR loser IN (SELECT own_contact_id FROM {database}.events WHERE NOT _squashed)
+       OR loser IN (
+           SELECT own_contact_id FROM {database}.events
+           -- before the first squash all overrides are looked up anyway
+           WHERE NOT _squashed AND (SELECT count() FROM {database}.squashes) > 0
+       )
 ) AS o ON o.workspace = e.workspace AND o.environment = e.environment AND o.loser = e.own_contact_id;
