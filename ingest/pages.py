@@ -43,12 +43,12 @@ class Pages:
         return Response(status_code=204)
 
     async def split_contact(self, request: Request) -> Response:
-        home = self._home(request, "contacts:write")
-        return await self._splitting.handle(request, home, await self._json(request))
+        home = self.home(request, "contacts:write")
+        return await self._splitting.handle(request, home, await self.json(request))
 
     async def edit_workspace(self, request: Request) -> Response:
-        workspace, _ = self._home(request, "admin")
-        edited = control.edited_workspace(self._writer.workspace(workspace), await self._json(request))
+        workspace, _ = self.home(request, "admin")
+        edited = control.edited_workspace(self._writer.workspace(workspace), await self.json(request))
         await self._writer.put("workspace", edited)
         return Json(workspace_shape(edited))
 

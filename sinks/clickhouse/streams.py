@@ -13,17 +13,16 @@ from typing import Any
 from schemas import codec, topics
 from schemas.records import Change, Event, Receipt
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
+from sinks.clickhouse.evidence import LINKS, RETRACTED_LINKS
 from sinks.clickhouse.rows import (
     CONTACTS,
     DELIVERY_ATTEMPTS,
     DUPLICATES,
     EVENTS,
-    LINKS,
     MEMBERSHIP_CHANGES,
     OVERRIDES,
     QUARANTINE,
     REFUSED_LINKS,
-    RETRACTED_LINKS,
     Item,
     Table,
 )
