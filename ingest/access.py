@@ -96,20 +96,14 @@ def first_key(workspace: Workspace, now_ms: int) -> tuple[ApiKey, str]:
 
 
 def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
-    """What is not named stays as it is."""
+    """What is not named stays as it is; limits are replaced one by one, ``null`` gives the default back."""
     said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) is not None}
     if "allowed_origins" in said:
         said["allowed_origins"] = tuple(said["allowed_origins"])
+    if "limits" in said:
+        limits = workspace.limits | said["limits"]
+        said["limits"] = {kind: most for kind, most in limits.items() if most is not None}
     return workspace.model_copy(update=said)
-
-
-def workspace_shape(workspace: Workspace) -> dict[str, Any]:
-    return {
-        "id": workspace.id,
-        "name": workspace.name,
-        "allowed_origins": list(workspace.allowed_origins),
-        "created_at": iso(workspace.created_ms),
-    }
 
 
 def environment_shape(environment: Environment) -> dict[str, Any]:

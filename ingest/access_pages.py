@@ -11,6 +11,7 @@ from ingest.edge import Edge
 from ingest.pages import json_of
 from schemas import bodies
 from schemas.bodies import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.control import workspace_shape
 from schemas.errors import Refused
 from schemas.web import Json
 
@@ -59,7 +60,7 @@ class AccessPages:
             for environment in environments:
                 await self._writer.put("environment", environment)
             await self._writer.put("key", key)
-        shape = access.workspace_shape(workspace)
+        shape = workspace_shape(workspace)
         shape["environments"] = [access.environment_shape(one) for one in environments]
         return Json({**shape, "key": access.key_shape(key, secret)}, 201)
 
@@ -72,4 +73,4 @@ class AccessPages:
         body = bodies.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
         edited = access.edited_workspace(workspace, body)
         await self._writer.put("workspace", edited)
-        return Json(access.workspace_shape(edited))
+        return Json(workspace_shape(edited))

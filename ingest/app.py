@@ -139,6 +139,7 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
         Route("/v1/receivers", receivers.create, methods=["POST"]),
         Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
+        Route("/v1/contacts/{id:path}/split", pages.split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
         Route("/v1/keys", access.create_key, methods=["POST"]),

@@ -11,6 +11,7 @@ from ingest import body, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.splitting import Splitting
 from schemas.control import Segment
 from schemas.errors import Refused
 from schemas.settings import Settings
@@ -26,6 +27,7 @@ class Pages:
         self._edge = edge
         self._forward = forward
         self._writer = writer
+        self._splitting = Splitting(edge, forward)
 
     async def create_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
@@ -58,6 +60,10 @@ class Pages:
         self._writer.check_unused(segment)
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
+
+    async def split_contact(self, request: Request) -> Response:
+        home = self.home(request, "contacts:write")
+        return await self._splitting.handle(request, home, await self.json(request))
 
     async def live(self, _request: Request) -> Response:
         return Json({"status": "live"})

@@ -36,15 +36,16 @@ class Publisher:
         except TimeoutError:
             log.warning("stopped with records that the broker never acknowledged")
 
-    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> None:
-        """Return when it is durable; raises ``Refused`` (503) when the broker will not have it."""
+    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+        """Its offset when it is durable; raises ``Refused`` (503) when the broker will not have it."""
         producer = self._producer
         try:
-            await (await producer.send(topic, value, key=key, partition=partition))
+            sent = await (await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
             log.exception("a record for %s was not taken", topic)
             await self._replace(producer)
             raise Refused("unavailable", "Kafka did not take it; try again") from error
+        return int(sent.offset)
 
     async def _replace(self, broken: object) -> None:
         async with self._replacing:

@@ -52,6 +52,11 @@ class MergeView:
         found: bytes | None = self._db.get(contact_id.encode())
         return contact_id if found is None else mergemap.winner_of(found)
 
+    def version(self, contact_id: str) -> int:
+        """The place in the log of links that this edge's knowledge of the id comes from; 0: it never lost."""
+        found: bytes | None = self._db.get(contact_id.encode())
+        return 0 if found is None else mergemap.version_of(found)
+
     def apply(self, record: Any) -> None:
         """One record of the `merges` topic."""
         batch = WriteBatch(raw_mode=True)

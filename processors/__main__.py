@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, NoReturn
 
-from processors.runtime.worker import run
+from processors.runtime.worker import Beside, run
 from schemas import topics
 from schemas.control import ControlState
 from schemas.kafka import Tail
@@ -15,7 +15,8 @@ from schemas.settings import Settings
 def identity(settings: Settings) -> NoReturn:
     from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
 
-    run(IdentityStage(settings.partitions), settings)
+    control = ControlState()
+    run(IdentityStage(control, settings.partitions), settings, beside=_following(control, settings))
 
 
 def segments(settings: Settings) -> NoReturn:
@@ -24,11 +25,19 @@ def segments(settings: Settings) -> NoReturn:
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
     control, desk = ControlState(), Desk()
+    stage = SegmentsStage(control, settings.partitions, desk)
+
+    def reader(wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        return Reader(settings, desk, wake).running()
+
+    run(stage, settings, beside=_following(control, settings, reader))
+
+
+def _following(control: ControlState, settings: Settings, also: Beside | None = None) -> Beside:
+    """Definitions are complete before the first record is looked at, and followed from then on."""
 
     @asynccontextmanager
     async def definitions(wake: Callable[[], None]) -> AsyncIterator[None]:
-        """Segment definitions are complete before the first event is looked at, and followed from then on."""
-
         def apply(record: Any) -> None:
             control.apply(record.key, record.value)
             wake()
@@ -36,12 +45,12 @@ def segments(settings: Settings) -> NoReturn:
         tail = Tail(settings, topics.CONTROL, apply)
         await tail.start()
         try:
-            async with Reader(settings, desk, wake).running():
+            async with also(wake) if also else nullcontext():
                 yield
         finally:
             await tail.stop()
 
-    run(SegmentsStage(control, settings.partitions, desk), settings, beside=definitions)
+    return definitions
 
 
 def main() -> None:

@@ -5,8 +5,9 @@ A value that is wrong is refused by the path of its field; a field that the mode
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from schemas import identity
 from schemas.errors import Refused
 
 Text = str | int | None
@@ -15,6 +16,17 @@ Time = str | int | float | None
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^\s/,]{1,255})$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+MAX_LIMIT = 1000
+"""Most identifiers that a contact may have: a union costs as much as what it joins."""
+
+
+def _has_a_limit(kind: str) -> str:
+    if not identity.is_type(kind) or kind == identity.CONTACT_ID or kind in identity.ALIASES:
+        raise ValueError("not a type of identifier, custom or total")
+    return kind
+
+
+LimitOf = Annotated[str, AfterValidator(_has_a_limit)]
 
 
 class Body(BaseModel):
@@ -73,6 +85,8 @@ class NewWorkspace(Body):
 class WorkspaceEdit(Body):
     name: Name | None = None
     allowed_origins: Annotated[list[Origin], Field(max_length=100)] | None = None
+    limits: dict[LimitOf, Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None] | None = None
+    link_devices: bool | None = None
 
 
 Model = TypeVar("Model", bound=Body)

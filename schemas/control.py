@@ -8,6 +8,9 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import identity
+from schemas.times import iso
+
 SCOPES = (
     "contacts:read",
     "contacts:write",
@@ -35,9 +38,26 @@ class Record(BaseModel):
 
 
 class Workspace(Record):
+    """``limits`` are those of ``schemas.identity.LIMITS`` that the workspace has set itself."""
+
     name: str
     allowed_origins: tuple[str, ...] = ("*",)
     """Whose pages may use a public key in a browser."""
+    limits: dict[str, int] = {}
+    link_devices: bool = False
+    """Whether a device id ties contacts together like any other identifier."""
+
+
+def workspace_shape(workspace: Workspace) -> dict[str, Any]:
+    """As the API shows it, all limits named."""
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "allowed_origins": list(workspace.allowed_origins),
+        "limits": identity.LIMITS | workspace.limits,
+        "link_devices": workspace.link_devices,
+        "created_at": iso(workspace.created_ms),
+    }
 
 
 class Environment(Record):

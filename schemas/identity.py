@@ -26,6 +26,9 @@ RANKS = {CONTACT_ID: -1, EXTERNAL_ID: 0, EMAIL: 1, PHONE: 2, ANONYMOUS_ID: 4, DE
 """Strength of an identifier type, strongest first; a custom type stands between phone and anonymous_id."""
 ALIASES = {"user_id": EXTERNAL_ID, "distinct_id": EXTERNAL_ID}
 MAX_LENGTH = 512
+CUSTOM, TOTAL = "custom", "total"
+LIMITS = {EXTERNAL_ID: 1, EMAIL: 5, PHONE: 5, ANONYMOUS_ID: 1000, DEVICE_ID: 1000, CUSTOM: 5, TOTAL: 1000}
+"""How many identifiers of a type one contact may have, of each other type, in all; a workspace may say otherwise."""
 
 _NOBODY = frozenset(
     "null none nil undefined nan true false 0 -1 guest anonymous anonymous_id distinct_id distinctid user "

@@ -1,12 +1,14 @@
 """A merge in, the row that a merge map keeps of it out; whoever replicates `merges` keeps the same rows.
 
 A row is the version in eight bytes, then the winner: rows compare by version, and the highest one holds, so
-merges may repeat and come late.
+merges may repeat and come late. A version is a place in the log of links: the offset of a record, and within it.
 """
 
 from schemas.records import Merge
 
 _VERSION_BYTES = 8
+VERSIONS_PER_RECORD = 1 << 13
+"""Room for what the links of one record cause."""
 
 
 def row_of(merge: Merge) -> bytes:
@@ -20,3 +22,7 @@ def replaces(row: bytes, known: bytes | None) -> bool:
 
 def winner_of(row: bytes) -> str:
     return row[_VERSION_BYTES:].decode()
+
+
+def version_of(row: bytes) -> int:
+    return int.from_bytes(row[:_VERSION_BYTES])

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     )
     parity_interval_s: float = Field(60.0, gt=0, description="Seconds between two such comparisons.")
     parity_settle_s: float = Field(10.0, ge=0, description="Seconds after which what differs is asked again.")
+    squash_interval_s: float = Field(
+        3600.0, ge=0, description="Seconds between two foldings of merges into event rows; 0: never."
+    )
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 

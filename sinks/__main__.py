@@ -1,4 +1,4 @@
-"""Environment in, one sink running out: `python -m sinks clickhouse|query|webhooks`."""
+"""Environment in, one sink running out: `python -m sinks clickhouse|query|squash|webhooks`."""
 
 import asyncio
 import gc
@@ -14,6 +14,8 @@ import uvloop
 from schemas import web
 from schemas.process import announce_ready, set_up_logging
 from schemas.settings import Settings
+from sinks.clickhouse.squash import every
+from sinks.clickhouse.squash import squash as fold
 from sinks.loop import Loop
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -28,7 +30,17 @@ def clickhouse() -> None:
     # A block is a hundred thousand objects that hold no cycles: looking for some would double its cost.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
-    uvloop.run(_until_told(lambda: Loop(settings, lambda: announce_ready(settings)).run()))
+    uvloop.run(_until_told(lambda: _store(settings)))
+
+
+async def _store(settings: Settings) -> None:
+    """The sink, and beside it, in one of several, the squash on its schedule."""
+    squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and settings.worker == 0 else None
+    try:
+        await Loop(settings, lambda: announce_ready(settings)).run()
+    finally:
+        if squashing is not None:
+            squashing.cancel()
 
 
 async def _until_told(run: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -37,6 +49,15 @@ async def _until_told(run: Callable[[], Coroutine[None, None, None]]) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, running.cancel)
     with suppress(asyncio.CancelledError):
         await running
+
+
+@app.command()
+def squash() -> None:
+    """Fold merges into the event rows, once, now."""
+    settings = Settings()
+    set_up_logging(settings)
+    done = uvloop.run(fold(settings))
+    typer.echo("another process is at it" if done is None else f"{done.overrides} ids in {done.passes} passes")
 
 
 @app.command()

@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from schemas.settings import PREFIX, Settings
 from tests import services
+
+hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 
 TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults")
 REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults"})

@@ -2,7 +2,8 @@
 
 ``join`` is a union of sets and minima of positions: commutative, associative and idempotent. So without a
 refusal the order, repetition and batching of links change nothing. With one, the log's order decides
-(``processors/identity/guard.py``).
+(``processors/identity/guard.py``). Retractions are facts as well: they are kept, so evidence that was taken back
+stays so, whether it comes before its retraction, after it or again.
 """
 
 from collections import Counter
@@ -13,6 +14,10 @@ from typing import Any
 import orjson
 
 from schemas import identity
+from schemas.records import ALIAS
+
+Pair = tuple[str, str]
+"""The own contact ids of two identifiers, the smaller one first."""
 
 MAX_EVIDENCE = 8
 """Kept for each pair: the earliest ones."""
@@ -34,11 +39,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Evidence:
-    """An event that named two identifiers of one sender."""
+    """An event that named two identifiers of one sender; ``place`` is where it stands in the log of links."""
 
     at_ms: int
     event_id: str
     kind: str
+    place: int = field(default=0, compare=False)
+    explicit: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,6 +58,25 @@ class Refusal:
     type: str
     value: str
     reason: str
+    place: int = field(default=0, compare=False)
+    explicit: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """What is taken back of a pair: these events, and all that came until ``before_ms``."""
+
+    events: frozenset[str] = frozenset()
+    before_ms: int = 0
+
+    def covers(self, at_ms: int, event_id: str) -> bool:
+        return at_ms <= self.before_ms or event_id in self.events
+
+    def __or__(self, other: "Retraction") -> "Retraction":
+        return Retraction(self.events | other.events, max(self.before_ms, other.before_ms))
+
+
+NOTHING = Retraction()
 
 
 @dataclass(slots=True)
@@ -59,10 +85,14 @@ class Component:
 
     id: str
     members: dict[str, Member] = field(default_factory=dict)
-    edges: dict[tuple[str, str], set[Evidence]] = field(default_factory=dict)
+    edges: dict[Pair, set[Evidence]] = field(default_factory=dict)
     refused: set[Refusal] = field(default_factory=set)
+    retracted: dict[Pair, Retraction] = field(default_factory=dict)
+    """Of the pairs that name a member."""
     into: str = ""
     """The component that this one became part of; what it held is kept, so a half-written union heals."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Where a split put each member; what it held is kept here too, so a half-written split heals."""
 
     @property
     def winner(self) -> str:
@@ -73,13 +103,42 @@ class Component:
         return Counter(member.type for member in self.members.values())
 
     def add_edge(self, a: str, b: str, evidence: Evidence) -> None:
-        known = self.edges.setdefault((min(a, b), max(a, b)), set())
+        known = self.edges.setdefault(pair_of(a, b), set())
         known.add(evidence)
         _trim(known, MAX_EVIDENCE)
+
+    def retract(self, pair: Pair, what: Retraction) -> bool:
+        """Whether evidence went; what else is kept of the pair is forgotten as far as ``what`` covers it."""
+        self.retracted[pair] = what = self.retracted.get(pair, NOTHING) | what
+        gone = {e for e in self.edges.get(pair, ()) if what.covers(e.at_ms, e.event_id)}
+        if gone:
+            self.edges[pair] -= gone
+            if not self.edges[pair]:
+                del self.edges[pair]
+        return bool(gone)
+
+    def part(self, into: str) -> "Component":
+        """What a split put into one of its parts."""
+        nodes = {node for node, home in self.parts.items() if home == into}
+        return self.only(into, nodes)
+
+    def only(self, name: str, nodes: "set[str] | frozenset[str]") -> "Component":
+        """What is known of some members, as a component of its own."""
+        return Component(
+            id=name,
+            members={n: m for n, m in self.members.items() if n in nodes},
+            edges={pair: set(e) for pair, e in self.edges.items() if nodes.issuperset(pair)},
+            refused={r for r in self.refused if r.near in nodes},
+            retracted={pair: r for pair, r in self.retracted.items() if not nodes.isdisjoint(pair)},
+        )
 
     def refuse(self, refusal: Refusal) -> None:
         self.refused.add(refusal)
         _trim(self.refused, MAX_REFUSED)
+
+
+def pair_of(a: str, b: str) -> Pair:
+    return (min(a, b), max(a, b))
 
 
 def _trim(items: set[Any], most: int) -> None:
@@ -100,6 +159,11 @@ def join(a: Component, b: Component) -> Component:
         _trim(known_evidence, MAX_EVIDENCE)
     a.refused |= b.refused
     _trim(a.refused, MAX_REFUSED)
+    for pair, retraction in b.retracted.items():
+        # one side of a crash may have known of it, the other not yet
+        a.retract(pair, retraction)
+    for pair, retraction in a.retracted.items():
+        a.retract(pair, retraction)
     return a
 
 
@@ -110,18 +174,24 @@ def losers(before: Component, after_winner: str) -> Iterator[str]:
 
 
 def dump(component: Component) -> bytes:
-    return orjson.dumps(
-        {
-            "id": component.id,
-            "members": {n: [m.type, m.value, m.position] for n, m in component.members.items()},
-            "edges": [
-                [a, b, [[e.at_ms, e.event_id, e.kind] for e in sorted(evidence)]]
-                for (a, b), evidence in component.edges.items()
-            ],
-            "refused": [[r.at_ms, r.event_id, r.near, r.type, r.value, r.reason] for r in sorted(component.refused)],
-            "into": component.into,
-        }
-    )
+    row: dict[str, Any] = {
+        "id": component.id,
+        "members": {n: [m.type, m.value, m.position] for n, m in component.members.items()},
+        "edges": [
+            [a, b, [[e.at_ms, e.event_id, e.kind, e.place, e.explicit] for e in sorted(evidence)]]
+            for (a, b), evidence in component.edges.items()
+        ],
+        "refused": [
+            [r.at_ms, r.event_id, r.near, r.type, r.value, r.reason, r.place, r.explicit]
+            for r in sorted(component.refused)
+        ],
+        "into": component.into,
+    }
+    if component.retracted:
+        row["retracted"] = [[a, b, sorted(r.events), r.before_ms] for (a, b), r in component.retracted.items()]
+    if component.parts:
+        row["parts"] = component.parts
+    return orjson.dumps(row)
 
 
 def load(row: bytes) -> Component:
@@ -129,7 +199,14 @@ def load(row: bytes) -> Component:
     return Component(
         id=value["id"],
         members={n: Member(*m) for n, m in value["members"].items()},
-        edges={(a, b): {Evidence(*e) for e in evidence} for a, b, evidence in value["edges"]},
+        edges={(a, b): {_evidence(*e) for e in evidence} for a, b, evidence in value["edges"]},
         refused={Refusal(*r) for r in value["refused"]},
+        retracted={(a, b): Retraction(frozenset(e), ms) for a, b, e, ms in value.get("retracted", ())},
         into=value["into"],
+        parts=value.get("parts", {}),
     )
+
+
+def _evidence(at_ms: int, event_id: str, kind: str, place: int = 0, explicit: bool | None = None) -> Evidence:
+    """Rows of before a split was possible name no place, and an alias by its kind."""
+    return Evidence(at_ms, event_id, kind, place, kind == ALIAS if explicit is None else explicit)

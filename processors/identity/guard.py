@@ -1,28 +1,22 @@
 """Two components in, the reason why they must not meet (or none) out; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processors.identity.graph import Component
 from schemas import identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """How many identifiers of a type one contact may have."""
+    """How many identifiers of a type one contact may have; ``settings`` are what a workspace has set itself."""
 
-    per_type: dict[str, int] = field(
-        default_factory=lambda: {
-            identity.EXTERNAL_ID: 1,
-            identity.EMAIL: 5,
-            identity.PHONE: 5,
-            identity.ANONYMOUS_ID: 1000,
-        }
-    )
-    custom: int = 5
-    total: int = 1000
+    settings: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, kind: str) -> int:
-        return self.per_type.get(kind, self.custom)
+        """Of a type of identifier, or ``identity.TOTAL``."""
+        known = self.settings.get(kind) or identity.LIMITS.get(kind)
+        return known or self.settings.get(identity.CUSTOM) or identity.LIMITS[identity.CUSTOM]
 
 
 DEFAULT = Limits()
@@ -36,7 +30,7 @@ def refusal(a: Component, b: Component, *, explicit: bool, limits: Limits = DEFA
     if a.members.keys() & b.members.keys():
         # one contact already: a crash kept one row of their union and lost the other; it was let through then
         return None
-    if len(a.members) + len(b.members) > limits.total:
+    if len(a.members) + len(b.members) > limits.of(identity.TOTAL):
         return "limit:total"
     if explicit:
         return None

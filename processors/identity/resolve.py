@@ -14,16 +14,29 @@ def winner(state: State, contact_id: str) -> str:
 def learn(state: State, merge: Merge) -> None:
     """Take a merge into the map; merges may repeat and come late."""
     key, row = merge["loser"].encode(), mergemap.row_of(merge)
-    if mergemap.replaces(row, state.get(topics.IDENTITY_MAP, key)):
-        state.put(topics.IDENTITY_MAP, key, row)
+    known = state.get(topics.IDENTITY_MAP, key)
+    if not mergemap.replaces(row, known):
+        return
+    state.put(topics.IDENTITY_MAP, key, row)
+    # who is told again what it knows, or that it stands for itself, lost evidence by a split: what its events
+    # say of its pairs is news once more
+    if merge["winner"] in (merge["loser"], "" if known is None else mergemap.winner_of(known)):
+        _forget_pairs(state, key)
 
 
-def new_links(event: Event, state: State) -> list[Link]:
+def _forget_pairs(state: State, own: bytes) -> None:
+    for key, _ in state.scan(topics.IDENTITY_PAIRS, own):
+        if not key.startswith(own):
+            return
+        state.put(topics.IDENTITY_PAIRS, key, None)
+
+
+def new_links(event: Event, state: State, *, link_devices: bool = False) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first.
     """
-    found = [i for i in event["identifiers"] if identity.links(i["type"])]
+    found = [i for i in event["identifiers"] if link_devices or identity.links(i["type"])]
     if not found:
         return []
     strongest, own = found[0], event["contact_id"]

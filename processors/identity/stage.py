@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from processors.identity import resolve, resolver
+from processors.identity import guard, resolve, resolver
+from processors.identity.guard import Limits
 from processors.runtime.stage import Record, Rows, Send, State
 from schemas import codec, topics
+from schemas.control import ControlState
 from schemas.identity import partition_of
 from schemas.records import Change, Event, Link
 from schemas.topics import Topic
@@ -15,13 +17,17 @@ MAX_RECORD = 800_000
 
 
 class IdentityStage:
-    """All three inputs of a partition number share its tables; only the map is read by events."""
+    """All three inputs of a partition number share its tables; only the map is read by events.
+
+    What the workspaces have set has to be complete before the first link: an empty ``ControlState`` means the defaults.
+    """
 
     app: str = topics.IDENTITY_APP
     inputs: tuple[Topic, ...] = (topics.EVENTS, topics.LINKS, topics.MERGES)
     tables: tuple[str, ...] = topics.TABLES[topics.IDENTITY_APP]
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, control: ControlState, partitions: int) -> None:
+        self._control = control
         self._partitions = partitions
 
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
@@ -38,7 +44,9 @@ class IdentityStage:
         links: dict[str, list[Link]] = defaultdict(list)
         for record in records:
             for index, event in enumerate(codec.decode_events(record.value)):
-                for link in resolve.new_links(event, state):
+                workspace = self._control.workspaces.get(event["workspace"])
+                link_devices = workspace is not None and workspace.link_devices
+                for link in resolve.new_links(event, state, link_devices=link_devices):
                     links[f"{event['workspace']}/{event['environment']}"].append(link)
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition
@@ -70,7 +78,8 @@ class IdentityStage:
         return partition_of(event["contact_id"], self._partitions)
 
     def _links(self, records: Sequence[Record], state: State) -> list[Send]:
-        merges, refused = resolver.resolve(((r.offset, codec.decode_links(r.value)) for r in records), state)
+        found = ((r.offset, codec.decode_links(r.value)) for r in records)
+        merges, refused = resolver.resolve(found, state, self._limits)
         sends = [
             Send(
                 topics.MERGES.name,
@@ -85,6 +94,10 @@ class IdentityStage:
             changes[partition_of(change["contact_id"], self._partitions)].append(change)
         sends += [Send(topics.CHANGES.name, p, None, codec.encode_changes(some)) for p, some in changes.items()]
         return sends
+
+    def _limits(self, workspace: str) -> Limits:
+        known = self._control.workspaces.get(workspace)
+        return guard.DEFAULT if known is None else Limits(known.limits)
 
     def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
         for record in records:

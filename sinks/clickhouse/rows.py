@@ -134,31 +134,6 @@ OVERRIDES = Table(
 )
 
 
-def _link(links: Sequence[Any]) -> Columns:
-    columns = [
-        [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
-    ]
-    for side in ("a", "b"):
-        columns.append([identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for k in links])
-        columns.append([k[side]["type"] for k in links])
-        columns.append([k[side]["value"] for k in links])
-    return columns
-
-
-def _named(identifier: Identifier) -> dict[str, str]:
-    return {"kind": identifier["type"], "value": identifier["value"]}
-
-
-LINKS = Table(
-    name="links",
-    columns=(
-        *("workspace", "environment", "event_id", "kind", "at", "explicit"),
-        *("a_id", "a_type", "a_value", "b_id", "b_type", "b_value"),
-    ),
-    columns_of=_link,
-)
-
-
 def _refused(changes: Sequence[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "reason", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]

@@ -14,12 +14,12 @@ from schemas import codec, topics
 from schemas.records import Change, Event, Receipt
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
+from sinks.clickhouse.evidence import LINKS, RETRACTED_LINKS
 from sinks.clickhouse.rows import (
     CONTACTS,
     DELIVERY_ATTEMPTS,
     DUPLICATES,
     EVENTS,
-    LINKS,
     MEMBERSHIP_CHANGES,
     OVERRIDES,
     QUARANTINE,
@@ -110,6 +110,15 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     return work
 
 
+async def _sort_links(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+    rows: dict[Table, list[Item]] = {LINKS: [], RETRACTED_LINKS: []}
+    for item in items:
+        table = RETRACTED_LINKS if item.datum.get("retract") else LINKS
+        if not parts[item.partition].has(table, item):
+            rows[table].append(item)
+    return Work(inserts=[rows])
+
+
 async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
     tables = {
@@ -162,10 +171,10 @@ STREAMS = (
     ),
     Stream(
         topic=topics.LINKS,
-        checkpoints=(LINKS,),
+        checkpoints=(LINKS, RETRACTED_LINKS),
         decode=codec.decode_links,
         encode=lambda link: codec.encode_links([link]),
-        sort=_one(LINKS),
+        sort=_sort_links,
     ),
     Stream(
         topic=topics.MERGES,

@@ -38,6 +38,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/contacts/{id}/events", "contacts:read", reads.contact_events),
         ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
         ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
+        ("/v1/contacts/{id}/split", "contacts:write", reads.contact_ties),
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),

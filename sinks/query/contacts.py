@@ -1,7 +1,7 @@
 """Who asks for which contact in; its record, events and segments as the API shows them out.
 
 1. An identifier's own contact id is a hash of it, and `contact_overrides` says who that is today: no search.
-2. A contact's events are those stored under its id and under every id that lost to it.
+2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,6 +28,7 @@ WITH
     if(found = '', {id:String}, found) AS wanted
 SELECT
     contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
+    (found = contact_id) AS is_split_off,
     toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
 FROM contacts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = wanted
@@ -55,7 +56,8 @@ SELECT
 FROM
 (
     SELECT * FROM events
-    WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+      AND own_contact_id IN {ids:Array(String)}
     ORDER BY received_at LIMIT 1 BY event_id
 )
 WHERE (toUnixTimestamp64Milli(timestamp), event_id) < ({before_ms:Int64}, {before_id:String})
@@ -65,7 +67,8 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 
 _EVENT_COUNT = """
 SELECT uniqExact(event_id) AS total FROM events
-WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND own_contact_id IN {ids:Array(String)}
 """
 
 _SEGMENTS = """
@@ -157,7 +160,8 @@ async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | 
     wanted = contact_id
     for _ in range(MAX_HOPS):
         rows = await reader.rows(_CONTACT, **home.parameters, id=wanted)
-        if not rows or not rows[0]["merged_into"]:
+        # who was split off stands for itself at once; its row says so when its state has been made anew
+        if not rows or not rows[0]["merged_into"] or rows[0]["is_split_off"]:
             return rows[0] if rows else None
         wanted = rows[0]["merged_into"]
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.control import ApiKey, ControlState, Environment, Segment, Workspace
+from schemas.control import ApiKey, ControlState, Environment, Segment, workspace_shape
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.contacts import Home
@@ -98,7 +98,7 @@ def _key(key: ApiKey, control: ControlState) -> dict[str, Any]:
 def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
     """All of the instance, oldest first."""
     found = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
-    return [_workspace(one) for one in found]
+    return [workspace_shape(one) for one in found]
 
 
 def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
@@ -106,16 +106,7 @@ def workspace_named(control: ControlState, workspace: str, name: str) -> dict[st
     found = control.workspaces.get(workspace)
     if found is None or name != workspace:
         raise Refused("not_found", "no such workspace")
-    return _workspace(found)
-
-
-def _workspace(workspace: Workspace) -> dict[str, Any]:
-    return {
-        "id": workspace.id,
-        "name": workspace.name,
-        "allowed_origins": list(workspace.allowed_origins),
-        "created_at": iso(workspace.created_ms),
-    }
+    return workspace_shape(found)
 
 
 def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:

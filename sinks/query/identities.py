@@ -1,8 +1,15 @@
-"""A contact in; its identifiers, the evidence that ties each of them, refused links and the history of merges out."""
+"""A contact in; its identifiers, the evidence that ties each of them, refused links and the history of merges out.
+
+1. Evidence that was taken back is not shown, and a refusal only while the two are apart.
+2. The history says every change of whom an id belongs to; one that belongs to itself again was split off.
+"""
 
 from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from schemas.identity import contact_id as own_id
 from schemas.times import iso
 from sinks.query.contacts import Home, losers_of, required
 from sinks.query.reader import Reader
@@ -15,26 +22,60 @@ WHERE workspace = {workspace:String} AND environment = {environment:String}
 ORDER BY at_ms, event_id
 """
 
+_RETRACTED = """
+SELECT a_id, b_id, event_id, toUnixTimestamp64Milli(at) AS at_ms
+FROM retracted_links FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND (a_id IN {ids:Array(String)} OR b_id IN {ids:Array(String)})
+"""
+
 _MERGES = """
 SELECT loser, winner, event_id, toUnixTimestamp64Milli(at) AS at_ms
 FROM contact_merges FINAL
-WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN {ids:Array(String)}
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND (loser IN {ids:Array(String)} OR winner IN {ids:Array(String)})
 ORDER BY version
 """
 
 _REFUSED = """
-SELECT type, value, reason, event_id, toUnixTimestamp64Milli(at) AS at_ms
+SELECT contact_id, type, value, reason, event_id, toUnixTimestamp64Milli(at) AS at_ms
 FROM refused_links FINAL
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
 ORDER BY at_ms, event_id
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Retractions:
+    """Of pairs of own contact ids: single events, and the time until which nothing counts."""
+
+    events: frozenset[tuple[str, str, str]]
+    until_ms: dict[tuple[str, str], int]
+
+    def cover(self, a: str, b: str, row: dict[str, Any]) -> bool:
+        pair = (min(a, b), max(a, b))
+        return (*pair, row["event_id"]) in self.events or row["at_ms"] <= self.until_ms.get(pair, 0)
+
+
+async def _retractions(reader: Reader, home: Home, ids: list[str]) -> Retractions:
+    rows = await reader.rows(_RETRACTED, **home.parameters, ids=ids)
+    return Retractions(
+        frozenset((r["a_id"], r["b_id"], r["event_id"]) for r in rows if r["event_id"]),
+        {(r["a_id"], r["b_id"]): r["at_ms"] for r in rows if not r["event_id"]},
+    )
+
+
+async def _links(reader: Reader, home: Home, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+    links = await reader.rows(_LINKS, **home.parameters, ids=ids)
+    return [k for k in links if k["a_id"] == k["b_id"] or not gone.cover(k["a_id"], k["b_id"], k)]
+
+
 async def identity(reader: Reader, home: Home, text: str) -> dict[str, Any]:
     """Evidence is shown only where both of its identifiers belong to the contact today."""
     row = await required(reader, home, text)
     ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
-    links = await reader.rows(_LINKS, **home.parameters, ids=ids)
+    gone = await _retractions(reader, home, ids)
+    links = await _links(reader, home, ids, gone)
     merges = await reader.rows(_MERGES, **home.parameters, ids=ids)
     refused = await reader.rows(_REFUSED, **home.parameters, ids=ids)
     evidence = _evidence(links)
@@ -43,13 +84,50 @@ async def identity(reader: Reader, home: Home, text: str) -> dict[str, Any]:
         "contact_id": row["contact_id"],
         "identifiers": [_identifier(k, v, evidence.get((k, v), []), row["created_ms"]) for k, v in sorted(named)],
         "merges": [
-            {"from": m["loser"], "into": m["winner"], "at": iso(m["at_ms"]), "event_id": m["event_id"]} for m in merges
+            {"from": m["loser"], "into": m["winner"], "at": iso(m["at_ms"]), "event_id": m["event_id"]}
+            for m in _changes_of(merges)
         ],
         "refused": [
             {name: r[name] for name in ("type", "value", "reason", "event_id")} | {"at": iso(r["at_ms"])}
             for r in refused
+            if not _is_over(r, home, ids, gone)
         ],
     }
+
+
+async def ties(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """What a split of the contact may take back, and who belongs to it; ``settled``: its own row is the newest."""
+    row = await required(reader, home, text)
+    ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
+    links = await _links(reader, home, ids, await _retractions(reader, home, ids))
+    return {
+        "contact_id": row["contact_id"],
+        "members": ids,
+        "settled": not row["merged_into"],
+        "ties": [
+            {
+                "event_id": k["event_id"],
+                "a": {"type": k["a_type"], "value": k["a_value"]},
+                "b": {"type": k["b_type"], "value": k["b_value"]},
+            }
+            for k in links
+            if k["a_id"] != k["b_id"]
+        ],
+    }
+
+
+def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Without those that only say again whom an id belongs to."""
+    known: dict[str, str] = {}
+    for merge in merges:
+        if known.get(merge["loser"], merge["loser"]) != merge["winner"]:
+            yield merge
+        known[merge["loser"]] = merge["winner"]
+
+
+def _is_over(refused: dict[str, Any], home: Home, ids: Collection[str], gone: Retractions) -> bool:
+    far = own_id(home.workspace, home.environment, refused["type"], refused["value"])
+    return far in ids or gone.cover(refused["contact_id"], far, refused)
 
 
 def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:

@@ -49,6 +49,9 @@ class Reads:
     async def contact_identity(self, asked: Asked) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))
 
+    async def contact_ties(self, asked: Asked) -> Any:
+        return await identities.ties(self._reader, asked.home, asked.part("id"))
+
     async def contact_consents(self, asked: Asked) -> Any:
         return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
 

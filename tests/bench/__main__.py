@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, edge, pipeline, stages, webhooks
+from tests.bench import campaigns, edge, merges, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -82,6 +82,8 @@ async def measure(*, quick: bool) -> dict[str, Any]:
     say("stages alone")
     figures["identity alone"] = stages.identity()
     figures["segments alone, 20,000 contacts"] = stages.segments()
+    say("merge maps")
+    figures["merge maps"] = merges.merges(200_000 if quick else 2_000_000)
     return figures
 
 

@@ -43,12 +43,16 @@ def identity(count: int = 50_000) -> dict[str, Any]:
                 names.append(f"anonymous_id:a{n}")
             events.append(event(*names, event_id=f"evt_{n}", properties={"url": "https://example.com/a", "n": n}))
         values = [codec.encode_events(events[i : i + BATCH]) for i in range(0, count, BATCH)]
-        figures[f"events/s, {name}"] = round(count / _feed(IdentityStage(4), topics.EVENTS.name, values))
+        figures[f"events/s, {name}"] = round(
+            count / _feed(IdentityStage(ControlState(), 4), topics.EVENTS.name, values)
+        )
     links = [link(f"external_id:u{n}", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(count // 2)]
     values = [codec.encode_links(links[i : i + BATCH]) for i in range(0, len(links), BATCH)]
-    figures["new links/s, resolver"] = round(len(links) / _feed(IdentityStage(4), topics.LINKS.name, values))
+    figures["new links/s, resolver"] = round(
+        len(links) / _feed(IdentityStage(ControlState(), 4), topics.LINKS.name, values)
+    )
     star = [link("external_id:u", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(999)]
-    seconds = _feed(IdentityStage(4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
+    seconds = _feed(IdentityStage(ControlState(), 4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
     figures["links/s, a star of 1,000"] = round(len(star) / seconds)
     return figures
 

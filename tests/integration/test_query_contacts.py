@@ -8,10 +8,12 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from schemas.control import Segment
+from schemas.control import ControlState, Segment
 from schemas.records import Change, Merge
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
+from sinks.query.app import routes
+from sinks.query.reads import Reads as Answers
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
 from tests.sinking import Reads, change, reads
@@ -144,6 +146,31 @@ async def test_a_contact_by_any_of_its_ids(api: Reads, name: str) -> None:
         "created_at": iso(NOW_MS),
         "updated_at": iso(NOW_MS + 5000),
     }
+
+
+NOTHING: Any = None
+"""None of the answers is asked for: only the table of paths is read."""
+CONTACT_PATHS = sorted(
+    route.path
+    for route in routes(Answers(ControlState(), NOTHING, NOTHING, NOTHING), ControlState(), NOTHING)
+    if route.path.startswith("/v1/contacts/{id}")
+)
+
+
+def test_the_paths_of_a_contact_are_known() -> None:
+    assert {path.removeprefix("/v1/contacts/{id}") for path in CONTACT_PATHS} >= {
+        "",
+        "/events",
+        "/identity",
+        "/segments",
+    }
+
+
+@pytest.mark.parametrize("path", CONTACT_PATHS)
+async def test_an_id_that_lost_resolves_on_every_path(api: Reads, path: str) -> None:
+    winner = await api.get(path.format(id=cid("external_id:u1")))
+    for name in ("anonymous_id:x", cid("anonymous_id:x"), cid("email:a@b.c")):
+        assert await api.get(path.format(id=quote(name, safe=""))) == winner
 
 
 async def test_an_identifier_may_hold_any_character(api: Reads) -> None:

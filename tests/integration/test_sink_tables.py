@@ -120,8 +120,12 @@ async def test_the_view_shows_whose_an_event_is_today(tables: Tables) -> None:
         merge("cnt_d", "cnt_d", 2),
     ]
     await tables.writer.insert(OVERRIDES, "merges", [Item(0, n, 0, m) for n, m in enumerate(merges)], "merges")
-    await tables.store(*(placed(f"evt_{c}", contact_id=f"cnt_{c}") for c in "abcd"), placed("evt_n", contact_id=""))
-    await tables.store(placed("evt_e", contact_id="cnt_a", environment="staging"), first=10)
+
+    def of(contact_id: str) -> dict[str, Any]:
+        return {"contact_id": contact_id, "identifiers": [ident(f"id:{contact_id}")] if contact_id else []}
+
+    await tables.store(*(placed(f"evt_{c}", **of(f"cnt_{c}")) for c in "abcd"), placed("evt_n", **of("")))
+    await tables.store(placed("evt_e", environment="staging", **of("cnt_a")), first=10)
     found = dict(await tables.rows("SELECT event_id, contact_id FROM events_resolved"))
     assert found == {
         "evt_a": "cnt_c",

@@ -121,3 +121,24 @@ def test_two_external_ids_never_meet_by_a_weaker_identifier(pairs: list[tuple[st
     merged = run([as_links(weak)], MemoryTables())
     for group in groups(weak, merged):
         assert sum(node.startswith("external_id:") for node in group) <= 1
+
+
+@given(PAIRS, PAIRS, PAIRS, st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_workspaces_and_environments_never_meet(
+    mine: list[tuple[str, str]], theirs: list[tuple[str, str]], staging: list[tuple[str, str]], rng: random.Random
+) -> None:
+    """The same identifiers in one log: each home's merges are those that it has alone."""
+    homes = [{}, {"workspace": "other"}, {"environment": "staging"}]
+    logs = [
+        [link(a, b, event=f"evt_{n}", **home) for n, (a, b) in enumerate(pairs)]  # type: ignore[arg-type]
+        for home, pairs in zip(homes, (mine, theirs, staging), strict=True)
+    ]
+    order = [n for n, log in enumerate(logs) for _ in log]
+    rng.shuffle(order)
+    rest = [list(log) for log in logs]
+    together = run([[rest[n].pop(0)] for n in order], MemoryTables())
+    alone: dict[str, str] = {}
+    for log in logs:
+        alone |= run([[one] for one in log], MemoryTables())
+    assert together == alone

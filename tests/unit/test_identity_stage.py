@@ -9,18 +9,21 @@ import pytest
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Send, State
 from schemas import codec, topics
+from schemas.control import ControlState, Workspace, encode
 from schemas.identity import partition_of
 from schemas.records import Change, Event
-from tests.builders import NOW_MS, MemoryTables, cid, event, link
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 PARTITIONS = 4
+LINKS = partition_of(f"{WORKSPACE}/{ENVIRONMENT}", PARTITIONS)
 
 
 class Pipeline:
     """The stage with its topics in lists: what it sends to its own inputs comes back to it."""
 
     def __init__(self) -> None:
-        self.stage = IdentityStage(PARTITIONS)
+        self.control = ControlState()
+        self.stage = IdentityStage(self.control, PARTITIONS)
         self.tables = MemoryTables()
         self.offsets: dict[tuple[str, int], int] = defaultdict(int)
         self.resolved: list[Event] = []
@@ -149,3 +152,54 @@ def test_where_an_event_came_from_travels_with_it() -> None:
         (partition, 0, 0),
         (partition, 0, 1),
     ]
+
+
+def test_new_evidence_links_again_what_a_split_took_apart() -> None:
+    """The pair is known to the partition of its events; a replay of what was taken back is not new."""
+    pipeline = Pipeline()
+    first = event("external_id:u1", "anonymous_id:a1", event_id="evt_1")
+    pipeline.event(first)
+    back = link("external_id:u1", "anonymous_id:a1", event="evt_1", at_ms=NOW_MS + 1, retract=True)
+    pipeline.feed(topics.LINKS.name, LINKS, codec.encode_links([back]))
+    assert pipeline.event(event("anonymous_id:a1", event_id="evt_2"))["contact_id"] == cid("anonymous_id:a1")
+    pipeline.event(first)
+    assert pipeline.event(event("anonymous_id:a1", event_id="evt_3"))["contact_id"] == cid("anonymous_id:a1")
+    pipeline.event({**first, "event_id": "evt_4"})
+    pipeline.event({**first, "event_id": "evt_5"})
+    assert pipeline.event(event("anonymous_id:a1", event_id="evt_6"))["contact_id"] == cid("external_id:u1")
+
+
+def test_both_sides_of_a_pair_are_open_again_though_neither_changed_its_name() -> None:
+    """Two names of a third contact lose their tie: the partition of each is told."""
+    pipeline = Pipeline()
+    pipeline.event(event("external_id:u1", "email:e@x.y", event_id="evt_1"))
+    pipeline.event(event("external_id:u1", "phone:+1", event_id="evt_2"))
+    pipeline.event(event("email:e@x.y", "phone:+1", event_id="evt_3"))
+    for name in ("evt_3", "evt_2"):
+        pair = ("email:e@x.y" if name == "evt_3" else "external_id:u1", "phone:+1")
+        back = link(*pair, event=name, at_ms=NOW_MS + 1, retract=True)
+        pipeline.feed(topics.LINKS.name, LINKS, codec.encode_links([back]))
+    assert pipeline.event(event("phone:+1", event_id="evt_4"))["contact_id"] == cid("phone:+1")
+    pipeline.event(event("email:e@x.y", "phone:+1", event_id="evt_5"))
+    assert pipeline.event(event("phone:+1", event_id="evt_6"))["contact_id"] == cid("external_id:u1")
+
+
+def test_limits_are_those_of_the_workspace() -> None:
+    """A link over them is refused with the reason, and the event passes."""
+    pipeline = Pipeline()
+    settings = Workspace(id="local", workspace="local", created_ms=1, name="Local", limits={"email": 1, "total": 3})
+    pipeline.control.apply(*encode("workspace", settings))
+    for n, name in enumerate(("email:1@x.y", "email:2@x.y", "phone:+1", "phone:+2")):
+        assert pipeline.event(event("external_id:u1", name, event_id=f"evt_{n}"))["event_id"] == f"evt_{n}"
+    assert {(c["reason"], c["event_id"]) for c in pipeline.changes} == {
+        ("limit:email", "evt_1"),
+        ("limit:total", "evt_3"),
+    }
+
+
+def test_a_workspace_may_link_devices() -> None:
+    pipeline = Pipeline()
+    settings = Workspace(id="local", workspace="local", created_ms=1, name="Local", link_devices=True)
+    pipeline.control.apply(*encode("workspace", settings))
+    pipeline.event(event("external_id:u1", "device_id:d1", event_id="evt_1"))
+    assert pipeline.event(event("device_id:d1", event_id="evt_2"))["contact_id"] == cid("external_id:u1")

@@ -18,7 +18,7 @@ def owner(name: str, *identifiers: Identifier, **attributes: Any) -> dict[str, A
     return {"id": name, "identifiers": list(identifiers), "attributes": attributes}
 
 
-def refusal(code: str, param: str | None, call: Any, *args: Any) -> None:
+def check_refused(code: str, param: str | None, call: Any, *args: Any) -> None:
     with pytest.raises(Refused) as refused:
         call(*args)
     assert (refused.value.code, refused.value.param) == (code, param)
@@ -34,8 +34,8 @@ def test_an_upsert_is_about_the_strongest_that_is_there() -> None:
 def test_an_edit_is_about_whom_it_names() -> None:
     mine, path = owner("cnt_1", EMAIL), ("email", "a@b.c")
     assert contacts.meant([USER, EMAIL], [None, mine], path) == mine
-    refusal("not_found", None, contacts.meant, [USER, EMAIL], [None, None], path)
-    refusal("conflict", "external_id", contacts.meant, [USER, EMAIL], [owner("cnt_2"), mine], path)
+    check_refused("not_found", None, contacts.meant, [USER, EMAIL], [None, None], path)
+    check_refused("conflict", "external_id", contacts.meant, [USER, EMAIL], [owner("cnt_2"), mine], path)
 
 
 def test_an_event_is_about_a_contacts_strongest_identifier() -> None:
@@ -49,10 +49,10 @@ def test_a_contact_has_room_for_a_thousand_attributes() -> None:
     full = owner("cnt_1", **{f"a{n}": n for n in range(1000)})
     contacts.check_room(ContactEdit(attributes={"a0": "new"}), full)
     contacts.check_room(ContactEdit(attributes={"a0": None, "b": 1}), full)
-    refusal("invalid_field", "attributes", contacts.check_room, ContactEdit(attributes={"b": 1}), full)
+    check_refused("invalid_field", "attributes", contacts.check_room, ContactEdit(attributes={"b": 1}), full)
     large = owner("cnt_1", a="x" * 700_000)
     contacts.check_room(ContactEdit(attributes={"a": "y"}), large)
-    refusal("too_large", "attributes", contacts.check_room, ContactEdit(attributes={"b": "x" * 100_000}), large)
+    check_refused("too_large", "attributes", contacts.check_room, ContactEdit(attributes={"b": "x" * 100_000}), large)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_contact_has_room_for_a_thousand_attributes() -> None:
     ],
 )
 def test_a_wrong_field_is_named(value: Any, code: str, param: str | None) -> None:
-    refusal(code, param, bodies.checked, ContactUpsert, value)
+    check_refused(code, param, bodies.checked, ContactUpsert, value)
 
 
 def test_a_missing_field_is_named() -> None:
-    refusal("missing_field", "name", bodies.checked, NewKey, {})
+    check_refused("missing_field", "name", bodies.checked, NewKey, {})

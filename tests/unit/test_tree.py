@@ -42,6 +42,7 @@ IO = {
     "ingest/receipts.py",
     "ingest/receive.py",
     "ingest/uses.py",
+    "ingest/splitting.py",
     "ingest/view.py",
     "ingest/webhooks.py",
     "processors/__main__.py",

@@ -1,0 +1,100 @@
+"""A request to split a contact and the ties it has in; the links that take them back out; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas import identity
+from schemas.errors import Refused
+from schemas.records import Identifier, Link
+
+MAX_NAMED = 200
+"""Most events or identifiers in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """An event that ties two identifiers of the contact."""
+
+    event_id: str
+    a: Identifier
+    b: Identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Either events, or identifiers that leave the contact together."""
+
+    evidence: tuple[str, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()
+
+
+def parse(value: Any) -> Split:
+    """Raises ``Refused`` naming the field."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    unknown = value.keys() - {"evidence", "identifiers"}
+    if unknown:
+        raise Refused("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
+    if len(value) != 1:
+        raise Refused("missing_field", "either evidence or identifiers is needed", "evidence")
+    name, named = next(iter(value.items()))
+    if not isinstance(named, list) or not 1 <= len(named) <= MAX_NAMED:
+        raise Refused("invalid_field", f"{name} must be a list of 1 to {MAX_NAMED}", name)
+    if name == "evidence":
+        for index, one in enumerate(named):
+            if not isinstance(one, str) or not one:
+                raise Refused("invalid_field", "an event id is a string", f"evidence[{index}]")
+        return Split(evidence=tuple(named))
+    return Split(identifiers=tuple(_identifier(one, f"identifiers[{n}]") for n, one in enumerate(named)))
+
+
+def _identifier(value: Any, place: str) -> Identifier:
+    if not isinstance(value, dict) or not {"type", "value"} == value.keys():
+        raise Refused("invalid_field", "an identifier has a type and a value", place)
+    for name in ("type", "value"):
+        if not isinstance(value[name], str):
+            raise Refused("invalid_field", f"{name} must be a string", f"{place}.{name}")
+    said: str = value["type"]
+    kind = identity.ALIASES.get(said, said)
+    if not identity.is_type(kind):
+        raise Refused("invalid_field", "not a type of identifier", f"{place}.type")
+    text: str = value["value"]
+    normal = identity.normalise(kind, text)
+    if normal is None:
+        raise Refused("invalid_field", "identifies nobody", f"{place}.value")
+    return Identifier(type=kind, value=normal)
+
+
+def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
+    """What is to be taken back, without an event where all that ties the two is; raises ``Refused`` (422)."""
+    if split.evidence:
+        known = {tie.event_id for tie in ties}
+        for index, event_id in enumerate(split.evidence):
+            if event_id not in known:
+                raise Refused("invalid_field", "ties nothing of this contact", f"evidence[{index}]")
+        return [tie for tie in ties if tie.event_id in split.evidence]
+    leaving = list(split.identifiers)
+    for index, one in enumerate(leaving):
+        if not any(one in (tie.a, tie.b) for tie in ties):
+            raise Refused("invalid_field", "nothing ties it to this contact", f"identifiers[{index}]")
+    # those that are named leave together; who names everybody wants them apart
+    cut = [tie for tie in ties if (tie.a in leaving) != (tie.b in leaving)] or ties
+    return list({(str(tie.a), str(tie.b)): Tie("", tie.a, tie.b) for tie in cut}.values())
+
+
+def links(ties: Sequence[Tie], workspace: str, environment: str, now_ms: int) -> list[Link]:
+    return [
+        Link(
+            event_id=tie.event_id,
+            workspace=workspace,
+            environment=environment,
+            kind="split",
+            at_ms=now_ms,
+            a=tie.a,
+            b=tie.b,
+            explicit=True,
+            retract=True,
+        )
+        for tie in ties
+    ]

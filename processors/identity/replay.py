@@ -1,0 +1,72 @@
+"""What is left of some components in; the components that it would have made by itself out; pure.
+
+The facts are taken again in the order of the log, under the limits of today: what was refused may be let through
+now, and what only an alias had made possible is refused. Where there is neither, nothing that was let through could
+be refused with less around it, and these are the connected components.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from processors.identity import graph, guard
+from processors.identity.graph import Component, Evidence, Pair, Refusal
+from processors.identity.guard import Limits
+
+Far = Callable[[Refusal], str]
+"""The own contact id of the identifier on the other side of a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A link as it stands in the log."""
+
+    place: int
+    pair: Pair
+    evidence: Evidence
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Components, and the links that are refused now and were not before."""
+
+    components: list[Component]
+    refused: list[tuple[Fact, str]] = field(default_factory=list)
+
+
+def facts_of(components: Sequence[Component], far: Far) -> list[Fact]:
+    """Everything that may tie members of these together, in the order of the log."""
+    here = {node for component in components for node in component.members}
+    found = {}
+    for component in components:
+        for pair, evidence in component.edges.items():
+            found.update({(pair, e.event_id, e.place): Fact(e.place, pair, e) for e in evidence})
+        for r in component.refused:
+            pair = graph.pair_of(r.near, far(r))
+            if here.issuperset(pair):
+                evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit)
+                found.setdefault((pair, r.event_id, r.place), Fact(r.place, pair, evidence_of))
+    return sorted(found.values(), key=lambda fact: (fact.place, fact.evidence, fact.pair))
+
+
+def replay(components: Sequence[Component], facts: Sequence[Fact], limits: Limits) -> Outcome:
+    """Members are those of ``components``; every fact names two of them."""
+    homes = {
+        node: Component(id=node, members={node: member})
+        for component in components
+        for node, member in component.members.items()
+    }
+    outcome = Outcome([])
+    for fact in facts:
+        left, right = homes[fact.pair[0]], homes[fact.pair[1]]
+        if left is not right:
+            reason = guard.refusal(left, right, explicit=fact.evidence.explicit, limits=limits)
+            if reason is not None:
+                outcome.refused.append((fact, reason))
+                continue
+            if len(left.members) < len(right.members):
+                left, right = right, left
+            graph.join(left, right)
+            homes.update(dict.fromkeys(right.members, left))
+        left.add_edge(*fact.pair, fact.evidence)
+    outcome.components = list({id(c): c for c in homes.values()}.values())
+    return outcome

@@ -1,0 +1,170 @@
+"""Retractions in; the merges that make contacts what they would have been without that evidence out.
+
+1. The winner of a contact that comes apart stays the winner of its part, and its record names all parts.
+2. Which identifiers belong together is recomputed from what is left of the evidence (``replay.py``). A refused link
+   that is let through now joins what it names, with the versions after those of the split.
+3. Both sides of a pair are told who they are in the end, also where nothing changed: whoever remembers that the pair
+   is known forgets it, so that new evidence is passed on; and whoever asked for the split sees that it is done.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from processors.identity import graph
+from processors.identity.graph import Component, Pair, Refusal, Retraction
+from processors.identity.replay import Outcome, facts_of, replay
+from processors.identity.union import UNSEEN, Resolver, far_of, merge_of, node_of
+from schemas.records import Identifier, Link, Merge, Rebuild
+
+MAX_HOOD = 5000
+"""Identifiers of contacts that refusals tie to the one that is split, looked at together; beyond, refusals stay."""
+
+
+def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Merge]:
+    """Take back what these say of their pairs; one split, whatever their number. Idempotent."""
+    affected: dict[str, Component] = {}
+    named: dict[str, Identifier] = {}
+    for link in links:
+        a, b = node_of(link, link["a"]), node_of(link, link["b"])
+        if a == b:
+            continue  # a sighting ties nobody
+        pair = graph.pair_of(a, b)
+        named |= {a: link["a"], b: link["b"]}
+        for side in (resolver.graph.find(a, link["a"], UNSEEN), resolver.graph.find(b, link["b"], UNSEEN)):
+            _forget(side, pair, link)
+            # also where nothing went: a crash may have kept the retraction and lost what followed from it
+            affected[side.id] = side
+            resolver.graph.touch(side)
+    merges: list[Merge] = []
+    for component in affected.values():
+        if not component.parts and not component.into:
+            merges += _Recount(resolver, links[-1], version).of(component)
+    alone = {merge["loser"] for merge in merges if merge["loser"] == merge["winner"]}
+    again = {node: identifier for node, identifier in named.items() if node not in alone}
+    return merges + resolver.say_again(links[-1], again, version + 2)
+
+
+def _forget(side: Component, pair: Pair, link: Link) -> None:
+    event_id = link["event_id"]
+    what = Retraction(frozenset({event_id})) if event_id else Retraction(before_ms=link["at_ms"])
+    side.refused = {
+        r
+        for r in side.refused
+        if graph.pair_of(r.near, far_of(link, r)) != pair or not what.covers(r.at_ms, r.event_id)
+    }
+    side.retract(pair, what)
+
+
+class _Recount:
+    """A component that lost evidence, and those that refusals tie to it, made anew."""
+
+    def __init__(self, resolver: Resolver, link: Link, version: int) -> None:
+        self._resolver = resolver
+        self._graph = resolver.graph
+        self._link = link
+        self._version = version
+
+    def of(self, component: Component) -> list[Merge]:
+        self._complete(component)
+        hood = self._hood(component)
+        facts = facts_of(hood, partial(far_of, self._link))
+        outcome = replay(hood, facts, self._resolver.limits_of(self._link["workspace"]))
+        self._keep_evidence(hood, outcome)
+        merges: list[Merge] = []
+        pieces: dict[int, list[Component]] = defaultdict(list)
+        home = {node: n for n, whole in enumerate(outcome.components) for node in whole.members}
+        for one in hood:
+            nodes: dict[int, set[str]] = defaultdict(set)
+            for node in one.members:
+                nodes[home[node]].add(node)
+            if len(nodes) == 1:
+                pieces[next(iter(nodes))].append(one)
+            else:
+                merges += self._split(one, nodes, pieces)
+        for n, some in pieces.items():
+            merges += self._unite(some, outcome.components[n])
+        return merges
+
+    def _complete(self, component: Component) -> None:
+        """Take in what a crash left beside it: members whose own rows do not know of a union that this one knows."""
+        for node, member in list(component.members.items()):
+            other = self._graph.find(node, Identifier(type=member.type, value=member.value), UNSEEN)
+            if other is not component:
+                graph.join(component, other)
+                other.into = component.id
+                self._graph.touch(component, other)
+
+    def _hood(self, component: Component) -> list[Component]:
+        """The component and those that a refusal keeps from it, near ones first."""
+        hood, size = {component.id: component}, len(component.members)
+        todo = [component]
+        while todo:
+            for refusal in sorted(todo.pop(0).refused):
+                named = Identifier(type=refusal.type, value=refusal.value)
+                other = self._graph.find(far_of(self._link, refusal), named, UNSEEN)
+                if other.id not in hood and size + len(other.members) <= MAX_HOOD:
+                    hood[other.id] = other
+                    size += len(other.members)
+                    todo.append(other)
+        return list(hood.values())
+
+    def _keep_evidence(self, hood: Sequence[Component], outcome: Outcome) -> None:
+        """Each component's edges as they are now; those that leave it come with the union.
+
+        What was refused once is kept as well where it is let through: rows that a crash loses are made from it.
+        """
+        known = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
+        members = {node: member for one in hood for node, member in one.members.items()}
+        for one in hood:
+            whole = {pair: e for c in outcome.components for pair, e in c.edges.items()}
+            one.edges = {pair: set(e) for pair, e in whole.items() if one.members.keys() >= set(pair)}
+            self._graph.touch(one)
+        homes = {node: one for one in hood for node in one.members}
+        for fact, reason in outcome.refused:
+            for near, there in (fact.pair, fact.pair[::-1]):
+                other, e = members[there], fact.evidence
+                refusal = Refusal(e.at_ms, e.event_id, near, other.type, other.value, reason, e.place, e.explicit)
+                if (near, e.event_id, other.type, other.value) in known:
+                    homes[near].refuse(refusal)
+                else:
+                    sides = [(homes[near], near, Identifier(type=other.type, value=other.value))]
+                    self._resolver.refuse(self._link, sides, e, reason)
+
+    def _split(self, one: Component, nodes: dict[int, set[str]], pieces: dict[int, list[Component]]) -> list[Merge]:
+        before = one.winner
+        parts = {n: one.only("", some) for n, some in nodes.items()}
+        merges = []
+        for n, part in parts.items():
+            part.id = f"{part.winner}@{self._version}"
+            one.parts.update(dict.fromkeys(part.members, part.id))
+            if part.winner != before:
+                merges += [
+                    merge_of(self._link, node, member, part.winner, self._version)
+                    for node, member in part.members.items()
+                ]
+            # a repeat finds what the first time wrote, and may find more in it
+            target = graph.join(self._graph.component(part.id), part)
+            self._graph.touch(target)
+            pieces[n].append(self._graph.root(target))
+        rebuilds = [
+            Rebuild(
+                winner=part.winner,
+                members=[Identifier(type=m.type, value=m.value) for m in part.members.values()],
+            )
+            for part in parts.values()
+        ]
+        return [*merges, merge_of(self._link, before, one.members[before], before, self._version, rebuilds=rebuilds)]
+
+    def _unite(self, pieces: Sequence[Component], whole: Component) -> list[Merge]:
+        """What belongs together again though it was apart: refused links that are let through now."""
+        sides = list({piece.id: piece for piece in pieces}.values())
+        if len(sides) == 1:
+            return []
+        merges = self._resolver.unite(self._link, sides, self._version + 1)
+        root = self._graph.root(sides[0])
+        for pair, evidence in whole.edges.items():
+            for one in evidence:
+                root.add_edge(*pair, one)
+        self._graph.touch(root)
+        return merges

@@ -1,0 +1,82 @@
+"""The `graph` table of a partition in, components by any of their identifiers out; what changed is put once.
+
+Two kinds of rows: ``n/<node>`` -> id of a component, and ``c/<component>`` -> the component. Rows become
+durable one by one, and any half of a step's rows may be there when the step is repeated. So:
+
+1. A component that was joined to another or split keeps what it held and says where it went; who passes by
+   completes the other side (``find``). A union or a split may be repeated over any half of what it wrote.
+2. A pointer is a short cut and never knows more than the rows that it spares: it is put only where these were
+   durable before the step.
+"""
+
+from processors.identity import graph
+from processors.identity.graph import Component, Member
+from processors.runtime.stage import State
+from schemas import topics
+from schemas.records import Identifier
+
+
+class Graph:
+    """The components that one group of links touches; ``save`` puts each touched row once."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._components: dict[str, Component] = {}
+        self._near: dict[str, str] = {}
+        self._pointers: dict[str, str] = {}
+        self._dirty: set[str] = set()
+
+    def touch(self, *components: Component) -> None:
+        self._dirty.update(component.id for component in components)
+
+    def find(self, node: str, named: Identifier, position: int) -> Component:
+        """The node's component; what a crash left half-written is completed on the way."""
+        start = self._near.get(node)
+        is_durable = start is None or start == self._pointers.get(node)
+        component = self.component(start or self._pointer(node) or node)
+        start = component.id
+        while component.into or component.parts:
+            is_durable = is_durable and component.id not in self._dirty
+            component = self._next(component, node)
+        known = component.members.get(node)
+        if known is None or position < known.position:
+            component.members[node] = Member(named["type"], named["value"], position)
+            self.touch(component)
+        self._near[node] = component.id
+        if is_durable and start != component.id:
+            self._pointers[node] = component.id
+        return component
+
+    def root(self, component: Component) -> Component:
+        """What an undivided component became part of."""
+        while component.into:
+            component = self._next(component, "")
+        return component
+
+    def _next(self, component: Component, node: str) -> Component:
+        """Where a component's content went; completed there."""
+        left = component.part(component.parts[node]) if component.parts else component
+        target = self.component(component.into or left.id)
+        if not left.members.keys() <= target.members.keys():
+            graph.join(target, left)
+            self.touch(target)
+        return target
+
+    def _pointer(self, node: str) -> str | None:
+        row = self._state.get(topics.RESOLVER_GRAPH, b"n/" + node.encode())
+        return None if row is None else row.decode()
+
+    def component(self, component_id: str) -> Component:
+        known = self._components.get(component_id)
+        if known is None:
+            row = self._state.get(topics.RESOLVER_GRAPH, b"c/" + component_id.encode())
+            known = Component(id=component_id) if row is None else graph.load(row)
+            self._components[component_id] = known
+        return known
+
+    def save(self) -> None:
+        for component_id in sorted(self._dirty):
+            row = graph.dump(self._components[component_id])
+            self._state.put(topics.RESOLVER_GRAPH, b"c/" + component_id.encode(), row)
+        for node, component_id in self._pointers.items():
+            self._state.put(topics.RESOLVER_GRAPH, b"n/" + node.encode(), component_id.encode())

@@ -1,0 +1,146 @@
+"""A link in, the merges of the union that it makes out, or its refusal.
+
+1. What a link changes follows from the graph and the link alone, so a repeated record changes nothing.
+2. Versions and places are those of the log: a repeat says the same with the same version.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import orjson
+
+from processors.identity import graph, guard
+from processors.identity.graph import NOTHING, Component, Evidence, Member, Refusal
+from processors.identity.guard import Limits
+from processors.identity.store import Graph
+from processors.runtime.stage import State
+from schemas import identity
+from schemas.records import Change, Identifier, Link, Merge, Rebuild
+
+UNSEEN = 1 << 62
+"""The position of an identifier that only a retraction has named yet."""
+LimitsOf = Callable[[str], Limits]
+"""Of a workspace."""
+
+
+def default_limits(_workspace: str) -> Limits:
+    return guard.DEFAULT
+
+
+def node_of(link: Link, side: Identifier) -> str:
+    return identity.contact_id(link["workspace"], link["environment"], side["type"], side["value"])
+
+
+def far_of(link: Link, refusal: Refusal) -> str:
+    """The own contact id of what a refusal names on its other side."""
+    return identity.contact_id(link["workspace"], link["environment"], refusal.type, refusal.value)
+
+
+def merge_of(
+    link: Link, node: str, member: Member, winner: str, version: int, *, rebuilds: Sequence[Rebuild] = ()
+) -> Merge:
+    return Merge(
+        workspace=link["workspace"],
+        environment=link["environment"],
+        loser=node,
+        winner=winner,
+        version=version,
+        at_ms=link["at_ms"],
+        event_id=link["event_id"],
+        identifier=Identifier(type=member.type, value=member.value),
+        rebuilds=list(rebuilds),
+    )
+
+
+def refused_of(link: Link, refusal: Refusal, version: int) -> Change:
+    """How one side is told that a link was not let through."""
+    return Change(
+        workspace=link["workspace"],
+        environment=link["environment"],
+        contact_id=refusal.near,
+        kind="refused",
+        version=version,
+        at_ms=refusal.at_ms,
+        event_id=refusal.event_id,
+        reason=refusal.reason,
+        profile=orjson.dumps({"type": refusal.type, "value": refusal.value}),
+    )
+
+
+class Resolver:
+    """One group of links over the state of a partition."""
+
+    def __init__(self, state: State, limits_of: LimitsOf = default_limits) -> None:
+        self.graph = Graph(state)
+        self.limits_of = limits_of
+        self.refused: list[Change] = []
+        """Links that were not let through, once for each side."""
+
+    def apply(self, link: Link, position: int, version: int) -> list[Merge]:
+        """Take a link in; the merges say for every id that goes by another one now. Idempotent.
+
+        ``position`` is shared by the links of one event, ``version`` grows with every link.
+        """
+        a, b = node_of(link, link["a"]), node_of(link, link["b"])
+        left = self.graph.find(a, link["a"], position)
+        if a == b:
+            return []  # a sighting: only the place in the log counts
+        right = self.graph.find(b, link["b"], position)
+        pair = graph.pair_of(a, b)
+        # a crash may have kept a retraction on one side only
+        retraction = left.retracted.get(pair, NOTHING) | right.retracted.get(pair, NOTHING)
+        if retraction.covers(link["at_ms"], link["event_id"]):
+            # whoever passed it on takes the pair for known now, and what really is new would stay there
+            return [] if pair in left.edges else self.say_again(link, {a: link["a"], b: link["b"]}, version)
+        evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"])
+        if left is right:
+            left.add_edge(a, b, evidence)
+            self.graph.touch(left)
+            return []
+        limits = self.limits_of(link["workspace"])
+        reason = guard.refusal(left, right, explicit=link["explicit"], limits=limits)
+        if reason is not None:
+            self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, reason)
+            return []
+        merges = self.unite(link, [left, right], version)
+        self.graph.root(left).add_edge(a, b, evidence)
+        return merges
+
+    def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
+        """One component of several; whoever goes by another id now is told."""
+        # what changes its name follows from the sides as they were before they are one
+        winner = min(side.members[side.winner].strength(side.winner) for side in sides)[-1]
+        renamed = [(n, side.members[n]) for side in sides for n in graph.losers(side, winner)]
+        left = max(sides, key=lambda side: len(side.members))
+        for right in sides:
+            if right is not left:
+                graph.join(left, right)
+                right.into = left.id
+        self.graph.touch(*sides)
+        return [merge_of(link, node, member, winner, version) for node, member in renamed]
+
+    def say_again(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
+        """Who these belong to, unchanged: a sign that what ties them is open again."""
+        found = []
+        for node, named in nodes.items():
+            component = self.graph.find(node, named, UNSEEN)
+            found.append(merge_of(link, node, component.members[node], component.winner, version))
+        return found
+
+    def refuse(
+        self, link: Link, sides: Iterable[tuple[Component, str, Identifier]], evidence: Evidence, reason: str
+    ) -> None:
+        """Keep on each side (component, node, identifier on the other side) that a link was not let through."""
+        for near, node, far in sides:
+            refusal = Refusal(
+                evidence.at_ms,
+                evidence.event_id,
+                node,
+                far["type"],
+                far["value"],
+                reason,
+                evidence.place,
+                evidence.explicit,
+            )
+            near.refuse(refusal)
+            self.graph.touch(near)
+            self.refused.append(refused_of(link, refusal, evidence.place))

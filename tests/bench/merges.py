@@ -1,0 +1,102 @@
+"""Two million merges in; memory and look-up time of the edge's view and of identity's map, on disk, out."""
+
+import hashlib
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from rocksdict import Options, Rdict
+
+from ingest.view import MergeView
+from processors.runtime.table import STORE_OPTIONS
+from schemas import codec, mergemap
+from schemas.records import Merge
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, ident
+
+LOOKUPS = 20_000
+
+
+class _Record(NamedTuple):
+    partition: int
+    offset: int
+    value: bytes
+
+
+def _id(kind: str, n: int) -> str:
+    """As long and as scattered as a contact id, and in no cache of ours whose memory would be counted."""
+    return "cnt_" + hashlib.sha256(f"{kind}:{n}".encode()).hexdigest()[:24]
+
+
+def _merge(n: int) -> Merge:
+    return Merge(
+        workspace=WORKSPACE,
+        environment=ENVIRONMENT,
+        loser=_id("anonymous_id", n),
+        winner=_id("external_id", n // 4),
+        version=n + 1,
+        at_ms=NOW_MS,
+        event_id=f"evt_{n}",
+        identifier=ident(f"anonymous_id:{n}"),
+    )
+
+
+def _lookups(count: int, of: Callable[[str], str | None]) -> dict[str, float]:
+    """Microseconds of a look-up of ids that lost, and of ids that never did."""
+    rng = random.Random(1)
+    figures = {}
+    for what, kind in (("that lost", "anonymous_id"), ("that never did", "email")):
+        ids = [_id(kind, rng.randrange(count)) for _ in range(LOOKUPS)]
+        began = time.perf_counter()
+        for one in ids:
+            of(one)
+        figures[f"us a look-up, ids {what}"] = round((time.perf_counter() - began) / LOOKUPS * 1e6, 1)
+    return figures
+
+
+def merges(count: int = 2_000_000) -> dict[str, Any]:
+    process = psutil.Process()
+    figures: dict[str, Any] = {"merges": count}
+    with tempfile.TemporaryDirectory() as folder:
+        before = process.memory_info().rss
+        view = MergeView(Path(folder) / "view", 1)
+        began = time.perf_counter()
+        for n in range(count):
+            view.apply(_Record(0, n, codec.encode_merge(_merge(n))))
+        figures["merges/s into the edge's view"] = round(count / (time.perf_counter() - began))
+        found = _lookups(count, view.winner)
+        figures["edge's view"] = {"MB of memory": _megabytes(process, before), **found}
+        view.close()
+        figures["edge's view"]["MB on disk"] = _size(Path(folder) / "view")
+        figures["identity's map"] = _table(count, Path(folder) / "map", process)
+    return figures
+
+
+def _table(count: int, folder: Path, process: psutil.Process) -> dict[str, Any]:
+    """A partition's store as the runtime opens it, with all merges in the one."""
+    before = process.memory_info().rss
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(STORE_OPTIONS["write_buffer_size"])
+    options.set_max_write_buffer_number(STORE_OPTIONS["max_write_buffer_number"])
+    options.set_target_file_size_base(STORE_OPTIONS["target_file_size_base"])
+    options.set_max_open_files(STORE_OPTIONS["max_open_files"])
+    table = Rdict(str(folder), options)
+    for n in range(count):
+        one = _merge(n)
+        table[one["loser"].encode()] = mergemap.row_of(one)
+    found = _lookups(count, lambda one: table.get(one.encode()))
+    figures = {"MB of memory": _megabytes(process, before), **found}
+    table.close()
+    return figures | {"MB on disk": _size(folder)}
+
+
+def _megabytes(process: psutil.Process, before: int) -> int:
+    return round((process.memory_info().rss - before) / 1e6)
+
+
+def _size(folder: Path) -> int:
+    return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6)

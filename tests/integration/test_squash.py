@@ -1,0 +1,84 @@
+"""Folding merges into event rows, on a real engine: no number moves, not by it and not after it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from sinks.clickhouse import squash as squashing
+from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
+from sinks.clickhouse.squash import Squashed, squash
+from tests.builders import cid, event
+from tests.integration.test_query_contacts import contact, merge
+from tests.services import fresh_settings
+from tests.sinking import Reads, reads
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+
+USERS, BROWSERS = 5, 12
+
+
+@pytest_asyncio.fixture
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+    settings = fresh_settings(tmp_path_factory.mktemp("squash"), kafka=kafka, clickhouse=clickhouse)
+    async with reads(settings) as api:
+        yield api
+
+
+def seen(names: list[str], start: int = 0, **more: Any) -> list[Any]:
+    return [
+        event(name, event_id=f"evt_{start + n}", campaign_id=f"cmp_{n % 3}", **more) for n, name in enumerate(names)
+    ]
+
+
+async def numbers(api: Reads) -> dict[str, Any]:
+    """What an analyst and a client count."""
+    users = [f"external_id:u{n}" for n in range(USERS)]
+    return {
+        "per contact": dict(await api.rows("SELECT contact_id, count() FROM events_resolved GROUP BY contact_id")),
+        "per campaign": await api.rows(
+            "SELECT campaign_id, uniqExact(contact_id), count() FROM events_resolved GROUP BY campaign_id ORDER BY 1"
+        ),
+        "events": [
+            [e["event_id"] for e in (await api.get(f"/v1/contacts/{name}/events", limit=100))["data"]] for name in users
+        ],
+    }
+
+
+async def test_no_number_moves(api: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, after, in several passes, again, with late rows of old ids, and after a split and a merge anew."""
+    users = [f"external_id:u{n}" for n in range(USERS)]
+    browsers = [f"anonymous_id:b{n}" for n in range(BROWSERS)]
+    await api.store(CONTACTS, *(contact(name) for name in users))
+    await api.store(EVENTS, *seen((users + browsers) * 3))
+    await api.store(OVERRIDES, *(merge(name, users[n % USERS], n + 1) for n, name in enumerate(browsers)))
+    before = await numbers(api)
+    assert sum(before["per contact"].values()) == 3 * (USERS + BROWSERS)
+    assert len(before["per contact"]) == USERS
+    monkeypatch.setattr(squashing, "MOST_AT_ONCE", 5)
+    assert await squash(api.settings) == Squashed(overrides=0, passes=1), "what is young is left alone"
+    assert await api.rows("SELECT DISTINCT _squashed FROM events") == [(0,)]
+    assert await squash(api.settings, age_s=0) == Squashed(overrides=BROWSERS, passes=3)
+    assert await numbers(api) == before
+    moved = await api.rows("SELECT uniqExact(contact_id), countIf(_squashed), countIf(NOT _squashed) FROM events FINAL")
+    assert moved == [(USERS, 3 * (USERS + BROWSERS), 0)]
+    assert await squash(api.settings, age_s=0) == Squashed(overrides=0, passes=1)
+    assert await numbers(api) == before
+    # a row that was on its way with the id of before, and one of nobody
+    await api.store(EVENTS, *seen([browsers[0]], 900), event(event_id="evt_nobody"))
+    late = await numbers(api)
+    assert late["per contact"][cid(users[0])] == before["per contact"][cid(users[0])] + 1
+    assert "" in late["per contact"]
+    # a split, and another merge
+    await api.store(OVERRIDES, merge(browsers[0], browsers[0], 100), merge(browsers[1], users[4], 101))
+    split = await numbers(api)
+    assert split["per contact"][cid(browsers[0])] == 4
+    assert split["per contact"][cid(users[1])] == before["per contact"][cid(users[1])] - 3
+    done = await asyncio.gather(*(squash(api.settings, age_s=0) for _ in range(3)))
+    assert Squashed(overrides=2, passes=1) in done, "two never run at the same time"
+    assert await numbers(api) == split
+    assert await api.rows(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '_squash%'"
+    ) == [(0,)]

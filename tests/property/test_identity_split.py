@@ -1,0 +1,173 @@
+"""Laws of a split: what is taken back never was, wherever its retraction stands, and a crash in it heals."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from processors.identity import resolver
+from processors.runtime.stage import State
+from schemas import topics
+from schemas.records import Link, Merge
+from tests.builders import NOW_MS, MemoryTables, cid, link
+from tests.property.test_identity_graph import NODES, components, groups
+
+USERS = [f"external_id:{n}" for n in range(1, 4)] + [f"anonymous_id:{n}" for n in range(1, 5)]
+Pairs = list[tuple[str, str]]
+
+
+def facts(nodes: list[str], most: int = 14) -> st.SearchStrategy[list[tuple[str, str, int]]]:
+    """Two identifiers and the number of the event that names them; an event may name several pairs."""
+    one = st.tuples(st.sampled_from(nodes), st.sampled_from(nodes), st.integers(0, most))
+    return st.lists(one.filter(lambda fact: fact[0] != fact[1]), max_size=most)
+
+
+def taught(a: str, b: str, n: int, *, explicit: bool = False) -> Link:
+    return link(a, b, event=f"evt_{n}", at_ms=NOW_MS + n, explicit=explicit)
+
+
+def back(a: str, b: str, n: int | None) -> Link:
+    """A retraction; without a number of all that an event ever said of the pair."""
+    return link(a, b, event="" if n is None else f"evt_{n}", at_ms=NOW_MS + 1000, retract=True)
+
+
+@dataclass
+class World:
+    """A partition's rows, and the map that its merges make."""
+
+    tables: MemoryTables = field(default_factory=MemoryTables)
+    merged: dict[str, tuple[int, str]] = field(default_factory=dict)
+    offset: int = 0
+    last: list[Merge] = field(default_factory=list)
+
+    def take(self, merges: list[Merge]) -> None:
+        self.last = merges
+        for merge in merges:
+            known = self.merged.get(merge["loser"], (0, ""))
+            if merge["version"] >= known[0]:
+                self.merged[merge["loser"]] = (merge["version"], merge["winner"])
+
+    def feed(self, links: list[Link], torn: random.Random | None = None) -> None:
+        """A record; where it is torn its step is done once with any half of its rows kept, and then again."""
+        for is_torn in (True, False) if torn else (False,):
+            state = State(0, self.tables)
+            self.take(resolver.resolve([(self.offset, links)], state)[0])
+            rows = list(state.writes.get(topics.RESOLVER_GRAPH, {}).items())
+            if is_torn and torn:
+                torn.shuffle(rows)
+                rows = rows[: torn.randrange(len(rows) + 1)]
+            self.tables.apply(0, {topics.RESOLVER_GRAPH: dict(rows)})
+        self.offset += 1
+
+    def groups(self, nodes: list[str]) -> set[frozenset[str]]:
+        return groups([(n, n) for n in nodes], {loser: winner for loser, (_, winner) in self.merged.items()})
+
+
+def cut(rng: random.Random, links: list[Link]) -> list[list[Link]]:
+    """The same links as records of one to four."""
+    found = []
+    while links:
+        size = rng.randint(1, 4)
+        found.append(links[:size])
+        links = links[size:]
+    return found
+
+
+@given(facts(NODES), st.sets(st.integers(0, 14), max_size=5), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+@example([("email:1", "phone:1", 1), ("phone:1", "email:2", 2)], {2}, random.Random(0))
+def test_split_of_what_was_merged_is_never_merged(
+    said: list[tuple[str, str, int]], gone: set[int], rng: random.Random
+) -> None:
+    """Wherever the retractions stand among the links, repeated or not, torn by a crash or not."""
+    links = [taught(*fact) for fact in said] + [back(a, b, n) for a, b, n in said if n in gone]
+    links += links[: len(links) // 2]
+    rng.shuffle(links)
+    world = World()
+    for some in cut(rng, links):
+        world.feed(some, rng if rng.random() < 0.5 else None)
+    left = [(a, b) for a, b, n in said if n not in gone]
+    named = sorted({node for a, b, _ in said for node in (a, b)})
+    assert world.groups(named) == components([*left, *((n, n) for n in named)])
+
+
+@given(
+    facts(USERS, 12),
+    facts(USERS, 6),
+    st.sets(st.integers(0, 12), max_size=4),
+    st.sets(st.integers(0, 12), max_size=3),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=800, deadline=None)
+def test_with_refusals_it_is_the_log_without_what_was_taken_back(
+    said: list[tuple[str, str, int]],
+    later: list[tuple[str, str, int]],
+    gone: set[int],
+    aliases: set[int],
+    rng: random.Random,
+) -> None:
+    """What a guard refused is let through where its reason has gone, and the other way round; aliases count too."""
+    later = [(a, b, n + 20) for a, b, n in later]
+    first = [taught(*fact, explicit=fact[2] in aliases) for fact in said]
+    second = [taught(*fact) for fact in later]
+    retractions = [back(a, b, n) for a, b, n in said if n in gone]
+    world, never = World(), World()
+    for some in [*cut(rng, first), *([retractions] if retractions else []), *cut(rng, second)]:
+        world.feed(some, rng if rng.random() < 0.3 else None)
+    kept = [one for one in first if int(one["event_id"][4:]) not in gone] + second
+    for some in cut(rng, kept):
+        never.feed(some)
+    named = sorted({node for a, b, _ in [*said, *later] for node in (a, b)})
+    assert world.groups(named) == never.groups(named)
+
+
+@given(facts(NODES, 10), st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_pair_taken_back_whole_is_open_to_new_evidence_only(
+    said: list[tuple[str, str, int]], data: st.DataObject
+) -> None:
+    """However many events had said so, and whether or not they come again."""
+    if not said:
+        return
+    a, b, _ = data.draw(st.sampled_from(said))
+    pair = {a, b}
+    world = World()
+    links = [taught(*fact) for fact in said] + [taught(a, b, n) for n in range(20, 40)]
+    for one in [*links, back(a, b, None), *links]:
+        world.feed([one])
+    left = [(x, y) for x, y, _ in said if {x, y} != pair]
+    named = sorted({node for x, y, _ in said for node in (x, y)})
+    alone = [(n, n) for n in named]
+    assert world.groups(named) == components([*left, *alone])
+    world.feed([taught(a, b, 5000)])
+    assert world.groups(named) == components([*left, (a, b), *alone])
+
+
+def test_the_record_of_the_winner_names_every_part() -> None:
+    world = World()
+    world.feed([taught("email:1", "email:1", 0), taught("email:1", "anonymous_id:1", 1)])
+    world.feed([taught("phone:1", "anonymous_id:2", 2), taught("email:1", "phone:1", 3)])
+    world.feed([back("email:1", "phone:1", 3)])
+    own = [m for m in world.last if m["loser"] == m["winner"] == cid("email:1")]
+    assert len(own) == 1
+    parts = {r["winner"]: {i["value"] + i["type"] for i in r["members"]} for r in own[0]["rebuilds"]}
+    assert parts == {cid("email:1"): {"1email", "1anonymous_id"}, cid("phone:1"): {"1phone", "2anonymous_id"}}
+    told = {(m["loser"], m["winner"]) for m in world.last if m is not own[0]}
+    assert told == {(cid("phone:1"), cid("phone:1")), (cid("anonymous_id:2"), cid("phone:1"))}
+    assert not any(m["rebuilds"] for m in world.last if m is not own[0])
+
+
+@pytest.mark.parametrize("size", [1000])
+def test_a_star_of_a_thousand_loses_one(size: int) -> None:
+    world = World()
+    names = [f"anonymous_id:{n}" for n in range(size - 1)]
+    world.feed([taught("external_id:u", name, n) for n, name in enumerate(names)])
+    world.feed([back("external_id:u", names[7], 7)])
+    assert {m["loser"] for m in world.last} == {cid("external_id:u"), cid(names[7])}
+    world.feed([taught("external_id:u", names[7], 7)])
+    again = {(cid(n), cid(n)) for n in ("external_id:u", names[7])}
+    assert {(m["loser"], m["winner"]) for m in world.last} == again, "each stands for itself, as before"
+    world.feed([taught("external_id:u", names[7], 5000)])
+    assert [(m["loser"], m["winner"]) for m in world.last] == [(cid(names[7]), cid("external_id:u"))]
