@@ -9,9 +9,11 @@ from ingest.raw import RawEvent
 from schemas import identity, ids
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, Event, Identifier
-from schemas.times import parse_time
+from schemas.times import iso, parse_time
 
 MAX_NAME = 256
+MAX_SKEW_MS = 60_000
+"""How far a client's clock may be ahead of ours before its events are said to be from the future."""
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
 
 
@@ -52,7 +54,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         type=_name(raw.type),
         contact_id=contact,
         identifiers=[Identifier(type=t, value=v) for t, v in found],
-        timestamp_ms=_timestamp(raw.timestamp, caller.now_ms),
+        timestamp_ms=_timestamp(raw.timestamp, caller.now_ms, warnings),
         received_ms=caller.now_ms,
         properties=orjson.dumps(properties),
         context=orjson.dumps(raw.context) if raw.context else b"",
@@ -110,12 +112,14 @@ def _event_id(value: Any, now_ms: int) -> str:
     return value
 
 
-def _timestamp(value: Any, now_ms: int) -> int:
+def _timestamp(value: Any, now_ms: int, warnings: list[str]) -> int:
     if value is None:
         return now_ms
     ms = parse_time(value)
     if ms is None:
         raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
+    if ms > now_ms + MAX_SKEW_MS:
+        warnings.append(f"timestamp is in the future; rules count the event from {iso(ms)} on")
     return ms
 
 
