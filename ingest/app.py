@@ -17,6 +17,7 @@ from ingest.pages import Pages
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.request import IngestEndpoint
 from ingest.view import MergeView
 from schemas import topics, web
@@ -60,6 +61,7 @@ def build_edge(settings: Settings) -> Edge:
         receipts=Receipts(instance),
         view=MergeView(settings.home / "state" / "edge-merges", settings.partitions),
         recent=Recent(),
+        repeats=Repeats(),
     )
 
 
@@ -91,7 +93,7 @@ def build_app(edge: Edge) -> HotPaths:
     forward = Forward(settings.query)
     pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
 
-    endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
+    endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
 
     async def read(request: Request) -> Response:
         if request.url.path in endpoints:

@@ -9,6 +9,7 @@ from ingest.collect import Collector
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.view import MergeView
 from schemas import topics
 from schemas.codec import encode_event
@@ -38,6 +39,7 @@ class Edge:
     receipts: Receipts
     view: MergeView
     recent: Recent
+    repeats: Repeats
     clock: Callable[[], int] = now_ms
 
     def check_size(self, event: Event, place: str) -> None:

@@ -1,6 +1,10 @@
 """Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import aiohttp
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
@@ -41,6 +45,23 @@ class Forward:
         """The read API's answer to a GET of the path that the request wrote to."""
         return await self._pass(request, "GET", b"")
 
+    async def ask(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``Refused`` (503)."""
+        try:
+            async with self._session.request(
+                "GET" if body is None else "POST",
+                URL(f"{self._base}{path}", encoded=True),
+                headers=headers,
+                data=None if body is None else orjson.dumps(body),
+                allow_redirects=False,
+            ) as answer:
+                value = orjson.loads(await answer.read())
+                if answer.status >= 500:
+                    raise _away()
+                return answer.status, value
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise _away() from error
+
     async def _pass(self, request: Request, method: str, body: bytes) -> Response:
         query = request.url.query
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
@@ -55,6 +76,10 @@ class Forward:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("unavailable", "the read API is away; try again") from error
+            raise _away() from error
         kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
         return StreamingResponse(answer.content.iter_any(), answer.status, kept)
+
+
+def _away() -> Refused:
+    return Refused("unavailable", "the read API is away; try again")

@@ -1,6 +1,9 @@
 """An edge without a broker: real app, real control state, and in Kafka's place a list of the records it was sent."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 
@@ -11,11 +14,15 @@ from ingest.edge import Edge
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.view import MergeView
+from processors.identity import resolve, resolver
+from processors.runtime.stage import State
 from schemas import codec, control
 from schemas.errors import Refused
 from schemas.records import Event
 from schemas.settings import Settings
+from tests.builders import MemoryTables
 
 NOW_MS = 1_790_000_000_000
 SECRET = {"Authorization": "Bearer sk_dev_local"}
@@ -23,16 +30,30 @@ PUBLIC = {"Authorization": "Bearer pk_dev_local"}
 
 
 class MemoryLog:
-    """What the edge published; ``down`` makes it answer as a broker that will not take anything."""
+    """What the edge published; ``down`` makes it answer as a broker that will not take anything.
+
+    With ``tell`` the real identity code follows on each record, and its merges are told.
+    """
 
     def __init__(self) -> None:
         self.records: list[tuple[int, bytes]] = []
         self.down = False
+        self.tell: Callable[[Any], None] | None = None
+        self._tables = MemoryTables()
 
     async def publish(self, partition: int, record: bytes) -> None:
         if self.down:
             raise Refused("unavailable", "Kafka did not take it; try again")
         self.records.append((partition, record))
+        if self.tell is not None:
+            self._identify(self.tell)
+
+    def _identify(self, tell: Callable[[Any], None]) -> None:
+        state = State(0, self._tables)
+        links = [link for event in codec.decode_events(self.records[-1][1]) for link in resolve.new_links(event, state)]
+        for merge in resolver.resolve([(len(self.records), links)], state)[0]:
+            tell(SimpleNamespace(partition=0, offset=len(self.records), value=codec.encode_merge(merge)))
+        self._tables.apply(0, state.writes)
 
     @property
     def events(self) -> list[Event]:
@@ -59,6 +80,7 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         receipts=Receipts("edge_test"),
         view=MergeView(home / "view", settings.partitions),
         recent=Recent(),
+        repeats=Repeats(),
         clock=lambda: NOW_MS,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -24,7 +25,7 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import contact_list, contacts, definitions, identities, params, quarantine, tasks
+from sinks.query import audience, belonging, contact_list, contacts, definitions, identities, params, quarantine, tasks
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -118,6 +119,17 @@ class Reads:
         unowned = "instance" in asked.principal.scopes
         return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)
 
+    async def refused(self, asked: Asked) -> Any:
+        a, b = asked.query.get("a", ""), asked.query.get("b", "")
+        return {"refused": await belonging.is_refused(self._reader, asked.home, a, b)}
+
+    async def audience(self, asked: Asked) -> Any:
+        try:
+            body = orjson.loads(await asked.request.body())
+        except orjson.JSONDecodeError as error:
+            raise Refused("invalid_json", f"not valid JSON: {error}") from error
+        return await audience.audience(self._reader, asked.home, body)
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -139,6 +151,9 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        # what the edge asks for itself; its public port passes on nothing but /v1
+        ("/internal/refused", "events:ingest", reads.refused),
+        ("/internal/audience", "contacts:read", reads.audience),
     )
 
     def route(path: str, scope: str, answer: Answer) -> Route:
@@ -149,7 +164,7 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
-        return Route(path, endpoint)
+        return Route(path, endpoint, methods=["POST"] if answer == reads.audience else ["GET"])
 
     return [route(*row) for row in table]
 

@@ -55,6 +55,7 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
     transcript = orjson.loads(path.read_bytes())
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
+    log.tell = edge.view.apply
     async with client_of(edge) as client:
         for step in transcript["steps"]:
             before = len(log.events)
@@ -65,6 +66,10 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
             answer = await client.request(request.get("method", "POST"), request["path"], headers=headers, content=body)
             assert answer.status_code == step["status"], answer.text
             assert answer.headers["x-request-id"]
+            for name, value in step.get("headers", {}).items():
+                assert answer.headers.get(name) == value, name
+            if "answer" in step:
+                assert answer.text == step["answer"]
             if "json" in step:
                 assert differs(step["json"], answer.json()) is None, differs(step["json"], answer.json())
             events = [shown(e) for e in log.events[before:]]
@@ -77,4 +82,4 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
 
 
 def test_every_dialect_has_transcripts() -> None:
-    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altertable"}
+    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altcraft", "altertable", "parcelvoy"}
