@@ -87,10 +87,10 @@ def _lifespan(edge: Edge, forward: Forward) -> Callable[[object], AbstractAsyncC
     return lifespan
 
 
-def build_app(edge: Edge) -> HotPaths:
+def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
-    forward = Forward(settings.query)
+    forward = forward or Forward(settings.query)
     pages = Pages(edge, forward, ControlWriter(settings, edge.control, edge.publisher))
 
     endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
@@ -101,10 +101,12 @@ def build_app(edge: Edge) -> HotPaths:
         return await forward.handle(request)
 
     routes = [
-        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
+        *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
+        Route("/v1/campaigns", pages.create_campaign, methods=["POST"]),
+        Route("/v1/campaigns/{id}", pages.edit_campaign, methods=["PATCH"]),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
         Route("/v1/{path:path}", read, methods=["GET"]),

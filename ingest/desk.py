@@ -5,13 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
-from uuid import NAMESPACE_URL, uuid5
+
+import orjson
 
 from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.raw import Answer, Parsed
-from schemas import identity, ids
+from schemas import identity, topics
 from schemas.access import Principal, key_of
+from schemas.control import Campaign
 from schemas.errors import Refused
 
 JOIN_S = 2.0
@@ -29,18 +31,42 @@ class Counter:
     principal: Principal
     headers: Mapping[bytes, bytes]
     query: Mapping[str, str]
-    path: str
+    params: Mapping[str, str]
+    repeat_id: str
     taker: Take
 
     async def take(self, parsed: Parsed) -> Answer:
         return await self.taker(parsed)
 
     @property
-    def repeat_id(self) -> str:
-        given = self.headers.get(b"x-request-id")
-        if given is None:
-            return ids.new_id("", self.edge.clock())
-        return uuid5(NAMESPACE_URL, f"{self.principal.key_id}{self.path}/{given.decode('latin-1')}").hex
+    def now_ms(self) -> int:
+        return self.edge.clock()
+
+    def campaign(self, reference: Any) -> Campaign:
+        known = self.edge.control.campaigns[self.principal.workspace]
+        text = str(reference)
+        found = known.get(text) if isinstance(reference, str) else None
+        if found is None and not isinstance(reference, bool):
+            numbered = [one for one in known.values() if str(one.number) == text]
+            found = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
+        if found is None:
+            raise Refused("not_found", "no such campaign", "id")
+        return found
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        return self.edge.control.triggers.get(trigger)
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        return await self.forward.ask(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        topic = topics.name(topics.LAUNCHES, self.edge.settings)
+        deadline = self.edge.settings.publish_deadline_s
+        try:
+            async with asyncio.timeout(deadline):
+                await self.edge.publisher.send(topic, orjson.dumps(value), key=launch_id.encode())
+        except TimeoutError:
+            raise Refused("unavailable", "not durable yet; send it again") from None
 
     def contact_of(self, kind: str, value: Any, field: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):

@@ -1,14 +1,16 @@
 """Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
 
+import secrets
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest import body, control
+from ingest import body, campaigns, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
+from schemas.campaigns import shape
 from schemas.web import Json, authorise
 
 
@@ -40,6 +42,26 @@ class Pages:
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
+
+    async def create_campaign(self, request: Request) -> Response:
+        workspace, environment = self._home(request, "campaigns:write")
+        campaign = campaigns.new_campaign(
+            await self._json(request),
+            workspace,
+            environment,
+            self._edge.clock(),
+            number=self._writer.next_number(workspace),
+            trigger=secrets.token_hex(24),
+        )
+        await self._writer.put("campaign", campaign)
+        return Json(shape(campaign), 201)
+
+    async def edit_campaign(self, request: Request) -> Response:
+        workspace, environment = self._home(request, "campaigns:write")
+        campaign = self._writer.campaign(workspace, environment, request.path_params["id"])
+        edited = campaigns.edited_campaign(campaign, await self._json(request), self._edge.clock())
+        await self._writer.put("campaign", edited)
+        return Json(shape(edited))
 
     async def live(self, _request: Request) -> Response:
         return Json({"status": "live"})

@@ -7,6 +7,7 @@ what an operation writes should have ids that follow from the request.
 
 import asyncio
 import hashlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 
@@ -23,6 +24,7 @@ class Repeats:
         self._capacity = capacity
         self._clock = clock
         self._first: dict[Key, tuple[float, asyncio.Future[Reply]]] = {}
+        self._names: dict[Key, tuple[float, str]] = {}
 
     @staticmethod
     def keys(key_id: str, path: str, request_id: bytes | None, body: bytes) -> list[Key]:
@@ -31,6 +33,24 @@ class Repeats:
         if request_id:
             found.append((key_id, path, b"id/" + request_id[:128]))
         return found
+
+    def name(self, keys: list[Key], seconds: float, request_id: bytes | None) -> str:
+        """32 hex digits, the same for a repeat, also of a request that was refused.
+
+        So what a first try wrote counts once. With a request id it is the same at every edge and for ever.
+        """
+        if request_id:
+            return hashlib.blake2b(
+                b"\0".join((keys[-1][0].encode(), keys[-1][1].encode(), keys[-1][2])), digest_size=16
+            ).hexdigest()
+        now = self._clock()
+        known = self._names.pop(keys[0], None)
+        if known is None or now >= known[0]:
+            known = (now + seconds, secrets.token_hex(16))
+        self._names[keys[0]] = known
+        while len(self._names) > self._capacity:
+            del self._names[next(iter(self._names))]
+        return known[1]
 
     async def once(self, keys: list[Key], seconds: float, serve: Callable[[], Awaitable[Reply]]) -> Reply:
         """The first answer where there is one; raises what ``serve`` raises, to everybody who waits for it."""

@@ -42,7 +42,7 @@ class IngestEndpoint:
         try:
             if scope["query_string"]:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            reply = await self._handle(headers, query, receive)
+            reply = await self._handle(scope, headers, query, receive)
         except Refused as refused:
             reply = operation.refuse(refused, request_id)
         except Exception:
@@ -53,14 +53,18 @@ class IngestEndpoint:
         # within a surface the request id is put on by it
         await _respond(send, reply, "" if REQUEST_ID in scope else request_id)
 
-    async def _handle(self, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive) -> Reply:
+    async def _handle(
+        self, scope: Scope, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive
+    ) -> Reply:
         now_ms = self._edge.clock()
         operation, settings = self._operation, self._edge.settings
         for name in operation.query_keys:
             if name in query:
                 query.setdefault("apiKey", query[name])
-        late = bool(operation.body_keys) and key_of(headers, query) is None
-        if not late:
+        late = bool(operation.body_keys) and operation.holder is None and key_of(headers, query) is None
+        if operation.holder is not None:
+            principal = operation.holder(self._edge.control, scope["path_params"])
+        elif not late:
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
         timeout_ms = _sync_timeout(query)
         content_type = headers.get(b"content-type", b"")
@@ -81,19 +85,21 @@ class IngestEndpoint:
         async def take(parsed: Parsed) -> Answer:
             return await self._take(caller, principal, timeout_ms, parsed)
 
+        repeats, given = self._edge.repeats, headers.get(b"x-request-id")
+        keys = Repeats.keys(principal.key_id, scope["path"], given, raw) if operation.once_s else []
         counter = Counter(
             edge=self._edge,
             forward=self._forward,
             principal=principal,
             headers=headers,
             query=query,
-            path=operation.path,
+            params=scope.get("path_params", {}),
+            repeat_id=repeats.name(keys, operation.once_s, given) if keys else "",
             taker=take,
         )
-        if not operation.once_s:
+        if not keys:
             return await serve(value, counter)
-        keys = Repeats.keys(principal.key_id, operation.path, headers.get(b"x-request-id"), raw)
-        return await self._edge.repeats.once(keys, operation.once_s, lambda: serve(value, counter))
+        return await repeats.once(keys, operation.once_s, lambda: serve(value, counter))
 
     def _caller(self, principal: Principal, now_ms: int, *, synced: bool) -> Caller:
         operation, settings = self._operation, self._edge.settings

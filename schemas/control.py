@@ -67,11 +67,28 @@ class Segment(Record):
     updated_ms: int
 
 
+class Campaign(Record):
+    """``number`` counts in its workspace; ``trigger`` is the secret part of a trigger's link, empty for other kinds."""
+
+    environment: str
+    name: str
+    kind: str
+    channel: str
+    status: str
+    number: int
+    trigger: str
+    delivery: dict[str, str]
+    variants: tuple[dict[str, Any], ...]
+    conversion: dict[str, Any] | None
+    updated_ms: int
+
+
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
     "segment": Segment,
+    "campaign": Campaign,
 }
 
 
@@ -101,6 +118,9 @@ class ControlState:
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
 
+        self.campaigns: dict[str, dict[str, Campaign]] = defaultdict(dict)
+        self.triggers: dict[str, Campaign] = {}
+
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
         workspace, kind, record_id = key.decode().split("/", 2)
@@ -127,6 +147,11 @@ class ControlState:
             if home is not None:
                 self.segments[home].pop(record_id, None)
 
+        elif kind == "campaign":
+            gone = self.campaigns[workspace].pop(record_id, None)
+            if gone is not None:
+                self.triggers.pop(gone.trigger, None)
+
     def _keep(self, record: Record) -> None:
         match record:
             case Workspace():
@@ -140,6 +165,10 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
                 self._segment_homes[record.workspace, record.id] = home
+            case Campaign():
+                self.campaigns[record.workspace][record.id] = record
+                if record.trigger:
+                    self.triggers[record.trigger] = record
             case _:
                 raise TypeError(type(record))
 

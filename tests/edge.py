@@ -1,6 +1,6 @@
 """An edge without a broker: real app, real control state, and in Kafka's place a list of the records it was sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from deploy.local.seed import records
 from ingest.app import build_app
 from ingest.collect import Collector
 from ingest.edge import Edge
+from ingest.forward import Forward
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
@@ -60,6 +61,17 @@ class MemoryLog:
         return [event for _, record in self.records for event in codec.decode_events(record)]
 
 
+class MemoryPublisher(Publisher):
+    """What was published beside events, by key."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.sent: dict[bytes, bytes] = {}
+
+    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> None:
+        self.sent[key or b""] = value
+
+
 def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
     """An edge whose clock stands at ``NOW_MS``; ``changes`` are settings."""
     settings = Settings(home=home, **changes)  # type: ignore[arg-type]  # tests name real settings
@@ -70,7 +82,7 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         settings=settings,
         instance="edge_test",
         control=state,
-        publisher=Publisher(settings),
+        publisher=MemoryPublisher(settings),
         collector=Collector(
             log.publish,
             settings.partitions,
@@ -85,7 +97,23 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
     )
 
 
-def client_of(edge: Edge) -> httpx.AsyncClient:
+class RecordedReads(Forward):
+    """The read API's recorded answers, by the beginning of the path; what was asked stands in ``asked``."""
+
+    def __init__(self, answers: dict[str, list[Any]]) -> None:
+        super().__init__("")
+        self._answers = answers
+        self.asked: list[Any] = []
+
+    async def ask(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        self.asked.append(path if body is None else [path, body])
+        for start, (status, value) in self._answers.items():
+            if path.startswith(start):
+                return status, value
+        raise Refused("unavailable", "the read API is away; try again")
+
+
+def client_of(edge: Edge, reads: RecordedReads | None = None) -> httpx.AsyncClient:
     """Requests straight into the app, no socket between."""
-    transport = httpx.ASGITransport(app=build_app(edge))
+    transport = httpx.ASGITransport(app=build_app(edge, reads))
     return httpx.AsyncClient(transport=transport, base_url="http://edge")

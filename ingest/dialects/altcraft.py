@@ -78,6 +78,8 @@ def _kind(content_type: bytes) -> bytes:
 
 
 def read(content_type: bytes, data: bytes) -> Any:
+    if not data.strip():
+        return {}
     if _kind(content_type) in XML_TYPES:
         return xmlvalue.loads(data)
     body.check_content_type(content_type)

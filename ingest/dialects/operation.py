@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ingest.raw import Answer, Parsed, Reply
 from schemas.access import Principal
+from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 
 JSON = (b"content-type", b"application/json")
@@ -30,7 +31,26 @@ class Desk(Protocol):
 
     @property
     def repeat_id(self) -> str:
-        """The same for a request that its client sends again with the same ``X-Request-Id``, else a new one."""
+        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or for ``once_s``."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The named parts of the path."""
+
+    @property
+    def now_ms(self) -> int: ...
+
+    def campaign(self, reference: Any) -> Campaign:
+        """A campaign of the caller's workspace, by id or number; raises ``Refused`` (404)."""
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        """The campaign of a trigger's link."""
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        """Store what a launch's messages refer to, durably; raises ``Refused`` (503)."""
 
     async def take(self, parsed: Parsed) -> Answer:
         """As for an operation that only takes events; raises ``Refused``."""
@@ -68,6 +88,9 @@ class Operation:
     refuse: Callable[[Refused, str], Reply]
     batch_label: str = ""
     """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
+    methods: tuple[str, ...] = ("POST",)
+    holder: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
+    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``Refused``."""
     scope: str = "events:ingest"
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""

@@ -17,6 +17,7 @@ from starlette.routing import Route, Router
 
 from schemas import topics, web
 from schemas.access import Principal
+from schemas.campaigns import shape as campaign_shape
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
@@ -25,7 +26,18 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query import audience, belonging, contact_list, contacts, definitions, identities, params, quarantine, tasks
+from sinks.query import (
+    audience,
+    belonging,
+    campaigns,
+    contact_list,
+    contacts,
+    definitions,
+    identities,
+    params,
+    quarantine,
+    tasks,
+)
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -119,6 +131,24 @@ class Reads:
         unowned = "instance" in asked.principal.scopes
         return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)
 
+    async def campaigns(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = campaigns.campaigns_of(self._control, asked.home, asked.query.get("status"))
+        return params.slice_of(asked.paging, [campaign_shape(one) for one in found])
+
+    async def campaign(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return campaign_shape(campaigns.campaign_named(self._control, asked.home, asked.part("id")))
+
+    async def triggered(self, request: Request) -> Any:
+        """The contacts that a trigger's link names; whoever has the link may use it, so it is the key."""
+        await self._tail.catch_up()
+        campaign = self._control.triggers.get(request.path_params["trigger"])
+        if campaign is None:
+            raise Refused("not_found", "no such trigger")
+        home = Home(campaign.workspace, campaign.environment)
+        return await audience.by_hash(self._reader, home, request.query_params.get("who", ""))
+
     async def refused(self, asked: Asked) -> Any:
         a, b = asked.query.get("a", ""), asked.query.get("b", "")
         return {"refused": await belonging.is_refused(self._reader, asked.home, a, b)}
@@ -151,6 +181,8 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        ("/v1/campaigns", "campaigns:read", reads.campaigns),
+        ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
         # what the edge asks for itself; its public port passes on nothing but /v1
         ("/internal/refused", "events:ingest", reads.refused),
         ("/internal/audience", "contacts:read", reads.audience),
@@ -166,7 +198,10 @@ def routes(reads: Reads, control: ControlState) -> list[Route]:
 
         return Route(path, endpoint, methods=["POST"] if answer == reads.audience else ["GET"])
 
-    return [route(*row) for row in table]
+    async def triggered(request: Request) -> Response:
+        return web.Json(await reads.triggered(request))
+
+    return [*(route(*row) for row in table), Route("/internal/trigger/{trigger}", triggered)]
 
 
 def graph_endpoint(

@@ -1,7 +1,8 @@
 """Recorded requests and the answers they must get, a file each: adding one is adding a file.
 
 In an expected value ``<evt>``, ``<cnt>``, ``<uuid>``, ``<time>`` and ``<any>`` stand for any value of that
-form; an object with ``"...": true`` may have more fields than it names.
+form; an object with ``"...": true`` may have more fields than it names. ``control`` is what was defined before,
+``reads`` what the read API answers (a path may begin so), ``asked`` what it is asked.
 """
 
 import re
@@ -11,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.edge import MemoryLog, client_of, memory_edge
+from schemas import control
+from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 FOLDER = Path(__file__).parent
 TRANSCRIPTS = sorted(p for p in FOLDER.glob("*/*.json") if p.parent.name != "avro")
@@ -56,7 +58,10 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
     log.tell = edge.view.apply
-    async with client_of(edge) as client:
+    for kind, record in transcript.get("control", {}).items():
+        edge.control.apply(control.record_key(kind, "local", record["id"]), orjson.dumps(record))
+    reads = RecordedReads(transcript.get("reads", {}))
+    async with client_of(edge, reads) as client:
         for step in transcript["steps"]:
             before = len(log.events)
             request = step["request"]
@@ -72,6 +77,9 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
                 assert answer.text == step["answer"]
             if "json" in step:
                 assert differs(step["json"], answer.json()) is None, differs(step["json"], answer.json())
+            if "asked" in step:
+                assert differs(step["asked"], reads.asked) is None, reads.asked
+            reads.asked.clear()
             events = [shown(e) for e in log.events[before:]]
             assert len(events) == len(step.get("events", [])), events
             for expected in step.get("events", []):
