@@ -114,4 +114,5 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         Route("/graphql", forward.handle, methods=["GET", "POST"]),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward))
-    return HotPaths(endpoints, web.Surface(router))
+    plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
+    return HotPaths(plain, web.Surface(router))
