@@ -22,6 +22,7 @@ from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.receive import Receivers
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.request import IngestEndpoint
 from ingest.uses import Uses
 from ingest.view import MergeView
@@ -93,6 +94,7 @@ def build_edge(settings: Settings) -> Edge:
         recent=Recent(),
         gate=Gate(state, settings.rate_limit),
         answers=Answers(settings.home / "state" / "edge-answers"),
+        repeats=Repeats(),
     )
 
 
@@ -139,6 +141,8 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
         Route("/v1/receivers", receivers.create, methods=["POST"]),
         Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
+        Route("/v1/campaigns", pages.create_campaign, methods=["POST"]),
+        Route("/v1/campaigns/{id}", pages.edit_campaign, methods=["PATCH"]),
         Route("/v1/contacts/{id:path}/split", pages.split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
@@ -150,16 +154,16 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
     ]
 
 
-def build_app(edge: Edge) -> HotPaths:
+def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
-    forward = Forward(settings.query)
+    forward = forward or Forward(settings.query)
     writer = ControlWriter(settings, edge.control, edge.publisher)
     control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
     uses = Uses(edge.gate, writer.put)
     health = Pages(edge, forward, writer)
 
-    endpoints = {o.path: IngestEndpoint(o, edge) for o in OPERATIONS}
+    endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
 
     async def read(request: Request) -> Response:
         if request.url.path in endpoints:
@@ -175,7 +179,7 @@ def build_app(edge: Edge) -> HotPaths:
         raise Refused("not_found", "no such path")
 
     writes = [
-        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
+        *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
         *_writes(edge, forward, writer, control),
     ]
     routes = [
@@ -188,4 +192,5 @@ def build_app(edge: Edge) -> HotPaths:
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses))
-    return HotPaths(endpoints, web.Surface(router), edge)
+    plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
+    return HotPaths(plain, web.Surface(router), edge)

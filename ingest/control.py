@@ -4,7 +4,7 @@ from typing import Any
 
 from ingest.publish import Publisher
 from schemas import control, ids, rule, rule_tree, topics
-from schemas.control import ControlState, Segment
+from schemas.control import Campaign, ControlState, Segment
 from schemas.errors import Refused
 from schemas.settings import Settings
 from schemas.times import iso
@@ -82,6 +82,20 @@ class ControlWriter:
         self._topic = topics.name(topics.CONTROL, settings)
         self._state = state
         self._publisher = publisher
+        self._numbers: dict[str, int] = {}
+
+    def next_number(self, workspace: str) -> int:
+        """Of a campaign; where two edges give the same one, the older campaign has it."""
+        known = max((c.number for c in self._state.campaigns_of(workspace)), default=0)
+        self._numbers[workspace] = max(known, self._numbers.get(workspace, 0)) + 1
+        return self._numbers[workspace]
+
+    def campaign(self, workspace: str, environment: str, campaign_id: str) -> Campaign:
+        """Raises ``Refused`` (404)."""
+        found = self._state.campaigns[workspace, environment].get(campaign_id)
+        if found is None:
+            raise Refused("not_found", "no such campaign")
+        return found
 
     def segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
         """Raises ``Refused`` (404)."""

@@ -13,6 +13,7 @@ from ingest.once import Answers
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.view import MergeView
 from schemas import topics
 from schemas.access import Principal, key_of
@@ -46,6 +47,7 @@ class Edge:
     recent: Recent
     gate: Gate
     answers: Answers
+    repeats: Repeats
     clock: Callable[[], int] = now_ms
 
     def asks(self, request: Request, scope: str | None) -> Principal:

@@ -1,5 +1,6 @@
 """Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -61,9 +62,9 @@ class Forward:
             async with self._session.get(url, headers=headers) as answer:
                 raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("unavailable", "the read API is away; try again") from error
+            raise _away() from error
         if answer.status >= 500:
-            raise Refused("unavailable", "the read API is away; try again")
+            raise _away()
         if answer.status == 403:
             raise Refused("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
@@ -75,7 +76,7 @@ class Forward:
             async with self._session.options(URL(url, encoded=True)) as answer:
                 return answer.status != 404
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("unavailable", "the read API is away; try again") from error
+            raise _away() from error
 
     async def tell(self, request: Request, path: str, value: Any, environment: str) -> Any:
         """What the read API answers to the request's sender about this; raises what it refuses."""
@@ -87,11 +88,28 @@ class Forward:
             ) as answer:
                 said = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
-            raise Refused("unavailable", "the read API is away; try again") from error
+            raise _away() from error
         if answer.status != 200:
             why = said["error"]
             raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
         return said
+
+    async def inquire(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``Refused`` (503)."""
+        try:
+            async with self._session.request(
+                "GET" if body is None else "POST",
+                URL(f"{self._base}{path}", encoded=True),
+                headers=headers,
+                data=None if body is None else orjson.dumps(body),
+                allow_redirects=False,
+            ) as answer:
+                value = orjson.loads(await answer.read())
+                if answer.status >= 500:
+                    raise _away()
+                return answer.status, value
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise _away() from error
 
     async def _pass(self, request: Request, method: str, body: bytes, path: str = "") -> Response:
         query = request.url.query
@@ -107,6 +125,10 @@ class Forward:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("unavailable", "the read API is away; try again") from error
+            raise _away() from error
         kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
         return StreamingResponse(answer.content.iter_any(), answer.status, kept)
+
+
+def _away() -> Refused:
+    return Refused("unavailable", "the read API is away; try again")

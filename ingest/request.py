@@ -2,19 +2,24 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qsl
 
 from ingest import body
 from ingest.canonical import Caller, canonical
+from ingest.desk import Counter
 from ingest.dialects.operation import Operation
 from ingest.edge import Edge
+from ingest.forward import Forward
 from ingest.once import SEED
-from ingest.raw import Accepted, Answer, RawEvent, Reply
+from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from ingest.recent import First
+from ingest.repeats import Repeats
 from schemas import ids
+from schemas.access import Principal, key_of
 from schemas.errors import Refused
 from schemas.records import Event
-from schemas.web import SAID_WITH, Receive, Scope, Send, authorise
+from schemas.web import REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
@@ -26,37 +31,87 @@ RETRY_AFTER = (b"retry-after", b"1")
 class IngestEndpoint:
     """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
 
-    def __init__(self, operation: Operation, edge: Edge) -> None:
+    def __init__(self, operation: Operation, edge: Edge, forward: Forward) -> None:
         self._operation = operation
         self._edge = edge
+        self._forward = forward
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._operation
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        query: dict[str, str] = {}
         request_id = ids.request_id(headers.get(b"x-request-id"), self._edge.clock())
         try:
-            reply = await self._handle(scope, headers, receive)
+            if scope["query_string"]:
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            reply = await self._handle(scope, headers, query, receive)
         except Refused as refused:
-            reply = self._operation.refuse(refused, request_id)
+            reply = operation.refuse(refused, request_id)
         except Exception:
-            log.exception("%s %s", self._operation.path, request_id)
-            reply = self._operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
-        if SAID_WITH in scope:
+            log.exception("%s %s", operation.path, request_id)
+            reply = operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
+        if operation.finish is not None:
+            reply = operation.finish(reply, headers, query)
+        within = REQUEST_ID in scope
+        if SAID_WITH in scope and not within:
             reply = replace(reply, headers=(*reply.headers, *scope[SAID_WITH]))
-        await _respond(send, reply, request_id)
+        # within a surface the request id and what else is said are put on by it
+        await _respond(send, reply, "" if within else request_id)
 
-    async def _handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Reply:
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {}
+    async def _handle(
+        self, scope: Scope, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive
+    ) -> Reply:
         now_ms = self._edge.clock()
         operation, settings = self._operation, self._edge.settings
-        principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
-        self._edge.gate.admit(scope, headers, principal, now_ms)
+        for name in operation.query_keys:
+            if name in query:
+                query.setdefault("apiKey", query[name])
+        late = bool(operation.body_keys) and operation.holder is None and key_of(headers, query) is None
+        if operation.holder is not None:
+            principal = operation.holder(self._edge.control, scope["path_params"])
+        elif not late:
+            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
+        if not late:
+            self._edge.gate.admit(scope, headers, principal, now_ms)
         timeout_ms = _sync_timeout(query)
-        body.check_content_type(headers.get(b"content-type", b""))
+        content_type = headers.get(b"content-type", b"")
+        if operation.read is None:
+            body.check_content_type(content_type)
         raw = await body.read(receive, settings.max_body_bytes)
         raw = body.decode(raw, headers.get(b"content-encoding", b""), settings.max_body_bytes)
-        parsed = operation.parse(body.parse(raw, operation.batch_label), settings.max_batch_events)
-        synced = timeout_ms is not None
-        caller = Caller(
+        value = body.parse(raw, operation.batch_label) if operation.read is None else operation.read(content_type, raw)
+        if late:
+            headers = _with_key(headers, value, operation.body_keys)
+            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
+            self._edge.gate.admit(scope, headers, principal, now_ms)
+        caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
+        serve = operation.serve
+        if serve is None:
+            parsed = operation.parse(value, settings.max_batch_events)
+            return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
+
+        async def take(parsed: Parsed) -> Answer:
+            return await self._take(caller, principal, timeout_ms, parsed)
+
+        repeats, given = self._edge.repeats, headers.get(b"x-request-id")
+        keys = Repeats.keys(principal.key_id, scope["path"], given, raw) if operation.once_s else []
+        counter = Counter(
+            edge=self._edge,
+            forward=self._forward,
+            principal=principal,
+            headers=headers,
+            query=query,
+            params=scope.get("path_params", {}),
+            repeat_id=repeats.name(keys, operation.once_s, given) if keys else "",
+            taker=take,
+        )
+        if not keys:
+            return await serve(value, counter)
+        return await repeats.once(keys, operation.once_s, lambda: serve(value, counter))
+
+    def _caller(self, principal: Principal, now_ms: int, seed: str, *, synced: bool) -> Caller:
+        operation, settings = self._operation, self._edge.settings
+        return Caller(
             workspace=principal.workspace,
             environment=principal.environment,
             key_id=principal.key_id,
@@ -65,14 +120,23 @@ class IngestEndpoint:
             max_depth=settings.max_depth,
             task_id=str(ids.uuid7(now_ms)) if synced or operation.always_task else "",
             reply_to=self._edge.instance if synced else "",
-            seed=scope.get(SEED, ""),
+            seed=seed,
         )
-        batch = _Batch(self._edge, caller, any_environment=operation.any_environment or principal.kind == "secret")
+
+    async def _take(self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed) -> Answer:
+        any_environment = self._operation.any_environment or principal.kind == "secret"
+        batch = _Batch(self._edge, caller, any_environment=any_environment)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
             items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
         else:
             items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
-        return operation.reply(Answer(items=items, task_id=caller.task_id, synced=batch.applied if synced else None))
+        return Answer(items=items, task_id=caller.task_id, synced=None if timeout_ms is None else batch.applied)
+
+
+def _with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
+    """The headers as if the key in the body stood there."""
+    found = next((value[n] for n in names if isinstance(value.get(n), str)), "") if isinstance(value, dict) else ""
+    return {**headers, b"authorization": b"Bearer " + found.encode("utf-8", "surrogatepass")} if found else headers
 
 
 class _Batch:
@@ -206,7 +270,9 @@ def _sync_timeout(query: dict[str, str]) -> int | None:
 
 
 async def _respond(send: Send, reply: Reply, request_id: str) -> None:
-    headers = [*reply.headers, (b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(reply.body))]
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    if request_id:
+        headers.append((b"x-request-id", request_id.encode()))
     if reply.status in (429, 503):
         headers.append(RETRY_AFTER)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -3,176 +3,49 @@
 import hashlib
 import hmac
 from collections import defaultdict
-from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
 
-from schemas import identity
-from schemas.times import iso
-
-SCOPES = (
-    "contacts:read",
-    "contacts:write",
-    "events:ingest",
-    "campaigns:read",
-    "campaigns:write",
-    "segments:read",
-    "segments:write",
-    "webhooks:read",
-    "webhooks:write",
-    "admin",
-    "instance",
+from schemas.definitions import (
+    PUBLIC_SCOPES,
+    SCOPES,
+    ApiKey,
+    Campaign,
+    Conversion,
+    Environment,
+    KeyUse,
+    Receiver,
+    Record,
+    Segment,
+    SegmentProgress,
+    Variant,
+    Webhook,
+    Workspace,
+    workspace_shape,
 )
-PUBLIC_SCOPES = ("events:ingest",)
 
-
-class Record(BaseModel):
-    """What every control record has; ``extra`` is refused so that a typo in a producer shows at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str
-    workspace: str
-    created_ms: int
-    deleted: bool = False
-
-
-class Workspace(Record):
-    """``limits`` are those of ``schemas.identity.LIMITS`` that the workspace has set itself."""
-
-    name: str
-    allowed_origins: tuple[str, ...] = ("*",)
-    """Whose pages may use a public key in a browser."""
-    limits: dict[str, int] = {}
-    link_devices: bool = False
-    """Whether a device id ties contacts together like any other identifier."""
-
-
-def workspace_shape(workspace: Workspace) -> dict[str, Any]:
-    """As the API shows it, all limits named."""
-    return {
-        "id": workspace.id,
-        "name": workspace.name,
-        "allowed_origins": list(workspace.allowed_origins),
-        "limits": identity.LIMITS | workspace.limits,
-        "link_devices": workspace.link_devices,
-        "created_at": iso(workspace.created_ms),
-    }
-
-
-class Environment(Record):
-    """``id`` is the slug, ``number`` the place in order of creation (1 = production)."""
-
-    number: int
-
-
-class ApiKey(Record):
-    """Only the SHA-256 of the key is kept."""
-
-    name: str
-    kind: Literal["secret", "public"]
-    scopes: tuple[str, ...]
-    environment: str
-    sha256: str
-    expires_ms: int | None = None
-    rate_limit: int | None = None
-    """Requests a second at each edge; ``None``: the setting's."""
-
-    def is_valid(self, now_ms: int) -> bool:
-        return not self.deleted and (self.expires_ms is None or now_ms < self.expires_ms)
-
-
-class KeyUse(Record):
-    """When a key was last seen; ``id`` is the key's."""
-
-    used_ms: int
-
-
-class Segment(Record):
-    """``rule`` as it was written; ``version`` grows with each edit."""
-
-    environment: str
-    name: str
-    rule: Any
-    version: int
-    updated_ms: int
-
-
-class SegmentProgress(Record):
-    """How far one partition has come with a version of a segment; ``id`` is ``<segment>.<partition>``."""
-
-    segment: str
-    partition: int
-    version: int
-    state: Literal["backfilling", "live", "disabled"]
-    done: int = 0
-    total: int = 0
-    """Contacts whose history has been read, and has to be."""
-    reason: str = ""
-
-
-class Webhook(Record):
-    """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
-
-    environment: str
-    url: str
-    types: tuple[str, ...]
-    secret: str = Field(repr=False)
-    previous_secret: str = Field("", repr=False)
-    previous_until_ms: int = 0
-    status: Literal["enabled", "disabled"] = "enabled"
-    reason: str = ""
-    """Why it was disabled, where it was not the owner who did it."""
-    updated_ms: int
-
-    def secrets(self, now_ms: int) -> tuple[str, ...]:
-        """Those that are valid, the newest first."""
-        return (self.secret, self.previous_secret) if now_ms < self.previous_until_ms else (self.secret,)
-
-
-class Variant(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str
-    name: str
-
-
-class Conversion(BaseModel):
-    """What counts as the goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    event: str
-    window: str
-    value: str | None = None
-    """Name of the property that is summed up."""
-
-
-class Campaign(Record):
-    """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
-
-    environment: str
-    name: str
-    kind: str = "standard"
-    channel: str
-    status: str
-    number: int
-    trigger: str = ""
-    delivery: dict[str, Any] | None = None
-    """Where a trigger's messages go: ``webhook_id``, ``url`` or ``topic``."""
-    variants: tuple[Variant, ...] = ()
-    conversion: Conversion | None = None
-    sent_ms: int | None = None
-    updated_ms: int
-
-
-class Receiver(Record):
-    """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
-
-    environment: str
-    provider: str
-    secret: str = Field("", repr=False)
-    """A signing secret or a public key, as the provider has it."""
-    topic_arn: str = ""
-
+__all__ = [
+    "KINDS",
+    "PUBLIC_SCOPES",
+    "SCOPES",
+    "ApiKey",
+    "Campaign",
+    "ControlState",
+    "Conversion",
+    "Environment",
+    "KeyUse",
+    "Receiver",
+    "Record",
+    "Segment",
+    "SegmentProgress",
+    "Variant",
+    "Webhook",
+    "Workspace",
+    "digest",
+    "encode",
+    "record_key",
+    "workspace_shape",
+]
 
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
@@ -221,6 +94,7 @@ class ControlState:
         self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
         self.receivers: dict[str, Receiver] = {}
         """By id: their own requests carry no key that would say whose they are."""
+        self.triggers: dict[str, Campaign] = {}
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -260,7 +134,7 @@ class ControlState:
         elif kind == "campaign":
             home = self._campaign_homes.pop((workspace, record_id), None)
             if home is not None:
-                self.campaigns[home].pop(record_id, None)
+                self.triggers.pop(self.campaigns[home].pop(record_id).trigger, None)
         elif kind == "receiver":
             self.receivers.pop(record_id, None)
 
@@ -288,6 +162,8 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.campaigns[home][record.id] = record
                 self._campaign_homes[record.workspace, record.id] = home
+                if record.trigger:
+                    self.triggers[record.trigger] = record
             case Receiver():
                 self.receivers[record.id] = record
             case _:
@@ -311,6 +187,11 @@ class ControlState:
         if key is None or not hmac.compare_digest(key.sha256, sha256):
             return None
         return key if key.is_valid(now_ms) else None
+
+    def campaigns_of(self, workspace: str) -> list[Campaign]:
+        """Of all its environments."""
+        homes = [(workspace, name) for name in self.environments[workspace]]
+        return [one for home in homes for one in self.campaigns[home].values()]
 
     def key_named(self, workspace: str, key_id: str) -> ApiKey | None:
         """The key with this id, valid or expired."""

@@ -13,6 +13,7 @@ STATUS = {
     "not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,
+    "ambiguous": 409,
     "too_large": 413,
     "too_many": 413,
     "unsupported_media_type": 415,
@@ -24,6 +25,7 @@ STATUS = {
     "too_complex": 422,
     "rate_limited": 429,
     "internal": 500,
+    "not_implemented": 501,
     "unavailable": 503,
 }
 

@@ -67,6 +67,12 @@ QUARANTINE = Topic(
     holds="what could not be processed: reason, original bytes",
     retention_ms=30 * DAY_MS,
 )
+LAUNCHES = Topic(
+    name="launches",
+    key="launch id",
+    holds="attachments of trigger launches, which their messages refer to",
+    retention_ms=7 * DAY_MS,
+)
 
 # Faust names a changelog <app>-<table>-changelog; they are created here, never by Faust.
 IDENTITY_MAP = "map"
@@ -78,7 +84,20 @@ TABLES = {
     SEGMENTS_APP: (SEGMENT_STATES,),
 }
 
-DATA = (EVENTS, RESOLVED, LINKS, MERGES, ABSORBS, CHANGES, CONTROL, RECEIPTS, DELIVERIES, ATTEMPTS, QUARANTINE)
+DATA = (
+    EVENTS,
+    RESOLVED,
+    LINKS,
+    MERGES,
+    ABSORBS,
+    CHANGES,
+    CONTROL,
+    RECEIPTS,
+    DELIVERIES,
+    ATTEMPTS,
+    QUARANTINE,
+    LAUNCHES,
+)
 
 
 def name(topic: Topic, settings: Settings) -> str:

@@ -1,6 +1,9 @@
 """An edge without a broker: real app, real control state, and in Kafka's place a list of the records it was sent."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 
@@ -8,16 +11,21 @@ from deploy.local.seed import records
 from ingest.app import build_app
 from ingest.collect import Collector
 from ingest.edge import Edge
+from ingest.forward import Forward
 from ingest.gate import Gate
 from ingest.once import Answers
 from ingest.publish import Publisher
 from ingest.receipts import Receipts
 from ingest.recent import Recent
+from ingest.repeats import Repeats
 from ingest.view import MergeView
+from processors.identity import resolve, resolver
+from processors.runtime.stage import State
 from schemas import codec, control
 from schemas.errors import Refused
 from schemas.records import Event
 from schemas.settings import Settings
+from tests.builders import MemoryTables
 
 NOW_MS = 1_790_000_000_000
 SECRET = {"Authorization": "Bearer sk_dev_local"}
@@ -25,20 +33,46 @@ PUBLIC = {"Authorization": "Bearer pk_dev_local"}
 
 
 class MemoryLog:
-    """What the edge published; ``down`` makes it answer as a broker that will not take anything."""
+    """What the edge published; ``down`` makes it answer as a broker that will not take anything.
+
+    With ``tell`` the real identity code follows on each record, and its merges are told.
+    """
 
     def __init__(self) -> None:
         self.records: list[tuple[int, bytes]] = []
         self.down = False
+        self.tell: Callable[[Any], None] | None = None
+        self._tables = MemoryTables()
 
     async def publish(self, partition: int, record: bytes) -> None:
         if self.down:
             raise Refused("unavailable", "Kafka did not take it; try again")
         self.records.append((partition, record))
+        if self.tell is not None:
+            self._identify(self.tell)
+
+    def _identify(self, tell: Callable[[Any], None]) -> None:
+        state = State(0, self._tables)
+        links = [link for event in codec.decode_events(self.records[-1][1]) for link in resolve.new_links(event, state)]
+        for merge in resolver.resolve([(len(self.records), links)], state)[0]:
+            tell(SimpleNamespace(partition=0, offset=len(self.records), value=codec.encode_merge(merge)))
+        self._tables.apply(0, state.writes)
 
     @property
     def events(self) -> list[Event]:
         return [event for _, record in self.records for event in codec.decode_events(record)]
+
+
+class MemoryPublisher(Publisher):
+    """What was published beside events, by key."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.sent: dict[bytes, bytes] = {}
+
+    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+        self.sent[key or b""] = value
+        return len(self.sent) - 1
 
 
 def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
@@ -51,7 +85,7 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         settings=settings,
         instance="edge_test",
         control=state,
-        publisher=Publisher(settings),
+        publisher=MemoryPublisher(settings),
         collector=Collector(
             log.publish,
             settings.partitions,
@@ -63,11 +97,28 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         recent=Recent(),
         gate=Gate(state, settings.rate_limit),
         answers=Answers(home / "answers"),
+        repeats=Repeats(),
         clock=lambda: NOW_MS,
     )
 
 
-def client_of(edge: Edge) -> httpx.AsyncClient:
+class RecordedReads(Forward):
+    """The read API's recorded answers, by the beginning of the path; what was asked stands in ``asked``."""
+
+    def __init__(self, answers: dict[str, list[Any]]) -> None:
+        super().__init__("")
+        self._answers = answers
+        self.asked: list[Any] = []
+
+    async def inquire(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        self.asked.append(path if body is None else [path, body])
+        for start, (status, value) in self._answers.items():
+            if path.startswith(start):
+                return status, value
+        raise Refused("unavailable", "the read API is away; try again")
+
+
+def client_of(edge: Edge, reads: RecordedReads | None = None) -> httpx.AsyncClient:
     """Requests straight into the app, no socket between."""
-    transport = httpx.ASGITransport(app=build_app(edge))
+    transport = httpx.ASGITransport(app=build_app(edge, reads))
     return httpx.AsyncClient(transport=transport, base_url="http://edge")

@@ -11,12 +11,12 @@ import orjson
 KEY = "sk_dev_local"
 
 
-def request(path: str, value: object, *, key: str = KEY) -> bytes:
-    """A POST as it goes over the wire."""
-    body = orjson.dumps(value)
+def request(path: str, value: object, *, key: str = KEY, content_type: str = "application/json") -> bytes:
+    """A POST as it goes over the wire; bytes are sent as they are, anything else as JSON."""
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

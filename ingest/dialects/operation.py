@@ -1,13 +1,77 @@
 """What a dialect has to say about one of its paths; nothing in here or beside it knows of Kafka."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.raw import Answer, Parsed, Reply
+from schemas.access import Principal
+from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 
 JSON = (b"content-type", b"application/json")
+
+
+def nothing_parsed(_value: Any, _most: int) -> Parsed:
+    raise NotImplementedError("an operation without parse has serve")
+
+
+def nothing_replied(_answer: Answer) -> Reply:
+    raise NotImplementedError("an operation without reply has serve")
+
+
+class Desk(Protocol):
+    """What an operation that does more than take events may ask for; everything is the caller's and nobody else's."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+    @property
+    def repeat_id(self) -> str:
+        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or for ``once_s``."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The named parts of the path."""
+
+    @property
+    def now_ms(self) -> int: ...
+
+    def campaign(self, reference: Any) -> Campaign:
+        """A campaign of the caller's workspace, by id or number; raises ``Refused`` (404)."""
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        """The campaign of a trigger's link."""
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        """Store what a launch's messages refer to, durably; raises ``Refused`` (503)."""
+
+    async def take(self, parsed: Parsed) -> Answer:
+        """As for an operation that only takes events; raises ``Refused``."""
+
+    def contact_of(self, kind: str, value: Any, field: str) -> str:
+        """The own contact id of an identifier; raises ``Refused`` for one that names nobody."""
+
+    def winner(self, contact_id: str) -> str:
+        """The contact that the id belongs to, as far as the edge knows."""
+
+    def environment(self, name: Any) -> str:
+        """The slug of an environment given by slug or number; raises ``Refused``."""
+
+    async def joined(self, a: str, b: str) -> bool | None:
+        """Whether two own contact ids became one contact: false where that was refused, none where it is not known."""
+
+    async def is_refused(self, a: str, b: str) -> bool:
+        """Whether the two cannot become one contact, as far as the tables know."""
+
+    async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
+        """The read API's answer to the caller; raises ``Refused`` (503) where it is away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,17 +80,32 @@ class Operation:
 
     source: str
     path: str
-    parse: Callable[[Any, int], Parsed]
+    parse: Callable[[Any, int], Parsed] = nothing_parsed
     """(JSON value, most items) -> items"""
-    reply: Callable[[Answer], Reply]
+    reply: Callable[[Answer], Reply] = nothing_replied
+    serve: Callable[[Any, Desk], Awaitable[Reply]] | None = None
+    """In place of ``parse`` and ``reply``, where the answer takes more than events being durable."""
     refuse: Callable[[Refused, str], Reply]
     batch_label: str = ""
     """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
+    methods: tuple[str, ...] = ("POST",)
+    holder: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
+    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``Refused``."""
     scope: str = "events:ingest"
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""
     always_task: bool = False
     """Whether every answer carries a task id, not only one that waited."""
+    read: Callable[[bytes, bytes], Any] | None = None
+    """(Content-Type, bytes) -> value; none: JSON."""
+    finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
+    """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
+    query_keys: tuple[str, ...] = ()
+    """Parameters that may hold the key beside ``apiKey``."""
+    body_keys: tuple[str, ...] = ()
+    """Fields of the body that may hold the key, where neither headers nor parameters do."""
+    once_s: int = 0
+    """For how many seconds the same request of the same key is answered with its first answer."""
 
 
 def object_of(value: Any, what: str = "the body") -> dict[str, Any]:

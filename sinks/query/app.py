@@ -62,6 +62,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        (f"{INTERNAL}/refused", "events:ingest", reads.refused),
     )
 
     posts: tuple[tuple[str, str, Answer], ...] = (
@@ -69,6 +70,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
         (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
         (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
+        (f"{INTERNAL}/audience", "contacts:read", reads.audience),
     )
 
     def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
@@ -80,7 +82,14 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
 
         return Route(path, endpoint, methods=[method])
 
-    return [*(route(*row, method="POST") for row in posts), *(route(*row, method="GET") for row in table)]
+    async def triggered(request: Request) -> Response:
+        return web.Json(await reads.triggered(request))
+
+    return [
+        *(route(*row, method="POST") for row in posts),
+        *(route(*row, method="GET") for row in table),
+        Route(f"{INTERNAL}/trigger/{{trigger}}", triggered),
+    ]
 
 
 def graph_endpoint(

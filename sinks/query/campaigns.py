@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from schemas.campaigns import shape
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
-from schemas.times import iso
 from sinks.query.campaign_facts import Question
 from sinks.query.campaign_stats import figures, stats_of
 from sinks.query.contacts import Home
@@ -81,23 +81,3 @@ def _with_figures(campaign: Campaign, stats: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(stats: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stats.items() if name != "first_sent_ms"}
-
-
-def shape(campaign: Campaign, first_sent_ms: int | None) -> dict[str, Any]:
-    """``sent_at`` is when it was said to be sent, else when its first message was."""
-    sent_ms = campaign.sent_ms or first_sent_ms
-    return {
-        "id": campaign.id,
-        "number": campaign.number,
-        "name": campaign.name,
-        "kind": campaign.kind,
-        "channel": campaign.channel,
-        "status": campaign.status,
-        "variants": [variant.model_dump() for variant in campaign.variants],
-        "conversion": campaign.conversion and campaign.conversion.model_dump(),
-        "delivery": campaign.delivery,
-        "trigger_url": f"/trg/{campaign.trigger}" if campaign.trigger else None,
-        "sent_at": None if sent_ms is None else iso(sent_ms),
-        "created_at": iso(campaign.created_ms),
-        "updated_at": iso(campaign.updated_ms),
-    }

@@ -3,10 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.requests import Request
+
 from schemas.control import Campaign, ControlState, Segment
+from schemas.errors import Refused
 from schemas.kafka import Tail
 from sinks.graph import endpoint as graph
 from sinks.query import (
+    audience,
+    belonging,
     campaign_deliveries,
     campaign_series,
     campaigns,
@@ -25,6 +30,7 @@ from sinks.query import (
     written,
 )
 from sinks.query.asked import Asked, now_ms
+from sinks.query.contacts import Home
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
 
@@ -102,6 +108,22 @@ class Reads:
 
     async def campaign_series(self, asked: Asked) -> Any:
         return await campaign_series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def triggered(self, request: Request) -> Any:
+        """The contacts that a trigger's link names; whoever has the link may use it, so it is the key."""
+        await self._tail.catch_up()
+        campaign = self._control.triggers.get(request.path_params["trigger"])
+        if campaign is None:
+            raise Refused("not_found", "no such trigger")
+        home = Home(campaign.workspace, campaign.environment)
+        return await audience.by_hash(self._reader, home, request.query_params.get("who", ""))
+
+    async def refused(self, asked: Asked) -> Any:
+        a, b = asked.query.get("a", ""), asked.query.get("b", "")
+        return {"refused": await belonging.is_refused(self._reader, asked.home, a, b)}
+
+    async def audience(self, asked: Asked) -> Any:
+        return await audience.audience(self._reader, asked.home, await asked.request.json())
 
     async def _campaign(self, asked: Asked) -> Campaign:
         await self._tail.catch_up()

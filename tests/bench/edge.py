@@ -14,6 +14,7 @@ from deploy.local.seed import seed
 from deploy.local.stack import environment
 from deploy.provision import create_topics
 from tests import services
+from tests.bench import dialects
 from tests.load import Tally, flood, request
 
 BARE = """
@@ -101,13 +102,28 @@ async def measure(home: Path, seconds: float) -> dict[str, Any]:
         constant = await flood(bare, singles(), connections=64, seconds=seconds)
     async with edge_alone(home) as (port, process):
         one, busy = await _with_cpu(process, flood(port, singles(), connections=64, seconds=seconds))
+        spoken = {name: await _ratio(port, prepared, seconds / 2) for name, prepared in dialects.singles().items()}
+        hundreds = {
+            name: await _ratio(port, prepared, seconds / 2, 100) for name, prepared in dialects.batches().items()
+        }
         hundred, _ = await _with_cpu(process, flood(port, batches(100), connections=16, seconds=seconds))
     ratio = round(one.per_second / constant.per_second, 2)
     return {
         "bare handler, single": row(constant),
         "edge, single": row(one) | {"of_bare": ratio, "per_core_second": round(sum(one.statuses.values()) / busy)},
         "edge, batches of 100": row(hundred, 100),
+        "dialects, single, beside native just before": spoken,
+        "dialects, batches of 100, beside native just before": hundreds,
     }
+
+
+async def _ratio(port: int, prepared: list[bytes], seconds: float, events: int = 1) -> dict[str, Any]:
+    """The dialect and, just before it, the native one: neighbours on the machine come and go."""
+    own = batches(events) if events > 1 else singles()
+    connections = 16 if events > 1 else 64
+    native = await flood(port, own, connections=connections, seconds=seconds)
+    tally = await flood(port, itertools.cycle(prepared), connections=connections, seconds=seconds)
+    return row(tally, events) | {"of_native": round(tally.per_second / native.per_second, 2)}
 
 
 async def _with_cpu(process: psutil.Process, run: Awaitable[Tally]) -> tuple[Tally, float]:

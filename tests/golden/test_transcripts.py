@@ -1,7 +1,8 @@
 """Recorded requests and the answers they must get, a file each: adding one is adding a file.
 
 In an expected value ``<evt>``, ``<cnt>``, ``<uuid>``, ``<time>`` and ``<any>`` stand for any value of that
-form; an object with ``"...": true`` may have more fields than it names.
+form; an object with ``"...": true`` may have more fields than it names. ``control`` is what was defined before,
+``reads`` what the read API answers (a path may begin so), ``asked`` what it is asked.
 """
 
 import re
@@ -11,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.edge import MemoryLog, client_of, memory_edge
+from schemas import control
+from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 FOLDER = Path(__file__).parent
 TRANSCRIPTS = sorted(p for p in FOLDER.glob("*/*.json") if p.parent.name != "avro")
@@ -55,7 +57,11 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
     transcript = orjson.loads(path.read_bytes())
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
-    async with client_of(edge) as client:
+    log.tell = edge.view.apply
+    for kind, record in transcript.get("control", {}).items():
+        edge.control.apply(control.record_key(kind, "local", record["id"]), orjson.dumps(record))
+    reads = RecordedReads(transcript.get("reads", {}))
+    async with client_of(edge, reads) as client:
         for step in transcript["steps"]:
             before = len(log.events)
             request = step["request"]
@@ -65,8 +71,15 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
             answer = await client.request(request.get("method", "POST"), request["path"], headers=headers, content=body)
             assert answer.status_code == step["status"], answer.text
             assert answer.headers["x-request-id"]
+            for name, value in step.get("headers", {}).items():
+                assert answer.headers.get(name) == value, name
+            if "answer" in step:
+                assert answer.text == step["answer"]
             if "json" in step:
                 assert differs(step["json"], answer.json()) is None, differs(step["json"], answer.json())
+            if "asked" in step:
+                assert differs(step["asked"], reads.asked) is None, reads.asked
+            reads.asked.clear()
             events = [shown(e) for e in log.events[before:]]
             assert len(events) == len(step.get("events", [])), events
             for expected in step.get("events", []):
@@ -77,4 +90,4 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
 
 
 def test_every_dialect_has_transcripts() -> None:
-    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altertable"}
+    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altcraft", "altertable", "parcelvoy"}

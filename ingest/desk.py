@@ -1,0 +1,120 @@
+"""A caller in; what its operation may ask of the edge and of the read API beside taking events, out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from ingest.edge import Edge
+from ingest.forward import Forward
+from ingest.raw import Answer, Parsed
+from schemas import identity, topics
+from schemas.access import Principal, key_of
+from schemas.control import Campaign
+from schemas.errors import Refused
+
+JOIN_S = 2.0
+_LOOK_S = 0.01
+_ASK_S = 0.2
+Take = Callable[[Parsed], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """``ingest.dialects.operation.Desk`` of one request."""
+
+    edge: Edge
+    forward: Forward
+    principal: Principal
+    headers: Mapping[bytes, bytes]
+    query: Mapping[str, str]
+    params: Mapping[str, str]
+    repeat_id: str
+    taker: Take
+
+    async def take(self, parsed: Parsed) -> Answer:
+        return await self.taker(parsed)
+
+    @property
+    def now_ms(self) -> int:
+        return self.edge.clock()
+
+    def campaign(self, reference: Any) -> Campaign:
+        known = {one.id: one for one in self.edge.control.campaigns_of(self.principal.workspace)}
+        text = str(reference)
+        found = known.get(text) if isinstance(reference, str) else None
+        if found is None and not isinstance(reference, bool):
+            numbered = [one for one in known.values() if str(one.number) == text]
+            found = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
+        if found is None:
+            raise Refused("not_found", "no such campaign", "id")
+        return found
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        return self.edge.control.triggers.get(trigger)
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        return await self.forward.inquire(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        topic = topics.name(topics.LAUNCHES, self.edge.settings)
+        deadline = self.edge.settings.publish_deadline_s
+        try:
+            async with asyncio.timeout(deadline):
+                await self.edge.publisher.send(topic, orjson.dumps(value), key=launch_id.encode())
+        except TimeoutError:
+            raise Refused("unavailable", "not durable yet; send it again") from None
+
+    def contact_of(self, kind: str, value: Any, field: str) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # as a numeric id means its digits everywhere
+        normal = identity.normalise(kind, value) if isinstance(value, str) else None
+        if normal is None:
+            raise Refused("invalid_field", f"{field} identifies nobody", field)
+        return identity.contact_id(self.principal.workspace, self.principal.environment, kind, normal)
+
+    def winner(self, contact_id: str) -> str:
+        return self.edge.view.winner(contact_id)
+
+    def environment(self, name: Any) -> str:
+        known = self.edge.control.environments[self.principal.workspace]
+        if isinstance(name, str) and name in known:
+            return name
+        if not isinstance(name, bool) and str(name).isascii() and str(name).isdigit():
+            found = next((slug for slug, one in known.items() if str(one.number) == str(name)), None)
+            if found is not None:
+                return found
+        raise Refused("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
+
+    async def joined(self, a: str, b: str) -> bool | None:
+        """The merges that the edge follows say yes; for a no the read API is asked from time to time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        end, ask_at = now + JOIN_S, now + _ASK_S
+        while now < end:
+            if self.winner(a) == self.winner(b):
+                return True
+            if now >= ask_at:
+                ask_at = now + _ASK_S
+                if await self.is_refused(a, b):
+                    return False
+            await asyncio.sleep(_LOOK_S)
+            now = loop.time()
+        return None
+
+    async def is_refused(self, a: str, b: str) -> bool:
+        """Whether the tables know that the two cannot be one contact; no where the read API is away."""
+        try:
+            status, value = await self.ask(f"/internal/refused?{urlencode({'a': a, 'b': b})}", "")
+        except Refused:
+            return False
+        return status == 200 and bool(value["refused"])
+
+    async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {key_of(self.headers, self.query)}"}
+        if environment:
+            headers["Headwater-Environment"] = environment
+        return await self.forward.inquire(path, headers, body)

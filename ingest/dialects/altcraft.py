@@ -1,0 +1,271 @@
+"""Altcraft's JSON or XML in, raw events and Altcraft's answers in either format out: `POST /api/v1.1/<method>`.
+
+Source: the vendor's pages "API interaction" and "Trigger launch (API call)".
+
+1. The HTTP status is 200 whatever happened; ``error`` says what, by the vendor's table.
+2. The answer has the request's format unless ``?format=`` or ``Accept`` names the other one.
+3. A modifying request that repeats within 60 s, or has the same ``X-Request-Id``, gets its first answer again.
+4. An import is durable when it is answered; with ``?sync=true`` it can be read back as well.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from ingest import body, xmlvalue
+from ingest.canonical import profile_of
+from ingest.dialects.operation import JSON, Desk, Operation, object_of, optional_object
+from ingest.raw import Accepted, Parsed, RawEvent, Reply
+from schemas import identity
+from schemas.errors import Refused
+
+ROOT = "/api/v1.1"
+CONTACT = "contact"
+CONTACT_TYPE = f"${CONTACT}"
+ONCE_S = 60
+XML_TYPES = frozenset({b"application/xml", b"text/xml"})
+XML = (b"content-type", b"application/xml; charset=utf-8")
+TOKEN_IN_URL = ("token", "api_key")
+WARNING = (b"warning", b'299 - "a token in the URL is insecure; send it in the body or as Authorization: Bearer"')
+SUCCESS = "Successful operation"
+TEXTS = {
+    400: "Incorrect request",
+    401: "API token required",
+    402: "Tariff limit reached",
+    403: "No rights for this action",
+    404: "The object is not found in the token vision zone",
+    409: "Another record with the same unique attributes already exists",
+    413: "The database is not available in the selected resource",
+    415: "Requested Content-Type is not supported",
+    429: "The number of requests set in the configuration file has been exceeded",
+    435: "Ambiguous search, there are several objects with given attributes",
+    441: "The object belongs to another group",
+    450: "Request validation error",
+    500: "Internal service error",
+    501: "The method does not exist",
+}
+"""The vendor's codes. 402 and 441 are never given: there are neither tariffs nor groups."""
+_CODES = {"ambiguous": 435, "unknown_environment": 404, "unavailable": 500, "method_not_allowed": 501}
+_MATCHED = {"email": "email", "email_profile": "email", "phone": "phone", "profile_id": "id"}
+_FIELDS = {"profile_id": "profile_id", "phone": "phone"}
+_IDENTIFYING = {"email": "email", "phone": "phone", "_id": "id", "external_id": "external_id", "user_id": "external_id"}
+_NO_TYPE = re.compile(r"[^a-z0-9_]+")
+
+
+def code_of(refused: Refused) -> int:
+    """The vendor's code for a refusal."""
+    code = _CODES.get(refused.code, refused.status)
+    return 450 if code in (413, 422) else code
+
+
+def refuse(refused: Refused, _request_id: str) -> Reply:
+    code = code_of(refused)
+    where = f"{refused.param}: " if refused.param else ""
+    answer = {"error": code, "error_text": f"{TEXTS[code]}: {where}{refused.message}"}
+    headers = (JSON, (b"retry-after", b"1")) if refused.code in ("unavailable", "rate_limited") else (JSON,)
+    return Reply(status=200, body=orjson.dumps(answer), headers=headers)
+
+
+def done(**more: Any) -> Reply:
+    return Reply(status=200, body=orjson.dumps({"error": 0, "error_text": SUCCESS, **more}), headers=(JSON,))
+
+
+def _kind(content_type: bytes) -> bytes:
+    return content_type.split(b";", 1)[0].strip().lower()
+
+
+def read(content_type: bytes, data: bytes) -> Any:
+    if not data.strip():
+        return {}
+    if _kind(content_type) in XML_TYPES:
+        return xmlvalue.loads(data)
+    body.check_content_type(content_type)
+    return body.parse(data, "")
+
+
+def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Reply:
+    """The same answer in the format that is wanted, with a warning where the token stood in the URL."""
+    warning = (WARNING,) if any(name in query for name in TOKEN_IN_URL) else ()
+    if not _wants_xml(headers, query):
+        return Reply(status=reply.status, body=reply.body, headers=(*reply.headers, *warning)) if warning else reply
+    kept = tuple(header for header in reply.headers if header != JSON)
+    answer = xmlvalue.dumps(orjson.loads(reply.body))
+    return Reply(status=reply.status, body=answer, headers=(XML, *kept, *warning))
+
+
+def _wants_xml(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> bool:
+    wanted = query.get("format", "").lower()
+    if wanted in ("json", "xml"):
+        return wanted == "xml"
+    accepted = {_kind(part) for part in headers.get(b"accept", b"").split(b",")}
+    xml, json = bool(accepted & XML_TYPES), b"application/json" in accepted
+    return xml if xml != json else _kind(headers.get(b"content-type", b"")) in XML_TYPES
+
+
+async def import_profile(value: Any, desk: Desk) -> Reply:
+    """Create or update; who it is follows from an e-mail address or phone without asking anybody."""
+    value = object_of(value)
+    environment = environment_of(value, desk)
+    data = optional_object(value, "data") or {}
+    kind, wanted, field = matching(value, data)
+    if kind in ("email", "phone"):
+        return await _write(value, data, [(kind, wanted, field)], environment, desk)
+    found = await find(value, environment, desk)
+    if found is not None:
+        return await _write(value, data, [("id", found, field)], environment, desk)
+    if kind == "id":
+        raise Refused("not_found", "no such profile", field)
+    own = _NO_TYPE.sub("_", field.lower()).strip("_")
+    if kind == "custom" and not identity.is_type(own):
+        raise Refused("invalid_field", "the name of the field must begin with a letter", "field_name")
+    own = own if kind == "custom" else kind
+    return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, desk)
+
+
+async def update_profile(value: Any, desk: Desk) -> Reply:
+    value = object_of(value)
+    environment = environment_of(value, desk)
+    found = await find(value, environment, desk)
+    if found is None:
+        raise Refused("not_found", "no such profile")
+    return await _write(value, optional_object(value, "data") or {}, [("id", found, "")], environment, desk)
+
+
+async def get_profile(value: Any, desk: Desk) -> Reply:
+    value = object_of(value)
+    environment = environment_of(value, desk)
+    found = await find(value, environment, desk)
+    contact = None if found is None else await _contact(found, environment, desk)
+    if contact is None:
+        raise Refused("not_found", "no such profile")
+    attributes = contact["attributes"]
+    known = {"email": contact["email"], "phones": [contact["phone"]] if contact["phone"] else []}
+    return done(data={"_status": 0, **known, **attributes, "_id": contact["id"]})
+
+
+async def nothing(_value: Any, _desk: Desk) -> Reply:
+    raise Refused("not_implemented", "it is none of those that are taken here")
+
+
+def environment_of(value: dict[str, Any], desk: Desk) -> str:
+    """The slug of the environment that ``db_id`` names; without it the key's own."""
+    named = value.get("db_id")
+    return desk.principal.environment if named is None else desk.environment(named)
+
+
+def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, str]:
+    """Identifier type (``custom``: an attribute), its value, and the field that says so; e-mail unless said."""
+    mode = value.get("matching", "email")
+    if mode == "custom":
+        name, wanted = value.get("field_name"), value.get("field_value")
+        if not isinstance(name, str) or not name or len(name) > 256:
+            raise Refused("missing_field", "field_name is needed", "field_name")
+        if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
+            raise Refused("missing_field", "field_value is needed, a string or a number", "field_value")
+        return _IDENTIFYING.get(name, "custom"), wanted, name
+    kind = _MATCHED.get(mode) if isinstance(mode, str) else None
+    if kind is None:
+        raise Refused("invalid_field", "matching must be email, email_profile, phone, profile_id or custom", "matching")
+    field = _FIELDS.get(mode, "email")
+    wanted = value.get(field, data.get(field))
+    if wanted is None:
+        raise Refused("missing_field", f"{field} is needed", field)
+    if not isinstance(wanted, str):
+        raise Refused("invalid_field", f"{field} must be a string", field)
+    return kind, wanted, field
+
+
+async def find(value: dict[str, Any], environment: str, desk: Desk) -> str | None:
+    """The id of the one contact that the request matches; raises ``Refused`` where there are several."""
+    kind, wanted, field = matching(value, optional_object(value, "data") or {})
+    if kind == "custom":
+        question = {"query": {field: wanted}, "limit": 2}
+        status, found = await desk.ask("/internal/audience", environment, question)
+        if status != 200:
+            raise refused_by(status, found)
+        if len(found["contacts"]) > 1:
+            raise Refused("ambiguous", f"several profiles have this {field}", "field_value")
+        return str(found["contacts"][0]["id"]) if found["contacts"] else None
+    normal = identity.normalise(kind, str(wanted))
+    if normal is None:
+        if kind == "id":
+            return None  # an id that was never given out
+        raise Refused("invalid_field", f"{field} identifies nobody", field)
+    contact = await _contact(normal if kind == "id" else f"{kind}:{normal}", environment, desk)
+    return None if contact is None else str(contact["id"])
+
+
+async def _contact(name: str, environment: str, desk: Desk) -> dict[str, Any] | None:
+    status, found = await desk.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
+    if status == 404:
+        return None
+    if status != 200:
+        raise refused_by(status, found)
+    return dict(found)
+
+
+def refused_by(status: int, answer: Any) -> Refused:
+    """The read API's refusal as one of ours."""
+    said = answer.get("error", {}) if isinstance(answer, dict) else {}
+    code = "missing_scope" if status == 403 else "invalid_field"
+    return Refused(code, str(said.get("message", "the read API refused it")), said.get("param"))
+
+
+async def _write(
+    value: dict[str, Any],
+    data: dict[str, Any],
+    identifiers: list[tuple[str, Any, str]],
+    environment: str,
+    desk: Desk,
+) -> Reply:
+    identifiers += [
+        (kind, data[kind], f"data.{kind}") for kind in ("email", "phone") if isinstance(data.get(kind), str)
+    ]
+    phones = data.get("phones")
+    for index, phone in enumerate(phones if isinstance(phones, list) else [phones]):
+        if isinstance(phone, str):
+            identifiers.append(("phone", phone, f"data.phones[{index}]"))
+    context = {"resource_id": value["resource_id"]} if value.get("resource_id") is not None else None
+    raw = RawEvent(
+        kind=CONTACT,
+        type=CONTACT_TYPE,
+        identifiers=identifiers,
+        properties=data,
+        profile=profile_of(data),
+        context=context,
+        event_id=f"evt_{desk.repeat_id}",
+        environment=environment,
+    )
+    (taken,) = (await desk.take(Parsed(items=[raw], atomic=True, label=""))).items
+    if not isinstance(taken, Accepted):
+        raise taken
+    return done(profile_id=taken.contact_id)
+
+
+def operation(
+    method: str, serve: Callable[[Any, Desk], Awaitable[Reply]], scope: str, once_s: int = ONCE_S
+) -> Operation:
+    """One method; every one has the same wire format and places for the token."""
+    return Operation(
+        source="altcraft",
+        path=f"{ROOT}/{method}",
+        serve=serve,
+        refuse=refuse,
+        scope=scope,
+        read=read,
+        finish=finish,
+        query_keys=TOKEN_IN_URL,
+        body_keys=("token",),
+        once_s=once_s,
+    )
+
+
+OPERATIONS = (
+    operation("profiles/import", import_profile, "contacts:write"),
+    operation("profiles/update", update_profile, "contacts:write"),
+    operation("profiles/get", get_profile, "contacts:read", 0),
+    operation("{method:path}", nothing, "events:ingest", 0),
+)

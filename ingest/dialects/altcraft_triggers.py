@@ -1,0 +1,171 @@
+"""Altcraft's trigger launches in, messages as raw events out: `campaigns/triggers/start/` and `/trg/<hex>/<who>`.
+
+1. A launch is whole or not at all in what it may be refused for: the audience is counted and its query checked
+   before the first message is made.
+2. A launch that broke off half-way is finished by sending it again: its messages have the ids of the first try.
+3. Attachments are durable before any message that refers to them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from ingest.canonical import profile_of
+from ingest.dialects import altcraft
+from ingest.dialects.operation import JSON, Desk, object_of
+from ingest.launch import Launch, launch_of, message, object_in, used_fields
+from ingest.raw import Parsed, RawEvent, Reply
+from schemas.access import Principal
+from schemas.control import Campaign, ControlState
+from schemas.errors import Refused
+
+START = "campaigns/triggers/start"
+LINK = "/trg/{trigger}/{who}"
+MAX_AUDIENCE = 100_000
+PAGE = 5_000
+CHUNK_BYTES = 8 * 1024 * 1024
+CHUNK = 500
+TRIGGER = "trigger"
+DONE = Reply(status=200, body=orjson.dumps({"data": None, "error": 0, "error_text": altcraft.SUCCESS}), headers=(JSON,))
+
+
+async def start(value: Any, desk: Desk) -> Reply:
+    """Version 1.1: one contact by ``matching``, or all that ``custom_request`` finds."""
+    value = object_of(value)
+    if value.get("id") is None:
+        raise Refused("missing_field", "id is needed", "id")
+    campaign = _active(desk.campaign(value["id"]))
+    launch = launch_of(value, desk.repeat_id)
+    query = object_in(value, "custom_request")
+    if query is None or value.get("matching") is not None:
+        found = await altcraft.find(value, campaign.environment, desk)
+        page = {"query": {"_id": found}, "limit": 1, "attributes": bool(launch.fields)}
+        await _one(launch, campaign, [] if found is None else await _page(page, campaign, desk), desk)
+        return DONE
+    total = (await _ask({"query": query, "count": True}, campaign, desk))["total"]
+    if total > MAX_AUDIENCE:
+        raise Refused("invalid_field", f"{total} profiles are more than {MAX_AUDIENCE}", "custom_request")
+    # which of its subscriptions a profile is reached by is not asked of a whole audience
+    launch = replace(launch, subscription_filter=None)
+    await _keep(launch, campaign, desk)
+    page = {"query": query, "limit": PAGE, "after": "", "attributes": bool(launch.fields)}
+    while True:
+        rows = await _page(page, campaign, desk)
+        await _send(launch, campaign, rows, desk)
+        if len(rows) < PAGE:
+            return DONE
+        page["after"] = rows[-1]["id"]
+
+
+async def follow(value: Any, desk: Desk) -> Reply:
+    """Version 1.0: the link says the trigger and the contact."""
+    trigger, who = desk.params["trigger"], desk.params["who"]
+    campaign = _active(_of_link(desk, trigger))
+    launch = launch_of({} if value is None else object_of(value), desk.repeat_id)
+    status, found = await desk.ask_link(trigger, who)
+    if status != 200:
+        raise altcraft.refused_by(status, found)
+    await _one(launch, campaign, found["contacts"], desk)
+    return DONE
+
+
+def _of_link(desk: Desk, trigger: str) -> Campaign:
+    found = desk.triggered(trigger)
+    if found is None:
+        raise Refused("not_found", "no such trigger")
+    return found
+
+
+def holder(control: ControlState, params: Mapping[str, str]) -> Principal:
+    """Whoever has a trigger's link may use it, and nothing else."""
+    campaign = control.triggers.get(params["trigger"])
+    if campaign is None:
+        raise Refused("not_found", "no such trigger")
+    return Principal(
+        key_id=campaign.id,
+        kind="secret",
+        workspace=campaign.workspace,
+        environment=campaign.environment,
+        scopes=(),
+    )
+
+
+def _active(campaign: Campaign) -> Campaign:
+    if campaign.kind != TRIGGER:
+        raise Refused("not_found", "the campaign is no trigger", "id")
+    if campaign.status != "active":
+        raise Refused("invalid_field", f"the trigger is {campaign.status}", "id")
+    return campaign
+
+
+async def _ask(question: dict[str, Any], campaign: Campaign, desk: Desk) -> dict[str, Any]:
+    status, found = await desk.ask("/internal/audience", campaign.environment, question)
+    if status != 200:
+        raise altcraft.refused_by(status, found)
+    return dict(found)
+
+
+async def _page(question: dict[str, Any], campaign: Campaign, desk: Desk) -> list[dict[str, Any]]:
+    return list((await _ask(question, campaign, desk))["contacts"])
+
+
+async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: Desk) -> None:
+    if not rows:
+        raise Refused("not_found", "no such profile")
+    if len(rows) > 1:
+        raise Refused("ambiguous", "several profiles match")
+    if message(launch, campaign, rows[0], desk.now_ms) is None:
+        raise Refused("not_found", "the profile has no such subscription", "subscription_filter")
+    await _keep(launch, campaign, desk)
+    await _send(launch, campaign, rows, desk)
+
+
+async def _keep(launch: Launch, campaign: Campaign, desk: Desk) -> None:
+    if launch.attach:
+        home = {"workspace": campaign.workspace, "environment": campaign.environment, "campaign_id": campaign.id}
+        await desk.keep(launch.id, {"launch_id": launch.id, **home, "attach": launch.attach})
+
+
+async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: Desk) -> None:
+    size = len(orjson.dumps([launch.content, launch.custom_data, launch.fields])) + 1024
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // size))
+    for start_at in range(0, len(rows), chunk):
+        items = [
+            raw for row in rows[start_at : start_at + chunk] for raw in _events(launch, campaign, row, desk.now_ms)
+        ]
+        if items:
+            await desk.take(Parsed(items=[*items], atomic=True, label="audience"))
+
+
+def _events(launch: Launch, campaign: Campaign, row: dict[str, Any], now_ms: int) -> list[RawEvent]:
+    """The message, and before it what the contact is to keep."""
+    used, kept = used_fields(launch, row["attributes"])
+    raw = message(launch, campaign, row, now_ms, fields=used)
+    if raw is None:
+        return []
+    if not kept:
+        return [raw]
+    write = RawEvent(
+        kind=altcraft.CONTACT,
+        type=altcraft.CONTACT_TYPE,
+        identifiers=[("id", row["id"], "profile_id")],
+        properties=kept,
+        profile=profile_of(kept),
+        event_id=f"{raw.event_id}f",
+        environment=campaign.environment,
+    )
+    return [write, raw]
+
+
+OPERATIONS = (
+    altcraft.operation(START, start, "campaigns:write"),
+    altcraft.operation(f"{START}/", start, "campaigns:write"),
+    replace(
+        altcraft.operation("", follow, ""),
+        path=LINK,
+        methods=("GET", "POST"),
+        holder=holder,
+    ),
+)

@@ -1,0 +1,66 @@
+"""Nothing in; each vendor's ordinary request, prepared a few thousand times with other users, out.
+
+A new dialect is one row of a table. All carry what the native event of ``tests/bench/edge.py`` does.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ingest import xmlvalue
+from tests.load import request
+
+USERS = 5000
+BATCH = 100
+PROPERTIES = {"url": "https://example.com/a/b/c", "title": "Hello world", "price": 12.5, "plan": "pro"}
+Body = Callable[[int], Any]
+
+
+def properties(number: int) -> dict[str, Any]:
+    return {**PROPERTIES, "n": number}
+
+
+def altertable(number: int) -> Any:
+    return {
+        "environment": "production",
+        "event": "page_view",
+        "distinct_id": f"user{number % USERS}",
+        "timestamp": "2026-11-20T10:00:00Z",
+        "properties": properties(number),
+    }
+
+
+def parcelvoy(number: int) -> Any:
+    return {"external_id": f"user{number % USERS}", "name": "page_view", "data": properties(number)}
+
+
+def altcraft(number: int) -> Any:
+    """No two alike: a repeat would be answered from memory."""
+    return {"db_id": 1, "matching": "email", "email": f"user{number % USERS}@example.com", "data": properties(number)}
+
+
+JSON, XML = "application/json", "application/xml"
+SINGLES: dict[str, tuple[str, Body, str]] = {
+    "altertable": ("/track", altertable, JSON),
+    "parcelvoy": ("/api/client/events", lambda n: [parcelvoy(n)], JSON),
+    "altcraft json": ("/api/v1.1/profiles/import", altcraft, JSON),
+    "altcraft xml": ("/api/v1.1/profiles/import", lambda n: xmlvalue.dumps(altcraft(n)), XML),
+}
+BATCHES: dict[str, tuple[str, Body, str]] = {
+    "altertable": ("/track", altertable, JSON),
+    "parcelvoy": ("/api/client/events", parcelvoy, JSON),
+}
+
+
+def singles() -> dict[str, list[bytes]]:
+    """By dialect; enough that what is remembered of repeats is forgotten before the first comes again."""
+    return {
+        name: [request(path, body(n), content_type=kind) for n in range(40_000 if "altcraft" in name else 2 * USERS)]
+        for name, (path, body, kind) in SINGLES.items()
+    }
+
+
+def batches() -> dict[str, list[bytes]]:
+    return {
+        name: [request(path, [body(b * BATCH + n) for n in range(BATCH)], content_type=kind) for b in range(100)]
+        for name, (path, body, kind) in BATCHES.items()
+    }

@@ -1,0 +1,171 @@
+"""Whatever is sent to whichever dialect: an answer in its own words, never an error of ours."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ingest import xmlvalue
+from ingest.dialects import OPERATIONS
+from ingest.dialects.altcraft import TEXTS
+from schemas import control
+from schemas.errors import Refused
+from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
+
+KEY = {"Authorization": "Bearer sk_dev_local", "Content-Type": "application/json"}
+CONTACT = "cnt_" + "a" * 24
+FIELDS = st.sampled_from(
+    "event events properties traits environment distinct_id anonymous_id new_user_id device_id external_id email phone "
+    "data name token os timezone locale timestamp event_id type user_id context message_id campaign_id id matching "
+    "profile_id field_name field_value custom_request content attach expiration custom_data subscription_filter "
+    "fields value option db_id resource_id phones $in $regex batch".split()
+)
+TEXTS_USED = st.sampled_from(["production", "u1", "a@b.org", "+79000000000", "null", "custom", "profile_id", CONTACT])
+LEAVES = (
+    TEXTS_USED
+    | st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.just("data:text/csv;base64,SEVMTE8K")
+    | st.just("2026-02-22T21:00:00Z")
+)
+VALUES = st.recursive(LEAVES, lambda c: st.lists(c, max_size=3) | st.dictionaries(FIELDS, c, max_size=6), max_leaves=20)
+BODIES = st.dictionaries(FIELDS, VALUES, max_size=8) | st.lists(st.dictionaries(FIELDS, VALUES, max_size=6), max_size=3)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda c: st.lists(c, max_size=4) | st.dictionaries(TEXT, c, max_size=4),
+    max_leaves=15,
+)
+PHASES = (Phase.explicit, Phase.generate)
+"""Shrinking over HTTP takes minutes and a seed says as much."""
+Post = Callable[[str, bytes, dict[str, str]], Any]
+
+
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """Sends a request to one edge for all examples."""
+    log = MemoryLog()
+    edge = memory_edge(tmp_path_factory.mktemp("fuzz"), log)
+    log.tell = edge.view.apply
+    trigger = {
+        "id": "u1",
+        "workspace": "local",
+        "created_ms": 1,
+        "environment": "production",
+        "name": "t",
+        "kind": "trigger",
+        "channel": "email",
+        "status": "active",
+        "number": 1,
+        "trigger": "t",
+        "delivery": {"topic": "t"},
+        "variants": [],
+        "conversion": None,
+        "updated_ms": 1,
+    }
+    edge.control.apply(control.record_key("campaign", "local", "u1"), orjson.dumps(trigger))
+    row = {"id": CONTACT, "email": "a@b.org", "phone": "", "identifiers": [], "devices": [], "attributes": {}}
+    contact: dict[str, Any] = {"id": CONTACT, "email": None, "phone": None, "attributes": {}}
+    found = {"total": 1, "contacts": [row]}
+    reads = RecordedReads(
+        {
+            "/v1/contacts": [200, contact],
+            "/internal/audience": [200, found],
+            "/internal/trigger": [200, found],
+            "/internal/refused": [200, {"refused": True}],
+        }
+    )
+    with asyncio.Runner() as runner:
+        client = client_of(edge, reads)
+
+        def send(path: str, body: bytes, headers: dict[str, str]) -> Any:
+            path = path.replace("{trigger}", "t").replace("{who}", "w")
+            return runner.run(client.post(path, content=body, headers=KEY | headers))
+
+        yield send
+        runner.run(client.aclose())
+
+
+def check(answer: Any) -> None:
+    assert answer.status_code < 500, answer.text
+    if answer.request.url.path.startswith(("/api/v1.1", "/trg")):
+        assert answer.status_code == 200
+        value = xmlvalue.loads(answer.content) if "xml" in answer.headers["content-type"] else answer.json()
+        assert value["error"] in {0, *TEXTS} - {500}, value
+    elif answer.status_code >= 400:
+        assert isinstance(answer.json(), dict)
+
+
+@pytest.mark.parametrize("path", sorted(o.path for o in OPERATIONS))
+@settings(max_examples=25, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=BODIES | VALUES)
+def test_any_json_gets_an_answer(post: Post, path: str, body: Any) -> None:
+    check(
+        post(
+            path.replace("{trigger}", "t").replace("{who}", "w"), orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS), {}
+        )
+    )
+
+
+@pytest.mark.parametrize("path", sorted(o.path for o in OPERATIONS if o.finish is not None))
+@settings(max_examples=25, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=BODIES.filter(lambda b: isinstance(b, dict)))
+def test_any_value_in_xml_gets_an_answer(post: Post, path: str, body: Any) -> None:
+    named = {name.lstrip("$"): value for name, value in body.items()}
+    check(
+        post(
+            path.replace("{trigger}", "t").replace("{who}", "w"),
+            xmlvalue.dumps(named),
+            {"Content-Type": "application/xml"},
+        )
+    )
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(
+        st.sampled_from(["<xml>", "</xml>", "<a>", "</a>", "<a/>", "<data>", " json='true'", "&amp;", "&x;"])
+        | st.sampled_from(["<!DOCTYPE a>", "<![CDATA[", "]]>", "<?xml version='1.0' encoding='utf-16'?>", "<!--", "\0"])
+        | st.text(max_size=4),
+        max_size=12,
+    )
+)
+def test_any_text_as_xml_gets_an_answer(post: Post, parts: list[str]) -> None:
+    body = "".join(parts).encode("utf-8", "surrogatepass")
+    check(post("/api/v1.1/profiles/import", body, {"Content-Type": "text/xml"}))
+
+
+@settings(max_examples=300)
+@given(value=st.dictionaries(st.from_regex(r"\A[a-z_]{1,8}\Z"), JSON, max_size=5))
+def test_what_xml_says_is_what_was_meant(value: dict[str, Any]) -> None:
+    assert xmlvalue.loads(xmlvalue.dumps(value)) == value
+
+
+LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<!DOCTYPE xml [<!ENTITY l0 'lol'>{LAUGHS}]><xml>&l9;</xml>",
+        f"<!DOCTYPE xml [<!ENTITY a '{'x' * 1000}'>]><xml>{'&a;' * 1000}</xml>",
+        "<!DOCTYPE xml [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><xml>&a;</xml>",
+        "<!DOCTYPE xml [<!ENTITY % a SYSTEM 'http://localhost:1/x.dtd'> %a;]><xml/>",
+        "<!DOCTYPE xml PUBLIC 'x' 'http://localhost:1/x.dtd'><xml/>",
+        "<xml>" * 100_000,
+        "<xml>" + "<a/>" * 200_000 + "</xml>",
+        "<xml xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include href='/etc/passwd'/>",
+    ],
+    ids=["laughs", "quadratic", "file", "parameter", "external", "deep", "many", "include"],
+)
+def test_an_attack_in_xml_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        xmlvalue.loads(text.encode())
+    assert refused.value.status in (400, 422)
