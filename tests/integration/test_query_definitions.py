@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from deploy.local import seed
 from schemas import control
-from schemas.control import ApiKey, Segment
+from schemas.control import ApiKey, Segment, SegmentProgress
 from schemas.ids import uuid7
 from schemas.records import Quarantined
 from schemas.times import iso
@@ -29,6 +29,21 @@ TODAY_MS = time.time_ns() // 1_000_000
 def segment(name: str, n: int, **more: Any) -> Segment:
     fields = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "rule": RULE, "version": 1, **more}
     return Segment(id=f"seg_{name}", name=name, created_ms=NOW_MS + n, updated_ms=NOW_MS + n, **fields)
+
+
+def progress(name: str, partition: int) -> SegmentProgress:
+    """Each partition has read one contact's history, of one that it has."""
+    return SegmentProgress(
+        id=f"{name}.{partition}",
+        workspace=WORKSPACE,
+        created_ms=NOW_MS,
+        segment=name,
+        partition=partition,
+        version=1,
+        state="live",
+        done=1,
+        total=1,
+    )
 
 
 def key(name: str, *scopes: str, **more: Any) -> ApiKey:
@@ -58,6 +73,8 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     async with reads(settings) as api:
         await api.define("segment", segment("a", 1))
         await api.define("segment", segment("b", 2))
+        for n in range(settings.partitions):
+            await api.define("progress", progress("seg_a", n))
         await api.define("segment", segment("elsewhere", 3, environment="staging"))
         await api.define("segment", segment("foreign", 3, workspace="other"))
         await api.define("key", key("reader", "contacts:read"))
@@ -85,6 +102,7 @@ SEGMENT_A = {
     "rule": RULE,
     "version": 1,
     "status": "live",
+    "progress": {"contacts_done": 4, "contacts_total": 4},
     "contacts": 2,
     "fresh_as_of": iso(NOW_MS + 13),
     "created_at": iso(NOW_MS + 1),
@@ -99,7 +117,8 @@ async def test_a_segment_and_how_many_are_in_it(api: Reads) -> None:
 async def test_segments_of_the_environment_alone(api: Reads) -> None:
     found = await api.get("/v1/segments")
     assert found["data"][0] == SEGMENT_A
-    assert [(s["id"], s["contacts"]) for s in found["data"]] == [("seg_a", 2), ("seg_b", 0)]
+    shown = [(s["id"], s["status"], s["contacts"]) for s in found["data"]]
+    assert shown == [("seg_a", "live", 2), ("seg_b", "backfilling", 0)]
     assert found["meta"] == {"total": 2, "page": 1, "limit": 20}
     staging = await api.get("/v1/segments", environment="staging")
     assert [s["id"] for s in staging["data"]] == ["seg_elsewhere"]

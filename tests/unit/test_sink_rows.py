@@ -27,6 +27,8 @@ def test_a_table_gets_a_value_for_every_column(table: Any) -> None:
 
 
 def sample(topic: str, table: str) -> Any:
+    if table == "consent_changes":
+        return change("cnt_1", "consent", 1, profile=orjson.dumps({"consent": "sms", "value": True}))
     common = {"workspace": "w", "environment": "e", "event_id": "evt_1", "at_ms": NOW_MS}
     return {
         "resolved": event("external_id:u1"),
