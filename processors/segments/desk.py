@@ -2,7 +2,7 @@
 
 A contact's state is a join, so an event may be fed any number of times. History therefore needs no exact offset,
 only coverage: a wish is put down when everything after it is counted live, and the reader sees to it that
-everything before it is stored before it reads (``processors/history/reader.py``).
+everything before it is stored before it reads (``processors/segments/reader.py``).
 """
 
 from collections import defaultdict, deque

@@ -1,29 +1,27 @@
 """Wishes for history in, stored events out of ClickHouse: what was accepted before a wish is stored before it is read.
 
-"Stored" is what the sink's group has committed: it commits what the tables have. Whatever fails here is tried
-again, a wish from its beginning: an event may be fed any number of times.
+Whatever fails here is tried again, a wish from its beginning: an event may be fed any number of times.
 """
 
 import asyncio
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from processors.segments.desk import BackFill, Chunk, Desk, Home, Rebuild, Wish
+from processors.segments.stored import Stored
 from schemas import topics
 from schemas.records import Event
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
-AGAIN_S, LOOK_S = 1.0, 0.05
+AGAIN_S = 1.0
 GRACE_S = 0.25
 """Until then every worker has seen a new rule: an event that one passes on to another is counted or covered."""
 BUCKET, CHUNK = 20_000, 1_000
@@ -56,10 +54,11 @@ class Reader:
         self._settings = settings
         self._desk = desk
         self._topic = topics.name(topics.RESOLVED, settings)
-        self._group = topics.app_id(topics.CLICKHOUSE_GROUP, settings)
+        self._stored = Stored(settings)
         self._news = asyncio.Condition()
         self._client: Any = None
-        desk.on_wish = desk.on_taken = self._notify
+        self._ripe: dict[Wish, float] = {}
+        desk.on_wish, desk.on_taken = self._on_wish, self._notify
         desk.on_chunk = wake
         self._notifying: set[asyncio.Task[None]] = set()
 
@@ -72,6 +71,12 @@ class Reader:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stored.close()
+
+    def _on_wish(self) -> None:
+        ripe = time.monotonic() + GRACE_S
+        self._ripe = {wish: self._ripe.get(wish, ripe) for wish in self._desk.wishes}
+        self._notify()
 
     def _notify(self) -> None:
         task = asyncio.get_running_loop().create_task(self._notify_all())
@@ -85,6 +90,7 @@ class Reader:
     async def _serve(self, kind: type[Wish]) -> None:
         while True:
             wish = await self._next(kind)
+            await asyncio.sleep(self._ripe.get(wish, 0.0) - time.monotonic())
             while self._desk.is_open(wish):
                 try:
                     await (self._back_fill(wish) if isinstance(wish, BackFill) else self._rebuild(wish))
@@ -105,7 +111,7 @@ class Reader:
     # --- what is read
 
     async def _back_fill(self, wish: BackFill) -> None:
-        await self._stored([wish.partition])
+        await self._stored.wait([wish.partition])
         since = 0 if wish.within_ms is None else _now_ms() - wish.within_ms
         where = {
             "types": sorted(wish.types),
@@ -125,7 +131,7 @@ class Reader:
         await self._give(wish, [], done=size["contacts"], total=size["contacts"], is_last=True)
 
     async def _rebuild(self, wish: Rebuild) -> None:
-        await self._stored(range(self._settings.partitions))
+        await self._stored.wait(range(self._settings.partitions))
         after = ""
         while True:
             ids = sorted(wish.members)
@@ -146,36 +152,12 @@ class Reader:
 
     # --- where it is read
 
-    async def _stored(self, partitions: Iterable[int]) -> None:
-        """Return when what is in `resolved` now is in ClickHouse."""
-        wanted = [TopicPartition(self._topic, p) for p in partitions]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
-        await asyncio.sleep(GRACE_S)
-        await consumer.start()
-        try:
-            await admin.start()
-            ends = await consumer.end_offsets(wanted)
-            begins = await consumer.beginning_offsets(wanted)
-            while True:
-                stored = await admin.list_consumer_group_offsets(self._group)
-                if all(_offset(stored.get(tp), begins[tp]) >= end for tp, end in ends.items()):
-                    return
-                await asyncio.sleep(LOOK_S)
-        finally:
-            await consumer.stop()
-            await admin.close()
-
     async def _rows(self, sql: str, home: Home, **parameters: Any) -> list[dict[str, Any]]:
         if self._client is None:
             self._client = await _connected(self._settings)
         named = {"workspace": home[0], "environment": home[1], **parameters}
         result = await self._client.query(sql, parameters=named)
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
-
-
-def _offset(committed: Any, begin: int) -> int:
-    return int(committed.offset) if committed is not None and committed.offset >= 0 else begin
 
 
 def _event(row: dict[str, Any], home: Home) -> Event:

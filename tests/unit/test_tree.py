@@ -49,6 +49,7 @@ IO = {
     "ingest/webhooks.py",
     "processors/__main__.py",
     "processors/segments/reader.py",
+    "processors/segments/stored.py",
     "schemas/ids.py",
     "schemas/kafka.py",
     "schemas/process.py",

@@ -1,0 +1,66 @@
+"""Partitions of `resolved` in; a return, when everything that they held is in ClickHouse, out.
+
+"Stored" is what the sink's group has committed: it commits what the tables have.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas import topics
+from schemas.settings import Settings
+
+LOOK_S = 0.03
+
+
+class Stored:
+    """Connects when it is first asked, and stays connected: who waits should not wait for that too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = topics.name(topics.RESOLVED, settings)
+        self._group = topics.app_id(topics.CLICKHOUSE_GROUP, settings)
+        self._consumer: Any = None
+        self._admin: Any = None
+        self._connecting = asyncio.Lock()
+
+    async def wait(self, partitions: Iterable[int]) -> None:
+        """Until what is there now is stored; raises what Kafka's clients raise, and connects anew the next time."""
+        wanted = [TopicPartition(self._topic, p) for p in partitions]
+        try:
+            await self._connect()
+            ends = await self._consumer.end_offsets(wanted)
+            begins = await self._consumer.beginning_offsets(wanted)
+            while True:
+                stored = await self._admin.list_consumer_group_offsets(self._group)
+                if all(_offset(stored.get(tp), begins[tp]) >= end for tp, end in ends.items()):
+                    return
+                await asyncio.sleep(LOOK_S)
+        except Exception:
+            await self.close()
+            raise
+
+    async def _connect(self) -> None:
+        async with self._connecting:
+            if self._admin is None:
+                consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
+                admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+                self._consumer = consumer
+                await consumer.start()
+                await admin.start()
+                self._admin = admin
+
+    async def close(self) -> None:
+        consumer, admin = self._consumer, self._admin
+        self._consumer = self._admin = None
+        if consumer is not None:
+            await consumer.stop()
+        if admin is not None:
+            await admin.close()
+
+
+def _offset(committed: Any, begin: int) -> int:
+    return int(committed.offset) if committed is not None and committed.offset >= 0 else begin
