@@ -136,7 +136,7 @@ class _Recount:
         parts = {n: one.only("", some) for n, some in nodes.items()}
         merges = []
         for n, part in parts.items():
-            part.id = f"{part.winner}@{self._version}"
+            part.id = self._name(part.winner, one)
             one.parts.update(dict.fromkeys(part.members, part.id))
             if part.winner != before:
                 merges += [
@@ -155,6 +155,21 @@ class _Recount:
             for part in parts.values()
         ]
         return [*merges, merge_of(self._link, before, one.members[before], before, self._version, rebuilds=rebuilds)]
+
+    def _name(self, winner: str, one: Component) -> str:
+        """Of a part of this one; a name that a crash left with another meaning is passed over.
+
+        Half a step may have kept a part that was divided since, or that leads to what is divided now: the repeat
+        may have found a member elsewhere than the first time.
+        """
+        name = f"{winner}@{self._version}"
+        while True:
+            found = self._graph.component(name)
+            while found.into:
+                found = self._graph.component(found.into)
+            if found is not one and not found.parts:
+                return name
+            name += "+"
 
     def _unite(self, pieces: Sequence[Component], whole: Component) -> list[Merge]:
         """What belongs together again though it was apart: refused links that are let through now."""

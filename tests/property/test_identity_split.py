@@ -145,6 +145,26 @@ def test_a_pair_taken_back_whole_is_open_to_new_evidence_only(
     assert world.groups(named) == components([*left, (a, b), *alone])
 
 
+def test_any_half_of_a_union_and_a_split_in_one_step_heals() -> None:
+    """Every subset of the rows that the step writes is there once when it is repeated."""
+    before = [taught("email:1", "phone:1", 1), taught("email:1", "phone:2", 2), taught("custom_id:1", "phone:3", 3)]
+    step = [taught("email:1", "phone:3", 4), back("custom_id:1", "phone:3", 3)]
+    whole = World()
+    whole.feed(before)
+    state = State(0, whole.tables)
+    resolver.resolve([(whole.offset, step)], state)
+    rows = sorted(state.writes[topics.RESOLVER_GRAPH].items())
+    assert len(rows) > 5
+    for mask in range(1 << len(rows)):
+        world = World()
+        world.feed(before)
+        world.tables.apply(0, {topics.RESOLVER_GRAPH: dict(r for n, r in enumerate(rows) if mask >> n & 1)})
+        world.feed(step)
+        world.feed([taught("email:2", "phone:1", 5)])
+        named = ["email:1", "email:2", "phone:1", "phone:2", "phone:3", "custom_id:1"]
+        assert world.groups(named) == {frozenset(named[:-1]), frozenset(named[-1:])}, mask
+
+
 def test_the_record_of_the_winner_names_every_part() -> None:
     world = World()
     world.feed([taught("email:1", "email:1", 0), taught("email:1", "anonymous_id:1", 1)])
