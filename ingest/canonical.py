@@ -54,7 +54,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         type=_name(raw.type),
         contact_id=contact,
         identifiers=[Identifier(type=t, value=v) for t, v in found],
-        timestamp_ms=_timestamp(raw.timestamp, caller.now_ms, warnings),
+        timestamp_ms=_timestamp(raw, caller.now_ms, warnings),
         received_ms=caller.now_ms,
         properties=orjson.dumps(properties),
         context=orjson.dumps(raw.context) if raw.context else b"",
@@ -112,12 +112,18 @@ def _event_id(value: Any, now_ms: int) -> str:
     return value
 
 
-def _timestamp(value: Any, now_ms: int, warnings: list[str]) -> int:
-    if value is None:
+def _timestamp(raw: RawEvent, now_ms: int, warnings: list[str]) -> int:
+    if raw.timestamp is None:
         return now_ms
-    ms = parse_time(value)
+    ms = parse_time(raw.timestamp)
     if ms is None:
         raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
+    if raw.sent_at is not None:
+        sent_ms = parse_time(raw.sent_at)
+        if sent_ms is None:
+            warnings.append("the time of sending is none and was ignored")
+        else:
+            ms = max(0, ms + now_ms - sent_ms)
     if ms > now_ms + MAX_SKEW_MS:
         warnings.append(f"timestamp is in the future; rules count the event from {iso(ms)} on")
     return ms

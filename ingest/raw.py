@@ -16,9 +16,11 @@ class RawEvent:
     """(identifier type, value, name of the field it came from), in any order."""
     properties: dict[str, Any] = field(default_factory=dict)
     timestamp: Any = None
+    sent_at: Any = None
+    """When the client says that it sent this: how far its clock is off, and its ``timestamp`` with it."""
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
-    """What the event says of its contact: ``set`` (attributes), ``consents``, ``device``."""
+    """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents``, ``device``."""
     event_id: Any = None
     campaign_id: Any = None
     message_id: Any = None

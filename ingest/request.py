@@ -79,7 +79,11 @@ class IngestEndpoint:
             body.check_content_type(content_type)
         raw = await body.read(receive, settings.max_body_bytes)
         raw = body.decode(raw, headers.get(b"content-encoding", b""), settings.max_body_bytes)
-        value = body.parse(raw, operation.batch_label) if operation.read is None else operation.read(content_type, raw)
+        value = (
+            body.parse(raw, operation.batch_label)
+            if operation.read is None
+            else operation.read(content_type, raw, settings.max_body_bytes)
+        )
         if late:
             headers = _with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
@@ -134,9 +138,17 @@ class IngestEndpoint:
 
 
 def _with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
-    """The headers as if the key in the body stood there."""
-    found = next((value[n] for n in names if isinstance(value.get(n), str)), "") if isinstance(value, dict) else ""
-    return {**headers, b"authorization": b"Bearer " + found.encode("utf-8", "surrogatepass")} if found else headers
+    """The headers as if the key in the body, or in its first item, stood there."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, dict):
+        return headers
+    for place in (value, value.get("properties")):
+        if isinstance(place, dict):
+            for name in names:
+                if isinstance(place.get(name), str):
+                    return {**headers, b"authorization": b"Bearer " + place[name].encode("utf-8", "surrogatepass")}
+    return headers
 
 
 class _Batch:

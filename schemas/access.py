@@ -1,5 +1,6 @@
 """A request's headers and query in; who asks, what they may do and in which environment, out; pure."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,16 +22,26 @@ class Principal:
 
 
 def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | None:
-    """The API key: ``Authorization: Bearer``, ``X-API-Key``, then ``?apiKey=``."""
+    """The API key: ``Authorization: Bearer``, or as the user of ``Basic``, ``X-API-Key``, then ``?apiKey=``."""
     authorization = headers.get(b"authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(b" ")
-        if scheme.lower() == b"bearer" and secret:
+        scheme = scheme.lower()
+        if scheme == b"bearer" and secret:
             return secret.strip().decode("latin-1")
+        if scheme == b"basic":
+            return _user_of(secret)
     header = headers.get(b"x-api-key")
     if header:
         return header.decode("latin-1")
     return query.get("apiKey")
+
+
+def _user_of(credentials: bytes) -> str | None:
+    try:
+        return b64decode(credentials.strip(), validate=True).decode("latin-1").partition(":")[0] or None
+    except ValueError:
+        return None
 
 
 def authorise(control: ControlState, key: str | None, scope: str | None, now_ms: int) -> Principal:

@@ -1,12 +1,14 @@
 """The table of dialects: every path that takes events, and the file that speaks its language."""
 
-from ingest.dialects import altacee, altcraft, altcraft_triggers, altertable, parcelvoy
+from ingest.dialects import altacee, altcraft, altcraft_triggers, altertable, parcelvoy, posthog, segment
 from ingest.dialects.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *altacee.OPERATIONS,
     *altertable.OPERATIONS,
     *parcelvoy.OPERATIONS,
+    *segment.OPERATIONS,
+    *posthog.OPERATIONS,
     *altcraft_triggers.OPERATIONS,
     # the last: it answers every other method under its root
     *altcraft.OPERATIONS,

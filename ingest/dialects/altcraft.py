@@ -77,7 +77,7 @@ def _kind(content_type: bytes) -> bytes:
     return content_type.split(b";", 1)[0].strip().lower()
 
 
-def read(content_type: bytes, data: bytes) -> Any:
+def read(content_type: bytes, data: bytes, _most: int) -> Any:
     if not data.strip():
         return {}
     if _kind(content_type) in XML_TYPES:

@@ -96,14 +96,14 @@ class Operation:
     """Whether a public key may name another environment of its workspace too."""
     always_task: bool = False
     """Whether every answer carries a task id, not only one that waited."""
-    read: Callable[[bytes, bytes], Any] | None = None
-    """(Content-Type, bytes) -> value; none: JSON."""
+    read: Callable[[bytes, bytes, int], Any] | None = None
+    """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
     finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
     """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
     query_keys: tuple[str, ...] = ()
     """Parameters that may hold the key beside ``apiKey``."""
     body_keys: tuple[str, ...] = ()
-    """Fields of the body that may hold the key, where neither headers nor parameters do."""
+    """Fields of the body, its first item or their ``properties`` that may hold the key, where nothing else does."""
     once_s: int = 0
     """For how many seconds the same request of the same key is answered with its first answer."""
 
@@ -143,3 +143,17 @@ def check_count(values: list[Any], most: int, name: str) -> None:
         raise Refused("invalid_field", "at least one event is needed", name)
     if len(values) > most:
         raise Refused("too_many", f"at most {most} events in one request", name)
+
+
+def check_taken(answer: Answer) -> None:
+    """Raises ``Refused`` where an item was: for clients that drop a batch, or send it again, as a whole.
+
+    What was taken stays taken, and is known again by its id. What can be sent again comes first.
+    """
+    refused = [item for item in answer.items if isinstance(item, Refused)]
+    if not refused:
+        return
+    first = min(refused, key=lambda one: one.status not in (429, 503))
+    if len(refused) == 1:
+        raise first
+    raise Refused(first.code, f"{first.message} (and {len(refused) - 1} more of the batch refused)", first.param)

@@ -1,7 +1,8 @@
 """What an event says of its contact in, the contact's attributes, consents and devices out, and its snapshot.
 
 The last writer wins by (time, event id), per attribute. A time later than the receipt counts as the time of
-receipt: a clock that is ahead must not silence everybody else.
+receipt: a clock that is ahead must not silence everybody else. What is to be set once has the time turned round:
+it loses to every other writer, and of its like the first one wins.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ MOST_CONSENTS = 100
 MOST_DEVICES = 100
 
 Said = dict[str, Any]
-"""``set``, ``consents``, ``device`` and ``devices`` (by their ids), each optional."""
+"""``set``, ``set_once``, ``consents``, ``device`` and ``devices`` (by their ids), each optional."""
 
 
 class Learnt(NamedTuple):
@@ -48,13 +49,19 @@ def stamp_of(event: Event) -> tuple[int, str]:
 def learn(contact: Contact, event: Event, said: Said) -> Learnt:
     """Take in what an event says; the time of the last change moves only where something reads differently."""
     stamp = stamp_of(event)
+    firsts, new_firsts = _write_all(contact.attributes, said.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
     attributes, new_values = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
+    attributes |= firsts
     consents, new_consents = _write_all(contact.consents, consents_of(said), stamp, MOST_CONSENTS)
     devices, new_devices = _write_all(contact.devices, _devices(said), stamp, MOST_DEVICES)
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
-    return Learnt(attributes, consents, changed, new_values or new_consents or new_devices)
+    return Learnt(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
+
+
+def _once(stamp: tuple[int, str]) -> tuple[int, str]:
+    return -stamp[0], stamp[1]
 
 
 def consents_of(said: Said) -> dict[str, bool | None]:

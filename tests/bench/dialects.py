@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest import xmlvalue
-from tests.load import request
+from tests.load import KEY, request
 
 USERS = 5000
 BATCH = 100
@@ -38,17 +38,38 @@ def altcraft(number: int) -> Any:
     return {"db_id": 1, "matching": "email", "email": f"user{number % USERS}@example.com", "data": properties(number)}
 
 
+def segment(number: int) -> Any:
+    return {
+        "type": "track",
+        "userId": f"user{number % USERS}",
+        "event": "page_view",
+        "timestamp": "2026-11-20T10:00:00Z",
+        "properties": properties(number),
+    }
+
+
+def posthog(number: int) -> Any:
+    said = properties(number)
+    return {"distinct_id": f"user{number % USERS}", "event": "page_view", "properties": said, "api_key": KEY}
+
+
 JSON, XML = "application/json", "application/xml"
 SINGLES: dict[str, tuple[str, Body, str]] = {
     "altertable": ("/track", altertable, JSON),
     "parcelvoy": ("/api/client/events", lambda n: [parcelvoy(n)], JSON),
+    "segment": ("/v1/track", segment, JSON),
+    "posthog": ("/i/v0/e/", posthog, JSON),
     "altcraft json": ("/api/v1.1/profiles/import", altcraft, JSON),
     "altcraft xml": ("/api/v1.1/profiles/import", lambda n: xmlvalue.dumps(altcraft(n)), XML),
 }
 BATCHES: dict[str, tuple[str, Body, str]] = {
     "altertable": ("/track", altertable, JSON),
     "parcelvoy": ("/api/client/events", parcelvoy, JSON),
+    "segment": ("/v1/batch", segment, JSON),
+    "posthog": ("/batch/", posthog, JSON),
 }
+WRAPPED = {"segment": {}, "posthog": {"api_key": KEY, "sent_at": "2026-11-20T10:00:01Z"}}
+"""Whose batches are no bare arrays, and what stands beside them."""
 
 
 def singles() -> dict[str, list[bytes]]:
@@ -61,6 +82,13 @@ def singles() -> dict[str, list[bytes]]:
 
 def batches() -> dict[str, list[bytes]]:
     return {
-        name: [request(path, [body(b * BATCH + n) for n in range(BATCH)], content_type=kind) for b in range(100)]
+        name: [
+            request(path, _wrapped(name, [body(b * BATCH + n) for n in range(BATCH)]), content_type=kind)
+            for b in range(100)
+        ]
         for name, (path, body, kind) in BATCHES.items()
     }
+
+
+def _wrapped(name: str, calls: list[Any]) -> Any:
+    return {**WRAPPED[name], "batch": calls} if name in WRAPPED else calls

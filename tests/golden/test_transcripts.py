@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.dialects import OPERATIONS
 from schemas import control
 from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
@@ -90,4 +91,4 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
 
 
 def test_every_dialect_has_transcripts() -> None:
-    assert {path.parent.name for path in TRANSCRIPTS} >= {"altacee", "altcraft", "altertable", "parcelvoy"}
+    assert {path.parent.name for path in TRANSCRIPTS} >= {operation.source for operation in OPERATIONS}

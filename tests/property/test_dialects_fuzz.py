@@ -22,9 +22,14 @@ FIELDS = st.sampled_from(
     "event events properties traits environment distinct_id anonymous_id new_user_id device_id external_id email phone "
     "data name token os timezone locale timestamp event_id type user_id context message_id campaign_id id matching "
     "profile_id field_name field_value custom_request content attach expiration custom_data subscription_filter "
-    "fields value option db_id resource_id phones $in $regex batch".split()
+    "fields value option db_id resource_id phones $in $regex batch userId anonymousId messageId sentAt previousId "
+    "groupId category uuid sent_at offset $set $set_once $device_id alias $anon_distinct_id "
+    "api_key token writeKey".split()
 )
-TEXTS_USED = st.sampled_from(["production", "u1", "a@b.org", "+79000000000", "null", "custom", "profile_id", CONTACT])
+TEXTS_USED = st.sampled_from(
+    ["production", "u1", "track", "identify", "alias", "$identify", "$create_alias"]
+    + ["a@b.org", "+79000000000", "null", "custom", "profile_id", CONTACT]
+)
 LEAVES = (
     TEXTS_USED
     | st.none()

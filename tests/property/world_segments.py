@@ -27,6 +27,9 @@ def contact_of(kind: str, value: str) -> str:
     return identity.contact_id(WORKSPACE, ENVIRONMENT, kind, value)
 
 
+_SAID = (("set", "attributes"), ("set_once", "once"), ("consents", "consents"), ("device", "device"))
+
+
 def event(
     name: str = "seen",
     *,
@@ -39,12 +42,8 @@ def event(
     reply_to: str = "",
     **said: Any,
 ) -> Event:
-    """``properties``, ``attributes`` (the profile's ``set``), ``consents`` and ``device`` as plain values."""
-    profile = {
-        key: said[name]
-        for key, name in (("set", "attributes"), ("consents", "consents"), ("device", "device"))
-        if name in said
-    }
+    """``properties``, ``attributes`` (the profile's ``set``), ``once``, ``consents`` and ``device`` as plain values."""
+    profile = {key: said[name] for key, name in _SAID if name in said}
     return Event(
         event_id=event_id or f"evt_{name}_{user}_{at}",
         workspace=WORKSPACE,

@@ -1,5 +1,6 @@
 """What a contact's snapshot says, and that nobody can make it grow for ever."""
 
+from itertools import permutations
 from typing import Any
 
 import orjson
@@ -173,3 +174,17 @@ def test_each_consent_is_told_with_its_time() -> None:
         (NOW - HOUR, "0", {"consent": "push", "value": None}),
     ]
     assert world.snapshot()["consents"] == {"sms": True}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_what_is_set_once_loses_to_every_writer_and_the_first_of_it_wins(order: tuple[int, ...]) -> None:
+    sent = [
+        event("x", event_id="b", at=NOW - HOUR, once={"source": "first", "plan": "free"}),
+        event("x", event_id="a", at=NOW, once={"source": "second", "only": 2}),
+        event("x", event_id="c", at=NOW - 2 * HOUR, attributes={"plan": "pro"}),
+        event("x", event_id="d", at=NOW - 1, attributes={"other": 1}),
+    ]
+    world = World()
+    for number in order:
+        world.send(sent[number])
+    assert world.snapshot()["attributes"] == {"source": "first", "plan": "pro", "only": 2, "other": 1}

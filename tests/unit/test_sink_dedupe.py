@@ -73,13 +73,13 @@ async def test_whatever_crashes_upstream_every_event_is_stored_once(data: st.Dat
     """Any runs of repeats with any holes in them, and a window too small to help: nothing is missing or twice."""
     total = data.draw(st.integers(1, 30), label="events")
     deliveries: list[int] = []
-    reached = 0
+    reached, crashes = 0, data.draw(st.integers(0, 6), label="crashes")
     while reached < total:
         begin = data.draw(st.integers(0, reached), label="goes on from")
-        end = data.draw(st.integers(begin + 1, total), label="up to")
-        held = (
-            data.draw(st.sets(st.integers(begin, end - 1)), label="not sent before the crash") if end < total else set()
-        )
+        # after the last crash everything is sent to the end
+        end = data.draw(st.integers(begin + 1, total), label="up to") if crashes else total
+        held = data.draw(st.sets(st.integers(begin, end - 1)), label="not sent before the crash") if crashes else set()
+        crashes -= 1
         deliveries += [n for n in range(begin, end) if n not in held]
         reached = min(held, default=end)
     stored, part = Stored(), Part(Seen(data.draw(st.integers(1, 40), label="window")))

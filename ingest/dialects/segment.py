@@ -1,0 +1,192 @@
+"""Segment's JSON in, raw events and Segment's answers out: `POST /v1/track` and its like, `/v1/batch`, `/v1/import`.
+
+Source: Segment's "HTTP Tracking API" and "Spec: Common Fields"; RudderStack's HTTP API is the same.
+
+1. A batch is taken item by item. Its clients drop a batch on any 4xx and report it, so the answer is 200 only where
+   every item was taken; what was taken stays, and is known again by its ``messageId``.
+2. A time is corrected by how far the client's clock is off when it sends: by arrival minus ``sentAt``.
+3. ``page``, ``screen`` and ``group`` calls are events of type ``$page``, ``$screen`` and ``$group``.
+4. ``previousId`` names the anonymous id where it looks like a UUID, which is what the SDKs make up for strangers.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, profile_of
+from ingest.dialects.operation import JSON, Operation, check_count, check_taken, each, object_of, optional_object
+from ingest.raw import Answer, Parsed, RawEvent, Reply
+from schemas.errors import Refused
+from schemas.records import ALIAS, IDENTIFY, TRACK
+
+UUID = re.compile(r"^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
+BATCH = "batch"
+DONE = Reply(status=200, body=orjson.dumps({"success": True}), headers=(JSON,))
+_USED = frozenset(
+    "type userId anonymousId event properties traits messageId timestamp originalTimestamp sentAt writeKey "
+    "context previousId groupId name category".split()
+)
+_SENDER = (("userId", "external_id"), ("anonymousId", "anonymous_id"))
+_NAMED = ("name", "category")
+Call = Callable[[dict[str, Any], Any], RawEvent]
+"""(call, when it was sent) -> event"""
+
+
+def refuse(refused: Refused, _request_id: str) -> Reply:
+    """400 for everything that is wrong with a call, as the vendor has it."""
+    status = 400 if refused.status == 422 else refused.status
+    message = f"{refused.param}: {refused.message}" if refused.param else refused.message
+    said = {"success": False, "code": refused.code, "message": message, "param": refused.param}
+    return Reply(status=status, body=orjson.dumps(said), headers=(JSON,))
+
+
+def reply(answer: Answer) -> Reply:
+    check_taken(answer)
+    return DONE
+
+
+def guessed(value: Any) -> str:
+    """The type of an identifier that may be a stranger's or a known person's."""
+    return "anonymous_id" if isinstance(value, str) and UUID.match(value) else "external_id"
+
+
+def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
+    context = optional_object(call, "context")
+    rest = {name: value for name, value in call.items() if name not in _USED}
+    identifiers = [
+        ("external_id", call.get("userId"), "userId"),
+        ("anonymous_id", call.get("anonymousId"), "anonymousId"),
+    ]
+    device = context.get("device") if context else None
+    if isinstance(device, dict) and isinstance(device.get("id"), str):
+        identifiers.append(("device_id", device["id"], "context.device.id"))
+    if all(value is None for _, value, _ in identifiers):
+        raise Refused("missing_field", "userId or anonymousId is needed", "userId")
+    identifiers += fields.pop("more", ())
+    original = call.get("originalTimestamp")
+    return RawEvent(
+        **{"kind": TRACK, "identifiers": identifiers, **fields},
+        context={**rest, **(context or {})} or None,
+        timestamp=call.get("timestamp") if original is None else original,
+        sent_at=sent_at if call.get("sentAt") is None else call["sentAt"],
+        event_id=call.get("messageId") or None,
+    )
+
+
+def _track(call: dict[str, Any], sent_at: Any) -> RawEvent:
+    event = call.get("event")
+    if not isinstance(event, str) or not event.strip():
+        raise Refused("invalid_field", "event must be a non-empty string", "event")
+    return _event(call, sent_at, type=event, properties=optional_object(call, "properties") or {})
+
+
+def _identify(call: dict[str, Any], sent_at: Any) -> RawEvent:
+    """RudderStack's SDKs put the traits into the context."""
+    traits, place = optional_object(call, "traits"), "traits"
+    if traits is None:
+        common = (optional_object(call, "context") or {}).get("traits")
+        traits, place = common if isinstance(common, dict) else {}, "context.traits"
+    more = [(name, traits[name], f"{place}.{name}") for name in ("email", "phone") if isinstance(traits.get(name), str)]
+    return _event(
+        call,
+        sent_at,
+        kind=IDENTIFY,
+        type=IDENTIFY_TYPE,
+        properties=traits,
+        profile=profile_of(traits),
+        more=more,
+    )
+
+
+def _viewed(kind: str) -> Call:
+    def viewed(call: dict[str, Any], sent_at: Any) -> RawEvent:
+        named = {name: call[name] for name in _NAMED if call.get(name) is not None}
+        return _event(
+            call, sent_at, type=f"${kind}", properties={**(optional_object(call, "properties") or {}), **named}
+        )
+
+    return viewed
+
+
+def _group(call: dict[str, Any], sent_at: Any) -> RawEvent:
+    if call.get("groupId") is None:
+        raise Refused("missing_field", "groupId is needed", "groupId")
+    traits = optional_object(call, "traits") or {}
+    return _event(call, sent_at, type="$group", properties={"groupId": call["groupId"], "traits": traits})
+
+
+def _alias(call: dict[str, Any], sent_at: Any) -> RawEvent:
+    previous = call.get("previousId")
+    if previous is None:
+        raise Refused("missing_field", "previousId is needed", "previousId")
+    if call.get("userId") is None:
+        raise Refused("missing_field", "userId is needed", "userId")
+    return _event(
+        call,
+        sent_at,
+        kind=ALIAS,
+        type=ALIAS_TYPE,
+        properties={"previousId": previous, "userId": call["userId"]},
+        more=[(guessed(previous), previous, "previousId")],
+    )
+
+
+CALLS: dict[str, Call] = {
+    "track": _track,
+    "identify": _identify,
+    "page": _viewed("page"),
+    "screen": _viewed("screen"),
+    "group": _group,
+    "alias": _alias,
+}
+
+
+def _one(call: Call) -> Callable[[Any, int], Parsed]:
+    def parse(value: Any, _most: int) -> Parsed:
+        return Parsed(items=[call(object_of(value), None)], atomic=True, label="")
+
+    return parse
+
+
+def _batch(value: Any, most: int) -> Parsed:
+    """The context of a batch is that of each of its calls, unless a call says otherwise."""
+    value = object_of(value)
+    calls = value.get(BATCH)
+    if not isinstance(calls, list):
+        raise Refused("missing_field", "batch must be an array of calls", BATCH)
+    check_count(calls, most, BATCH)
+    common, sent_at = optional_object(value, "context"), value.get("sentAt")
+
+    def one(item: Any) -> RawEvent:
+        if not isinstance(item, dict):
+            raise Refused("invalid_field", "a call must be a JSON object")
+        name = item.get("type")
+        call = CALLS.get(name) if isinstance(name, str) else None
+        if call is None:
+            raise Refused("invalid_field", f"type must be one of {', '.join(CALLS)}", "type")
+        if common:
+            item = {**item, "context": {**common, **(optional_object(item, "context") or {})}}
+        return call(item, sent_at)
+
+    return Parsed(items=each(calls, one), atomic=False, label=BATCH)
+
+
+def _operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> Operation:
+    return Operation(
+        source="segment",
+        path=f"/v1/{path}",
+        parse=parse,
+        reply=reply,
+        refuse=refuse,
+        batch_label=batch_label,
+        body_keys=("writeKey",),
+    )
+
+
+OPERATIONS = (
+    *(_operation(name, _one(call)) for name, call in CALLS.items()),
+    _operation(BATCH, _batch, BATCH),
+    _operation("import", _batch, BATCH),
+)
