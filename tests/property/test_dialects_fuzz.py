@@ -27,9 +27,8 @@ FIELDS = st.sampled_from(
     "api_key token writeKey".split()
 )
 TEXTS_USED = st.sampled_from(
-    ["production", "u1", "track", "identify", "alias", "$identify", "$create_alias"]
-    + ["a@b.org", "+79000000000", "null", "custom", "profile_id", CONTACT]
-)
+    "production u1 track identify alias $identify $create_alias a@b.org +79000000000 null custom profile_id".split()
+) | st.just(CONTACT)
 LEAVES = (
     TEXTS_USED
     | st.none()
