@@ -75,7 +75,7 @@ class ContactPages:
             source="altacee",
             now_ms=now_ms,
             max_depth=edge.settings.max_depth,
-            task_id=str(ids.uuid7(now_ms)),
+            task_id=ids.task_id(now_ms, 1),
             reply_to=edge.instance,
         )
         seed = request.scope.get(SEED)

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from ingest import body
 from ingest.canonical import Caller, canonical
@@ -122,7 +123,7 @@ class IngestEndpoint:
             source=operation.source,
             now_ms=now_ms,
             max_depth=settings.max_depth,
-            task_id=str(ids.uuid7(now_ms)) if synced or operation.always_task else "",
+            task_id=ids.task_id(now_ms, 1) if synced or operation.always_task else "",
             reply_to=self._edge.instance if synced else "",
             seed=seed,
         )
@@ -134,7 +135,7 @@ class IngestEndpoint:
             items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
         else:
             items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
-        return Answer(items=items, task_id=caller.task_id, synced=None if timeout_ms is None else batch.applied)
+        return Answer(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
 
 
 def _with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
@@ -158,6 +159,7 @@ class _Batch:
         self._edge = edge
         self._caller = caller
         self._any_environment = any_environment
+        self.task_id = caller.task_id
         self.applied = False
         self._entered: dict[str, list[str]] = {}
         self._left: dict[str, list[str]] = {}
@@ -195,6 +197,8 @@ class _Batch:
             # the exact size is known when an event is encoded, and then its neighbours may be on their way
             for index, _, event, _ in todo:
                 self._edge.check_size(event, f"{label}[{index}]")
+        if self.task_id:
+            self._count([event for _, _, event, _ in todo])
         if timeout_ms is not None:
             await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
         futures = set()
@@ -212,6 +216,12 @@ class _Batch:
             if items[index] is None:
                 items[index] = self._accepted(raw, event, warnings)
         return [item for item in items if item is not None]
+
+    def _count(self, events: list[Event]) -> None:
+        """The task is done when each of them is stored."""
+        self.task_id = ids.counted(UUID(self.task_id), len({event["event_id"] for event in events}))
+        for event in events:
+            event["task_id"] = self.task_id
 
     def _canonical(self, raw: RawEvent | Refused, index: int) -> tuple[Event, list[str]]:
         if isinstance(raw, Refused):
@@ -253,7 +263,7 @@ class _Batch:
 
     async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:
         """Publish, then wait until each is stored and applied, or until the deadline."""
-        task_id, receipts = self._caller.task_id, self._edge.receipts
+        task_id, receipts = self.task_id, self._edge.receipts
         waiter = receipts.expect(task_id, [event["event_id"] for event in events])
         try:
             for future in {self._edge.submit(event) for event in events}:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from schemas import topics
 from schemas.errors import Refused
-from schemas.ids import uuid7_ms
+from schemas.ids import count_of, uuid7_ms
 from sinks.query.reader import Reader
 
 CLOCKS_MS = 5_000
@@ -21,14 +21,17 @@ WHERE workspace = {workspace:String} AND _task_id = {task:String} LIMIT 1 BY eve
 
 
 async def task(reader: Reader, workspace: str, text: str, now_ms: int) -> dict[str, Any]:
-    """Raises ``Refused`` (404) for what was never given out, and for what is older than the events are kept."""
+    """Completed when each of its events is stored or known as a duplicate.
+
+    Raises ``Refused`` (404) for what was never given out, and for what is older than the events are kept.
+    """
     task_id = _task_id(text, now_ms)
     rows = await reader.rows(_TASK, workspace=workspace, task=task_id)
     if not rows and now_ms - uuid7_ms(UUID(task_id)) > (topics.RESOLVED.retention_ms or 0):
         raise Refused("not_found", "no such task")
     return {
         "task_id": task_id,
-        "status": "completed" if rows else "pending",
+        "status": "completed" if len({row["event_id"] for row in rows}) >= count_of(UUID(task_id)) else "pending",
         "events": [{**row, "reason": None} for row in sorted(rows, key=lambda r: str(r["event_id"]))],
     }
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from deploy.local import seed
 from schemas import control
 from schemas.control import ApiKey, Segment, SegmentProgress
-from schemas.ids import uuid7
+from schemas.ids import task_id
 from schemas.records import Quarantined
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, MEMBERSHIP_CHANGES, QUARANTINE
@@ -21,7 +21,7 @@ from tests.sinking import Reads, change, reads, until
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 RULE = {"attribute": "plan", "op": "eq", "value": "pro"}
-TASK = str(uuid7(NOW_MS))
+TASK, UNFINISHED = task_id(NOW_MS, 3), task_id(NOW_MS, 2)
 TODAY_MS = time.time_ns() // 1_000_000
 """What is in quarantine goes after thirty days."""
 
@@ -92,6 +92,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         await api.store(EVENTS, event("external_id:u1", event_id="evt_b", task_id=TASK))
         await api.store(EVENTS, event("external_id:u1", event_id="evt_a", task_id=TASK, environment="staging"))
         await api.store(DUPLICATES, event("external_id:u1", event_id="evt_c", task_id=TASK))
+        await api.store(EVENTS, event("external_id:u1", event_id="evt_d", task_id=UNFINISHED))
         await api.store(QUARANTINE, quarantined(1, WORKSPACE), quarantined(2, ""), quarantined(3, "other"))
         yield api
 
@@ -188,9 +189,17 @@ async def test_a_task_says_what_became_of_its_events(api: Reads, path: str) -> N
     }
 
 
+async def test_a_task_is_pending_until_all_its_events_are_stored(api: Reads) -> None:
+    assert await api.get(f"/v1/tasks/{UNFINISHED}") == {
+        "task_id": UNFINISHED,
+        "status": "pending",
+        "events": [{"event_id": "evt_d", "disposition": "stored", "reason": None}],
+    }
+
+
 async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api: Reads) -> None:
     now = time.time_ns() // 1_000_000
-    fresh, ahead, old = (str(uuid7(now + ms)) for ms in (0, 3_600_000, -8 * 86_400_000))
+    fresh, ahead, old = (task_id(now + ms, 1) for ms in (0, 3_600_000, -8 * 86_400_000))
     assert await api.get(f"/v1/tasks/{fresh}") == {"task_id": fresh, "status": "pending", "events": []}
     for unknown in (ahead, old, "x", "00000000-0000-4000-8000-000000000000", ""):
         await api.get(f"/v1/tasks/{unknown}", 404)
