@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from ingest import described
 from ingest.access_pages import AccessPages
 from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
@@ -186,6 +187,9 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         *writes,
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        Route("/openapi.json", described.openapi),
+        Route("/docs", described.page),
+        Route("/docs/{name}", described.part),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
         Route("/graphql", read, methods=["GET", "POST"]),

@@ -10,6 +10,7 @@ import orjson
 
 from ingest.raw import RawEvent
 from schemas import identity
+from schemas.api.words import DEFAULT_TIMEOUT_MS, TIMEOUT_MS
 from schemas.bodies import ContactEdit, ContactUpsert
 from schemas.errors import Refused
 from schemas.records import CONTACT, Identifier
@@ -110,7 +111,7 @@ def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
 
 def timeout_ms(query: Mapping[str, str]) -> int:
     """How long to wait until the contact can be read."""
-    text = query.get("timeout_ms", "2000")
-    if not text.isascii() or not text.isdigit() or not 50 <= int(text[:9]) <= 10_000:
-        raise Refused("invalid_field", "timeout_ms must be 50 to 10000", "timeout_ms")
+    text, (low, high) = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS)), TIMEOUT_MS
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+        raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)

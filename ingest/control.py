@@ -4,13 +4,14 @@ from typing import Any
 
 from ingest.publish import Publisher
 from schemas import control, ids, rule, rule_tree, topics
+from schemas.api.asked import SEGMENT
+from schemas.api.words import MAX_NAME
 from schemas.control import Campaign, ControlState, Segment
 from schemas.errors import Refused
 from schemas.settings import Settings
 from schemas.times import iso
 
-MAX_NAME = 200
-_FIELDS = frozenset({"name", "rule"})
+_FIELDS = frozenset(SEGMENT)
 
 
 def _checked_name(value: Any) -> str:

@@ -1,26 +1,24 @@
 """Webhook definitions in (bodies of requests), checked records out; pure but for the secrets that are made."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from schemas import ids, targets
+from schemas.api.asked import ROTATION, WEBHOOK, WEBHOOK_EDIT
+from schemas.api.words import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
 from schemas.control import Webhook
 from schemas.errors import Refused
 from schemas.times import iso
 
-MAX_TYPES, MAX_TYPE = 100, 200
-SECRET_LENGTHS = (6, 256)
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
 OVERLAP_MS = 24 * 3_600_000
 """How long the secret of before a rotation stays valid."""
-_NEW = frozenset({"url", "types", "secret"})
-_EDITED = frozenset({"url", "types", "status"})
-_ROTATED = frozenset({"secret"})
 
 
 def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes) -> Webhook:
     """A definition from a POST body; raises ``Refused`` with the name of the wrong field."""
-    body = _object(value, _NEW)
+    body = _object(value, WEBHOOK)
     for name in ("url", "types"):
         if name not in body:
             raise Refused("missing_field", f"{name} is needed", name)
@@ -38,7 +36,7 @@ def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entro
 
 def edited_webhook(webhook: Webhook, value: Any, now_ms: int) -> Webhook:
     """The definition after a PATCH."""
-    body = _object(value, _EDITED)
+    body = _object(value, WEBHOOK_EDIT)
     news: dict[str, Any] = {"updated_ms": now_ms}
     if "url" in body:
         news["url"] = targets.checked_url(body["url"])
@@ -53,7 +51,7 @@ def edited_webhook(webhook: Webhook, value: Any, now_ms: int) -> Webhook:
 
 def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -> Webhook:
     """The definition with another secret; the one of before stays valid for a while."""
-    secret = _secret(_object(value, _ROTATED), entropy)
+    secret = _secret(_object(value, ROTATION), entropy)
     if secret == webhook.secret:
         raise Refused("invalid_field", "that is the secret it has", "secret")
     return webhook.model_copy(
@@ -78,11 +76,11 @@ def shape(webhook: Webhook, *, secret: bool = False) -> dict[str, Any]:
     }
 
 
-def _object(value: Any, fields: frozenset[str]) -> dict[str, Any]:
+def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
-    if not value.keys() <= fields:
-        name = min(value.keys() - fields)
+    if not value.keys() <= fields.keys():
+        name = min(value.keys() - fields.keys())
         raise Refused("unknown_field", f"{name[:80]} is no field of it", name[:80])
     return value
 

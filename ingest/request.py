@@ -18,14 +18,13 @@ from ingest.recent import First
 from ingest.repeats import Repeats
 from schemas import ids
 from schemas.access import Principal, key_of
+from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.errors import Refused
 from schemas.records import Event
 from schemas.web import REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_MS = (50, 10_000)
-_DEFAULT_TIMEOUT_MS = 2000
 RETRY_AFTER = (b"retry-after", b"1")
 
 
@@ -280,12 +279,12 @@ def _sync_timeout(query: dict[str, str]) -> int | None:
     if not query:
         return None
     wanted = query.get("sync", "false").lower()
-    if wanted not in ("true", "1", "false", "0"):
+    if wanted not in SYNC_WORDS:
         raise Refused("invalid_field", "sync must be true or false", "sync")
     if wanted in ("false", "0"):
         return None
-    text = query.get("timeout_ms", str(_DEFAULT_TIMEOUT_MS))
-    low, high = _TIMEOUT_MS
+    text = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS))
+    low, high = TIMEOUT_MS
     if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
         raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)

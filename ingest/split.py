@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import identity
+from schemas.api.asked import SPLIT
+from schemas.api.words import MAX_SPLIT
 from schemas.errors import Refused
 from schemas.records import Identifier, Link
-
-MAX_NAMED = 200
-"""Most events or identifiers in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,14 @@ def parse(value: Any) -> Split:
     """Raises ``Refused`` naming the field."""
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
-    unknown = value.keys() - {"evidence", "identifiers"}
+    unknown = value.keys() - SPLIT.keys()
     if unknown:
         raise Refused("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
     if len(value) != 1:
         raise Refused("missing_field", "either evidence or identifiers is needed", "evidence")
     name, named = next(iter(value.items()))
-    if not isinstance(named, list) or not 1 <= len(named) <= MAX_NAMED:
-        raise Refused("invalid_field", f"{name} must be a list of 1 to {MAX_NAMED}", name)
+    if not isinstance(named, list) or not 1 <= len(named) <= MAX_SPLIT:
+        raise Refused("invalid_field", f"{name} must be a list of 1 to {MAX_SPLIT}", name)
     if name == "evidence":
         for index, one in enumerate(named):
             if not isinstance(one, str) or not one:

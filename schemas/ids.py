@@ -46,7 +46,7 @@ MOST_COUNTED = 0xFFF
 
 
 def task_id(now_ms: int, events: int) -> str:
-    """A UUID of version 7 that says in its twelve spare bits how many events it stands for, so nobody has to keep it."""
+    """A UUID of version 7 whose twelve spare bits say how many events it stands for: nobody has to keep that."""
     return counted(uuid7(now_ms), events)
 
 

@@ -98,12 +98,12 @@ class _Parser:
 
 def _form(value: Any, at: str) -> tuple[str, dict[str, Any]]:
     fields = object_of(value, at)
-    form = next((name for name in _FIELDS if name in fields), None)
+    form = next((name for name in FIELDS if name in fields), None)
     if form is not None:
-        only(fields, (form, *_FIELDS[form]), at, form)
+        only(fields, (form, *FIELDS[form]), at, form)
         return form, fields
-    only(fields, {name for names in _FIELDS.values() for name in names}, at, "a rule")
-    raise Refused("missing_field", f"a rule needs one of {', '.join(_FIELDS)}", at)
+    only(fields, {name for names in FIELDS.values() for name in names}, at, "a rule")
+    raise Refused("missing_field", f"a rule needs one of {', '.join(FIELDS)}", at)
 
 
 # --- leaves
@@ -152,7 +152,7 @@ def _identified(fields: dict[str, Any], at: str) -> Identified:
     return Identified(value=boolean(fields["identified"], f"{at}.identified"))
 
 
-_FIELDS: dict[str, tuple[str, ...]] = {
+FIELDS: dict[str, tuple[str, ...]] = {
     "all": (),
     "any": (),
     "not": (),

@@ -9,6 +9,7 @@ import orjson
 
 from ingest.dialects.operation import JSON, Operation, check_count, each, object_of, optional_object
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from schemas.api.asked import EVENT
 from schemas.errors import Refused
 from schemas.records import TRACK
 from schemas.times import iso
@@ -22,18 +23,7 @@ IDENTIFIERS = (
     ("anonymous_id", "anonymous_id"),
     ("device_id", "device_id"),
 )
-_FIELDS = frozenset(name for name, _ in IDENTIFIERS) | {
-    "type",
-    "timestamp",
-    "properties",
-    "context",
-    "message_id",
-    "event_id",
-    "campaign_id",
-    "variant",
-    "channel",
-    "environment",
-}
+_FIELDS = frozenset(EVENT)
 
 
 def refuse(refused: Refused, request_id: str) -> Reply:

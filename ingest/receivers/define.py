@@ -4,11 +4,12 @@ from typing import Any
 
 from ingest.receivers import NAMES, sendgrid, ses
 from schemas import ids
+from schemas.api.asked import RECEIVER
+from schemas.api.words import MAX_RECEIVER_SECRET
 from schemas.control import Receiver
 from schemas.errors import Refused
 
-_FIELDS = frozenset({"provider", "signing_secret", "public_key", "topic_arn", "environment"})
-MAX_SECRET = 2048
+_FIELDS = frozenset(RECEIVER)
 
 
 def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> Receiver:
@@ -55,6 +56,6 @@ def _text(value: dict[str, Any], name: str) -> str:
     found = value.get(name)
     if found is None:
         return ""
-    if not isinstance(found, str) or not found.strip() or len(found) > MAX_SECRET:
-        raise Refused("invalid_field", f"{name} must be 1 to {MAX_SECRET} characters", name)
+    if not isinstance(found, str) or not found.strip() or len(found) > MAX_RECEIVER_SECRET:
+        raise Refused("invalid_field", f"{name} must be 1 to {MAX_RECEIVER_SECRET} characters", name)
     return found.strip()

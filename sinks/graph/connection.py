@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
+from schemas.api.words import DEFAULT_LIMIT
 from schemas.errors import Refused
 from sinks.query import params
 from sinks.query.params import Paging
@@ -41,7 +42,7 @@ class Connection(Generic[T]):
 
 def paging(first: int | None, after: str | None) -> Paging:
     """Raises ``Refused`` for a number out of range or a cursor that was never given out."""
-    query = {"cursor": after or "", "limit": str(params.DEFAULT_LIMIT if first is None else first)}
+    query = {"cursor": after or "", "limit": str(DEFAULT_LIMIT if first is None else first)}
     try:
         return params.paging(query)
     except Refused as refused:

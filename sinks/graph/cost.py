@@ -18,8 +18,8 @@ from graphql import (
     VariableNode,
 )
 
+from schemas.api.words import DEFAULT_LIMIT, MAX_LIMIT
 from schemas.errors import Refused
-from sinks.query.params import DEFAULT_LIMIT, MAX_LIMIT
 
 MAX_DEPTH = 12
 MAX_COST = 20_000

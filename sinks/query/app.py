@@ -31,7 +31,7 @@ INTERNAL = "/internal"
 
 
 def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
-    """Path, scope, answer; and of those that take a body, or say what they have worked out."""
+    """Path, scope (a route's name), answer; what a client may ask has its line in `schemas/api/routes.py` as well."""
     table: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/contacts", "contacts:read", reads.contacts),
         ("/v1/contacts/{id}", "contacts:read", reads.contact),
@@ -80,7 +80,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
             asked = Asked(principal, Home(*place, control.segments[place]), request)
             return web.Json(await answer(asked))
 
-        return Route(path, endpoint, methods=[method])
+        return Route(path, endpoint, methods=[method], name=scope)
 
     async def triggered(request: Request) -> Response:
         return web.Json(await reads.triggered(request))

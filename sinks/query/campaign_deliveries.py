@@ -6,6 +6,7 @@ that is known of each.
 
 from typing import Any
 
+from schemas.api.words import MESSAGE_STATES
 from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.times import iso
@@ -13,9 +14,6 @@ from sinks.query.campaign_facts import KINDS, Question
 from sinks.query.contacts import LATEST, Home
 from sinks.query.params import Paging, Query, listing, time_ms
 from sinks.query.reader import Reader
-
-STATES = ("requested", "sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed")
-"""What a message can be; a machine's open or click does not change it."""
 
 _TIMES = ", ".join(f"minOrNullIf(ms, bit = {bit}) AS {kind}_ms" for kind, bit in KINDS.items())
 # The last word of the recipient, else of the receiving server, else of the sender.
@@ -51,8 +49,8 @@ _COUNT = "SELECT count() AS total FROM ({messages})"
 async def deliveries(reader: Reader, home: Home, campaign: Campaign, query: Query, paging: Paging) -> dict[str, Any]:
     """Filters: ``state``, ``variant``, ``contact``; raises ``Refused`` (422) for a state that is none."""
     state = query.get("state", "")
-    if state and state not in STATES:
-        raise Refused("invalid_field", f"state must be one of {', '.join(STATES)}", "state")
+    if state and state not in MESSAGE_STATES:
+        raise Refused("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")
     contact = home.contact_id(query["contact"]) if query.get("contact") else ""
     question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     kinds = ", ".join(f"{kind}_ms" for kind in KINDS)

@@ -8,6 +8,7 @@ hours or days and are closed at their start.
 import asyncio
 from typing import Any
 
+from schemas.api.words import STEPS
 from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.times import iso
@@ -16,7 +17,6 @@ from sinks.query.contacts import Home
 from sinks.query.params import Query, time_ms
 from sinks.query.reader import Reader
 
-STEPS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 MAX_POINTS = 10_000
 ALWAYS = (0, 9_000_000_000_000_000)
 _NAMES = {bit: kind for kind, bit in KINDS.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from schemas.api.words import CAMPAIGN_FILTERS
 from schemas.campaigns import shape
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
@@ -35,7 +36,7 @@ def campaign_named(control: ControlState, home: Home, campaign_id: str) -> Campa
 def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campaign]:
     """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``Refused`` (422)."""
     found = list(control.campaigns[home.workspace, home.environment].values())
-    for name in ("status", "channel", "kind"):
+    for name in CAMPAIGN_FILTERS:
         if name in query:
             found = [c for c in found if getattr(c, name) == query[name]]
     if "name" in query:

@@ -12,12 +12,9 @@ from typing import Any
 import orjson
 
 from schemas import identity
+from schemas.api.words import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE
 from schemas.errors import Refused
 from schemas.times import parse_time
-
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 20
-MAX_PAGE = 1_000_000
 
 Query = Mapping[str, str]
 

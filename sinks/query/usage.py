@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
+from schemas.api.words import MOST_USAGE_DAYS, USAGE_DAYS
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.params import Query
 from sinks.query.reader import Reader
 
 DAY_MS = 86_400_000
-_DAYS, _MOST_DAYS = 30, 90
 
 _EVENTS = """
 SELECT toString(toDate(received_at)) AS date, environment, uniqExact(event_id) AS events FROM events
@@ -30,9 +30,9 @@ GROUP BY environment ORDER BY environment
 
 async def usage(reader: Reader, workspace: str, query: Query, now_ms: int) -> dict[str, Any]:
     """Raises ``Refused`` (422) for days that are none."""
-    days = query.get("days", str(_DAYS))
-    if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= _MOST_DAYS:
-        raise Refused("invalid_field", f"days must be a number from 1 to {_MOST_DAYS}", "days")
+    days = query.get("days", str(USAGE_DAYS))
+    if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= MOST_USAGE_DAYS:
+        raise Refused("invalid_field", f"days must be a number from 1 to {MOST_USAGE_DAYS}", "days")
     since = (now_ms // DAY_MS - int(days) + 1) * DAY_MS
     events, duplicates, contacts = await asyncio.gather(
         reader.rows(_EVENTS, workspace=workspace, since=since),

@@ -34,6 +34,7 @@ IO = {
     "ingest/app.py",
     "ingest/collect.py",
     "ingest/contact_pages.py",
+    "ingest/described.py",
     "ingest/desk.py",
     "ingest/edge.py",
     "ingest/forward.py",

@@ -1,0 +1,74 @@
+"""`GET /openapi.json`, `GET /docs` and the files of that page in; the description of the API, and Swagger UI, out.
+
+Both are for everybody, without a key. The page loads what this server has and nothing else: its policy says so.
+"""
+
+from functools import cache
+from importlib.resources import files
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.dialects import OPERATIONS
+from schemas.api.document import document
+from schemas.errors import Refused
+
+_FILES = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+_SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+# Swagger UI sets styles of elements and draws its icons from data URIs
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+_PAGE = b"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Headwater's API</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<div id="api"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</html>
+"""
+_START = b"""SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#api",
+  deepLinking: true,
+  docExpansion: "none",
+  validatorUrl: null,
+});
+"""
+
+
+@cache
+def written() -> bytes:
+    """The document, made once: it follows from the code alone."""
+    vendors = [(o.source, method, o.path) for o in OPERATIONS if o.source != "altacee" for method in o.methods]
+    return orjson.dumps(document(vendors))
+
+
+async def openapi(_request: Request) -> Response:
+    return Response(written(), media_type="application/json", headers={"Access-Control-Allow-Origin": "*"})
+
+
+async def page(_request: Request) -> Response:
+    return Response(_PAGE, media_type="text/html", headers={**_SAFE, "Content-Security-Policy": POLICY})
+
+
+async def part(request: Request) -> Response:
+    """Raises ``Refused`` (404) for what the page does not ask for."""
+    name = request.path_params["name"]
+    if name == "start.js":
+        return Response(_START, media_type="text/javascript", headers=_SAFE)
+    if name not in _FILES:
+        raise Refused("not_found", "no such file")
+    kept = {**_SAFE, "Cache-Control": "public, max-age=86400"}
+    return Response(_read(name), media_type=_FILES[name], headers=kept)
+
+
+@cache
+def _read(name: str) -> bytes:
+    return (files("swagger_ui") / "static" / name).read_bytes()

@@ -1,0 +1,172 @@
+"""The table of routes and what vendors' paths there are in; the OpenAPI 3.1 document out; pure.
+
+1. Bodies that are pydantic models describe themselves; everything else comes from the constants that check it.
+2. What a route can refuse follows from its kind: whether it asks for a key, has a part in its path, takes a body.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from schemas import bodies
+from schemas.api.asked import BODIES
+from schemas.api.route import ANY_KEY, PUBLIC, Described
+from schemas.api.routes import ROUTES
+from schemas.api.shapes import SHAPES
+from schemas.api.terms import OBJECT, TEXT, Schema, listed, many, record, ref
+
+MODELS: tuple[type[BaseModel], ...] = (
+    bodies.ContactUpsert,
+    bodies.ContactEdit,
+    bodies.NewCampaign,
+    bodies.CampaignEdit,
+    bodies.NewKey,
+    bodies.NewEnvironment,
+    bodies.NewWorkspace,
+    bodies.WorkspaceEdit,
+)
+_SAID = {
+    400: "not JSON, or no object",
+    401: "no key, or none that is valid",
+    403: "the key lacks the scope",
+    404: "there is none",
+    405: "a mutation takes POST",
+    409: "it conflicts with what is there",
+    413: "too large",
+    415: "a content type or encoding that is not taken",
+    422: "a field or parameter is missing or wrong: param names it",
+    429: "over the key's rate",
+    503: "not durable in time, or a part is away: try again",
+}
+_SCHEMES: dict[str, Schema] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "query": {"type": "apiKey", "in": "query", "name": "apiKey"},
+}
+_PARAMETERS: dict[str, Schema] = {
+    "Environment": {"name": "environment", "in": "query", "schema": TEXT, "description": "Another than the key's own."},
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": "The same request with the same key is done once, for 24 hours.",
+    },
+}
+_GRAPHQL_REFUSED = {"anyOf": [ref("Error"), record({"errors": many(OBJECT)})]}
+
+
+def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
+    """``vendors``: source, method and path of what speaks another's language."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.public_path, {})[route.method.lower()] = _operation(route)
+    for source, method, path in vendors:
+        public = path.replace(":path}", "}")
+        paths.setdefault(public, {})[method.lower()] = _vendors(source, method, public)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headwater",
+            "version": "1",
+            "description": "Events in; who did it and what it changes, out.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "responses": {str(status): _answer(said, "Error") for status, said in _SAID.items()},
+            "parameters": _PARAMETERS,
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+def _schemas() -> dict[str, Schema]:
+    _, said = models_json_schema(
+        [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
+    )
+    return {**said["$defs"], **BODIES, **SHAPES, "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
+
+
+def _operation(route: Described) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": _name(route.method, route.public_path),
+        "summary": route.does,
+        "tags": [route.tag],
+        "parameters": _parameters(route),
+        "responses": _responses(route),
+    }
+    scopes = [] if route.scope in (PUBLIC, ANY_KEY) else [route.scope]
+    said["security"] = [] if route.scope == PUBLIC else [{scheme: scopes} for scheme in _SCHEMES]
+    if scopes:
+        said["description"] = f"Scope: `{route.scope}`"
+    if route.takes:
+        said["requestBody"] = {
+            "required": route.body_needed,
+            "content": {"application/json": {"schema": ref(route.takes)}},
+        }
+    return said
+
+
+def _parameters(route: Described) -> list[Schema]:
+    found: list[Schema] = [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for part in route.public_path.split("/")
+        if part.startswith("{")
+    ]
+    found += [{"name": name, "in": "query", "schema": schema} for name, schema in route.query.items()]
+    if route.scope != PUBLIC:
+        found.append({"$ref": "#/components/parameters/Environment"})
+        if route.method == "POST":
+            found.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    return found
+
+
+def refusals(route: Described) -> set[int]:
+    """What a route of this kind may refuse a request with."""
+    found = {401, 403, 422, 429, 503} if route.scope != PUBLIC else set()
+    if "{" in route.path or route.path == "/graphql":
+        found |= {404}
+    if route.path == "/graphql":
+        found |= {400, 405}
+    if route.method == "POST":
+        found |= {409, 413}
+    if route.takes:
+        found |= {400, 413, 415, 422, 503}
+    return found
+
+
+def _responses(route: Described) -> dict[str, Any]:
+    shapes: dict[int, str] = dict.fromkeys(refusals(route), "Error") | route.refuses
+    said = {
+        status: {"$ref": f"#/components/responses/{status}"} if shape == "Error" else _answer(_SAID[status], shape)
+        for status, shape in shapes.items()
+    }
+    said |= {status: _answer(route.does, shape) for status, shape in route.answers.items()}
+    return {str(status): said[status] for status in sorted(said)}
+
+
+def _answer(description: str, shape: str) -> dict[str, Any]:
+    headers = {"X-Request-Id": {"schema": TEXT, "required": True}}
+    if not shape:
+        return {"description": description, "headers": headers}
+    schema = listed(shape[:-2]) if shape.endswith("[]") else ref(shape)
+    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+
+
+def _vendors(source: str, method: str, path: str) -> dict[str, Any]:
+    parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return {
+        "operationId": _name(method, path),
+        "summary": f"{source}'s call, as its own documents say",
+        "tags": [source],
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in parts],
+        "responses": {"default": {"description": "in the vendor's own format"}},
+        "security": [{scheme: []} for scheme in _SCHEMES],
+    }
+
+
+def _name(method: str, path: str) -> str:
+    words = [part.strip("{}") for part in path.split("/") if part]
+    return "_".join([method.lower(), *words]).replace(".", "_")

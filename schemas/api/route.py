@@ -1,0 +1,83 @@
+"""What one method of one path takes and answers, as a record; what all have in common stands in ``document``."""
+
+from dataclasses import dataclass, field
+
+from schemas.api.terms import TEXT, Schema, one_of, whole
+from schemas.api.words import DEFAULT_LIMIT, DEFAULT_TIMEOUT_MS, MAX_LIMIT, MAX_PAGE, SYNC_WORDS, TIMEOUT_MS
+
+PUBLIC = ""
+"""In place of a scope: no key is asked for."""
+ANY_KEY = "*"
+"""In place of a scope: what is asked for decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """``path`` as its route has it; ``answers`` are the good ones by status: the name of a shape, ``[]`` of a list."""
+
+    method: str
+    path: str
+    does: str
+    scope: str
+    answers: dict[int, str]
+    takes: str = ""
+    """Name of its body's schema."""
+    body_needed: bool = True
+    query: dict[str, Schema] = field(default_factory=dict)
+    refuses: dict[int, str] = field(default_factory=dict)
+    """Refusals beside those that its kind of route has, or in another shape."""
+
+    @property
+    def tag(self) -> str:
+        parts = self.path.split("/")
+        return parts[2] if parts[1] == "v1" else parts[1]
+
+    @property
+    def public_path(self) -> str:
+        """As a client writes it."""
+        return self.path.replace(":path}", "}")
+
+
+PAGES: dict[str, Schema] = {
+    "limit": whole(1, MAX_LIMIT, DEFAULT_LIMIT),
+    "page": whole(1, MAX_PAGE, 1),
+    "cursor": {**TEXT, "description": "Instead of page: empty at the beginning, then next_cursor."},
+}
+WAIT: dict[str, Schema] = {"timeout_ms": whole(*TIMEOUT_MS, DEFAULT_TIMEOUT_MS)}
+SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
+
+
+def get(
+    path: str, scope: str, shape: str, does: str, query: dict[str, Schema] | None = None, *, listed: bool = False
+) -> Described:
+    """A read; one that is ``listed`` has pages."""
+    said = {**(query or {}), **(PAGES if listed else {})}
+    return Described(
+        method="GET", path=path, does=does, scope=scope, answers={200: f"{shape}[]" if listed else shape}, query=said
+    )
+
+
+def write(  # noqa: PLR0917 - a line of the table reads best without names
+    method: str,
+    path: str,
+    scope: str,
+    takes: str,
+    answers: dict[int, str],
+    does: str,
+    query: dict[str, Schema] | None = None,
+    *,
+    body_needed: bool = True,
+    refuses: dict[int, str] | None = None,
+) -> Described:
+    """What changes something, or asks with a body; without ``takes`` it has none."""
+    return Described(
+        method=method,
+        path=path,
+        does=does,
+        scope=scope,
+        answers=answers,
+        takes=takes,
+        body_needed=body_needed,
+        query=query or {},
+        refuses=refuses or {},
+    )

@@ -1,0 +1,184 @@
+"""Nothing in; every native method and path of the API out, with scope, parameters, body and answers.
+
+A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
+`sinks/query/app.py` for reads); a new shape or body has its line in `schemas/api/shapes.py` or `asked.py`, or is a
+model of `schemas/bodies.py` that ``document.MODELS`` names. A test compares both tables with this one.
+"""
+
+from schemas.api.route import ANY_KEY, PUBLIC, SYNC, WAIT, Described, get, write
+from schemas.api.terms import TEXT, TIME, Schema, one_of, whole
+from schemas.api.words import (
+    CAMPAIGN_FILTERS,
+    CAMPAIGN_SORTS,
+    MESSAGE_STATES,
+    MOST_USAGE_DAYS,
+    STEPS,
+    USAGE_DAYS,
+)
+
+_AS_OF: dict[str, Schema] = {"as_of": TIME}
+_SORT = one_of(*(sign + name for name in CAMPAIGN_SORTS for sign in ("", "-")))
+_CAMPAIGNS = {**dict.fromkeys((*CAMPAIGN_FILTERS, "name"), TEXT), "sort": _SORT, **_AS_OF}
+_FILTERS: dict[str, Schema] = {
+    **dict.fromkeys(("email", "phone", "external_id", "segment_id"), TEXT),
+    "updated_since": TIME,
+}
+_DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEXT, **_AS_OF}
+_SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
+_GRAPH = {400: "GraphQLRefused"}
+
+READS: tuple[Described, ...] = (
+    get("/v1/contacts", "contacts:read", "Contact", "List contacts", _FILTERS, listed=True),
+    get("/v1/contacts/{id}", "contacts:read", "Contact", "A contact by id or type:value"),
+    get("/v1/contacts/{id}/events", "contacts:read", "ContactEvent", "Its events, newest first", listed=True),
+    get("/v1/contacts/{id}/segments", "contacts:read", "ContactSegment", "The segments it is in", listed=True),
+    get("/v1/contacts/{id}/consents", "contacts:read", "ContactConsent", "Each change of its consents", listed=True),
+    get("/v1/contacts/{id}/identity", "contacts:read", "ContactIdentity", "Its identifiers and their evidence"),
+    get("/v1/contacts/{id}/split", "contacts:write", "ContactTies", "What a split may take back"),
+    get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
+    get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
+    get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Who is in it", listed=True),
+    get("/v1/campaigns", "campaigns:read", "Campaign", "List campaigns", _CAMPAIGNS, listed=True),
+    get("/v1/campaigns/{id}", "campaigns:read", "Campaign", "A campaign by id or number, with figures", _AS_OF),
+    get(
+        "/v1/campaigns/{id}/deliveries", "campaigns:read", "CampaignDelivery", "Its messages", _DELIVERIES, listed=True
+    ),
+    get("/v1/campaigns/{id}/timeseries", "campaigns:read", "CampaignSeries", "Its figures over time", _SERIES),
+    get("/v1/parity", "segments:read", "Parity", "How rules and memberships compare"),
+    get("/v1/receivers", "webhooks:read", "Receiver", "List endpoints for providers", listed=True),
+    get("/v1/keys", "admin", "Key", "List keys, without their secrets", listed=True),
+    get("/v1/keys/{id}", "admin", "Key", "A key, without its secret"),
+    get("/v1/workspaces", "instance", "Workspace", "List all workspaces", listed=True),
+    get("/v1/workspaces/{id}", "admin", "Workspace", "The key's workspace"),
+    get("/v1/usage", "admin", "Usage", "What was sent and is kept", {"days": whole(1, MOST_USAGE_DAYS, USAGE_DAYS)}),
+    get("/v1/environments", "admin", "Environment", "List environments", listed=True),
+    get("/v1/webhooks", "webhooks:read", "Webhook", "List webhooks", listed=True),
+    get("/v1/webhooks/{id}", "webhooks:read", "Webhook", "A webhook, without its secret"),
+    get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "The log of its attempts", listed=True),
+    get("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", "DeliveryDetail", "One attempt, in full"),
+    get("/v1/tasks/{id}", "events:ingest", "Task", "What became of a request's events"),
+    get("/tasks/{id}", "events:ingest", "Task", "The same, for vendors' SDKs"),
+    get("/v1/quarantine", "admin", "Quarantined", "What could not be processed", listed=True),
+    Described(
+        method="GET",
+        path="/graphql",
+        does="A query; without one the explorer, where it is switched on",
+        scope=ANY_KEY,
+        answers={200: "GraphQLAnswer"},
+        query={"query": {**TEXT, "minLength": 1}, "variables": TEXT, "operationName": TEXT},
+        refuses=_GRAPH,
+    ),
+    write(
+        "POST", "/v1/segments/preview", "segments:read", "SegmentPreview", {200: "Preview"}, "Whom a rule would find"
+    ),
+    write(
+        "POST",
+        "/v1/segments/{id}/explain",
+        "segments:read",
+        "",
+        {200: "Explanation"},
+        "Why a contact is in it or not",
+        {"contact": TEXT},
+    ),
+    write("POST", "/graphql", ANY_KEY, "GraphQLRequest", {200: "GraphQLAnswer"}, "A query or mutation", refuses=_GRAPH),
+    get("/openapi.json", PUBLIC, "Document", "This description"),
+    get("/health/live", PUBLIC, "Health", "Whether the process lives"),
+    Described(
+        method="GET",
+        path="/health/ready",
+        does="Whether events are taken and reads are answered",
+        scope=PUBLIC,
+        answers={200: "Health", 503: "Health"},
+    ),
+)
+
+WRITES: tuple[Described, ...] = (
+    write(
+        "POST",
+        "/v1/events",
+        "events:ingest",
+        "Event",
+        {200: "EventAccepted", 202: "EventAccepted"},
+        "Send an event",
+        SYNC,
+    ),
+    write(
+        "POST",
+        "/v1/events/batch",
+        "events:ingest",
+        "EventBatch",
+        {200: "BatchAccepted", 202: "BatchAccepted"},
+        "Send events; each is taken or refused by itself",
+        SYNC,
+        refuses={422: "BatchRefused"},
+    ),
+    write(
+        "POST",
+        "/v1/contacts",
+        "contacts:write",
+        "ContactUpsert",
+        {200: "ContactWritten", 201: "ContactWritten", 202: "ContactLater"},
+        "Create or update a contact",
+        WAIT,
+    ),
+    write(
+        "PATCH",
+        "/v1/contacts/{id:path}",
+        "contacts:write",
+        "ContactEdit",
+        {200: "ContactWritten", 201: "ContactWritten", 202: "ContactLater"},
+        "Update a contact",
+        WAIT,
+        refuses={409: "Error"},
+    ),
+    write(
+        "POST",
+        "/v1/contacts/{id:path}/split",
+        "contacts:write",
+        "Split",
+        {200: "SplitDone", 202: "SplitDone"},
+        "Undo a merge",
+    ),
+    write("POST", "/v1/segments", "segments:write", "NewSegment", {201: "Segment"}, "Define a segment"),
+    write("PATCH", "/v1/segments/{id}", "segments:write", "SegmentEdit", {200: "Segment"}, "Change a segment"),
+    write("DELETE", "/v1/segments/{id}", "segments:write", "", {204: ""}, "Remove it", refuses={409: "Error"}),
+    write("POST", "/v1/webhooks", "webhooks:write", "NewWebhook", {201: "WebhookWritten"}, "Define a webhook"),
+    write("PATCH", "/v1/webhooks/{id}", "webhooks:write", "WebhookEdit", {200: "WebhookWritten"}, "Change a webhook"),
+    write("DELETE", "/v1/webhooks/{id}", "webhooks:write", "", {204: ""}, "Remove a webhook"),
+    write(
+        "POST",
+        "/v1/webhooks/{id}/rotate",
+        "webhooks:write",
+        "SecretRotation",
+        {200: "WebhookWritten"},
+        "Give it another secret; the one of before stays valid for a day",
+        body_needed=False,
+    ),
+    write(
+        "POST",
+        "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
+        "webhooks:write",
+        "",
+        {202: "RetryAccepted"},
+        "One more attempt",
+    ),
+    write("POST", "/v1/receivers", "webhooks:write", "NewReceiver", {201: "ReceiverMade"}, "Make an endpoint"),
+    write("DELETE", "/v1/receivers/{id}", "webhooks:write", "", {204: ""}, "Remove an endpoint"),
+    write(
+        "POST",
+        "/v1/receivers/{provider}/{id}",
+        PUBLIC,
+        "ProviderReport",
+        {200: "Received"},
+        "What a provider reports, by its own signature",
+        refuses={401: "Error"},
+    ),
+    write("POST", "/v1/campaigns", "campaigns:write", "NewCampaign", {201: "Campaign"}, "Define a campaign"),
+    write("PATCH", "/v1/campaigns/{id}", "campaigns:write", "CampaignEdit", {200: "Campaign"}, "Change a campaign"),
+    write("POST", "/v1/keys", "admin", "NewKey", {201: "KeyMade"}, "Make a key; it is shown this once"),
+    write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key"),
+    write("POST", "/v1/environments", "admin", "NewEnvironment", {201: "Environment"}, "Make an environment"),
+    write("POST", "/v1/workspaces", "instance", "NewWorkspace", {201: "WorkspaceMade"}, "Make a workspace"),
+    write("PATCH", "/v1/workspaces/{id}", "admin", "WorkspaceEdit", {200: "Workspace"}, "Change the key's workspace"),
+)
+ROUTES = (*READS, *WRITES)

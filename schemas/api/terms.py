@@ -1,0 +1,66 @@
+"""Types of fields in, JSON Schemas out: the few words that shapes and parameters are written in."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+ANYTHING: Schema = {}
+OBJECT: Schema = {"type": "object"}
+
+
+def maybe(schema: Schema) -> Schema:
+    """That or ``null``."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def many(schema: Schema, least: int | None = None, most: int | None = None) -> Schema:
+    bounds = {"minItems": least, "maxItems": most}
+    return {"type": "array", "items": schema, **{name: n for name, n in bounds.items() if n is not None}}
+
+
+def mapping(schema: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": schema}
+
+
+def text(least: int, most: int) -> Schema:
+    return {"type": "string", "minLength": least, "maxLength": most}
+
+
+def whole(least: int, most: int, default: int | None = None) -> Schema:
+    said = {"type": "integer", "minimum": least, "maximum": most}
+    return said if default is None else {**said, "default": default}
+
+
+def one_of(*words: str) -> Schema:
+    return {"type": "string", "enum": list(words)}
+
+
+def record(fields: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """All of ``fields``, perhaps some of ``optional``, and nothing else."""
+    return {
+        "type": "object",
+        "properties": {**fields, **(optional or {})},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(name: str) -> Schema:
+    """A list in its two forms: by page, and by cursor."""
+    rows = many(ref(name))
+    return {
+        "anyOf": [
+            record({"data": rows, "meta": record({"total": COUNT, "page": COUNT, "limit": COUNT})}),
+            record({"data": rows, "next_cursor": maybe(TEXT)}),
+        ]
+    }

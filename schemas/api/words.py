@@ -1,0 +1,34 @@
+"""Bounds and closed sets of requests, said once: what checks a request reads them here, and so does its description."""
+
+MAX_LIMIT, DEFAULT_LIMIT, MAX_PAGE = 100, 20, 1_000_000
+"""Of a list's pages."""
+STEPS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+"""Intervals of a campaign's series, in milliseconds."""
+CAMPAIGN_SORTS = ("created_at", "updated_at", "sent_at", "name")
+CAMPAIGN_FILTERS = ("status", "channel", "kind")
+"""Those that a campaign meets by being equal."""
+MESSAGE_STATES = (
+    "requested",
+    "sent",
+    "delivered",
+    "opened",
+    "clicked",
+    "bounced",
+    "complained",
+    "unsubscribed",
+    "failed",
+)
+"""What a message can be; a machine's open or click does not change it."""
+USAGE_DAYS, MOST_USAGE_DAYS = 30, 90
+
+TIMEOUT_MS, DEFAULT_TIMEOUT_MS = (50, 10_000), 2000
+"""How long a write may be waited for."""
+SYNC_WORDS = ("true", "1", "false", "0")
+MAX_SPLIT = 200
+"""Most events or identifiers that one split names."""
+MAX_NAME = 200
+MAX_TYPES, MAX_TYPE = 100, 200
+"""Of a webhook."""
+SECRET_LENGTHS = (6, 256)
+MAX_RECEIVER_SECRET = 2048
+EVENT_IDENTIFIERS = ("contact_id", "user_id", "external_id", "email", "phone", "anonymous_id", "device_id")
