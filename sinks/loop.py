@@ -2,7 +2,7 @@
 
 1. Where partitions are assigned, the tables say where to go on (`sinks/clickhouse/resume.py`); until then nothing
    that was read is taken.
-2. Offsets are committed about once a second, after their rows are stored. They only say where to start looking: the
+2. Offsets are committed a few times a second, after their rows are stored. They only say where to start looking: the
    data is the checkpoint, so a crash before a commit stores nothing twice.
 3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
 4. Partitions are given away after their last block has ended, or 5 s later without it.
@@ -26,7 +26,7 @@ from sinks.clickhouse.writer import Writer
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY_S = 1.0
+COMMIT_EVERY_S = 0.25
 GIVE_AWAY_S = 5.0
 
 

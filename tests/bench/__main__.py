@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, edge, merges, pipeline, stages, webhooks
+from tests.bench import campaigns, contacts, edge, merges, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -66,6 +66,8 @@ async def measure(*, quick: bool) -> dict[str, Any]:
                 figures[f"latency, {name}"] = await pipeline.latency(stack, 1000, rated, known=known)
             say("merges")
             figures["merge, until reads show one contact"] = await pipeline.merges(stack, 20 if quick else 100)
+            say("upserts")
+            figures["upsert, until it can be read"] = await contacts.upserts(stack, 50 if quick else 300)
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
@@ -79,6 +81,10 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         count = 2_000_000 if quick else 50_000_000
         say(f"campaigns' figures among {count:,} events")
         figures["campaigns, 1,000"] = await campaigns.measure(Path(home), count)
+    with tempfile.TemporaryDirectory() as home:
+        count = 100_000 if quick else 1_000_000
+        say(f"reads among {count:,} contacts")
+        figures["contacts"] = await contacts.measure(Path(home), count)
     say("stages alone")
     figures["identity alone"] = stages.identity()
     figures["segments alone, 20,000 contacts"] = stages.segments()

@@ -228,7 +228,8 @@ async def listed(api: Reads, headers: dict[str, str]) -> Any:
     [
         ({}, {}, 401),
         ({"Authorization": "Bearer sk_wrong"}, {}, 401),
-        ({"Authorization": "Basic c2tfcmVhZGVyOg=="}, {}, 401),
+        ({"Authorization": "Basic c2tfcmVhZGVyOg=="}, {}, 200),
+        ({"Authorization": "Basic c2tfd3Jvbmc6"}, {}, 401),
         ({"Authorization": "Bearer sk_expired"}, {}, 401),
         ({"Authorization": "Bearer sk_reader"}, {}, 200),
         ({"authorization": "bearer sk_reader"}, {}, 200),
