@@ -12,7 +12,7 @@ from yarl import URL
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
-_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
+_HOP = frozenset({"connection", "date", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=2)
 
 

@@ -1,0 +1,216 @@
+"""What the running stack answers, held against its own description: real things read, then generated requests."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from schemas.api.route import ANY_KEY, PUBLIC, Described
+from schemas.api.routes import READS
+from tests.services import ROOT
+from tests.stack import SECRET, LocalStack, local_stack
+
+pytestmark = pytest.mark.e2e
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "35"))
+EMPTY = {"/v1/quarantine"}
+"""Lists that nothing was made for: it takes a record that cannot be read."""
+Ids = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack of its own: what is generated here would be in others' way."""
+    with local_stack(tmp_path_factory.mktemp("described"), webhook_allow_private=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def key(stack: LocalStack) -> str:
+    """Of a workspace that only this file writes to; it lacks nothing but the scope of the instance."""
+    made = httpx.post(f"{stack.url}/v1/workspaces", headers=SECRET, json={"name": "described"}, trust_env=False)
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"]["key"])
+
+
+@pytest.fixture(scope="module")
+def client(stack: LocalStack, key: str) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=30, trust_env=False) as open_client:
+        yield open_client
+
+
+@pytest.fixture(scope="module")
+def described(client: httpx.Client) -> dict[str, Any]:
+    whole: dict[str, Any] = client.get("/openapi.json").json()
+    return whole
+
+
+@pytest.fixture(scope="module")
+def ids(client: httpx.Client, described: dict[str, Any]) -> Ids:
+    """One of each thing; what made it is answered as it is described."""
+
+    def post(path: str, value: Any, template: str = "") -> Any:
+        answer = client.post(path, json=value)
+        check(described, "post", template or path.partition("?")[0], answer)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    webhook = post("/v1/webhooks", {"url": "http://127.0.0.1:9/closed", "types": ["*"]})["id"]
+    segment = post("/v1/segments", {"name": "All", "rule": {"attribute": "plan", "op": "eq", "value": "pro"}})["id"]
+    campaign = post("/v1/campaigns", {"name": "Hello", "channel": "email", "variants": [{"id": "a", "name": "A"}]})[
+        "id"
+    ]
+    receiver = post("/v1/receivers", {"provider": "postmark", "signing_secret": "user:secret"})["id"]
+    key = post("/v1/keys", {"name": "other", "scopes": ["contacts:read"]})["id"]
+    consents = {"consents": {"mail": True}, "attributes": {"plan": "pro"}, "devices": [{"device_id": "d1"}]}
+    contact = post("/v1/contacts?timeout_ms=10000", {"email": "a@b.c", "anonymous_id": "browser-1", **consents})["id"]
+    sync = "sync=true&timeout_ms=10000"
+    sent = {"type": "message.sent", "email": "a@b.c", "campaign_id": campaign, "message_id": "m1", "variant": "a"}
+    post(f"/v1/events?{sync}", sent)
+    post(f"/v1/events/batch?{sync}", {"events": [{**sent, "type": "message.bounced"}, {"type": 1}]})
+    task = post("/v1/events?sync=true&timeout_ms=50", {"type": "x", "user_id": "u1", "anonymous_id": "browser-1"})
+    post(f"/v1/segments/{segment}/explain?contact={contact}", None, "/v1/segments/{id}/explain")
+    post("/v1/segments/preview", {"rule": {"attribute": "plan", "op": "exists"}})
+    post("/graphql", {"query": "{ __typename }"})
+    found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
+    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": ""}
+    found["workspaces"] = _workspace(client)
+    found["deliveries"] = _until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"))["id"]
+    return found
+
+
+def _workspace(client: httpx.Client) -> str:
+    return str(httpx.get(f"{client.base_url}/v1/workspaces", headers=SECRET, trust_env=False).json()["data"][-1]["id"])
+
+
+def _first(client: httpx.Client, path: str) -> Any:
+    return next(iter(client.get(path).json()["data"]), None)
+
+
+def _until(found: Callable[[], Any], within_s: float = 30) -> Any:
+    deadline = time.monotonic() + within_s
+    while not (value := found()):
+        assert time.monotonic() < deadline, "did not come"
+        time.sleep(0.1)
+    return value
+
+
+def filled(route: Described, ids: Ids) -> str:
+    """The route's path with things that there are."""
+    thing = route.path.removeprefix("/v1").split("/")[1]
+    path = route.public_path.replace("{delivery_id}", ids.get("deliveries", ""))
+    return path.replace("{provider}", "postmark").replace("{id}", ids.get(thing, ""))
+
+
+def check(described: dict[str, Any], method: str, template: str, answer: httpx.Response) -> None:
+    """An answer is one of those that are described, and has its shape."""
+    told = described["paths"][template][method]["responses"]
+    assert str(answer.status_code) in told, f"{method} {template}: {answer.status_code} {answer.text}"
+    one = told[str(answer.status_code)]
+    if "$ref" in one:
+        one = described["components"]["responses"][one["$ref"].rpartition("/")[2]]
+    assert answer.headers["x-request-id"]
+    if "content" not in one:
+        assert answer.content == b""
+        return
+    assert answer.headers["content-type"] in one["content"]
+    schema = {**one["content"]["application/json"]["schema"], "components": described["components"]}
+    jsonschema.Draft202012Validator(schema).validate(answer.json())
+
+
+@pytest.mark.parametrize("route", [r for r in READS if r.method == "GET"], ids=lambda r: r.path)
+def test_a_read_is_answered_as_it_is_described(
+    route: Described, client: httpx.Client, described: dict[str, Any], ids: Ids
+) -> None:
+    path = filled(route, ids)
+    headers = SECRET if route.scope == "instance" else {}
+    query = {"query": "{ __typename }"} if route.scope == ANY_KEY else {}
+    if route.path.endswith("tasks/{id}") and not ids["tasks"]:
+        path = path + "00000000-0000-7000-8000-000000000000"
+    answer = client.get(path, params=query, headers=headers)
+    check(described, "get", route.public_path, answer)
+    assert answer.status_code == 200 or (route.path.endswith("tasks/{id}") and not ids["tasks"]), answer.text
+    if not route.answers[200].endswith("[]"):
+        return
+    assert answer.json()["data"] or route.path in EMPTY, "nothing was there to be compared"
+    check(described, "get", route.public_path, client.get(path, params={"cursor": "", "limit": 1}, headers=headers))
+
+
+@pytest.mark.parametrize("route", [r for r in READS if r.scope != PUBLIC], ids=lambda r: f"{r.method} {r.path}")
+def test_a_read_refuses_in_the_shape_that_is_described(
+    route: Described, client: httpx.Client, described: dict[str, Any], ids: Ids
+) -> None:
+    path, method = filled(route, ids), route.method.lower()
+    query = {"query": "{ __typename }"} if route.scope == ANY_KEY else {}
+    for headers in ({"Authorization": "Bearer nobody"}, {"Headwater-Environment": "moon"}):
+        answer = client.request(route.method, path, headers=headers, params=query)
+        check(described, method, route.public_path, answer)
+        assert answer.status_code in (401, 422)
+    other = client.request("PUT", path, json={})
+    assert other.status_code == 405
+    assert other.json()["error"]["code"] == "method_not_allowed"
+
+
+def settings_of(ids: Ids) -> str:
+    """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
+    lines = [
+        "[generation]",
+        "with-security-parameters = false",
+        "[parameters]",
+        '"query.environment" = ["production", "staging", "moon"]',
+    ]
+    for thing, name in ids.items():
+        if thing in ("tasks", "deliveries", "receivers"):
+            continue
+        lines += [
+            "[[operations]]",
+            f'include-path-regex = "^/v1/{thing}/{{id}}"',
+            'exclude-method = "DELETE"',
+            f'parameters = {{ "path.id" = "{name}", "query.environment" = "production" }}',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def test_no_generated_request_is_answered_as_nobody_said(
+    stack: LocalStack, client: httpx.Client, ids: Ids, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    """A program of its own: schemathesis changes hypothesis for whoever imports it."""
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(settings_of(ids))
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{stack.url}/openapi.json"),
+        *(
+            "--header",
+            f"Authorization: {client.headers['authorization']}",
+            "--checks",
+            ",".join(CHECKS),
+            "--phases",
+            "coverage,fuzzing",
+        ),
+        *("--max-time", str(SECONDS), "--seed", os.environ.get("FUZZ_SEED", "1"), "--no-color", "--warnings", "off"),
+        "--generation-deterministic",
+        # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
+        *("--exclude-operation-id", "delete_v1_keys_id"),
+        *(word for tag in ("altertable", "parcelvoy", "altcraft") for word in ("--exclude-tag", tag)),
+    ]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
+    counted = [line.strip() for line in ran.stdout.splitlines() if " generated, " in line]
+    say(f"generated requests: {counted}")
+    assert ran.returncode == 0, f"{ran.stdout[-15000:]}{ran.stderr[-3000:]}"
+    assert counted, ran.stdout
+    assert client.get("/v1/contacts").status_code == 200, "the key was good to the end"
