@@ -12,9 +12,9 @@ import httpx
 import jsonschema
 import pytest
 
+from ingest.dialects import OPERATIONS
 from schemas.api.route import ANY_KEY, PUBLIC, Described
 from schemas.api.routes import READS
-from tests.services import ROOT
 from tests.stack import SECRET, LocalStack, local_stack
 
 pytestmark = pytest.mark.e2e
@@ -29,6 +29,7 @@ CHECKS = (
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "35"))
 EMPTY = {"/v1/quarantine"}
 """Lists that nothing was made for: it takes a record that cannot be read."""
+VENDORS = sorted({operation.source for operation in OPERATIONS} - {"altacee"})
 Ids = dict[str, str]
 
 
@@ -206,9 +207,9 @@ def test_no_generated_request_is_answered_as_nobody_said(
         "--generation-deterministic",
         # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
         *("--exclude-operation-id", "delete_v1_keys_id"),
-        *(word for tag in ("altertable", "parcelvoy", "altcraft") for word in ("--exclude-tag", tag)),
+        *(word for tag in VENDORS for word in ("--exclude-tag", tag)),
     ]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
     counted = [line.strip() for line in ran.stdout.splitlines() if " generated, " in line]
     say(f"generated requests: {counted}")
     assert ran.returncode == 0, f"{ran.stdout[-15000:]}{ran.stderr[-3000:]}"
