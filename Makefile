@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test check bench clean
+.PHONY: help setup run up down status test check fuzz bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ check: $(STAMP) ## lint, format, types, and the rules of the tree
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@CI= HEADWATER_REQUIRE_TIERS= $(BIN)/python -m pytest -q tests/unit/test_tree.py
+
+fuzz: $(STAMP) ## ten minutes of generated requests at a stack of their own; FUZZ_SECONDS and FUZZ_SEED change them
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
+		$(BIN)/python -m pytest -q -s --timeout=1200 tests/e2e/test_described_api.py
 
 bench: $(STAMP) ## measure speed, latency and memory; writes bench.json
 	@$(BIN)/python -m tests.bench

@@ -23,7 +23,7 @@ from ingest.receivers.posted import Posted
 from schemas.control import Receiver, encode
 from schemas.errors import Refused
 from schemas.times import iso
-from schemas.web import Json, authorise
+from schemas.web import Json
 
 PATH = "/v1/receivers"
 _TIMEOUT = aiohttp.ClientTimeout(total=8)
@@ -76,14 +76,15 @@ class Receivers:
         self._sns = Sns(edge.settings.sns_url)
 
     async def create(self, request: Request) -> Response:
-        headers = dict(request.scope["headers"])
         now_ms = self._edge.clock()
-        principal = authorise(self._edge.control, headers, request.query_params, "webhooks:write", now_ms)
-        body.check_content_type(headers.get(b"content-type", b""))
+        principal = self._edge.asks(request, "webhooks:write")
+        body.check_content_type(request.headers.get("content-type", "").encode("latin-1"))
         value = body.parse(await self._body(request), "")
         environment = principal.environment
         if isinstance(value, dict) and value.get("environment") is not None:
             environment = value["environment"]
+            if not isinstance(environment, str):
+                raise Refused("invalid_field", "environment must be a string", "environment")
             if environment not in self._edge.control.environments[principal.workspace]:
                 raise Refused("unknown_environment", "no such environment here", "environment")
         receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
@@ -99,9 +100,7 @@ class Receivers:
         return Json(shape, 201)
 
     async def delete(self, request: Request) -> Response:
-        headers = dict(request.scope["headers"])
-        control = self._edge.control
-        principal = authorise(control, headers, request.query_params, "webhooks:write", self._edge.clock())
+        control, principal = self._edge.control, self._edge.asks(request, "webhooks:write")
         found = control.receivers.get(request.path_params["id"])
         if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
             raise Refused("not_found", "no such receiver")

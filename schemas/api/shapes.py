@@ -1,6 +1,6 @@
 """Nothing in; JSON Schemas of all that the API answers out: a shape here is what the answering functions must make.
 
-`tests/e2e/test_description.py` holds real answers against them, so a field that is added there and not here fails.
+`tests/e2e/test_described_api.py` holds real answers against them, so a field that is added there and not here fails.
 """
 
 from schemas.api.terms import (

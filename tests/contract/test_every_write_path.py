@@ -6,18 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest.dialects import OPERATIONS
+from schemas.api.route import PUBLIC
+from schemas.api.routes import WRITES
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 
-NATIVE = (
-    *(("POST", o.path) for o in OPERATIONS if o.source == "altacee"),
-    ("POST", "/v1/contacts"),
-    ("PATCH", "/v1/contacts/external_id:u"),
-    ("POST", "/v1/segments"),
-    ("POST", "/v1/keys"),
-    ("POST", "/v1/environments"),
-    ("POST", "/v1/workspaces"),
-    ("PATCH", "/v1/workspaces/local"),
+THINGS = {"contacts": "external_id:u", "workspaces": "local"}
+"""What can be written to here without being looked up in a log first."""
+NATIVE = tuple(
+    (route.method, route.public_path.replace("{id}", THINGS.get(route.tag, "{id}")))
+    for route in WRITES
+    if route.takes and route.scope != PUBLIC and ("{" not in route.path or route.tag in THINGS)
 )
 JSON = {**SECRET, "Content-Type": "application/json"}
 Wrong = tuple[str, dict[str, str], bytes, int, str | None]
@@ -65,3 +63,11 @@ def check(answer: httpx.Response, status: int) -> None:
     assert error["message"]
     assert error["request_id"] == answer.headers["x-request-id"]
     assert answer.headers["content-type"] == "application/json"
+
+
+async def test_a_receivers_environment_is_a_string(tmp_path: Path) -> None:
+    said = {"provider": "postmark", "signing_secret": "user:secret", "environment": {}}
+    async with client_of(memory_edge(tmp_path, MemoryLog())) as client:
+        answer = await client.post("/v1/receivers", headers=SECRET, json=said)
+    check(answer, 422)
+    assert answer.json()["error"]["param"] == "environment"

@@ -4,17 +4,20 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema
+import orjson
 import pytest
 
 from ingest.dialects import OPERATIONS
 from schemas.api.route import ANY_KEY, PUBLIC, Described
 from schemas.api.routes import READS
+from tests.services import ROOT
 from tests.stack import SECRET, LocalStack, local_stack
 
 pytestmark = pytest.mark.e2e
@@ -170,10 +173,11 @@ def test_a_read_refuses_in_the_shape_that_is_described(
 def settings_of(ids: Ids) -> str:
     """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
     lines = [
+        'hooks = "tests.loopback"',
         "[generation]",
         "with-security-parameters = false",
         "[parameters]",
-        '"query.environment" = ["production", "staging", "moon"]',
+        '"query.environment" = "production"',
     ]
     for thing, name in ids.items():
         if thing in ("tasks", "deliveries", "receivers"):
@@ -187,31 +191,42 @@ def settings_of(ids: Ids) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_no_generated_request_is_answered_as_nobody_said(
-    stack: LocalStack, client: httpx.Client, ids: Ids, tmp_path: Path, say: Callable[[str], None]
-) -> None:
+def command_of(url: str, key: str, config: Path, report: Path) -> list[str]:
     """A program of its own: schemathesis changes hypothesis for whoever imports it."""
-    config = tmp_path / "schemathesis.toml"
-    config.write_text(settings_of(ids))
-    command = [
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{stack.url}/openapi.json"),
-        *(
-            "--header",
-            f"Authorization: {client.headers['authorization']}",
-            "--checks",
-            ",".join(CHECKS),
-            "--phases",
-            "coverage,fuzzing",
-        ),
+    return [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"),
+        *("--header", f"Authorization: {key}", "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
         *("--max-time", str(SECONDS), "--seed", os.environ.get("FUZZ_SEED", "1"), "--no-color", "--warnings", "off"),
-        "--generation-deterministic",
+        *("--report-ndjson-path", str(report), "--continue-on-failure"),
         # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
         *("--exclude-operation-id", "delete_v1_keys_id"),
         *(word for tag in VENDORS for word in ("--exclude-tag", tag)),
     ]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
-    counted = [line.strip() for line in ran.stdout.splitlines() if " generated, " in line]
-    say(f"generated requests: {counted}")
+
+
+def answered(report: Path) -> dict[str, Counter[int]]:
+    """How often each operation answered with which status."""
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    for line in report.read_bytes().splitlines():
+        done = orjson.loads(line).get("ScenarioFinished")
+        for label, recorder in () if done is None else [(done["recorder"]["label"], done["recorder"])]:
+            for one in recorder["interactions"].values():
+                if one["response"] is not None:
+                    found[label][one["response"]["status_code"]] += 1
+    return found
+
+
+def test_no_generated_request_is_answered_as_nobody_said(
+    stack: LocalStack, client: httpx.Client, ids: Ids, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    config, report = tmp_path / "schemathesis.toml", tmp_path / "report.ndjson"
+    config.write_text(settings_of(ids))
+    command = command_of(stack.url, client.headers["authorization"], config, report)
+    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    ran = subprocess.run(command, **place, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
+    statuses = answered(report)
+    good = [label for label, counts in statuses.items() if any(status < 300 for status in counts)]
+    say(f"{sum(counts.total() for counts in statuses.values())} generated requests; {len(good)} operations did them")
     assert ran.returncode == 0, f"{ran.stdout[-15000:]}{ran.stderr[-3000:]}"
-    assert counted, ran.stdout
     assert client.get("/v1/contacts").status_code == 200, "the key was good to the end"
+    assert len(good) > len(statuses) * 2 / 3, "most requests were about nothing"
