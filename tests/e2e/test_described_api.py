@@ -222,8 +222,9 @@ def test_no_generated_request_is_answered_as_nobody_said(
     config, report = tmp_path / "schemathesis.toml", tmp_path / "report.ndjson"
     config.write_text(settings_of(ids))
     command = command_of(stack.url, client.headers["authorization"], config, report)
-    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
-    ran = subprocess.run(command, **place, capture_output=True, text=True, check=False, timeout=SECONDS + 120)
+    found = {**os.environ, "PYTHONPATH": str(ROOT)}
+    limit = SECONDS + 120
+    ran = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True, check=False, timeout=limit)
     statuses = answered(report)
     good = [label for label, counts in statuses.items() if any(status < 300 for status in counts)]
     say(f"{sum(counts.total() for counts in statuses.values())} generated requests; {len(good)} operations did them")
