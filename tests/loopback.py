@@ -12,7 +12,7 @@ CLOSED = "http://127.0.0.1:9/closed"
 
 
 @schemathesis.hook
-def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: schemathesis.HookContext, case: "schemathesis.Case[Any]", kwargs: dict[str, Any]) -> None:
     case.body = kept_here(case.body)
     # nearly all would have one key, and be refused as another request with it
     if case.headers and len(str(case.headers.get(KEY, ""))) == 1:

@@ -209,10 +209,11 @@ def answered(report: Path) -> dict[str, Counter[int]]:
     found: dict[str, Counter[int]] = defaultdict(Counter)
     for line in report.read_bytes().splitlines():
         done = orjson.loads(line).get("ScenarioFinished")
-        for label, recorder in () if done is None else [(done["recorder"]["label"], done["recorder"])]:
-            for one in recorder["interactions"].values():
-                if one["response"] is not None:
-                    found[label][one["response"]["status_code"]] += 1
+        if done is None:
+            continue
+        for one in done["recorder"].get("interactions", {}).values():
+            if one.get("response") is not None:
+                found[done["recorder"]["label"]][one["response"]["status_code"]] += 1
     return found
 
 
