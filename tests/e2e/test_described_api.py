@@ -231,4 +231,4 @@ def test_no_generated_request_is_answered_as_nobody_said(
     say(f"{sum(counts.total() for counts in statuses.values())} generated requests; {len(good)} operations did them")
     assert ran.returncode == 0, f"{ran.stdout[-15000:]}{ran.stderr[-3000:]}"
     assert client.get("/v1/contacts").status_code == 200, "the key was good to the end"
-    assert len(good) > len(statuses) * 2 / 3, "most requests were about nothing"
+    assert len(good) > len(statuses) / 2, "most requests were about nothing"
