@@ -101,7 +101,11 @@ def _form(form: str) -> Schema:
     return record({form: _PARTS[form], **needed}, beside)
 
 
-RULE: Schema = {"anyOf": [_form(form) for form in FIELDS], "description": "one form, and what may stand beside it"}
+RULE: Schema = {
+    "anyOf": [_form(form) for form in FIELDS],
+    "description": "one form, and what may stand beside it",
+    "examples": [{"event": "order_completed", "count": {"op": "gte", "value": 3}, "within": "30d"}],
+}
 
 BODIES: dict[str, Schema] = {
     "Rule": RULE,
@@ -109,6 +113,7 @@ BODIES: dict[str, Schema] = {
     "Event": {
         **record({"type": EVENT["type"]}, {name: one for name, one in EVENT.items() if name != "type"}),
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
+        "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
     },
     "NewSegment": record(SEGMENT),
     "SegmentEdit": record({}, SEGMENT),

@@ -40,6 +40,11 @@ _SAID = {
     429: "over the key's rate",
     503: "not durable in time, or a part is away: try again",
 }
+_TELLING = {
+    429: ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    503: ("Retry-After",),
+}
+"""Headers of refusals."""
 _SCHEMES: dict[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -75,7 +80,7 @@ def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(),
-            "responses": {str(status): _answer(said, "Error") for status, said in _SAID.items()},
+            "responses": {str(status): _refusal(status, said) for status, said in _SAID.items()},
             "parameters": _PARAMETERS,
             "securitySchemes": _SCHEMES,
         },
@@ -153,6 +158,13 @@ def _answer(description: str, shape: str) -> dict[str, Any]:
         return {"description": description, "headers": headers}
     schema = listed(shape[:-2]) if shape.endswith("[]") else ref(shape)
     return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+
+
+def _refusal(status: int, description: str) -> dict[str, Any]:
+    said = _answer(description, "Error")
+    for name in _TELLING.get(status, ()):
+        said["headers"][name] = {"schema": {"type": "integer", "minimum": 0}}
+    return said
 
 
 def _vendors(source: str, method: str, path: str) -> dict[str, Any]:

@@ -97,6 +97,8 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
     whole = document()
     for schema in whole["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
+        for example in schema.get("examples", ()):
+            jsonschema.Draft202012Validator({**schema, "components": whole["components"]}).validate(example)
     for target in _references(whole):
         place = whole
         for part in target.removeprefix("#/").split("/"):
