@@ -170,6 +170,32 @@ def test_a_read_refuses_in_the_shape_that_is_described(
     assert other.json()["error"]["code"] == "method_not_allowed"
 
 
+def test_a_write_is_answered_as_it_is_described(client: httpx.Client, described: dict[str, Any], ids: Ids) -> None:
+    """What ``ids`` did not make, and a generated request rarely comes to do."""
+    contact, webhook, key = (ids[thing] for thing in ("contacts", "webhooks", "keys"))
+    ties = client.get(f"/v1/contacts/{contact}/split").json()["ties"]
+    writes: tuple[tuple[str, str, str, Any, int], ...] = (
+        ("PATCH", "/v1/contacts/{id}", contact, {"attributes": {"plan": None}}, 200),
+        ("PATCH", "/v1/segments/{id}", ids["segments"], {"name": "Others"}, 200),
+        ("PATCH", "/v1/campaigns/{id}", ids["campaigns"], {"status": "sent"}, 200),
+        ("PATCH", "/v1/webhooks/{id}", webhook, {"types": ["contact.*"]}, 200),
+        ("PATCH", "/v1/workspaces/{id}", ids["workspaces"], {"limits": {"email": 4}}, 200),
+        ("POST", "/v1/environments", "", {"id": "qa"}, 201),
+        ("POST", "/v1/environments", "", {"id": "qa"}, 409),
+        ("POST", "/v1/webhooks/{id}/rotate", webhook, None, 200),
+        ("POST", "/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhook, None, 202),
+        ("POST", "/v1/receivers/{provider}/{id}", ids["receivers"], {}, 401),
+        ("POST", "/v1/contacts/{id}/split", contact, {"evidence": [ties[0]["event_id"]]}, 200),
+        ("DELETE", "/v1/keys/{id}", key, None, 204),
+        ("DELETE", "/v1/keys/{id}", key, None, 404),
+    )
+    for method, template, name, value, status in writes:
+        path = template.replace("{id}", name).replace("{delivery_id}", ids["deliveries"])
+        answer = client.request(method, path.replace("{provider}", "postmark"), json=value)
+        check(described, method.lower(), template, answer)
+        assert answer.status_code == status, f"{method} {path}: {answer.text}"
+
+
 def settings_of(ids: Ids) -> str:
     """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
     lines = [
