@@ -25,6 +25,7 @@ from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.repeats import Repeats
 from ingest.request import IngestEndpoint
+from ingest.static_lists import StaticLists
 from ingest.uses import Uses
 from ingest.view import MergeView
 from ingest.webhooks import WebhookPages
@@ -127,13 +128,15 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
     """What changes something and is no event; whatever else is asked is a read."""
     pages, people, access = Pages(edge, forward, writer), ContactPages(edge, forward), AccessPages(edge, writer)
     webhooks = WebhookPages(edge, pages, forward, writer, control)
-    receivers = Receivers(edge, writer)
+    receivers, static = Receivers(edge, writer), StaticLists(edge, forward)
     return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/preview", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}/explain", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
+        Route("/v1/segments/{id}/contacts", static.add, methods=["POST"]),
+        Route("/v1/segments/{id}/contacts", static.remove, methods=["DELETE"]),
         Route("/v1/webhooks", webhooks.create, methods=["POST"]),
         Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),

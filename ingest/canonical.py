@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ingest.raw import RawEvent
-from schemas import identity, ids
+from schemas import identity, ids, lists
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, Event, Identifier
 from schemas.times import iso, parse_time
@@ -42,6 +42,8 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         raise _unidentified(raw)
     properties = raw.properties
     texts = {name: _text(getattr(raw, name), name, properties) for name in _TEXTS}
+    if raw.profile and not raw.lists:
+        _take_no_lists(raw.profile, warnings)
     for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
         if value:
             _check_depth(value, name, caller.max_depth)
@@ -66,6 +68,13 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         reply_to=caller.reply_to,
     )
     return event, warnings
+
+
+def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
+    for place in ("set", "set_once"):
+        for name in [name for name in profile.get(place) or () if lists.is_list(name)]:
+            profile[place] = {other: value for other, value in profile[place].items() if other != name}
+            warnings.append(f"{name} is a segment's list and was ignored")
 
 
 def _unidentified(raw: RawEvent) -> Refused:

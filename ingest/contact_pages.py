@@ -80,7 +80,7 @@ class ContactPages:
         )
         seed = request.scope.get(SEED)
         raw = contacts.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
-        probe, _ = canonical(raw, caller)  # says what is wrong before anybody is asked
+        probe, warned = canonical(raw, caller)  # says what is wrong before anybody is asked
         asked = {"identifiers": probe["identifiers"]}
         before = (await self._forward.tell(request, FOUND, asked, environment))["contacts"]
         known = contacts.meant(probe["identifiers"], before, path)
@@ -92,6 +92,7 @@ class ContactPages:
             for kind, value, field in raw.identifiers
         ]
         event, warnings = canonical(raw, caller)
+        warnings = list(dict.fromkeys(warned + warnings))
         _check_size(edge, event)
         if not await self._applied(event, within_s):
             return self._later(event)

@@ -3,15 +3,15 @@
 from typing import Any
 
 from ingest.publish import Publisher
-from schemas import control, ids, rule, rule_tree, topics
+from schemas import control, ids, lists, rule, rule_tree, topics
 from schemas.api.asked import SEGMENT
 from schemas.api.words import MAX_NAME
 from schemas.control import Campaign, ControlState, Segment
+from schemas.definitions import SEGMENT_KINDS
 from schemas.errors import Refused
 from schemas.settings import Settings
-from schemas.times import iso
 
-_FIELDS = frozenset(SEGMENT)
+_FIELDS = frozenset({*SEGMENT, "kind"})
 
 
 def _checked_name(value: Any) -> str:
@@ -26,6 +26,8 @@ def _checked(value: Any) -> dict[str, Any]:
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
         raise Refused("unknown_field", f"{name} is no field of a segment", name)
+    if value.get("kind", "rule") not in SEGMENT_KINDS:
+        raise Refused("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
     if "rule" in value:
         rule.parse(value["rule"])
     return value
@@ -34,15 +36,20 @@ def _checked(value: Any) -> dict[str, Any]:
 def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Segment:
     """A definition from a POST body; raises ``Refused`` with the path of the wrong field."""
     body = _checked(value)
-    for name in sorted(_FIELDS):
+    is_static = body.get("kind") == "static"
+    if is_static and "rule" in body:
+        raise Refused("invalid_field", "a static segment has a list in place of a rule", "rule")
+    for name in ("name",) if is_static else ("name", "rule"):
         if name not in body:
             raise Refused("missing_field", f"{name} is needed", name)
+    segment_id = ids.new_id("seg_", now_ms)
     return Segment(
-        id=ids.new_id("seg_", now_ms),
+        id=segment_id,
         workspace=workspace,
         environment=environment,
         name=_checked_name(body["name"]),
-        rule=body["rule"],
+        kind=body.get("kind", "rule"),
+        rule=lists.rule_of(segment_id) if is_static else body["rule"],
         version=1,
         created_ms=now_ms,
         updated_ms=now_ms,
@@ -52,6 +59,10 @@ def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Se
 def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
     """The definition after a PATCH; the version grows only where the rule changed."""
     body = _checked(value)
+    if body.get("kind", segment.kind) != segment.kind:
+        raise Refused("invalid_field", "the kind of a segment does not change", "kind")
+    if segment.kind == "static" and "rule" in body:
+        raise Refused("invalid_field", "a static segment has a list in place of a rule", "rule")
     name = _checked_name(body["name"]) if "name" in body else segment.name
     new_rule = body.get("rule", segment.rule)
     return segment.model_copy(
@@ -62,18 +73,6 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
             "updated_ms": now_ms,
         }
     )
-
-
-def shape(segment: Segment) -> dict[str, Any]:
-    """What a write answers; the read API adds the counts."""
-    return {
-        "id": segment.id,
-        "name": segment.name,
-        "rule": segment.rule,
-        "version": segment.version,
-        "created_at": iso(segment.created_ms),
-        "updated_at": iso(segment.updated_ms),
-    }
 
 
 class ControlWriter:

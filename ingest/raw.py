@@ -21,6 +21,8 @@ class RawEvent:
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
     """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents``, ``device``."""
+    lists: bool = False
+    """Whether the profile may put the contact on static lists: only what does just that may."""
     event_id: Any = None
     campaign_id: Any = None
     message_id: Any = None

@@ -70,6 +70,12 @@ class ContactUpsert(ContactEdit):
     environment: str | None = None
 
 
+class Listing(Body):
+    """Contacts by id or ``type:value``."""
+
+    contacts: Annotated[list[Annotated[str, Field(min_length=1, max_length=600)]], Field(min_length=1, max_length=1000)]
+
+
 class NewKey(Body):
     name: Name
     kind: Literal["secret", "public"] = "secret"

@@ -23,6 +23,9 @@ SCOPES = (
 PUBLIC_SCOPES = ("events:ingest",)
 
 
+SEGMENT_KINDS = ("rule", "static")
+
+
 class Record(BaseModel):
     """What every control record has; ``extra`` is refused so that a typo in a producer shows at once."""
 
@@ -85,10 +88,11 @@ class KeyUse(Record):
 
 
 class Segment(Record):
-    """``rule`` as it was written; ``version`` grows with each edit."""
+    """``rule`` as it was written, of kind ``static`` that of its list; ``version`` grows with each edit."""
 
     environment: str
     name: str
+    kind: Literal["rule", "static"] = "rule"
     rule: Any
     version: int
     updated_ms: int

@@ -9,7 +9,7 @@ from processors.segments.plans import Versions
 from processors.segments.profile import Said
 from processors.segments.state import Contact, Redirect
 from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, Telling
-from schemas import identity
+from schemas import identity, lists
 from schemas import rule_windows as windows
 from schemas.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
 
@@ -47,6 +47,7 @@ class Held(Telling):
         self.dirty = True
         for segment in [s for s in contact.members if s not in plan.versions]:
             self._leave(contact, segment, cause)
+        self._forget_lists(contact, before)
         contact.dues = {s: due for s, due in contact.dues.items() if s in plan.segments}
         contact.counts = {c: series for c, series in contact.counts.items() if c in plan.conditions}
         state.prune(contact, plan.keeps, list(contact.counts), self.now_ms)
@@ -55,6 +56,12 @@ class Held(Telling):
         changed = [s for s in plan.segments if before is None or before.get(s) != plan.versions[s]]
         self._evaluate(contact, changed, cause)
         return changed
+
+    def _forget_lists(self, contact: Contact, before: Versions | None) -> None:
+        """Lists that are gone; one that the plan does not know yet stays."""
+        for segment in [s for s in before or () if s not in self.plan.versions]:
+            if contact.attributes.pop(lists.attribute_of(segment), None) is not None:
+                self._told = True
 
     def hear(self, contact: Contact, event: Event, said: Said) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""

@@ -14,6 +14,7 @@ from schemas.api.words import (
     MAX_TYPES,
     SECRET_LENGTHS,
 )
+from schemas.definitions import SEGMENT_KINDS
 from schemas.rule import COUNT_OPS, FIELDS, MAX_COUNT, MAX_STEPS, MAX_WHERE
 from schemas.rule_operands import MAX_TEXT, OPERANDS
 from schemas.targets import MAX_URL
@@ -115,8 +116,8 @@ BODIES: dict[str, Schema] = {
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
         "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
     },
-    "NewSegment": record(SEGMENT),
-    "SegmentEdit": record({}, SEGMENT),
+    "NewSegment": record({"name": SEGMENT["name"]}, {"rule": SEGMENT["rule"], "kind": one_of(*SEGMENT_KINDS)}),
+    "SegmentEdit": record({}, {**SEGMENT, "kind": one_of(*SEGMENT_KINDS)}),
     "SegmentPreview": record({"rule": ref("Rule")}),
     "NewWebhook": record({"url": _URL, "types": _TYPES}, {"secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),

@@ -22,6 +22,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     bodies.ContactEdit,
     bodies.NewCampaign,
     bodies.CampaignEdit,
+    bodies.Listing,
     bodies.NewKey,
     bodies.NewEnvironment,
     bodies.NewWorkspace,

@@ -21,7 +21,7 @@ from schemas.api.terms import (
     ref,
 )
 from schemas.api.words import MESSAGE_STATES, STEPS
-from schemas.definitions import SCOPES
+from schemas.definitions import SCOPES, SEGMENT_KINDS
 from schemas.errors import STATUS
 
 _WARNINGS = {"warnings": many(TEXT)}
@@ -39,7 +39,13 @@ _RESULT: Schema = {
 }
 _BATCH: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_RESULT)}
 
-_SEGMENT: dict[str, Schema] = {"id": TEXT, "name": TEXT, "rule": ref("Rule"), "version": COUNT}
+_SEGMENT: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "kind": one_of(*SEGMENT_KINDS),
+    "rule": maybe(ref("Rule")),
+    "version": COUNT,
+}
 _CONTACT: dict[str, Schema] = {
     "id": TEXT,
     **dict.fromkeys(("email", "phone", "external_id"), maybe(TEXT)),
@@ -175,6 +181,7 @@ SHAPES: dict[str, Schema] = {
             "ties": many(record({"event_id": TEXT, "a": _PAIR, "b": _PAIR})),
         }
     ),
+    "Listed": record({"id": TEXT, "contacts": COUNT, "unknown": many(TEXT)}, {"task_id": TEXT}),
     "SplitDone": record({"contacts": many(TEXT)}),
     "Segment": record(
         {

@@ -30,6 +30,18 @@ INTERNAL = "/internal"
 """What only the edge asks; no request from outside is handed on to it."""
 
 
+def _posts(reads: Reads) -> tuple[tuple[str, str, Answer], ...]:
+    """What comes with a body."""
+    return (
+        ("/v1/segments/preview", "segments:read", reads.segment_preview),
+        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
+        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
+        (f"{INTERNAL}/segments/found", "segments:write", reads.contacts_found),
+        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
+        (f"{INTERNAL}/audience", "contacts:read", reads.audience),
+    )
+
+
 def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
     """Path, scope (a route's name), answer; what a client may ask has its line in `schemas/api/routes.py` as well."""
     table: tuple[tuple[str, str, Answer], ...] = (
@@ -65,14 +77,6 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         (f"{INTERNAL}/refused", "events:ingest", reads.refused),
     )
 
-    posts: tuple[tuple[str, str, Answer], ...] = (
-        ("/v1/segments/preview", "segments:read", reads.segment_preview),
-        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
-        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
-        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
-        (f"{INTERNAL}/audience", "contacts:read", reads.audience),
-    )
-
     def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
         async def endpoint(request: Request) -> Response:
             principal = await asks(request, control, tail, scope)
@@ -86,7 +90,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         return web.Json(await reads.triggered(request))
 
     return [
-        *(route(*row, method="POST") for row in posts),
+        *(route(*row, method="POST") for row in _posts(reads)),
         *(route(*row, method="GET") for row in table),
         Route(f"{INTERNAL}/trigger/{{trigger}}", triggered),
     ]

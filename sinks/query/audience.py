@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas import identity
+from schemas import identity, lists
 from schemas.errors import Refused
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
@@ -266,7 +266,7 @@ def _shaped(rows: list[dict[str, Any]]) -> dict[str, Any]:
             {
                 **{name: row[name] for name in ("id", "email", "phone", "identifiers")},
                 "devices": orjson.loads(row["devices"] or b"[]"),
-                "attributes": orjson.loads(row["said"]),
+                "attributes": lists.without(orjson.loads(row["said"])),
             }
             for row in rows
         ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from schemas import identity
+from schemas import identity, lists
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.params import Paging, listing
@@ -215,7 +215,7 @@ def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
         "phone": row["phone"] or None,
         "external_id": row["external_id"] or None,
         "anonymous_ids": row["anonymous_ids"],
-        "attributes": orjson.Fragment(row["attributes"]),
+        "attributes": lists.shown(row["attributes"]),
         "consents": orjson.Fragment(row["consents"]),
         "devices": orjson.Fragment(row["devices"]),
         "segments": segments,

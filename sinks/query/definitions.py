@@ -52,7 +52,8 @@ async def with_counts(
             {
                 "id": segment.id,
                 "name": segment.name,
-                "rule": segment.rule,
+                "kind": segment.kind,
+                "rule": None if segment.kind == "static" else segment.rule,
                 "version": segment.version,
                 "status": status,
                 "progress": {"contacts_done": done, "contacts_total": total},

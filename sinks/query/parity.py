@@ -106,7 +106,10 @@ class Parity:
     def _next(self) -> Iterable[Segment]:
         before = time.time_ns() // 1_000_000 - SETTLED_MS
         ready = sorted(
-            (s.id, s) for home in self._control.segments.values() for s in home.values() if s.updated_ms < before
+            (s.id, s)
+            for home in self._control.segments.values()
+            for s in home.values()
+            if s.updated_ms < before and self._control.standing(s, self._reader.partitions)[0] == "live"
         )
         ordered = [s for name, s in ready if name > self._last] + [s for name, s in ready if name <= self._last]
         chosen = ordered[:MOST_SEGMENTS]
@@ -127,6 +130,8 @@ class Parity:
         current = self._control.segments[home].get(segment.id)
         if current is None or current.version != segment.version:
             return []
+        if self._control.standing(current, self._reader.partitions)[0] != "live":
+            return []  # its history is on its way, or it is disabled
         try:
             tree = tree_of(self._control.segments[home], segment.id, segment.rule)
         except Refused:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from schemas import lists
 from schemas.deliveries import fingerprint
 from schemas.records import TRACK, Change, Event
 from schemas.times import iso
@@ -172,14 +173,16 @@ def _snapshot(change: Change, known: Known, complete_since_ms: int) -> list[Mess
 
 def _digest(profile: Mapping[str, Any]) -> bytes:
     visible = {name: value for name, value in profile.items() if name not in _TIMES}
+    visible["attributes"] = lists.without(profile.get("attributes") or {})
     return blake2b(orjson.dumps(visible, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST).digest()
 
 
 def _shown(contact_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
-    named = ("email", "phone", "external_id", "anonymous_ids", "attributes", "consents")
+    named = ("email", "phone", "external_id", "anonymous_ids", "consents")
     return {
         "id": contact_id,
         **{name: profile.get(name) for name in named},
+        "attributes": lists.without(profile.get("attributes") or {}),
         "created_at": iso(profile.get("created_ms", 0)),
         "updated_at": iso(profile.get("updated_ms", 0)),
     }

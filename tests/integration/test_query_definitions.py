@@ -100,6 +100,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
 SEGMENT_A = {
     "id": "seg_a",
     "name": "a",
+    "kind": "rule",
     "rule": RULE,
     "version": 1,
     "status": "live",

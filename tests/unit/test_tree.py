@@ -45,6 +45,7 @@ IO = {
     "ingest/receive.py",
     "ingest/uses.py",
     "ingest/splitting.py",
+    "ingest/static_lists.py",
     "ingest/repeats.py",
     "ingest/view.py",
     "ingest/webhooks.py",
