@@ -15,6 +15,7 @@ from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
 from ingest.dialects import OPERATIONS
 from ingest.edge import Edge, collector
+from ingest.erasures import Erasures
 from ingest.forward import Forward
 from ingest.gate import Gate
 from ingest.once import HEADER, Answers, Once
@@ -91,7 +92,7 @@ def build_edge(settings: Settings) -> Edge:
         publisher=publisher,
         collector=collector(settings, publisher),
         receipts=Receipts(instance),
-        view=MergeView(settings.home / "state" / "edge-merges", settings.partitions),
+        view=MergeView(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
         recent=Recent(),
         gate=Gate(state, settings.rate_limit),
         answers=Answers(settings.home / "state" / "edge-answers"),
@@ -160,7 +161,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     settings = edge.settings
     forward = forward or Forward(settings.query)
     writer = ControlWriter(settings, edge.control, edge.publisher)
-    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+    erasures = Erasures(edge, forward, writer)
+    control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
     health = Pages(edge, forward, writer)
 
@@ -182,6 +184,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     writes = [
         *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
         *_writes(edge, forward, writer, control),
+        Route("/v1/contacts/{id:path}", erasures.erase, methods=["DELETE"]),
     ]
     routes = [
         *writes,

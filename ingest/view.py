@@ -5,6 +5,7 @@ the same batch as what it read, so a restart goes on from there and ``Tail.start
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from schemas import mergemap
 from schemas.codec import UndecodableError, decode_merge
+from schemas.erasure import Erased
 from schemas.records import Merge
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ def _options() -> Options:
 class MergeView:
     """loser -> (version, winner); the highest version wins, so records may repeat."""
 
-    def __init__(self, folder: Path, partitions: int) -> None:
+    def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:
+        self._erased = erased or Erased()
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), _options())
         self._partitions = partitions
@@ -63,7 +66,9 @@ class MergeView:
         batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
         try:
             if record.value is not None:
-                self._merge(batch, decode_merge(record.value))
+                merge = decode_merge(record.value)
+                if not self._erased.covers(merge):
+                    self._merge(batch, merge)
         except UndecodableError:
             log.exception("merges/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
@@ -75,6 +80,13 @@ class MergeView:
             if self._empty:
                 batch.put(b"!any", b"1")
                 self._empty = False
+
+    def forget(self, contact_ids: Iterable[str]) -> None:
+        """Erased contacts: their ids stand for themselves again."""
+        batch = WriteBatch(raw_mode=True)
+        for contact_id in contact_ids:
+            batch.delete(contact_id.encode())
+        self._db.write(batch)
 
     def close(self) -> None:
         self._db.close()

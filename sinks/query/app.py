@@ -62,6 +62,8 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        ("/v1/erasures/{id}", "contacts:write", reads.erasure),
+        (f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", reads.contact_known),
         (f"{INTERNAL}/refused", "events:ingest", reads.refused),
     )
 
