@@ -101,7 +101,7 @@ def build_edge(settings: Settings) -> Edge:
 
 
 def _lifespan(
-    edge: Edge, forward: Forward, control: Tail, uses: Uses
+    edge: Edge, forward: Forward, control: Tail, uses: Uses, erasures: Erasures
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
@@ -111,7 +111,7 @@ def _lifespan(
         async with AsyncExitStack() as stack:
             stack.callback(edge.view.close)
             stack.callback(edge.answers.close)
-            for part in (edge.publisher, forward, control, merges, receipts, uses):
+            for part in (edge.publisher, forward, control, merges, receipts, uses, erasures):
                 await part.start()
                 stack.push_async_callback(part.stop)
             # what is alive now stays: no collection need look at it again, and requests leave no cycles behind
@@ -198,6 +198,6 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses))
+    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses, erasures))
     plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
     return HotPaths(plain, web.Surface(router), edge)

@@ -4,8 +4,10 @@ What the edge itself knows goes as soon as it reads of an erasure, at the latest
 """
 
 import asyncio
+import logging
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +20,8 @@ from schemas.definitions import Erasure
 from schemas.errors import Refused
 from schemas.web import Json
 
+log = logging.getLogger(__name__)
+
 CONTACT = "/internal/contacts/known/"
 _LOOK_S = 0.02
 
@@ -27,6 +31,15 @@ class Erasures:
         self._edge = edge
         self._forward = forward
         self._writer = writer
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """`control` has been read: what another run of this edge has left open is done now."""
+        self._task = asyncio.create_task(self._forget(), name="erasures")
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     def apply(self, record: Any) -> None:
         """One record of `control`."""
@@ -34,9 +47,25 @@ class Erasures:
         edge.control.apply(record.key, record.value)
         _, kind, record_id = record.key.decode().split("/", 2)
         if kind == "erasure" and (one := edge.control.erasures.get(record_id)) is not None:
-            ours = erasure.step_of(one, erasure.EDGE, 0, 0).id
-            if ours not in edge.control.erasure_steps[one.id]:
-                edge.view.forget(one.contacts)
+            edge.view.forget(one)
+            self._news.set()
+
+    async def _forget(self) -> None:
+        """What is kept beside the merge map: answers that would be given again. Then the edge says so."""
+        edge = self._edge
+        while True:
+            self._news.clear()
+            for one in list(edge.control.erasures.values()):
+                step = erasure.step_of(one, erasure.EDGE, 0, edge.clock())
+                if step.id in edge.control.erasure_steps[one.id]:
+                    continue
+                await asyncio.to_thread(edge.answers.forget, one.contacts)
+                try:
+                    await self._writer.put("erasure_step", step)
+                except (KafkaError, Refused):
+                    log.exception("erasure %s is said again", one.id)
+                    asyncio.get_running_loop().call_later(1, self._news.set)
+            await self._news.wait()
 
     async def erase(self, request: Request) -> Response:
         """Raises ``Refused`` (404) for nobody, or who was erased."""
@@ -56,8 +85,8 @@ class Erasures:
             erased_ms=now_ms,
         )
         await self._writer.put("erasure", one)
-        edge.view.forget(one.contacts)
-        await self._writer.put("erasure_step", erasure.step_of(one, erasure.EDGE, 0, edge.clock()))
+        edge.view.forget(one)
+        self._news.set()
         headers = {"Location": f"/v1/erasures/{one.id}"}
         if await self._is_done(one, within_s):
             return Response(status_code=204, headers=headers)

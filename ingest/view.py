@@ -5,7 +5,6 @@ the same batch as what it read, so a restart goes on from there and ``Tail.start
 """
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from schemas import mergemap
 from schemas.codec import UndecodableError, decode_merge
+from schemas.definitions import Erasure
 from schemas.erasure import Erased
 from schemas.records import Merge
 
 log = logging.getLogger(__name__)
 _POSITION = b"!position/"
+_ERASED = b"!erased/"
 
 
 def _options() -> Options:
@@ -81,10 +82,14 @@ class MergeView:
                 batch.put(b"!any", b"1")
                 self._empty = False
 
-    def forget(self, contact_ids: Iterable[str]) -> None:
-        """Erased contacts: their ids stand for themselves again."""
+    def forget(self, erasure: Erasure) -> None:
+        """Erased contacts: their ids stand for themselves again. Once, whoever merges anew after it stays merged."""
+        mark = _ERASED + erasure.id.encode()
+        if self._db.get(mark) is not None:
+            return
         batch = WriteBatch(raw_mode=True)
-        for contact_id in contact_ids:
+        batch.put(mark, b"1")
+        for contact_id in erasure.contacts:
             batch.delete(contact_id.encode())
         self._db.write(batch)
 

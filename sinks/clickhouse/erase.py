@@ -28,15 +28,17 @@ from sinks.clickhouse.streams import STREAMS
 log = logging.getLogger(__name__)
 
 _IDS = "{ids:Array(String)}"
+_HERE = "workspace = {workspace:String}"
+_HOME = f"{_HERE} AND environment = {{environment:String}}"
 _OF = f"contact_id IN {_IDS}"
 _UNTIL = " <= fromUnixTimestamp64Milli({until:Int64})"
 _SETTLED = " <= fromUnixTimestamp64Milli({settled:Int64})"
-_EVENT_IDS = f"SELECT event_id FROM events WHERE own_contact_id IN {_IDS} AND received_at{_UNTIL}"
-_PEOPLE = f"SELECT one.1, one.2 FROM (SELECT arrayJoin(identifiers) AS one FROM contacts WHERE {_OF})"
+_EVENT_IDS = f"SELECT event_id FROM events WHERE own_contact_id IN {_IDS} AND received_at{_UNTIL}"  # noqa: S608 - constants
+_PEOPLE = f"SELECT one.1, one.2 FROM (SELECT arrayJoin(identifiers) AS one FROM contacts WHERE {_OF})"  # noqa: S608 - constants
 CONDITIONS: tuple[tuple[str, str], ...] = (
     # first those that are found by what the later ones still know
     ("duplicates", f"event_id IN ({_EVENT_IDS})"),
-    ("quarantine", f"(event_id IN ({_EVENT_IDS}) OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
+    ("quarantine", f"({_HERE} AND event_id IN ({_EVENT_IDS}) OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
     ("refused_links", f"({_OF} OR (type, value) IN ({_PEOPLE})) AND at{_UNTIL}"),
     ("delivery_attempts", f"({_OF} OR multiSearchAny(request_body, {_IDS})) AND at{_SETTLED}"),
     ("consent_changes", f"{_OF} AND at{_UNTIL}"),
@@ -61,9 +63,11 @@ async def erase(client: AsyncClient, one: Erasure, settled_ms: int) -> None:
     home: dict[str, Any] = {"workspace": one.workspace, "environment": one.environment}
     for table, condition in CONDITIONS:
         # an environment's rows only: the hash would do, but the primary key finds them; quarantine knows none
-        own = "workspace = {workspace:String} AND environment = {environment:String} AND "
-        where = condition if table == "quarantine" else own + condition
-        found = await client.query(f"SELECT count() FROM {table} WHERE {where}", values | home)
+        where = (
+            condition if table == "quarantine" else f"{_HERE} AND environment = {{environment:String}} AND {condition}"
+        )
+        counted = f"SELECT count() FROM {table} WHERE {where}"  # noqa: S608 - constants
+        found = await client.query(counted, values | home)
         if found.result_rows[0][0]:
             await client.command(
                 f"ALTER TABLE {table} DELETE WHERE {where}", values | home, settings={"mutations_sync": "2"}

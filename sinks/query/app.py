@@ -66,7 +66,6 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         (f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", reads.contact_known),
         (f"{INTERNAL}/refused", "events:ingest", reads.refused),
     )
-
     posts: tuple[tuple[str, str, Answer], ...] = (
         ("/v1/segments/preview", "segments:read", reads.segment_preview),
         ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
@@ -79,8 +78,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             principal = await asks(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
-            asked = Asked(principal, Home(*place, control.segments[place]), request)
-            return web.Json(await answer(asked))
+            return web.Json(await answer(Asked(principal, Home(*place, control.segments[place]), request)))
 
         return Route(path, endpoint, methods=[method], name=scope)
 

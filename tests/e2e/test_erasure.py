@@ -128,3 +128,26 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
         events = (await known(client, fresh["contact_id"], "/events")).json()["data"]
         assert [one["event_id"] for one in events] == [fresh["event_id"]]
         assert (await known(client, f"external_id:{user}")).status_code == 404
+
+
+async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -> None:
+    user, other = unique("u"), unique("o")
+    async with stack.client() as client:
+        made = await send(client, {"type": "viewed", "user_id": user})
+        await until(lambda: known(client, made["contact_id"]), lambda a: a.status_code == 200, "the contact")
+        asleep = stack.pid("segments")
+        os.kill(asleep, signal.SIGSTOP)
+        answer = await client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=100")
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["status"] == "pending"
+        for process in ("segments", "clickhouse-sink", "webhooks", "identity"):
+            os.kill(stack.pid(process), signal.SIGKILL)
+
+        async def told() -> str:
+            found = await client.get(answer.headers["location"])
+            return str(found.json()["status"]) if found.status_code == 200 else ""
+
+        await until(told, lambda status: status == "done", "every store is done")
+        assert await tables_that_name(stack, [user, made["contact_id"]]) == {}
+        assert (await known(client, f"external_id:{user}")).status_code == 404
+        await until(lambda: sent(client, other), lambda status: status == 200, "events are taken")
