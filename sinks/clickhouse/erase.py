@@ -9,7 +9,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -145,11 +145,13 @@ class Eraser:
         return not open_ones
 
 
-async def following(settings: Settings, known: ControlState, run: Callable[[], Awaitable[None]]) -> None:
+async def following(settings: Settings, known: ControlState, run: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run with `control` complete, and followed from then on."""
     tail = Tail(settings, topics.CONTROL, lambda record: known.apply(record.key, record.value))
     await tail.start()
     try:
-        await run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tail.ended())
+            tasks.create_task(run())
     finally:
         await tail.stop()

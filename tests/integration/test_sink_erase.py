@@ -5,16 +5,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import clickhouse_connect
+import orjson
 import pytest
 import pytest_asyncio
 
+from schemas import codec, control, topics
 from schemas.definitions import Erasure
 from schemas.settings import Settings
 from sinks.clickhouse.erase import CONDITIONS, erase
 from sinks.clickhouse.migrate import migrate
-from tests.builders import ENVIRONMENT, WORKSPACE
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, link
+from tests.sinking import change, pipeline, process, until
 
-pytestmark = pytest.mark.clickhouse
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 GONE, OTHER = "cnt_gone", "cnt_other"
 IDS = ("contact_id", "own_contact_id", "loser", "winner", "a_id", "b_id")
@@ -80,3 +83,28 @@ async def test_rows_of_the_contact_until_then_go_and_no_others(client: Any) -> N
             left = {row[0] for row in (await client.query(f"SELECT DISTINCT _topic FROM {table}")).result_rows}
             assert f"t_{GONE}_old" not in left, table
             assert left >= {f"t_{who}_new" for who in (GONE, OTHER)}, table
+
+
+async def test_what_is_read_again_of_the_erased_is_passed_over(settings: Settings) -> None:
+    """All of it stands in Kafka and nothing in the tables: as after a reset of the group."""
+    gone, other = cid("external_id:u1"), cid("external_id:u2")
+    one = Erasure(
+        id="ers_1", workspace=WORKSPACE, environment=ENVIRONMENT, created_ms=NOW_MS, contacts=(gone,), erased_ms=NOW_MS
+    )
+    async with pipeline(settings) as pipe:
+        for nth, name in enumerate(("external_id:u1", "external_id:u2")):
+            await pipe.resolved([event(name, event_id=f"evt_{nth}", origin_offset=nth)])
+            await pipe.raw(topics.LINKS, codec.encode_links([link(name, name)]))
+        profile = orjson.dumps({"created_ms": NOW_MS, "updated_ms": NOW_MS})
+        await pipe.changes(*(change(who, "profile", 1, profile=profile) for who in (gone, other)))
+        key, value = control.encode("erasure", one)
+        await pipe.raw(topics.CONTROL, value, key=key)
+        later = event("external_id:u1", event_id="evt_9", received_ms=NOW_MS + 1, origin_offset=9)
+        async with process(settings, "clickhouse"):
+            await pipe.resolved([later])
+            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_9'"), "what came after it")
+            await until(lambda: pipe.rows("SELECT 1 FROM contacts"), "the neighbour's contact")
+            await until(lambda: pipe.rows("SELECT 1 FROM links"), "the neighbour's link")
+        assert await pipe.rows("SELECT event_id FROM events ORDER BY event_id") == [("evt_1",), ("evt_9",)]
+        assert await pipe.rows("SELECT contact_id FROM contacts") == [(other,)]
+        assert await pipe.rows("SELECT a_id FROM links") == [(other,)]
