@@ -56,13 +56,14 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
     user, browser, email = unique("u"), unique("a"), f"{unique('e')}@x.org"
     other = unique("other")
     async with stack.client() as client:
-        rule = {"name": unique("s"), "rule": {"event": "bought"}}
+        kind = unique("bought")
+        rule = {"name": kind, "rule": {"event": kind}}
         segment = (await client.post("/v1/segments", json=rule)).json()["id"]
-        hook = {"url": "http://127.0.0.1:9/", "types": ["bought", "contact.updated"]}
+        hook = {"url": "http://127.0.0.1:9/", "types": [kind, "contact.updated"]}
         webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
         await send(client, {"type": "viewed", "anonymous_id": browser})
-        await send(client, {"type": "bought", "user_id": user})
-        await send(client, {"type": "bought", "user_id": other})
+        await send(client, {"type": kind, "user_id": user})
+        await send(client, {"type": kind, "user_id": other})
         body = {"external_id": user, "email": email, "anonymous_id": browser, "consents": {"email_marketing": True}}
         made = (await client.post("/v1/contacts?timeout_ms=10000", json=body)).json()
 
