@@ -7,7 +7,7 @@ from processors.identity import resolve
 from processors.runtime.stage import State
 from schemas.records import Event
 from tests.builders import NOW_MS, cid, event
-from tests.unit.test_erasure import Identity, erased
+from tests.unit.test_erasure_decisions import Identity, erased
 
 NAMES = ("external_id:u1", "external_id:u2", "email:e1", "email:e2", "anonymous_id:a1", "anonymous_id:a2")
 Said = list[tuple[str, ...]]
