@@ -15,6 +15,7 @@ from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
 from ingest.dialects import OPERATIONS
 from ingest.edge import Edge, collector
+from ingest.erasures import Erasures
 from ingest.forward import Forward
 from ingest.gate import Gate
 from ingest.once import HEADER, Answers, Once
@@ -92,7 +93,7 @@ def build_edge(settings: Settings) -> Edge:
         publisher=publisher,
         collector=collector(settings, publisher),
         receipts=Receipts(instance),
-        view=MergeView(settings.home / "state" / "edge-merges", settings.partitions),
+        view=MergeView(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
         recent=Recent(),
         gate=Gate(state, settings.rate_limit),
         answers=Answers(settings.home / "state" / "edge-answers"),
@@ -101,7 +102,7 @@ def build_edge(settings: Settings) -> Edge:
 
 
 def _lifespan(
-    edge: Edge, forward: Forward, control: Tail, uses: Uses
+    edge: Edge, forward: Forward, control: Tail, uses: Uses, erasures: Erasures
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
@@ -111,7 +112,7 @@ def _lifespan(
         async with AsyncExitStack() as stack:
             stack.callback(edge.view.close)
             stack.callback(edge.answers.close)
-            for part in (edge.publisher, forward, control, merges, receipts, uses):
+            for part in (edge.publisher, forward, control, merges, receipts, uses, erasures):
                 await part.start()
                 stack.push_async_callback(part.stop)
             # what is alive now stays: no collection need look at it again, and requests leave no cycles behind
@@ -163,7 +164,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     settings = edge.settings
     forward = forward or Forward(settings.query)
     writer = ControlWriter(settings, edge.control, edge.publisher)
-    control = Tail(settings, topics.CONTROL, lambda r: edge.control.apply(r.key, r.value))
+    erasures = Erasures(edge, forward, writer)
+    control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
     health = Pages(edge, forward, writer)
 
@@ -185,6 +187,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     writes = [
         *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
         *_writes(edge, forward, writer, control),
+        Route("/v1/contacts/{id:path}", erasures.erase, methods=["DELETE"]),
     ]
     routes = [
         *writes,
@@ -198,6 +201,6 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses))
+    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses, erasures))
     plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
     return HotPaths(plain, web.Surface(router), edge)

@@ -9,6 +9,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -57,6 +58,13 @@ class Answers:
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in start["headers"] if k.lower() not in _OWN]
         said = {"at": now_ms, "digest": digest, "status": start["status"], "headers": headers}
         self._db.put(name, orjson.dumps(said) + b"\n" + b"".join(m.get("body", b"") for m in messages[1:]))
+
+    def forget(self, words: Collection[str]) -> None:
+        """Answers in which one of these stands."""
+        wanted = [word.encode() for word in words]
+        for name, raw in self._db.items():
+            if any(word in raw for word in wanted):
+                self._db.delete(name)
 
     def close(self) -> None:
         self._db.close()

@@ -12,10 +12,13 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from schemas import mergemap
 from schemas.codec import UndecodableError, decode_merge
+from schemas.definitions import Erasure
+from schemas.erasure import Erased
 from schemas.records import Merge
 
 log = logging.getLogger(__name__)
 _POSITION = b"!position/"
+_ERASED = b"!erased/"
 
 
 def _options() -> Options:
@@ -34,7 +37,8 @@ def _options() -> Options:
 class MergeView:
     """loser -> (version, winner); the highest version wins, so records may repeat."""
 
-    def __init__(self, folder: Path, partitions: int) -> None:
+    def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:
+        self._erased = erased or Erased()
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), _options())
         self._partitions = partitions
@@ -63,7 +67,9 @@ class MergeView:
         batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
         try:
             if record.value is not None:
-                self._merge(batch, decode_merge(record.value))
+                merge = decode_merge(record.value)
+                if not self._erased.covers(merge):
+                    self._merge(batch, merge)
         except UndecodableError:
             log.exception("merges/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
@@ -75,6 +81,17 @@ class MergeView:
             if self._empty:
                 batch.put(b"!any", b"1")
                 self._empty = False
+
+    def forget(self, erasure: Erasure) -> None:
+        """Erased contacts: their ids stand for themselves again. Once, whoever merges anew after it stays merged."""
+        mark = _ERASED + erasure.id.encode()
+        if self._db.get(mark) is not None:
+            return
+        batch = WriteBatch(raw_mode=True)
+        batch.put(mark, b"1")
+        for contact_id in erasure.contacts:
+            batch.delete(contact_id.encode())
+        self._db.write(batch)
 
     def close(self) -> None:
         self._db.close()

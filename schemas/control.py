@@ -13,6 +13,8 @@ from schemas.definitions import (
     Campaign,
     Conversion,
     Environment,
+    Erasure,
+    ErasureStep,
     KeyUse,
     Receiver,
     Record,
@@ -23,6 +25,7 @@ from schemas.definitions import (
     Workspace,
     workspace_shape,
 )
+from schemas.erasure import Erased
 
 __all__ = [
     "KINDS",
@@ -33,6 +36,8 @@ __all__ = [
     "ControlState",
     "Conversion",
     "Environment",
+    "Erasure",
+    "ErasureStep",
     "KeyUse",
     "Receiver",
     "Record",
@@ -57,6 +62,8 @@ KINDS: dict[str, type[Record]] = {
     "webhook": Webhook,
     "campaign": Campaign,
     "receiver": Receiver,
+    "erasure": Erasure,
+    "erasure_step": ErasureStep,
 }
 
 
@@ -95,6 +102,10 @@ class ControlState:
         self.receivers: dict[str, Receiver] = {}
         """By id: their own requests carry no key that would say whose they are."""
         self.triggers: dict[str, Campaign] = {}
+        self.erased = Erased()
+        self.erasures: dict[str, Erasure] = {}
+        self.erasure_steps: dict[str, dict[str, ErasureStep]] = defaultdict(dict)
+        """By erasure, then the step's id."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
@@ -103,7 +114,7 @@ class ControlState:
         if model is None:
             return
         # what a stage says of a definition, or when a key was used, changes none
-        self.revision += kind not in ("progress", "key_use")
+        self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
         self._forget(kind, workspace, record_id)
         if value is None:
             return
@@ -166,6 +177,11 @@ class ControlState:
                     self.triggers[record.trigger] = record
             case Receiver():
                 self.receivers[record.id] = record
+            case Erasure():
+                self.erasures[record.id] = record
+                self.erased.add(record)
+            case ErasureStep():
+                self.erasure_steps[record.erasure][record.id] = record
             case _:
                 raise TypeError(type(record))
 

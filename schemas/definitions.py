@@ -172,3 +172,20 @@ class Receiver(Record):
     secret: str = Field("", repr=False)
     """A signing secret or a public key, as the provider has it."""
     topic_arn: str = ""
+
+
+class Erasure(Record):
+    """Contacts whose past is erased, by their own contact ids: hashes, so that it names nobody itself."""
+
+    environment: str
+    contacts: tuple[str, ...]
+    erased_ms: int
+    """What was received of them until then is erased."""
+
+
+class ErasureStep(Record):
+    """A store has nothing of an erasure left since ``created_ms``; ``id`` is ``<erasure>.<store>.<partition>``."""
+
+    erasure: str
+    store: str
+    partition: int

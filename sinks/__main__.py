@@ -12,8 +12,10 @@ import typer
 import uvloop
 
 from schemas import web
+from schemas.control import ControlState
 from schemas.process import announce_ready, set_up_logging
 from schemas.settings import Settings
+from sinks.clickhouse.erase import Eraser, following
 from sinks.clickhouse.squash import every
 from sinks.clickhouse.squash import squash as fold
 from sinks.loop import Loop
@@ -34,10 +36,19 @@ def clickhouse() -> None:
 
 
 async def _store(settings: Settings) -> None:
-    """The sink, and beside it, in one of several, the squash on its schedule."""
+    """The sink, and beside it, in one of several, erasures and the squash on its schedule."""
     squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and settings.worker == 0 else None
+    known = ControlState()
+    eraser = Eraser(settings, known)
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Loop(settings, lambda: announce_ready(settings), known.erased).run())
+            if settings.worker == 0:
+                tasks.create_task(eraser.run())
+
     try:
-        await Loop(settings, lambda: announce_ready(settings)).run()
+        await following(settings, known, work)
     finally:
         if squashing is not None:
             squashing.cancel()

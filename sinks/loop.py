@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import topics
+from schemas.erasure import Erased
 from schemas.settings import Settings
 from sinks.clickhouse.lane import Allowance, Lane, Outlets
 from sinks.clickhouse.publish import Publisher
@@ -103,7 +104,7 @@ class Session:
 class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Consumer, writer and publisher; one session at a time."""
 
-    def __init__(self, settings: Settings, on_ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, on_ready: Callable[[], None], erased: Erased | None = None) -> None:
         self.settings = settings
         self.writer = Writer(settings)
         self._publisher = Publisher(settings)
@@ -113,6 +114,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
             publisher=self._publisher,
             allowance=Allowance(),
             on_space=self._on_space,
+            erased=erased or Erased(),
         )
         self._on_ready = on_ready
         self._session: Session | None = None

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from processors.identity import guard, resolve, resolver
+from processors.identity import erase, guard, resolve, resolver
 from processors.identity.guard import Limits
 from processors.runtime.stage import Record, Rows, Send, State
 from schemas import codec, topics
@@ -31,19 +31,31 @@ class IdentityStage:
         self._partitions = partitions
 
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+        # first: what follows may already be of a contact's new beginning
+        sends = erase.erase(self._control, state, self._partitions)
         match records[0].topic:
             case topics.EVENTS.name:
-                return self._events(records, state)
+                return sends + self._events(records, state)
             case topics.LINKS.name:
-                return self._links(records, state)
+                return sends + self._links(records, state)
             case _:
-                return self._merges(records, state)
+                return sends + self._merges(records, state)
+
+    def has_work(self, partition: int) -> bool:
+        return bool(erase.awaited(self._control, partition))
+
+    def idle(self, state: State, now_ms: int) -> list[Send]:
+        """Erase what has to be; say so of what is."""
+        sends = erase.answers(self._control, state, now_ms)
+        return sends + erase.erase(self._control, state, self._partitions)
 
     def _events(self, records: Sequence[Record], state: State) -> list[Send]:
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
         for record in records:
             for index, event in enumerate(codec.decode_events(record.value)):
+                if self._control.erased.covers(event):
+                    continue
                 workspace = self._control.workspaces.get(event["workspace"])
                 link_devices = workspace is not None and workspace.link_devices
                 for link in resolve.new_links(event, state, link_devices=link_devices):
@@ -78,7 +90,8 @@ class IdentityStage:
         return partition_of(event["contact_id"], self._partitions)
 
     def _links(self, records: Sequence[Record], state: State) -> list[Send]:
-        found = ((r.offset, codec.decode_links(r.value)) for r in records)
+        erased = self._control.erased
+        found = ((r.offset, [one for one in codec.decode_links(r.value) if not erased.covers(one)]) for r in records)
         merges, refused = resolver.resolve(found, state, self._limits)
         sends = [
             Send(
@@ -101,8 +114,8 @@ class IdentityStage:
 
     def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
         for record in records:
-            if record.value:
-                resolve.learn(state, codec.decode_merge(record.value))
+            if record.value and not self._control.erased.covers(merge := codec.decode_merge(record.value)):
+                resolve.learn(state, merge)
         return []
 
     def due(self, state: State, now_ms: int) -> list[Send]:

@@ -269,7 +269,7 @@ def _by_place(sends: Iterable[Send]) -> dict[Place, list[Message]]:
     places: dict[Place, list[Message]] = {}
     for send in sends:
         check_size(send.topic, send.key, send.value)
-        places.setdefault((send.topic, send.partition), []).append((send.key, send.value))
+        places.setdefault((send.topic, send.partition), []).append((send.key, send.value or None))
     return places
 
 

@@ -34,7 +34,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One message to an output; ``topic`` is its name in the catalogue."""
+    """One message to an output; ``topic`` is its name in the catalogue, a value of ``b""`` a tombstone."""
 
     topic: str
     partition: int

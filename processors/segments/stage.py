@@ -5,13 +5,14 @@ are gone.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import orjson
 
 from processors.runtime.stage import Record, Rows, Send, State
-from processors.segments import coverage, progress
+from processors.segments import coverage, erase, progress
 from processors.segments import state as rows_of
 from processors.segments.coverage import Coverage
 from processors.segments.desk import BackFill, Chunk, Desk, Rebuild
@@ -19,7 +20,7 @@ from processors.segments.partition import COVERAGE, SCANNED, Partition
 from processors.segments.plans import Compiler, Plans
 from processors.segments.state import Contact, Row
 from processors.segments.timers import Timers
-from processors.segments.unit import REBUILD, TABLE, Unit
+from processors.segments.unit import ERASED, REBUILD, TABLE, Unit
 from schemas import codec, topics
 from schemas.control import ControlState
 
@@ -46,22 +47,27 @@ class SegmentsStage:
     # --- causes
 
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+        erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
-        topic = records[0].topic
+        topic, erased = records[0].topic, self._control.erased
         for record in records:
             if not record.value:
                 continue
             unit.at(opened.moment(record.timestamp_ms, now_ms))
             if topic == topics.RESOLVED.name:
                 for event in codec.decode_events(record.value):
-                    unit.event(event, record.timestamp_ms)
+                    if not erased.covers(event):
+                        unit.event(event, record.timestamp_ms)
             elif topic == topics.MERGES.name:
-                unit.merge(codec.decode_merge(record.value))
-            else:
-                unit.absorb(codec.decode_absorb(record.value), record.timestamp_ms)
+                if not erased.covers(merge := codec.decode_merge(record.value)):
+                    unit.merge(merge)
+            elif not erased.covers(absorb := codec.decode_absorb(record.value)):
+                absorb["events"] = [event for event in absorb["events"] if not erased.covers(event)]
+                unit.absorb(absorb, record.timestamp_ms)
         return self._finish(unit, opened)
 
     def due(self, state: State, now_ms: int) -> list[Send]:
+        erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
         until_ms = opened.due_until(now_ms)
         unit.at(until_ms)
@@ -106,17 +112,23 @@ class SegmentsStage:
         """Whether there may be contacts that follow an old plan, or history to take in."""
         opened = self._open[partition]
         self._compare(opened, partition)
+        if erase.awaited(self._control, partition):
+            return True
         if opened.scanned is None or (self._desk is not None and self._desk.has(partition)):
             return True
         return self._desk is not None and opened.announced_as != _signature(opened)
 
     def idle(self, state: State, now_ms: int) -> list[Send]:
         """A chunk of history, or of the scan over all contacts; whom an event touches meanwhile follows at once."""
+        if erase.awaited(self._control, state.partition):
+            sends = erase.answers(self._control, state, now_ms)
+            erase.erase(self._control, state, self._partitions)
+            return sends  # a scan would still see what was erased just now
+        sends = []
         unit = self._unit(state, now_ms)
         opened = self._open[state.partition]
-        sends: list[Send] = []
         if self._desk is not None and self._desk.has(state.partition):
-            sends = self._feed(unit, opened, self._desk.take(state.partition))
+            sends += self._feed(unit, opened, self._desk.take(state.partition))
         elif opened.scanned is None:
             self._scan(unit, opened, state)
         sends += self._finish(unit, opened)
@@ -136,6 +148,8 @@ class SegmentsStage:
             opened.has_followed = True
 
     def _feed(self, unit: Unit, opened: Partition, chunk: Chunk) -> list[Send]:
+        kept = [event for event in chunk.events if not self._control.erased.covers(event)]
+        chunk = replace(chunk, events=kept)
         unit.seed(chunk)
         wish = chunk.wish
         if not isinstance(wish, BackFill):
@@ -213,6 +227,8 @@ class SegmentsStage:
                 scanned = orjson.loads(row)
             elif key == COVERAGE:
                 known = coverage.load(orjson.loads(row))
+            elif key.startswith(ERASED):
+                continue
             elif key.startswith(REBUILD):
                 awaited.add(key.removeprefix(REBUILD))
             elif due_ms := rows_of.due_of(row):

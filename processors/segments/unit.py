@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 TABLE = topics.SEGMENT_STATES
 REBUILD = b"!rebuild/"
 """Before a contact's key: the key of the row that says its history is awaited."""
+ERASED = b"!erased/"
+"""Before an erasure's id: the key of the row that says it was done; before a contact's: its last version."""
 MAX_SKEW_MS = 5000
 """How far ahead of ours the clock of an edge may be before its events have to wait for their time."""
 
@@ -245,11 +247,19 @@ class Unit:
         held = self._held.get(contact_id)
         if held is None:
             row = self._rows.get(TABLE, contact_id.encode())
-            return self._take(contact_id, Contact(workspace, environment) if row is None else state.load(row))
+            return self._take(
+                contact_id, self._new(contact_id, workspace, environment) if row is None else state.load(row)
+            )
         if held.now_ms != self._now_ms:
             held.now_ms = self._now_ms
             self._tick(held)
         return held
+
+    def _new(self, contact_id: str, workspace: str, environment: str) -> Contact:
+        contact = Contact(workspace, environment)
+        if (erased := self._rows.get(TABLE, ERASED + contact_id.encode())) is not None:
+            contact.revision = int(erased[len(state.NO_DUE) :])
+        return contact
 
     def _take(self, contact_id: str, row: Row) -> Held:
         plan = self._plans.of(row.workspace, row.environment)

@@ -35,6 +35,7 @@ READS: tuple[Described, ...] = (
     get("/v1/contacts/{id}/consents", "contacts:read", "ContactConsent", "Each change of its consents", listed=True),
     get("/v1/contacts/{id}/identity", "contacts:read", "ContactIdentity", "Its identifiers and their evidence"),
     get("/v1/contacts/{id}/split", "contacts:write", "ContactTies", "What a split may take back"),
+    get("/v1/erasures/{id}", "contacts:write", "Erasure", "Where an erasure stands, store by store"),
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Who is in it", listed=True),
@@ -130,6 +131,15 @@ WRITES: tuple[Described, ...] = (
         "Update a contact",
         WAIT,
         refuses={409: "Error"},
+    ),
+    write(
+        "DELETE",
+        "/v1/contacts/{id:path}",
+        "contacts:write",
+        "",
+        {202: "Erasure", 204: ""},
+        "Erase a contact, everywhere and for good",
+        WAIT,
     ),
     write(
         "POST",

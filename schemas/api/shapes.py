@@ -154,6 +154,16 @@ SHAPES: dict[str, Schema] = {
     ),
     "ContactSegment": record({"id": TEXT, "since": TIME, "version": COUNT, "name": TEXT}),
     "ContactConsent": record({"consent": TEXT, "value": maybe(FLAG), "at": TIME, "event_id": TEXT}),
+    "Erasure": record(
+        {
+            "id": TEXT,
+            "status": one_of("pending", "done"),
+            "created_at": TIME,
+            "stores": many(
+                record({"store": TEXT, "status": one_of("pending", "expiring", "done"), "at": maybe(TIME)}),
+            ),
+        }
+    ),
     "ContactIdentity": record(
         {
             "contact_id": TEXT,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.erasure import Erased
 from schemas.settings import Settings
 from sinks.clickhouse.block import Block, Buffer, halves, token_of
 from sinks.clickhouse.publish import Publisher
@@ -60,6 +61,8 @@ class Outlets:
     allowance: Allowance
     on_space: Callable[[], None]
     """Called when a lane can take records again."""
+    erased: Erased
+    """Of what is passed over."""
 
 
 class Lane:
@@ -72,6 +75,7 @@ class Lane:
         self._publisher = outlets.publisher
         self._allowance = outlets.allowance
         self._on_space = outlets.on_space
+        self._erased = outlets.erased
         self._rows = outlets.settings.block_rows
         self._block_s = outlets.settings.block_ms / 1000
         self._parts: dict[int, Part] = {}
@@ -138,7 +142,7 @@ class Lane:
         for record, reason in block.broken:
             self._allow(f"{record.topic}/{record.partition}/{record.offset}", reason)
             await self._publisher.record(record, reason)
-        work = await self._stream.sort(block.items, self._parts, self._writer.stored_places)
+        work = await self._stream.sort(self._kept(block.items), self._parts, self._writer.stored_places)
         for item, reason in work.unusable:
             await self._refuse(item, reason)
         for group in work.inserts:
@@ -151,6 +155,11 @@ class Lane:
         self._refused.clear()
         await self._publisher.receipts(work.receipts)
         self.done.update(block.next_offsets)
+
+    def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
+        if not self._erased:
+            return items
+        return [item for item in items if not self._erased.covers(item.datum)]
 
     async def _insert(self, table: Table, items: Sequence[Item], token: str) -> None:
         try:

@@ -74,6 +74,8 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/tasks/{id}", "events:ingest", reads.task),
         ("/tasks/{id}", "events:ingest", reads.task),
         ("/v1/quarantine", "admin", reads.quarantine),
+        ("/v1/erasures/{id}", "contacts:write", reads.erasure),
+        (f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", reads.contact_known),
         (f"{INTERNAL}/refused", "events:ingest", reads.refused),
     )
 
@@ -81,8 +83,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             principal = await asks(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
-            asked = Asked(principal, Home(*place, control.segments[place]), request)
-            return web.Json(await answer(asked))
+            return web.Json(await answer(Asked(principal, Home(*place, control.segments[place]), request)))
 
         return Route(path, endpoint, methods=[method], name=scope)
 

@@ -19,6 +19,7 @@ from sinks.query import (
     contact_list,
     contacts,
     definitions,
+    erasures,
     explain,
     identities,
     params,
@@ -51,6 +52,13 @@ class Reads:
 
     async def contact_events(self, asked: Asked) -> Any:
         return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contact_known(self, asked: Asked) -> Any:
+        return await erasures.known(self._reader, asked.home, asked.part("id"))
+
+    async def erasure(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return erasures.shown(self._control, asked.home, asked.part("id"), self._reader.partitions, now_ms())
 
     async def contact_identity(self, asked: Asked) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))

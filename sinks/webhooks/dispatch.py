@@ -131,7 +131,7 @@ class Dispatcher:
 
     def _begin(self, webhook: Webhook, lane: Lane, entry: Entry) -> None:
         delivery = self._store.delivery(entry.id)
-        if delivery is None or entry.id in lane.flying:
+        if delivery is None or entry.id in lane.flying or self._is_erased(delivery):
             return
         contact = delivery["contact_id"] if not delivery["attempts"] else ""
         if not self._store.is_queued(entry):
@@ -177,6 +177,13 @@ class Dispatcher:
         )
         outcome = await self._deliverer.send(webhook.url, delivery["body"], headers)
         self._judge(lane, outcome)
+        if self._is_erased(delivery):
+            # it was under way when its contact was erased
+            await self._forget([delivery])
+            lane.flying.discard(delivery["id"])
+            if contact:
+                lane.queue.end(contact)
+            return
         new = after(delivery, outcome, now_ms())
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
@@ -194,6 +201,9 @@ class Dispatcher:
             await self._disable(webhook.id, "it answered 410")
         if self._lanes.get(webhook.id) is lane:
             self.pump(webhook.id)
+
+    def _is_erased(self, delivery: Delivery) -> bool:
+        return self._control.erased.covers_id(delivery["contact_id"], delivery["seq"] // 1_000_000)
 
     async def _keep(self, delivery: Delivery) -> None:
         """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""

@@ -153,10 +153,17 @@ class Follower:
             if topic is topics.CHANGES:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
-                return [message for change in changes for message in _said(of_change, change, known, since)]
+                return [
+                    message
+                    for change in changes
+                    if not self._control.erased.covers(change)
+                    for message in _said(of_change, change, known, since)
+                ]
             if not has_endpoints(self._control):
                 return []
-            return [message for event in codec.decode_events(record.value or b"") for message in _said(of_event, event)]
+            events = codec.decode_events(record.value or b"")
+            kept = [event for event in events if not self._control.erased.covers(event)]
+            return [message for event in kept for message in _said(of_event, event)]
         except UndecodableError as error:
             # the ClickHouse sink reads the same record and puts it into quarantine
             log.error("%s/%s/%s passed over: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line

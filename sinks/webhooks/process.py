@@ -16,6 +16,7 @@ from schemas.kafka import Tail
 from schemas.settings import Settings
 from sinks.webhooks.deliver import Deliverer
 from sinks.webhooks.dispatch import Dispatcher, now_ms
+from sinks.webhooks.erase import erasing
 from sinks.webhooks.follow import Follower
 from sinks.webhooks.journal import Journal, Row
 from sinks.webhooks.store import Store
@@ -61,7 +62,8 @@ class Webhooks:
             stack.callback(writing.cancel)
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
-            working = (dispatcher.run(), follower.run(), follower.commit(), definitions.ended(), tail.ended())
+            erase = erasing(self._control, store, journal, settings.partitions)
+            working = (erase, dispatcher.run(), follower.run(), follower.commit(), definitions.ended(), tail.ended())
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
 
     def _apply(self, store: Store) -> Callable[[Any], None]:

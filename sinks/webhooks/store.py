@@ -9,7 +9,7 @@ everything of a partition of `changes` is known.
 
 import logging
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -123,6 +123,20 @@ class Store:
             else:
                 self._db.delete(key)  # it was sent again since
         return found
+
+    def of_contacts(self, contact_ids: Collection[str], until_ms: int) -> list[Delivery]:
+        """Deliveries of these contacts that were planned until then."""
+        known = (decode_delivery(value) for _, value in self._scan(b"d/"))
+        return [d for d in known if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
+
+    def unlearn(self, contact_ids: Collection[str]) -> None:
+        """Forget what was said of contacts."""
+        batch = WriteBatch(raw_mode=True)
+        for contact_id in contact_ids:
+            batch.delete(b"c/" + contact_id.encode())
+            for key, _ in self._scan(b"m/" + contact_id.encode()):
+                batch.delete(key)
+        self._db.write(batch)
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         options = ReadOptions()

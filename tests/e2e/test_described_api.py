@@ -94,6 +94,10 @@ def ids(client: httpx.Client, described: dict[str, Any]) -> Ids:
     found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
     found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": ""}
     found["workspaces"] = _workspace(client)
+    post("/v1/contacts?timeout_ms=10000", {"email": "erased@b.c"})
+    erased = client.delete("/v1/contacts/email:erased@b.c")
+    check(described, "delete", "/v1/contacts/{id}", erased)
+    found["erasures"] = erased.headers["location"].rpartition("/")[2]
     found["deliveries"] = _until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"))["id"]
     return found
 

@@ -1,0 +1,54 @@
+"""The erasures that a partition has not heard of yet in; the rows of their contacts gone; pure.
+
+As in identity, an erasure is repeated until the answer on `control` has come back, and a row says that it was done.
+A contact's last version is kept beside its row's place: what is told of its new beginning counts on from there.
+"""
+
+from processors.runtime.stage import Send, State
+from processors.segments import state as rows_of
+from processors.segments.unit import ERASED, REBUILD, TABLE
+from schemas import control, erasure, topics
+from schemas.control import ControlState, Erasure
+from schemas.identity import partition_of
+
+
+def awaited(known: ControlState, partition: int) -> list[Erasure]:
+    """Those that this partition has not answered."""
+    return [
+        one
+        for one in known.erasures.values()
+        if f"{one.id}.{erasure.SEGMENTS}.{partition}" not in known.erasure_steps[one.id]
+    ]
+
+
+def erase(known: ControlState, state: State, partitions: int) -> None:
+    """Rows go, redirects too; timers find no row and forget."""
+    for one in awaited(known, state.partition):
+        if state.get(TABLE, _mark(one)) is not None:
+            continue
+        for contact_id in one.contacts:
+            if partition_of(contact_id, partitions) != state.partition:
+                continue
+            key = contact_id.encode()
+            row = state.get(TABLE, key)
+            if row is not None:
+                last = rows_of.load(row).revision
+                state.put(TABLE, ERASED + key, rows_of.NO_DUE + str(last).encode())
+            state.put(TABLE, key, None)
+            state.put(TABLE, REBUILD + key, None)
+        state.put(TABLE, _mark(one), rows_of.NO_DUE + b"1")
+
+
+def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
+    """What a step before this one erased is durably gone: that is said."""
+    sends = []
+    for one in awaited(known, state.partition):
+        if state.get(TABLE, _mark(one)) is not None:
+            record = control.encode("erasure_step", erasure.step_of(one, erasure.SEGMENTS, state.partition, now_ms))
+            known.apply(*record)
+            sends.append(Send(topics.CONTROL.name, 0, *record))
+    return sends
+
+
+def _mark(one: Erasure) -> bytes:
+    return ERASED + one.id.encode()

@@ -1,0 +1,37 @@
+"""Erasures on `control` in; no delivery of their contacts, and nothing that was said of them, left; the answer out.
+
+It begins once identity and segments have answered: nothing of before is said any more, and what was sent until then
+is passed over by its time.
+"""
+
+import asyncio
+
+from schemas import control, erasure, topics
+from schemas.control import ControlState
+from schemas.definitions import Erasure
+from sinks.webhooks.dispatch import now_ms
+from sinks.webhooks.journal import Journal, Row
+from sinks.webhooks.store import Store
+
+_LOOK_S = 0.1
+
+
+async def erasing(known: ControlState, store: Store, journal: Journal, partitions: int) -> None:
+    """For ever."""
+    while True:
+        for one in [e for e in known.erasures.values() if _is_due(known, e, partitions)]:
+            # the disk follows `deliveries`: the row goes when its tombstone comes back
+            found = store.of_contacts(frozenset(one.contacts), now_ms())
+            await journal.write([row for delivery in found for row in journal.forgotten(delivery)])
+            store.unlearn(one.contacts)
+            key, value = control.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, 0, now_ms()))
+            await journal.write([Row(topics.CONTROL, key, value, 0)])
+            known.apply(key, value)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _is_due(known: ControlState, one: Erasure, partitions: int) -> bool:
+    steps = list(known.erasure_steps[one.id].values())
+    if erasure.done_ms(steps, erasure.WEBHOOKS, partitions) is not None:
+        return False
+    return all(erasure.done_ms(steps, store, partitions) is not None for store in (erasure.IDENTITY, erasure.SEGMENTS))

@@ -1,0 +1,154 @@
+"""A contact erased over HTTP: nothing of it is left anywhere, no replay brings it back, and it can begin anew."""
+
+import os
+import shutil
+import signal
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.checks import rows
+from tests.e2e.test_one_event import send, unique, until
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+
+
+async def known(client: httpx.AsyncClient, name: str, what: str = "") -> httpx.Response:
+    return await client.get(f"/v1/contacts/{name}{what}")
+
+
+async def tables_that_name(stack: LocalStack, words: list[str]) -> dict[str, int]:
+    """Every table of the database in which any column has one of these words, with how many rows do."""
+    columns = await rows(
+        stack,
+        "SELECT table, groupArray(name) FROM system.columns WHERE database = currentDatabase()"
+        " AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')"
+        " GROUP BY table",
+    )
+    found = {}
+    for table, names in columns:
+        text = ", ".join(f"toString(`{name}`)" for name in names)
+        counted = await rows(
+            stack,
+            f"SELECT count() FROM {table}"
+            f" WHERE multiSearchAny(concatWithSeparator(' ', {text}, ''), {{w:Array(String)}})",
+            w=words,
+        )
+        if counted[0][0]:
+            found[table] = counted[0][0]
+    return found
+
+
+def lose_state(stack: LocalStack, process: str) -> None:
+    """The worker dies and its disk with it: it starts from the changelog."""
+    for folder in (stack.settings.home / "state").glob(f"*headwater-{process}-*"):
+        shutil.rmtree(folder)
+    os.kill(stack.pid(process), signal.SIGKILL)
+
+
+async def sent(client: httpx.AsyncClient, user: str) -> int:
+    return (await client.post("/v1/events?sync=true", json={"type": "viewed", "user_id": user})).status_code
+
+
+async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None:
+    user, browser, email = unique("u"), unique("a"), f"{unique('e')}@x.org"
+    other = unique("other")
+    async with stack.client() as client:
+        kind = unique("bought")
+        rule = {"name": kind, "rule": {"event": kind}}
+        segment = (await client.post("/v1/segments", json=rule)).json()["id"]
+        hook = {"url": "http://127.0.0.1:9/", "types": [kind, "contact.updated"]}
+        webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
+        await send(client, {"type": "viewed", "anonymous_id": browser})
+        await send(client, {"type": kind, "user_id": user})
+        await send(client, {"type": kind, "user_id": other})
+        body = {"external_id": user, "email": email, "anonymous_id": browser, "consents": {"email_marketing": True}}
+        made = (await client.post("/v1/contacts?timeout_ms=10000", json=body)).json()
+
+        async def attempts() -> Any:
+            return (await client.get(f"/v1/webhooks/{webhook}/deliveries")).json()["data"]
+
+        await until(attempts, bool, "an attempt at the webhook")
+        await until(
+            lambda: known(client, f"anonymous_id:{browser}"), lambda a: a.json().get("id") == made["id"], "merge"
+        )
+        ids = [
+            r[0]
+            for r in await rows(stack, "SELECT loser FROM contact_overrides WHERE winner = {c:String}", c=made["id"])
+        ]
+        words = [made["id"], user, browser, email, *ids]
+        before = await tables_that_name(stack, words)
+        expected = {"events", "contacts", "links", "contact_overrides", "contact_merges", "consent_changes"}
+        assert before.keys() >= expected | {
+            "membership_changes",
+            "memberships",
+            "contact_memberships",
+            "delivery_attempts",
+        }
+
+        gone = await client.delete(f"/v1/contacts/email:{email}")
+        assert gone.status_code == 204, gone.text
+        told = (await client.get(gone.headers["location"])).json()
+        assert told["status"] == "done"
+        assert {s["store"] for s in told["stores"] if s["status"] == "done"} >= {
+            "clickhouse",
+            "identity",
+            "segments",
+            "webhooks",
+            "edge",
+        }
+
+        async def assert_gone() -> None:
+            for name in (made["id"], *ids, f"email:{email}", f"external_id:{user}", f"anonymous_id:{browser}"):
+                for what in ("", "/events", "/segments", "/identity", "/consents"):
+                    assert (await known(client, name, what)).status_code == 404, (name, what)
+            members = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+            assert [one["external_id"] for one in members] == [other]
+            assert await tables_that_name(stack, words) == {}
+
+        await assert_gone()
+        assert (await client.delete(f"/v1/contacts/{made['id']}")).status_code == 404
+
+        for process in ("segments", "identity"):
+            lose_state(stack, process)
+        await until(lambda: sent(client, other), lambda status: status == 200, "the stages are back")
+        await assert_gone()
+
+        fresh = await send(client, {"type": "viewed", "anonymous_id": browser})
+        assert fresh["contact_id"] != made["id"]
+        again = await until(
+            lambda: known(client, f"anonymous_id:{browser}"), lambda a: a.status_code == 200, "a new contact"
+        )
+        assert (again.json()["id"], again.json()["external_id"], again.json()["email"]) == (
+            fresh["contact_id"],
+            None,
+            None,
+        )
+        events = (await known(client, fresh["contact_id"], "/events")).json()["data"]
+        assert [one["event_id"] for one in events] == [fresh["event_id"]]
+        assert (await known(client, f"external_id:{user}")).status_code == 404
+
+
+async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -> None:
+    user, other = unique("u"), unique("o")
+    async with stack.client() as client:
+        made = await send(client, {"type": "viewed", "user_id": user})
+        await until(lambda: known(client, made["contact_id"]), lambda a: a.status_code == 200, "the contact")
+        asleep = stack.pid("segments")
+        os.kill(asleep, signal.SIGSTOP)
+        answer = await client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=100")
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["status"] == "pending"
+        for process in ("segments", "clickhouse-sink", "webhooks", "identity"):
+            os.kill(stack.pid(process), signal.SIGKILL)
+
+        async def told() -> str:
+            found = await client.get(answer.headers["location"])
+            return str(found.json()["status"]) if found.status_code == 200 else ""
+
+        await until(told, lambda status: status == "done", "every store is done")
+        assert await tables_that_name(stack, [user, made["contact_id"]]) == {}
+        assert (await known(client, f"external_id:{user}")).status_code == 404
+        await until(lambda: sent(client, other), lambda status: status == 200, "events are taken")
