@@ -5,8 +5,9 @@ back. A row of the map says in the meantime that it was done, or the repeat woul
 """
 
 from processors.identity import graph
+from processors.identity.graph import Refusal
 from processors.runtime.stage import Send, State
-from schemas import control, erasure, topics
+from schemas import control, erasure, identity, topics
 from schemas.control import ControlState, Erasure
 from schemas.identity import partition_of
 
@@ -30,10 +31,11 @@ def erase(known: ControlState, state: State, partitions: int) -> list[Send]:
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
             continue
         for contact_id in one.contacts:
-            _forget(state, contact_id.encode())
+            state.put(topics.IDENTITY_MAP, contact_id.encode(), None)
             if partition_of(contact_id, partitions) == state.partition:
                 sends.append(Send(topics.MERGES.name, state.partition, contact_id.encode(), b""))
-        _cut(state, set(one.contacts))
+        _forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
+        _cut(state, one)
         state.put(topics.IDENTITY_MAP, _mark(one), b"1")
     return sends
 
@@ -53,27 +55,31 @@ def _mark(one: Erasure) -> bytes:
     return DONE + one.id.encode()
 
 
-def _forget(state: State, own: bytes) -> None:
-    state.put(topics.IDENTITY_MAP, own, None)
-    state.put(topics.IDENTITY_PAIRS, own, None)
-    for key, _ in state.scan(topics.IDENTITY_PAIRS, own):
-        if not key.startswith(own):
-            return
-        state.put(topics.IDENTITY_PAIRS, key, None)
+def _forget_pairs(state: State, gone: set[bytes]) -> None:
+    """What either side of a pair is erased of is news once more: others may meet who comes back."""
+    for key, _ in state.scan(topics.IDENTITY_PAIRS):
+        if key in gone or key[: len(key) // 2] in gone or key[len(key) // 2 :] in gone:
+            state.put(topics.IDENTITY_PAIRS, key, None)
 
 
-def _cut(state: State, gone: set[str]) -> None:
+def _cut(state: State, one: Erasure) -> None:
     """Take the identifiers out of every component that holds some; components that parted or joined keep copies."""
+    gone = set(one.contacts)
+
+    def is_gone(refusal: Refusal) -> bool:
+        return identity.contact_id(one.workspace, one.environment, refusal.type, refusal.value) in gone
+
     for key, row in state.scan(topics.RESOLVER_GRAPH):
         if key.startswith(b"n/"):
             if key[2:].decode() in gone or row.decode() in gone:
                 state.put(topics.RESOLVER_GRAPH, key, None)
             continue
-        if not any(node.encode() in row for node in gone):
+        if b'"refused":[]' in row and not any(node.encode() in row for node in gone):
             continue
         component = graph.load(row)
         rest = component.only(component.id, component.members.keys() - gone)
         rest.into = component.into
         rest.parts = {node: home for node, home in component.parts.items() if node not in gone}
         rest.retracted = {pair: r for pair, r in rest.retracted.items() if gone.isdisjoint(pair)}
+        rest.refused = {refusal for refusal in rest.refused if not is_gone(refusal)}
         state.put(topics.RESOLVER_GRAPH, key, graph.dump(rest) if rest.members else None)

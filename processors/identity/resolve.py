@@ -2,7 +2,10 @@
 
 from processors.runtime.stage import State
 from schemas import identity, mergemap, topics
+from schemas.erasure import Erased
 from schemas.records import ALIAS, Event, Identifier, Link, Merge
+
+NOBODY = Erased()
 
 
 def winner(state: State, contact_id: str) -> str:
@@ -31,7 +34,7 @@ def _forget_pairs(state: State, own: bytes) -> None:
         state.put(topics.IDENTITY_PAIRS, key, None)
 
 
-def new_links(event: Event, state: State, *, link_devices: bool = False) -> list[Link]:
+def new_links(event: Event, state: State, *, link_devices: bool = False, erased: Erased = NOBODY) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first.
@@ -46,6 +49,8 @@ def new_links(event: Event, state: State, *, link_devices: bool = False) -> list
         links.append(_link(event, strongest, strongest, explicit=False))
     for other in found[1:]:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
+        if erased.covers_id(far, event["received_ms"]):
+            continue  # the link would be passed over: the pair has to stay news
         if _is_news(state, f"{own}{far}".encode()) or explicit:
             links.append(_link(event, strongest, other, explicit=explicit))
     return links

@@ -58,7 +58,7 @@ class IdentityStage:
                     continue
                 workspace = self._control.workspaces.get(event["workspace"])
                 link_devices = workspace is not None and workspace.link_devices
-                for link in resolve.new_links(event, state, link_devices=link_devices):
+                for link in resolve.new_links(event, state, link_devices=link_devices, erased=self._control.erased):
                     links[f"{event['workspace']}/{event['environment']}"].append(link)
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition

@@ -166,7 +166,7 @@ def test_what_else_a_component_holds_stays() -> None:
     world.event(A, C)
     world.event(A, B, event_id="evt_2")
     state = State(0, world.tables)
-    identity_erase._cut(state, {cid(C)})
+    identity_erase._cut(state, erased(C))
     left = [graph.load(row) for table in state.writes.values() for row in table.values() if row]
     assert {node for one in left for node in one.members} <= {cid(A), cid(B)}
     assert any({cid(A), cid(B)} <= one.members.keys() for one in left)
