@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 
 from ingest import described
 from ingest.access_pages import AccessPages
+from ingest.campaign_pages import CampaignPages
 from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
 from ingest.dialects import OPERATIONS
@@ -129,6 +130,7 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
     """What changes something and is no event; whatever else is asked is a read."""
     pages, people, access = Pages(edge, forward, writer), ContactPages(edge, forward), AccessPages(edge, writer)
     webhooks = WebhookPages(edge, pages, forward, writer, control)
+    campaign = CampaignPages(edge, forward, writer)
     receivers, static = Receivers(edge, writer), StaticLists(edge, forward)
     return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
@@ -146,8 +148,8 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
         Route("/v1/receivers", receivers.create, methods=["POST"]),
         Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
-        Route("/v1/campaigns", pages.create_campaign, methods=["POST"]),
-        Route("/v1/campaigns/{id}", pages.edit_campaign, methods=["PATCH"]),
+        Route("/v1/campaigns", campaign.create, methods=["POST"]),
+        Route("/v1/campaigns/{id}", campaign.edit, methods=["PATCH"]),
         Route("/v1/contacts/{id:path}/split", pages.split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),

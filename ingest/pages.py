@@ -1,20 +1,17 @@
 """Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
 
 import asyncio
-import secrets
 import time
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest import body, campaigns, control
+from ingest import body, control
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.splitting import Splitting
-from schemas import bodies
-from schemas.bodies import CampaignEdit, NewCampaign
 from schemas.control import Segment
 from schemas.errors import Refused
 from schemas.settings import Settings
@@ -67,27 +64,6 @@ class Pages:
     async def split_contact(self, request: Request) -> Response:
         home = self.home(request, "contacts:write")
         return await self._splitting.handle(request, home, await self.json(request))
-
-    async def create_campaign(self, request: Request) -> Response:
-        workspace, environment = self.home(request, "campaigns:write")
-        campaign = campaigns.new_campaign(
-            bodies.checked(NewCampaign, await self.json(request)),
-            workspace,
-            environment,
-            self._edge.clock(),
-            number=self._writer.next_number(workspace),
-            trigger=secrets.token_hex(24),
-        )
-        await self._writer.put("campaign", campaign)
-        return await self._forward.read(request, f"/v1/campaigns/{campaign.id}", 201)
-
-    async def edit_campaign(self, request: Request) -> Response:
-        """The read API's answer after the edit, so that the figures are true."""
-        workspace, environment = self.home(request, "campaigns:write")
-        campaign = self._writer.campaign(workspace, environment, request.path_params["id"])
-        body = bodies.checked(CampaignEdit, await self.json(request))
-        await self._writer.put("campaign", campaigns.edited_campaign(campaign, body, self._edge.clock()))
-        return await self._forward.read(request)
 
     async def live(self, _request: Request) -> Response:
         return Json({"status": "live"})

@@ -1,12 +1,7 @@
-"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out.
-
-A target is resolved when it is named, so that a private one is refused at once; what counts is the check when a
-connection is made (`sinks/webhooks/deliver.py`), so a name that does not resolve now is taken.
-"""
+"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out."""
 
 import asyncio
 import secrets
-import socket
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -18,14 +13,14 @@ from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.pages import Pages
-from schemas import codec, deliveries, targets, topics
+from ingest.reach import check_target
+from schemas import codec, deliveries, topics
 from schemas.control import Webhook
 from schemas.errors import Refused
 from schemas.identity import partition_of
 from schemas.kafka import Tail
 from schemas.web import Json
 
-RESOLVE_S = 2.0
 FOUND_S, ASK_S = 3.0, 0.1
 """How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
 SECRET_BYTES = 24
@@ -45,7 +40,7 @@ class WebhookPages:
         home = self._pages.home(request, "webhooks:write")
         entropy = secrets.token_bytes(SECRET_BYTES)
         webhook = endpoints.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
-        await self._check_target(webhook.url)
+        await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
         return Json(endpoints.shape(webhook, secret=True), 201)
 
@@ -54,14 +49,22 @@ class WebhookPages:
         value = await self._pages.json(request)
         edited = endpoints.edited_webhook(webhook, value, self._edge.clock())
         if edited.url != webhook.url:
-            await self._check_target(edited.url)
+            await check_target(self._edge.settings, edited.url)
         await self._writer.put("webhook", edited)
         return Json(endpoints.shape(edited))
 
     async def delete(self, request: Request) -> Response:
+        """Raises ``Refused`` (409) where a campaign's messages go there."""
         webhook = await self._webhook(request)
+        self._check_unused(webhook)
         await self._writer.put("webhook", webhook.model_copy(update={"deleted": True}))
         return Response(status_code=204)
+
+    def _check_unused(self, webhook: Webhook) -> None:
+        known = self._edge.control.campaigns[webhook.workspace, webhook.environment].values()
+        users = [c.id for c in known if (c.delivery or {}).get("webhook_id") == webhook.id and c.status != "archived"]
+        if users:
+            raise Refused("conflict", f"messages of campaigns go there: {', '.join(sorted(users)[:5])}")
 
     async def rotate(self, request: Request) -> Response:
         webhook = await self._webhook(request)
@@ -110,20 +113,3 @@ class WebhookPages:
             if found is not None or clock() > deadline:
                 return found
             await asyncio.sleep(ASK_S)
-
-    async def _check_target(self, url: str) -> None:
-        if self._edge.settings.webhook_allow_private:
-            return
-        host, port = targets.host_of(url)
-        if not all(targets.is_public(address) for address in await _addresses(host, port)):
-            raise Refused("invalid_field", "url leads to a private address", "url")
-
-
-async def _addresses(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(RESOLVE_S):
-            found: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
-        return []
-    return [address[0] for *_, address in found]

@@ -123,6 +123,8 @@ class Webhook(Record):
     status: Literal["enabled", "disabled"] = "enabled"
     reason: str = ""
     """Why it was disabled, where it was not the owner who did it."""
+    campaign: str = ""
+    """The campaign that it was made for; it has no types then."""
     updated_ms: int
 
     def secrets(self, now_ms: int) -> tuple[str, ...]:

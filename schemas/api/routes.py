@@ -174,7 +174,7 @@ WRITES: tuple[Described, ...] = (
     ),
     write("POST", "/v1/webhooks", "webhooks:write", "NewWebhook", {201: "WebhookWritten"}, "Define a webhook"),
     write("PATCH", "/v1/webhooks/{id}", "webhooks:write", "WebhookEdit", {200: "WebhookWritten"}, "Change a webhook"),
-    write("DELETE", "/v1/webhooks/{id}", "webhooks:write", "", {204: ""}, "Remove a webhook"),
+    write("DELETE", "/v1/webhooks/{id}", "webhooks:write", "", {204: ""}, "Remove it", refuses={409: "Error"}),
     write(
         "POST",
         "/v1/webhooks/{id}/rotate",

@@ -23,6 +23,7 @@ from sinks.webhooks.backoff import GONE, Outcome, after
 from sinks.webhooks.breaker import Breaker
 from sinks.webhooks.deliver import Deliverer
 from sinks.webhooks.journal import Journal
+from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import endpoint
@@ -56,12 +57,20 @@ class Lane:
 
 class Dispatcher:
     def __init__(
-        self, control: ControlState, store: Store, journal: Journal, deliverer: Deliverer, disable: Disable
+        self,
+        control: ControlState,
+        store: Store,
+        journal: Journal,
+        *,
+        deliverer: Deliverer,
+        launches: Launches,
+        disable: Disable,
     ) -> None:
         self._control = control
         self._store = store
         self._journal = journal
         self._deliverer = deliverer
+        self._launches = launches
         self._disable = disable
         self._lanes: dict[str, Lane] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
@@ -168,15 +177,20 @@ class Dispatcher:
     async def _attempt(self, webhook: Webhook, lane: Lane, delivery: Delivery, contact: str) -> None:
         at_ms = now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
+        body = await self._launches.body(delivery)
         headers = sign.headers(
             event_id=delivery["event_id"],
             attempt_id=attempt_id,
             at_ms=at_ms,
-            body=delivery["body"],
+            body=body,
             secrets=webhook.secrets(at_ms),
         )
-        outcome = await self._deliverer.send(webhook.url, delivery["body"], headers)
-        self._judge(lane, outcome)
+        is_late = self._launches.is_late(delivery, at_ms)
+        if is_late:
+            outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0)
+        else:
+            outcome = await self._deliverer.send(webhook.url, body, headers)
+            self._judge(lane, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased
             await self._forget([delivery])
@@ -185,6 +199,9 @@ class Dispatcher:
                 lane.queue.end(contact)
             return
         new = after(delivery, outcome, now_ms())
+        if is_late:
+            new |= {"status": deliveries.FAILED, "due_ms": 0}
+            await self._journal.write([self._launches.failed(delivery, at_ms)])
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
         await self._journal.write([self._journal.attempt(row, new)])

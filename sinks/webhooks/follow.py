@@ -26,6 +26,7 @@ from schemas.kafka import Tail
 from schemas.settings import Settings
 from sinks.webhooks.journal import Journal
 from sinks.webhooks.messages import Known, Message, of_change, of_event
+from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
 
@@ -47,6 +48,7 @@ class Unit:
 
     known: Known
     planned: dict[str, Delivery] = field(default_factory=dict)
+    outgoing: list[Outgoing] = field(default_factory=list)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
 
 
@@ -60,6 +62,7 @@ class Follower:
         self._store = store
         self._journal = journal
         self._targets: Targets = subscribed(control)
+        self._topics = CustomerTopics(settings)
         self._seq = 0
         self._planned_before: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int] = {}
@@ -93,6 +96,7 @@ class Follower:
     async def stop(self) -> None:
         await self._commit()
         await self._consumer.stop()
+        await self._topics.stop()
 
     async def run(self) -> None:
         """For ever; raises where going on would lose something."""
@@ -138,6 +142,7 @@ class Follower:
                         messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq
                     )
                     unit.planned.update((d["id"], d) for d in planned if not self._is_known(unit, d))
+                    unit.outgoing.extend(outgoing(self._control, messages))
                 unit.positions[tp] = record.offset + 1
                 if len(unit.planned) >= UNIT:
                     await self._keep(unit)
@@ -181,6 +186,7 @@ class Follower:
     async def _keep(self, unit: Unit) -> None:
         self._store.fresh.update(unit.planned)
         await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
+        await self._topics.send(unit.outgoing)
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
         self._store.learn(unit.known.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())

@@ -19,6 +19,7 @@ from sinks.webhooks.dispatch import Dispatcher, now_ms
 from sinks.webhooks.erase import erasing
 from sinks.webhooks.follow import Follower
 from sinks.webhooks.journal import Journal, Row
+from sinks.webhooks.launches import Launches
 from sinks.webhooks.store import Store
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,13 @@ class Webhooks:
             for part in (definitions, journal, deliverer):
                 await part.start()
                 stack.push_async_callback(part.stop)
-            dispatcher = self._dispatcher = Dispatcher(self._control, store, journal, deliverer, self._disable)
+            launches = Launches(settings, store)
+            launches.forget_old(now_ms())
+            await launches.tail.start()
+            stack.push_async_callback(launches.tail.stop)
+            dispatcher = self._dispatcher = Dispatcher(
+                self._control, store, journal, deliverer=deliverer, launches=launches, disable=self._disable
+            )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
             tail = Tail(
@@ -63,7 +70,15 @@ class Webhooks:
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
             erase = erasing(self._control, store, journal, settings.partitions)
-            working = (erase, dispatcher.run(), follower.run(), follower.commit(), definitions.ended(), tail.ended())
+            working = (
+                erase,
+                dispatcher.run(),
+                follower.run(),
+                follower.commit(),
+                definitions.ended(),
+                tail.ended(),
+                launches.tail.ended(),
+            )
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
 
     def _apply(self, store: Store) -> Callable[[Any], None]:

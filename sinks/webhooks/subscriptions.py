@@ -2,14 +2,18 @@
 
 1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
 2. It is told of what became known after it was made, and of nothing while it is disabled.
+3. A message that a campaign requests goes where the campaign says, whatever else is asked for there.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from schemas import deliveries
 from schemas.control import ControlState, Webhook
 from schemas.deliveries import Delivery
 from sinks.webhooks.messages import Message
+
+REQUESTED = "message.requested"
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
@@ -33,7 +37,15 @@ def endpoint(control: ControlState, webhook_id: str) -> Webhook | None:
 
 def has_endpoints(control: ControlState) -> bool:
     """Whether any event can be of interest to anybody."""
-    return bool(control.webhooks_by_id)
+    return bool(control.webhooks_by_id or control.triggers)
+
+
+def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
+    """Where a campaign's message is to be sent: ``webhook_id`` or ``topic``; empty: nowhere, or it is none."""
+    if message.type != REQUESTED or not message.campaign_id:
+        return {}
+    campaign = control.campaigns[message.workspace, message.environment].get(message.campaign_id)
+    return (campaign.delivery or {}) if campaign else {}
 
 
 def subscribed(control: ControlState) -> Targets:
@@ -41,13 +53,19 @@ def subscribed(control: ControlState) -> Targets:
 
     def targets(message: Message, known_ms: int) -> list[Webhook]:
         home = control.webhooks.get((message.workspace, message.environment))
-        return [
+        found = [
             webhook
             for webhook in (home or {}).values()
             if webhook.status == "enabled"
             and webhook.created_ms <= known_ms + SKEW_MS
             and wants(webhook.types, message.type)
         ]
+        own = delivery_of(control, message)
+        webhook = (home or {}).get(own.get("webhook_id", ""))
+        if webhook is not None and webhook not in found:
+            # whatever it asked for, and where it is disabled it waits: it is where the campaign's messages go
+            found.append(webhook)
+        return found
 
     return targets
 

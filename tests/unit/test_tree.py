@@ -33,6 +33,7 @@ IO = {
     "ingest/access_pages.py",
     "ingest/app.py",
     "ingest/collect.py",
+    "ingest/campaign_pages.py",
     "ingest/contact_pages.py",
     "ingest/described.py",
     "ingest/desk.py",
@@ -43,6 +44,7 @@ IO = {
     "ingest/pages.py",
     "ingest/publish.py",
     "ingest/receipts.py",
+    "ingest/reach.py",
     "ingest/receive.py",
     "ingest/uses.py",
     "ingest/splitting.py",
@@ -65,6 +67,7 @@ IO = {
     "sinks/webhooks/erase.py",
     "sinks/webhooks/follow.py",
     "sinks/webhooks/journal.py",
+    "sinks/webhooks/outgoing.py",
     "sinks/webhooks/process.py",
     "sinks/webhooks/store.py",
 }

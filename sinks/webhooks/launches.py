@@ -1,0 +1,109 @@
+"""Requested messages of trigger launches in; what is sent of them: their attachments in place, and nothing too late.
+
+Attachments stand once on `launches` and not in every delivery. A launch is durable there before its messages are, so
+one that is not on the disk yet has only to be waited for. A message whose time ran out while it waited is recorded as
+failed, by an event whose id follows from the message.
+"""
+
+import struct
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import orjson
+
+from schemas import codec, topics
+from schemas.deliveries import Delivery
+from schemas.identity import CONTACT_ID, partition_of
+from schemas.kafka import Tail
+from schemas.records import TRACK, Event, Identifier
+from schemas.settings import Settings
+from schemas.times import parse_iso
+from sinks.webhooks.journal import Row
+from sinks.webhooks.store import Store
+from sinks.webhooks.subscriptions import REQUESTED
+
+FAILED = "message.failed"
+PREFIX = b"l/"
+_AT = struct.Struct(">q")
+
+
+class Launches:
+    """Follows `launches` onto the disk."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        positions = store.positions(topics.LAUNCHES.name)
+        self.tail = Tail(settings, topics.LAUNCHES, self._apply, positions=positions)
+
+    def _apply(self, record: Any) -> None:
+        place = {(topics.LAUNCHES.name, record.partition): record.offset + 1}
+        rows = {PREFIX + record.key: _AT.pack(record.timestamp) + record.value} if record.key and record.value else {}
+        self._store.learn(rows, place)
+
+    def forget_old(self, now_ms: int) -> None:
+        """What `launches` keeps no more is not kept here either."""
+        self._store.drop_launches(now_ms - (topics.LAUNCHES.retention_ms or 0))
+
+    async def body(self, delivery: Delivery) -> bytes:
+        """What is sent: the body with the attachments of its launch."""
+        if delivery["type"] != REQUESTED or b'"attach"' not in delivery["body"]:
+            return delivery["body"]
+        said = orjson.loads(delivery["body"])
+        properties = said["data"].get("properties") or {}
+        launch_id, listed = properties.get("launch_id"), properties.get("attach")
+        if not isinstance(launch_id, str) or not isinstance(listed, list):
+            return delivery["body"]
+        key = PREFIX + launch_id.encode()
+        found = self._store.get(key)
+        if found is None:
+            await self.tail.catch_up()
+            found = self._store.get(key)
+        if found is None:
+            return delivery["body"]  # a client's own event that only looks like one, or it is older than a week
+        properties["attach"] = orjson.loads(found[_AT.size :])["attach"]
+        return orjson.dumps(said)
+
+    def is_late(self, delivery: Delivery, now_ms: int) -> bool:
+        """Whether nobody wants it any more."""
+        if delivery["type"] != REQUESTED or b'"expiration"' not in delivery["body"]:
+            return False
+        until = (orjson.loads(delivery["body"])["data"].get("properties") or {}).get("expiration")
+        until_ms = parse_iso(until.replace(" ", "T").upper()) if isinstance(until, str) else None
+        return until_ms is not None and until_ms <= now_ms
+
+    def failed(self, delivery: Delivery, now_ms: int) -> Row:
+        """The event that says so, as a client of ours would have sent it."""
+        data = orjson.loads(delivery["body"])["data"]
+        message_id = str(data.get("message_id", ""))
+        event = Event(
+            event_id=f"evt_{uuid5(_uuid(message_id), FAILED).hex}",
+            workspace=delivery["workspace"],
+            environment=delivery["environment"],
+            kind=TRACK,
+            type=FAILED,
+            contact_id=delivery["contact_id"],
+            identifiers=[Identifier(type=CONTACT_ID, value=delivery["contact_id"])],
+            timestamp_ms=now_ms,
+            received_ms=now_ms,
+            properties=orjson.dumps({"launch_id": data["properties"].get("launch_id"), "reason": "expired"}),
+            context=b"",
+            profile=b"",
+            campaign_id=str(data.get("campaign_id", "")),
+            message_id=message_id,
+            variant=str(data.get("variant", "")),
+            channel=str(data.get("channel", "")),
+            source="headwater",
+            key_id="",
+            task_id="",
+            reply_to="",
+        )
+        partition = partition_of(delivery["contact_id"], self._settings.partitions)
+        return Row(topics.EVENTS, delivery["contact_id"].encode(), codec.encode_events([event]), partition)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, text)

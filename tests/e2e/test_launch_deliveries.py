@@ -1,0 +1,151 @@
+"""Trigger launches on a running stack: each recipient's message goes once where the campaign says, whole and signed."""
+
+import asyncio
+import datetime as dt
+from base64 import b64encode
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer
+from standardwebhooks.webhooks import Webhook as Verifier
+
+from tests.e2e.test_one_event import unique, until
+from tests.e2e.test_vendors import START, SYNC, altcraft
+from tests.receiver import Got, Receiver, receiver
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+
+
+async def people(client: httpx.AsyncClient, count: int) -> tuple[str, list[str]]:
+    tag = unique("t")
+    emails = [f"{tag}-{n}@example.com" for n in range(count)]
+    for email in emails:
+        assert (await altcraft(client, "profiles/import", SYNC, email=email, data={"tag": tag}))["error"] == 0
+    return tag, emails
+
+
+async def campaign(client: httpx.AsyncClient, **delivery: str) -> Any:
+    body = {"kind": "trigger", "name": "Hello", "channel": "email", "delivery": delivery}
+    made = await client.post("/v1/campaigns", json=body)
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def arrived(endpoint: Receiver, count: int) -> list[Got]:
+    async def got() -> list[Got]:
+        return endpoint.got
+
+    found: list[Got] = await until(got, lambda found: len(found) >= count, f"{count} requests")
+    return found
+
+
+async def test_a_launch_is_delivered_once_to_its_url_with_what_is_attached(stack: LocalStack) -> None:
+    data = f"data:text/plain;base64,{b64encode(b'x' * 700_000).decode()}"
+    async with stack.client() as client, receiver() as endpoint:
+        tag, emails = await people(client, 3)
+        made = await campaign(client, url=endpoint.url())
+        webhook = made["delivery"]["webhook_id"]
+        secret = (await client.post(f"/v1/webhooks/{webhook}/rotate", json={})).json()["secret"]
+        launch = {"id": made["id"], "custom_request": {"tag": tag}, "content": {"title": "Hi"}, "custom_data": {"a": 1}}
+        attach = [{"name": "a.txt", "data": data}]
+        headers = {"X-Request-Id": unique("launch")}
+        for _ in range(2):
+            answer = await client.post(f"/api/v1.1/{START}", json={**launch, "attach": attach}, headers=headers)
+            assert answer.json()["error"] == 0, answer.text
+        got = await arrived(endpoint, 3)
+        await asyncio.sleep(0.5)
+        assert len(endpoint.got) == 3, "a repeated launch makes no second delivery"
+        for one in got:
+            said = Verifier(secret).verify(one.body, one.headers)
+            assert (said["type"], said["data"]["campaign_id"]) == ("message.requested", made["id"])
+            assert said["data"]["properties"]["attach"] == [
+                {"name": "a.txt", "type": "text/plain", "bytes": 700_000, "data": data}
+            ]
+            assert said["data"]["properties"]["content"] == {"title": "Hi"}
+        assert sorted(one.json["data"]["properties"]["to"]["email"] for one in got) == emails
+        asked = await until(
+            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"), lambda found: len(found) == 3, "deliveries"
+        )
+        assert {one["state"] for one in asked} == {"requested"}
+        logged = await until(
+            lambda: _data(client, f"/v1/webhooks/{webhook}/deliveries"), lambda found: len(found) == 3, "the log"
+        )
+        assert {one["status"] for one in logged} == {"succeeded"}
+        assert (await client.delete(f"/v1/webhooks/{webhook}")).status_code == 409, "its messages go there"
+
+
+async def _data(client: httpx.AsyncClient, path: str) -> Any:
+    return (await client.get(path)).json()["data"]
+
+
+async def test_a_launch_goes_to_a_webhook_that_asks_for_nothing_of_it_or_to_a_topic(stack: LocalStack) -> None:
+    topic = unique("mail")
+    async with stack.client() as client, receiver() as endpoint:
+        tag, emails = await people(client, 2)
+        hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["never"]})).json()
+        to_hook = await campaign(client, webhook_id=hook["id"])
+        to_topic = await campaign(client, topic=topic)
+        for made in (to_hook, to_topic):
+            launched = await altcraft(client, START, id=made["number"], custom_request={"tag": tag})
+            assert launched["error"] == 0, launched
+        assert sorted(g.json["data"]["properties"]["to"]["email"] for g in await arrived(endpoint, 2)) == emails
+    consumer = AIOKafkaConsumer(bootstrap_servers=stack.settings.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    found: dict[str, Any] = {}
+    try:
+        deadline = asyncio.get_running_loop().time() + 20
+        while len(found) < 2 and asyncio.get_running_loop().time() < deadline:
+            consumer.subscribe([topic])
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found |= {r.key.decode(): orjson.loads(r.value) for r in records}
+    finally:
+        await consumer.stop()
+    assert sorted(one["data"]["properties"]["to"]["email"] for one in found.values()) == emails
+    assert {key: one["data"]["contact_id"] for key, one in found.items()} == {key: key for key in found}
+
+
+async def test_a_message_that_comes_too_late_is_not_sent_and_is_told_as_failed(stack: LocalStack) -> None:
+    async with stack.client() as client, receiver() as endpoint:
+        tag, _ = await people(client, 1)
+        hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["never"]})).json()
+        made = await campaign(client, webhook_id=hook["id"])
+        await client.patch(f"/v1/webhooks/{hook['id']}", json={"status": "disabled"})
+        soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)
+        launch = {"id": made["id"], "custom_request": {"tag": tag}, "expiration": soon.isoformat()}
+        assert (await altcraft(client, START, **launch))["error"] == 0
+        await until(
+            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"), lambda found: len(found) == 1, "it waits"
+        )
+        await asyncio.sleep(max(0.0, (soon - dt.datetime.now(dt.UTC)).total_seconds()) + 0.1)
+        await client.patch(f"/v1/webhooks/{hook['id']}", json={"status": "enabled"})
+        asked = await until(
+            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
+            lambda found: found[0]["state"] == "failed",
+            "it is told as failed",
+        )
+        assert len(asked) == 1
+        logged = await until(lambda: _data(client, f"/v1/webhooks/{hook['id']}/deliveries"), bool, "the log")
+        assert (logged[0]["status"], logged[0]["error"]) == ("failed", "expired: it was not sent")
+        assert endpoint.got == []
+
+
+@pytest.mark.parametrize(
+    ("delivery", "param"),
+    [
+        ({"webhook_id": "whk_nowhere"}, "delivery.webhook_id"),
+        ({"topic": "headwater-identity-map-changelog"}, "delivery.topic"),
+        ({"topic": "events"}, "delivery.topic"),
+        ({"url": "ftp://example.com"}, "delivery.url"),
+        ({"url": "http://user:x@example.com"}, "delivery.url"),
+        ({"topic": "a", "url": "http://example.com"}, "delivery"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_delivery_is_named(stack: LocalStack, delivery: dict[str, str], param: str) -> None:
+    async with stack.client() as client:
+        body = {"kind": "trigger", "name": "Hello", "channel": "email", "delivery": delivery}
+        answer = await client.post("/v1/campaigns", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, param), answer.text
