@@ -87,7 +87,9 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         figures["contacts"] = await contacts.measure(Path(home), count)
     say("stages alone")
     figures["identity alone"] = stages.identity()
-    figures["segments alone, 20,000 contacts"] = stages.segments()
+    for count, lives in ((10_000, (1, 10, 100)), (100_000, (10,)), (1_000_000, (10,))):
+        if count <= 10_000 or not quick:
+            figures[f"segments alone, {count:,} contacts"] = stages.segments(count, lives=lives)
     say("merge maps")
     figures["merge maps"] = merges.merges(200_000 if quick else 2_000_000)
     return figures

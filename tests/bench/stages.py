@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -69,8 +70,8 @@ def _rule(n: int) -> dict[str, Any]:
     return rules[n % 4]
 
 
-def segments(contacts: int = 20_000, count: int = 40_000) -> dict[str, Any]:
-    """Events of contacts that exist, one in ten an identify call, with 1, 10 and 100 live segments."""
+def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] = (1, 10, 100)) -> dict[str, Any]:
+    """Events of contacts that exist, one in ten an identify call, with so many live segments."""
     rng = random.Random(1)
     figures: dict[str, Any] = {}
     first = [event(f"external_id:u{n}", event_id=f"first_{n}") for n in range(contacts)]
@@ -82,7 +83,7 @@ def segments(contacts: int = 20_000, count: int = 40_000) -> dict[str, Any]:
         else:
             more = {"kind": "identify", "profile": orjson.dumps({"set": {f"attr_{n % 20}": rng.choice(["pro", 17])}})}
         later.append({**event(name, event_id=f"evt_{n}"), **more})
-    for live in (1, 10, 100):
+    for live in lives:
         control, tables = ControlState(), MemoryTables()
         for n in range(live):
             home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
