@@ -51,6 +51,14 @@ def paging(first: int | None, after: str | None) -> Paging:
         ) from None
 
 
+def numbered(limit: int | None, page: int | None, after: str | None) -> Paging:
+    """By number, or behind a cursor; raises ``Refused``."""
+    query = {"limit": str(DEFAULT_LIMIT if limit is None else limit)}
+    query |= {} if page is None else {"page": str(page)}
+    query |= {} if after is None else {"cursor": after}
+    return params.paging(query)
+
+
 def connect(
     rows: Sequence[Any], place: Callable[[Any], Sequence[Any]], paging: Paging, node: Callable[[Any], T]
 ) -> Any:
@@ -61,7 +69,7 @@ def connect(
         edges=edges,
         page_info=PageInfo(
             has_next_page=len(rows) > paging.limit,
-            has_previous_page=bool(paging.after),
+            has_previous_page=bool(paging.after) or paging.offset > 0,
             start_cursor=edges[0].cursor if edges else None,
             end_cursor=edges[-1].cursor if edges else None,
         ),

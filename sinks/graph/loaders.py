@@ -4,24 +4,31 @@ Built anew for every request: a loader remembers what it has read.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from strawberry.dataloader import DataLoader
 
 from schemas.control import ControlState
-from sinks.query import contacts, definitions
+from sinks.query import contacts, definitions, webhooks
+from sinks.query.campaign_facts import Question
+from sinks.query.campaign_stats import Stats, stats_of
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
 
 Row = dict[str, Any]
-EventsOf = tuple[str, int, tuple[Any, ...] | None]
-"""A contact id, how many events (one more says that there are others), and behind which place."""
+PageOf = tuple[str, int, tuple[Any, ...] | None]
+"""Of which contact or webhook, how many rows (one more says that there are others), and behind which place."""
+Figures = tuple[Stats, dict[str, Stats]]
+"""Of a whole campaign, and of each of its variants."""
 
 
 class Loaders:
-    """``contact`` by any id it has ever had, ``segment`` by id, ``events`` by contact and page."""
+    """``contact`` by any id it has ever had, ``events`` by contact and page, ``attempts`` by webhook and page.
+
+    ``segment`` and ``stats`` by their ids; ``reached`` is ``stats`` with different contacts, which takes longer.
+    """
 
     def __init__(self, reader: Reader, control: ControlState, home: Home) -> None:
         self._reader = reader
@@ -29,12 +36,18 @@ class Loaders:
         self._home = home
         self.contact: DataLoader[str, Row | None] = DataLoader(load_fn=self._contacts)
         self.segment: DataLoader[str, Row | None] = DataLoader(load_fn=self._segments)
-        self.events: DataLoader[EventsOf, list[Row]] = DataLoader(load_fn=self._events)
+        self.events: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._events)
+        self.attempts: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._attempts)
+        self.stats: DataLoader[str, Figures] = DataLoader(load_fn=self._stats)
+        self.reached: DataLoader[str, Figures] = DataLoader(load_fn=self._reached)
 
     async def events_of(self, contact_id: str, paging: Paging) -> list[Row]:
         """``paging.wanted`` of them at most, newest first."""
-        place = paging.cursor_of(int, str)
-        return await self.events.load((contact_id, paging.wanted, None if place is None else tuple(place)))
+        return await self.events.load(_page_of(contact_id, paging))
+
+    async def attempts_of(self, webhook_id: str, paging: Paging) -> list[Row]:
+        """``paging.wanted`` of them at most, newest first."""
+        return await self.attempts.load(_page_of(webhook_id, paging))
 
     async def _contacts(self, ids: list[str]) -> list[Row | None]:
         rows = await contacts.find_all(self._reader, self._home, ids)
@@ -50,18 +63,38 @@ class Loaders:
         shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._home, wanted)}
         return [shapes.get(one) for one in ids]
 
-    async def _events(self, asked: list[EventsOf]) -> list[list[Row]]:
-        pages: dict[Hashable, list[str]] = defaultdict(list)
-        for contact_id, wanted, place in asked:
-            pages[wanted, place].append(contact_id)
-        found: dict[EventsOf, list[Row]] = {}
-        for (wanted, place), ids in _typed(pages):
-            for contact_id, rows in (
-                await contacts.latest_events(self._reader, self._home, ids, wanted=wanted, before=place)
-            ).items():
-                found[contact_id, wanted, place] = rows
+    async def _events(self, asked: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(contacts.latest_events, asked)
+
+    async def _attempts(self, asked: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(webhooks.latest_attempts, asked)
+
+    async def _pages(
+        self, read: Callable[..., Awaitable[dict[str, list[Row]]]], asked: list[PageOf]
+    ) -> list[list[Row]]:
+        """One query for all that ask for the same page of different things."""
+        pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
+        for one, wanted, place in asked:
+            pages[wanted, place].append(one)
+        found: dict[PageOf, list[Row]] = {}
+        for (wanted, place), ids in pages.items():
+            for one, rows in (await read(self._reader, self._home, ids, wanted=wanted, before=place)).items():
+                found[one, wanted, place] = rows
         return [found.get(one, []) for one in asked]
 
+    async def _stats(self, ids: list[str]) -> list[Figures]:
+        return await self._figures(ids, contacts=False)
 
-def _typed(pages: dict[Any, list[str]]) -> Sequence[tuple[tuple[int, tuple[Any, ...] | None], list[str]]]:
-    return list(pages.items())
+    async def _reached(self, ids: list[str]) -> list[Figures]:
+        return await self._figures(ids, contacts=True)
+
+    async def _figures(self, ids: list[str], *, contacts: bool) -> list[Figures]:
+        known = self._control.campaigns[self._home.workspace, self._home.environment]
+        question = Question(home=self._home, campaigns=[known[one] for one in ids])
+        found = await stats_of(self._reader, question, contacts=contacts)
+        return [found[one] for one in ids]
+
+
+def _page_of(one: str, paging: Paging) -> PageOf:
+    place = paging.cursor_of(int, str)
+    return one, paging.wanted, None if place is None else tuple(place)

@@ -3,7 +3,8 @@
 import strawberry
 
 from schemas.errors import Refused
-from sinks.graph.connection import Connection, connect, paging
+from sinks.graph.campaigns import Campaign, campaign_of
+from sinks.graph.connection import Connection, connect, numbered, paging
 from sinks.graph.types import (
     Asked,
     Contact,
@@ -14,7 +15,8 @@ from sinks.graph.types import (
     place_of_event,
     segment_of,
 )
-from sinks.query import contact_list, contacts, definitions
+from sinks.graph.webhooks import Delivery, Webhook, attempts_of, webhook_of
+from sinks.query import campaigns, contact_list, contacts, definitions, webhooks
 
 SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
 
@@ -82,3 +84,52 @@ class Query:
         shapes = await definitions.with_counts(asked.reader, asked.control, asked.home, shown)
         found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
         return found
+
+    @strawberry.field(description="By id or number; null: there is none.")
+    async def campaign(self, info: Asked, id: strawberry.ID) -> Campaign | None:  # noqa: A002
+        asked = info.context
+        asked.require("campaigns:read")
+        try:
+            return campaign_of(campaigns.campaign_named(asked.control, asked.home, str(id)))
+        except Refused:
+            return None
+
+    @strawberry.field(description="Newest first; by `page`, or behind a cursor.")
+    async def campaigns(
+        self,
+        info: Asked,
+        limit: int | None = None,
+        page: int | None = None,
+        status: str | None = None,
+        after: str | None = None,
+    ) -> Connection[Campaign]:
+        asked = info.context
+        asked.require("campaigns:read")
+        wanted = numbered(limit, page, after)
+        query = {} if status is None else {"status": status}
+        rest = campaigns.behind(campaigns.campaigns_of(asked.control, asked.home, query), wanted)
+        # one more than the page says whether there is another
+        shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
+        found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
+        return found
+
+    @strawberry.field(description="Oldest first.")
+    async def webhooks(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Webhook]:
+        asked = info.context
+        asked.require("webhooks:read")
+        page = paging(first, after)
+        rows = webhooks.webhooks_of(asked.control, asked.home)
+        last = page.cursor_of(str)
+        if last is not None:
+            rows = rows[next((n + 1 for n, row in enumerate(rows) if row["id"] == last[0]), len(rows)) :]
+        found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
+        return found
+
+    @strawberry.field(description="The log of a webhook's attempts, newest first.")
+    async def deliveries(
+        self, info: Asked, webhook_id: strawberry.ID, first: int | None = None, after: str | None = None
+    ) -> Connection[Delivery]:
+        asked = info.context
+        asked.require("webhooks:read")
+        webhook = webhooks.webhook_named(asked.control, asked.home, str(webhook_id))
+        return await attempts_of(info, webhook.id, first, after)

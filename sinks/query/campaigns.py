@@ -1,6 +1,6 @@
 """The control state and a query in; campaigns as the API shows them, with their figures, out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.api.words import CAMPAIGN_FILTERS
@@ -8,7 +8,7 @@ from schemas.campaigns import shape
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 from sinks.query.campaign_facts import Question
-from sinks.query.campaign_stats import figures, stats_of
+from sinks.query.campaign_stats import Stats, figures, stats_of
 from sinks.query.contacts import Home
 from sinks.query.params import Paging, Query, listing, time_ms
 from sinks.query.reader import Reader
@@ -50,12 +50,17 @@ def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campai
     return sorted(found, key=key, reverse=sort.startswith("-"))
 
 
+def behind(found: Sequence[Campaign], paging: Paging) -> list[Campaign]:
+    """Those after the cursor's; all where there is none."""
+    last = paging.cursor_of(str)
+    if last is None:
+        return list(found)
+    return list(found[next((n + 1 for n, c in enumerate(found) if c.id == last[0]), len(found)) :])
+
+
 async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Paging, query: Query) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
-    last = paging.cursor_of(str)
-    rest = list(found)
-    if last is not None:
-        rest = rest[next((n + 1 for n, c in enumerate(rest) if c.id == last[0]), len(rest)) :]
+    rest = behind(found, paging)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = Question(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question, contacts=False) if shown else {}
@@ -66,14 +71,17 @@ async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Pa
 async def one(reader: Reader, home: Home, campaign: Campaign, query: Query) -> dict[str, Any]:
     question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     whole, parts = (await stats_of(reader, question, contacts=True))[campaign.id]
-    shape = _with_figures(campaign, whole)
+    return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
+
+
+def variants_of(campaign: Campaign, parts: Mapping[str, Stats]) -> list[dict[str, Any]]:
+    """Those that are defined, then those that only its messages name, each with its figures."""
     names = {variant.id: variant.name for variant in campaign.variants}
     seen = [name for name in parts if name and name not in names]
-    shape["variants"] = [
+    return [
         {"id": name, "name": names.get(name), "stats": _shown(parts.get(name) or figures([], []))}
         for name in (*names, *seen)
     ]
-    return shape
 
 
 def _with_figures(campaign: Campaign, stats: dict[str, Any]) -> dict[str, Any]:

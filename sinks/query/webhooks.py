@@ -1,5 +1,6 @@
 """Who asks in; webhooks without their secrets, and the log of their attempts, newest first, out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -23,6 +24,21 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 ORDER BY at DESC, attempt_id DESC
 LIMIT 1 BY attempt_id
 LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+_PAGES = """
+SELECT * FROM
+(
+    SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error,
+        duration_ms, toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms
+    FROM delivery_attempts
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+        AND webhook_id IN {webhooks:Array(String)}
+        AND (toUnixTimestamp64Milli(at), attempt_id) < ({before_ms:Int64}, {before_id:String})
+    ORDER BY at DESC, attempt_id DESC
+    LIMIT 1 BY attempt_id
+)
+ORDER BY at_ms DESC, attempt_id DESC
+LIMIT {limit:UInt32} BY webhook_id
 """
 _COUNT = """
 SELECT uniqExact(attempt_id) AS total FROM delivery_attempts
@@ -78,6 +94,18 @@ async def attempts(reader: Reader, home: Home, webhook: Webhook, paging: Paging)
     if paging.after is None:
         total = (await reader.rows(_COUNT, **asked))[0]["total"]
     return listing(paging, [_attempt(row) for row in rows], total, [(row["at_ms"], row["attempt_id"]) for row in rows])
+
+
+async def latest_attempts(
+    reader: Reader, home: Home, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
+    before_ms, before_id = before or (LATEST, "")
+    asked = {**home.parameters, "webhooks": list(webhook_ids), "limit": wanted}
+    found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
+        found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    return found
 
 
 async def attempt(reader: Reader, home: Home, webhook: Webhook, some_id: str) -> dict[str, Any]:
