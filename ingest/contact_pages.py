@@ -94,7 +94,7 @@ class ContactPages:
         event, warnings = canonical(raw, caller)
         warnings = list(dict.fromkeys(warned + warnings))
         _check_size(edge, event)
-        if not await self._applied(event, within_s):
+        if not await edge.applied(event["task_id"], [event], within_s):
             return self._later(event)
         left_ms = int(max(0.0, within_s - (time.monotonic() - began)) * 1000)
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
@@ -109,16 +109,6 @@ class ContactPages:
     def _later(self, event: Event) -> Response:
         """It is durable and will be applied; who asks for the task learns when."""
         return Json({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
-
-    async def _applied(self, event: Event, within_s: float) -> bool:
-        receipts, task_id = self._edge.receipts, event["task_id"]
-        receipts.expect(task_id, [event["event_id"]])
-        try:
-            await self._edge.submit(event)
-        except BaseException:
-            receipts.forget(task_id)
-            raise
-        return await receipts.wait(task_id, within_s)
 
 
 def _check_size(edge: Edge, event: Event) -> None:

@@ -69,6 +69,17 @@ class Edge:
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
 
+    async def applied(self, task_id: str, events: list[Event], within_s: float) -> bool:
+        """Publish these, all durable when it returns; whether they were stored and applied in time."""
+        self.receipts.expect(task_id, [event["event_id"] for event in events])
+        try:
+            for future in {self.submit(event) for event in events}:
+                await future
+        except BaseException:
+            self.receipts.forget(task_id)
+            raise
+        return await self.receipts.wait(task_id, within_s)
+
     def submit(self, event: Event) -> asyncio.Future[None]:
         """Put one event on its way; raises ``Refused`` for one that is too large, or when too much is waiting."""
         item = encode_event(event)

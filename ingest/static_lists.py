@@ -18,7 +18,7 @@ from schemas import bodies, identity, ids, lists
 from schemas.bodies import Listing
 from schemas.control import Segment
 from schemas.errors import Refused
-from schemas.records import CONTACT, Event
+from schemas.records import CONTACT
 from schemas.web import Json
 
 FOUND = "/internal/segments/found"
@@ -58,7 +58,7 @@ class StaticLists:
             reply_to=self._edge.instance,
         )
         events = [canonical(_event(segment, owner, listed=listed), caller)[0] for owner in known.values()]
-        applied = not events or await self._applied(caller.task_id, events, within_s)
+        applied = not events or await self._edge.applied(caller.task_id, events, within_s)
         answer = {
             "id": segment.id,
             "contacts": len(known),
@@ -74,17 +74,6 @@ class StaticLists:
         if found.kind != "static":
             raise Refused("conflict", "the segment has a rule: its members follow from it")
         return found
-
-    async def _applied(self, task_id: str, events: list[Event], within_s: float) -> bool:
-        receipts = self._edge.receipts
-        receipts.expect(task_id, [event["event_id"] for event in events])
-        try:
-            for future in {self._edge.submit(event) for event in events}:
-                await future
-        except BaseException:
-            receipts.forget(task_id)
-            raise
-        return await receipts.wait(task_id, within_s)
 
 
 def _named(text: str, index: int) -> contacts.Pair:
