@@ -83,7 +83,7 @@ async def test_what_a_list_refuses(stack: LocalStack) -> None:
     user = unique("u")
     async with stack.client() as client:
         known = await send(client, {"type": "seen", "user_id": user})
-        ruled = await made(client, rule={"attribute": "plan", "op": "exists"})
+        ruled = await made(client, rule={"attribute": unique("nobody_has"), "op": "exists"})
         static = await made(client, kind="static")
         for segment, body, status, param in (
             (ruled, {"contacts": [known["contact_id"]]}, 409, None),
