@@ -61,7 +61,11 @@ class Launches:
             found = self._store.get(key)
         if found is None:
             return delivery["body"]  # a client's own event that only looks like one, or it is older than a week
-        properties["attach"] = orjson.loads(found[_AT.size :])["attach"]
+        launch = orjson.loads(found[_AT.size :])
+        home = (delivery["workspace"], delivery["environment"], said["data"].get("campaign_id"))
+        if home != tuple(launch[name] for name in ("workspace", "environment", "campaign_id")):
+            return delivery["body"]  # another's launch, whoever learnt its id
+        properties["attach"] = launch["attach"]
         return orjson.dumps(said)
 
     def is_late(self, delivery: Delivery, now_ms: int) -> bool:

@@ -42,6 +42,7 @@ class Message:
     at_ms: int
     data: dict[str, Any]
     campaign_id: str = ""
+    key_id: str = ""
 
     def body(self) -> bytes:
         """The request's body; the bytes that are signed."""
@@ -73,6 +74,7 @@ def of_event(event: Event) -> list[Message]:
         at_ms=event["received_ms"],
         data=_event_data(event),
         campaign_id=event["campaign_id"],
+        key_id=event["key_id"],
     )
     if event["type"] != MESSAGE_UNSUBSCRIBED:
         return [message]

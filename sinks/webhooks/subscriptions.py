@@ -2,7 +2,8 @@
 
 1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
 2. It is told of what became known after it was made, and of nothing while it is disabled.
-3. A message that a campaign requests goes where the campaign says, whatever else is asked for there.
+3. A message that a campaign requests goes where the campaign says, whatever else is asked for there; with a public
+   key, which anybody can read in a page, nobody requests one.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,6 +44,9 @@ def has_endpoints(control: ControlState) -> bool:
 def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
     """Where a campaign's message is to be sent: ``webhook_id`` or ``topic``; empty: nowhere, or it is none."""
     if message.type != REQUESTED or not message.campaign_id:
+        return {}
+    key = control.key_named(message.workspace, message.key_id)
+    if key is not None and key.kind == "public":
         return {}
     campaign = control.campaigns[message.workspace, message.environment].get(message.campaign_id)
     return (campaign.delivery or {}) if campaign else {}
