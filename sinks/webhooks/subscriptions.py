@@ -38,7 +38,7 @@ def endpoint(control: ControlState, webhook_id: str) -> Webhook | None:
 
 def has_endpoints(control: ControlState) -> bool:
     """Whether any event can be of interest to anybody."""
-    return bool(control.webhooks_by_id or control.triggers)
+    return bool(control.webhooks_by_id) or any(control.campaigns.values())
 
 
 def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
