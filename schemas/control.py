@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 from collections import defaultdict
 
 import orjson
@@ -51,6 +52,8 @@ __all__ = [
     "record_key",
     "workspace_shape",
 ]
+
+log = logging.getLogger(__name__)
 
 KINDS: dict[str, type[Record]] = {
     "workspace": Workspace,
@@ -108,18 +111,26 @@ class ControlState:
         """By erasure, then the step's id."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
-        """Take one record in; an unknown kind is passed over, so that an old process reads a newer topic."""
+        """Take one record in; what this version cannot read is passed over, so that an old process reads a newer topic.
+
+        A definition then stays as it was; a key is nobody's any more, for it may be its revocation.
+        """
         workspace, kind, record_id = key.decode().split("/", 2)
         model = KINDS.get(kind)
         if model is None:
             return
         # what a stage says of a definition, or when a key was used, changes none
         self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
-        self._forget(kind, workspace, record_id)
-        if value is None:
+        try:
+            record = None if value is None else model.model_validate(orjson.loads(value))
+        except ValueError as error:
+            # its text may hold a secret
+            log.error("%s on control cannot be read by this version: %s", key.decode(), type(error).__name__)  # noqa: TRY400
+            if kind == "key":
+                self._forget(kind, workspace, record_id)
             return
-        record = model.model_validate(orjson.loads(value))
-        if not record.deleted:
+        self._forget(kind, workspace, record_id)
+        if record is not None and not record.deleted:
             self._keep(record)
 
     def _forget(self, kind: str, workspace: str, record_id: str) -> None:
