@@ -8,11 +8,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from schemas import mergemap
 from schemas.codec import UndecodableError, decode_merge
 from schemas.definitions import Erasure
+from schemas.disk import options_of_a_copy
 from schemas.erasure import Erased
 from schemas.records import Merge
 
@@ -21,26 +22,13 @@ _POSITION = b"!position/"
 _ERASED = b"!erased/"
 
 
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(8 << 20)
-    options.set_max_write_buffer_number(2)
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(16 << 20))
-    table.set_bloom_filter(10, block_based=False)
-    table.set_cache_index_and_filter_blocks(True)
-    options.set_block_based_table_factory(table)
-    return options
-
-
 class MergeView:
     """loser -> (version, winner); the highest version wins, so records may repeat."""
 
     def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:
         self._erased = erased or Erased()
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(folder), _options())
+        self._db = Rdict(str(folder), options_of_a_copy())
         self._partitions = partitions
         self._empty = self._db.get(b"!any") is None
 

@@ -48,8 +48,6 @@ class Plan:
     by_event: dict[str, tuple[Condition, ...]]
     by_attribute: dict[str, frozenset[str]]
     by_consent: dict[str, frozenset[str]]
-    by_list: dict[str, frozenset[str]]
-    """Segment without a rule -> those that refer to it."""
     by_identity: frozenset[str]
     when_empty: frozenset[str]
     """Segments that a contact is a member of of whom nothing is known."""
@@ -116,7 +114,6 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
         by_event=by_event,
         by_attribute=_index((leaf.path[0], s) for s, leaf in leaves if isinstance(leaf, Attribute)),
         by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
-        by_list=_index((leaf.segment_id, s) for s, leaf in leaves if isinstance(leaf, InSegment) and leaf.rule is None),
         by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
         when_empty=frozenset(),
         disabled=before.still_disabled(versions) if before else {},

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import Rdict, ReadOptions, WriteBatch
 
 from schemas.codec import UndecodableError, decode_delivery
 from schemas.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Delivery
+from schemas.disk import options_of_a_copy
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)
@@ -48,25 +49,12 @@ def _nobody(webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
     del webhook_id, entry, asked
 
 
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(8 << 20)
-    options.set_max_write_buffer_number(2)
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(16 << 20))
-    table.set_bloom_filter(10, block_based=False)
-    table.set_cache_index_and_filter_blocks(True)
-    options.set_block_based_table_factory(table)
-    return options
-
-
 class Store:
     """One process at a time: a second one cannot open the folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(folder), _options())
+        self._db = Rdict(str(folder), options_of_a_copy())
         self.on_queued: OnQueued = _nobody
         self.on_applied: Callable[[Delivery], None] = _ignored
         """Called when a delivery's new state is here."""

@@ -55,6 +55,7 @@ IO = {
     "processors/__main__.py",
     "processors/segments/reader.py",
     "processors/segments/stored.py",
+    "schemas/disk.py",
     "schemas/ids.py",
     "schemas/kafka.py",
     "schemas/process.py",
