@@ -107,7 +107,9 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
+                # Ctrl-C is for the supervisor, which ends them in order. No session of its own: Linux shares the
+                # processors out by session first, and the database, of many threads, would be the one that waits.
+                process_group=0,
             )
         self._home.pid_file(process.name).write_text(f"{kept.child.pid}\n")
 

@@ -27,6 +27,7 @@ BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 6
 """ClickHouse's codes for rows that no repetition makes better: unparsable, out of range, against a constraint."""
 WAITS_S = (0.1, 5.0)
 INSERT = {
+    "max_threads": "1",  # a block is written by one; more would only wait for each other
     "async_insert": "0",  # an answer means written, and the token holds for views too
     "insert_deduplicate": "1",
     "deduplicate_blocks_in_dependent_materialized_views": "1",

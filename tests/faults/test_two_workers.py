@@ -23,13 +23,16 @@ from tests.services import ROOT
 from tests.stack import LocalStack, local_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
-BACK_WITHIN_S = 6.0
+BACK_WITHIN_S = 20.0
+"""Two to three seconds are usual and seven on a machine that is busy with something else; a worker whose partitions
+had to wait for its session to end would be gone for ``SESSION_S``."""
+SESSION_S = 30.0
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     home = tmp_path_factory.mktemp("two")
-    with local_stack(home, identity_workers=2, segments_workers=2, session_timeout_s=10.0) as running:
+    with local_stack(home, identity_workers=2, segments_workers=2, session_timeout_s=SESSION_S) as running:
         yield running
 
 
@@ -83,7 +86,7 @@ async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
     killing = asyncio.create_task(kill())
     await paced(stack.settings.port, requests, per_second=per_second, connections=32)
     await killing
-    deadline = time.perf_counter() + 30
+    deadline = time.perf_counter() + 2 * SESSION_S
     while len(watch.seen) < len(ids) and time.perf_counter() < deadline:
         await asyncio.sleep(0.1)
     watching.cancel()
