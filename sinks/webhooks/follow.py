@@ -38,7 +38,7 @@ COMMIT_EVERY_S = 1.0
 UNIT = 2000
 """Deliveries after which what was planned is made durable."""
 MAX_RECORDS = 500
-PACE_S = 0.01
+PACE_S = 0.025
 """Units begin at least so far apart: one of ten records costs little more than one of a single record."""
 UNHEARD_PACE_S = 0.1
 """The same while there is nobody to tell: what is read then is only what must be known for later."""
