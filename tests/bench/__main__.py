@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, contacts, edge, merges, pipeline, stages, webhooks
+from tests.bench import campaigns, contacts, edge, history, merges, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -71,6 +71,10 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        count = 5_000 if quick else 50_000
+        say(f"a new segment over {count:,} contacts")
+        figures["new segment"] = await history.backfill(stack, count)
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home), webhook_allow_private=True) as stack:
         say("webhooks")
         figures["webhooks"] = await webhooks.measure(stack, quick=quick)

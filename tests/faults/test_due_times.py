@@ -1,0 +1,102 @@
+"""Contacts leave a segment because time passes: each within its second, also when the worker was killed meanwhile."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from schemas import codec, topics
+from tests.checks import create_segments
+from tests.stack import LocalStack, local_stack
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+PEOPLE, WINDOW_S = 200, 14
+SPREAD_S, KILL_AFTER_S = 10.0, 6.0
+"""The first is due four seconds after the events are sent, the last ten seconds later."""
+BACK_S = 30.0
+LATE_S = 3.0
+"""Half a second is promised; the rest is for a machine that is busy with something else."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with local_stack(tmp_path_factory.mktemp("due")) as running:
+        yield running
+
+
+class Moves:
+    """When each contact was seen to enter and to leave, in epoch seconds."""
+
+    def __init__(self, stack: LocalStack, segments: dict[str, str]) -> None:
+        self.entered: dict[str, float] = {}
+        self.left: dict[str, float] = {}
+        self._names = {segment: name for name, segment in segments.items()}
+        self._consumer = AIOKafkaConsumer(
+            topics.name(topics.CHANGES, stack.settings),
+            bootstrap_servers=stack.settings.bootstrap,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+        )
+
+    async def run(self) -> None:
+        await self._consumer.start()
+        try:
+            while True:
+                found = await self._consumer.getmany(timeout_ms=500)
+                for records in found.values():
+                    for record in records:
+                        for change in codec.decode_changes(record.value):
+                            if change["kind"] == "membership" and change["segment_id"] in self._names:
+                                seen = self.entered if change["member"] else self.left
+                                seen.setdefault(change["contact_id"], record.timestamp / 1000)
+        finally:
+            await self._consumer.stop()
+
+
+async def until(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+
+
+async def test_everybody_leaves_within_their_second_though_the_worker_is_killed(
+    stack: LocalStack, say: Callable[[str], None]
+) -> None:
+    segments = await create_segments(stack, {"lately": {"event": "visited", "within": f"{WINDOW_S}s"}})
+    moves = Moves(stack, segments)
+    watching = asyncio.create_task(moves.run())
+    began_s = time.time()
+    visits: list[dict[str, Any]] = [
+        {"type": "visited", "user_id": f"due{n}", "timestamp": int((began_s - SPREAD_S * (1 - n / PEOPLE)) * 1000)}
+        for n in range(PEOPLE)
+    ]
+    async with stack.client() as client:
+        answer = await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json={"events": visits})
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(began_s + KILL_AFTER_S - time.time())
+        os.kill(stack.pid("segments"), signal.SIGKILL)
+        killed_s = time.time()
+        await until(lambda: len(moves.left) == PEOPLE, WINDOW_S + BACK_S)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        late_s = {}
+        for visit in visits:
+            contact = (await client.get(f"/v1/contacts/external_id:{visit['user_id']}")).json()["id"]
+            late_s[contact] = moves.left[contact] - (visit["timestamp"] / 1000 + WINDOW_S)
+    assert len(moves.left) == PEOPLE, stack.log_tails()
+    assert min(late_s.values()) >= 0, "nobody leaves before their time"
+    back_s = min(at for at in moves.left.values() if at > killed_s + 0.2)
+    undisturbed = [s for contact, s in late_s.items() if not killed_s - 1 < moves.left[contact] - s < back_s + 1]
+    caught_up = [s for contact, s in late_s.items() if killed_s < moves.left[contact] - s < back_s]
+    say(
+        f"faults: exits by time: {len(undisturbed)} at most {max(undisturbed):.2f} s late; the worker was away for"
+        f" {back_s - killed_s:.1f} s, {len(caught_up)} that were due then left at most {max(caught_up):.2f} s late"
+    )
+    assert len(undisturbed) > PEOPLE // 10
+    assert caught_up, "somebody was due while the worker was away"
+    assert max(undisturbed) < LATE_S
