@@ -60,23 +60,22 @@ class Campaign:
     async def sent_at(self, info: Asked) -> str | None:
         if self.said_sent_at is not None:
             return self.said_sent_at
-        first_ms = (await info.context.loaders.stats.load(str(self.id)))[0]["first_sent_ms"]
+        first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
         return None if first_ms is None else iso(first_ms)
 
     @strawberry.field
     async def stats(self, info: Asked) -> CampaignStats:
-        return _stats_of((await info.context.loaders.stats.load(str(self.id)))[0])
+        return _stats_of(await info.context.loaders.stats.load(str(self.id)))
 
     @strawberry.field(description="Different contacts per kind, merged ones being one.")
     async def contacts_reached(self, info: Asked) -> JSON:
-        whole, _ = await info.context.loaders.reached.load(str(self.id))
-        return JSON(whole["contacts"])
+        return JSON((await info.context.loaders.reached.load(str(self.id)))["contacts"])
 
     @strawberry.field(description="Those of its definition, and others that its messages name.")
     async def variants(self, info: Asked) -> list[Variant]:
         asked = info.context
         campaign = asked.control.campaigns[asked.home.workspace, asked.home.environment][str(self.id)]
-        _, parts = await asked.loaders.stats.load(str(self.id))
+        parts = await asked.loaders.variants.load(str(self.id))
         return [
             Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))
             for one in variants_of(campaign, parts)

@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 from schemas.control import ControlState
 from sinks.query import contacts, definitions, webhooks
 from sinks.query.campaign_facts import Question
-from sinks.query.campaign_stats import Stats, stats_of
+from sinks.query.campaign_stats import Stats, details_of, stats_of
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -20,14 +20,13 @@ from sinks.query.reader import Reader
 Row = dict[str, Any]
 PageOf = tuple[str, int, tuple[Any, ...] | None]
 """Of which contact or webhook, how many rows (one more says that there are others), and behind which place."""
-Figures = tuple[Stats, dict[str, Stats]]
-"""Of a whole campaign, and of each of its variants."""
 
 
 class Loaders:
     """``contact`` by any id it has ever had, ``events`` by contact and page, ``attempts`` by webhook and page.
 
-    ``segment`` and ``stats`` by their ids; ``reached`` is ``stats`` with different contacts, which takes longer.
+    ``segment`` and ``stats`` by their ids; ``variants`` are figures by variant, and ``reached`` is ``stats`` with
+    different contacts, which takes longer.
     """
 
     def __init__(self, reader: Reader, control: ControlState, home: Home) -> None:
@@ -38,8 +37,9 @@ class Loaders:
         self.segment: DataLoader[str, Row | None] = DataLoader(load_fn=self._segments)
         self.events: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._events)
         self.attempts: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._attempts)
-        self.stats: DataLoader[str, Figures] = DataLoader(load_fn=self._stats)
-        self.reached: DataLoader[str, Figures] = DataLoader(load_fn=self._reached)
+        self.stats: DataLoader[str, Stats] = DataLoader(load_fn=self._stats)
+        self.variants: DataLoader[str, dict[str, Stats]] = DataLoader(load_fn=self._variants)
+        self.reached: DataLoader[str, Stats] = DataLoader(load_fn=self._reached)
 
     async def events_of(self, contact_id: str, paging: Paging) -> list[Row]:
         """``paging.wanted`` of them at most, newest first."""
@@ -82,17 +82,21 @@ class Loaders:
                 found[one, wanted, place] = rows
         return [found.get(one, []) for one in asked]
 
-    async def _stats(self, ids: list[str]) -> list[Figures]:
-        return await self._figures(ids, contacts=False)
-
-    async def _reached(self, ids: list[str]) -> list[Figures]:
-        return await self._figures(ids, contacts=True)
-
-    async def _figures(self, ids: list[str], *, contacts: bool) -> list[Figures]:
-        known = self._control.campaigns[self._home.workspace, self._home.environment]
-        question = Question(home=self._home, campaigns=[known[one] for one in ids])
-        found = await stats_of(self._reader, question, contacts=contacts)
+    async def _stats(self, ids: list[str]) -> list[Stats]:
+        found = await stats_of(self._reader, self._question(ids))
         return [found[one] for one in ids]
+
+    async def _variants(self, ids: list[str]) -> list[dict[str, Stats]]:
+        found = await details_of(self._reader, self._question(ids), contacts=False)
+        return [found[one][1] for one in ids]
+
+    async def _reached(self, ids: list[str]) -> list[Stats]:
+        found = await details_of(self._reader, self._question(ids), contacts=True)
+        return [found[one][0] for one in ids]
+
+    def _question(self, ids: list[str]) -> Question:
+        known = self._control.campaigns[self._home.workspace, self._home.environment]
+        return Question(home=self._home, campaigns=[known[one] for one in ids])
 
 
 def _page_of(one: str, paging: Paging) -> PageOf:

@@ -98,6 +98,7 @@ _REACHED = f"""
 _MORE = f", bitShiftLeft({_BIT}, {IS_MACHINE}) AS bit, e._bounce AS bounce"
 _TYPES = f"[{quoted(TYPES)}]"
 _IDS = "{ids:Array(String)}"
+_PLACE = f"toUInt16(transform(campaign_id, {_IDS}, range(1, 1 + length({_IDS})), 0)) AS place"
 _PROPERTIES = ", e.properties AS properties"
 
 
@@ -128,9 +129,21 @@ class Question:
     @property
     def messages(self) -> str:
         """One row or more for each message event: campaign_id, ms, key, variant, bit, bounce."""
-        columns = "campaign_id, ms, key, variant, bit, bounce"
-        named = _NAMED.format(more=_MORE, sources=_IDS, types=_TYPES, received=self._received)
-        others = self._owned(_IDS, _TYPES, more=_MORE, of="AND e._message = 0")
+        return self._messages("campaign_id, ms, key, variant, bit, bounce", _TYPES)
+
+    @property
+    def placed(self) -> str:
+        """The same with no more than the campaign's place among those asked for (from 1), ms, key and bit."""
+        return self._messages(f"{_PLACE}, ms, key, bit", _TYPES)
+
+    @property
+    def bounced(self) -> str:
+        """Of bounces alone: place, ms, key, bounce."""
+        return self._messages(f"{_PLACE}, ms, key, bounce", "['message.bounced']")
+
+    def _messages(self, columns: str, types: str) -> str:
+        named = _NAMED.format(more=_MORE, sources=_IDS, types=types, received=self._received)
+        others = self._owned(_IDS, types, more=_MORE, of="AND e._message = 0")
         return f"SELECT {columns} FROM ({named}) UNION ALL SELECT {columns} FROM ({others})"  # noqa: S608 - constants
 
     @property

@@ -8,7 +8,7 @@ from schemas.campaigns import shape
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 from sinks.query.campaign_facts import Question
-from sinks.query.campaign_stats import Stats, figures, stats_of
+from sinks.query.campaign_stats import Stats, details_of, figures, stats_of
 from sinks.query.contacts import Home
 from sinks.query.params import Paging, Query, listing, time_ms
 from sinks.query.reader import Reader
@@ -63,14 +63,14 @@ async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Pa
     rest = behind(found, paging)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = Question(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
-    stats = await stats_of(reader, question, contacts=False) if shown else {}
-    rows = [_with_figures(c, stats[c.id][0]) for c in shown]
+    stats = await stats_of(reader, question) if shown else {}
+    rows = [_with_figures(c, stats[c.id]) for c in shown]
     return listing(paging, rows, len(found), [[c.id] for c in shown])
 
 
 async def one(reader: Reader, home: Home, campaign: Campaign, query: Query) -> dict[str, Any]:
     question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
-    whole, parts = (await stats_of(reader, question, contacts=True))[campaign.id]
+    whole, parts = (await details_of(reader, question, contacts=True))[campaign.id]
     return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
 
 

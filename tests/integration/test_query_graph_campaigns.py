@@ -221,8 +221,8 @@ async def test_what_costs_too_much_is_refused(api: Reads) -> None:
     ("query", "most"),
     [
         ("query($n: Int) { campaigns(limit: $n) { nodes { id name } } }", 0),
-        ("query($n: Int) { campaigns(limit: $n) { nodes { sentAt stats { sent } variants { stats { sent } } } } }", 2),
-        ("query($n: Int) { campaigns(limit: $n) { nodes { stats { sent } contactsReached } } }", 5),
+        ("query($n: Int) { campaigns(limit: $n) { nodes { sentAt stats { sent } variants { stats { sent } } } } }", 5),
+        ("query($n: Int) { campaigns(limit: $n) { nodes { stats { sent } contactsReached } } }", 6),
         ("query($n: Int) { webhooks(first: $n) { nodes { id } } }", 0),
         ("query($n: Int) { webhooks(first: $n) { nodes { deliveries { nodes { id contact { email } } } } } }", 4),
     ],
