@@ -26,7 +26,7 @@ from sinks.webhooks.journal import Journal
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import endpoint
+from sinks.webhooks.subscriptions import endpoint, is_hand_over
 
 LOGGED_BODY = 16_384
 MOST_FLYING, CROWDED_MS = 2000, 50
@@ -201,7 +201,9 @@ class Dispatcher:
         new = after(delivery, outcome, now_ms())
         if is_late:
             new |= {"status": deliveries.FAILED, "due_ms": 0}
-            await self._journal.write([self._launches.failed(delivery, at_ms)])
+        if is_late or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
+            reason = "expired" if is_late else outcome.error
+            await self._journal.write([self._launches.failed(delivery, at_ms, reason)])
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
         await self._journal.write([self._journal.attempt(row, new)])

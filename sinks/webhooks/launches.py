@@ -1,8 +1,8 @@
 """Requested messages of trigger launches in; what is sent of them: their attachments in place, and nothing too late.
 
 Attachments stand once on `launches` and not in every delivery. A launch is durable there before its messages are, so
-one that is not on the disk yet has only to be waited for. A message whose time ran out while it waited is recorded as
-failed, by an event whose id follows from the message.
+one that is not on the disk yet has only to be waited for. A message whose time ran out while it waited, or that its
+campaign's endpoint never took, is recorded as failed, by an event whose id follows from the message.
 """
 
 import struct
@@ -76,9 +76,10 @@ class Launches:
         until_ms = parse_iso(until.replace(" ", "T").upper()) if isinstance(until, str) else None
         return until_ms is not None and until_ms <= now_ms
 
-    def failed(self, delivery: Delivery, now_ms: int) -> Row:
-        """The event that says so, as a client of ours would have sent it."""
+    def failed(self, delivery: Delivery, now_ms: int, reason: str) -> Row:
+        """The event that says so, as a client of ours would have sent it; the same however often it is told."""
         data = orjson.loads(delivery["body"])["data"]
+        launch_id = (data.get("properties") or {}).get("launch_id")
         message_id = str(data.get("message_id", ""))
         event = Event(
             event_id=f"evt_{uuid5(_uuid(message_id), FAILED).hex}",
@@ -90,7 +91,7 @@ class Launches:
             identifiers=[Identifier(type=CONTACT_ID, value=delivery["contact_id"])],
             timestamp_ms=now_ms,
             received_ms=now_ms,
-            properties=orjson.dumps({"launch_id": data["properties"].get("launch_id"), "reason": "expired"}),
+            properties=orjson.dumps({"launch_id": launch_id, "reason": reason}),
             context=b"",
             profile=b"",
             campaign_id=str(data.get("campaign_id", "")),

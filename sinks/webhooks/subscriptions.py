@@ -9,6 +9,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import orjson
+
 from schemas import deliveries
 from schemas.control import ControlState, Webhook
 from schemas.deliveries import Delivery
@@ -50,6 +52,15 @@ def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
         return {}
     campaign = control.campaigns[message.workspace, message.environment].get(message.campaign_id)
     return (campaign.delivery or {}) if campaign else {}
+
+
+def is_hand_over(control: ControlState, delivery: Delivery) -> bool:
+    """Whether a campaign's message goes to where the campaign has it sent, and not to somebody who only listens."""
+    if delivery["type"] != REQUESTED:
+        return False
+    campaign_id = orjson.loads(delivery["body"])["data"].get("campaign_id")
+    campaign = control.campaigns[delivery["workspace"], delivery["environment"]].get(campaign_id)
+    return campaign is not None and (campaign.delivery or {}).get("webhook_id") == delivery["webhook_id"]
 
 
 def subscribed(control: ControlState) -> Targets:

@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from tests.e2e.test_one_event import unique, until
 from tests.e2e.test_vendors import START, SYNC, altcraft
-from tests.receiver import Got, Receiver, receiver
+from tests.receiver import Answer, Got, Receiver, receiver
 from tests.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
@@ -130,6 +130,35 @@ async def test_a_message_that_comes_too_late_is_not_sent_and_is_told_as_failed(s
         logged = await until(lambda: _data(client, f"/v1/webhooks/{hook['id']}/deliveries"), bool, "the log")
         assert (logged[0]["status"], logged[0]["error"]) == ("failed", "expired: it was not sent")
         assert endpoint.got == []
+
+
+async def gone(_got: Got) -> Answer:
+    return 410, b""
+
+
+async def test_a_message_that_its_endpoint_refuses_for_good_is_told_as_failed(stack: LocalStack) -> None:
+    async with stack.client() as client, receiver(gone) as endpoint, receiver(gone) as listener:
+        tag, _ = await people(client, 1)
+        made = await campaign(client, url=endpoint.url())
+        body = {"url": listener.url(), "types": ["message.requested"]}
+        other = (await client.post("/v1/webhooks", json=body)).json()
+        elsewhere = await campaign(client, topic=unique("mail"))
+        for one in (elsewhere, made):
+            assert (await altcraft(client, START, id=one["id"], custom_request={"tag": tag}))["error"] == 0
+        path = "/v1/campaigns/{}/deliveries"
+        (told,) = await until(
+            lambda: _data(client, path.format(made["id"])),
+            lambda found: bool(found) and found[0]["state"] == "failed",
+            "it is told as failed",
+        )
+        stats = (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
+        assert (stats["requested"], stats["failed"], stats["delivered"]) == (1, 1, 0), told
+        all_of_it = await _data(client, f"/v1/contacts/{told['contact_id']}/events")
+        events = [one for one in all_of_it if one["type"] == "message.failed"]
+        assert [one["properties"]["reason"] for one in events] == ["status 410"]
+        await until(lambda: _data(client, f"/v1/webhooks/{other['id']}/deliveries"), bool, "the listener's log")
+        (heard,) = await _data(client, path.format(elsewhere["id"]))
+        assert heard["state"] == "requested", "who only listens fails for nobody but itself"
 
 
 @pytest.mark.parametrize(
