@@ -15,7 +15,7 @@ from ingest.forward import Forward
 from ingest.pages import json_of
 from ingest.raw import RawEvent
 from schemas import bodies, identity, ids, lists
-from schemas.bodies import Listing
+from schemas.bodies import MOST_LISTED, Listing
 from schemas.control import Segment
 from schemas.errors import Refused
 from schemas.records import CONTACT
@@ -40,7 +40,10 @@ class StaticLists:
         """Durable when answered; with 200 also applied, with 202 not yet. Who is unknown is named, nobody is made."""
         principal = self._edge.asks(request, "segments:write")
         segment = self._segment(principal.workspace, principal.environment, request.path_params["id"])
-        said = bodies.checked(Listing, await json_of(request, self._edge.settings))
+        body = await json_of(request, self._edge.settings)
+        if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
+            raise Refused("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
+        said = bodies.checked(Listing, body)
         within_s = contacts.timeout_ms(request.query_params) / 1000
         named = [_named(text, n) for n, text in enumerate(said.contacts)]
         asked = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}

@@ -70,10 +70,16 @@ class ContactUpsert(ContactEdit):
     environment: str | None = None
 
 
+MOST_LISTED = 1000
+"""Contacts in one request; over it the answer is 413, as for a batch of events."""
+
+
 class Listing(Body):
     """Contacts by id or ``type:value``."""
 
-    contacts: Annotated[list[Annotated[str, Field(min_length=1, max_length=600)]], Field(min_length=1, max_length=1000)]
+    contacts: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=600)]], Field(min_length=1, max_length=MOST_LISTED)
+    ]
 
 
 class NewKey(Body):

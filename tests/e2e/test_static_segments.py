@@ -91,7 +91,7 @@ async def test_what_a_list_refuses(stack: LocalStack) -> None:
             (static, {"contacts": []}, 422, "contacts"),
             (static, {"contacts": ["x"]}, 422, "contacts[0]"),
             (static, {"contacts": ["external_id:1", 7]}, 422, "contacts[1]"),
-            (static, {"contacts": ["external_id:1"] * 1001}, 422, "contacts"),
+            (static, {"contacts": ["external_id:1"] * 1001}, 413, "contacts"),
         ):
             answer = await client.post(f"/v1/segments/{segment}/contacts", json=body)
             assert (answer.status_code, answer.json()["error"].get("param")) == (status, param), answer.text
