@@ -4,8 +4,8 @@
    the stored places and the tokens make that harmless.
 2. An event alone is stored at once. Under load the next block gathers while its predecessor is stored, and for four
    times as long as that took, so the database is busy with a stream a fifth of the time. A block is due after
-   ``block_ms``; where storing alone takes about that long, the next waits as long again: a database that is slow
-   gets fewer and larger blocks, and what it shares a machine with keeps its pace.
+   ``block_ms``; where storing alone takes about that long, the next waits half as long again: a database that is
+   slow gets fewer and larger blocks, and what it shares a machine with keeps its pace.
 3. Rows that are refused are halved until the one at fault is found; it goes to quarantine, its neighbours are stored.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ROW_BYTES = 200
 """Of an ordinary event in Kafka: when enough bytes wait, there are enough rows."""
-GATHER = 4.0
+GATHER, REST = 4.0, 0.5
 
 
 class TooManyRefusedError(Exception):
@@ -116,7 +116,7 @@ class Lane:
             began = time.perf_counter()
             await self._next()
             took = time.perf_counter() - began
-            await self._gather(max(took, min(GATHER * took, self._block_s - took)))
+            await self._gather(max(REST * took, min(GATHER * took, self._block_s - took)))
 
     async def _next(self) -> None:
         async with self._busy:
