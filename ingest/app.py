@@ -175,15 +175,17 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
 
     async def read(request: Request) -> Response:
         if request.url.path in endpoints:
-            raise Refused("method_not_allowed", "this path takes POST")
+            raise Refused("method_not_allowed", "this path takes POST", allow=["POST"])
         edge.passes(request)
         return await forward.handle(request)
 
     async def other(request: Request) -> Response:
         """Whatever no route takes: a path that is here or there takes other methods, else there is none."""
         path = request.url.path
-        if any(route.path_regex.match(path) for route in writes) or await forward.knows(request):
-            raise Refused("method_not_allowed", "this path takes another method")
+        allow = {method for route in writes if route.path_regex.match(path) for method in route.methods or ()}
+        allow |= await forward.allows(request)
+        if allow:
+            raise Refused("method_not_allowed", f"this path takes {', '.join(sorted(allow))}", allow=allow)
         raise Refused("not_found", "no such path")
 
     writes = [

@@ -69,12 +69,13 @@ class Forward:
             raise Refused("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
 
-    async def knows(self, request: Request) -> bool:
-        """Whether the read API has this path, whatever it takes there."""
+    async def allows(self, request: Request) -> set[str]:
+        """The methods that the read API takes on this path; empty where it has none."""
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
         try:
             async with self._session.options(URL(url, encoded=True)) as answer:
-                return answer.status != 404
+                said = answer.headers.get("Allow", "") if answer.status != 404 else ""
+                return {method.strip() for method in said.split(",") if method.strip()}
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error
 

@@ -1,5 +1,6 @@
 """Everything that a request can be refused for: a closed set of codes, and the one table from code to status."""
 
+from collections.abc import Iterable
 from typing import Any
 
 STATUS = {
@@ -31,13 +32,17 @@ STATUS = {
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
-    """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``."""
+    """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``.
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    ``allow``: of 405 the methods that the path does take.
+    """
+
+    def __init__(self, code: str, message: str, param: str | None = None, *, allow: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
+        self.allow = sorted(allow)
 
     @property
     def status(self) -> int:

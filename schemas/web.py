@@ -49,6 +49,8 @@ def refusal(refused: Refused, request_id: str, headers: Mapping[str, str] | None
     said = dict(headers or {})
     if refused.status in (429, 503):
         said |= RETRY_AFTER
+    if refused.allow:
+        said["Allow"] = ", ".join(refused.allow)
     return Json({"error": refused.body(request_id)}, refused.status, said)
 
 

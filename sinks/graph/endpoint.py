@@ -81,7 +81,7 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
         if isinstance(d, OperationDefinitionNode) and d.operation is not OperationType.QUERY
     ]
     if writes and not may_write:
-        raise Refused("method_not_allowed", "a mutation takes POST")
+        raise Refused("method_not_allowed", "a mutation takes POST", allow=["POST"])
     result = await SCHEMA.execute(
         said["query"], variable_values=variables, context_value=context, operation_name=said.get("operationName")
     )

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import psutil
-from aiokafka import AIOKafkaConsumer
 
-from schemas import codec, topics
+from schemas.records import Change
 from tests.load import Tally, flood, paced, request
 from tests.stack import LocalStack
+from tests.watching import follow_memberships
 
 ASKED_PER_S = 20
 """Events that wait for their rows beside the others: so rows are timed and the database has nothing more to do."""
@@ -152,24 +152,21 @@ async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
 
 
 async def watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
-    consumer = AIOKafkaConsumer(
-        topics.name(topics.CHANGES, stack.settings),
-        bootstrap_servers=stack.settings.bootstrap,
-        auto_offset_reset="latest",
-        fetch_max_wait_ms=100,
-    )
-    await consumer.start()
+    """Until so many of these events' changes are noted with the time that they were seen."""
+    enough = asyncio.Event()
+
+    def note(_record: Any, change: Change) -> None:
+        if change["event_id"].startswith(kind):
+            seen.setdefault(change["event_id"], time.perf_counter())
+            if len(seen) >= count:
+                enough.set()
+
+    following = asyncio.create_task(follow_memberships(stack, note, wait_ms=100))
     try:
-        while len(seen) < count:
-            found = await consumer.getmany(timeout_ms=1000)
-            now = time.perf_counter()
-            for records in found.values():
-                for record in records:
-                    for change in codec.decode_changes(record.value):
-                        if change["kind"] == "membership" and change["event_id"].startswith(kind):
-                            seen.setdefault(change["event_id"], now)
+        await enough.wait()
     finally:
-        await consumer.stop()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def idle(stack: LocalStack, seconds: float) -> dict[str, Any]:

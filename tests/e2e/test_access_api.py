@@ -164,6 +164,7 @@ async def test_a_public_key_is_for_the_pages_that_its_workspace_names(stack: Loc
         ("PUT", "/v1/workspaces", 405),
         ("DELETE", "/v1/usage", 405),
         ("POST", "/v1/tasks/x", 405),
+        ("PUT", "/v1/segments/preview", 405),
         ("GET", "/internal/contacts/found", 404),
         ("POST", "/internal/contacts/found", 404),
     ],
@@ -173,6 +174,11 @@ async def test_a_path_or_method_that_is_none(stack: LocalStack, method: str, pat
         answer = await client.request(method, path)
         assert answer.status_code == status, answer.text
         assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+        if status == 405:
+            allowed = answer.headers["allow"].split(", ")
+            assert method not in allowed
+            again = await client.request(allowed[-1], path)
+            assert again.status_code != 405, allowed
 
 
 def test_keys_from_the_command_line(stack: LocalStack) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
-from schemas import codec, topics
+from schemas.records import Change
 from tests.checks import create_segments
 from tests.stack import LocalStack, local_stack
+from tests.watching import follow_memberships
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 PEOPLE, WINDOW_S = 200, 14
@@ -30,32 +30,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 class Moves:
-    """When each contact was seen to enter and to leave, in epoch seconds."""
+    """When each contact was told to have left, in epoch seconds."""
 
-    def __init__(self, stack: LocalStack, segments: dict[str, str]) -> None:
-        self.entered: dict[str, float] = {}
+    def __init__(self, segment: str) -> None:
         self.left: dict[str, float] = {}
-        self._names = {segment: name for name, segment in segments.items()}
-        self._consumer = AIOKafkaConsumer(
-            topics.name(topics.CHANGES, stack.settings),
-            bootstrap_servers=stack.settings.bootstrap,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=50,
-        )
+        self._segment = segment
 
-    async def run(self) -> None:
-        await self._consumer.start()
-        try:
-            while True:
-                found = await self._consumer.getmany(timeout_ms=500)
-                for records in found.values():
-                    for record in records:
-                        for change in codec.decode_changes(record.value):
-                            if change["kind"] == "membership" and change["segment_id"] in self._names:
-                                seen = self.entered if change["member"] else self.left
-                                seen.setdefault(change["contact_id"], record.timestamp / 1000)
-        finally:
-            await self._consumer.stop()
+    def seen(self, record: Any, change: Change) -> None:
+        if change["segment_id"] == self._segment and not change["member"]:
+            self.left.setdefault(change["contact_id"], record.timestamp / 1000)
 
 
 async def until(done: Callable[[], bool], seconds: float) -> None:
@@ -68,8 +51,8 @@ async def test_everybody_leaves_within_their_second_though_the_worker_is_killed(
     stack: LocalStack, say: Callable[[str], None]
 ) -> None:
     segments = await create_segments(stack, {"lately": {"event": "visited", "within": f"{WINDOW_S}s"}})
-    moves = Moves(stack, segments)
-    watching = asyncio.create_task(moves.run())
+    moves = Moves(segments["lately"])
+    watching = asyncio.create_task(follow_memberships(stack, moves.seen, since="earliest"))
     began_s = time.time()
     visits: list[dict[str, Any]] = [
         {"type": "visited", "user_id": f"due{n}", "timestamp": int((began_s - SPREAD_S * (1 - n / PEOPLE)) * 1000)}

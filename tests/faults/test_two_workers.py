@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from deploy.local.stack import environment
-from schemas import codec, topics
+from schemas.records import Change
 from tests.checks import create_segments, rows, settled
 from tests.ledger import RULES, Ledger, deliver, make_events
 from tests.load import paced, request
 from tests.services import ROOT
 from tests.stack import LocalStack, local_stack
+from tests.watching import follow_memberships
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 BACK_WITHIN_S = 20.0
@@ -39,28 +39,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 class Watch:
     """When each event's membership change was seen, and in which partition."""
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self) -> None:
         self.seen: dict[str, tuple[float, int]] = {}
-        self._consumer = AIOKafkaConsumer(
-            topics.name(topics.CHANGES, stack.settings),
-            bootstrap_servers=stack.settings.bootstrap,
-            auto_offset_reset="latest",
-            fetch_max_wait_ms=50,
-        )
 
-    async def run(self) -> None:
-        await self._consumer.start()
-        try:
-            while True:
-                found = await self._consumer.getmany(timeout_ms=500)
-                for tp, records in found.items():
-                    for record in records:
-                        for change in codec.decode_changes(record.value):
-                            # one that was in doubt after the crash is told again, without its cause
-                            if change["kind"] == "membership" and change["event_id"]:
-                                self.seen.setdefault(change["event_id"], (time.perf_counter(), tp.partition))
-        finally:
-            await self._consumer.stop()
+    def note(self, record: Any, change: Change) -> None:
+        if change["event_id"]:  # one that was in doubt after the crash is told again, without its cause
+            self.seen.setdefault(change["event_id"], (time.perf_counter(), record.partition))
 
 
 @pytest.mark.parametrize("victim", ["identity", "segments-2"])
@@ -69,8 +53,8 @@ async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
 ) -> None:
     kind = f"bought by {victim}"
     await create_segments(stack, {kind: {"event": kind}})
-    watch = Watch(stack)
-    watching = asyncio.create_task(watch.run())
+    watch = Watch()
+    watching = asyncio.create_task(follow_memberships(stack, watch.note))
     await asyncio.sleep(2)
     per_second, seconds, kill_after = 100, 12, 3.0
     ids = [f"{victim}-{n}" for n in range(per_second * seconds)]
