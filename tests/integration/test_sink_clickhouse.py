@@ -205,4 +205,4 @@ async def test_an_event_alone_is_readable_at_once(settings: Settings) -> None:
             await pipe.resolved([placed(n)])
             await until(partial(stored, pipe, n + 1), "its row")
             waits.append(asyncio.get_running_loop().time() - began)
-    assert sorted(waits)[4] < 0.5, waits
+    assert sorted(waits)[4] < 2.5, waits

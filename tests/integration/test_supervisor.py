@@ -92,7 +92,7 @@ async def test_a_dead_child_is_back_at_once(home: Home, supervisor: Supervisor, 
     began = time.monotonic()
     os.kill(first, number)
     await until(lambda: pid(home, "a") != first)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3  # a pause before it would be longer
     await supervisor.ready("a", within_s=20)
     assert lives(pid(home, "a"))
     assert not lives(first)
