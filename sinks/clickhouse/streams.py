@@ -138,7 +138,9 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
             work.unusable.append((item, f"a change of unknown kind {change['kind'][:80]!r}"))
         elif reply_to := change.get("reply_to"):
             work.receipts[reply_to].append(_receipt(change, APPLIED))
-    work.inserts.append(rows)
+    # memberships last: whoever is seen in a segment can be read as what put them there
+    members = {MEMBERSHIP_CHANGES: rows.pop(MEMBERSHIP_CHANGES)}
+    work.inserts += [rows, members]
     return work
 
 
