@@ -122,10 +122,11 @@ async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(s
         )
         assert known["external_id"] == user
         # what was done anonymously counts for the person: the third view is the merge's
-        final = await until(
-            lambda: contact_of(both["contact_id"]), lambda c: c.get("segments") == [segment], "the count is combined"
+        await until(
+            lambda: contact_of(both["contact_id"]),
+            lambda c: c.get("segments") == [segment] and c["anonymous_ids"] == [browser],
+            "the count is combined",
         )
-        assert final["anonymous_ids"] == [browser]
         assert (await contact_of(before["contact_id"]))["id"] == both["contact_id"], "a loser's id resolves"
         events = (await client.get(f"/v1/contacts/{both['contact_id']}/events")).json()["data"]
         assert len(events) == 3
