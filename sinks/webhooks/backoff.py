@@ -27,6 +27,13 @@ class Outcome:
     error: str
     duration_ms: int
     response: bytes = b""
+    expired: bool = False
+    """Nothing was sent: nobody wants it any more."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other attempt can be of use."""
+        return self.expired or self.code == GONE
 
     @property
     def is_success(self) -> bool:
@@ -46,6 +53,6 @@ def after(delivery: Delivery, outcome: Outcome, now_ms: int) -> Delivery:
     status, due_ms = FAILED, 0
     if outcome.is_success:
         status = SUCCEEDED
-    elif delivery["status"] == PENDING and attempts < MAX_ATTEMPTS and outcome.code != GONE:
+    elif delivery["status"] == PENDING and attempts < MAX_ATTEMPTS and not outcome.is_final:
         status, due_ms = PENDING, now_ms + wait_ms(delivery["id"], attempts)
     return {**delivery, "status": status, "attempts": attempts, "due_ms": due_ms, "updated_ms": now_ms}

@@ -185,9 +185,8 @@ class Dispatcher:
             body=body,
             secrets=webhook.secrets(at_ms),
         )
-        is_late = self._launches.is_late(delivery, at_ms)
-        if is_late:
-            outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0)
+        if self._launches.is_late(delivery, at_ms):
+            outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
         else:
             outcome = await self._deliverer.send(webhook.url, body, headers)
             self._judge(lane, outcome)
@@ -199,10 +198,8 @@ class Dispatcher:
                 lane.queue.end(contact)
             return
         new = after(delivery, outcome, now_ms())
-        if is_late:
-            new |= {"status": deliveries.FAILED, "due_ms": 0}
-        if is_late or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
-            reason = "expired" if is_late else outcome.error
+        if outcome.expired or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
+            reason = "expired" if outcome.expired else outcome.error
             await self._journal.write([self._launches.failed(delivery, at_ms, reason)])
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one

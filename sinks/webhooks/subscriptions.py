@@ -50,8 +50,7 @@ def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
     key = control.key_named(message.workspace, message.key_id)
     if key is not None and key.kind == "public":
         return {}
-    campaign = control.campaigns[message.workspace, message.environment].get(message.campaign_id)
-    return (campaign.delivery or {}) if campaign else {}
+    return _where(control, message.workspace, message.environment, message.campaign_id)
 
 
 def is_hand_over(control: ControlState, delivery: Delivery) -> bool:
@@ -59,8 +58,13 @@ def is_hand_over(control: ControlState, delivery: Delivery) -> bool:
     if delivery["type"] != REQUESTED:
         return False
     campaign_id = orjson.loads(delivery["body"])["data"].get("campaign_id")
-    campaign = control.campaigns[delivery["workspace"], delivery["environment"]].get(campaign_id)
-    return campaign is not None and (campaign.delivery or {}).get("webhook_id") == delivery["webhook_id"]
+    where = _where(control, delivery["workspace"], delivery["environment"], campaign_id)
+    return where.get("webhook_id") == delivery["webhook_id"]
+
+
+def _where(control: ControlState, workspace: str, environment: str, campaign_id: str) -> dict[str, Any]:
+    campaign = control.campaigns[workspace, environment].get(campaign_id)
+    return (campaign.delivery or {}) if campaign else {}
 
 
 def subscribed(control: ControlState) -> Targets:
