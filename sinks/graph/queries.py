@@ -17,6 +17,7 @@ from sinks.graph.types import (
 )
 from sinks.graph.webhooks import Delivery, Webhook, attempts_of, webhook_of
 from sinks.query import campaigns, contact_list, contacts, definitions, webhooks
+from sinks.query.params import behind
 
 SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
 
@@ -78,8 +79,8 @@ class Query:
         page = paging(first, after)
         known = definitions.segments_of(asked.control, asked.home)
         place = page.cursor_of(int, str)
-        behind = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
-        shown = behind[: page.wanted]
+        rest = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
+        shown = rest[: page.wanted]
         created = {s.id: s.created_ms for s in shown}
         shapes = await definitions.with_counts(asked.reader, asked.control, asked.home, shown)
         found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
@@ -107,7 +108,7 @@ class Query:
         asked.require("campaigns:read")
         wanted = numbered(limit, page, after)
         query = {} if status is None else {"status": status}
-        rest = campaigns.behind(campaigns.campaigns_of(asked.control, asked.home, query), wanted)
+        rest = behind(campaigns.campaigns_of(asked.control, asked.home, query), wanted, lambda c: c.id)
         # one more than the page says whether there is another
         shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
         found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
@@ -118,10 +119,7 @@ class Query:
         asked = info.context
         asked.require("webhooks:read")
         page = paging(first, after)
-        rows = webhooks.webhooks_of(asked.control, asked.home)
-        last = page.cursor_of(str)
-        if last is not None:
-            rows = rows[next((n + 1 for n, row in enumerate(rows) if row["id"] == last[0]), len(rows)) :]
+        rows = behind(webhooks.webhooks_of(asked.control, asked.home), page, lambda row: row["id"])
         found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
         return found
 

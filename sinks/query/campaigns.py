@@ -10,7 +10,7 @@ from schemas.errors import Refused
 from sinks.query.campaign_facts import Question
 from sinks.query.campaign_stats import Stats, details_of, figures, stats_of
 from sinks.query.contacts import Home
-from sinks.query.params import Paging, Query, listing, time_ms
+from sinks.query.params import Paging, Query, behind, listing, time_ms
 from sinks.query.reader import Reader
 
 SORTS: dict[str, Callable[[Campaign], Any]] = {
@@ -50,17 +50,9 @@ def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campai
     return sorted(found, key=key, reverse=sort.startswith("-"))
 
 
-def behind(found: Sequence[Campaign], paging: Paging) -> list[Campaign]:
-    """Those after the cursor's; all where there is none."""
-    last = paging.cursor_of(str)
-    if last is None:
-        return list(found)
-    return list(found[next((n + 1 for n, c in enumerate(found) if c.id == last[0]), len(found)) :])
-
-
 async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Paging, query: Query) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
-    rest = behind(found, paging)
+    rest = behind(found, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = Question(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}

@@ -5,9 +5,9 @@ an empty cursor being the beginning); a cursor is opaque to the client and says 
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -17,6 +17,7 @@ from schemas.errors import Refused
 from schemas.times import parse_time
 
 Query = Mapping[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,14 @@ def paging(query: Query) -> Paging:
     if "page" in query:
         raise Refused("invalid_field", "either page or cursor", "page")
     return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
+
+
+def behind(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
+    """Those after the row that the cursor names; all where there is none, nothing where that row is gone."""
+    last = paging.cursor_of(str)
+    if last is None:
+        return list(rows)
+    return list(rows[next((n + 1 for n, row in enumerate(rows) if id_of(row) == last[0]), len(rows)) :])
 
 
 def listing(paging: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -15,31 +15,21 @@ from sinks.query.reader import Reader
 
 LATEST = 9_000_000_000_000_000
 
-_PAGE = """
-SELECT attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error, duration_ms,
-    toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms
+_ATTEMPTS = """
+SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error,
+    duration_ms, toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms
 FROM delivery_attempts
-WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id IN {webhooks:Array(String)}
     AND (toUnixTimestamp64Milli(at), attempt_id) < ({before_ms:Int64}, {before_id:String})
 ORDER BY at DESC, attempt_id DESC
 LIMIT 1 BY attempt_id
-LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
-_PAGES = """
-SELECT * FROM
-(
-    SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error,
-        duration_ms, toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms
-    FROM delivery_attempts
-    WHERE workspace = {workspace:String} AND environment = {environment:String}
-        AND webhook_id IN {webhooks:Array(String)}
-        AND (toUnixTimestamp64Milli(at), attempt_id) < ({before_ms:Int64}, {before_id:String})
-    ORDER BY at DESC, attempt_id DESC
-    LIMIT 1 BY attempt_id
-)
+_PAGE = f"{_ATTEMPTS} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}"
+_PAGES = f"""
+SELECT * FROM ({_ATTEMPTS})
 ORDER BY at_ms DESC, attempt_id DESC
-LIMIT {limit:UInt32} BY webhook_id
-"""
+LIMIT {{limit:UInt32}} BY webhook_id
+"""  # noqa: S608 - constants
 _COUNT = """
 SELECT uniqExact(attempt_id) AS total FROM delivery_attempts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
@@ -86,13 +76,11 @@ def shape(webhook: Webhook) -> dict[str, Any]:
 async def attempts(reader: Reader, home: Home, webhook: Webhook, paging: Paging) -> dict[str, Any]:
     """A page of the log."""
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
-    asked = {**home.parameters, "webhook": webhook.id}
-    rows = await reader.rows(
-        _PAGE, **asked, before_ms=before_ms, before_id=before_id, limit=paging.wanted, offset=paging.offset
-    )
+    place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
+    rows = await reader.rows(_PAGE, **home.parameters, webhooks=[webhook.id], **place)
     total = 0
     if paging.after is None:
-        total = (await reader.rows(_COUNT, **asked))[0]["total"]
+        total = (await reader.rows(_COUNT, **home.parameters, webhook=webhook.id))[0]["total"]
     return listing(paging, [_attempt(row) for row in rows], total, [(row["at_ms"], row["attempt_id"]) for row in rows])
 
 
