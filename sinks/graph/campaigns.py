@@ -69,7 +69,7 @@ class Campaign:
 
     @strawberry.field(description="Different contacts per kind, merged ones being one.")
     async def contacts_reached(self, info: Asked) -> JSON:
-        return JSON((await info.context.loaders.reached.load(str(self.id)))["contacts"])
+        return JSON(await info.context.loaders.reached.load(str(self.id)))
 
     @strawberry.field(description="Those of its definition, and others that its messages name.")
     async def variants(self, info: Asked) -> list[Variant]:

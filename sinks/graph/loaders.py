@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 from schemas.control import ControlState
 from sinks.query import contacts, definitions, webhooks
 from sinks.query.campaign_facts import Question
-from sinks.query.campaign_stats import Stats, details_of, stats_of
+from sinks.query.campaign_stats import Stats, contacts_of, details_of, stats_of
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
@@ -25,8 +25,8 @@ PageOf = tuple[str, int, tuple[Any, ...] | None]
 class Loaders:
     """``contact`` by any id it has ever had, ``events`` by contact and page, ``attempts`` by webhook and page.
 
-    ``segment`` and ``stats`` by their ids; ``variants`` are figures by variant, and ``reached`` is ``stats`` with
-    different contacts, which takes longer.
+    ``segment`` and ``stats`` by their ids; ``variants`` are figures by variant, and ``reached`` are different
+    contacts per kind.
     """
 
     def __init__(self, reader: Reader, control: ControlState, home: Home) -> None:
@@ -39,7 +39,7 @@ class Loaders:
         self.attempts: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._attempts)
         self.stats: DataLoader[str, Stats] = DataLoader(load_fn=self._stats)
         self.variants: DataLoader[str, dict[str, Stats]] = DataLoader(load_fn=self._variants)
-        self.reached: DataLoader[str, Stats] = DataLoader(load_fn=self._reached)
+        self.reached: DataLoader[str, dict[str, int]] = DataLoader(load_fn=self._reached)
 
     async def events_of(self, contact_id: str, paging: Paging) -> list[Row]:
         """``paging.wanted`` of them at most, newest first."""
@@ -90,9 +90,9 @@ class Loaders:
         found = await details_of(self._reader, self._question(ids), contacts=False)
         return [found[one][1] for one in ids]
 
-    async def _reached(self, ids: list[str]) -> list[Stats]:
-        found = await details_of(self._reader, self._question(ids), contacts=True)
-        return [found[one][0] for one in ids]
+    async def _reached(self, ids: list[str]) -> list[dict[str, int]]:
+        found = await contacts_of(self._reader, self._question(ids))
+        return [found[one] for one in ids]
 
     def _question(self, ids: list[str]) -> Question:
         known = self._control.campaigns[self._home.workspace, self._home.environment]

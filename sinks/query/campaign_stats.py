@@ -57,7 +57,7 @@ GROUP BY campaign_id, variant
 # Of many campaigns: what a message keeps while it is counted is two numbers, which takes half as long. Variants are not
 # told apart, and the few bounces are asked for apart.
 _MANY = """
-SELECT {{ids:Array(String)}}[place] AS campaign_id, '' AS variant, {figures},
+SELECT {{ids:Array(String)}}[place] AS campaign_id, {figures},
     minIf(first_sent, first_sent != 0) AS first_sent
 FROM
 (
@@ -116,15 +116,30 @@ def _one(
     whole = [row for row in reached if row["is_whole"]]
     stats = figures(messages, whole)
     if people is not None:
-        counts = {row["bit"]: row["contacts"] for row in people}
-        stats["contacts"] = {kind: counts.get(bit, 0) for kind, bit in KINDS.items()}
-        stats["contacts"]["conversions"] = sum(row["contacts"] for row in whole)
+        stats["contacts"] = _contacts(people, whole)
     parts = [row for row in reached if not row["is_whole"]]
     variants = {row["variant"] for row in (*messages, *parts)}
     return stats, {
         name: figures([m for m in messages if m["variant"] == name], [p for p in parts if p["variant"] == name])
         for name in sorted(variants)
     }
+
+
+def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> dict[str, int]:
+    counts = {row["bit"]: row["contacts"] for row in people}
+    return {kind: counts.get(bit, 0) for kind, bit in KINDS.items()} | {
+        "conversions": sum(row["contacts"] for row in reached)
+    }
+
+
+async def contacts_of(reader: Reader, question: Question) -> dict[str, dict[str, int]]:
+    """Of each campaign the different contacts per kind."""
+    people, reached = await asyncio.gather(
+        reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters),
+        reader.rows(_CONVERSIONS.format(converted=question.converted), **question.parameters),
+    )
+    whole = [row for row in reached if row["is_whole"]]
+    return {c.id: _contacts(_of(c, people), _of(c, whole)) for c in question.campaigns}
 
 
 async def stats_of(reader: Reader, question: Question) -> dict[str, Stats]:

@@ -11,6 +11,7 @@ from deploy.local import seed
 from schemas import access, control
 from schemas.control import ApiKey, ControlState, Segment
 from schemas.records import Change, Merge
+from schemas.settings import Settings
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
 from sinks.graph import endpoint
 from sinks.graph.loaders import Loaders
@@ -214,34 +215,38 @@ class Counted(Reader):
         return await super().rows(sql, **parameters)
 
 
+async def counted(settings: Settings, state: ControlState, home: Home, query: str, n: int) -> tuple[Any, int]:
+    """What is answered to a query of ``n`` nodes, and how many times the database was asked for it."""
+    reader = Counted(settings)
+    await reader.start()
+    context = Context(
+        principal=access.authorise(state, seed.SECRET_KEY, None, NOW_MS),
+        home=home,
+        reader=reader,
+        control=state,
+        loaders=Loaders(reader, state, home),
+        writes=Writes(Edge(settings), {}, {}),
+    )
+    answer = await endpoint.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
+    await reader.stop()
+    said = orjson.loads(bytes(answer.body))
+    assert "errors" not in said
+    return said["data"], reader.asked
+
+
 async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api: Reads) -> None:
     state = ControlState()
     for kind, record in seed.records():
         state.apply(*control.encode(kind, record))
-    reader = Counted(api.settings)
-    await reader.start()
-    key = state.key(seed.SECRET_KEY, NOW_MS)
-    assert key is not None
-    principal = access.authorise(state, seed.SECRET_KEY, None, NOW_MS)
+    assert state.key(seed.SECRET_KEY, NOW_MS) is not None
     query = """query($n: Int) { contacts(first: $n) { nodes { id segments { id contacts }
         events(first: 2) { nodes { id contact { id email } } } } } }"""
     counts = {}
     for n in (2, PEOPLE):
         home = Home(WORKSPACE, ENVIRONMENT, ["seg_a"])
-        context = Context(
-            principal=principal,
-            home=home,
-            reader=reader,
-            control=state,
-            loaders=Loaders(reader, state, home),
-            writes=Writes(Edge(api.settings), {}, {}),
-        )
-        reader.asked = 0
-        answer = await endpoint.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
-        nodes = orjson.loads(bytes(answer.body))["data"]["contacts"]["nodes"]
+        found, counts[n] = await counted(api.settings, state, home, query, n)
+        nodes = found["contacts"]["nodes"]
         assert len(nodes) == n
         assert all(len(node["events"]["nodes"]) == 2 for node in nodes)
         assert all(e["contact"]["id"] == node["id"] for node in nodes for e in node["events"]["nodes"])
-        counts[n] = reader.asked
-    await reader.stop()
     assert counts[2] == counts[PEOPLE] <= 8

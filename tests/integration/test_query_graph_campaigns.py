@@ -3,22 +3,17 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import pytest
 import pytest_asyncio
 
 from deploy.local import seed
-from schemas import access, control
+from schemas import control
 from schemas.control import ApiKey, Campaign, ControlState, Variant, Webhook
 from schemas.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
-from sinks.graph import endpoint
-from sinks.graph.loaders import Loaders
-from sinks.graph.types import Context
 from sinks.query.contacts import Home
-from sinks.query.writes import Edge, Writes
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
-from tests.integration.test_query_graph import Counted, ask, contact
+from tests.integration.test_query_graph import ask, contact, counted
 from tests.services import fresh_settings
 from tests.sinking import Reads, reads
 
@@ -222,7 +217,7 @@ async def test_what_costs_too_much_is_refused(api: Reads) -> None:
     [
         ("query($n: Int) { campaigns(limit: $n) { nodes { id name } } }", 0),
         ("query($n: Int) { campaigns(limit: $n) { nodes { sentAt stats { sent } variants { stats { sent } } } } }", 5),
-        ("query($n: Int) { campaigns(limit: $n) { nodes { stats { sent } contactsReached } } }", 6),
+        ("query($n: Int) { campaigns(limit: $n) { nodes { stats { sent } contactsReached } } }", 5),
         ("query($n: Int) { webhooks(first: $n) { nodes { id } } }", 0),
         ("query($n: Int) { webhooks(first: $n) { nodes { deliveries { nodes { id contact { email } } } } } }", 4),
     ],
@@ -235,25 +230,10 @@ async def test_the_number_of_queries_does_not_grow(api: Reads, query: str, most:
         state.apply(*control.encode("campaign", campaign(n)))
     for n in range(WEBHOOKS):
         state.apply(*control.encode("webhook", webhook(n)))
-    reader = Counted(api.settings)
-    await reader.start()
     home = Home(WORKSPACE, ENVIRONMENT, [])
     counts = {}
     for n in (1, WEBHOOKS):
-        context = Context(
-            principal=access.authorise(state, seed.SECRET_KEY, None, NOW_MS),
-            home=home,
-            reader=reader,
-            control=state,
-            loaders=Loaders(reader, state, home),
-            writes=Writes(Edge(api.settings), {}, {}),
-        )
-        reader.asked = 0
-        answer = await endpoint.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
-        said = orjson.loads(bytes(answer.body))
-        assert "errors" not in said
-        (found,) = said["data"].values()
+        data, counts[n] = await counted(api.settings, state, home, query, n)
+        (found,) = data.values()
         assert len(found["nodes"]) == n
-        counts[n] = reader.asked
-    await reader.stop()
     assert counts[1] == counts[WEBHOOKS] <= most, counts
