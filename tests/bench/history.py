@@ -5,7 +5,7 @@ import secrets
 import time
 from typing import Any
 
-from tests.bench.pipeline import quantiles
+from tests.bench.pipeline import burst_stored, quantiles
 from tests.load import flood, request
 from tests.stack import LocalStack
 
@@ -25,14 +25,8 @@ async def _history(stack: LocalStack, kind: str, contacts: int) -> None:
         for _ in range(contacts * EVENTS_EACH // 100)
     )
     await flood(stack.settings.port, batches, connections=4, seconds=600)
-    client = await stack.database()
     sql = "SELECT uniqExact(event_id) FROM events WHERE type = {kind:String}"
-    for _ in range(600):
-        if (await client.query(sql, parameters={"kind": kind})).result_rows[0][0] >= contacts * EVENTS_EACH:
-            break
-        await asyncio.sleep(0.5)
-    await client.close()
-    await asyncio.sleep(3)
+    await burst_stored(stack, sql, kind, contacts * EVENTS_EACH)
 
 
 async def backfill(stack: LocalStack, contacts: int) -> dict[str, Any]:

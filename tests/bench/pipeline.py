@@ -141,9 +141,13 @@ async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
     seen = [{"type": f"seen {kind}", "user_id": f"{kind}-{n}"} for n in range(count)]
     batches = (request("/v1/events/batch", {"events": seen[n : n + 100]}) for n in range(0, count, 100))
     await flood(stack.settings.port, batches, connections=4, seconds=60)
+    await burst_stored(stack, "SELECT count() FROM contacts WHERE startsWith(external_id, {kind:String})", kind, count)
+
+
+async def burst_stored(stack: LocalStack, sql: str, kind: str, count: int) -> None:
+    """Return when the query of a kind counts so many, five minutes at most, and the database is quiet again."""
     client = await stack.database()
-    sql = "SELECT count() FROM contacts WHERE startsWith(external_id, {kind:String})"
-    for _ in range(600):
+    for _ in range(1500):
         if (await client.query(sql, parameters={"kind": kind})).result_rows[0][0] >= count:
             break
         await asyncio.sleep(0.2)
