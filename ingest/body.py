@@ -9,6 +9,7 @@ import orjson
 import zstandard
 
 from ingest import salvage
+from ingest.salvage import NotJson
 from schemas.errors import Refused
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -112,12 +113,20 @@ def check_content_type(value: bytes) -> None:
         raise Refused("unsupported_media_type", "Content-Type must be application/json", "Content-Type")
 
 
-def parse(data: bytes, label: str) -> Any:
-    """The JSON value; in a batch a broken item becomes a ``Refused`` in its place and its neighbours stay.
+def parse(data: bytes) -> Any:
+    """The JSON value; raises ``Refused`` (400), naming the place of what is wrong."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise salvage.diagnose(data, str(error)) from None
 
-    The fast path refuses the whole text for one NaN or one lone surrogate in it; only then is it cut up.
+
+def parse_batch(data: bytes, label: str) -> Any:
+    """The JSON value, or ``NotJson``, from which a batch's sound items can be recovered once the key is known.
+
+    The fast path refuses the whole text for one NaN or one lone surrogate in it.
     """
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return salvage.recover(data, label, str(error))
+        return NotJson(data, label, str(error))

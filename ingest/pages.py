@@ -13,7 +13,6 @@ from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.splitting import Splitting
 from schemas.control import Segment
-from schemas.errors import Refused
 from schemas.settings import Settings
 from schemas.web import Json
 
@@ -91,7 +90,4 @@ async def json_of(request: Request, settings: Settings, default: Any = None) -> 
     raw = await body.read(request.receive, limit)
     if not raw and default is not None:
         return default
-    value = body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit), "")
-    if isinstance(value, Refused):
-        raise value
-    return value
+    return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit))

@@ -79,7 +79,7 @@ class Receivers:
         now_ms = self._edge.clock()
         principal = self._edge.asks(request, "webhooks:write")
         body.check_content_type(request.headers.get("content-type", "").encode("latin-1"))
-        value = body.parse(await self._body(request), "")
+        value = body.parse(await self._body(request))
         environment = principal.environment
         if isinstance(value, dict) and value.get("environment") is not None:
             environment = value["environment"]

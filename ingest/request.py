@@ -2,11 +2,10 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from ingest import body
+from ingest import body, body_key
 from ingest.canonical import Caller, canonical
 from ingest.desk import Counter
 from ingest.dialects.operation import Operation
@@ -16,6 +15,7 @@ from ingest.once import SEED
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from ingest.recent import First
 from ingest.repeats import Repeats
+from ingest.salvage import NotJson
 from schemas import ids
 from schemas.access import Principal, key_of
 from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
@@ -80,14 +80,16 @@ class IngestEndpoint:
         raw = await body.read(receive, settings.max_body_bytes)
         raw = body.decode(raw, headers.get(b"content-encoding", b""), settings.max_body_bytes)
         value = (
-            body.parse(raw, operation.batch_label)
+            body.parse_batch(raw, operation.batch_label)
             if operation.read is None
             else operation.read(content_type, raw, settings.max_body_bytes)
         )
         if late:
-            headers = _with_key(headers, value, operation.body_keys)
+            headers = body_key.with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
             self._edge.gate.admit(scope, headers, principal, now_ms)
+        if isinstance(value, NotJson):
+            value = value.recover()
         caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
         serve = operation.serve
         if serve is None:
@@ -135,20 +137,6 @@ class IngestEndpoint:
         else:
             items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
         return Answer(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
-
-
-def _with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
-    """The headers as if the key in the body, or in its first item, stood there."""
-    if isinstance(value, list) and value:
-        value = value[0]
-    if not isinstance(value, dict):
-        return headers
-    for place in (value, value.get("properties")):
-        if isinstance(place, dict):
-            for name in names:
-                if isinstance(place.get(name), str):
-                    return {**headers, b"authorization": b"Bearer " + place[name].encode("utf-8", "surrogatepass")}
-    return headers
 
 
 class _Batch:

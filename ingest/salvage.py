@@ -1,17 +1,35 @@
-"""Text that is not JSON in; the sound items of its batch, and for each broken one the field that breaks it, out."""
+"""Text that is not JSON in; the sound items of its batch, and for each broken one the field that breaks it, out.
+
+Linear in the size of the text whatever it holds: every byte is read by the JSON scanner at most once, then by the
+token scanner at most once. Structure that the JSON scanner cannot follow is bounded by ``MAX_TOKENS``.
+"""
 
 import json
 import math
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from schemas.errors import Refused
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}:,]', re.DOTALL)
+MAX_ITEMS = 10_000
+"""Most items that a batch is cut into."""
+MAX_TOKENS = 100_000
+"""Most structural tokens that are looked at one by one; some 50 ms."""
+MAX_DIAGNOSED = 20
+"""Broken items of a request whose fault is named by its path; the others get the parser's message."""
+DIAGNOSED_BYTES = 256 * 1024
+"""Longest text whose fault is named by its path: the size of the largest event."""
+
+# possessive, and an unterminated string is a token too: no start of a string is tried again from within it
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}:,]', re.DOTALL)
+_SPACE = re.compile(rb"[ \t\r\n]*+")
 _BIG_INT = 4000
 _OPEN, _CLOSE = b"[{", b"]}"
+_DECODER = json.JSONDecoder(strict=False)
 
 
 class _Poison:
@@ -21,60 +39,133 @@ class _Poison:
         self.why = why
 
 
-def recover(data: bytes, label: str, message: str) -> Any:
-    """A value shaped like the text, broken batch items replaced by ``Refused``; raises ``Refused`` if that fails."""
-    span = _items_span(data, label) if label else None
-    if span is None:
-        raise diagnose(data, message)
-    start, end, cuts = span
-    try:
-        outer = orjson.loads(data[:start] + b"[]" + data[end:])
-    except orjson.JSONDecodeError:
-        raise diagnose(data, message) from None
-    items = [_item(data[a:b]) for a, b in cuts]
-    if isinstance(outer, dict):
-        outer[label] = items
-        return outer
+@dataclass(frozen=True, slots=True)
+class NotJson:
+    """A body that the fast parser refused, kept until its key is known."""
+
+    data: bytes
+    label: str
+    message: str
+
+    def text_field(self, names: tuple[str, ...]) -> str | None:
+        """The first string that stands under one of the names anywhere in the text."""
+        field = re.compile(b'"(?:%s)"[ \t\r\n]*+:[ \t\r\n]*+"([^"\\\\]{1,512})"' % "|".join(names).encode())
+        match = field.search(self.data)
+        return None if match is None else match[1].decode("latin-1")
+
+    def refusal(self) -> Refused:
+        """The parser's own message."""
+        return _unnamed(self.message)
+
+    def recover(self) -> Any:
+        """A value shaped like the text, ``Refused`` in place of each broken item; raises ``Refused`` if that fails."""
+        span = _Cutter(self.data, self.label).cut() if self.label else None
+        if span is None:
+            raise diagnose(self.data, self.message)
+        start, end, cuts = span
+        try:
+            outer = orjson.loads(self.data[:start] + b"[]" + self.data[end:])
+        except orjson.JSONDecodeError:
+            raise diagnose(self.data, self.message) from None
+        items = _items(self.data, cuts)
+        if isinstance(outer, dict):
+            outer[self.label] = items
+            return outer
+        return items
+
+
+def _items(data: bytes, cuts: list[tuple[int, int]]) -> list[Any]:
+    """Each item parsed; a broken one is the ``Refused`` that says why."""
+    items: list[Any] = []
+    broken = 0
+    for start, end in cuts:
+        try:
+            items.append(orjson.loads(data[start:end]))
+        except orjson.JSONDecodeError as error:
+            broken += 1
+            named = broken <= MAX_DIAGNOSED
+            items.append(diagnose(data[start:end], str(error)) if named else _unnamed(str(error)))
     return items
 
 
-def _item(text: bytes) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return diagnose(text, str(error))
+class _Cutter:
+    """Finds the items of the array that is the text, or that stands under ``label`` in it."""
+
+    def __init__(self, data: bytes, label: str) -> None:
+        self._data = data
+        self._text = data.decode("latin-1")  # one character a byte; structure is ASCII
+        self._label = label.encode()
+        self._tokens = 0
+
+    def cut(self) -> tuple[int, int, list[tuple[int, int]]] | None:
+        """(start, end) of the array and of each item; ``None`` where there is no such array, or no end of it."""
+        start = self._array_start()
+        if start is None:
+            return None
+        cuts: list[tuple[int, int]] = []
+        item = start + 1
+        while True:
+            end = self._item_end(item)
+            if end is None:
+                return None
+            closes = self._data[end : end + 1] in _CLOSE
+            if not closes or self._data[item:end].strip():
+                cuts.append((item, end))
+            if closes:
+                return start, end + 1, cuts
+            if len(cuts) > MAX_ITEMS:
+                raise Refused("too_many", f"at most {MAX_ITEMS} events in one request", self._label.decode())
+            item = end + 1
+
+    def _array_start(self) -> int | None:
+        depth, text, key = 0, b"", b""
+        for token in _TOKEN.finditer(self._data):
+            previous, text = text, token[0]
+            self._tokens += 1
+            if self._tokens > MAX_TOKENS:
+                return None
+            if text in _OPEN:
+                depth += 1
+                if text == b"[" and (depth == 1 or (depth == 2 and key == self._label)):
+                    return token.start()
+            elif text in _CLOSE:
+                depth -= 1
+            elif text == b":" and depth == 1:
+                key = previous[1:-1]
+        return None
+
+    def _item_end(self, item: int) -> int | None:
+        """Where the comma or bracket behind an item stands."""
+        space = _SPACE.match(self._data, item)
+        at = item if space is None else space.end()
+        with suppress(ValueError, RecursionError):  # not JSON, or too deep: its end is where its brackets say
+            at = _DECODER.raw_decode(self._text, at)[1]
+        depth = 0
+        for token in _TOKEN.finditer(self._data, at):
+            text = token[0]
+            self._tokens += 1
+            if self._tokens > MAX_TOKENS:
+                return None
+            if text in _OPEN:
+                depth += 1
+            elif text in _CLOSE:
+                if depth == 0:
+                    return token.start()
+                depth -= 1
+            elif text == b"," and depth == 0:
+                return token.start()
+        return None
 
 
-def _items_span(data: bytes, label: str) -> tuple[int, int, list[tuple[int, int]]] | None:
-    """Where the batch's array lies, and where each item does; ``None`` where there is no such array."""
-    depth, target = 0, None
-    last_string, key = b"", b""
-    start = item = 0
-    cuts: list[tuple[int, int]] = []
-    for token in _TOKEN.finditer(data):
-        text, at = token[0], token.start()
-        if text in _OPEN:
-            depth += 1
-            if target is None and text == b"[" and (depth == 1 or (depth == 2 and key == label.encode())):
-                target, start, item = depth, at, at + 1
-        elif text in _CLOSE:
-            if depth == target:
-                if data[item:at].strip():
-                    cuts.append((item, at))
-                return start, at + 1, cuts
-            depth -= 1
-        elif text == b"," and depth == target:
-            cuts.append((item, at))
-            item = at + 1
-        elif text == b":" and depth == 1:
-            key = last_string
-        elif text[:1] == b'"':
-            last_string = text[1:-1]
-    return None
+def _unnamed(message: str) -> Refused:
+    deep = "depth limit" in message
+    return Refused("invalid_json", "nested too deep" if deep else f"not valid JSON: {message}")
 
 
 def diagnose(data: bytes, message: str) -> Refused:
     """Why the text is refused, with the path of the value at fault where one can be named."""
+    if len(data) > DIAGNOSED_BYTES:
+        return _unnamed(message)
     try:
         value = json.loads(
             data.decode("utf-8", "surrogateescape"),
@@ -85,8 +176,7 @@ def diagnose(data: bytes, message: str) -> Refused:
     except RecursionError:
         return Refused("invalid_json", "nested too deep")
     except ValueError:
-        deep = "depth limit" in message
-        return Refused("invalid_json", "nested too deep" if deep else f"not valid JSON: {message}")
+        return _unnamed(message)
     found = _find(value)
     if found is None:
         return Refused("invalid_json", f"not valid JSON: {message}")

@@ -83,7 +83,7 @@ def read(content_type: bytes, data: bytes, _most: int) -> Any:
     if _kind(content_type) in XML_TYPES:
         return xmlvalue.loads(data)
     body.check_content_type(content_type)
-    return body.parse(data, "")
+    return body.parse(data)
 
 
 def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Reply:

@@ -76,7 +76,7 @@ def read(content_type: bytes, data: bytes, most: int) -> Any:
     data = _unpacked(data, most)
     if data[:1] not in (b"{", b"[") and (decoded := _decoded(data)):
         data = _unpacked(decoded, most)
-    return body.parse(data, BATCH)
+    return body.parse_batch(data, BATCH)
 
 
 def _unpacked(data: bytes, most: int) -> bytes:

@@ -27,7 +27,7 @@ BOUNCED = ("bounce", "generic", "old")
 
 
 def _value(posted: Posted) -> dict[str, Any]:
-    value = body.parse(posted.body, "")
+    value = body.parse(posted.body)
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
     return value

@@ -58,7 +58,7 @@ def verify(posted: Posted) -> None:
 
 
 def events(posted: Posted) -> list[RawEvent]:
-    return [event_of(_fact(one)) for one in objects(body.parse(posted.body, ""), "")]
+    return [event_of(_fact(one)) for one in objects(body.parse(posted.body), "")]
 
 
 def _fact(one: dict[str, Any]) -> Fact:

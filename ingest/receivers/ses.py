@@ -53,7 +53,7 @@ _RECIPIENTS = ("bouncedRecipients", "complainedRecipients", "delayedRecipients",
 
 def message_of(posted: Posted) -> dict[str, Any]:
     """SNS's envelope; raises ``Refused``."""
-    value = body.parse(posted.body, "")
+    value = body.parse(posted.body)
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
     for name in ("Type", "MessageId", "Message", "Signature", "SigningCertURL"):

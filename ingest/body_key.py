@@ -1,0 +1,30 @@
+"""Headers and a parsed body in, the headers with the API key that the body carries out; pure."""
+
+from typing import Any
+
+from ingest.salvage import NotJson
+
+
+def with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
+    """The headers as if the key in the body, or in its first item, stood there; raises ``Refused``."""
+    key: str | None = None
+    if isinstance(value, NotJson):
+        key = value.text_field(names)
+        if key is None:
+            raise value.refusal()  # nothing more is spent on a body without a key
+    elif isinstance(value, list) and value:
+        key = _key_in(value[0], names)
+    else:
+        key = _key_in(value, names)
+    return headers if key is None else {**headers, b"authorization": b"Bearer " + key.encode("utf-8", "surrogatepass")}
+
+
+def _key_in(value: Any, names: tuple[str, ...]) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    for place in (value, value.get("properties")):
+        if isinstance(place, dict):
+            for name in names:
+                if isinstance(place.get(name), str):
+                    return str(place[name])
+    return None
