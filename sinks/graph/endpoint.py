@@ -26,7 +26,7 @@ from sinks.graph.types import Context
 log = logging.getLogger(__name__)
 
 MAX_BODY = 256 * 1024
-MAX_TOKENS = 10_000
+MAX_TOKENS = 5_000
 EXPLORER = (Path(__file__).parent / "explorer.html").read_text()
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 
