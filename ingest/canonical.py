@@ -37,7 +37,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     """Raises ``Refused`` naming the field. The strongest identifier stands first and gives the contact id."""
     environment = raw.environment or caller.environment
     warnings: list[str] = []
-    found = _identifiers(raw, warnings)
+    found = _identifiers(raw, warnings, identity.tenant_prefix(caller.workspace, environment))
     if not found and raw.needs_identifier:
         raise _unidentified(raw)
     properties = raw.properties
@@ -84,7 +84,7 @@ def _unidentified(raw: RawEvent) -> Refused:
     return Refused("missing_field", "at least one identifier is needed", "user_id")
 
 
-def _identifiers(raw: RawEvent, warnings: list[str]) -> list[tuple[str, str]]:
+def _identifiers(raw: RawEvent, warnings: list[str], tenant: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for kind, value, field in raw.identifiers:
         if value is None:
@@ -98,6 +98,8 @@ def _identifiers(raw: RawEvent, warnings: list[str]) -> list[tuple[str, str]]:
         normal = identity.normalise(kind, value)
         if normal is None:
             warnings.append(f"{field} identifies nobody and was ignored")
+        elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
+            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
         elif (kind, normal) not in found:
             found.append((kind, normal))
     if len(found) > 1:

@@ -44,7 +44,7 @@ class ContactPages:
         """Raises ``Refused`` (404) for nobody."""
         principal = self._edge.asks(request, "contacts:write")
         said = bodies.checked(ContactEdit, await json_of(request, self._edge.settings))
-        kind, value = contacts.named(request.path_params["id"])
+        kind, value = contacts.named(request.path_params["id"], principal.workspace, principal.environment)
         identifiers = [(kind, value, "id"), *contacts.identifiers_of(said)]
         return await self._write(request, principal, principal.environment, said, identifiers, path=(kind, value))
 

@@ -23,14 +23,14 @@ _IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.A
 Pair = tuple[str, str]
 
 
-def named(text: str) -> Pair:
-    """Type and value of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's."""
+def named(text: str, workspace: str, environment: str) -> Pair:
+    """Type and value of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
     if identity.is_contact_id(text):
-        return identity.CONTACT_ID, text
+        text = f"{identity.CONTACT_ID}:{text}"
     kind, colon, value = text.partition(":")
     kind = identity.ALIASES.get(kind, kind)
     normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
-    if normal is None:
+    if normal is None or (kind == identity.CONTACT_ID and not identity.belongs_to(normal, workspace, environment)):
         raise Refused("not_found", "no such contact")
     return kind, normal
 

@@ -72,9 +72,12 @@ class Counter:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # as a numeric id means its digits everywhere
         normal = identity.normalise(kind, value) if isinstance(value, str) else None
+        home = (self.principal.workspace, self.principal.environment)
         if normal is None:
             raise Refused("invalid_field", f"{field} identifies nobody", field)
-        return identity.contact_id(self.principal.workspace, self.principal.environment, kind, normal)
+        if kind == identity.CONTACT_ID and not identity.belongs_to(normal, *home):
+            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
+        return identity.contact_id(*home, kind, normal)
 
     def winner(self, contact_id: str) -> str:
         return self.edge.view.winner(contact_id)

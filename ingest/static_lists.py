@@ -45,7 +45,8 @@ class StaticLists:
             raise Refused("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
         said = bodies.checked(Listing, body)
         within_s = contacts.timeout_ms(request.query_params) / 1000
-        named = [_named(text, n) for n, text in enumerate(said.contacts)]
+        home = (principal.workspace, principal.environment)
+        named = [_named(text, n, *home) for n, text in enumerate(said.contacts)]
         asked = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}
         owners = (await self._forward.tell(request, FOUND, asked, principal.environment))["contacts"]
         known = {owner["id"]: owner for owner in owners if owner is not None}
@@ -79,11 +80,13 @@ class StaticLists:
         return found
 
 
-def _named(text: str, index: int) -> contacts.Pair:
+def _named(text: str, index: int, workspace: str, environment: str) -> contacts.Pair:
     try:
-        return contacts.named(text)
+        return contacts.named(text, workspace, environment)
     except Refused:
-        raise Refused("invalid_field", "neither a contact id nor type:value", f"contacts[{index}]") from None
+        raise Refused(
+            "invalid_field", "neither a contact id of this environment nor type:value", f"contacts[{index}]"
+        ) from None
 
 
 def _event(segment: Segment, owner: dict[str, Any], *, listed: bool) -> RawEvent:

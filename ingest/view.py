@@ -10,7 +10,7 @@ from typing import Any
 
 from rocksdict import Rdict, WriteBatch
 
-from schemas import mergemap
+from schemas import mergemap, tenancy
 from schemas.codec import UndecodableError, decode_merge
 from schemas.definitions import Erasure
 from schemas.disk import options_of_a_copy
@@ -56,9 +56,10 @@ class MergeView:
         try:
             if record.value is not None:
                 merge = decode_merge(record.value)
+                tenancy.check(merge)
                 if not self._erased.covers(merge):
                     self._merge(batch, merge)
-        except UndecodableError:
+        except (UndecodableError, tenancy.ForeignContactError):
             log.exception("merges/%s/%s passed over", record.partition, record.offset)
         self._db.write(batch)
 

@@ -1,7 +1,8 @@
 """Identifier values in, normalised values and contact ids out; what can never identify anybody is refused here.
 
-The contact id of an identifier is a hash of it, so every process knows it without asking:
-``cnt_`` + base32 of the first 15 bytes of SHA-256(workspace, environment, type, value).
+The contact id of an identifier is a hash of it, so every process knows it without asking: ``cnt_``, 13 characters
+that the workspace and environment give, and 19 that the identifier gives. Both are base32 of SHA-256. The first part
+tells whether an id belongs to a workspace's environment; 65 bits keep a name from being found that gives another's.
 """
 
 import hashlib
@@ -38,7 +39,9 @@ _ZEROS = re.compile(r"^[0\-]+$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _TYPE = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-_CONTACT = re.compile(r"^cnt_[a-z2-7]{24}$")
+_CONTACT = re.compile(r"^cnt_[a-z2-7]{32}$")
+_TENANT_LENGTH = 13
+_IDENTIFIER_LENGTH = 19
 
 
 def rank(kind: str) -> int:
@@ -99,13 +102,28 @@ def is_contact_id(value: str) -> bool:
     return _CONTACT.match(value) is not None
 
 
+def _base32(text: str, length: int) -> str:
+    return b32encode(hashlib.sha256(text.encode()).digest()[:20]).decode().lower()[:length]
+
+
+@lru_cache(maxsize=4_096)
+def tenant_prefix(workspace: str, environment: str) -> str:
+    """What every contact id of a workspace's environment begins with."""
+    return "cnt_" + _base32(f"{workspace}\0{environment}", _TENANT_LENGTH)
+
+
+def belongs_to(contact_id: str, workspace: str, environment: str) -> bool:
+    """Whether a contact id is one of a workspace's environment."""
+    return contact_id.startswith(tenant_prefix(workspace, environment))
+
+
 @lru_cache(maxsize=262_144)
 def contact_id(workspace: str, environment: str, kind: str, value: str) -> str:
-    """The identifier's own contact id; ``value`` is normalised."""
+    """The identifier's own contact id; ``value`` is normalised, and one of type ``id`` is checked by ``belongs_to``."""
     if kind == CONTACT_ID:
         return value
-    digest = hashlib.sha256(f"{workspace}\0{environment}\0{kind}\0{value}".encode()).digest()
-    return "cnt_" + b32encode(digest[:15]).decode().lower()
+    own = _base32(f"{workspace}\0{environment}\0{kind}\0{value}", _IDENTIFIER_LENGTH)
+    return tenant_prefix(workspace, environment) + own
 
 
 def own_contact_id(event: Event) -> str:

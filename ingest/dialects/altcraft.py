@@ -52,6 +52,7 @@ _CODES = {"ambiguous": 435, "unknown_environment": 404, "unavailable": 500, "met
 _MATCHED = {"email": "email", "email_profile": "email", "phone": "phone", "profile_id": "id"}
 _FIELDS = {"profile_id": "profile_id", "phone": "phone"}
 _IDENTIFYING = {"email": "email", "phone": "phone", "_id": "id", "external_id": "external_id", "user_id": "external_id"}
+_NAMES = ", ".join(_IDENTIFYING)
 _NO_TYPE = re.compile(r"[^a-z0-9_]+")
 
 
@@ -121,6 +122,8 @@ async def import_profile(value: Any, desk: Desk) -> Reply:
     own = _NO_TYPE.sub("_", field.lower()).strip("_")
     if kind == "custom" and not identity.is_type(own):
         raise Refused("invalid_field", "the name of the field must begin with a letter", "field_name")
+    if kind == "custom" and (own in identity.RANKS or own in identity.ALIASES):
+        raise Refused("invalid_field", f"{own} is a reserved name; match by one of {_NAMES}", "field_name")
     own = own if kind == "custom" else kind
     return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, desk)
 

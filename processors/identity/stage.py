@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from processors import foreign
 from processors.identity import erase, guard, resolve, resolver
 from processors.identity.guard import Limits
 from processors.runtime.stage import Record, Rows, Send, State
@@ -35,11 +36,11 @@ class IdentityStage:
         sends = erase.erase(self._control, state, self._partitions)
         match records[0].topic:
             case topics.EVENTS.name:
-                return sends + self._events(records, state)
+                return sends + self._events(records, state, now_ms)
             case topics.LINKS.name:
-                return sends + self._links(records, state)
+                return sends + self._links(records, state, now_ms)
             case _:
-                return sends + self._merges(records, state)
+                return sends + self._merges(records, state, now_ms)
 
     def has_work(self, partition: int) -> bool:
         return bool(erase.awaited(self._control, partition))
@@ -49,11 +50,20 @@ class IdentityStage:
         sends = erase.answers(self._control, state, now_ms)
         return sends + erase.erase(self._control, state, self._partitions)
 
-    def _events(self, records: Sequence[Record], state: State) -> list[Send]:
+    def _events(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+        sends: list[Send] = []
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
         for record in records:
-            for index, event in enumerate(codec.decode_events(record.value)):
+            events, foreign_events = foreign.admit(
+                record,
+                codec.decode_events(record.value),
+                lambda event: codec.join_events([codec.encode_event(event)]),
+                partitions=self._partitions,
+                now_ms=now_ms,
+            )
+            sends += foreign_events
+            for index, event in events:
                 if self._control.erased.covers(event):
                     continue
                 workspace = self._control.workspaces.get(event["workspace"])
@@ -65,7 +75,7 @@ class IdentityStage:
                 event["origin_offset"] = record.offset
                 event["origin_index"] = index
                 resolved[target].append(codec.encode_event(event))
-        sends = [
+        sends += [
             Send(topics.RESOLVED.name, partition, None, value)
             for partition, items in resolved.items()
             for value in _records(items)
@@ -89,11 +99,22 @@ class IdentityStage:
         event["contact_id"] = resolve.winner(state, event["contact_id"])
         return partition_of(event["contact_id"], self._partitions)
 
-    def _links(self, records: Sequence[Record], state: State) -> list[Send]:
+    def _links(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
         erased = self._control.erased
-        found = ((r.offset, [one for one in codec.decode_links(r.value) if not erased.covers(one)]) for r in records)
+        found: list[tuple[int, list[Link]]] = []
+        sends: list[Send] = []
+        for record in records:
+            links, foreign_links = foreign.admit(
+                record,
+                codec.decode_links(record.value),
+                lambda link: codec.encode_links([link]),
+                partitions=self._partitions,
+                now_ms=now_ms,
+            )
+            sends += foreign_links
+            found.append((record.offset, [link for _, link in links if not erased.covers(link)]))
         merges, refused = resolver.resolve(found, state, self._limits)
-        sends = [
+        sends += [
             Send(
                 topics.MERGES.name,
                 partition_of(merge["loser"], self._partitions),
@@ -112,11 +133,23 @@ class IdentityStage:
         known = self._control.workspaces.get(workspace)
         return guard.DEFAULT if known is None else Limits(known.limits)
 
-    def _merges(self, records: Sequence[Record], state: State) -> list[Send]:
+    def _merges(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+        sends: list[Send] = []
         for record in records:
-            if record.value and not self._control.erased.covers(merge := codec.decode_merge(record.value)):
-                resolve.learn(state, merge)
-        return []
+            if not record.value:
+                continue
+            merges, foreign_merges = foreign.admit(
+                record,
+                [codec.decode_merge(record.value)],
+                codec.encode_merge,
+                partitions=self._partitions,
+                now_ms=now_ms,
+            )
+            sends += foreign_merges
+            for _, merge in merges:
+                if not self._control.erased.covers(merge):
+                    resolve.learn(state, merge)
+        return sends
 
     def due(self, state: State, now_ms: int) -> list[Send]:
         return []

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from processors import foreign
+from processors.foreign import T
 from processors.runtime.stage import Record, Rows, Send, State
 from processors.segments import coverage, erase, progress
 from processors.segments import state as rows_of
@@ -49,22 +51,41 @@ class SegmentsStage:
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
         erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
-        topic, erased = records[0].topic, self._control.erased
+        sends: list[Send] = []
         for record in records:
-            if not record.value:
-                continue
-            unit.at(opened.moment(record.timestamp_ms, now_ms))
-            if topic == topics.RESOLVED.name:
-                for event in codec.decode_events(record.value):
-                    if not erased.covers(event):
-                        unit.event(event, record.timestamp_ms)
-            elif topic == topics.MERGES.name:
-                if not erased.covers(merge := codec.decode_merge(record.value)):
+            if record.value:
+                unit.at(opened.moment(record.timestamp_ms, now_ms))
+                sends += self._take(unit, record, now_ms)
+        return sends + self._finish(unit, opened)
+
+    def _take(self, unit: Unit, record: Record, now_ms: int) -> list[Send]:
+        """Apply a record; the messages that keep what names another tenant's contact out."""
+        erased = self._control.erased
+        if record.topic == topics.RESOLVED.name:
+            events, sends = self._admit(
+                record, codec.decode_events(record.value), lambda e: codec.join_events([codec.encode_event(e)]), now_ms
+            )
+            for event in events:
+                if not erased.covers(event):
+                    unit.event(event, record.timestamp_ms)
+        elif record.topic == topics.MERGES.name:
+            merges, sends = self._admit(record, [codec.decode_merge(record.value)], codec.encode_merge, now_ms)
+            for merge in merges:
+                if not erased.covers(merge):
                     unit.merge(merge)
-            elif not erased.covers(absorb := codec.decode_absorb(record.value)):
-                absorb["events"] = [event for event in absorb["events"] if not erased.covers(event)]
-                unit.absorb(absorb, record.timestamp_ms)
-        return self._finish(unit, opened)
+        else:
+            absorbs, sends = self._admit(record, [codec.decode_absorb(record.value)], codec.encode_absorb, now_ms)
+            for absorb in absorbs:
+                if not erased.covers(absorb):
+                    absorb["events"] = [event for event in absorb["events"] if not erased.covers(event)]
+                    unit.absorb(absorb, record.timestamp_ms)
+        return sends
+
+    def _admit(
+        self, record: Record, data: Sequence[T], encode: Callable[[T], bytes], now_ms: int
+    ) -> tuple[list[T], list[Send]]:
+        admitted, sends = foreign.admit(record, data, encode, partitions=self._partitions, now_ms=now_ms)
+        return [datum for _, datum in admitted], sends
 
     def due(self, state: State, now_ms: int) -> list[Send]:
         erase.erase(self._control, state, self._partitions)

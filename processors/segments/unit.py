@@ -14,6 +14,7 @@ from schemas import codec, identity, topics
 from schemas.identity import partition_of
 from schemas.records import TRACK, Absorb, Change, Event, Merge
 from schemas.records import Rebuild as Made
+from schemas.tenancy import ForeignContactError
 
 log = logging.getLogger(__name__)
 
@@ -246,10 +247,11 @@ class Unit:
     def _hold(self, contact_id: str, workspace: str, environment: str) -> Held:
         held = self._held.get(contact_id)
         if held is None:
-            row = self._rows.get(TABLE, contact_id.encode())
-            return self._take(
-                contact_id, self._new(contact_id, workspace, environment) if row is None else state.load(row)
-            )
+            stored = self._rows.get(TABLE, contact_id.encode())
+            row = self._new(contact_id, workspace, environment) if stored is None else state.load(stored)
+            if (row.workspace, row.environment) != (workspace, environment):
+                raise ForeignContactError(f"{contact_id} is no contact of {workspace}/{environment}")
+            return self._take(contact_id, row)
         if held.now_ms != self._now_ms:
             held.now_ms = self._now_ms
             self._tick(held)

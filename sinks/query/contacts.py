@@ -140,13 +140,14 @@ class Home:
     """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
 
     def contact_id(self, text: str) -> str:
-        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's."""
+        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
         if identity.is_contact_id(text):
-            return text
+            text = f"{identity.CONTACT_ID}:{text}"
         kind, colon, value = text.partition(":")
         kind = identity.ALIASES.get(kind, kind)
         normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
-        if normal is None:
+        own = kind != identity.CONTACT_ID or identity.belongs_to(value, self.workspace, self.environment)
+        if normal is None or not own:
             raise Refused("not_found", "no such contact")
         return identity.contact_id(self.workspace, self.environment, kind, normal)
 

@@ -136,7 +136,7 @@ async def test_an_identifier_of_somebody_else_is_named(stack: LocalStack) -> Non
         ({"external_id": "u", "timestamp": "soon"}, 422, "timestamp"),
         ({"external_id": "u", "environment": "moon"}, 422, "environment"),
         ({"external_id": "u", "user_id": "v"}, 422, "user_id"),
-        ({"id": "cnt_aaaaaaaaaaaaaaaaaaaaaaaa"}, 404, "id"),
+        ({"id": "cnt_sb73xi2lbtktsaaaaaaaaaaaaaaaaaaa"}, 404, "id"),
     ],
 )
 async def test_what_is_wrong_is_named(stack: LocalStack, body: Any, status: int, param: str | None) -> None:
@@ -161,7 +161,7 @@ async def test_an_edit_gives_a_contact_a_stronger_name_but_takes_none_from_anoth
 
 async def test_nobody_can_be_edited_who_is_not_there(stack: LocalStack) -> None:
     async with stack.client() as client:
-        for name in ("cnt_aaaaaaaaaaaaaaaaaaaaaaaa", "external_id:nobody-here", "x", "email:none"):
+        for name in ("cnt_sb73xi2lbtktsaaaaaaaaaaaaaaaaaaa", "external_id:nobody-here", "x", "email:none"):
             answer = await client.patch(f"/v1/contacts/{name}", json={"attributes": {"a": 1}})
             assert answer.status_code == 404, answer.text
             assert (await client.get(f"/v1/contacts/{name}")).status_code == 404

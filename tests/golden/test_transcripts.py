@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 TRANSCRIPTS = sorted(p for p in FOLDER.glob("*/*.json") if p.parent.name != "avro")
 FORMS = {
     "<evt>": re.compile(r"^evt_[0-9a-f]{32}$"),
-    "<cnt>": re.compile(r"^cnt_[a-z2-7]{24}$"),
+    "<cnt>": re.compile(r"^cnt_[a-z2-7]{32}$"),
     "<uuid>": re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
     "<time>": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
     "<any>": re.compile(r".*", re.DOTALL),

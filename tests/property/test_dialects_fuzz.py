@@ -14,10 +14,11 @@ from ingest.dialects import OPERATIONS
 from ingest.dialects.altcraft import TEXTS
 from schemas import control
 from schemas.errors import Refused
+from tests.builders import cid
 from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 KEY = {"Authorization": "Bearer sk_dev_local", "Content-Type": "application/json"}
-CONTACT = "cnt_" + "a" * 24
+CONTACT = cid("external_id:fuzz")
 FIELDS = st.sampled_from(
     "event events properties traits environment distinct_id anonymous_id new_user_id device_id external_id email phone "
     "data name token os timezone locale timestamp event_id type user_id context message_id campaign_id id matching "

@@ -12,7 +12,7 @@ from processors.segments.stage import SegmentsStage
 from processors.segments.state import Contact, Redirect
 from schemas import codec, control, identity, topics
 from schemas.control import ControlState, Segment
-from schemas.records import Absorb, Change, Event, Identifier, Merge
+from schemas.records import Absorb, Change, Event, Identifier, Merge, Quarantined
 from tests.property.store_segments import Sink, Store
 
 WORKSPACE, ENVIRONMENT = "local", "production"
@@ -90,6 +90,7 @@ class World:
         self.store = Store()
         self.sink = Sink()
         self.sends: list[Send] = []
+        self.quarantined: list[Quarantined] = []
         self.logs: dict[tuple[str, int], list[Record]] = {}
         for name, rule in rules.items():
             self.define(name, rule)
@@ -213,6 +214,8 @@ class World:
             if send.topic == topics.CHANGES.name:
                 assert send.partition == partition
                 self.sink.take(send.value)
+            elif send.topic == topics.QUARANTINE.name:
+                self.quarantined.append(codec.decode_quarantined(send.value))
             else:
                 assert send.partition == partition_of((send.key or b"").decode())
                 self._append(send.topic, send.partition, send.value)

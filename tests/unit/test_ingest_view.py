@@ -6,6 +6,7 @@ from pathlib import Path
 from ingest.view import MergeView
 from schemas import codec
 from schemas.records import Identifier, Merge
+from tests.builders import cid
 
 
 @dataclass
@@ -13,6 +14,10 @@ class Read:
     partition: int
     offset: int
     value: bytes | None
+
+
+def contact(name: str) -> str:
+    return cid(f"external_id:{name}", "w", "e")
 
 
 def merge(loser: str, winner: str, version: int) -> bytes:
@@ -33,24 +38,36 @@ def merge(loser: str, winner: str, version: int) -> bytes:
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     view = MergeView(tmp_path / "v", 4)
     assert view.positions() == {}
-    view.apply(Read(2, 7, merge("cnt_a", "cnt_b", 1)))
+    view.apply(Read(2, 7, merge(contact("a"), contact("b"), 1)))
     view.close()
     view = MergeView(tmp_path / "v", 4)
     assert view.positions() == {2: 8}
-    assert view.winner("cnt_a") == "cnt_b"
-    assert view.winner("cnt_x") == "cnt_x"
+    assert view.winner(contact("a")) == contact("b")
+    assert view.winner(contact("x")) == contact("x")
     assert view.winner("") == ""
 
 
 def test_the_highest_version_wins_and_repeats_change_nothing(tmp_path: Path) -> None:
     view = MergeView(tmp_path / "v", 4)
-    for offset, (winner, version) in enumerate([("cnt_b", 300), ("cnt_c", 5), ("cnt_b", 300), ("cnt_d", 70_000)]):
-        view.apply(Read(0, offset, merge("cnt_a", winner, version)))
-    assert view.winner("cnt_a") == "cnt_d"
+    for offset, (winner, version) in enumerate(
+        [(contact("b"), 300), (contact("c"), 5), (contact("b"), 300), (contact("d"), 70_000)]
+    ):
+        view.apply(Read(0, offset, merge(contact("a"), winner, version)))
+    assert view.winner(contact("a")) == contact("d")
 
 
 def test_bytes_that_are_no_merge_are_passed_over(tmp_path: Path) -> None:
     view = MergeView(tmp_path / "v", 4)
     view.apply(Read(0, 0, b"nonsense"))
     view.apply(Read(0, 1, None))
+    assert view.positions() == {0: 2}
+
+
+def test_a_merge_that_names_another_tenants_contact_is_passed_over(tmp_path: Path) -> None:
+    view = MergeView(tmp_path / "v", 4)
+    foreign = cid("external_id:a", "other", "e")
+    view.apply(Read(0, 0, merge(foreign, contact("b"), 1)))
+    view.apply(Read(0, 1, merge(contact("c"), foreign, 1)))
+    assert view.winner(foreign) == foreign
+    assert view.winner(contact("c")) == contact("c")
     assert view.positions() == {0: 2}

@@ -1,7 +1,11 @@
 """What a change says: whose, when, why, in which order."""
 
+import pytest
+
+from schemas import codec
+from schemas.identity import contact_id
 from schemas.records import Change, Event
-from tests.property.world_segments import HOUR, NOW, World, contact_of, event, told
+from tests.property.world_segments import HOUR, NOW, WORKSPACE, World, contact_of, event, merge, told
 
 MINUTE = 60_000
 THRICE = {"event": "bought", "count": {"op": "gte", "value": 3}, "within": "1h"}
@@ -95,8 +99,33 @@ def test_an_edge_whose_clock_is_ahead_is_believed_a_little() -> None:
     assert other.segments_of() == {"it"}
 
 
-def test_contacts_of_another_home_are_nobodys_business() -> None:
+def test_rules_do_not_see_contacts_of_another_environment() -> None:
     world = World(it={"event": "bought"})
-    world.send({**bought(), "environment": "staging"})
+    staging = contact_id(WORKSPACE, "staging", "external_id", "ann")
+    world.send({**bought(), "environment": "staging", "contact_id": staging})
     assert told(world.sink.changes) == []
-    assert world.contact().environment == "staging"
+    assert [row.environment for key, row in world.rows() if key == staging] == ["staging"]
+
+
+@pytest.mark.parametrize("tenant", [{"environment": "staging"}, {"workspace": "other"}])
+def test_an_event_that_names_another_tenants_contact_is_quarantined(tenant: dict[str, str]) -> None:
+    world = World(it={"event": "bought"})
+    world.send(event("seen"))
+    before = dict(world.rows())
+    foreign: Event = {**bought(), **tenant}  # type: ignore[typeddict-item]
+    assert world.send(foreign, bought(number=2)) != []
+    assert [(row["reason"], row["index"]) for row in world.quarantined] == [("foreign_contact", 0)]
+    (kept,) = codec.decode_events(world.quarantined[0]["payload"])
+    assert {name: kept[name] for name in foreign} == foreign  # type: ignore[literal-required]
+    assert world.contact().environment == "production"
+    assert set(dict(world.rows())) == set(before)
+
+
+def test_a_merge_and_an_absorb_that_cross_tenants_are_quarantined() -> None:
+    world = World(it={"event": "bought"})
+    world.send(bought())
+    foreign = contact_id("other", "production", "external_id", "eve")
+    crossing = merge(("external_id", "ann"), ("external_id", "bob"))
+    world.merge({**crossing, "winner": foreign}, {**crossing, "workspace": "other"})
+    assert world.segments_of() == {"it"}
+    assert [row["reason"] for row in world.quarantined] == ["foreign_contact"] * 2
