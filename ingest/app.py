@@ -50,7 +50,7 @@ class HotPaths:
         self._endpoints = endpoints
         self._app = app
         self._edge = edge
-        self._once = Once(self._plain, edge.control, edge.answers, edge.settings.max_body_bytes)
+        self._once = Once(self._plain, edge.control, edge.gate, edge.answers, edge.settings.max_body_bytes)
 
     async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         if scope["type"] == "http":
@@ -134,8 +134,6 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
     receivers, static = Receivers(edge, writer), StaticLists(edge, forward)
     return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
-        Route("/v1/segments/preview", forward.handle, methods=["POST"]),
-        Route("/v1/segments/{id}/explain", forward.handle, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
         Route("/v1/segments/{id}/contacts", static.add, methods=["POST"]),
@@ -173,6 +171,11 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
 
     endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
 
+    async def ask(request: Request) -> Response:
+        """A question of the read API that has a body."""
+        edge.passes(request)
+        return await forward.handle(request)
+
     async def read(request: Request) -> Response:
         if request.url.path in endpoints:
             raise Refused("method_not_allowed", "this path takes POST", allow=["POST"])
@@ -191,6 +194,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     writes = [
         *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
         *_writes(edge, forward, writer, control),
+        Route("/v1/segments/preview", ask, methods=["POST"]),
+        Route("/v1/segments/{id}/explain", ask, methods=["POST"]),
         Route("/v1/contacts/{id:path}", erasures.erase, methods=["DELETE"]),
     ]
     routes = [

@@ -7,6 +7,7 @@ from typing import Any
 import brotli
 import orjson
 import zstandard
+from starlette.requests import ClientDisconnect
 
 from ingest import salvage
 from ingest.salvage import NotJson
@@ -15,45 +16,94 @@ from schemas.errors import Refused
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 JSON_TYPES = frozenset({b"application/json", b"text/plain", b""})
 """Beacons (``navigator.sendBeacon``) come as text/plain; a missing type is taken for JSON."""
+MOST_ARRIVING = 64 * 1024 * 1024
+"""Bytes of all bodies that are arriving at a time, in a process."""
+MOST_CODINGS = 3
+MOST_MEMBERS = 100
+"""Members of a gzip stream, or frames of a zstd one: each costs a pass over what stands behind it."""
+BOM = b"\xef\xbb\xbf"
+
+
+class Budget:
+    """Bytes that bodies may hold while they arrive; one that would pass it is refused (503)."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self, size: int) -> None:
+        if size > self._left:
+            raise Refused("unavailable", "too many request bodies at a time; try again")
+        self._left -= size
+
+    def give(self, size: int) -> None:
+        self._left += size
+
+
+_ARRIVING = Budget(MOST_ARRIVING)
 
 
 def _too_large(limit: int) -> Refused:
     return Refused("too_large", f"the body is larger than {limit} bytes")
 
 
-async def read(receive: Receive, limit: int) -> bytes:
-    """The whole body; raises ``Refused`` as soon as it is over the limit."""
-    message = await receive()
+async def read(receive: Receive, limit: int, budget: Budget = _ARRIVING) -> bytes:
+    """The whole body; raises ``Refused`` as soon as it is over the limit, ``ClientDisconnect`` where it ends early."""
+    message = await _next(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body") and size <= limit:
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+        parts, size = [body], 0
+        try:
+            while True:
+                budget.take(len(parts[-1]))
+                size += len(parts[-1])
+                if not message.get("more_body") or size > limit:
+                    break
+                message = await _next(receive)
+                parts.append(message.get("body", b""))
+        finally:
+            budget.give(size)
         body = b"".join(parts)
     if len(body) > limit:
         raise _too_large(limit)
     return body
 
 
-def _inflate(data: bytes, wbits: int, limit: int) -> bytes:
-    stream = zlib.decompressobj(wbits)
-    out = stream.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise _too_large(limit)
-    if not stream.eof:
-        raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
-    return out
+async def _next(receive: Receive) -> MutableMapping[str, Any]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+def _inflate(data: bytes, wbits: int, limit: int, *, members: bool) -> bytes:
+    """One stream, or with ``members`` several, one behind the other; nothing else may stand behind them."""
+    parts, left = [], limit
+    for _ in range(MOST_MEMBERS if members else 1):
+        stream = zlib.decompressobj(wbits)
+        parts.append(stream.decompress(data, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
+            raise _too_large(limit)
+        if not stream.eof:
+            raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
+        data = stream.unused_data
+        if not data:
+            return b"".join(parts)
+    raise _trailing()
+
+
+def _trailing() -> Refused:
+    message = f"bytes, or more than {MOST_MEMBERS} members, stand behind the end of the compressed body"
+    return Refused("invalid_encoding", message, "Content-Encoding")
 
 
 def _gzip(data: bytes, limit: int) -> bytes:
-    return _inflate(data, 31, limit)
+    return _inflate(data, 31, limit, members=True)
 
 
 def _deflate(data: bytes, limit: int) -> bytes:
     # RFC 9110 says zlib-wrapped; some clients send the bare stream
-    return _inflate(data, 15 if data[:1] == b"\x78" else -15, limit)
+    return _inflate(data, 15 if data[:1] == b"\x78" else -15, limit, members=False)
 
 
 def _brotli(data: bytes, limit: int) -> bytes:
@@ -69,20 +119,26 @@ def _brotli(data: bytes, limit: int) -> bytes:
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
-    with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
+    """One frame or several, one behind the other."""
+    with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data, read_across_frames=True) as reader:
         out: bytes = reader.read(limit + 1)
     if len(out) > limit:
         raise _too_large(limit)
     # the reader takes a cut-off frame for a short one; now that the size is known, unpacking it all is safe
-    stream = zstandard.ZstdDecompressor().decompressobj()
-    stream.decompress(data)
-    if not stream.eof:
-        raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
-    return out
+    for _ in range(MOST_MEMBERS):
+        stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+        stream.decompress(data)
+        if not stream.eof:
+            raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
+        data = stream.unused_data
+        if not data:
+            return out
+    raise _trailing()
 
 
 ENCODINGS: dict[bytes, Callable[[bytes, int], bytes]] = {
     b"gzip": _gzip,
+    b"x-gzip": _gzip,
     b"deflate": _deflate,
     b"br": _brotli,
     b"zstd": _zstd,
@@ -90,20 +146,24 @@ ENCODINGS: dict[bytes, Callable[[bytes, int], bytes]] = {
 
 
 def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
-    """The body without its Content-Encoding; the limit applies to what comes out."""
-    if not encoding or encoding == b"identity":
+    """The body without its Content-Encoding; the limit applies to what comes out of each coding."""
+    if not encoding:
         return data
-    unpack = ENCODINGS.get(encoding.strip().lower())
-    if unpack is None:
+    codings = [coding for part in encoding.split(b",") if (coding := part.strip().lower()) not in (b"", b"identity")]
+    if len(codings) > MOST_CODINGS or not all(coding in ENCODINGS for coding in codings):
         raise Refused(
-            "unsupported_media_type", "Content-Encoding is none of gzip, deflate, br, zstd", "Content-Encoding"
+            "unsupported_media_type",
+            f"Content-Encoding must be gzip, deflate, br or zstd, or a list of at most {MOST_CODINGS} of them",
+            "Content-Encoding",
         )
-    try:
-        return unpack(data, limit)
-    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-        raise Refused(
-            "invalid_encoding", f"the body is no {encoding.decode('latin-1')}: {error}", "Content-Encoding"
-        ) from error
+    for coding in reversed(codings):
+        try:
+            data = ENCODINGS[coding](data, limit)
+        except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+            raise Refused(
+                "invalid_encoding", f"the body is no {coding.decode('latin-1')}: {error}", "Content-Encoding"
+            ) from error
+    return data
 
 
 def check_content_type(value: bytes) -> None:
@@ -115,6 +175,7 @@ def check_content_type(value: bytes) -> None:
 
 def parse(data: bytes) -> Any:
     """The JSON value; raises ``Refused`` (400), naming the place of what is wrong."""
+    data = data.removeprefix(BOM)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -126,6 +187,7 @@ def parse_batch(data: bytes, label: str) -> Any:
 
     The fast path refuses the whole text for one NaN or one lone surrogate in it.
     """
+    data = data.removeprefix(BOM)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

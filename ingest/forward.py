@@ -9,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
+from ingest import body
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
 _HOP = frozenset({"connection", "date", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
+MAX_BODY = 256 * 1024
+"""Bytes of a body that is handed on: a rule or a GraphQL document."""
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=2)
 
 
@@ -38,8 +41,9 @@ class Forward:
             return False
 
     async def handle(self, request: Request) -> Response:
-        """The read API's answer to the same request."""
-        return await self._pass(request, request.method, await request.body())
+        """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
+        raw = await body.read(request.receive, MAX_BODY) if request.method == "POST" else b""
+        return await self._pass(request, request.method, raw)
 
     async def read(self, request: Request, path: str = "", status: int = 0) -> Response:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
@@ -95,24 +99,24 @@ class Forward:
             raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
         return said
 
-    async def inquire(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+    async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
         """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``Refused`` (503)."""
         try:
             async with self._session.request(
-                "GET" if body is None else "POST",
+                "GET" if value is None else "POST",
                 URL(f"{self._base}{path}", encoded=True),
                 headers=headers,
-                data=None if body is None else orjson.dumps(body),
+                data=None if value is None else orjson.dumps(value),
                 allow_redirects=False,
             ) as answer:
-                value = orjson.loads(await answer.read())
+                said = orjson.loads(await answer.read())
                 if answer.status >= 500:
                     raise _away()
-                return answer.status, value
+                return answer.status, said
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _away() from error
 
-    async def _pass(self, request: Request, method: str, body: bytes, path: str = "") -> Response:
+    async def _pass(self, request: Request, method: str, raw: bytes, path: str = "") -> Response:
         query = request.url.query
         url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
@@ -122,7 +126,7 @@ class Forward:
                 method,
                 URL(f"{url}?{query}" if query else url, encoded=True),
                 headers=headers,
-                data=body or None,
+                data=raw or None,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -17,6 +17,7 @@ import orjson
 from rocksdict import AccessType, Options, Rdict
 
 from ingest import body
+from ingest.gate import Gate
 from schemas import access
 from schemas.control import ControlState
 from schemas.errors import Refused
@@ -77,9 +78,10 @@ _OWN = frozenset({b"x-request-id", b"ratelimit-limit", b"ratelimit-remaining", b
 class Once:
     """Around an app; a request without the header or with a key that is none passes through."""
 
-    def __init__(self, app: App, control: ControlState, answers: Answers, limit: int) -> None:
+    def __init__(self, app: App, control: ControlState, gate: Gate, answers: Answers, limit: int) -> None:
         self._app = app
         self._control = control
+        self._gate = gate
         self._answers = answers
         self._limit = limit
         self._running: dict[bytes, asyncio.Event] = {}
@@ -109,6 +111,8 @@ class Once:
             await running.wait()
         known = self._answers.get(name, now_ms)
         if known is not None:
+            # the app counts a request that it answers itself
+            self._gate.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
             if known[0] != digest:
                 raise Refused("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
             await Surface(_saying(known[1]))(scope, receive, send)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from starlette.requests import ClientDisconnect
+
 from ingest import body, body_key
 from ingest.canonical import Caller, canonical
 from ingest.desk import Counter
@@ -47,6 +49,9 @@ class IngestEndpoint:
             reply = await self._handle(scope, headers, query, receive)
         except Refused as refused:
             reply = operation.refuse(refused, request_id)
+        except ClientDisconnect:
+            log.debug("%s %s: the client went away", operation.path, request_id)
+            return
         except Exception:
             log.exception("%s %s", operation.path, request_id)
             reply = operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from schemas.control import ControlState
 from schemas.errors import Refused
 
+ADMINISTRATIVE = frozenset({"admin", "instance"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
@@ -35,6 +37,14 @@ def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | No
     if header:
         return header.decode("latin-1")
     return query.get("apiKey")
+
+
+def check_place(principal: "Principal", headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> None:
+    """Raises ``Refused`` (403) for a key with administrative scopes in a URL: proxies log those."""
+    in_header = b"authorization" in headers or headers.get(b"x-api-key")
+    if not in_header and query.get("apiKey") and ADMINISTRATIVE.intersection(principal.scopes):
+        message = "a key with admin rights is not taken from a URL: send it in the header Authorization"
+        raise Refused("missing_scope", message)
 
 
 def _user_of(credentials: bytes) -> str | None:

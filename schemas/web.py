@@ -14,12 +14,14 @@ from typing import Any
 import orjson
 import uvicorn
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from schemas import access, ids
 from schemas.access import Principal
 from schemas.control import ControlState
 from schemas.errors import Refused
+from schemas.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ class Surface:
 
         try:
             await self._app(scope, receive, identified)
+        except ClientDisconnect:
+            log.debug("%s %s %s: the client went away", scope["method"], scope["path"], request_id)
         except Exception as error:
             if not isinstance(error, Refused | HTTPException):
                 log.exception("%s %s %s", scope["method"], scope["path"], request_id)
@@ -117,6 +121,7 @@ def authorise(
     Raises ``Refused``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
     """
     principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
+    access.check_place(principal, headers, query)
     environment = access.environment_of(control, principal, headers, query)
     return principal if environment == principal.environment else replace(principal, environment=environment)
 
@@ -128,7 +133,7 @@ def serve(app: App, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         access_log=False,
         log_config=None,

@@ -110,11 +110,11 @@ class RecordedReads(Forward):
         self._answers = answers
         self.asked: list[Any] = []
 
-    async def inquire(self, path: str, headers: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
-        self.asked.append(path if body is None else [path, body])
-        for start, (status, value) in self._answers.items():
+    async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
+        self.asked.append(path if value is None else [path, value])
+        for start, (status, answer) in self._answers.items():
             if path.startswith(start):
-                return status, value
+                return status, answer
         raise Refused("unavailable", "the read API is away; try again")
 
 

@@ -30,6 +30,7 @@ from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal
 from deploy.local.clickhouse_engine import Answer, Engine, Question
 from deploy.local.clickhouse_sql import parse
 from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
+from schemas.http_protocol import BoundedProtocol
 
 # Parameters of the interface itself; every other one is a setting for the engine, which knows its own.
 INTERFACE = frozenset(
@@ -56,6 +57,13 @@ INTERFACE = frozenset(
 )
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PARALLEL = 16
+
+
+class FrontProtocol(BoundedProtocol):
+    """A query's parameters stand in its URL; ClickHouse's own bound for that is 1 MiB."""
+
+    max_head_bytes = 1024 * 1024
+    body_s = 300.0
 
 
 class Front:
@@ -173,6 +181,7 @@ def main(
         Front(path).app(),
         host="127.0.0.1",
         port=port,
+        http=FrontProtocol,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=3600,  # clients pool connections; one closed under a client costs it a retry

@@ -1,11 +1,15 @@
 """Bodies in every encoding, whole, cut short and made to explode."""
 
+import asyncio
 import gzip
+import time
 import zlib
+from typing import Any
 
 import brotli
 import pytest
 import zstandard
+from starlette.requests import ClientDisconnect
 
 from ingest import body
 from schemas.errors import Refused
@@ -14,6 +18,7 @@ LIMIT = 1024 * 1024
 TEXT = b'{"type":"t","user_id":"u"}' * 100
 PACKED = {
     b"gzip": gzip.compress(TEXT),
+    b"X-GZIP": gzip.compress(TEXT),
     b"deflate": zlib.compress(TEXT),
     b"br": brotli.compress(TEXT),
     b"zstd": zstandard.ZstdCompressor().compress(TEXT),
@@ -24,6 +29,96 @@ BOMB = b"\0" * (200 * LIMIT)
 @pytest.mark.parametrize("encoding", PACKED, ids=bytes.decode)
 def test_every_encoding_is_undone(encoding: bytes) -> None:
     assert body.decode(PACKED[encoding], encoding, LIMIT) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        (b"gzip", gzip.compress(TEXT[:100]) + gzip.compress(b"") + gzip.compress(TEXT[100:])),
+        (b"zstd", zstandard.compress(TEXT[:100]) + zstandard.compress(TEXT[100:])),
+        (b"GZip , identity", gzip.compress(TEXT)),
+        (b"deflate, gzip", gzip.compress(zlib.compress(TEXT))),
+        (b"gzip,br", brotli.compress(gzip.compress(TEXT))),
+    ],
+)
+def test_members_frames_and_lists_of_codings_are_one_body(encoding: bytes, data: bytes) -> None:
+    assert body.decode(data, encoding, LIMIT) == TEXT
+
+
+@pytest.mark.parametrize("encoding", PACKED, ids=bytes.decode)
+def test_what_stands_behind_the_end_is_refused(encoding: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        body.decode(PACKED[encoding] + b"{}", encoding, LIMIT)
+    assert refused.value.code == "invalid_encoding"
+
+
+def test_the_limit_holds_for_the_sum_of_all_members() -> None:
+    member = gzip.compress(bytes(LIMIT // 4))
+    assert len(body.decode(member * 4, b"gzip", LIMIT)) == LIMIT
+    with pytest.raises(Refused, match="larger"):
+        body.decode(member * 5, b"gzip", LIMIT)
+    frame = zstandard.compress(bytes(LIMIT // 4))
+    with pytest.raises(Refused, match="larger"):
+        body.decode(frame * 5, b"zstd", LIMIT)
+
+
+@pytest.mark.parametrize("codings", [b"gzip, lz77", b"gzip, gzip, gzip, gzip", b"compress"])
+def test_unknown_codings_and_long_lists_are_refused(codings: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        body.decode(b"x", codings, LIMIT)
+    assert refused.value.code == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(("encoding", "member"), [(b"gzip", gzip.compress(b"")), (b"zstd", zstandard.compress(b""))])
+def test_many_empty_members_cost_no_more_than_their_bytes(encoding: bytes, member: bytes) -> None:
+    start = time.process_time()
+    with pytest.raises(Refused, match="members"):
+        body.decode(member * (5 * LIMIT // len(member)), encoding, LIMIT)
+    assert time.process_time() - start < 2
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert body.parse(body.BOM + b"[1]") == [1]
+    assert body.parse_batch(body.BOM + b"[1]", "batch") == [1]
+
+
+async def test_bodies_that_arrive_at_a_time_share_a_budget() -> None:
+    budget, gate = body.Budget(250_000), asyncio.Event()
+
+    def client() -> body.Receive:
+        chunks = [b"x" * 50_000] * 2
+
+        async def receive() -> dict[str, Any]:
+            if len(chunks) == 1:
+                await gate.wait()
+            return {"type": "http.request", "body": chunks.pop(), "more_body": bool(chunks)}
+
+        return receive
+
+    waiting = [asyncio.create_task(body.read(client(), LIMIT, budget)) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused) as refused:
+        await body.read(client(), LIMIT, budget)
+    assert refused.value.code == "unavailable"
+    for task in waiting[:3]:
+        task.cancel()
+    await asyncio.gather(*waiting[:3], return_exceptions=True)
+    gate.set()
+    assert [len(whole) for whole in await asyncio.gather(*waiting[3:])] == [100_000] * 2
+    assert len(await body.read(client(), LIMIT, budget)) == 100_000, "what they held is given back"
+
+
+async def test_a_client_that_goes_away_leaves_no_half_body() -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"[1", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    with pytest.raises(ClientDisconnect):
+        await body.read(receive, LIMIT)
 
 
 def test_a_bare_deflate_stream_is_undone_too() -> None:
@@ -62,7 +157,7 @@ async def test_a_long_body_is_refused_while_it_arrives() -> None:
     async def receive() -> dict[str, object]:
         nonlocal asked
         asked += 1
-        return {"body": b"x" * 1000, "more_body": True}
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
 
     with pytest.raises(Refused) as refused:
         await body.read(receive, 10_000)
