@@ -22,6 +22,7 @@ from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.identity import partition_of
 from schemas.records import Event
+from schemas.sameness import event_key
 from schemas.settings import Settings
 from schemas.web import authorise
 
@@ -71,7 +72,7 @@ class Edge:
 
     async def applied(self, task_id: str, events: list[Event], within_s: float) -> bool:
         """Publish these, all durable when it returns; whether they were stored and applied in time."""
-        self.receipts.expect(task_id, [event["event_id"] for event in events])
+        self.receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self.submit(event) for event in events}:
                 await future

@@ -1,4 +1,7 @@
-"""Receipts from the sink in, the end of waiting for `sync=true` out: who waits for what."""
+"""Receipts from the sink in, the end of waiting for `sync=true` out: who waits for what.
+
+A receipt's ``event_id`` is the event's key (`schemas/sameness.py`), as an id may come twice in a request.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -28,9 +31,9 @@ class Receipts:
         self._instance = instance.encode()
         self._waiters: dict[str, Waiter] = {}
 
-    def expect(self, task_id: str, event_ids: list[str]) -> Waiter:
+    def expect(self, task_id: str, keys: list[str]) -> Waiter:
         """Called before the events are published, or a fast receipt would come too early."""
-        missing = {(event_id, stage) for event_id in event_ids for stage in (STORED, APPLIED)}
+        missing = {(key, stage) for key in keys for stage in (STORED, APPLIED)}
         waiter = Waiter(missing, asyncio.get_running_loop().create_future())
         self._waiters[task_id] = waiter
         return waiter
@@ -63,10 +66,11 @@ class Receipts:
         waiter = self._waiters.get(receipt["task_id"])
         if waiter is None:
             return
-        event_id = receipt["event_id"]
-        waiter.missing.discard((event_id, receipt["stage"]))
+        key = receipt["event_id"]
+        waiter.missing.discard((key, receipt["stage"]))
         if receipt["stage"] == APPLIED:
-            waiter.entered[event_id] = receipt["entered"]
-            waiter.left[event_id] = receipt["left"]
+            # of copies in one request the one that changed something comes first
+            waiter.entered.setdefault(key, receipt["entered"])
+            waiter.left.setdefault(key, receipt["left"])
         if not waiter.missing and not waiter.done.done():
             waiter.done.set_result(None)

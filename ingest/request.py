@@ -15,7 +15,7 @@ from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.once import SEED
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
-from ingest.recent import First
+from ingest.recent import told
 from ingest.repeats import Repeats
 from ingest.salvage import NotJson
 from schemas import ids
@@ -23,6 +23,7 @@ from schemas.access import Principal, key_of
 from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.errors import Refused
 from schemas.records import Event
+from schemas.sameness import event_key
 from schemas.web import REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ class _Batch:
 
     def _count(self, events: list[Event]) -> None:
         """The task is done when each of them is stored."""
-        self.task_id = ids.counted(UUID(self.task_id), len({event["event_id"] for event in events}))
+        self.task_id = ids.counted(UUID(self.task_id), len({event_key(event) for event in events}))
         for event in events:
             event["task_id"] = self.task_id
 
@@ -232,9 +233,11 @@ class _Batch:
         """The first answer, where this edge gave one; who waits for receipts needs the event to pass again."""
         if raw.event_id is None or self._caller.reply_to:
             return None
-        first = self._edge.recent.get(event["workspace"], event["environment"], event["event_id"])
+        first = self._edge.recent.get(event)
         if first is None:
             return None
+        if conflict := told(event, first):
+            warnings.append(conflict)
         return Accepted(
             event_id=event["event_id"], contact_id=first.contact_id, received_ms=first.received_ms, warnings=warnings
         )
@@ -242,21 +245,23 @@ class _Batch:
     def _accepted(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted:
         contact_id = self._edge.view.winner(event["contact_id"])
         if raw.event_id is not None:
-            first = First(contact_id, event["received_ms"])
-            self._edge.recent.put(event["workspace"], event["environment"], event["event_id"], first)
+            conflict = self._edge.recent.put(event, contact_id)
+            if conflict:
+                warnings.append(conflict)
+        key = event_key(event) if self.applied else ""
         return Accepted(
             event_id=event["event_id"],
             contact_id=contact_id,
             received_ms=event["received_ms"],
             warnings=warnings,
-            entered=self._entered.get(event["event_id"]),
-            left=self._left.get(event["event_id"]),
+            entered=self._entered.pop(key, None),
+            left=self._left.pop(key, None),
         )
 
     async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:
         """Publish, then wait until each is stored and applied, or until the deadline."""
         task_id, receipts = self.task_id, self._edge.receipts
-        waiter = receipts.expect(task_id, [event["event_id"] for event in events])
+        waiter = receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self._edge.submit(event) for event in events}:
                 await future

@@ -16,7 +16,8 @@ def identity(settings: Settings) -> NoReturn:
     from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
 
     control = ControlState()
-    run(IdentityStage(control, settings.partitions), settings, beside=_following(control, settings))
+    stage = IdentityStage(control, settings.partitions, settings.repeat_days * topics.DAY_MS)
+    run(stage, settings, beside=_following(control, settings))
 
 
 def segments(settings: Settings) -> NoReturn:

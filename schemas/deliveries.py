@@ -60,9 +60,9 @@ def fingerprint(*parts: str) -> str:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def delivery_id(webhook_id: str, event_id: str, kind: str) -> str:
+def delivery_id(webhook_id: str, cause: str, kind: str) -> str:
     """The delivery of one message to one endpoint."""
-    return f"dlv_{fingerprint(webhook_id, event_id, kind)}"
+    return f"dlv_{fingerprint(webhook_id, cause, kind)}"
 
 
 def attempt_id(delivery: str, attempt: int, entropy: str) -> str:

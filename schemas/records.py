@@ -42,6 +42,7 @@ class Event(TypedDict):
     origin_partition: NotRequired[int]
     origin_offset: NotRequired[int]
     origin_index: NotRequired[int]
+    repeat: NotRequired[int]
 
 
 class Link(TypedDict):

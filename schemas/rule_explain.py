@@ -27,6 +27,7 @@ from schemas.rule_nodes import (
     Within,
 )
 from schemas.rule_windows import NEVER, Series, known
+from schemas.sameness import id_in
 from schemas.times import iso
 
 MOST_TOLD = 100
@@ -140,7 +141,7 @@ def _in_order(at: str, leaf: InOrder, contact: Facts, now_ms: int, *, met: bool)
         met=met,
         value=len(got),
         threshold=len(leaf.steps),
-        events=_latest([event_id for _, event_id in got]),
+        events=_latest([key for _, key in got]),
         truncated=_is_cut(series, now_ms),
     )
 
@@ -154,7 +155,7 @@ def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) ->
         met=met,
         value=totals.shown((now_ms - waiting[0][0]) * 1000) if waiting else None,
         threshold=leaf.for_ms // 1000,
-        events=_latest([event_id for _, event_id in waiting]),
+        events=_latest([key for _, key in waiting]),
         truncated=_is_cut([missing, after], now_ms),
     )
 
@@ -164,4 +165,4 @@ def _is_cut(some: list[Series | None], now_ms: int) -> bool:
 
 
 def _latest(ids: list[str]) -> tuple[str, ...]:
-    return tuple(ids[-MOST_TOLD:])
+    return tuple(id_in(key) for key in ids[-MOST_TOLD:])

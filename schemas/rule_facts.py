@@ -10,6 +10,7 @@ from schemas import rule_windows as windows
 from schemas.rule_conditions import Condition, Counted, condition, needs
 from schemas.rule_nodes import Rule
 from schemas.rule_windows import MOST_EVENTS, Keep, Series
+from schemas.sameness import counted_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Seen:
 
     time_ms: int
     event_id: str
+    sender: str = ""
+    """The end of its sender's own contact id, as ``schemas.sameness`` cuts it."""
     type: str
     properties: Any
 
@@ -48,9 +51,10 @@ def counts_of(tree: Rule, events: Iterable[Seen], now_ms: int) -> dict[str, Seri
     conditions = counted_for(tree)
     counts: dict[str, Series] = {}
     for event in events:
+        key = counted_key(event.event_id, event.sender)
         for one in conditions.get(event.type, ()):
             value = one.counts(event.time_ms, event.properties)
             if value is not None:
                 series = counts.setdefault(one.id, [[], [], *([] for _ in value)])
-                windows.add(series, event.time_ms, event.event_id, one.keep, now_ms, *value)
+                windows.add(series, event.time_ms, key, one.keep, now_ms, *value)
     return counts

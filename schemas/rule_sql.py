@@ -30,15 +30,19 @@ from schemas.rule_nodes import (
 from schemas.rule_sql_values import Parameters, Place, test
 from schemas.rule_totals import Limit
 from schemas.rule_windows import MOST_EVENTS
+from schemas.sameness import SENDER_LENGTH, SEPARATOR
 
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "ne": "!="}
 
 _CONTACTS = """
 SELECT contact_id, attributes, consents, identifiers FROM contacts FINAL
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''"""
-_EVENTS = """
-SELECT contact_id, event_id, toUnixTimestamp64Milli(timestamp) AS time_ms, type, properties FROM events_resolved
-WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id != ''"""
+_COUNTED_KEY = f"concat(event_id, char({ord(SEPARATOR)}), right(own_contact_id, {SENDER_LENGTH}))"
+"""What ``schemas.sameness.counted_key`` gives."""
+_EVENTS = f"""
+SELECT contact_id, {_COUNTED_KEY} AS key, toUnixTimestamp64Milli(timestamp) AS time_ms, type, properties
+FROM events_resolved
+WHERE workspace = {{workspace:String}} AND environment = {{environment:String}} AND contact_id != ''"""  # noqa: S608 - constants
 _LISTED = """contact_id IN
 (
     SELECT contact_id FROM memberships FINAL
@@ -64,7 +68,7 @@ def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts:
         columns = "".join(f",\n    {sql} AS {name}" for sql, name in compiler.columns.items())
         types = compiler.parameters.add(sorted(compiler.types), "Array(String)")
         until = f" AND time_ms <= {compiler.parameters.whole(now_ms)} AND _kind = '{TRACK}' AND type IN {types}"
-        events = f"{_EVENTS}{only}{until}\nORDER BY time_ms DESC LIMIT 1 BY contact_id, type, event_id"
+        events = f"{_EVENTS}{only}{until}\nORDER BY time_ms DESC LIMIT 1 BY contact_id, type, key"
         seen = f"SELECT contact_id{columns}\nFROM ({events}\n)\nGROUP BY contact_id"
         source += f"\nLEFT JOIN\n(\n{seen}\n) AS e USING (contact_id)"
     sql = f"SELECT contact_id FROM {source}\nWHERE {condition}\nSETTINGS precise_float_parsing = 1"  # noqa: S608 - our own words
@@ -165,11 +169,11 @@ class _Compiler:
 
     def _series(self, what: Counted) -> str:
         """The newest few by (time, id), oldest first, each with its value where it has one."""
-        counts, entry = self._matches(what), "(time_ms, event_id)"
+        counts, entry = self._matches(what), "(time_ms, key)"
         if what.path:
             units = Place("properties", what.path, self.parameters).units(LARGEST)
             counts += f" AND {units} IS NOT NULL"
-            entry = f"(time_ms, event_id, assumeNotNull({units}))"
+            entry = f"(time_ms, key, assumeNotNull({units}))"
         newest = f"arrayReverse(arraySlice(arrayReverseSort(groupArrayIf({entry}, {counts})), 1, {MOST_EVENTS}))"
         return self._column(newest)
 

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     publish_buffer_bytes: int = Field(
         64 * 1024 * 1024, ge=1024 * 1024, description="Bytes of events in flight to Kafka before the edge answers 503."
     )
+    repeat_days: int = Field(
+        7,
+        ge=1,
+        le=90,
+        description="Days for which an event is known at least, so that a copy of it counts for nothing.",
+    )
     block_ms: int = Field(150, ge=1, le=10_000, description="Milliseconds a sink gathers rows before an insert.")
     block_rows: int = Field(10_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
     webhook_allow_private: bool = Field(

@@ -77,10 +77,11 @@ LAUNCHES = Topic(
 # Faust names a changelog <app>-<table>-changelog; they are created here, never by Faust.
 IDENTITY_MAP = "map"
 IDENTITY_PAIRS = "pairs"
+IDENTITY_SEEN = "seen"
 RESOLVER_GRAPH = "graph"
 SEGMENT_STATES = "states"
 TABLES = {
-    IDENTITY_APP: (IDENTITY_MAP, IDENTITY_PAIRS, RESOLVER_GRAPH),
+    IDENTITY_APP: (IDENTITY_MAP, IDENTITY_PAIRS, IDENTITY_SEEN, RESOLVER_GRAPH),
     SEGMENTS_APP: (SEGMENT_STATES,),
 }
 

@@ -4,7 +4,7 @@ A partition says on `control` what it has done, and asks that: an erasure is rep
 back. A row of the map says in the meantime that it was done, or the repeat would take a new beginning with it.
 """
 
-from processors.identity import graph
+from processors.identity import graph, seen
 from processors.identity.graph import Refusal
 from processors.runtime.stage import Send, State
 from schemas import control, erasure, identity, topics
@@ -35,6 +35,7 @@ def erase(known: ControlState, state: State, partitions: int) -> list[Send]:
             if partition_of(contact_id, partitions) == state.partition:
                 sends.append(Send(topics.MERGES.name, state.partition, contact_id.encode(), b""))
         _forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
+        seen.forget(state, one.contacts)
         _cut(state, one)
         state.put(topics.IDENTITY_MAP, _mark(one), b"1")
     return sends

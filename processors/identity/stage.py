@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from processors import foreign
 from processors.identity import erase, guard, resolve, resolver
 from processors.identity.guard import Limits
+from processors.identity.seen import Seen
 from processors.runtime.stage import Record, Rows, Send, State
 from schemas import codec, topics
 from schemas.control import ControlState
@@ -15,6 +16,8 @@ from schemas.topics import Topic
 
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, well below the broker's limit."""
+REMEMBER_MS = 7 * topics.DAY_MS
+"""How long an event is known, at least, to tell its copies."""
 
 
 class IdentityStage:
@@ -27,13 +30,15 @@ class IdentityStage:
     inputs: tuple[Topic, ...] = (topics.EVENTS, topics.LINKS, topics.MERGES)
     tables: tuple[str, ...] = topics.TABLES[topics.IDENTITY_APP]
 
-    def __init__(self, control: ControlState, partitions: int) -> None:
+    def __init__(self, control: ControlState, partitions: int, remember_ms: int = REMEMBER_MS) -> None:
         self._control = control
         self._partitions = partitions
+        self._seen = Seen(remember_ms)
 
     def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
         # first: what follows may already be of a contact's new beginning
         sends = erase.erase(self._control, state, self._partitions)
+        self._seen.at(state, now_ms)
         match records[0].topic:
             case topics.EVENTS.name:
                 return sends + self._events(records, state, now_ms)
@@ -43,10 +48,13 @@ class IdentityStage:
                 return sends + self._merges(records, state, now_ms)
 
     def has_work(self, partition: int) -> bool:
-        return bool(erase.awaited(self._control, partition))
+        return self._seen.has_old(partition) or bool(erase.awaited(self._control, partition))
 
     def idle(self, state: State, now_ms: int) -> list[Send]:
-        """Erase what has to be; say so of what is."""
+        """Erase what has to be; say so of what is. Forget events of long ago."""
+        self._seen.at(state, now_ms)
+        if self._seen.has_old(state.partition):
+            self._seen.forget_old(state)
         sends = erase.answers(self._control, state, now_ms)
         return sends + erase.erase(self._control, state, self._partitions)
 
@@ -66,10 +74,9 @@ class IdentityStage:
             for index, event in events:
                 if self._control.erased.covers(event):
                     continue
-                workspace = self._control.workspaces.get(event["workspace"])
-                link_devices = workspace is not None and workspace.link_devices
-                for link in resolve.new_links(event, state, link_devices=link_devices, erased=self._control.erased):
-                    links[f"{event['workspace']}/{event['environment']}"].append(link)
+                self._seen.mark(event, record.offset, index, state)
+                if not event["repeat"]:  # the first said all that is believed
+                    links[f"{event['workspace']}/{event['environment']}"] += self._new_links(event, state)
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition
                 event["origin_offset"] = record.offset
@@ -91,6 +98,11 @@ class IdentityStage:
             for start in range(0, len(some), resolver.MAX_LINKS)
         ]
         return sends
+
+    def _new_links(self, event: Event, state: State) -> list[Link]:
+        workspace = self._control.workspaces.get(event["workspace"])
+        link_devices = workspace is not None and workspace.link_devices
+        return resolve.new_links(event, state, link_devices=link_devices, erased=self._control.erased)
 
     def _resolve(self, event: Event, state: State) -> int:
         """Set the event's contact; the answer is the partition it goes to."""
@@ -158,10 +170,11 @@ class IdentityStage:
         return None
 
     def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
-        """Nothing is kept beside the tables."""
+        """What is kept beside the tables is how old their oldest event is."""
+        self._seen.restore(partition, rows(topics.IDENTITY_SEEN))
 
     def revoke(self, partition: int) -> None:
-        """Nothing is kept beside the tables."""
+        self._seen.revoke(partition)
 
 
 def _records(items: list[bytes]) -> list[bytes]:

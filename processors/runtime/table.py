@@ -34,6 +34,7 @@ STORE_OPTIONS = {
     "target_file_size_base": 16 * 1024 * 1024,
     "block_cache_size": 2 * 1024 * 1024,
     "max_open_files": 128,
+    "bloom_filter_size": 10,  # most look-ups of an event, and of a contact that never merged, find nothing
 }
 
 

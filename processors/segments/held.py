@@ -9,7 +9,7 @@ from processors.segments.plans import Versions
 from processors.segments.profile import Said
 from processors.segments.state import Contact, Redirect
 from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, Telling
-from schemas import identity, lists
+from schemas import identity, lists, sameness
 from schemas import rule_windows as windows
 from schemas.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
 
@@ -193,12 +193,13 @@ class Held(Telling):
         """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
         at_ms, event_id = profile.stamp_of(event)
         for name, value in given.items():
-            said = orjson.dumps({"consent": name, "value": value})
+            said = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
             self._say("consent", at_ms, {"event_id": event_id, "profile": said})
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None
         time_ms = event["timestamp_ms"]
+        key = sameness.counted_key(event["event_id"], sameness.sender_of(event))
         for condition in self.plan.by_event[event["type"]]:
             if condition.reads_properties and properties is None:
                 properties = orjson.loads(event["properties"] or b"{}")
@@ -206,7 +207,7 @@ class Held(Telling):
             if value is None:
                 continue
             series = contact.counts.setdefault(condition.id, [[], [], *([] for _ in value)])
-            if windows.add(series, time_ms, event["event_id"], condition.keep, self.now_ms, *value):
+            if windows.add(series, time_ms, key, condition.keep, self.now_ms, *value):
                 touched |= condition.segments
             if not series[0]:
                 del contact.counts[condition.id]

@@ -28,10 +28,13 @@ BUCKET, CHUNK = 20_000, 1_000
 """Events of one query, about, and of one chunk."""
 
 _COLUMNS = """
-SELECT event_id, _kind AS kind, type, contact_id, identifiers, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+SELECT event_id, _kind AS kind, type, contact_id, own_contact_id, identifiers,
+       toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
        toUnixTimestamp64Milli(received_at) AS received_ms, properties, _profile AS profile
 FROM events
 """
+_KEY = ("event_id", "type", "own_contact_id")
+"""What tells a contact's events apart; of an event that was stored twice both rows have the same."""
 _HOME = "WHERE workspace = {workspace:String} AND environment = {environment:String}"
 _BACK_FILL = f"""{_HOME}
     AND type IN {{types:Array(String)}} AND _kind = 'track' AND contact_id != ''
@@ -41,8 +44,9 @@ _BACK_FILL = f"""{_HOME}
 _SIZE = "SELECT uniqExact(contact_id) AS contacts, count() AS events FROM events "
 _BUCKET = " AND cityHash64(contact_id) % {buckets:UInt32} = {bucket:UInt32} ORDER BY contact_id"
 _REBUILD = f"""{_HOME}
-    AND own_contact_id IN {{ids:Array(String)}} AND event_id > {{after:String}}
-ORDER BY event_id
+    AND own_contact_id IN {{ids:Array(String)}}
+    AND (event_id, type, own_contact_id) > ({{event_id:String}}, {{type:String}}, {{own_contact_id:String}})
+ORDER BY event_id, type, own_contact_id
 LIMIT {{limit:UInt32}}
 """
 
@@ -132,15 +136,15 @@ class Reader:
 
     async def _rebuild(self, wish: Rebuild) -> None:
         await self._stored.wait(range(self._settings.partitions))
-        after = ""
+        after = dict.fromkeys(_KEY, "")
         while True:
             ids = sorted(wish.members)
-            rows = await self._rows(_COLUMNS + _REBUILD, wish.home, ids=ids, after=after, limit=CHUNK)
+            rows = await self._rows(_COLUMNS + _REBUILD, wish.home, ids=ids, **after, limit=CHUNK)
             is_last = len(rows) < CHUNK
             await self._give(wish, rows, is_last=is_last)
             if is_last:
                 return
-            after = rows[-1]["event_id"]
+            after = {name: rows[-1][name] for name in _KEY}
 
     async def _give(
         self, wish: Wish, rows: list[dict[str, Any]], *, done: int = 0, total: int = 0, is_last: bool = False

@@ -10,7 +10,7 @@ from processors.segments.held import Held
 from processors.segments.plans import Plans
 from processors.segments.state import Contact, Redirect, Row
 from processors.segments.timers import Timers
-from schemas import codec, identity, topics
+from schemas import codec, identity, sameness, topics
 from schemas.identity import partition_of
 from schemas.records import TRACK, Absorb, Change, Event, Merge
 from schemas.records import Rebuild as Made
@@ -73,7 +73,7 @@ class Unit:
         if event["received_ms"] > self._now_ms:
             self._now_ms = min(event["received_ms"], self._latest_ms)
         contact_id = event["contact_id"]
-        if not contact_id:
+        if not contact_id or event.get("repeat"):  # the first copy has been counted, wherever it went
             self._apply(None, event, [], [])
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
@@ -234,7 +234,7 @@ class Unit:
                 kind="applied",
                 version=0,
                 at_ms=self._now_ms,
-                event_id=event["event_id"],
+                event_id=sameness.event_key(event),
                 reply_to=event["reply_to"],
                 task_id=event["task_id"],
                 entered=entered,

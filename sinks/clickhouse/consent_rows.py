@@ -1,6 +1,7 @@
 """Consents as events said them in; columns of `consent_changes` out; pure.
 
-Such a ``Change.profile`` is ``{"consent", "value"}``: given, withdrawn, or ``null`` where its record was removed.
+Such a ``Change.profile`` is ``{"consent", "value", "key"}``: the value is given, withdrawn, or ``null`` where its
+record was removed; the key is the event's (``schemas.sameness``).
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ def _columns(changes: Sequence[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
     said = [_said(c) for c in changes]
-    return [*columns, [consent for consent, _ in said], [state for _, state in said]]
+    return [*columns, *([one[n] for one in said] for n in range(3))]
 
 
-def _said(change: Change) -> tuple[str, str]:
+def _said(change: Change) -> tuple[str, str, str]:
     try:
         said = orjson.loads(change.get("profile") or b"{}")
         consent, state = said["consent"], _STATES[orjson.dumps(said["value"])]
@@ -28,11 +29,11 @@ def _said(change: Change) -> tuple[str, str]:
         raise UnusableError(f"no consent: {error!r}") from error
     if not isinstance(consent, str):
         raise UnusableError("a consent's name is no text")
-    return consent, state
+    return consent, state, str(said.get("key", ""))
 
 
 CONSENT_CHANGES = Table(
     name="consent_changes",
-    columns=("workspace", "environment", "contact_id", "event_id", "at", "consent", "state"),
+    columns=("workspace", "environment", "contact_id", "event_id", "at", "consent", "state", "_event"),
     columns_of=_columns,
 )

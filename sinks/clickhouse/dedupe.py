@@ -3,12 +3,14 @@
 1. Per origin partition the places on `events` only grow, but for repeats after a crash: a place at or below the
    highest one seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have let a
    later place through and not this one.
-2. The event ids of the recent past tell a client's retry. The window is bounded; what it misses the table collapses.
+2. A client's retry has been marked by the identity stage (``repeat``). The events of the recent past are the second
+   line: the window is bounded, and what it misses the table collapses.
 """
 
 from enum import Enum, auto
 
 from schemas.records import Event
+from schemas.sameness import event_key
 
 Place = tuple[int, int, int]
 """Partition, offset and index on `events`."""
@@ -45,8 +47,9 @@ class Window:
             self._old, self._young = self._young, set()
 
 
-def key_of(workspace: str, environment: str, event_id: str) -> str:
-    return f"{workspace}\0{environment}\0{event_id}"
+def known_as(workspace: str, environment: str, key: str) -> str:
+    """What the window remembers of an event, by its key."""
+    return f"{workspace}\0{environment}\0{key}"
 
 
 def origin_of(event: Event) -> Place:
@@ -68,8 +71,11 @@ class Seen:
 
     def judge(self, event: Event) -> Verdict:
         """The verdict on the next event of the partition; remembers it."""
-        key = key_of(event["workspace"], event["environment"], event["event_id"])
+        key = known_as(event["workspace"], event["environment"], event_key(event))
         partition, offset, index = origin = origin_of(event)
+        if event.get("repeat"):
+            self.reach(origin)
+            return Verdict.AGAIN
         known = key in self.window
         is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, (NO_ORIGIN, 0))
         self.reach(origin)

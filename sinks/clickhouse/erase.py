@@ -37,7 +37,7 @@ _EVENT_IDS = f"SELECT event_id FROM events WHERE own_contact_id IN {_IDS} AND re
 _PEOPLE = f"SELECT one.1, one.2 FROM (SELECT arrayJoin(identifiers) AS one FROM contacts WHERE {_OF})"  # noqa: S608 - constants
 CONDITIONS: tuple[tuple[str, str], ...] = (
     # first those that are found by what the later ones still know
-    ("duplicates", f"event_id IN ({_EVENT_IDS})"),
+    ("duplicates", f"own_contact_id IN {_IDS} AND received_at{_UNTIL}"),
     ("quarantine", f"({_HERE} AND event_id IN ({_EVENT_IDS}) OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
     ("refused_links", f"({_OF} OR (type, value) IN ({_PEOPLE})) AND at{_UNTIL}"),
     ("delivery_attempts", f"({_OF} OR multiSearchAny(request_body, {_IDS})) AND at{_SETTLED}"),

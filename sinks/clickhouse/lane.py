@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.erasure import Erased
+from schemas.sameness import id_in
 from schemas.settings import Settings
 from sinks.clickhouse.block import Block, Buffer, halves, token_of
 from sinks.clickhouse.publish import Publisher
@@ -153,7 +154,7 @@ class Lane:
                     if items:
                         inserts.create_task(self._insert(table, items, block.token))
         for waiting in work.receipts.values():
-            waiting[:] = [r for r in waiting if r["event_id"] not in self._refused]
+            waiting[:] = [r for r in waiting if id_in(r["event_id"]) not in self._refused]
         self._refused.clear()
         await self._publisher.receipts(work.receipts)
         self.done.update(block.next_offsets)

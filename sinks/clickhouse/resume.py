@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sinks.clickhouse.dedupe import WINDOW, Seen, key_of
+from sinks.clickhouse.dedupe import WINDOW, Seen, known_as
 from sinks.clickhouse.rows import Table
 from sinks.clickhouse.streams import START, Part, Stream
 from sinks.clickhouse.writer import Writer
@@ -68,6 +68,6 @@ async def _remember(topic: str, parts: dict[int, tuple[int, Part]], writer: Writ
     for partition, origin in await writer.highest_origins(topic, floors):
         parts[partition][1].seen.reach(origin)
     most = WINDOW // len(parts) if parts else 0
-    for partition, workspace, environment, event_id in await writer.recent_ids(topic, RECENT_MINUTES, most):
+    for partition, workspace, environment, key in await writer.recent_ids(topic, RECENT_MINUTES, most):
         if partition in parts:
-            parts[partition][1].seen.window.add(key_of(workspace, environment, event_id))
+            parts[partition][1].seen.window.add(known_as(workspace, environment, key))

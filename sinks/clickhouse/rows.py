@@ -16,6 +16,7 @@ import orjson
 
 from schemas import identity
 from schemas.records import Change, Identifier
+from schemas.sameness import CHANGED, SENDER_LENGTH
 
 Columns = list[list[Any]]
 
@@ -94,15 +95,17 @@ _event = _plain(
 
 
 def _event_columns(events: Sequence[Any]) -> Columns:
-    return [*_event[1](events), [identity.own_contact_id(event) for event in events]]
+    senders = [identity.own_contact_id(event) for event in events]
+    return [*_event[1](events), senders, [one[-SENDER_LENGTH:] for one in senders]]
 
 
-EVENTS = Table(name="events", columns=(*_event[0], "own_contact_id"), columns_of=_event_columns)
+EVENTS = Table(name="events", columns=(*_event[0], "own_contact_id", "_sender"), columns_of=_event_columns)
 
 _duplicate = _plain(
     workspace="workspace",
     environment="environment",
     event_id="event_id",
+    type="type",
     received_at="received_ms",
     source="source",
     _key_id="key_id",
@@ -111,7 +114,18 @@ _duplicate = _plain(
     _origin_offset="origin_offset",
     _origin_index="origin_index",
 )
-DUPLICATES = Table(name="duplicates", columns=_duplicate[0], columns_of=_duplicate[1])
+
+
+def _duplicate_columns(events: Sequence[Any]) -> Columns:
+    senders = [identity.own_contact_id(event) for event in events]
+    return [*_duplicate[1](events), senders, [event.get("repeat") == CHANGED for event in events]]
+
+
+DUPLICATES = Table(
+    name="duplicates",
+    columns=(*_duplicate[0], "own_contact_id", "event_id_conflict"),
+    columns_of=_duplicate_columns,
+)
 
 
 def _override(merges: Sequence[Any]) -> Columns:

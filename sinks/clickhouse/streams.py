@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas import codec, topics
 from schemas.records import Change, Event, Receipt
+from schemas.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
 from sinks.clickhouse.evidence import LINKS, RETRACTED_LINKS
@@ -146,7 +147,7 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
 
 def _receipt(of: Event | Change, stage: str) -> Receipt:
     return Receipt(
-        event_id=of.get("event_id", ""),
+        event_id=of.get("event_id", "") if stage == APPLIED else event_key(of),  # type: ignore[arg-type]  # an event
         task_id=of.get("task_id", ""),
         stage=stage,
         entered=of.get("entered", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]

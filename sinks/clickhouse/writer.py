@@ -16,6 +16,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
+from schemas.sameness import key_from
 from schemas.settings import Settings
 from sinks.clickhouse.dedupe import Place
 from sinks.clickhouse.migrate import connected
@@ -98,14 +99,15 @@ class Writer:
         return [(partition, (origin, offset, index)) for partition, origin, (offset, index) in rows]
 
     async def recent_ids(self, topic: str, minutes: int, limit: int) -> list[tuple[int, str, str, str]]:
-        """Partition, workspace, environment and event id of what was stored lately, oldest first."""
-        return await self._query(
-            "SELECT _partition, workspace, environment, event_id FROM"
+        """Partition, workspace, environment and key of what was stored lately, oldest first."""
+        rows = await self._query(
+            "SELECT _partition, workspace, environment, event_id, type, own_contact_id FROM"
             " (SELECT * FROM events WHERE _topic = {topic:String}"
             " AND _stored_at >= now64(3) - toIntervalMinute({minutes:UInt32})"
             " ORDER BY _stored_at DESC LIMIT {limit:UInt32} BY _partition) ORDER BY _stored_at",
             {"topic": topic, "minutes": minutes, "limit": limit},
         )
+        return [(*row[:3], key_from(*row[3:])) for row in rows]
 
     async def stored_places(self, places: Sequence[Place]) -> dict[Place, str]:
         """Those of these places of `events` that have a row, and its event id."""

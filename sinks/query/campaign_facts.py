@@ -1,7 +1,7 @@
 """Which campaigns, and as of when, in; SQL of their facts out: `messages`, `facts` and `converted` (goals reached).
 
-1. An event counts once by its id, a message once per kind: its key is its `message_id`, else its contact, else the
-   event itself.
+1. An event counts once by its id, type and sender, a message once per kind: its key is its `message_id`, else its
+   contact, else the event itself.
 2. Contacts are those of today; as of an earlier time those of then: `contact_merges` keeps when a merge was received.
 3. As of a time counts what the edge had received by then, so the answer to the same question never changes.
 4. A goal is reached by an event of its type within the window that begins when a message was sent to the contact, or
@@ -53,10 +53,11 @@ _WHERE = """e.workspace = {{workspace:String}} AND e.environment = {{environment
 # A repeat that the engine has not merged yet changes no figure of messages, so these read without FINAL; a sum does.
 _OWNED = f"""
     SELECT
-        {_COMMON}, e.event_id AS event_id, e.type AS type, e.channel AS channel, e.message_id AS message_id,
+        {_COMMON}, e.event_id AS event_id, e._sender AS sender, e.type AS type,
+        e.channel AS channel, e.message_id AS message_id,
         if(o.winner = '', e.contact_id, o.winner) AS contact,
         multiIf(e._message != 0, e._message, contact != '', {_HASH.format("'', contact")},
-                {_HASH.format("'', '', e.event_id")}) AS key
+                {_HASH.format("'', e.type, e.event_id")}) AS key
     FROM events AS e {{final}}
     LEFT ANY JOIN ({{owners}}) AS o ON o.loser = e.own_contact_id
     WHERE {_WHERE} {{of}}
@@ -66,10 +67,10 @@ _NAMED = f"SELECT {_COMMON}, e._message AS key FROM events AS e WHERE {_WHERE} A
 # Of an order that names no campaign and a conversion that does, both of one contact, there is one unit.
 _UNIT = """
     multiIf(message_id != '', concat('m', message_id), contact != '', concat('c', contact),
-            concat('e', event_id)) AS unit
+            concat('e', type, char(127), event_id)) AS unit
 """
 _EXPLICIT = f"""
-    SELECT campaign_id, event_id, ms, contact, variant, {_UNIT}, value
+    SELECT campaign_id, (event_id, type, sender) AS event, ms, contact, variant, {_UNIT}, value
     FROM
     (
         SELECT *, toFloat64OrZero(trim(BOTH '"' FROM JSONExtractRaw(properties, property))) AS value,
@@ -80,7 +81,8 @@ _EXPLICIT = f"""
 """  # noqa: S608 - made of constants
 _REACHED = f"""
     UNION ALL
-    SELECT goal.1 AS campaign_id, event_id, ms, contact, if(variant = '', touched, variant) AS variant, {_UNIT}, value
+    SELECT goal.1 AS campaign_id, (event_id, type, sender) AS event, ms, contact,
+        if(variant = '', touched, variant) AS variant, {_UNIT}, value
     FROM
     (
         SELECT *, toFloat64OrZero(trim(BOTH '"' FROM JSONExtractRaw(properties, goal.4))) AS value,
@@ -153,7 +155,7 @@ class Question:
 
     @property
     def converted(self) -> str:
-        """One row for each event that reached a goal: campaign_id, event_id, ms, contact, variant, unit, value."""
+        """One row for each event that reached a goal: campaign_id, event, ms, contact, variant, unit, value."""
         once = {"more": _PROPERTIES, "final": "FINAL"}
         explicit = self._owned("{explicit:Array(String)}", f"['{CONVERSION}']", **once)
         text = _EXPLICIT.format(explicit=explicit)

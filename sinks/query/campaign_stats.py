@@ -82,7 +82,7 @@ SELECT campaign_id, bit, uniqExact(contact) AS contacts FROM ({facts}) WHERE con
 """
 _CONVERSIONS = """
 SELECT campaign_id, variant, grouping(variant) AS is_whole, uniqExact(unit) AS conversions,
-    uniqExact(event_id) AS conversion_events, sum(value) AS conversion_value,
+    uniqExact(event) AS conversion_events, sum(value) AS conversion_value,
     uniqExactIf(contact, contact != '') AS contacts
 FROM ({converted})
 GROUP BY GROUPING SETS ((campaign_id), (campaign_id, variant))

@@ -11,20 +11,23 @@ from sinks.query.reader import Reader
 _PAGE = """
 SELECT *, count() OVER () AS total FROM
 (
-    SELECT consent, state, event_id, toUnixTimestamp64Milli(at) AS at_ms,
+    SELECT consent, state, event_id, _event, toUnixTimestamp64Milli(at) AS at_ms,
         lagInFrame(toNullable(state)) OVER
-            (PARTITION BY consent ORDER BY at, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+        (
+            PARTITION BY consent ORDER BY at, event_id, _event
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS before
     FROM
     (
-        SELECT consent, state, event_id, at FROM consent_changes
+        SELECT consent, state, event_id, _event, at FROM consent_changes
         WHERE workspace = {workspace:String} AND environment = {environment:String}
             AND contact_id IN {ids:Array(String)}
-        LIMIT 1 BY consent, event_id
+        LIMIT 1 BY consent, event_id, _event
     )
 )
 WHERE (before IS NULL OR before != state)
-    AND (at_ms, event_id, consent) < ({before_ms:Int64}, {id:String}, {name:String})
-ORDER BY at_ms DESC, event_id DESC, consent DESC
+    AND (at_ms, event_id, consent, _event) < ({before_ms:Int64}, {id:String}, {name:String}, {event:String})
+ORDER BY at_ms DESC, event_id DESC, consent DESC, _event DESC
 LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
 _VALUES = {"given": True, "withdrawn": False, "removed": None}
@@ -34,7 +37,7 @@ LATEST = 9_000_000_000_000_000
 async def consents(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
     """Raises ``Refused`` (404)."""
     contact_id = (await required(reader, home, text))["contact_id"]
-    before_ms, before_id, name = paging.cursor_of(int, str, str) or (LATEST, "", "")
+    before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
     rows = await reader.rows(
         _PAGE,
         **home.parameters,
@@ -42,6 +45,7 @@ async def consents(reader: Reader, home: Home, text: str, paging: Paging) -> dic
         before_ms=before_ms,
         id=before_id,
         name=name,
+        event=event,
         limit=paging.wanted,
         offset=paging.offset,
     )
@@ -55,4 +59,6 @@ async def consents(reader: Reader, home: Home, text: str, paging: Paging) -> dic
         for row in rows
     ]
     total = rows[0]["total"] if rows else 0
-    return listing(paging, shown, total, [(row["at_ms"], row["event_id"], row["consent"]) for row in rows])
+    return listing(
+        paging, shown, total, [tuple(row[name] for name in ("at_ms", "event_id", "consent", "_event")) for row in rows]
+    )

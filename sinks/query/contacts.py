@@ -49,7 +49,8 @@ HAVING argMax(winner, version) = {id:String} AND loser != {id:String}
 
 _EVENTS = """
 SELECT
-    event_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
+    toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
     toUnixTimestamp64Milli(received_at) AS received_ms,
     properties, context, campaign_id, message_id, variant, channel, source, identifiers,
     count() OVER () AS total
@@ -58,15 +59,15 @@ FROM
     SELECT * FROM events
     WHERE workspace = {workspace:String} AND environment = {environment:String}
       AND own_contact_id IN {ids:Array(String)}
-    ORDER BY received_at LIMIT 1 BY event_id
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
 )
-WHERE (toUnixTimestamp64Milli(timestamp), event_id) < ({before_ms:Int64}, {before_id:String})
-ORDER BY timestamp DESC, event_id DESC
+WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, key DESC
 LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
 
 _EVENT_COUNT = """
-SELECT uniqExact(event_id) AS total FROM events
+SELECT uniqExact(event_id, type, own_contact_id) AS total FROM events
 WHERE workspace = {workspace:String} AND environment = {environment:String}
   AND own_contact_id IN {ids:Array(String)}
 """
@@ -83,7 +84,8 @@ ORDER BY contact_id, segment_id
 
 _EVENTS_OF_MANY = """
 SELECT
-    event_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
+    toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
     toUnixTimestamp64Milli(received_at) AS received_ms,
     properties, context, campaign_id, message_id, variant, channel, source, identifiers,
     transform(own_contact_id, {ids:Array(String)}, {owners:Array(String)}, '') AS owner
@@ -92,10 +94,10 @@ FROM
     SELECT * FROM events
     WHERE workspace = {workspace:String} AND environment = {environment:String}
         AND own_contact_id IN {ids:Array(String)}
-    ORDER BY received_at LIMIT 1 BY event_id
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
 )
-WHERE (toUnixTimestamp64Milli(timestamp), event_id) < ({before_ms:Int64}, {before_id:String})
-ORDER BY timestamp DESC, event_id DESC
+WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, key DESC
 LIMIT {wanted:UInt32} BY owner
 """
 
@@ -247,7 +249,7 @@ async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[
     total = rows[0]["total"] if rows else 0
     if not rows and paging.offset:
         total = (await reader.rows(_EVENT_COUNT, **home.parameters, ids=ids))[0]["total"]
-    places = [(row["timestamp_ms"], row["event_id"]) for row in rows]
+    places = [(row["timestamp_ms"], row["key"]) for row in rows]
     return listing(paging, [_event(row, contact_id) for row in rows], total, places)
 
 

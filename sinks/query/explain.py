@@ -17,19 +17,22 @@ from schemas.rule_facts import Known, Seen
 from schemas.rule_nodes import InSegment, Rule
 from schemas.rule_tree import all_leaves
 from schemas.rule_windows import MOST_EVENTS, MOST_FUTURE
+from schemas.sameness import SENDER_LENGTH
 from sinks.query import contacts
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
 
 _EVENTS = """
-SELECT event_id, type, toUnixTimestamp64Milli(timestamp) AS time_ms, properties FROM
+SELECT event_id, right(own_contact_id, {length:UInt8}) AS sender, type,
+    toUnixTimestamp64Milli(timestamp) AS time_ms, properties
+FROM
 (
-    SELECT event_id, type, timestamp, properties FROM events
+    SELECT event_id, own_contact_id, type, timestamp, properties FROM events
     WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
       AND type IN {types:Array(String)} AND _kind = {kind:String}
-    ORDER BY received_at LIMIT 1 BY event_id
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
 )
-ORDER BY timestamp DESC, event_id DESC LIMIT {most:UInt32} BY type
+ORDER BY timestamp DESC, (event_id, sender) DESC LIMIT {most:UInt32} BY type
 """
 _MEMBERSHIPS = """
 SELECT segment_id, argMax(toUnixTimestamp64Milli(at), version) AS since_ms
@@ -69,9 +72,17 @@ async def _seen(reader: Reader, home: Home, contact_id: str, tree: Rule) -> list
     if not types:
         return []
     ids = [contact_id, *await contacts.losers_of(reader, home, contact_id)]
-    found = await reader.rows(_EVENTS, **home.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ)
+    found = await reader.rows(
+        _EVENTS, **home.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
+    )
     return [
-        Seen(time_ms=e["time_ms"], event_id=e["event_id"], type=e["type"], properties=orjson.loads(e["properties"]))
+        Seen(
+            time_ms=e["time_ms"],
+            event_id=e["event_id"],
+            sender=e["sender"],
+            type=e["type"],
+            properties=orjson.loads(e["properties"]),
+        )
         for e in found
     ]
 

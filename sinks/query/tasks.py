@@ -6,17 +6,18 @@ from uuid import UUID
 from schemas import topics
 from schemas.errors import Refused
 from schemas.ids import count_of, uuid7_ms
+from schemas.sameness import CONFLICT, key_from
 from sinks.query.reader import Reader
 
 CLOCKS_MS = 5_000
 """How far another machine's clock may be ahead."""
 
 _TASK = """
-SELECT event_id, 'stored' AS disposition FROM events
-WHERE workspace = {workspace:String} AND _task_id = {task:String} LIMIT 1 BY event_id
+SELECT event_id, type, own_contact_id AS sender, 'stored' AS disposition, 0 AS conflict FROM events
+WHERE workspace = {workspace:String} AND _task_id = {task:String} LIMIT 1 BY event_id, type, sender
 UNION ALL
-SELECT event_id, 'duplicate' AS disposition FROM duplicates
-WHERE workspace = {workspace:String} AND _task_id = {task:String} LIMIT 1 BY event_id
+SELECT event_id, type, own_contact_id AS sender, 'duplicate' AS disposition, max(event_id_conflict) AS conflict
+FROM duplicates WHERE workspace = {workspace:String} AND _task_id = {task:String} GROUP BY event_id, type, sender
 """
 
 
@@ -31,9 +32,20 @@ async def task(reader: Reader, workspace: str, text: str, now_ms: int) -> dict[s
         raise Refused("not_found", "no such task")
     return {
         "task_id": task_id,
-        "status": "completed" if len({row["event_id"] for row in rows}) >= count_of(UUID(task_id)) else "pending",
-        "events": [{**row, "reason": None} for row in sorted(rows, key=lambda r: str(r["event_id"]))],
+        "status": "completed" if len(set(map(_key, rows))) >= count_of(UUID(task_id)) else "pending",
+        "events": [
+            {
+                "event_id": row["event_id"],
+                "disposition": row["disposition"],
+                "reason": CONFLICT if row["conflict"] else None,
+            }
+            for row in sorted(rows, key=_key)
+        ],
     }
+
+
+def _key(row: dict[str, Any]) -> str:
+    return key_from(row["event_id"], row["type"], row["sender"])
 
 
 def _task_id(text: str, now_ms: int) -> str:

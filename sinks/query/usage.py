@@ -12,7 +12,8 @@ from sinks.query.reader import Reader
 DAY_MS = 86_400_000
 
 _EVENTS = """
-SELECT toString(toDate(received_at)) AS date, environment, uniqExact(event_id) AS events FROM events
+SELECT toString(toDate(received_at)) AS date, environment, uniqExact(event_id, type, own_contact_id) AS events
+FROM events
 WHERE workspace = {workspace:String} AND received_at >= fromUnixTimestamp64Milli({since:Int64})
 GROUP BY date, environment ORDER BY date DESC, environment
 """

@@ -16,6 +16,7 @@ import orjson
 from schemas import lists
 from schemas.deliveries import fingerprint
 from schemas.records import TRACK, Change, Event
+from schemas.sameness import event_key
 from schemas.times import iso
 
 CREATED, UPDATED, MERGED = "contact.created", "contact.updated", "contact.merged"
@@ -41,6 +42,8 @@ class Message:
     contact_id: str
     at_ms: int
     data: dict[str, Any]
+    cause: str = ""
+    """What tells this message from every other one, where ``id`` alone does not: a client chose it."""
     campaign_id: str = ""
     key_id: str = ""
 
@@ -62,8 +65,8 @@ class Known:
 
 
 def of_event(event: Event) -> list[Message]:
-    """A tracked event by its name; one that ends a subscription is told as such too."""
-    if event["kind"] != TRACK or event["type"] in OURS:
+    """A tracked event by its name, a copy of one by none; one that ends a subscription is told as such too."""
+    if event["kind"] != TRACK or event["type"] in OURS or event.get("repeat"):
         return []
     message = Message(
         id=event["event_id"],
@@ -73,6 +76,7 @@ def of_event(event: Event) -> list[Message]:
         contact_id=event["contact_id"],
         at_ms=event["received_ms"],
         data=_event_data(event),
+        cause=event_key(event),
         campaign_id=event["campaign_id"],
         key_id=event["key_id"],
     )
@@ -83,7 +87,7 @@ def of_event(event: Event) -> list[Message]:
 
 def _same_as(message: Message, kind: str) -> Message:
     return Message(
-        id=_id(kind, message.workspace, message.environment, message.id),
+        id=_id(kind, message.workspace, message.environment, message.cause),
         type=kind,
         workspace=message.workspace,
         environment=message.environment,

@@ -100,7 +100,7 @@ def plan(
             body = body or _body(message)
             planned.append(
                 Delivery(
-                    id=deliveries.delivery_id(webhook.id, message.id, message.type),
+                    id=deliveries.delivery_id(webhook.id, message.cause or message.id, message.type),
                     webhook_id=webhook.id,
                     workspace=message.workspace,
                     environment=message.environment,

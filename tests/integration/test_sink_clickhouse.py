@@ -10,6 +10,7 @@ import pytest
 from schemas import codec, topics
 from schemas.identity import partition_of
 from schemas.records import Event, Merge
+from schemas.sameness import event_key
 from schemas.settings import Settings
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.sinking import Pipeline, change, pipeline, process, until
@@ -190,8 +191,8 @@ async def test_receipts_follow_what_they_are_for(settings: Settings) -> None:
         (r["event_id"], r["task_id"], r["stage"], tuple(r["entered"]), tuple(r["left"])) for r in receipts
     ) == [
         ("evt_1", "t1", "applied", ("seg_1",), ()),
-        ("evt_1", "t1", "stored", (), ()),
-        ("evt_1", "t3", "stored", (), ()),
+        (event_key(placed(1)), "t1", "stored", (), ()),
+        (event_key(placed(1)), "t3", "stored", (), ()),
     ]
 
 

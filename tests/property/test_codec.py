@@ -51,7 +51,8 @@ def test_decoding_undoes_encoding(kind: codec.Codec) -> None:
 @given(st.lists(TEXT, min_size=1, max_size=200))
 @settings(max_examples=60, deadline=None)
 def test_joined_items_are_what_a_whole_batch_would_be(ids: list[str]) -> None:
-    events = [event("external_id:u", event_id=i, origin_partition=0, origin_offset=0, origin_index=0) for i in ids]
+    place: dict[str, Any] = dict.fromkeys(("origin_partition", "origin_offset", "origin_index", "repeat"), 0)
+    events = [event("external_id:u", event_id=i, **place) for i in ids]
     joined = codec.join_events([codec.encode_event(e) for e in events])
     assert codec.decode_events(joined) == events
     assert codec.decode_events(codec.encode_events(events)) == events

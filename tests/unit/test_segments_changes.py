@@ -5,6 +5,7 @@ import pytest
 from schemas import codec
 from schemas.identity import contact_id
 from schemas.records import Change, Event
+from schemas.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, WORKSPACE, World, contact_of, event, merge, told
 
 MINUTE = 60_000
@@ -58,8 +59,9 @@ def test_an_event_that_changes_nothing_says_nothing() -> None:
 def test_a_sender_without_an_identifier_is_no_contact() -> None:
     world = World(it={"not": {"event": "bought"}})
     assert world.send(event("bought", user="")) == []
-    (applied,) = world.send(event("bought", user="", reply_to="edge-1", event_id="e"))
-    assert (applied["kind"], applied["event_id"], applied["contact_id"]) == ("applied", "e", "")
+    sent = event("bought", user="", reply_to="edge-1", event_id="e")
+    (applied,) = world.send(sent)
+    assert (applied["kind"], applied["event_id"], applied["contact_id"]) == ("applied", event_key(sent), "")
     assert list(world.rows()) == []
 
 
@@ -72,9 +74,9 @@ def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed(
     assert kinds == sorted(kinds, key=["membership", "profile", "applied"].index)
     applied = [change for change in changes if change["kind"] == "applied"]
     assert [(c["event_id"], c["entered"], c["left"]) for c in applied] == [
-        (sent[0]["event_id"], ["a"], ["c"]),
-        (sent[1]["event_id"], [], []),
-        (sent[2]["event_id"], ["b"], []),
+        (event_key(sent[0]), ["a"], ["c"]),
+        (event_key(sent[1]), [], []),
+        (event_key(sent[2]), ["b"], []),
     ]
     assert {(c["reply_to"], c["task_id"]) for c in applied} == {("edge-1", "task")}
 

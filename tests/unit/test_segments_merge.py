@@ -4,6 +4,7 @@ from typing import Any
 
 from processors.segments.state import Contact, Redirect
 from schemas import codec, topics
+from schemas.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, World, absorbs, contact_of, event, merge, partition_of, told
 
 ANON, ANN, BOB = ("anonymous_id", "a1"), ("external_id", "ann"), ("external_id", "bob")
@@ -61,11 +62,12 @@ def test_late_events_follow_their_contact() -> None:
     world = World(it=TWICE)
     world.send(event("bought", user="ann"))
     world.merge(merge(ANON, ANN))
-    changes = world.send(anonymous(reply_to="edge", event_id="late"), anonymous("other"))
+    late = anonymous(reply_to="edge", event_id="late")
+    changes = world.send(late, anonymous("other"))
     assert {change["contact_id"] for change in changes} == {contact_of(*ANN)}
     assert told(changes) == [("it", True, "event")]
     (applied,) = [change for change in changes if change["kind"] == "applied"]
-    assert (applied["event_id"], applied["entered"]) == ("late", ["it"])
+    assert (applied["event_id"], applied["entered"]) == (event_key(late), ["it"])
     assert [e["event_id"] for e in absorbs(world.sends)[-1]["events"]] == ["late", f"evt_other_a1_{NOW}"]
 
 

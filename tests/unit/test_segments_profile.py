@@ -10,6 +10,7 @@ from processors.segments import profile, state
 from processors.segments.state import Contact
 from schemas import codec
 from schemas.records import Identifier
+from schemas.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge
 
 
@@ -167,11 +168,12 @@ def test_only_what_reads_differently_is_a_change() -> None:
 def test_each_consent_is_told_with_its_time() -> None:
     world = World()
     world.send(event("x", event_id="1", at=NOW, consents={"sms": True}))
-    late = world.send(event("x", event_id="0", at=NOW - HOUR, consents={"sms": False, "odd": "yes", "push": None}))
+    sent = event("x", event_id="0", at=NOW - HOUR, consents={"sms": False, "odd": "yes", "push": None})
+    late = world.send(sent)
     told = [(c["at_ms"], c["event_id"], orjson.loads(c["profile"])) for c in late if c["kind"] == "consent"]
     assert told == [
-        (NOW - HOUR, "0", {"consent": "sms", "value": False}),
-        (NOW - HOUR, "0", {"consent": "push", "value": None}),
+        (NOW - HOUR, "0", {"consent": "sms", "value": False, "key": event_key(sent)}),
+        (NOW - HOUR, "0", {"consent": "push", "value": None, "key": event_key(sent)}),
     ]
     assert world.snapshot()["consents"] == {"sms": True}
 

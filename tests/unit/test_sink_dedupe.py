@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Event
+from schemas.sameness import event_key
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, Window, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
@@ -108,4 +109,4 @@ async def test_what_is_stored_already_is_passed_over_but_receipted() -> None:
     items = [Item(0, 7, n, at(n, reply_to="edge")) for n in range(4)]
     work = await RESOLVED.sort(items, {0: part}, Stored())
     assert [i.nth for i in work.inserts[-1][EVENTS]] == [2, 3]
-    assert [r["event_id"] for r in work.receipts["edge"]] == [f"evt_{n}" for n in range(4)]
+    assert [r["event_id"] for r in work.receipts["edge"]] == [event_key(i.datum) for i in items]

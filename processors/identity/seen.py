@@ -1,0 +1,104 @@
+"""Which events a partition of `events` has had, so that each copy but the first is marked; pure.
+
+A row says where an event stood first and what it said: ``<span><sender><hash of its key>`` -> offset, index, content.
+So a record that is read again after a crash finds itself and is no copy. Spans of time stand one behind the other:
+a look-up asks this one and the one before, and what is older goes from the front, in chunks.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from struct import Struct
+
+from processors.runtime.stage import Rows, State
+from schemas import topics
+from schemas.records import Event
+from schemas.sameness import AGAIN, CHANGED, FIRST, SENDER_LENGTH, content_of, event_key, is_made_here, sender_of
+
+TABLE = topics.IDENTITY_SEEN
+CHUNK = 5_000
+"""Rows that one unit of background work forgets."""
+_ROW = Struct(">QII")
+_SPAN = Struct(">I")
+_DIGEST = 12
+_PREFIX = _SPAN.size + SENDER_LENGTH
+_LAST = b"\xff"
+"""Greater than every sender and every hash that follows a span."""
+
+
+class Seen:
+    """``span_ms`` is how long an event is remembered at least; twice as long at most."""
+
+    def __init__(self, span_ms: int) -> None:
+        self._span_ms = span_ms
+        self._now: dict[int, int] = {}
+        self._first: dict[int, int | None] = {}
+
+    def restore(self, partition: int, rows: Rows) -> None:
+        self._first[partition] = _span_of(next(rows, None))
+
+    def revoke(self, partition: int) -> None:
+        self._first.pop(partition, None)
+        self._now.pop(partition, None)
+
+    def at(self, state: State, now_ms: int) -> None:
+        """Time does not go back, or a copy could be looked for where nothing is yet."""
+        self._now[state.partition] = max(now_ms // self._span_ms, self._now.get(state.partition, 0))
+
+    def mark(self, event: Event, offset: int, index: int, state: State) -> None:
+        """Say of the next event of the partition whether it came before; remembers it. ``at`` comes first."""
+        event["repeat"] = FIRST
+        if is_made_here(event):
+            return
+        span = self._now[state.partition]
+        # a sender's own contact id tells its environment, nobody's does not
+        whole = f"{event['workspace']}\0{event['environment']}\0{event_key(event)}"
+        digest = blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
+        name = sender_of(event).encode().ljust(SENDER_LENGTH, b"\0") + digest
+        key = _SPAN.pack(span) + name
+        row = state.get(TABLE, key)
+        first = self._first.get(state.partition)
+        if row is None and first is not None and first < span:
+            row = state.get(TABLE, _SPAN.pack(span - 1) + name)
+        content = content_of(event)
+        if row is None:
+            state.put(TABLE, key, _ROW.pack(offset, index, content))
+            if first is None:
+                self._first[state.partition] = span
+            return
+        before = _ROW.unpack(row)
+        if before[:2] != (offset, index):
+            event["repeat"] = AGAIN if before[2] == content else CHANGED
+
+    def has_old(self, partition: int) -> bool:
+        """Whether there may be something to forget."""
+        first = self._first.get(partition)
+        return first is not None and first < self._now.get(partition, 0) - 1
+
+    def forget_old(self, state: State) -> None:
+        """A chunk of what is older than two spans."""
+        until = self._now.get(state.partition, 0) - 1
+        self._first[state.partition] = None
+        for done, row in enumerate(state.scan(TABLE)):
+            span = _span_of(row)
+            if done == CHUNK or span is None or span >= until:
+                self._first[state.partition] = span
+                return
+            state.put(TABLE, row[0], None)
+
+
+def forget(state: State, senders: Iterable[str]) -> None:
+    """Everything of these own contact ids, at once."""
+    wanted = sorted(one[-SENDER_LENGTH:].encode() for one in senders)
+    span = _span_of(next(state.scan(TABLE), None))
+    while span is not None:
+        start = _SPAN.pack(span)
+        for one in wanted:
+            for key, _ in state.scan(TABLE, start + one):
+                if key[:_PREFIX] != start + one:
+                    break
+                state.put(TABLE, key, None)
+        span = _span_of(next(state.scan(TABLE, start + _LAST), None))
+
+
+def _span_of(row: tuple[bytes, bytes] | None) -> int | None:
+    return None if row is None else int(_SPAN.unpack_from(row[0])[0])
