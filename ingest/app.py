@@ -1,5 +1,6 @@
 """Settings in, the edge as an ASGI app out: routes, lifespan, and the error shape of our own paths."""
 
+import asyncio
 import gc
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +36,7 @@ from schemas import topics, web
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
-from schemas.process import announce_ready
+from schemas.process import announce_ready, end_with
 from schemas.settings import Settings
 
 
@@ -120,6 +121,8 @@ def _lifespan(
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 50)
+            watching = asyncio.create_task(end_with([control, merges, receipts]), name="tails")
+            stack.callback(watching.cancel)
             announce_ready(edge.settings)
             yield
 

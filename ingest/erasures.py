@@ -15,7 +15,7 @@ from ingest import contacts
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
-from schemas import erasure, ids
+from schemas import control, erasure, ids
 from schemas.definitions import Erasure
 from schemas.errors import Refused
 from schemas.web import Json
@@ -45,7 +45,7 @@ class Erasures:
         """One record of `control`."""
         edge = self._edge
         edge.control.apply(record.key, record.value)
-        _, kind, record_id = record.key.decode().split("/", 2)
+        _, kind, record_id = control.parse_key(record.key) or ("", "", "")
         if kind == "erasure" and (one := edge.control.erasures.get(record_id)) is not None:
             edge.view.forget(one)
             self._news.set()

@@ -25,9 +25,7 @@ class Publisher:
         self._replacing = asyncio.Lock()
 
     async def start(self) -> None:
-        # aiokafka binds a producer to the loop that runs when it is made
-        self._producer = kafka.producer(self._settings)
-        await self._producer.start()
+        self._producer = await kafka.started_producer(self._settings)
 
     async def stop(self) -> None:
         # with the broker away stop() would wait for ever for what cannot be sent
@@ -51,8 +49,8 @@ class Publisher:
         async with self._replacing:
             if self._producer is not broken:
                 return
-            old, self._producer = self._producer, kafka.producer(self._settings)
-            await self._producer.start()
+            old = self._producer
+            self._producer = await kafka.started_producer(self._settings)
             asyncio.create_task(_discard(old), name="discard producer")  # noqa: RUF006 - nobody waits for it
 
 

@@ -11,11 +11,10 @@ from typing import Any
 from rocksdict import Rdict, WriteBatch
 
 from schemas import mergemap, tenancy
-from schemas.codec import UndecodableError, decode_merge
+from schemas.codec import decode_merge
 from schemas.definitions import Erasure
 from schemas.disk import options_of_a_copy
 from schemas.erasure import Erased
-from schemas.records import Merge
 
 log = logging.getLogger(__name__)
 _POSITION = b"!position/"
@@ -54,17 +53,15 @@ class MergeView:
         batch = WriteBatch(raw_mode=True)
         batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
         try:
-            if record.value is not None:
-                merge = decode_merge(record.value)
-                tenancy.check(merge)
-                if not self._erased.covers(merge):
-                    self._merge(batch, merge)
-        except (UndecodableError, tenancy.ForeignContactError):
-            log.exception("merges/%s/%s passed over", record.partition, record.offset)
+            read = None if record.value is None else _row_of(record.value, self._erased)
+        except (ValueError, OverflowError) as error:
+            log.error("merges/%s/%s is passed over: %s", record.partition, record.offset, error)  # noqa: TRY400
+            read = None
+        if read is not None:
+            self._merge(batch, *read)
         self._db.write(batch)
 
-    def _merge(self, batch: WriteBatch, merge: Merge) -> None:
-        loser, row = merge["loser"].encode(), mergemap.row_of(merge)
+    def _merge(self, batch: WriteBatch, loser: bytes, row: bytes) -> None:
         if mergemap.replaces(row, self._db.get(loser)):
             batch.put(loser, row)
             if self._empty:
@@ -84,3 +81,10 @@ class MergeView:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _row_of(value: bytes, erased: Erased) -> tuple[bytes, bytes] | None:
+    """Key and row of a merge, ``None`` for one that was erased; raises ``ValueError`` or ``OverflowError``."""
+    merge = decode_merge(value)
+    tenancy.check(merge)
+    return None if erased.covers(merge) else (merge["loser"].encode(), mergemap.row_of(merge))

@@ -1,6 +1,7 @@
 """The name of a stage in, its worker running out: `python -m processors identity`, `python -m processors segments`."""
 
 import argparse
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, NoReturn
@@ -46,8 +47,11 @@ def _following(control: ControlState, settings: Settings, also: Beside | None = 
         tail = Tail(settings, topics.CONTROL, apply)
         await tail.start()
         try:
-            async with also(wake) if also else nullcontext():
+            # where the definitions are followed no more, the worker ends: it would go by old ones
+            async with asyncio.TaskGroup() as following, also(wake) if also else nullcontext():
+                ended = following.create_task(tail.ended())
                 yield
+                ended.cancel()
         finally:
             await tail.stop()
 

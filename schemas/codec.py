@@ -26,6 +26,10 @@ class UndecodableError(ValueError):
     """The bytes are no record of ours; the message says which part is wrong."""
 
 
+class UnknownSchemaError(UndecodableError):
+    """A record of a schema that this version does not have: a newer one may have written it."""
+
+
 def _parsed(raw: Any) -> Any:
     schema = fastavro.parse_schema(raw)
     _bytes_defaults(schema)
@@ -74,7 +78,7 @@ class Codec:
             raise UndecodableError(f"{self.name}: not a single-object Avro record")
         writer = self._readers.get(data[:HEADER])
         if writer is None:
-            raise UndecodableError(f"{self.name}: unknown schema fingerprint {data[2:HEADER].hex()}")
+            raise UnknownSchemaError(f"{self.name}: unknown schema fingerprint {data[2:HEADER].hex()}")
         stream = BytesIO(data)
         stream.seek(HEADER)
         reader = None if writer is self.schema else self.schema

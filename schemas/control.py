@@ -49,6 +49,7 @@ __all__ = [
     "Workspace",
     "digest",
     "encode",
+    "parse_key",
     "record_key",
     "workspace_shape",
 ]
@@ -79,6 +80,15 @@ def record_key(kind: str, workspace: str, record_id: str) -> bytes:
     return f"{workspace}/{kind}/{record_id}".encode()
 
 
+def parse_key(key: bytes | None) -> tuple[str, str, str] | None:
+    """Workspace, kind and id of a record's key; ``None`` where it is no such key."""
+    try:
+        workspace, kind, record_id = (key or b"").decode().split("/", 2)
+    except ValueError:
+        return None
+    return workspace, kind, record_id
+
+
 def encode(kind: str, record: Record) -> tuple[bytes, bytes]:
     """Kafka key and value of a record."""
     return record_key(kind, record.workspace, record.id), record.model_dump_json().encode()
@@ -89,6 +99,8 @@ class ControlState:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.unreadable = 0
+        """Records that were passed over."""
         self.workspaces: dict[str, Workspace] = {}
         self.environments: dict[str, dict[str, Environment]] = defaultdict(dict)
         self.keys: dict[str, ApiKey] = {}
@@ -110,32 +122,45 @@ class ControlState:
         self.erasure_steps: dict[str, dict[str, ErasureStep]] = defaultdict(dict)
         """By erasure, then the step's id."""
 
-    def apply(self, key: bytes, value: bytes | None) -> None:
-        """Take one record in; what this version cannot read is passed over, so that an old process reads a newer topic.
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in; never raises.
 
-        A definition then stays as it was; a key is nobody's any more, for it may be its revocation.
+        A record that this version cannot read is passed over, so an old process reads a newer topic: a definition
+        stays as it was; a key becomes invalid, for the record may revoke it. So is one whose value names another
+        workspace or id than its key.
         """
-        workspace, kind, record_id = key.decode().split("/", 2)
+        parsed = parse_key(key)
+        if parsed is None:
+            self._pass_over(key, "not a key of this topic")
+            return
+        workspace, kind, record_id = parsed
         model = KINDS.get(kind)
         if model is None:
             return
-        # what a stage says of a definition, or when a key was used, changes none
-        self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
         try:
             record = None if value is None else model.model_validate(orjson.loads(value))
-        except ValueError as error:
-            # its text may hold a secret
-            log.error("%s on control cannot be read by this version: %s", key.decode(), type(error).__name__)  # noqa: TRY400
+            if record is not None and (record.workspace, record.id) != (workspace, record_id):
+                raise ValueError("its value belongs to another key")  # noqa: TRY301 - as the model's own
+        except (ValueError, RecursionError) as error:
+            self._pass_over(key, type(error).__name__)  # its text may hold a secret
             if kind == "key":
                 self._forget(kind, workspace, record_id)
+                self.revision += 1
             return
+        # what a stage reports of a definition, or when a key was used, changes none
+        self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
         self._forget(kind, workspace, record_id)
         if record is not None and not record.deleted:
             self._keep(record)
 
+    def _pass_over(self, key: bytes | None, reason: str) -> None:
+        self.unreadable += 1
+        log.error("a record on control cannot be read by this version (key %.200r): %s", key, reason)
+
     def _forget(self, kind: str, workspace: str, record_id: str) -> None:
         if kind == "workspace":
-            self.workspaces.pop(workspace, None)
+            if record_id == workspace:
+                self.workspaces.pop(workspace, None)
         elif kind == "environment":
             self.environments[workspace].pop(record_id, None)
         elif kind == "key":
@@ -148,7 +173,8 @@ class ControlState:
                 self.segments[home].pop(record_id, None)
         elif kind == "progress":
             segment, _, partition = record_id.rpartition(".")
-            self.progress[workspace, segment].pop(int(partition), None)
+            if partition.isascii() and partition.isdigit():
+                self.progress[workspace, segment].pop(int(partition[:9]), None)
         elif kind == "webhook":
             webhook = self.webhooks_by_id.pop(record_id, None)
             if webhook is not None:

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas import topics
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
+REMIND_S = 10.0
+"""Seconds between two lines that say what a process waits for."""
+RETRY_S = 0.5
 MAX_RECORD_BYTES = 1_900_000
 """Below the topics' max.message.bytes of 2 MiB: a rejected batch would poison an idempotent producer."""
 
@@ -30,12 +34,54 @@ def producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
+async def started(settings: Settings, make: Callable[[], Any]) -> Any:
+    """A started client of ``make``, which is called when the broker answers."""
+    while True:
+        await wait_for_broker(settings)
+        client = make()
+        try:
+            await client.start()
+        except KafkaConnectionError:  # it went away in between
+            await client.stop()
+        else:
+            return client
+
+
+async def started_producer(settings: Settings) -> AIOKafkaProducer:
+    """A ``producer`` that is connected; waits for the broker."""
+    # aiokafka binds a producer to the loop that runs when it is made
+    return await started(settings, lambda: producer(settings))
+
+
+async def wait_for_broker(settings: Settings) -> None:
+    """Return when the broker answers; while it does not, say so every ``REMIND_S``."""
+    loop = asyncio.get_running_loop()
+    remind_at = loop.time() + REMIND_S
+    while True:
+        client = AIOKafkaClient(bootstrap_servers=settings.bootstrap)
+        try:
+            await client.bootstrap()
+        except KafkaConnectionError as error:
+            if loop.time() >= remind_at:
+                remind_at = loop.time() + REMIND_S
+                log.warning("waiting for Kafka at %s: %s", settings.bootstrap, error)
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+        finally:
+            await client.close()
+
+
+class TailEndedError(Exception):
+    """A topic is followed no more, so what waits for one of its records would wait for ever."""
+
+
 class Tail:
     """Every record of a topic into ``apply``, in order, from the beginning or from ``positions``, without a group.
 
     ``start`` returns when what was in the topic at that moment has been applied. ``catch_up`` waits for what
-    is in it now: a read behind it sees every write that was acknowledged before. When the broker is away the
-    tail waits for it; ``apply`` must not raise.
+    is in it now: a read behind it sees every write that was acknowledged before. While the broker is away the
+    tail waits for it. What ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
     """
 
     def __init__(
@@ -54,20 +100,23 @@ class Tail:
         self._from_end = from_end
         self._positions = positions or {}
         self._task: asyncio.Task[None] | None = None
+        self._failed = False
         self._moved = asyncio.Condition()
         self._asking = asyncio.Lock()
         self._asker: AIOKafkaConsumer | None = None
         self._next: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=2000,
-            metadata_max_age_ms=60_000,
+        self._consumer = await started(
+            self._settings,
+            lambda: AIOKafkaConsumer(
+                bootstrap_servers=self._settings.bootstrap,
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                fetch_max_wait_ms=2000,
+                metadata_max_age_ms=60_000,
+            ),
         )
-        await self._consumer.start()
         self._consumer.assign(self._parts)
         begin = await self._consumer.beginning_offsets(self._parts)
         end = await self._consumer.end_offsets(self._parts)
@@ -97,28 +146,57 @@ class Tail:
         async with self._asking:
             if self._asker is None:
                 # The tail's own connection is busy with a fetch that waits for news: an answer would come after it.
-                asker = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
-                await asker.start()
-                self._asker = asker
+                self._asker = await started(
+                    self._settings,
+                    lambda: AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False),
+                )
         await self._wait_for(await self._asker.end_offsets(self._parts))
 
     async def _wait_for(self, end: dict[TopicPartition, int]) -> None:
-        async with self._moved:
-            await self._moved.wait_for(lambda: all(self._next[tp] >= end[tp] for tp in self._parts))
+        """Raises ``TailEndedError`` where the tail goes on no more."""
+        while True:
+            async with self._moved:
+                try:
+                    async with asyncio.timeout(REMIND_S):
+                        await self._moved.wait_for(lambda: self._has_ended() or not self._missing(end))
+                except TimeoutError:
+                    log.warning("waiting for %s to be read up to %s", self._name, self._missing(end))
+                    continue
+            if self._missing(end):
+                raise TailEndedError(f"the tail of {self._name} has ended")
+            return
+
+    def _missing(self, end: dict[TopicPartition, int]) -> dict[int, int]:
+        """Partitions that are not read up to ``end`` yet, and where it is."""
+        return {tp.partition: end[tp] for tp in self._parts if self._next[tp] < end[tp]}
+
+    def _has_ended(self) -> bool:
+        return self._task is None or self._task.done() or self._failed
 
     async def _run(self) -> None:
-        while True:
-            try:
-                found = await self._consumer.getmany(timeout_ms=5000)
-            except KafkaError:
-                log.exception("tail of %s waits for the broker", self._name)
-                await asyncio.sleep(0.5)
-                continue
-            for records in found.values():
-                for record in records:
-                    self._apply(record)
-            for tp in self._parts:
-                # position, not the last record's offset: a compacted topic's end need not be a record
-                self._next[tp] = await self._consumer.position(tp)
+        try:
+            while True:
+                await self._read()
+        except Exception:
+            log.exception("the tail of %s ends", self._name)
+            raise
+        finally:
+            self._failed = True
             async with self._moved:
                 self._moved.notify_all()
+
+    async def _read(self) -> None:
+        try:
+            found = await self._consumer.getmany(timeout_ms=5000)
+        except KafkaError:
+            log.exception("tail of %s waits for the broker", self._name)
+            await asyncio.sleep(0.5)
+            return
+        for records in found.values():
+            for record in records:
+                self._apply(record)
+        for tp in self._parts:
+            # position, not the last record's offset: a compacted topic's end need not be a record
+            self._next[tp] = await self._consumer.position(tp)
+        async with self._moved:
+            self._moved.notify_all()

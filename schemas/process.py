@@ -1,11 +1,18 @@
 """A process's common first and last lines: logging set up, readiness announced."""
 
+import asyncio
 import logging
+import os
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.kafka import Tail
 from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
 
 LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect")
 BURST = 5
@@ -55,3 +62,15 @@ def announce_ready(settings: Settings) -> None:
     """Create the file that the supervisor waits for."""
     if settings.ready_file:
         Path(settings.ready_file).touch()
+
+
+async def end_with(tails: Sequence[Tail]) -> None:
+    """End this process when one of the tails does: what it goes by would be old from then on."""
+    watched = [asyncio.ensure_future(tail.ended()) for tail in tails]
+    try:
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        log.critical("ending the process: a topic is followed no more")
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        for one in watched:
+            one.cancel()

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.erasure import Erased
+from schemas.kafka import wait_for_broker
 from schemas.settings import Settings
 from sinks.clickhouse.lane import Allowance, Lane, Outlets
 from sinks.clickhouse.publish import Publisher
@@ -127,6 +128,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
     async def run(self) -> None:
         """Until it is cancelled; raises what a lane died of."""
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await wait_for_broker(self.settings)
         await self.writer.start()
         await self._publisher.start()
         self.consumer = AIOKafkaConsumer(

@@ -24,6 +24,7 @@ from typing import NoReturn, Protocol
 from processors.runtime.publish import Message, Place, check_size
 from processors.runtime.stage import Background, Quarantine, Record, Send, Stage, State, Tables
 from processors.runtime.trap import Point, Trap
+from schemas.codec import UndecodableError, UnknownSchemaError
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,9 @@ class Lane:
         log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
         send = self.shell.quarantine(record, f"{type(cause).__name__}: {cause}")
         await self.shell.outside.publish({(send.topic, send.partition): [(send.key, send.value)]})
-        self.shell.note_quarantined()
+        # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others
+        if not isinstance(cause, UndecodableError) or isinstance(cause, UnknownSchemaError):
+            self.shell.note_quarantined()
 
     async def _unit(self, step: Step) -> None:
         outside, trap = self.shell.outside, self.shell.trap

@@ -27,6 +27,7 @@ from processors.runtime.app import Runtime, state_dir
 from processors.runtime.stage import Quarantine, Record, Send, Stage
 from processors.runtime.trap import VARIABLE, Trap
 from processors.runtime.watchdog import watch
+from schemas.kafka import wait_for_broker
 from schemas.process import announce_ready, set_up_logging
 from schemas.quarantine import encode
 from schemas.settings import Settings
@@ -81,6 +82,7 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, besid
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
+        await wait_for_broker(settings)
         async with beside(runtime.shell.wake), asyncio.TaskGroup() as work:
             work.create_task(_run(runtime))
             work.create_task(_announce(runtime))

@@ -4,12 +4,17 @@ A condition is covered once every contact of the partition has had its history f
 its conditions are. What is dropped from the plan is forgotten at once: contacts drop the events with it.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import orjson
 
 from processors.segments.conditions import Home, Plan
 from schemas.rule_conditions import Condition
 from schemas.rule_windows import Keep
+
+log = logging.getLogger(__name__)
 
 
 def covers(known: Keep, wanted: Keep) -> bool:
@@ -77,3 +82,12 @@ def load(rows: Iterable[Any]) -> Coverage:
     return Coverage(
         {(w, e): {name: Keep(most=most, ms=ms) for name, (most, ms) in some.items()} for w, e, some in rows}
     )
+
+
+def load_row(row: bytes) -> Coverage:
+    """What history is counted; nothing where that cannot be read: it is read again."""
+    try:
+        return load(orjson.loads(row))
+    except (ValueError, TypeError, AttributeError):
+        log.error("what history is counted cannot be read; it is counted again")  # noqa: TRY400
+        return Coverage()

@@ -4,6 +4,8 @@ As in identity, an erasure is repeated until the answer on `control` has come ba
 A contact's last version is kept beside its row's place: what is told of its new beginning counts on from there.
 """
 
+from contextlib import suppress
+
 from processors.runtime.stage import Send, State
 from processors.segments import state as rows_of
 from processors.segments.unit import ERASED, REBUILD, TABLE
@@ -32,8 +34,10 @@ def erase(known: ControlState, state: State, partitions: int) -> None:
             key = contact_id.encode()
             row = state.get(TABLE, key)
             if row is not None:
-                last = rows_of.load(row).revision
-                state.put(TABLE, ERASED + key, rows_of.NO_DUE + str(last).encode())
+                # a row that cannot be read goes as well; what follows it then counts from 0
+                with suppress(rows_of.UnreadableRowError):
+                    last = rows_of.load(row).revision
+                    state.put(TABLE, ERASED + key, rows_of.NO_DUE + str(last).encode())
             state.put(TABLE, key, None)
             state.put(TABLE, REBUILD + key, None)
         state.put(TABLE, _mark(one), rows_of.NO_DUE + b"1")

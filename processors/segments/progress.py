@@ -1,12 +1,18 @@
 """Plans and what is known of a partition in, the records that say how far it has come with each segment out; pure."""
 
+import logging
 from collections.abc import Iterator
+from typing import Any
+
+import orjson
 
 from processors.runtime.stage import Send
 from processors.segments.conditions import Home, Plan
 from processors.segments.partition import Partition
 from schemas import control, topics
 from schemas.control import ControlState, Segment, SegmentProgress
+
+log = logging.getLogger(__name__)
 
 Standing = tuple[int, str]
 """Version and state."""
@@ -79,3 +85,15 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
             state="live",
         )
         yield Send(topics.CONTROL.name, 0, *control.encode("progress", record))
+
+
+def scan_of(row: bytes) -> dict[str, Any]:
+    """How far the scan after new rules had come; empty where that cannot be read: it starts over."""
+    try:
+        scan: dict[str, Any] = orjson.loads(row)
+        if isinstance(scan["done"], bool) and isinstance(scan["plans"], dict):
+            return scan
+    except (ValueError, KeyError, TypeError):
+        pass
+    log.error("the progress of a scan cannot be read; it starts over")
+    return {}

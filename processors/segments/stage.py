@@ -4,6 +4,7 @@ The definitions have to be complete before the first record: an empty ``ControlS
 are gone.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -20,11 +21,13 @@ from processors.segments.coverage import Coverage
 from processors.segments.desk import BackFill, Chunk, Desk, Rebuild
 from processors.segments.partition import COVERAGE, SCANNED, Partition
 from processors.segments.plans import Compiler, Plans
-from processors.segments.state import Contact, Row
+from processors.segments.state import Contact
 from processors.segments.timers import Timers
 from processors.segments.unit import ERASED, REBUILD, TABLE, Unit
 from schemas import codec, topics
 from schemas.control import ControlState
+
+log = logging.getLogger(__name__)
 
 DUE_CHUNK = 500
 SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
@@ -245,9 +248,9 @@ class SegmentsStage:
         for key, row in rows(TABLE):
             is_new = False
             if key == SCANNED:
-                scanned = orjson.loads(row)
+                scanned = progress.scan_of(row) or scanned
             elif key == COVERAGE:
-                known = coverage.load(orjson.loads(row))
+                known = coverage.load_row(row)
             elif key.startswith(ERASED):
                 continue
             elif key.startswith(REBUILD):
@@ -255,13 +258,18 @@ class SegmentsStage:
             elif due_ms := rows_of.due_of(row):
                 due.append((due_ms, key))
             if key in awaited:
-                self._await_again(partition, key.decode(), rows_of.load(row))
+                self._await_again(partition, key, row)
         plans = Plans(self._compiler, known if self._desk is not None else None)
         plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
         self._open[partition] = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)
 
-    def _await_again(self, partition: int, contact_id: str, row: Row) -> None:
+    def _await_again(self, partition: int, key: bytes, stored: bytes) -> None:
+        try:
+            contact_id, row = key.decode(), rows_of.load(stored)
+        except ValueError:
+            log.error("the row of contact %.100r cannot be read; its history is not awaited", key)  # noqa: TRY400
+            return
         if self._desk is not None and isinstance(row, Contact) and row.pending:
             home = (row.workspace, row.environment)
             members = dict(row.pending)

@@ -151,12 +151,24 @@ def plan_of(row: bytes) -> bytes:
     return row[14 : row.find(b'"', 14)]
 
 
+class UnreadableRowError(ValueError):
+    """Bytes that are no row of this version."""
+
+
 def load(row: bytes) -> Row:
+    """Raises ``UnreadableRowError``."""
     return load_payload(row[8:])
 
 
 def load_payload(payload: bytes) -> Row:
-    said = orjson.loads(payload)
+    """Raises ``UnreadableRowError``."""
+    try:
+        return _row_of(orjson.loads(payload))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableRowError(f"not a contact's row: {error!r}") from error
+
+
+def _row_of(said: dict[str, Any]) -> Row:
     if "x" in said:
         winner, version = said["x"]
         return Redirect(said["w"], said["e"], winner, version, said["r"])

@@ -171,11 +171,18 @@ class Unit:
         if due_ms > self._now_ms:
             self._timers.move(key, 0, due_ms)
         elif due_ms:
-            self._take(key.decode(), state.load(row)).was_due = 0
+            try:
+                self._take(key.decode(), state.load(row)).was_due = 0
+            except ValueError:
+                log.error("the row of contact %.100r cannot be read; its timer is dropped", key)  # noqa: TRY400
 
     def follow(self, key: bytes, row: bytes) -> bool:
         """A contact that may still follow an old plan; whether it did."""
-        found = state.load(row)
+        try:
+            found = state.load(row)
+        except ValueError:
+            log.error("the row of contact %.100r cannot be read; it follows no new rule", key)  # noqa: TRY400
+            return False
         if isinstance(found, Redirect) or found.plan == self._plans.of(found.workspace, found.environment).digest:
             return False
         self._take(key.decode(), found)

@@ -26,7 +26,7 @@ class Block:
     topic: str
     spans: dict[int, Span] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
-    broken: list[tuple[Any, str]] = field(default_factory=list)
+    broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
 
     @property
     def token(self) -> str:
@@ -52,7 +52,7 @@ class Block:
         try:
             data = stream.decode(record.value)
         except UndecodableError as error:
-            self.broken.append((record, str(error)))
+            self.broken.append((record, error))
             return
         self.items += [Item(record.partition, record.offset, i, datum) for i, datum in enumerate(data)]
 

@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas import control, erasure, topics
 from schemas.control import ControlState
 from schemas.definitions import Erasure
-from schemas.kafka import Tail, producer
+from schemas.kafka import Tail, started_producer
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import connected
 from sinks.clickhouse.streams import STREAMS
@@ -86,8 +86,7 @@ class Eraser:
         """For ever; what goes wrong is logged and tried again."""
         self._client = await connected(self._settings)
         self._client.database = self._settings.clickhouse_database
-        self._producer = producer(self._settings)
-        await self._producer.start()
+        self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap,
             group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self._settings),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.codec import UnknownSchemaError
 from schemas.erasure import Erased
 from schemas.sameness import id_in
 from schemas.settings import Settings
@@ -142,9 +143,13 @@ class Lane:
                 return
 
     async def _store(self, block: Block) -> None:
-        for record, reason in block.broken:
-            self._allow(f"{record.topic}/{record.partition}/{record.offset}", reason)
-            await self._publisher.record(record, reason)
+        for record, error in block.broken:
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            if isinstance(error, UnknownSchemaError):
+                self._allow(place, str(error))
+            else:  # whatever writes such bytes must not stop the others
+                log.error("%s refused: %s", place, error)
+            await self._publisher.record(record, str(error))
         work = await self._stream.sort(self._kept(block.items), self._parts, self._writer.stored_places)
         for item, reason in work.unusable:
             await self._refuse(item, reason)

@@ -19,10 +19,9 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer = kafka.producer(settings)
 
     async def start(self) -> None:
-        await self._producer.start()
+        self._producer = await kafka.started_producer(self._settings)
 
     async def stop(self) -> None:
         await self._producer.stop()

@@ -3,6 +3,7 @@
 Routes are matched on the path as it was sent, each part decoded afterwards: an identifier may contain a slash.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -14,7 +15,7 @@ from schemas import topics, web
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
-from schemas.process import announce_ready
+from schemas.process import announce_ready, end_with
 from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
@@ -146,6 +147,8 @@ def build_app(settings: Settings) -> web.Surface:
             for part in (reader, tail, edge, parity):
                 await part.start()
                 stack.push_async_callback(part.stop)
+            watching = asyncio.create_task(end_with([tail]), name="tails")
+            stack.callback(watching.cancel)
             announce_ready(settings)
             yield
 

@@ -37,8 +37,7 @@ class Journal:
         self._urgent = asyncio.Event()
 
     async def start(self) -> None:
-        self._producer = kafka.producer(self._settings)
-        await self._producer.start()
+        self._producer = await kafka.started_producer(self._settings)
 
     async def stop(self) -> None:
         await self._producer.stop()

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas import control, topics
 from schemas.control import ControlState
-from schemas.kafka import Tail
+from schemas.kafka import Tail, wait_for_broker
 from schemas.settings import Settings
 from sinks.webhooks.deliver import Deliverer
 from sinks.webhooks.dispatch import Dispatcher, now_ms
@@ -40,6 +40,7 @@ class Webhooks:
         """Until it is cancelled; raises what a part died of."""
         settings = self._settings
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await wait_for_broker(settings)
         async with AsyncExitStack() as stack:
             store = Store(settings.home / "state" / "webhooks")
             stack.callback(store.close)

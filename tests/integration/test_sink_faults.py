@@ -218,10 +218,10 @@ async def test_poison_goes_to_quarantine_and_its_neighbours_are_stored(settings:
     assert [e["event_id"] for e in codec.decode_events(bytes.fromhex(payload[0]))] == ["evt_1"], "replayable alone"
 
 
-async def test_a_flood_of_poison_stops_the_sink(settings: Settings) -> None:
+async def test_a_flood_of_records_of_a_newer_schema_stops_the_sink(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
         for _ in range(130):
-            await pipe.raw(topics.RESOLVED, b"poison")
+            await pipe.raw(topics.RESOLVED, b"\xc3\x01newschemapoison")
         async with process(settings, "clickhouse") as sink:
             status = await until(lambda: ended(sink), "the end of the sink")
         text = (settings.home / "clickhouse.log").read_text()

@@ -9,6 +9,7 @@ import pytest
 from processors.runtime.shell import QUARANTINE_LIMIT, Shell
 from processors.runtime.stage import Record, Rows, Send, Stage, State
 from processors.runtime.trap import Trap
+from schemas.codec import UndecodableError
 from schemas.topics import EVENTS, MERGES, Topic
 from tests.builders import MemoryTables
 
@@ -167,6 +168,22 @@ async def test_too_many_bad_records_end_the_process() -> None:
         shell.take(record(offset, b"!"))
     assert "the stage is at fault" in await reason_of_the_end(shell, outside)
     assert len(outside.done_offsets()) == QUARANTINE_LIMIT
+
+
+async def test_bytes_that_are_no_record_never_end_the_process() -> None:
+    class Decoding(Echo):
+        def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]:
+            if any(one.value == b"!" for one in records):
+                raise UndecodableError("not a record")
+            return super().step(records, state, now_ms)
+
+    outside = MemoryOutside()
+    shell = shell_of(Decoding(), outside)
+    for offset in range(QUARANTINE_LIMIT * 3):
+        shell.take(record(offset, b"!"))
+    shell.take(record(QUARANTINE_LIMIT * 3, b"good"))
+    await until(lambda: len(outside.done_offsets()) == QUARANTINE_LIMIT * 3 + 1)
+    await shell.close()
 
 
 async def test_what_fails_outside_the_stage_ends_the_process_unacknowledged() -> None:
