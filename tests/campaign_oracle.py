@@ -7,6 +7,7 @@ import orjson
 
 from schemas import identity
 from schemas.records import Event
+from schemas.sameness import event_key
 from schemas.times import parse_duration
 
 KINDS = ("requested", "sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed")
@@ -16,15 +17,15 @@ PERSON_AGENTS = ("", "Mozilla/5.0 (Windows NT 10.0) Firefox/130.0", "Mozilla/5.0
 
 def facts_of(events: Iterable[Event], owners: Mapping[str, str], as_of_ms: int) -> list[tuple[Event, str, str]]:
     """(event, contact, message) of every event once, the first received of a repeated one."""
-    first: dict[tuple[str, str, str], Event] = {}
+    first: dict[tuple[str, str], Event] = {}
     for event in sorted(events, key=lambda e: e["received_ms"]):
         if event["received_ms"] <= as_of_ms:
-            first.setdefault((event["campaign_id"], event["type"], event["event_id"]), event)
+            first.setdefault((event["campaign_id"], event_key(event)), event)
     found = []
     for event in first.values():
         own = identity.own_contact_id(event)
         contact = owners.get(own, event["contact_id"])
-        message = event["message_id"] or (f"of {contact}" if contact else f"event {event['event_id']}")
+        message = event["message_id"] or (f"of {contact}" if contact else f"event {event_key(event)}")
         found.append((event, contact, message))
     return found
 
@@ -71,7 +72,7 @@ def conversions(
                 for e, c, _ in rows
             )
             if touched:
-                reached[event["campaign_id"] + event["event_id"]] = (message, value)
+                reached[event["campaign_id"] + event_key(event)] = (message, value)
         elif mine and event["type"] == "conversion" and not (goal and goal["event"] == "conversion"):
-            reached[event["campaign_id"] + event["event_id"]] = (message, value)
+            reached[event["campaign_id"] + event_key(event)] = (message, value)
     return {m for m, _ in reached.values()}, len(reached), sum(v for _, v in reached.values())

@@ -1,0 +1,224 @@
+"""Two edges, identity, segments, sink and webhooks over logs in memory: what clients sent in, what each counts out."""
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import orjson
+
+from ingest.recent import Recent
+from processors.segments.state import Contact
+from schemas import codec, identity, topics
+from schemas.control import ControlState, encode
+from schemas.identity import own_contact_id
+from schemas.mergemap import winner_of
+from schemas.records import Event, Receipt
+from schemas.rule_totals import units_of
+from schemas.sameness import counted_key, event_key, sender_of
+from sinks.clickhouse.dedupe import Place, Seen, origin_of
+from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
+from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part
+from sinks.webhooks.messages import of_event
+from sinks.webhooks.subscriptions import plan, subscribed
+from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
+from tests.property import world_identity, world_segments
+from tests.webhooks import webhook
+
+RESOLVED = next(stream for stream in STREAMS if stream.remembers)
+PARTITIONS = world_identity.PARTITIONS
+COUNTED = ("order", "seen")
+
+
+class Log(MemoryLog):
+    """Answers at once whoever waits for a receipt: what an edge remembers is asked here, not how long it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receipts: Any = None
+
+    async def publish(self, partition: int, record: bytes) -> None:
+        await super().publish(partition, record)
+        for event in codec.decode_events(record):
+            if event["reply_to"]:
+                told = [
+                    Receipt(event_id=event_key(event), task_id=event["task_id"], stage=stage, entered=[], left=[])
+                    for stage in (STORED, APPLIED)
+                ]
+                value = codec.encode_receipts(told)
+                self.receipts.apply(SimpleNamespace(key=event["reply_to"].encode(), value=value))
+
+
+class Edges:
+    """Two of them; each request goes to one, and each may lose its memory."""
+
+    def __init__(self, home: Path) -> None:
+        self.now_ms = NOW_MS
+        self.log = Log()
+        self.edges = [memory_edge(home / name, self.log, partitions=PARTITIONS) for name in ("one", "two")]
+        self._clients: list[httpx.AsyncClient] = []
+        for edge in self.edges:
+            edge.clock = lambda: self.now_ms
+            self._clients.append(client_of(edge))
+
+    def begin(self, remembers: int) -> None:
+        self.log.records.clear()
+        for number in range(len(self.edges)):
+            self.restart(number, remembers)
+
+    def restart(self, number: int, remembers: int) -> None:
+        self.edges[number].recent = Recent(remembers)
+
+    async def send(self, number: int, path: str, events: list[dict[str, Any]]) -> None:
+        self.now_ms += 7
+        self.log.receipts = self.edges[number].receipts
+        client = self._clients[number]
+        if path == "/v1/events/batch" or path.startswith("/v1/events/batch?"):
+            answers = [await client.post(path, json=events, headers=SECRET)]
+        elif path == "/v1/batch":
+            answers = [await client.post(path, json={"batch": [_segment(e) for e in events]}, headers=SECRET)]
+        else:
+            said = [_segment(event) if path == "/v1/track" else event for event in events]
+            answers = [await client.post(path, json=event, headers=SECRET) for event in said]
+        for answer in answers:
+            assert answer.status_code in (200, 202), answer.text
+
+    async def close(self) -> None:
+        for client, edge in zip(self._clients, self.edges, strict=True):
+            await client.aclose()
+            edge.answers.close()
+
+
+def _segment(event: dict[str, Any]) -> dict[str, Any]:
+    names = {"event_id": "messageId", "user_id": "userId", "anonymous_id": "anonymousId", "type": "event"}
+    return {"type": "track", **{names.get(name, name): value for name, value in event.items()}}
+
+
+class Counts:
+    """What each part made of the records of `events`."""
+
+    def __init__(self, records: list[tuple[int, bytes]], rng: random.Random) -> None:
+        self._rng = rng
+        self.identity = world_identity.World()
+        for partition, record in records:
+            self.identity.logs[topics.EVENTS.name, partition].append(record)
+        self._resolve()
+        self.resolved = [
+            [event for value in self.identity.logs[topics.RESOLVED.name, p] for event in codec.decode_events(value)]
+            for p in range(PARTITIONS)
+        ]
+        self.truth: dict[str, Event] = {}
+        for _, record in records:
+            for event in codec.decode_events(record):
+                self.truth.setdefault(event_key(event), event)
+
+    def _resolve(self) -> None:
+        places = [(topic, p) for topic in world_identity.INPUTS for p in range(PARTITIONS)]
+        for _ in range(30):
+            crash = self._rng.choice(world_identity.CRASHES)
+            self.identity.work(*self._rng.choice(places), self._rng.randrange(1, 4), crash, self._rng)
+            if self._rng.random() < 0.2:
+                self.identity.rebalance(self._rng.randrange(PARTITIONS))
+        self.identity.settle()
+
+    def owner(self, event: Event) -> str:
+        own = own_contact_id(event)
+        partition = identity.partition_of(own, PARTITIONS)
+        row = self.identity.changelog.read(topics.IDENTITY_MAP, partition, own.encode())
+        return own if row is None else winner_of(row)
+
+    # --- the sink
+
+    async def rows(self) -> tuple[dict[tuple[str, ...], Event], int]:
+        """The rows that the table keeps, by its sorting key, and the number of duplicates."""
+        kept: dict[tuple[str, ...], Event] = {}
+        again: set[Place] = set()
+        stored: dict[Place, str] = {}
+        for partition, events in enumerate(self.resolved):
+            part = Part(Seen(2))
+            for offset, event in enumerate(events):
+                if self._rng.random() < 0.2:
+                    part = Part(Seen(2))  # it starts anew, and remembers nothing
+                item = Item(partition, offset, 0, event)
+
+                async def places(asked: Iterable[Place]) -> dict[Place, str]:
+                    return {place: stored[place] for place in asked if place in stored}
+
+                work = await RESOLVED.sort([item], {partition: part}, cast("Any", places))
+                for group in work.inserts:
+                    again |= {origin_of(i.datum) for i in group.get(DUPLICATES, ())}
+                    for one in group.get(EVENTS, ()):
+                        stored[origin_of(one.datum)] = one.datum["event_id"]
+                        _keep(kept, one.datum)
+        return kept, len(again)
+
+    # --- segments
+
+    def segments(self) -> dict[str, dict[str, list[int]]]:
+        """Of each contact the counted events by key: time and total."""
+        world = world_segments.World(
+            **{name: {"event": name, "sum": {"property": "total", "op": "gte", "value": 10**6}} for name in COUNTED}
+        )
+        world.now = NOW_MS + 10**6
+        steps: list[Any] = [iter(events) for events in self.resolved]
+        steps += [
+            iter([codec.decode_merge(value) for value in self.identity.logs[topics.MERGES.name, p] if value])
+            for p in range(PARTITIONS)
+        ]
+        while steps:
+            step = self._rng.choice(steps)
+            one = next(step, None)
+            if one is None:
+                steps.remove(step)
+            elif "loser" in one:
+                world.publish_merge(one)
+            else:
+                world.publish(one)
+            if self._rng.random() < 0.2 and (waiting := world.waiting()):
+                world.process(*self._rng.choice(waiting), 2, lose=self._rng.random() < 0.5)
+        world.settle()
+        names = {one.id: name for name, some in world.stage_plan().by_event.items() for one in some}
+        found: dict[str, dict[str, list[int]]] = {}
+        for contact, row in world.rows():
+            if isinstance(row, Contact):
+                series = {}
+                for condition, columns in row.counts.items():
+                    for time_ms, key, value in zip(*columns, strict=True):
+                        series[f"{names[condition]} {key}"] = [time_ms, value]
+                if series:
+                    found[contact] = series
+        return found
+
+    def counted(self) -> dict[str, dict[str, list[int]]]:
+        """The same of the truth."""
+        found: dict[str, dict[str, list[int]]] = {}
+        for event in self.truth.values():
+            if event["type"] in COUNTED and event["identifiers"]:
+                total = orjson.loads(event["properties"])["total"]
+                key = f"{event['type']} {counted_key(event['event_id'], sender_of(event))}"
+                found.setdefault(self.owner(event), {})[key] = [event["timestamp_ms"], units_of(total) or 0]
+        return found
+
+    # --- webhooks
+
+    def deliveries(self) -> dict[str, bytes]:
+        """Properties by the id of a delivery; only what identity told twice, after a crash, gives an id twice."""
+        control = ControlState()
+        control.apply(*encode("webhook", webhook("http://127.0.0.1/", created_ms=NOW_MS)))
+        told: dict[str, bytes] = {}
+        origins: dict[str, Place] = {}
+        for events in self.resolved:
+            for event in events:
+                for one in plan(of_event(event), subscribed(control), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1):
+                    assert origins.setdefault(one["id"], origin_of(event)) == origin_of(event)
+                    told.setdefault(one["id"], bytes(orjson.dumps(orjson.loads(one["body"])["data"]["properties"])))
+        return told
+
+
+def _keep(kept: dict[tuple[str, ...], Event], event: Event) -> None:
+    names = ("workspace", "environment", "campaign_id", "type", "event_id")
+    key = (*(event[name] for name in names), sender_of(event))  # type: ignore[literal-required]
+    if key not in kept or event["received_ms"] < kept[key]["received_ms"]:
+        kept[key] = event
