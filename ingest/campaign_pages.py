@@ -1,12 +1,15 @@
 """`POST /v1/campaigns` and `PATCH /v1/campaigns/{id}` in; the campaign with its figures, as reads show it, out.
 
 Where a trigger's messages go is settled here: a webhook that there is, a URL, for which an endpoint is made that is
-told of nothing else (its secret by `POST /v1/webhooks/{id}/rotate`), or a Kafka topic that is none of ours.
+told of nothing else (its secret by `POST /v1/webhooks/{id}/rotate`), or a Kafka topic, which is created here and
+carries the workspace in its name.
 """
 
+import asyncio
 import secrets
 from typing import Any
 
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,10 +20,13 @@ from ingest.forward import Forward
 from ingest.pages import json_of
 from ingest.reach import check_target
 from ingest.webhooks import SECRET_BYTES
-from schemas import bodies, targets, topics
+from schemas import bodies, kafka, targets, topics
 from schemas.bodies import CampaignEdit, NewCampaign
 from schemas.control import Campaign, Webhook
 from schemas.errors import Refused
+
+MOST_TOPICS = 20
+"""Topics of all campaigns of a workspace."""
 
 
 class CampaignPages:
@@ -64,7 +70,7 @@ class CampaignPages:
     async def _settled(self, campaign: Campaign, delivery: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         """Raises ``Refused`` (422) naming the field."""
         if "topic" in delivery:
-            _check_topic(delivery["topic"], self._edge)
+            await self._make_topic(campaign, delivery["topic"])
             return delivery
         home = (campaign.workspace, campaign.environment)
         if "url" not in delivery:
@@ -74,6 +80,20 @@ class CampaignPages:
         webhook = await self._endpoint(campaign, delivery["url"], known)
         await self._writer.put("webhook", webhook)
         return {"url": webhook.url, "webhook_id": webhook.id}
+
+    async def _make_topic(self, campaign: Campaign, name: str) -> None:
+        edge = self._edge
+        used = {(one.delivery or {}).get("topic") for one in edge.control.campaigns_of(campaign.workspace)} - {None}
+        if name not in used and len(used) >= MOST_TOPICS:
+            raise Refused("invalid_field", f"a workspace has at most {MOST_TOPICS} topics", "delivery.topic")
+        try:
+            async with asyncio.timeout(edge.settings.publish_deadline_s):
+                await kafka.make_topic(edge.settings, topics.customer(campaign.workspace, name, edge.settings))
+        except (TimeoutError, KafkaConnectionError, UnknownError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
+        except KafkaError as error:
+            reason = f"Kafka refuses the topic: {type(error).__name__}"
+            raise Refused("invalid_field", reason, "delivery.topic") from error
 
     async def _endpoint(self, campaign: Campaign, url: str, known: dict[str, Any]) -> Webhook:
         try:
@@ -89,9 +109,3 @@ class CampaignPages:
         entropy = secrets.token_bytes(SECRET_BYTES)
         made = endpoints.new_webhook(said, campaign.workspace, campaign.environment, now_ms, entropy)
         return made.model_copy(update={"types": (), "campaign": campaign.id})
-
-
-def _check_topic(name: str, edge: Edge) -> None:
-    ours = {topics.name(topic, edge.settings) for topic in topics.DATA}
-    if name in ours or name.startswith(("__", "headwater-")) or name.endswith("-changelog"):
-        raise Refused("invalid_field", "the topic is one of Headwater's own", "delivery.topic")

@@ -113,7 +113,8 @@ class Delivery(Body):
 
     webhook_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+", max_length=2000)] | None = None
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")] | None = None
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = None
+    """The records are on the Kafka topic ``customer.<workspace>.<topic>``."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas import topics
 from schemas.settings import Settings
@@ -70,6 +71,20 @@ async def wait_for_broker(settings: Settings) -> None:
             return
         finally:
             await client.close()
+
+
+async def make_topic(settings: Settings, name: str) -> None:
+    """A topic with the settings' partitions and replicas, unless it is there; raises ``KafkaError``."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    try:
+        await admin.start()
+        made = await admin.create_topics([NewTopic(name, settings.partitions, settings.replication)])
+        for _, code, *_ in made.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise error(name)
+    finally:
+        await admin.close()
 
 
 class TailEndedError(Exception):

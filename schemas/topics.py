@@ -129,5 +129,14 @@ def catalogue(settings: Settings) -> list[Topic]:
     return data + logs
 
 
+def customer(workspace: str, name: str, settings: Settings) -> str:
+    """The topic that a workspace calls ``name``.
+
+    ``name`` holds neither a dot nor an underscore, a slug no dot: Kafka, which takes the two for the same in names of
+    topics, never takes one workspace's topic for another's or for one of ours.
+    """
+    return f"{settings.topic_prefix}customer.{workspace}.{name}"
+
+
 def partition_count(topic: Topic, settings: Settings) -> int:
     return settings.partitions if topic.partitioned else 1

@@ -72,7 +72,7 @@ class Deliverer:
                 response = await _beginning(answer)
         except TimeoutError:
             error = f"no answer within {TIMEOUT_S:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as caught:
+        except Exception as caught:  # noqa: BLE001 - whatever an endpoint or its address leads to is its failure
             error = _said(caught)
         if code and not 200 <= code < 300:
             error = f"status {code}"

@@ -177,18 +177,18 @@ class Dispatcher:
     async def _attempt(self, webhook: Webhook, lane: Lane, delivery: Delivery, contact: str) -> None:
         at_ms = now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
-        body = await self._launches.body(delivery)
-        headers = sign.headers(
-            event_id=delivery["event_id"],
-            attempt_id=attempt_id,
-            at_ms=at_ms,
-            body=body,
-            secrets=webhook.secrets(at_ms),
-        )
+        headers: dict[str, str] = {}
         if self._launches.is_late(delivery, at_ms):
             outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
         else:
-            outcome = await self._deliverer.send(webhook.url, body, headers)
+            try:
+                body = await self._launches.body(delivery)
+                headers = _headers(webhook, delivery, attempt_id, at_ms, body)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                # a body or a secret that cannot be used is this delivery's failure
+                outcome = Outcome(code=0, error=f"it cannot be signed: {type(error).__name__}", duration_ms=0)
+            else:
+                outcome = await self._deliverer.send(webhook.url, body, headers)
             self._judge(lane, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased
@@ -255,6 +255,16 @@ class Dispatcher:
                 await self._forget(some)
                 await asyncio.sleep(0.5)
             await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+def _headers(webhook: Webhook, delivery: Delivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
+    return sign.headers(
+        event_id=delivery["event_id"],
+        attempt_id=attempt_id,
+        at_ms=at_ms,
+        body=body,
+        secrets=webhook.secrets(at_ms),
+    )
 
 
 def _logged(

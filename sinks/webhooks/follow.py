@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -24,7 +25,8 @@ from schemas.control import ControlState
 from schemas.deliveries import Delivery
 from schemas.kafka import Tail
 from schemas.settings import Settings
-from sinks.webhooks.journal import Journal
+from sinks.webhooks.journal import Journal, Row
+from sinks.webhooks.launches import failure
 from sinks.webhooks.messages import Known, Message, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.store import Store
@@ -189,10 +191,17 @@ class Follower:
     async def _keep(self, unit: Unit) -> None:
         self._store.fresh.update(unit.planned)
         await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
-        await self._topics.send(unit.outgoing)
+        if failed := await self._topics.send(unit.outgoing):
+            await self._journal.write([self._failure(one, reason) for one, reason in failed])
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
         self._store.learn(unit.known.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
+
+    def _failure(self, record: Outgoing, reason: str) -> Row:
+        message = record.message
+        data, now_ms = orjson.loads(record.value)["data"], time.time_ns() // 1_000_000
+        home, partitions = (message.workspace, message.environment), self._settings.partitions
+        return failure(home, message.contact_id, data, reason, now_ms=now_ms, partitions=partitions)
 
     def _next_seq(self) -> int:
         self._seq = max(self._seq + 1, self._store.last_seq + 1, time.time_ns())
@@ -214,6 +223,6 @@ def _said(read: Callable[..., list[Message]], datum: Any, *more: Any) -> list[Me
     """One datum that makes no sense costs itself; what it was stands in ClickHouse or in quarantine."""
     try:
         return read(datum, *more)
-    except ValueError as error:
-        log.error("%s of %s told to nobody: %s", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
         return []

@@ -77,34 +77,46 @@ class Launches:
         return until_ms is not None and until_ms <= now_ms
 
     def failed(self, delivery: Delivery, now_ms: int, reason: str) -> Row:
-        """The event that says so, as a client of ours would have sent it; the same however often it is told."""
+        """The event that says that a delivery failed for good."""
         data = orjson.loads(delivery["body"])["data"]
-        launch_id = (data.get("properties") or {}).get("launch_id")
-        message_id = str(data.get("message_id", ""))
-        event = Event(
-            event_id=f"evt_{uuid5(_uuid(message_id), FAILED).hex}",
-            workspace=delivery["workspace"],
-            environment=delivery["environment"],
-            kind=TRACK,
-            type=FAILED,
-            contact_id=delivery["contact_id"],
-            identifiers=[Identifier(type=CONTACT_ID, value=delivery["contact_id"])],
-            timestamp_ms=now_ms,
-            received_ms=now_ms,
-            properties=orjson.dumps({"launch_id": launch_id, "reason": reason}),
-            context=b"",
-            profile=b"",
-            campaign_id=str(data.get("campaign_id", "")),
-            message_id=message_id,
-            variant=str(data.get("variant", "")),
-            channel=str(data.get("channel", "")),
-            source="headwater",
-            key_id="",
-            task_id="",
-            reply_to="",
-        )
-        partition = partition_of(delivery["contact_id"], self._settings.partitions)
-        return Row(topics.EVENTS, delivery["contact_id"].encode(), codec.encode_events([event]), partition)
+        home = (delivery["workspace"], delivery["environment"])
+        return failure(home, delivery["contact_id"], data, reason, now_ms=now_ms, partitions=self._settings.partitions)
+
+
+def failure(
+    home: tuple[str, str], contact_id: str, data: dict[str, Any], reason: str, *, now_ms: int, partitions: int
+) -> Row:
+    """The event that says that a requested message failed, as a client would send it; repeats give the same one.
+
+    ``home`` is workspace and environment, ``data`` that of the message's body.
+    """
+    properties = data.get("properties")
+    launch_id = properties.get("launch_id") if isinstance(properties, dict) else None
+    message_id = str(data.get("message_id", ""))
+    event = Event(
+        event_id=f"evt_{uuid5(_uuid(message_id), FAILED).hex}",
+        workspace=home[0],
+        environment=home[1],
+        kind=TRACK,
+        type=FAILED,
+        contact_id=contact_id,
+        identifiers=[Identifier(type=CONTACT_ID, value=contact_id)],
+        timestamp_ms=now_ms,
+        received_ms=now_ms,
+        properties=orjson.dumps({"launch_id": launch_id, "reason": reason}),
+        context=b"",
+        profile=b"",
+        campaign_id=str(data.get("campaign_id", "")),
+        message_id=message_id,
+        variant=str(data.get("variant", "")),
+        channel=str(data.get("channel", "")),
+        source="headwater",
+        key_id="",
+        task_id="",
+        reply_to="",
+    )
+    row = codec.encode_events([event])
+    return Row(topics.EVENTS, contact_id.encode(), row, partition_of(contact_id, partitions))
 
 
 def _uuid(text: str) -> UUID:

@@ -4,6 +4,8 @@
 2. Snapshots say what is so, not what changed: ``contact.updated`` is a snapshot that shows something else than the
    one before, ``contact.unsubscribed`` one in which a consent is false that was not.
 3. A membership that is only repeated (after a crash the segments stage restates what it may have told) is no message.
+4. The highest version of a contact or membership holds, as in the tables: an older change that comes late, from a
+   worker that slept or from before a crash, is no message. A change of the same moment has another version.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +31,8 @@ RESTATED = "restated"
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16
+_VERSION = 8
+"""Bytes of each in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,11 @@ def of_change(change: Change, known: Known, complete_since_ms: int) -> list[Mess
         return _membership(change, known, complete_since_ms)
     if change["kind"] != "profile":
         return []
+    version_key = b"v/" + change["contact_id"].encode()
+    newest = known.read(version_key)
+    if newest is not None and change["version"] < int.from_bytes(newest, signed=True):
+        return []
+    known.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
     if change.get("merged_into"):
         return _merge(change, known)
     return _snapshot(change, known, complete_since_ms)
@@ -123,10 +132,12 @@ def of_change(change: Change, known: Known, complete_since_ms: int) -> list[Mess
 def _membership(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
     segment, member = change["segment_id"], change["member"]
     key = f"m/{change['contact_id']}/{segment}".encode()
-    now, before = b"\x01" if member else b"\x00", known.read(key)
-    if before == now:
+    before = known.read(key)
+    if before is not None and change["version"] <= _version_of(before):
         return []
-    known.writes[key] = now
+    known.writes[key] = _membership_row(member=member, version=change["version"])
+    if before is not None and before[:1] == known.writes[key][:1]:
+        return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # what nobody was told has not ended, and what began before our memory was told then
     data = {
@@ -138,8 +149,17 @@ def _membership(change: Change, known: Known, complete_since_ms: int) -> list[Me
     }
     if change["event_id"]:
         data["event_id"] = change["event_id"]
-    cause = (change["contact_id"], segment, str(int(member)), str(change["at_ms"]))
+    cause = (change["contact_id"], segment, str(int(member)), str(change["at_ms"]), str(change["version"]))
     return [_message(change, ENTERED if member else LEFT, cause, data)]
+
+
+def _membership_row(*, member: bool, version: int) -> bytes:
+    return (b"\x01" if member else b"\x00") + version.to_bytes(_VERSION, signed=True)
+
+
+def _version_of(row: bytes) -> int:
+    """A row of before has no version: every change is newer."""
+    return int.from_bytes(row[1:], signed=True) if len(row) > 1 else -1
 
 
 def _merge(change: Change, known: Known) -> list[Message]:

@@ -1,34 +1,48 @@
 """Messages of campaigns whose delivery is a Kafka topic in; records of that topic out.
 
 A record's key is the contact, its value the body that a webhook would get, without a signature. It is durable before
-the place that it came from is committed, so a crash repeats it: its ``id`` is the same.
+the place that it came from is committed, so a crash repeats it: its ``id`` is the same. A topic that Kafka refuses is
+the failure of its messages and of nothing else.
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
-from schemas import kafka
+from schemas import kafka, topics
 from schemas.control import ControlState
 from schemas.settings import Settings
 from sinks.webhooks.messages import Message
 from sinks.webhooks.subscriptions import delivery_of
 
+log = logging.getLogger(__name__)
 
-class Outgoing(NamedTuple):
+MOST_KNOWN = 10_000
+"""Names of topics that are remembered to be there, or refused."""
+REFUSED_S = 60.0
+"""How long a refused topic is not tried again."""
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """``topic`` is the name that the campaign gives it."""
+
     topic: str
-    key: bytes
+    message: Message
     value: bytes
 
 
 def outgoing(control: ControlState, messages: Iterable[Message]) -> Iterator[Outgoing]:
     for message in messages:
         topic = delivery_of(control, message).get("topic")
-        if topic:
-            yield Outgoing(topic, message.contact_id.encode(), message.body())
+        if isinstance(topic, str) and topic:
+            yield Outgoing(topic, message, message.body())
 
 
 class CustomerTopics:
@@ -37,35 +51,73 @@ class CustomerTopics:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: Any = None
-        self._known: set[str] = set()
+        self._known: dict[str, tuple[str, float]] = {}
+        """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
 
-    async def send(self, records: Sequence[Outgoing]) -> None:
-        """Return when all replicas have them."""
-        if not records:
-            return
-        if self._producer is None:
-            producer = kafka.producer(self._settings)
-            await producer.start()
-            self._producer = producer
-        for name in sorted({record.topic for record in records} - self._known):
-            await self._make(name)
-            self._known.add(name)
-        sent = [await self._producer.send(r.topic, r.value, key=r.key) for r in records]
-        await asyncio.gather(*sent)
+    async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
+        """Return when all replicas have them; those that Kafka refuses, with its reason. Waits for a broker."""
+        failed: list[tuple[Outgoing, str]] = []
+        waiting = []
+        for record in records:
+            name = topics.customer(record.message.workspace, record.topic, self._settings)
+            reason = await self._refusal(name)
+            if reason:
+                failed.append((record, reason))
+            else:
+                waiting.append((name, record))
+        results = await asyncio.gather(*(self._publish(name, record) for name, record in waiting))
+        failed += [(record, reason) for (_, record), reason in zip(waiting, results, strict=True) if reason]
+        for record, reason in failed:
+            log.error("a message of campaign %s is not sent: %s", record.message.campaign_id, reason)
+        return failed
 
-    async def _make(self, name: str) -> None:
-        """A topic that is not there yet; one that is stays as it is."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
-        await admin.start()
-        try:
-            made = await admin.create_topics([NewTopic(name, self._settings.partitions, self._settings.replication)])
-            for _, code, *_ in made.topic_errors:
-                error = for_code(code)
-                if code and error is not TopicAlreadyExistsError:
-                    raise error(name)
-        finally:
-            await admin.close()
+    async def _publish(self, name: str, record: Outgoing) -> str:
+        """Empty, or why Kafka refuses the record."""
+        while True:
+            if self._producer is None:
+                self._producer = await kafka.started_producer(self._settings)
+            producer = self._producer
+            try:
+                sent = await producer.send(name, record.value, key=record.message.contact_id.encode())
+                await sent
+            except KafkaError as error:
+                if not error.retriable:
+                    self._known.pop(name, None)
+                    if self._producer is producer:
+                        # its sequence numbers may have a hole now
+                        self._producer = None
+                        await producer.stop()
+                    return _reason(error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return ""
+
+    async def _refusal(self, name: str) -> str:
+        """Why Kafka will not have the topic; empty where it is there."""
+        while True:
+            reason, until = self._known.get(name, ("", 0.0))
+            if time.monotonic() < until:
+                return reason
+            try:
+                await kafka.make_topic(self._settings, name)
+            except KafkaError as error:
+                if error.retriable:
+                    log.warning("topic %s waits for the broker: %r", name, error)
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                self._remember(name, _reason(error), REFUSED_S)
+            else:
+                self._remember(name, "", float("inf"))
+
+    def _remember(self, name: str, reason: str, for_s: float) -> None:
+        if len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[name] = (reason, time.monotonic() + for_s)
 
     async def stop(self) -> None:
         if self._producer is not None:
             await self._producer.stop()
+
+
+def _reason(error: KafkaError) -> str:
+    return f"Kafka refuses the topic: {type(error).__name__}"

@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from standardwebhooks.webhooks import Webhook as Verifier
 
+from schemas import control
+from schemas.control import Campaign
 from tests.e2e.test_one_event import unique, until
 from tests.e2e.test_vendors import START, SYNC, altcraft
 from tests.receiver import Answer, Got, Receiver, receiver
@@ -98,7 +100,7 @@ async def test_a_launch_goes_to_a_webhook_that_asks_for_nothing_of_it_or_to_a_to
     try:
         deadline = asyncio.get_running_loop().time() + 20
         while len(found) < 2 and asyncio.get_running_loop().time() < deadline:
-            consumer.subscribe([topic])
+            consumer.subscribe([f"customer.local.{topic}"])
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 found |= {r.key.decode(): orjson.loads(r.value) for r in records}
     finally:
@@ -165,8 +167,10 @@ async def test_a_message_that_its_endpoint_refuses_for_good_is_told_as_failed(st
     ("delivery", "param"),
     [
         ({"webhook_id": "whk_nowhere"}, "delivery.webhook_id"),
-        ({"topic": "headwater-identity-map-changelog"}, "delivery.topic"),
-        ({"topic": "events"}, "delivery.topic"),
+        ({"topic": ".."}, "delivery.topic"),
+        ({"topic": "shop.orders"}, "delivery.topic"),
+        ({"topic": "shop_orders"}, "delivery.topic"),
+        ({"topic": "x" * 101}, "delivery.topic"),
         ({"url": "ftp://example.com"}, "delivery.url"),
         ({"url": "http://user:x@example.com"}, "delivery.url"),
         ({"topic": "a", "url": "http://example.com"}, "delivery"),
@@ -178,3 +182,66 @@ async def test_a_wrong_delivery_is_named(stack: LocalStack, delivery: dict[str, 
         body = {"kind": "trigger", "name": "Hello", "channel": "email", "delivery": delivery}
         answer = await client.post("/v1/campaigns", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, param), answer.text
+
+
+async def test_a_workspace_has_a_bounded_number_of_topics(stack: LocalStack) -> None:
+    async with stack.client() as client:
+        made = (await client.post("/v1/workspaces", json={"name": unique("topics")})).json()
+        client.headers["Authorization"] = f"Bearer {made['key']['key']}"
+        body = {"kind": "trigger", "name": "Hello", "channel": "email"}
+        codes = [
+            (await client.post("/v1/campaigns", json={**body, "delivery": {"topic": f"t{n}"}})).status_code
+            for n in range(21)
+        ]
+        assert codes == [201] * 20 + [422]
+        again = await client.post("/v1/campaigns", json={**body, "delivery": {"topic": "t3"}})
+        assert again.status_code == 201, "one that it has already"
+
+
+async def test_a_topic_that_kafka_refuses_is_its_messages_failure_and_nobody_elses(stack: LocalStack) -> None:
+    sender = stack.pid("webhooks")
+    async with stack.client() as client, receiver() as endpoint:
+        tag, _ = await people(client, 1)
+        made = await campaign(client, topic=unique("mail"))
+        broken = Campaign.model_validate({**made_record(made), "delivery": {"topic": "." * 300}})
+        await control_put(stack, "campaign", broken)
+        launch = {"id": made["id"], "custom_request": {"tag": tag}}
+        assert (await altcraft(client, START, **launch))["error"] == 0
+
+        async def stats() -> Any:
+            return (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
+
+        told = await until(stats, lambda found: found["failed"] == 1, "the failure")
+        assert told["requested"] == 1
+        hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["beacon"]})).json()
+        await client.post("/v1/events", json={"type": "beacon", "user_id": "u"})
+        assert [one.json["type"] for one in await arrived(endpoint, 1)] == ["beacon"], hook
+    assert stack.pid("webhooks") == sender, "the sender goes on"
+
+
+def made_record(shown: Any) -> dict[str, Any]:
+    """A campaign's record, of how the API shows it."""
+    return {
+        "id": shown["id"],
+        "workspace": "local",
+        "environment": "production",
+        "created_ms": 1,
+        "updated_ms": 1,
+        "name": shown["name"],
+        "channel": shown["channel"],
+        "status": "active",
+        "kind": "trigger",
+        "number": shown["number"],
+        "trigger": shown["trigger_url"].rsplit("/", 1)[-1],
+    }
+
+
+async def control_put(stack: LocalStack, kind: str, record: control.Record) -> None:
+    """Write a definition past the edge, as an older version or a person might have."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap)
+    await producer.start()
+    try:
+        key, value = control.encode(kind, record)
+        await producer.send_and_wait("control", value, key=key)
+    finally:
+        await producer.stop()

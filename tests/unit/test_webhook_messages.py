@@ -1,9 +1,12 @@
 """What endpoints are told: of which changes, once however often they are repeated, and who is told."""
 
+from itertools import pairwise
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import control
 from schemas.control import ControlState, Webhook
@@ -99,10 +102,75 @@ def test_a_membership_is_told_when_it_changes() -> None:
     assert told(member(7, member=True, at_ms=NOW_MS + 11, reason="restated")) == ["segment.entered"]
 
 
-def test_what_is_restated_after_a_crash_of_ours_has_the_same_id() -> None:
+def test_a_change_that_is_read_again_has_the_same_id() -> None:
     first = Told().messages(member(1, member=True))
-    again = Told().messages(member(9, member=True, reason="restated"))
-    assert [m.id for m in first] == [m.id for m in again]
+    assert [m.id for m in first] == [m.id for m in Told().messages(member(1, member=True))]
+
+
+def test_changes_of_one_moment_are_messages_of_their_own() -> None:
+    told = Told()
+    steps = [told(member(version, member=bool(version % 2))) for version in range(1, 7)]
+    assert steps == [["segment.entered"], ["segment.left"]] * 3
+    assert len(set(told.ids)) == 6
+
+
+def test_a_change_that_comes_late_is_no_message() -> None:
+    told = Told()
+    told(member(5, member=True))
+    told(member(6, member=False))
+    assert told(member(5, member=True)) == []
+    assert told(member(6, member=True)) == [], "a version is said once"
+    assert told(member(7, member=False, reason="restated")) == []
+    told(profile(5, attributes={"plan": "pro"}))
+    assert told(profile(4)) == [], "from a worker that slept"
+    assert told(profile(6)) == ["contact.updated"]
+
+
+def test_rows_of_before_have_no_version() -> None:
+    told = Told()
+    told.rows[f"m/{CONTACT}/seg_1".encode()] = b"\x01"
+    assert told(member(3, member=True)) == []
+    assert told(member(4, member=False)) == ["segment.left"]
+
+
+MEMBERSHIPS = st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=1, max_size=12)
+
+
+@given(MEMBERSHIPS, st.data())
+def test_a_listener_ends_with_the_state_of_the_tables(memberships: list[tuple[bool, int]], data: st.DataObject) -> None:
+    """A log of changes with repeats of earlier ones, read by a sender that crashes and reads parts of it again."""
+    log: list[Change] = []
+    for version, (is_member, at) in enumerate(memberships, 1):
+        log.append(member(version, member=is_member, at_ms=NOW_MS + at, reason="event"))
+        if data.draw(st.booleans(), "repeat"):
+            log.append(log[data.draw(st.integers(0, len(log) - 1), "which")])
+    rows: dict[bytes, bytes] = {}
+    arrived: dict[str, str] = {}
+    position = 0
+    while position < len(log):
+        known = Known(rows.get)
+        size = data.draw(st.integers(1, 4), "unit")
+        for one in log[position : position + size]:
+            for message in of_change({"event_id": "", **one}, known, 0):
+                arrived.setdefault(message.id, message.type)  # a delivery that is known is not made again
+        if data.draw(st.booleans(), "crash"):
+            continue_after = data.draw(st.booleans(), "kept")
+            if not continue_after:
+                continue  # deliveries are durable, what was said is not: the unit is read again
+        rows |= known.writes
+        position += size
+    told = list(arrived.values())
+    newest = max(log, key=lambda one: one["version"])
+    assert told == [
+        ("segment.entered", "segment.left")[(n + (told[0] == "segment.left")) % 2] for n in range(len(told))
+    ]
+    assert (told[-1] if told else "segment.left") == ("segment.entered" if newest["member"] else "segment.left")
+    toggles = sum(a["member"] != b["member"] for a, b in pairwise(m for m in _by_version(log)))
+    assert len(told) <= toggles + 1
+
+
+def _by_version(log: list[Change]) -> list[Change]:
+    return [one for _, one in sorted({one["version"]: one for one in log}.items())]
 
 
 def test_what_is_restated_of_somebody_unknown() -> None:
