@@ -1,4 +1,4 @@
-"""Records as they were read in; blocks that never cut a record, and the token of each, out; pure."""
+"""Records as they were read in; blocks that never cut a record out; pure."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -27,15 +27,6 @@ class Block:
     spans: dict[int, Span] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
-
-    @property
-    def token(self) -> str:
-        """The same records always give the same token, and others another one.
-
-        The time tells apart what stands at the same offsets of a topic that was lost and made again.
-        """
-        spans = (f"{p}:{s.first}-{s.last}@{s.time_ms}" for p, s in sorted(self.spans.items()))
-        return f"{self.topic}:{','.join(spans)}"
 
     @property
     def next_offsets(self) -> dict[int, int]:
@@ -92,9 +83,3 @@ class Buffer:
 def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
     middle = len(items) // 2
     return items[:middle], items[middle:]
-
-
-def token_of(part: Sequence[Item], token: str) -> str:
-    """The token of a part of a block's items."""
-    first, last = part[0], part[-1]
-    return f"{token}/{first.partition}:{first.offset}.{first.nth}-{last.partition}:{last.offset}.{last.nth}"

@@ -1,7 +1,7 @@
 """Records of one topic in; their rows stored, their receipts sent, and the offsets that may be committed, out.
 
 1. Rows are stored, then receipts are sent, then the offsets may be committed. A crash between any two repeats work;
-   the stored places and the tokens make that harmless.
+   the stored places and the tables' keys make that harmless.
 2. An event alone is stored at once. Under load the next block gathers while its predecessor is stored, and for four
    times as long as that took, so the database is busy with a stream a fifth of the time. A block is due after
    ``block_ms``; where storing alone takes about that long, the next waits half as long again: a database that is
@@ -20,7 +20,7 @@ from schemas.codec import UnknownSchemaError
 from schemas.erasure import Erased
 from schemas.sameness import id_in
 from schemas.settings import Settings
-from sinks.clickhouse.block import Block, Buffer, halves, token_of
+from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.publish import Publisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
 from sinks.clickhouse.streams import Part, Stream
@@ -157,7 +157,7 @@ class Lane:
             async with asyncio.TaskGroup() as inserts:
                 for table, items in group.items():
                     if items:
-                        inserts.create_task(self._insert(table, items, block.token))
+                        inserts.create_task(self._insert(table, items))
         for waiting in work.receipts.values():
             waiting[:] = [r for r in waiting if id_in(r["event_id"]) not in self._refused]
         self._refused.clear()
@@ -169,15 +169,15 @@ class Lane:
             return items
         return [item for item in items if not self._erased.covers(item.datum)]
 
-    async def _insert(self, table: Table, items: Sequence[Item], token: str) -> None:
+    async def _insert(self, table: Table, items: Sequence[Item]) -> None:
         try:
-            await self._writer.insert(table, self._topic, items, token)
+            await self._writer.insert(table, self._topic, items)
         except RowsRefusedError as error:
             if len(items) == 1:
                 await self._refuse(items[0], f"{table.name}: {error}")
                 return
             for half in halves(items):
-                await self._insert(table, half, token_of(half, token))
+                await self._insert(table, half)
         else:
             self._allowance.stored(len(items))
 

@@ -1,7 +1,9 @@
 """Blocks of rows in, inserts into ClickHouse out; and what the tables say of where to go on.
 
-1. An insert is tried until ClickHouse has it. Its token makes a repeat harmless, also the driver's own, which it
-   sends when a connection closes under an answer.
+1. An insert is tried until ClickHouse has it. After an error the table is asked whether it has the rows of these
+   places, and they are sent again if not. No deduplication token is sent: a plain MergeTree writes a token to its log
+   before the part is in place, so a server that is killed in between answers the repeat without having the rows.
+   A repeat that was not needed, the driver's own too, collapses by the table's key.
 2. Only what ClickHouse or the driver says of the rows themselves is a refusal; every other error is ClickHouse's
    trouble, and passes.
 """
@@ -29,9 +31,8 @@ BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 6
 WAITS_S = (0.1, 5.0)
 INSERT = {
     "max_threads": "1",  # a block is written by one; more would only wait for each other
-    "async_insert": "0",  # an answer means written, and the token holds for views too
-    "insert_deduplicate": "1",
-    "deduplicate_blocks_in_dependent_materialized_views": "1",
+    "async_insert": "0",  # an answer means written
+    "insert_deduplicate": "0",
 }
 
 
@@ -62,18 +63,43 @@ class Writer:
         if table.name not in self._contexts:
             self._contexts[table.name] = await self._until_done(f"{table.name}'s types", self._context, table)
 
-    async def insert(self, table: Table, topic: str, items: Sequence[Item], token: str) -> None:
-        """Return when the rows are stored; raises ``RowsRefusedError``."""
+    async def insert(self, table: Table, topic: str, items: Sequence[Item]) -> None:
+        """Return when the rows are stored, in the tables of views too; raises ``RowsRefusedError``."""
         try:
             columns = fill(table, topic, items)
         except UnusableError as error:
             raise RowsRefusedError(str(error)) from error
-        await self._until_done(f"insert into {table.name}", self._insert, table, columns, token)
+        places = sorted(set(zip(*columns[-len(PLACE) + 1 :], strict=True)))
+        was_sent = False
 
-    async def _insert(self, table: Table, columns: list[list[Any]], token: str) -> None:
+        async def attempt() -> None:
+            nonlocal was_sent
+            # what a view makes of a row is not known here: a block with views is sent again in any case
+            if was_sent and not table.views and await self._has(table.name, topic, places):
+                return
+            was_sent = True
+            await self._insert(table, columns)
+
+        await self._until_done(f"insert into {table.name}", attempt)
+
+    async def _insert(self, table: Table, columns: list[list[Any]]) -> None:
         context = self._contexts[table.name]
-        context.settings = {**INSERT, "insert_deduplication_token": token}
+        context.settings = INSERT
         await self._client.insert(data=columns, context=context)
+
+    async def _has(self, table: str, topic: str, places: Sequence[Place]) -> bool:
+        """Whether each of these places (partition, offset, index) of a topic has a row."""
+        spans = {partition: [offset for p, offset, _ in places if p == partition] for partition, _, _ in places}
+        bounds = " OR ".join(
+            f"(_partition = {{p{p}:Int32}} AND _offset BETWEEN {{f{p}:Int64}} AND {{l{p}:Int64}})" for p in spans
+        )
+        parameters: dict[str, Any] = {"topic": topic}
+        for partition, offsets in spans.items():
+            named = {f"p{partition}": partition, f"f{partition}": min(offsets), f"l{partition}": max(offsets)}
+            parameters |= named
+        sql = f"SELECT DISTINCT _partition, _offset, _index FROM {table} WHERE _topic = {{topic:String}} AND ({bounds})"  # noqa: S608 - a name of ours
+        result = await self._client.query(sql, parameters)
+        return {tuple(row) for row in result.result_rows}.issuperset(places)
 
     async def _context(self, table: Table) -> InsertContext:
         return await self._client.create_insert_context(table.name, [*table.columns, *PLACE], column_oriented=True)

@@ -44,7 +44,7 @@ def lived() -> tuple[World, dict[str, Any], list[Event], list[Merge]]:
 
 async def insert(writer: Writer, table: Table, data: list[Any]) -> None:
     await writer.prepare(table)
-    await writer.insert(table, "test", [Item(0, n, 0, datum) for n, datum in enumerate(data)], f"test-{table.name}")
+    await writer.insert(table, "test", [Item(0, n, 0, datum) for n, datum in enumerate(data)])
 
 
 def profiles(world: World) -> list[Change]:

@@ -1,4 +1,4 @@
-"""Blocks of records: contiguous per partition, never cut inside a record, and with a token of their own."""
+"""Blocks of records: contiguous per partition, never cut inside a record."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import codec
-from sinks.clickhouse.block import Block, Buffer, halves, token_of
+from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.lane import Allowance, TooManyRefusedError
 from sinks.clickhouse.rows import Item
 from sinks.clickhouse.streams import STREAMS
@@ -55,21 +55,13 @@ def test_blocks_are_contiguous_and_keep_records_whole(sizes: dict[int, list[int]
         offsets = {(i.partition, i.offset) for i in block.items}
         assert all((p, o) in offsets for p, span in block.spans.items() for o in range(span.first, span.last + 1))
         assert len(block.items) < rows + 4 * 5, "it ends with the round of records that fills it"
-    assert len({block.token for block in blocks}) == len(blocks)
 
 
 def test_a_block_names_what_is_in_it() -> None:
     buffer = buffer_of({0: [2, 1], 3: [1]})
     block = buffer.cut(100)
-    assert block.token == "t.resolved:0:10-11@1,3:10-10@1"
+    assert {p: (span.first, span.last) for p, span in block.spans.items()} == {0: (10, 11), 3: (10, 10)}
     assert block.next_offsets == {0: 12, 3: 11}
-
-
-def test_the_same_offsets_of_a_topic_that_was_made_again_have_another_token() -> None:
-    first, second = Block("t"), Block("t")
-    first.add(of(0, 1, 1), RESOLVED)
-    second.add(Record(0, 1, of(0, 1, 1).value, timestamp=2), RESOLVED)
-    assert first.token != second.token
 
 
 def test_what_is_no_record_is_put_aside_and_counts_as_read() -> None:
@@ -82,20 +74,18 @@ def test_what_is_no_record_is_put_aside_and_counts_as_read() -> None:
 
 
 @given(st.integers(2, 50))
-def test_halving_ends_at_single_items_each_with_its_own_token(count: int) -> None:
+def test_halving_ends_at_single_items(count: int) -> None:
     items = [Item(0, n // 3, n % 3, {}) for n in range(count)]
-    waiting, tokens, single = [(items, "t")], [], []
+    waiting, single = [items], []
     while waiting:
-        some, token = waiting.pop()
-        tokens.append(token)
+        some = waiting.pop()
         if len(some) == 1:
             single.append(some[0])
             continue
         both = halves(some)
         assert [*both[0], *both[1]] == some
-        waiting += [(list(half), token_of(half, token)) for half in both]
+        waiting += [list(half) for half in both]
     assert sorted(single) == items
-    assert len(set(tokens)) == len(tokens)
 
 
 def test_an_allowance_ends_and_grows_with_what_is_stored() -> None:
