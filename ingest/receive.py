@@ -20,6 +20,7 @@ from ingest.edge import Edge
 from ingest.raw import RawEvent
 from ingest.receivers import PROVIDERS, define, ses
 from ingest.receivers.posted import Posted
+from ingest.receivers.replay import ReplayGuard
 from schemas.control import Receiver, encode
 from schemas.errors import Refused
 from schemas.times import iso
@@ -74,6 +75,7 @@ class Receivers:
         self._edge = edge
         self._writer = writer
         self._sns = Sns(edge.settings.sns_url)
+        self._replays = ReplayGuard()
 
     async def create(self, request: Request) -> Response:
         now_ms = self._edge.clock()
@@ -122,6 +124,8 @@ class Receivers:
         else:
             provider = PROVIDERS[receiver.provider]
             provider.verify(posted)
+            if provider.token is not None:
+                self._replays.check(receiver.workspace, provider.token(posted), posted.body, posted.now_ms)
             raws = provider.events(posted)
         return Json({"accepted": await self._take(receiver, raws)})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ingest.raw import RawEvent
 from ingest.receivers import mailgun, postmark, sendgrid, ses, twilio
 from ingest.receivers.posted import Posted
+from ingest.receivers.replay import SignedToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +15,14 @@ class Provider:
 
     verify: Callable[[Posted], None]
     events: Callable[[Posted], list[RawEvent]]
+    token: Callable[[Posted], SignedToken] | None = None
+    """What the provider signed, where that is not the body."""
 
 
 PROVIDERS = {
     sendgrid.PROVIDER: Provider(verify=sendgrid.verify, events=sendgrid.events),
     postmark.PROVIDER: Provider(verify=postmark.verify, events=postmark.events),
-    mailgun.PROVIDER: Provider(verify=mailgun.verify, events=mailgun.events),
+    mailgun.PROVIDER: Provider(verify=mailgun.verify, events=mailgun.events, token=mailgun.token),
     twilio.PROVIDER: Provider(verify=twilio.verify, events=twilio.events),
 }
 NAMES = (*PROVIDERS, ses.PROVIDER)

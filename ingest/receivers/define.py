@@ -27,6 +27,8 @@ def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> R
     topic_arn = _text(value, "topic_arn")
     if topic_arn and provider != ses.PROVIDER:
         raise Refused("invalid_field", "only ses has a topic", "topic_arn")
+    if provider == ses.PROVIDER:
+        _check_topic(topic_arn)
     return Receiver(
         id=ids.new_id("rcv_", now_ms),
         workspace=workspace,
@@ -36,6 +38,15 @@ def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> R
         topic_arn=topic_arn,
         created_ms=now_ms,
     )
+
+
+def _check_topic(topic_arn: str) -> None:
+    """Without a topic every AWS account could sign for the endpoint."""
+    form = "arn:aws:sns:<region>:<account>:<name>"
+    if not topic_arn:
+        raise Refused("missing_field", f"ses needs the ARN of its SNS topic, {form}", "topic_arn")
+    if not ses.TOPIC_ARN.fullmatch(topic_arn):
+        raise Refused("invalid_field", f"topic_arn must be {form}", "topic_arn")
 
 
 def _secret(value: dict[str, Any], provider: str) -> str:

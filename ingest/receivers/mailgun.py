@@ -1,6 +1,7 @@
 """Mailgun's webhooks in; their events out. Source: documentation.mailgun.com, "Securing Webhooks", "Webhook Payloads".
 
-The body carries its signature: hex HMAC-SHA256 of timestamp and token with the webhook signing key.
+The body carries its signature: hex HMAC-SHA256 of timestamp and token with the webhook signing key. The event itself
+is not signed, so a token is taken with one body only (`replay.py`).
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from typing import Any
 from ingest import body
 from ingest.raw import RawEvent
 from ingest.receivers.posted import Fact, Posted, check_age, event_of, same, table, unsigned
+from ingest.receivers.replay import SignedToken
 from schemas.errors import Refused
 
 PROVIDER = "mailgun"
@@ -33,9 +35,14 @@ def _value(posted: Posted) -> dict[str, Any]:
     return value
 
 
+def _signed(signature: dict[str, Any]) -> tuple[str, str]:
+    """The timestamp and the token."""
+    return str(signature.get("timestamp", "")), str(signature.get("token", ""))
+
+
 def verify(posted: Posted) -> None:
     signature = table(_value(posted).get("signature"))
-    timestamp, token = str(signature.get("timestamp", "")), str(signature.get("token", ""))
+    timestamp, token = _signed(signature)
     digest = hmac.new(
         posted.receiver.secret.encode(), (timestamp + token).encode("utf-8", "surrogatepass"), hashlib.sha256
     )
@@ -45,6 +52,13 @@ def verify(posted: Posted) -> None:
     if not token or not any(same(one, wanted) for one in given):
         raise unsigned("the signature is not the endpoint's", "signature.signature")
     check_age(timestamp.partition(".")[0], posted.now_ms, "signature.timestamp")
+
+
+def token(posted: Posted) -> SignedToken:
+    """What was signed; of a request that ``verify`` has taken."""
+    timestamp, token = _signed(table(_value(posted).get("signature")))
+    # as one text: where the one ends and the other begins is not signed
+    return SignedToken((timestamp + token).encode("utf-8", "surrogatepass"), int(timestamp.partition(".")[0]) * 1000)
 
 
 def events(posted: Posted) -> list[RawEvent]:

@@ -5,7 +5,7 @@ publishes to Amazon SNS".
 
 An SNS message is signed with RSA (version 1: SHA-1, 2: SHA-256) by the certificate that its `SigningCertURL` names.
 Anybody may own a topic, so the certificate proves Amazon and not the sender: `topic_arn` of the endpoint does, and
-where it has a secret, HTTP Basic in the URL that the topic was subscribed with.
+where it has a secret, HTTP Basic in the URL that the topic was subscribed with. An endpoint with neither takes nothing.
 """
 
 import binascii
@@ -31,6 +31,7 @@ from schemas.errors import Refused
 PROVIDER = "ses"
 NOTIFICATION = "Notification"
 CONFIRMATION = "SubscriptionConfirmation"
+TOPIC_ARN = re.compile(r"arn:aws(-[a-z]+)*:sns:[a-z0-9-]{3,40}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
 _HOST = re.compile(r"^sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?$")
 _NOTIFIED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMED = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
@@ -76,7 +77,8 @@ def amazon(url: Any, param: str) -> str:
 
 def certificate_url(message: dict[str, Any]) -> str:
     url = amazon(message["SigningCertURL"], "SigningCertURL")
-    if not urlsplit(url).path.endswith(".pem"):
+    parts = urlsplit(url)
+    if not parts.path.startswith("/SimpleNotificationService-") or not url.endswith(".pem") or parts.query:
         raise unsigned("the URL names no certificate", "SigningCertURL")
     return url
 
@@ -85,7 +87,10 @@ def check(posted: Posted, message: dict[str, Any]) -> None:
     """What needs no certificate; raises ``Refused`` (401)."""
     if posted.receiver.secret:
         basic_auth(posted)
-    if posted.receiver.topic_arn and message.get("TopicArn") != posted.receiver.topic_arn:
+    wanted = posted.receiver.topic_arn
+    if not wanted and not posted.receiver.secret:  # made before a topic was needed
+        raise unsigned("the endpoint names no topic: remove it, and make one with topic_arn", "TopicArn")
+    if wanted and message.get("TopicArn") != wanted:
         raise unsigned("the topic is not the endpoint's", "TopicArn")
 
 

@@ -48,7 +48,9 @@ RECEIVER: dict[str, Schema] = {
     "provider": TEXT,
     "signing_secret": _PROOF,
     "public_key": _PROOF,
-    "topic_arn": _PROOF,
+    "topic_arn": maybe(
+        {**text(1, MAX_RECEIVER_SECRET), "description": "needed for ses: arn:aws:sns:<region>:<account>:<name>"}
+    ),
     "environment": maybe(TEXT),
 }
 IDENTIFIER = record({"type": TEXT, "value": TEXT})

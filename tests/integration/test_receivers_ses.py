@@ -54,7 +54,7 @@ async def amazon() -> AsyncIterator[Amazon]:
 
 
 async def post(
-    home: Path, amazon: Amazon, request: receiving.Request, *, secret: str = "", topic: str = ""
+    home: Path, amazon: Amazon, request: receiving.Request, *, secret: str = "", topic: str = TOPIC
 ) -> tuple[Any, MemoryLog]:
     log = MemoryLog()
     edge = memory_edge(home, log, sns_url=amazon.url)  # type: ignore[arg-type]
@@ -90,20 +90,27 @@ async def test_a_subscription_is_confirmed(tmp_path: Path, amazon: Amazon) -> No
     assert amazon.asked[1] == "/?Action=ConfirmSubscription&Token=tok%2Ben"
 
 
+PEM = "/SimpleNotificationService-a.pem"
 EVIL = "https://sns.eu-west-1.amazonaws.com.evil.example"
 REFUSED: dict[str, tuple[receiving.Request, dict[str, str]]] = {
     "another topic": (receiving.sns(EVENT), {"topic": "arn:aws:sns:eu-west-1:1:other"}),
+    "no topic and no password, of an older definition": (receiving.sns(EVENT), {"topic": ""}),
     "no password": (receiving.sns(EVENT), {"secret": "hook:word"}),
     "an altered subject": (receiving.sns(EVENT, Subject="a"), {}),
     "version 3": (receiving.sns(EVENT, version="3"), {}),
-    "a certificate elsewhere": (receiving.sns(EVENT, SigningCertURL=f"{EVIL}/a.pem"), {}),
-    "a certificate by http": (receiving.sns(EVENT, SigningCertURL=f"http{receiving.HOST[5:]}/a.pem"), {}),
-    "a certificate at a port": (receiving.sns(EVENT, SigningCertURL=f"{receiving.HOST}:8443/a.pem"), {}),
+    "a certificate elsewhere": (receiving.sns(EVENT, SigningCertURL=f"{EVIL}{PEM}"), {}),
+    "a certificate by http": (receiving.sns(EVENT, SigningCertURL=f"http{receiving.HOST[5:]}{PEM}"), {}),
+    "a certificate at a port": (receiving.sns(EVENT, SigningCertURL=f"{receiving.HOST}:8443{PEM}"), {}),
     "a certificate with a user": (
-        receiving.sns(EVENT, SigningCertURL="https://x@sns.us-east-1.amazonaws.com/a.pem"),
+        receiving.sns(EVENT, SigningCertURL=f"https://x@sns.us-east-1.amazonaws.com{PEM}"),
         {},
     ),
-    "a bucket's certificate": (receiving.sns(EVENT, SigningCertURL="https://s3.us-east-1.amazonaws.com/a.pem"), {}),
+    "a certificate of another kind": (receiving.sns(EVENT, SigningCertURL=f"{receiving.HOST}/topics/a.pem"), {}),
+    "a certificate with a query": (
+        receiving.sns(EVENT, SigningCertURL=f"{receiving.HOST}{PEM}?b=.pem"),
+        {},
+    ),
+    "a bucket's certificate": (receiving.sns(EVENT, SigningCertURL=f"https://s3.us-east-1.amazonaws.com{PEM}"), {}),
     "what is no certificate": (receiving.sns(EVENT, SigningCertURL=f"{receiving.HOST}/?Action=x"), {}),
     "confirming elsewhere": (
         receiving.sns("x", kind="SubscriptionConfirmation", Token="t", SubscribeURL=f"{EVIL}/?a"),

@@ -16,6 +16,7 @@ from tests.edge import MemoryLog, client_of, memory_edge
 OLD_MS = NOW_MS - REPLAY_WINDOW_MS - 1000
 URL = "https://edge/v1/receivers/twilio/rcv_twilio"
 EVENT = [{"event": "delivered", "email": "a@b.c", "sg_event_id": "1", "timestamp": NOW_MS // 1000}]
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
 STATUS = {"MessageSid": "SM1", "MessageStatus": "sent", "To": "+12025550123"}
 
 
@@ -147,6 +148,10 @@ def test_a_subaccounts_event_verifies_with_the_main_accounts_key() -> None:
         ({"provider": "sendgrid"}, "public_key"),
         ({"provider": "twilio", "signing_secret": "s", "topic_arn": "arn"}, "topic_arn"),
         ({"provider": "ses", "secret": "s"}, "secret"),
+        ({"provider": "ses"}, "topic_arn"),
+        ({"provider": "ses", "signing_secret": "hook:word"}, "topic_arn"),
+        ({"provider": "ses", "topic_arn": "arn:aws:sqs:eu-west-1:123456789012:mail"}, "topic_arn"),
+        ({"provider": "ses", "topic_arn": f"{TOPIC}\n{TOPIC}"}, "topic_arn"),
     ],
 )
 def test_a_wrong_definition_names_its_field(body: Any, param: str) -> None:
@@ -159,4 +164,4 @@ def test_a_definition_shows_no_secret() -> None:
     made = define.new_receiver({"provider": "mailgun", "signing_secret": "very-secret"}, WORKSPACE, ENVIRONMENT, NOW_MS)
     assert made.secret == "very-secret"
     assert "very-secret" not in repr(made)
-    assert define.new_receiver({"provider": "ses", "topic_arn": "arn:x"}, WORKSPACE, ENVIRONMENT, NOW_MS).secret == ""
+    assert define.new_receiver({"provider": "ses", "topic_arn": TOPIC}, WORKSPACE, ENVIRONMENT, NOW_MS).secret == ""
