@@ -3,21 +3,24 @@
 from typing import NamedTuple
 
 from schemas.records import Event
-from schemas.sameness import CONFLICT, content_of
+from schemas.sameness import CONFLICT
 
 CAPACITY = 50_000
 MOST_OF_AN_ID = 8
 """Events of one id that are remembered; of more the pipeline knows."""
+_ANOTHER = f"{CONFLICT}: another event has this event_id; both count"
+_OTHER = f"{CONFLICT}: this event came before with other content, which counts"
+
+_Known = tuple[str, str, int, str, int]
+"""Type, sender, content; contact id and time of receipt as they were answered."""
 
 
 class First(NamedTuple):
-    """An event, and how it was answered."""
+    """How an event was answered, and what the sender of its copy has to be told, often nothing."""
 
-    type: str
-    sender: str
-    content: int
     contact_id: str
     received_ms: int
+    conflict: str
 
 
 class Recent:
@@ -29,32 +32,47 @@ class Recent:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._first: dict[tuple[str, str, str], tuple[First, ...]] = {}
+        self._first: dict[tuple[str, str, str], _Known] = {}
+        self._others: dict[tuple[str, str, str], list[_Known]] = {}
+        """Of the few ids that several events have."""
 
     def get(self, event: Event) -> First | None:
         """The first of the same events; ``event`` still has its sender for a contact."""
-        for first in self._first.get((event["workspace"], event["environment"], event["event_id"]), ()):
-            if first.type == event["type"] and first.sender == event["contact_id"]:
-                return first
+        key = event["workspace"], event["environment"], event["event_id"]
+        known = self._first.get(key)
+        if known is None:
+            return None
+        for one in (known, *self._others.get(key, ())):
+            if _is_same(one, event):
+                return First(one[3], one[4], _OTHER if one[2] != _content(event) else "")
         return None
 
     def put(self, event: Event, contact_id: str) -> str:
-        """Remember how it was answered; what its sender has to be told of its id, often nothing."""
+        """Remember how it was answered; what its sender has to be told, often nothing."""
         key = event["workspace"], event["environment"], event["event_id"]
-        known = self._first.get(key, ())
-        for first in known:
-            if first.type == event["type"] and first.sender == event["contact_id"]:
-                return told(event, first)
-        if not known and len(self._first) >= self._capacity:
-            del self._first[next(iter(self._first))]
-        if len(known) < MOST_OF_AN_ID:
-            first = First(event["type"], event["contact_id"], content_of(event), contact_id, event["received_ms"])
-            self._first[key] = (*known, first)
-        return f"{CONFLICT}: another event has this event_id; both count" if known else ""
+        known = self._first.get(key)
+        one = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
+        if known is None:
+            if len(self._first) >= self._capacity:
+                oldest = next(iter(self._first))
+                del self._first[oldest]
+                self._others.pop(oldest, None)
+            self._first[key] = one
+            return ""
+        if (first := self.get(event)) is not None:
+            return first.conflict
+        others = self._others.setdefault(key, [])
+        if len(others) < MOST_OF_AN_ID - 1:
+            others.append(one)
+        return _ANOTHER
 
 
-def told(event: Event, first: First) -> str:
-    """What is said of a copy; nothing where it says what the first said."""
-    if content_of(event) == first.content:
-        return ""
-    return f"{CONFLICT}: this event came before with other content, which counts"
+def _is_same(known: _Known, event: Event) -> bool:
+    """As ``schemas.sameness`` decides: the id is the same already."""
+    return known[0] == event["type"] and known[1] == event["contact_id"]
+
+
+def _content(event: Event) -> int:
+    """What ``schemas.sameness.content_of`` looks at, by a hash that this process alone understands: it is quick."""
+    names = event["kind"], event["campaign_id"], event["message_id"], event["variant"], event["channel"]
+    return hash((event["properties"], event["profile"], names))

@@ -15,7 +15,6 @@ from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.once import SEED
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
-from ingest.recent import told
 from ingest.repeats import Repeats
 from ingest.salvage import NotJson
 from schemas import ids
@@ -236,8 +235,8 @@ class _Batch:
         first = self._edge.recent.get(event)
         if first is None:
             return None
-        if conflict := told(event, first):
-            warnings.append(conflict)
+        if first.conflict:
+            warnings.append(first.conflict)
         return Accepted(
             event_id=event["event_id"], contact_id=first.contact_id, received_ms=first.received_ms, warnings=warnings
         )
@@ -248,14 +247,15 @@ class _Batch:
             conflict = self._edge.recent.put(event, contact_id)
             if conflict:
                 warnings.append(conflict)
-        key = event_key(event) if self.applied else ""
+        # of copies in one request the first changed what there was to change
+        key = event_key(event) if self._entered else ""
         return Accepted(
             event_id=event["event_id"],
             contact_id=contact_id,
             received_ms=event["received_ms"],
             warnings=warnings,
-            entered=self._entered.pop(key, None),
-            left=self._left.pop(key, None),
+            entered=self._entered.pop(key, None) if key else None,
+            left=self._left.pop(key, None) if key else None,
         )
 
     async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:

@@ -199,13 +199,14 @@ class Held(Telling):
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None
         time_ms = event["timestamp_ms"]
-        key = sameness.counted_key(event["event_id"], sameness.sender_of(event))
+        key = ""
         for condition in self.plan.by_event[event["type"]]:
             if condition.reads_properties and properties is None:
                 properties = orjson.loads(event["properties"] or b"{}")
             value = self.plan.matches(condition, time_ms, properties)
             if value is None:
                 continue
+            key = key or sameness.counted_key(event["event_id"], sameness.sender_of(event))
             series = contact.counts.setdefault(condition.id, [[], [], *([] for _ in value)])
             if windows.add(series, time_ms, key, condition.keep, self.now_ms, *value):
                 touched |= condition.segments
