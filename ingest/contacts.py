@@ -112,6 +112,6 @@ def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
 def timeout_ms(query: Mapping[str, str]) -> int:
     """How long to wait until the contact can be read."""
     text, (low, high) = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS)), TIMEOUT_MS
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
         raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)

@@ -283,7 +283,7 @@ def _sync_timeout(query: dict[str, str]) -> int | None:
         return None
     text = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS))
     low, high = TIMEOUT_MS
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+    if len(text) > 9 or not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)
 

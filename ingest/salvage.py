@@ -1,13 +1,13 @@
 """Text that is not JSON in; the sound items of its batch, and for each broken one the field that breaks it, out.
 
 Linear in the size of the text whatever it holds: every byte is read by the JSON scanner at most once, then by the
-token scanner at most once. Structure that the JSON scanner cannot follow is bounded by ``MAX_TOKENS``.
+token scanner at most once. Structure that the JSON scanner cannot follow is bounded by ``MAX_TOKENS``, and what its
+errors cost by ``MAX_SEARCHED``.
 """
 
 import json
 import math
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ MAX_ITEMS = 10_000
 """Most items that a batch is cut into."""
 MAX_TOKENS = 100_000
 """Most structural tokens that are looked at one by one; some 50 ms."""
+MAX_SEARCHED = 128 * 1024 * 1024
+"""Bytes that the JSON scanner's errors may cost: each counts lines from the start of the text, some 0.2 ms a MB."""
 MAX_DIAGNOSED = 20
 """Broken items of a request whose fault is named by its path; the others get the parser's message."""
 DIAGNOSED_BYTES = 256 * 1024
@@ -96,6 +98,7 @@ class _Cutter:
         self._text = data.decode("latin-1")  # one character a byte; structure is ASCII
         self._label = label.encode()
         self._tokens = 0
+        self._searched = 0
 
     def cut(self) -> tuple[int, int, list[tuple[int, int]]] | None:
         """(start, end) of the array and of each item; ``None`` where there is no such array, or no end of it."""
@@ -138,8 +141,14 @@ class _Cutter:
         """Where the comma or bracket behind an item stands."""
         space = _SPACE.match(self._data, item)
         at = item if space is None else space.end()
-        with suppress(ValueError, RecursionError):  # not JSON, or too deep: its end is where its brackets say
-            at = _DECODER.raw_decode(self._text, at)[1]
+        if self._searched < MAX_SEARCHED:
+            # not JSON, or too deep: its end is where its brackets say
+            try:
+                at = _DECODER.raw_decode(self._text, at)[1]
+            except json.JSONDecodeError as error:
+                self._searched += error.pos
+            except (ValueError, RecursionError):
+                pass
         depth = 0
         for token in _TOKEN.finditer(self._data, at):
             text = token[0]

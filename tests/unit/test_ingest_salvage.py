@@ -21,6 +21,7 @@ WORST: dict[str, Callable[[int], bytes]] = {
     "items that each begin an object": lambda n: b'{"batch":[' + b'{"a":1,' * (n // 7),
     "items that are words": lambda n: b"[" + b"x," * (n // 2) + b"x]",
     "one sound item after the other, then rubbish": lambda n: b"[" + b'{"a":"b"},' * (n // 10) + b"\x00",
+    "broken items behind a long one": lambda n: b'["' + b"a" * (20 * n) + b'",' + b"{x}," * min(n // 40, 9_000) + b"x]",
     "a key that is repeated before the batch": lambda n: b"{" + b'"batch":1,' * (n // 10),
     "numbers too large": lambda n: b"[" + (b"1" * 4000 + b"e999,") * (n // 4005) + b"NaN]",
     "white space": lambda n: b"[" + b" " * n + b"NaN",
