@@ -5,13 +5,18 @@ idempotent, waits for services that are still starting, and refuses a topic whos
 settings: keys would move to other partitions, away from their state.
 """
 
+import argparse
 import asyncio
 import logging
+import sys
 import time
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from deploy.first_key import DEFAULT_WORKSPACE, make
+from schemas.errors import CannotStart, Refused
+from schemas.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import Topic, catalogue, partition_count
 from sinks.clickhouse.migrate import migrate
@@ -130,5 +135,23 @@ async def _try_to_connect(settings: Settings, deadline: float) -> AIOKafkaAdminC
             return admin
 
 
+def main() -> None:
+    """Raises ``SystemExit`` with one line where it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.provision", description=__doc__)
+    parser.add_argument("--first-key", action="store_true", help="make a key with the scope admin, and print it once")
+    parser.add_argument("--workspace", default=DEFAULT_WORKSPACE, help="whose key it is; made if it is not there")
+    said = parser.parse_args()
+    settings = read_settings()
+    try:
+        print(*asyncio.run(provision(settings)), sep="\n")
+        if said.first_key:
+            key, secret = asyncio.run(make(settings, said.workspace))
+            print(f"workspace {key.workspace}, environment {key.environment}, {key.id}: {' '.join(key.scopes)}")
+            print(secret)
+            print("keep it: it is not shown again", file=sys.stderr)
+    except (ProvisionError, CannotStart, Refused) as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    print(*asyncio.run(provision(Settings())), sep="\n")
+    main()

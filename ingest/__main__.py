@@ -1,13 +1,12 @@
 """Environment in, the edge on its port out: `python -m ingest`."""
 
 from ingest.app import build_app, build_edge
-from schemas.process import set_up_logging
-from schemas.settings import Settings
+from schemas.process import read_settings, set_up_logging
 from schemas.web import serve
 
 
 def main() -> None:
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings)
     serve(build_app(build_edge(settings)), settings.host, settings.port)
 

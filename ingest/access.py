@@ -16,6 +16,7 @@ from schemas.times import iso, parse_time
 PREFIXES = {"secret": "sk_", "public": "pk_"}
 FIRST_ENVIRONMENTS = ("production", "staging")
 INSTANCE = "instance"
+ADMIN = "admin"
 
 
 def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int) -> tuple[ApiKey, str]:
@@ -61,6 +62,25 @@ def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
     return tuple(dict.fromkeys(body.scopes))
 
 
+def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
+    """Raises ``Refused`` (409) where without this key nothing could make keys any more, or not for as long."""
+    others = [one for one in state.keys.values() if one.id != key.id or one.workspace != key.workspace]
+    for scope in (ADMIN, INSTANCE):
+        if scope not in key.scopes or not key.is_valid(now_ms):
+            continue
+        alike = [one for one in others if scope in one.scopes and one.is_valid(now_ms)]
+        if scope == ADMIN:
+            alike = [one for one in alike if one.workspace == key.workspace]
+        if not any(_lasts_as_long(one, key) for one in alike):
+            where = "of the workspace" if scope == ADMIN else "of all workspaces"
+            last = f"it is the last key {where} with the scope {scope}, or the one that lasts longest"
+            raise Refused("conflict", f"{last}: make another one first")
+
+
+def _lasts_as_long(one: ApiKey, key: ApiKey) -> bool:
+    return one.expires_ms is None or (key.expires_ms is not None and one.expires_ms >= key.expires_ms)
+
+
 def new_environment(body: NewEnvironment, workspace: str, state: ControlState, now_ms: int) -> Environment:
     """Numbers follow the order of creation."""
     known = state.environments[workspace]
@@ -79,8 +99,8 @@ def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple
     return workspace, [Environment(id=e, number=n, **common) for n, e in enumerate(FIRST_ENVIRONMENTS, 1)]
 
 
-def first_key(workspace: Workspace, now_ms: int) -> tuple[ApiKey, str]:
-    """All scopes but the instance's."""
+def first_key(workspace: Workspace, now_ms: int, *, instance: bool = False) -> tuple[ApiKey, str]:
+    """All scopes; that of the instance only where it is asked for."""
     secret = PREFIXES["secret"] + secrets.token_urlsafe(32)
     key = ApiKey(
         id=ids.new_id("key_", now_ms),
@@ -88,7 +108,7 @@ def first_key(workspace: Workspace, now_ms: int) -> tuple[ApiKey, str]:
         created_ms=now_ms,
         name="first key",
         kind="secret",
-        scopes=tuple(scope for scope in control.SCOPES if scope != INSTANCE),
+        scopes=tuple(scope for scope in control.SCOPES if instance or scope != INSTANCE),
         environment=FIRST_ENVIRONMENTS[0],
         sha256=control.digest(secret),
     )

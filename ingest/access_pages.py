@@ -1,7 +1,9 @@
 """Requests that make and revoke keys, environments and workspaces in; records on `control`, and answers, out."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,11 +19,15 @@ from schemas.web import Json
 
 
 class AccessPages:
-    """One write at a time: numbers and names are given out once at this edge."""
+    """One write at a time: numbers and names are given out once at this edge.
 
-    def __init__(self, edge: Edge, writer: ControlWriter) -> None:
+    ``caught_up`` returns when what all edges have written until now is known here.
+    """
+
+    def __init__(self, edge: Edge, writer: ControlWriter, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._edge = edge
         self._writer = writer
+        self._caught_up = caught_up
         self._one = asyncio.Lock()
 
     async def create_key(self, request: Request) -> Response:
@@ -32,13 +38,34 @@ class AccessPages:
         return Json(access.key_shape(key, secret), 201)
 
     async def revoke_key(self, request: Request) -> Response:
-        """Raises ``Refused`` (404)."""
+        """Raises ``Refused``: 404, and 409 for the last key that can make others.
+
+        Two edges may each revoke one of two keys at the same time. Each looks again at what both have written,
+        so at least the later one sees that no key is left, and gives its own back.
+        """
         principal = self._edge.asks(request, "admin")
-        key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
-        if key is None:
-            raise Refused("not_found", "no such key")
-        await self._writer.put("key", key.model_copy(update={"deleted": True}))
+        async with self._one:
+            await self._known(self._edge.settings.publish_deadline_s)
+            key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
+            if key is None:
+                raise Refused("not_found", "no such key")
+            access.check_revocable(key, self._edge.control, self._edge.clock())
+            await self._writer.put("key", key.model_copy(update={"deleted": True}))
+            try:
+                await self._known(self._edge.settings.publish_deadline_s)
+                access.check_revocable(key, self._edge.control, self._edge.clock())
+            except Refused:
+                await self._writer.put("key", key)
+                raise
         return Response(status_code=204)
+
+    async def _known(self, within_s: float) -> None:
+        """Raises ``Refused`` (503)."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._caught_up()
+        except (KafkaError, TimeoutError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
 
     async def create_environment(self, request: Request) -> Response:
         principal = self._edge.asks(request, "admin")

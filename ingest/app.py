@@ -34,6 +34,7 @@ from ingest.view import MergeView
 from ingest.webhooks import WebhookPages
 from schemas import topics, web
 from schemas.control import ControlState
+from schemas.development import check_keys
 from schemas.errors import Refused
 from schemas.kafka import Tail
 from schemas.process import announce_ready, end_with
@@ -117,6 +118,7 @@ def _lifespan(
             for part in (edge.publisher, forward, control, merges, receipts, uses, erasures):
                 await part.start()
                 stack.push_async_callback(part.stop)
+            check_keys(edge.control, edge.settings, edge.clock())
             # what is alive now stays: no collection need look at it again, and requests leave no cycles behind
             gc.collect()
             gc.freeze()
@@ -131,7 +133,11 @@ def _lifespan(
 
 def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) -> list[Route]:
     """What changes something and is no event; whatever else is asked is a read."""
-    pages, people, access = Pages(edge, forward, writer), ContactPages(edge, forward), AccessPages(edge, writer)
+    pages, people, access = (
+        Pages(edge, forward, writer),
+        ContactPages(edge, forward),
+        AccessPages(edge, writer, control.catch_up),
+    )
     webhooks = WebhookPages(edge, pages, forward, writer, control)
     campaign = CampaignPages(edge, forward, writer)
     receivers, static = Receivers(edge, writer), StaticLists(edge, forward)

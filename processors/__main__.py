@@ -10,6 +10,7 @@ from processors.runtime.worker import Beside, run
 from schemas import topics
 from schemas.control import ControlState
 from schemas.kafka import Tail
+from schemas.process import read_settings
 from schemas.settings import Settings
 
 
@@ -62,7 +63,7 @@ def main() -> None:
     stages = {"identity": identity, "segments": segments}
     parser = argparse.ArgumentParser(prog="python -m processors", description=__doc__)
     parser.add_argument("stage", choices=stages)
-    stages[parser.parse_args().stage](Settings())
+    stages[parser.parse_args().stage](read_settings())
 
 
 if __name__ == "__main__":

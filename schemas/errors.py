@@ -31,6 +31,10 @@ STATUS = {
 }
 
 
+class CannotStart(Exception):  # noqa: N818 - a process that says why and ends; no traceback belongs to it
+    """Settings or data with which this process must not run; the text says what to change."""
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``.
 

@@ -114,6 +114,7 @@ class Tail:
         self._apply = apply
         self._from_end = from_end
         self._positions = positions or {}
+        self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
         self._failed = False
         self._moved = asyncio.Condition()
@@ -147,7 +148,8 @@ class Tail:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._consumer.stop()
+        if self._consumer is not None:
+            await self._consumer.stop()
         if self._asker is not None:
             await self._asker.stop()
 

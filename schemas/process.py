@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from schemas.kafka import Tail
-from schemas.settings import Settings
+from schemas.settings import Settings, complaints, strangers
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,17 @@ class Throttle(logging.Filter):
             began, count = now, 0
         self._seen[template] = (began, count + 1)
         return count < BURST
+
+
+def read_settings() -> Settings:
+    """The environment's; ends the process with a line for each variable that is wrong."""
+    for unknown, nearest in strangers(os.environ):
+        hint = f"; do you mean {nearest}?" if nearest else ""
+        sys.stderr.write(f"{unknown} is no setting and has no effect{hint}\n")
+    try:
+        return Settings()
+    except ValidationError as error:
+        sys.exit("\n".join(complaints(error)))
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -1,9 +1,11 @@
 """Environment variables in, one validated, frozen Settings out; every problem is reported together."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HEADWATER_"
@@ -19,6 +21,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".headwater"), description="Where state, logs and pid files lie.")
     host: str = Field("127.0.0.1", description="Address the public port listens on; loopback unless you say so.")
+    public_dev_keys: bool = Field(
+        False, description="Whether the published keys may be valid at an address that is not loopback."
+    )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^/?#]+)?$",
@@ -123,14 +128,43 @@ class Settings(BaseSettings):
         return self.edge_url or f"http://127.0.0.1:{self.port}"
 
 
+OTHERS = frozenset({"HEADWATER_KEY", "HEADWATER_CRASH_AT", "HEADWATER_REQUIRE_TIERS"})
+"""What is read elsewhere: the command line's key, and what the tests set."""
+
+
+def variable(name: str) -> str:
+    """The variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+
+
+def strangers(environment: Iterable[str]) -> list[tuple[str, str]]:
+    """Variables with our prefix that are no setting, each with the nearest one that is, or with nothing."""
+    settings = [name.upper() for name in Settings.model_fields]
+    known = {PREFIX + name for name in settings} | OTHERS
+    found = []
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known):
+        nearest = get_close_matches(name.removeprefix(PREFIX).upper(), settings, 1)
+        found.append((name, PREFIX + nearest[0] if nearest else ""))
+    return found
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """A line for each wrong value, with its variable."""
+    names = {str(choice): variable(name) for name in Settings.model_fields for choice in (name, variable(name))}
+    lines = []
+    for one in error.errors(include_url=False):
+        place = str(one["loc"][0]) if one["loc"] else ""
+        lines.append(f"{names.get(place, place)}={one['input']!s:.100}: {one['msg']}")
+    return lines
+
+
 def markdown_table() -> str:
     """The README's table of settings; a test compares them."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variable = alias.choices[0] if isinstance(alias, AliasChoices) else PREFIX + name.upper()
         default = "-" if field.default == "" else f"`{field.default}`"
-        rows.append(f"| `{variable}` | {default} | {field.description} |")
+        rows.append(f"| `{variable(name)}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from schemas import access, ids
 from schemas.access import Principal
 from schemas.control import ControlState
-from schemas.errors import Refused
+from schemas.errors import CannotStart, Refused
 from schemas.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def authorise(
 def serve(app: App, host: str, port: int) -> None:
     """Run an app in this process until SIGTERM; logging is set up already."""
     uvicorn.run(
-        app,
+        _briefly(app),
         host=host,
         port=port,
         loop="uvloop",
@@ -143,3 +143,21 @@ def serve(app: App, host: str, port: int) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
+
+
+def _briefly(app: App) -> App:
+    """Of a process that must not start the log has the reason alone, in place of a traceback."""
+
+    async def started(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def brief(message: Message) -> None:
+            last = message.get("message", "").strip().rpartition("\n")[2]
+            name, _, reason = last.partition(": ")
+            await send({**message, "message": reason} if name.endswith(CannotStart.__name__) else message)
+
+        await app(scope, receive, brief)
+
+    return started

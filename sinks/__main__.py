@@ -13,7 +13,7 @@ import uvloop
 
 from schemas import web
 from schemas.control import ControlState
-from schemas.process import announce_ready, set_up_logging
+from schemas.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from sinks.clickhouse.erase import Eraser, following
 from sinks.clickhouse.squash import every
@@ -27,7 +27,7 @@ log = logging.getLogger("sinks")
 @app.command()
 def clickhouse() -> None:
     """Store the pipeline's records in ClickHouse."""
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings)
     # A block is a hundred thousand objects that hold no cycles: looking for some would double its cost.
     gc.freeze()
@@ -65,7 +65,7 @@ async def _until_told(run: Callable[[], Coroutine[None, None, None]]) -> None:
 @app.command()
 def squash() -> None:
     """Fold merges into the event rows, once, now."""
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings)
     done = uvloop.run(fold(settings))
     typer.echo("another process is at it" if done is None else f"{done.overrides} ids in {done.passes} passes")
@@ -76,7 +76,7 @@ def query() -> None:
     """Serve the read API on loopback."""
     from sinks.query.app import build_app  # noqa: PLC0415 - the other command need not load it
 
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings)
     web.serve(build_app(settings), "127.0.0.1", settings.query_port)
 
@@ -86,7 +86,7 @@ def webhooks() -> None:
     """Send what happens to the endpoints that asked for it."""
     from sinks.webhooks.process import Webhooks  # noqa: PLC0415 - the other commands need not load it
 
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings)
     # each request under way has a socket
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard := resource.getrlimit(resource.RLIMIT_NOFILE)[1], hard))

@@ -16,6 +16,7 @@ from deploy.local import seed
 from deploy.local.stack import environment
 from deploy.provision import provision
 from schemas import codec, control, kafka, topics
+from schemas.development import SECRET_KEY
 from schemas.identity import partition_of
 from schemas.records import Change, Event
 from schemas.settings import Settings
@@ -172,7 +173,7 @@ async def reads(settings: Settings) -> AsyncIterator[Reads]:
             await api.define(kind, record)
         api._writer = Writer(settings)
         await api._writer.start()
-        headers = {"Authorization": f"Bearer {seed.SECRET_KEY}"}
+        headers = {"Authorization": f"Bearer {SECRET_KEY}"}
         api.http = httpx.AsyncClient(base_url=settings.query, headers=headers, trust_env=False, timeout=30)
         try:
             async with process(settings, "query"), api.http:

@@ -7,7 +7,6 @@ import sys
 import time
 
 import typer
-from pydantic import ValidationError
 
 from deploy.local import daemon, keys
 from deploy.local.daemon import run_in_front
@@ -15,6 +14,8 @@ from deploy.local.home import SUPERVISOR, AlreadyRunningError, Home
 from deploy.local.kafka import BrokerError
 from deploy.local.stack import Stack, StackError, greeting
 from deploy.local.supervisor import NotReadyError
+from schemas.errors import CannotStart
+from schemas.process import read_settings
 from schemas.settings import Settings
 
 READY_WITHIN_S = 900.0  # the first start downloads the broker
@@ -28,25 +29,29 @@ def say(line: str) -> None:
     print(f"{now:%H:%M:%S} {line}", flush=True)
 
 
-def read_settings() -> tuple[Settings, Home]:
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from error
+def read_home() -> tuple[Settings, Home]:
+    """Ends with one line where the settings are wrong or the home cannot be written to."""
+    settings = read_settings()
     settings = settings.model_copy(update={"home": settings.home.resolve()})
-    return settings, Home(settings.home)
+    home = Home(settings.home)
+    try:
+        home.prepare()
+        if not os.access(home.run, os.W_OK):
+            raise PermissionError(f"not writable: {home.run}")
+    except OSError as error:
+        sys.exit(f"HEADWATER_HOME={home.path} cannot be used: {error}")
+    return settings, home
 
 
 @cli.command()
 def run() -> None:
     """Start everything, stay in front; Ctrl-C stops it."""
-    settings, home = read_settings()
+    settings, home = read_home()
     stack = Stack(settings, say)
 
     async def start() -> None:
         await stack.start()
-        print(greeting(settings), flush=True)
+        print(await greeting(settings), flush=True)
 
     async def stop() -> None:
         say("stopping")
@@ -63,10 +68,10 @@ def run() -> None:
 @cli.command()
 def up() -> None:
     """Start everything in the background; returns when it is ready."""
-    settings, home = read_settings()
+    settings, home = read_home()
     if home.is_locked():
         print(f"already running in {home.path}")
-        print(greeting(settings))
+        print(asyncio.run(greeting(settings)))
         return
     os.environ["HEADWATER_HOME"] = str(home.path)
     command = (sys.executable, "-m", "deploy.local", "run")
@@ -77,14 +82,14 @@ def up() -> None:
 @cli.command()
 def down() -> None:
     """Stop what `up` or `run` started."""
-    _, home = read_settings()
+    _, home = read_home()
     print(daemon.down(home))
 
 
 @cli.command()
 def status() -> None:
     """Show the processes; exit status 1 when the stack is not ready."""
-    _, home = read_settings()
+    _, home = read_home()
     for name, process in home.processes().items():
         memory, since = process.memory_info().rss // 1_000_000, time.time() - process.create_time()
         print(f"{name:<18} pid {process.pid:<8} {memory:>5} MB   for {dt.timedelta(seconds=int(since))}")
@@ -97,16 +102,20 @@ def status() -> None:
 def provision() -> None:
     """Topics, tables and the local workspace; the stack runs it at each start."""
     from deploy.local.seed import seed  # noqa: PLC0415 - the other commands need no Kafka client
+    from deploy.provision import ProvisionError  # noqa: PLC0415 - same
     from deploy.provision import provision as create  # noqa: PLC0415
 
-    settings, _ = read_settings()
+    settings, _ = read_home()
 
     async def both() -> None:
         for name in await create(settings):
             say(f"created {name}")
         await seed(settings)
 
-    asyncio.run(both())
+    try:
+        asyncio.run(both())
+    except (CannotStart, ProvisionError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

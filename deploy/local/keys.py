@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import aiohttp
 import typer
 
-from deploy.local.stack import SECRET_KEY, address
+from deploy.local.stack import address
+from schemas.development import SECRET_KEY
 from schemas.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, help="API keys of a running stack.")

@@ -3,13 +3,15 @@
 These keys are printed in the README, so they exist only on a stack that runs on one machine.
 """
 
-from schemas import control, kafka, topics
+import time
+
+from deploy.first_key import definitions, write
+from schemas import control
 from schemas.control import ApiKey, Environment, Record, Workspace
+from schemas.development import PUBLIC_KEY, SECRET_KEY, check_keys
 from schemas.settings import Settings
 
 WORKSPACE = "local"
-SECRET_KEY = "sk_dev_local"  # noqa: S105 - published on purpose
-PUBLIC_KEY = "pk_dev_local"
 _CREATED_MS = 1_767_225_600_000
 """Fixed, so that seeding again changes nothing."""
 
@@ -49,26 +51,14 @@ def records() -> list[tuple[str, Record]]:
 
 
 async def seed(settings: Settings) -> None:
-    """Idempotent: what is there already stays as it is (a key that was revoked stays revoked)."""
-    state = control.ControlState()
-    seen: set[bytes] = set()
+    """Idempotent: what is there already stays as it is (a key that was revoked stays revoked).
 
-    def apply(record: object) -> None:
-        key, value = record.key, record.value  # type: ignore[attr-defined]  # aiokafka is untyped
-        seen.add(key)
-        state.apply(key, value)
-
-    tail = kafka.Tail(settings, topics.CONTROL, apply)
-    await tail.start()
-    await tail.stop()
+    Raises ``CannotStart`` where the network would be let in with these keys, ``ProvisionError`` without an answer.
+    """
+    seen, state = await definitions(settings)
     missing = [control.encode(kind, record) for kind, record in records()]
     missing = [(key, value) for key, value in missing if key not in seen]
-    if not missing:
-        return
-    producer = kafka.producer(settings)
-    await producer.start()
-    try:
-        for key, value in missing:
-            await producer.send_and_wait(topics.name(topics.CONTROL, settings), value, key=key)
-    finally:
-        await producer.stop()
+    for key, value in missing:
+        state.apply(key, value)
+    check_keys(state, settings, time.time_ns() // 1_000_000)
+    await write(settings, missing)

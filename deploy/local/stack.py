@@ -16,16 +16,14 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from pydantic import AliasChoices
-
 from deploy.local import kafka
 from deploy.local.home import Home
 from deploy.local.supervisor import ROOT, Process, Supervisor
-from schemas.settings import PREFIX, Settings
+from schemas.development import PUBLIC_KEY, SECRET_KEY
+from schemas.settings import PREFIX, Settings, variable
 
 SERVICES_WITHIN_S = 60.0
 ALL_WITHIN_S = 90.0
-SECRET_KEY, PUBLIC_KEY = "sk_dev_local", "pk_dev_local"
 
 Say = Callable[[str], None]
 
@@ -37,10 +35,8 @@ class StackError(Exception):
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make a child read exactly these settings."""
     found = {}
-    for name, spec in Settings.model_fields.items():
-        alias = spec.validation_alias
-        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
-        found[variable] = str(getattr(settings, name))
+    for name in Settings.model_fields:
+        found[variable(name)] = str(getattr(settings, name))
     # glibc gives each thread an arena of its own, and RocksDB has many: a third of a worker's memory for nothing
     found["MALLOC_ARENA_MAX"] = "1"
     return found
@@ -171,14 +167,14 @@ class Stack:
             wanted |= {"KAFKA_PORT": settings.kafka_port, "KAFKA_PORT + 1": settings.kafka_port + 1}
         if not settings.clickhouse_url:
             wanted["CLICKHOUSE_PORT"] = settings.clickhouse_port
-        for variable, port in wanted.items():
+        for name, port in wanted.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections closed just now are no one's
                 try:
-                    probe.bind((settings.host if variable == "PORT" else "127.0.0.1", port))
+                    probe.bind((settings.host if name == "PORT" else "127.0.0.1", port))
                 except OSError as error:
                     raise StackError(
-                        f"port {port} is taken ({error.strerror}): set {PREFIX}{variable} to a free one"
+                        f"port {port} is taken ({error.strerror}): set {PREFIX}{name} to a free one"
                     ) from error
 
 
@@ -187,12 +183,13 @@ def address(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-async def answers(url: str) -> bool:
-    """Whether it answers 200."""
+async def answers(url: str, key: str = "") -> bool:
+    """Whether it answers 200, to the holder of the key where there is one."""
 
     def ask() -> bool:
+        asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - our own loopback address
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+            with urllib.request.urlopen(asked, timeout=2) as answer:  # noqa: S310 - same
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -200,14 +197,22 @@ async def answers(url: str) -> bool:
     return await asyncio.to_thread(ask)
 
 
-def greeting(settings: Settings) -> str:
-    """What a person needs next: the address, the keys, and three commands that work."""
+async def greeting(settings: Settings) -> str:
+    """What a person needs next: the address, the keys that work, and three commands."""
     url = address(settings)
+    if not await answers(f"{url}/v1/keys/key_local_secret", SECRET_KEY):
+        return f"""
+Headwater listens on {url}
+  The key {SECRET_KEY} is not valid here: use one of your own. If there is none, this makes one:
+  python -m deploy.provision --first-key --workspace local
+"""
+    has_public = await answers(f"{url}/v1/keys/key_local_public", SECRET_KEY)
+    public = f"    public key {PUBLIC_KEY}" if has_public else ""
     event = json.dumps({"type": "page_viewed", "external_id": "u_1", "properties": {"path": "/"}})
     auth = f"-H 'Authorization: Bearer {SECRET_KEY}'"
     return f"""
 Headwater listens on {url}
-  secret key {SECRET_KEY}    public key {PUBLIC_KEY}    (workspace local, environment production)
+  secret key {SECRET_KEY}{public}    (workspace local, environment production)
 
   curl -X POST {url}/v1/events {auth} -H 'Content-Type: application/json' -d '{event}'
   curl {auth} {url}/v1/contacts/external_id:u_1

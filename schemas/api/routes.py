@@ -206,7 +206,7 @@ WRITES: tuple[Described, ...] = (
     write("POST", "/v1/campaigns", "campaigns:write", "NewCampaign", {201: "Campaign"}, "Define a campaign"),
     write("PATCH", "/v1/campaigns/{id}", "campaigns:write", "CampaignEdit", {200: "Campaign"}, "Change a campaign"),
     write("POST", "/v1/keys", "admin", "NewKey", {201: "KeyMade"}, "Make a key; it is shown this once"),
-    write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key"),
+    write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key", refuses={409: "Error"}),
     write("POST", "/v1/environments", "admin", "NewEnvironment", {201: "Environment"}, "Make an environment"),
     write("POST", "/v1/workspaces", "instance", "NewWorkspace", {201: "WorkspaceMade"}, "Make a workspace"),
     write("PATCH", "/v1/workspaces/{id}", "admin", "WorkspaceEdit", {200: "Workspace"}, "Change the key's workspace"),

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from deploy.local import seed
-from schemas import control
+from schemas import control, development
 from schemas.control import ApiKey, Segment, SegmentProgress
 from schemas.ids import task_id
 from schemas.records import Quarantined
@@ -236,7 +235,7 @@ async def listed(api: Reads, headers: dict[str, str]) -> Any:
         ({"authorization": "bearer sk_reader"}, {}, 200),
         ({"X-API-Key": "sk_reader"}, {}, 200),
         ({}, {"apiKey": "sk_reader"}, 200),
-        ({"Authorization": f"Bearer {seed.PUBLIC_KEY}"}, {}, 403),
+        ({"Authorization": f"Bearer {development.PUBLIC_KEY}"}, {}, 403),
         ({"Authorization": "Bearer sk_reader"}, {"environment": "staging"}, 200),
         ({"Authorization": "Bearer sk_reader", "Headwater-Environment": "nowhere"}, {}, 422),
     ],
@@ -246,7 +245,7 @@ async def test_who_may_read(api: Reads, headers: dict[str, str], query: dict[str
     try:
         answer = await api.http.get("/v1/contacts", headers=headers, params=query)
     finally:
-        api.http.headers["Authorization"] = f"Bearer {seed.SECRET_KEY}"
+        api.http.headers["Authorization"] = f"Bearer {development.SECRET_KEY}"
     assert answer.status_code == status
     if status == 422:
         assert answer.json()["error"]["param"] == "environment"

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import seed
-from schemas import access, control
+from schemas import access, control, development
 from schemas.control import ApiKey, ControlState, Segment
 from schemas.records import Change, Merge
 from schemas.settings import Settings
@@ -220,7 +220,7 @@ async def counted(settings: Settings, state: ControlState, home: Home, query: st
     reader = Counted(settings)
     await reader.start()
     context = Context(
-        principal=access.authorise(state, seed.SECRET_KEY, None, NOW_MS),
+        principal=access.authorise(state, development.SECRET_KEY, None, NOW_MS),
         home=home,
         reader=reader,
         control=state,
@@ -238,7 +238,7 @@ async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api:
     state = ControlState()
     for kind, record in seed.records():
         state.apply(*control.encode(kind, record))
-    assert state.key(seed.SECRET_KEY, NOW_MS) is not None
+    assert state.key(development.SECRET_KEY, NOW_MS) is not None
     query = """query($n: Int) { contacts(first: $n) { nodes { id segments { id contacts }
         events(first: 2) { nodes { id contact { id email } } } } } }"""
     counts = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local import daemon, seed, stack
+from deploy.local import daemon, stack
 from deploy.local.home import READY_FILE, SUPERVISOR, AlreadyRunningError, Home
 from deploy.local.supervisor import NotReadyError, Process, Supervisor, backoff
 from schemas.settings import Settings
@@ -246,7 +246,3 @@ def test_the_stack_hands_its_settings_to_its_children(tmp_path: Path, monkeypatc
     for name, value in children["segments-2"].env.items():
         monkeypatch.setenv(name, value)
     assert Settings() == chosen.model_copy(update={"worker": 1})
-
-
-def test_the_printed_keys_are_those_that_are_seeded() -> None:
-    assert (stack.SECRET_KEY, stack.PUBLIC_KEY) == (seed.SECRET_KEY, seed.PUBLIC_KEY)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from deploy.local import seed
-from schemas import control, web
+from schemas import control, development, web
 from schemas.control import ControlState
 from schemas.errors import Refused
 from tests.builders import NOW_MS
@@ -91,15 +91,15 @@ def state() -> ControlState:
 @pytest.mark.parametrize(
     ("key", "query", "headers", "outcome"),
     [
-        (seed.SECRET_KEY, {}, {}, "production"),
-        (seed.SECRET_KEY, {"environment": "staging"}, {}, "staging"),
-        (seed.SECRET_KEY, {}, {b"headwater-environment": b"staging"}, "staging"),
-        (seed.SECRET_KEY, {"environment": "production"}, {b"headwater-environment": b"staging"}, "production"),
-        (seed.SECRET_KEY, {"environment": ""}, {}, 422),
-        (seed.SECRET_KEY, {}, {b"headwater-environment": b"\xff"}, 422),
-        (seed.PUBLIC_KEY, {}, {}, "production"),
-        (seed.PUBLIC_KEY, {"environment": "production"}, {}, "production"),
-        (seed.PUBLIC_KEY, {"environment": "staging"}, {}, 403),
+        (development.SECRET_KEY, {}, {}, "production"),
+        (development.SECRET_KEY, {"environment": "staging"}, {}, "staging"),
+        (development.SECRET_KEY, {}, {b"headwater-environment": b"staging"}, "staging"),
+        (development.SECRET_KEY, {"environment": "production"}, {b"headwater-environment": b"staging"}, "production"),
+        (development.SECRET_KEY, {"environment": ""}, {}, 422),
+        (development.SECRET_KEY, {}, {b"headwater-environment": b"\xff"}, 422),
+        (development.PUBLIC_KEY, {}, {}, "production"),
+        (development.PUBLIC_KEY, {"environment": "production"}, {}, "production"),
+        (development.PUBLIC_KEY, {"environment": "staging"}, {}, 403),
         ("sk_other", {}, {}, 401),
         ("", {}, {}, 401),
     ],
@@ -117,5 +117,5 @@ def test_who_asks_and_about_which_environment(
 
 def test_a_scope_that_is_missing_is_403() -> None:
     with pytest.raises(Refused) as refused:
-        web.authorise(state(), {b"x-api-key": seed.PUBLIC_KEY.encode()}, {}, "contacts:read", NOW_MS)
+        web.authorise(state(), {b"x-api-key": development.PUBLIC_KEY.encode()}, {}, "contacts:read", NOW_MS)
     assert (refused.value.status, refused.value.code) == (403, "missing_scope")

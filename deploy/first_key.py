@@ -1,0 +1,85 @@
+"""The name of a workspace in; a key with the scope `admin` for it, written straight to `control`, out.
+
+A cluster has no key at first, and may have none any more: this is the way in for the operator, who can reach Kafka.
+Only the key's SHA-256 is stored, so what is printed here is printed once.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from ingest import access
+from schemas import control, kafka, topics
+from schemas.bodies import NewWorkspace, checked
+from schemas.errors import CannotStart
+from schemas.settings import Settings
+
+WAIT_S = 60.0
+DEFAULT_WORKSPACE = "main"
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+async def definitions(settings: Settings) -> tuple[set[bytes], control.ControlState]:
+    """The keys of all records on `control`, and what they say; raises ``CannotStart`` after a minute."""
+    state, seen = control.ControlState(), set[bytes]()
+
+    def apply(record: Any) -> None:
+        seen.add(record.key)
+        state.apply(record.key, record.value)
+
+    name = topics.name(topics.CONTROL, settings)
+    tail = kafka.Tail(settings, topics.CONTROL, apply)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await tail.start()
+    except TimeoutError as error:
+        raise CannotStart(f"the topic {name} at {settings.bootstrap} cannot be read within {WAIT_S:g} s") from error
+    finally:
+        await tail.stop()
+    return seen, state
+
+
+async def write(settings: Settings, pairs: Pairs) -> None:
+    """Put them on `control`, in this order; raises ``CannotStart`` after a minute."""
+    if not pairs:
+        return
+    name = topics.name(topics.CONTROL, settings)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            producer = await kafka.started_producer(settings)
+            try:
+                for key, value in pairs:
+                    await producer.send_and_wait(name, value, key=key)
+            finally:
+                await producer.stop()
+    except TimeoutError as error:
+        raise CannotStart(f"the topic {name} at {settings.bootstrap} takes nothing within {WAIT_S:g} s") from error
+
+
+def first_key(state: control.ControlState, workspace_id: str, now_ms: int) -> tuple[control.ApiKey, str, Pairs]:
+    """The key, its secret, and the records that make it valid; a workspace that is missing is made.
+
+    It has the scope `instance` where no valid key has it: a workspace's own key must not reach the others.
+    """
+    wanted = checked(NewWorkspace, {"name": workspace_id, "id": workspace_id})
+    workspace = state.workspaces.get(workspace_id)
+    pairs = []
+    if workspace is None:
+        workspace, environments = access.new_workspace(wanted, state, now_ms)
+        pairs = [control.encode("workspace", workspace)]
+        known = state.environments[workspace_id]
+        pairs += [control.encode("environment", one) for one in environments if one.id not in known]
+    elif not state.environments[workspace_id]:
+        raise CannotStart(f"the workspace {workspace_id} has no environment")
+    has_instance = any(access.INSTANCE in key.scopes and key.is_valid(now_ms) for key in state.keys.values())
+    key, secret = access.first_key(workspace, now_ms, instance=not has_instance)
+    return key, secret, [*pairs, control.encode("key", key)]
+
+
+async def make(settings: Settings, workspace_id: str) -> tuple[control.ApiKey, str]:
+    """A key that works as soon as the edges have read it, and its secret."""
+    _, state = await definitions(settings)
+    key, secret, pairs = first_key(state, workspace_id, time.time_ns() // 1_000_000)
+    await write(settings, pairs)
+    return key, secret
