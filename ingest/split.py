@@ -1,10 +1,10 @@
-"""A request to split a contact and the ties it has in; the links that take them back out; pure."""
+"""A request to split a contact, or to lift a split, and the ties it has in; the links that do so out; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas import identity
+from schemas import identity, records
 from schemas.api.asked import SPLIT
 from schemas.api.words import MAX_SPLIT
 from schemas.errors import Refused
@@ -22,10 +22,11 @@ class Tie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Either events, or identifiers that leave the contact together."""
+    """Events, or identifiers that leave the contact together, or identifiers whose separation from it ends."""
 
     evidence: tuple[str, ...] = ()
     identifiers: tuple[Identifier, ...] = ()
+    lift: tuple[Identifier, ...] = ()
 
 
 def parse(value: Any) -> Split:
@@ -36,7 +37,7 @@ def parse(value: Any) -> Split:
     if unknown:
         raise Refused("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
     if len(value) != 1:
-        raise Refused("missing_field", "either evidence or identifiers is needed", "evidence")
+        raise Refused("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
     name, named = next(iter(value.items()))
     if not isinstance(named, list) or not 1 <= len(named) <= MAX_SPLIT:
         raise Refused("invalid_field", f"{name} must be a list of 1 to {MAX_SPLIT}", name)
@@ -45,7 +46,8 @@ def parse(value: Any) -> Split:
             if not isinstance(one, str) or not one:
                 raise Refused("invalid_field", "an event id is a string", f"evidence[{index}]")
         return Split(evidence=tuple(named))
-    return Split(identifiers=tuple(_identifier(one, f"identifiers[{n}]") for n, one in enumerate(named)))
+    identifiers = tuple(_identifier(one, f"{name}[{n}]") for n, one in enumerate(named))
+    return Split(lift=identifiers) if name == "lift" else Split(identifiers=identifiers)
 
 
 def _identifier(value: Any, place: str) -> Identifier:
@@ -82,13 +84,23 @@ def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
     return list({(str(tie.a), str(tie.b)): Tie("", tie.a, tie.b) for tie in cut}.values())
 
 
-def links(ties: Sequence[Tie], workspace: str, environment: str, now_ms: int) -> list[Link]:
+def lifted(split: Split, separated: Sequence[Tie]) -> list[Tie]:
+    """The separations that end; raises ``Refused`` (422) for an identifier that has none here."""
+    for index, one in enumerate(split.lift):
+        if not any(one in (tie.a, tie.b) for tie in separated):
+            raise Refused("invalid_field", "no split keeps it from this contact", f"lift[{index}]")
+    return [tie for tie in separated if tie.a in split.lift or tie.b in split.lift]
+
+
+def links(
+    ties: Sequence[Tie], workspace: str, environment: str, now_ms: int, *, kind: str = records.SPLIT
+) -> list[Link]:
     return [
         Link(
             event_id=tie.event_id,
             workspace=workspace,
             environment=environment,
-            kind="split",
+            kind=kind,
             at_ms=now_ms,
             a=tie.a,
             b=tie.b,

@@ -4,7 +4,8 @@
    a moment behind, so evidence that it does not know is looked for until ``FRESH_S`` have passed.
 2. All retractions are one record of `links`. It is done when this edge's copy of the merge map has come to that
    record for every identifier that was named, and the read API shows each contact with its own ids.
-3. Who does not see it in time is answered 202 with what the edge knows: it was taken, and it will be done.
+3. A split lasts: what it takes apart is not tied again by the next event. ``lift`` ends that, and ties nothing itself.
+4. Who does not see it in time is answered 202 with what the edge knows: it was taken, and it will be done.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from ingest import split
 from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.split import Tie
-from schemas import codec, topics
+from schemas import codec, records, topics
 from schemas.errors import Refused
 from schemas.identity import contact_id, partition_of
 from schemas.mergemap import VERSIONS_PER_RECORD
@@ -42,7 +43,7 @@ class Splitting:
         path = request.scope["raw_path"].decode("latin-1").split("?", 1)[0]
         members, ties = await self._chosen(request, path, wanted)
         own = [contact_id(*home, side["type"], side["value"]) for tie in ties for side in (tie.a, tie.b)]
-        version = await self._publish(ties, home)
+        version = await self._publish(ties, home, records.LIFT if wanted.lift else records.SPLIT)
         deadline = asyncio.get_running_loop().time() + WAIT_S
         view = self._edge.view
         if not await _until(lambda: all(view.version(node) >= version for node in own), deadline):
@@ -61,20 +62,21 @@ class Splitting:
             if said is None:
                 raise Refused("not_found", "no such contact")
             ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in said["ties"]]
+            apart = [Tie("", _named(tie["a"]), _named(tie["b"])) for tie in said["separated"]]
             try:
-                return said["members"], split.chosen(wanted, ties)
+                return said["members"], split.lifted(wanted, apart) if wanted.lift else split.chosen(wanted, ties)
             except Refused:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(POLL_S * 3)
 
-    async def _publish(self, ties: list[Tie], home: tuple[str, str]) -> int:
+    async def _publish(self, ties: list[Tie], home: tuple[str, str], kind: str) -> int:
         """The lowest version of what this causes."""
         settings = self._edge.settings
         key = "/".join(home)
         offset = await self._edge.publisher.send(
             topics.name(topics.LINKS, settings),
-            codec.encode_links(split.links(ties, *home, self._edge.clock())),
+            codec.encode_links(split.links(ties, *home, self._edge.clock(), kind=kind)),
             partition=partition_of(key, settings.partitions),
             key=key.encode(),
         )

@@ -11,6 +11,9 @@ IDENTIFY = "identify"
 ALIAS = "alias"
 CONTACT = "contact"
 """Values of an event's ``kind`` that stages decide by."""
+SPLIT = "split"
+LIFT = "lift"
+"""Values of a retracting link's ``kind``: its pair is separated from then on, or may be tied again."""
 
 
 class Identifier(TypedDict):

@@ -7,7 +7,7 @@ stays so, whether it comes before its retraction, after it or again.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,18 +62,50 @@ class Refusal:
     explicit: bool = field(default=False, compare=False)
 
 
+SEPARATED = "split"
+"""Why a link is refused whose pair a split took apart."""
+MAX_MARKERS = 16
+"""Times of splits, and of lifts, that are kept for each pair: the newest ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """What is taken back of a pair: these events, and all that came until ``before_ms``."""
+    """What is taken back of a pair: these events, and all that came until ``before_ms``.
+
+    A split lasts: evidence that comes after one (``splits``, epoch ms) counts again when the separation has been lifted
+    (``lifts``), or where it is an explicit call. The newest marker before a piece of evidence decides, so the order
+    in which the markers arrive does not matter.
+    """
 
     events: frozenset[str] = frozenset()
     before_ms: int = 0
+    splits: frozenset[int] = frozenset()
+    lifts: frozenset[int] = frozenset()
 
-    def covers(self, at_ms: int, event_id: str) -> bool:
+    def covers(self, at_ms: int, event_id: str, *, explicit: bool) -> bool:
+        """Whether a piece of evidence does not count."""
+        return self.takes_back(at_ms, event_id) or (not explicit and self.separates(at_ms))
+
+    def takes_back(self, at_ms: int, event_id: str) -> bool:
+        """Whether a piece of evidence never counts again."""
         return at_ms <= self.before_ms or event_id in self.events
 
+    def separates(self, at_ms: int) -> bool:
+        """Whether the pair was separated at a moment."""
+        split = max((t for t in self.splits if t < at_ms), default=-1)
+        return split > max((t for t in self.lifts if t < at_ms), default=-1)
+
     def __or__(self, other: "Retraction") -> "Retraction":
-        return Retraction(self.events | other.events, max(self.before_ms, other.before_ms))
+        return Retraction(
+            self.events | other.events,
+            max(self.before_ms, other.before_ms),
+            _newest(self.splits | other.splits),
+            _newest(self.lifts | other.lifts),
+        )
+
+
+def _newest(times: frozenset[int]) -> frozenset[int]:
+    return times if len(times) <= MAX_MARKERS else frozenset(sorted(times)[-MAX_MARKERS:])
 
 
 NOTHING = Retraction()
@@ -110,12 +142,23 @@ class Component:
     def retract(self, pair: Pair, what: Retraction) -> bool:
         """Whether evidence went; what else is kept of the pair is forgotten as far as ``what`` covers it."""
         self.retracted[pair] = what = self.retracted.get(pair, NOTHING) | what
-        gone = {e for e in self.edges.get(pair, ()) if what.covers(e.at_ms, e.event_id)}
+        gone = {e for e in self.edges.get(pair, ()) if what.covers(e.at_ms, e.event_id, explicit=e.explicit)}
         if gone:
+            self._set_aside(pair, {e for e in gone if not what.takes_back(e.at_ms, e.event_id)})
             self.edges[pair] -= gone
             if not self.edges[pair]:
                 del self.edges[pair]
         return bool(gone)
+
+    def _set_aside(self, pair: Pair, evidence: set[Evidence]) -> None:
+        """Keep what only a separation holds back: a lift that comes later may let it count."""
+        for near, far in (pair, pair[::-1]):
+            member = self.members.get(far)
+            if member is not None:
+                for e in evidence:
+                    self.refuse(
+                        Refusal(e.at_ms, e.event_id, near, member.type, member.value, SEPARATED, e.place, e.explicit)
+                    )
 
     def part(self, into: str) -> "Component":
         """What a split put into one of its parts."""
@@ -188,7 +231,10 @@ def dump(component: Component) -> bytes:
         "into": component.into,
     }
     if component.retracted:
-        row["retracted"] = [[a, b, sorted(r.events), r.before_ms] for (a, b), r in component.retracted.items()]
+        row["retracted"] = [
+            [a, b, sorted(r.events), r.before_ms, sorted(r.splits), sorted(r.lifts)]
+            for (a, b), r in component.retracted.items()
+        ]
     if component.parts:
         row["parts"] = component.parts
     return orjson.dumps(row)
@@ -201,7 +247,7 @@ def load(row: bytes) -> Component:
         members={n: Member(*m) for n, m in value["members"].items()},
         edges={(a, b): {_evidence(*e) for e in evidence} for a, b, evidence in value["edges"]},
         refused={Refusal(*r) for r in value["refused"]},
-        retracted={(a, b): Retraction(frozenset(e), ms) for a, b, e, ms in value.get("retracted", ())},
+        retracted={(a, b): _retraction(*said) for a, b, *said in value.get("retracted", ())},
         into=value["into"],
         parts=value.get("parts", {}),
     )
@@ -210,3 +256,8 @@ def load(row: bytes) -> Component:
 def _evidence(at_ms: int, event_id: str, kind: str, place: int = 0, explicit: bool | None = None) -> Evidence:
     """Rows of before a split was possible name no place, and an alias by its kind."""
     return Evidence(at_ms, event_id, kind, place, kind == ALIAS if explicit is None else explicit)
+
+
+def _retraction(events: list[str], before_ms: int, splits: Iterable[int] = (), lifts: Iterable[int] = ()) -> Retraction:
+    """Rows of before splits lasted have no times of them."""
+    return Retraction(frozenset(events), before_ms, frozenset(splits), frozenset(lifts))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from processors.identity import graph, guard
-from processors.identity.graph import Component, Evidence, Pair, Refusal
+from processors.identity.graph import NOTHING, Component, Evidence, Pair, Refusal, Retraction
 from processors.identity.guard import Limits
 
 Far = Callable[[Refusal], str]
@@ -37,11 +37,17 @@ def facts_of(components: Sequence[Component], far: Far) -> list[Fact]:
     """Everything that may tie members of these together, in the order of the log."""
     here = {node for component in components for node in component.members}
     found = {}
+    taken_back: dict[Pair, Retraction] = {}
+    for component in components:
+        for pair, retraction in component.retracted.items():
+            taken_back[pair] = taken_back.get(pair, NOTHING) | retraction
     for component in components:
         for pair, evidence in component.edges.items():
             found.update({(pair, e.event_id, e.place): Fact(e.place, pair, e) for e in evidence})
         for r in component.refused:
             pair = graph.pair_of(r.near, far(r))
+            if taken_back.get(pair, NOTHING).covers(r.at_ms, r.event_id, explicit=r.explicit):
+                continue  # a split keeps it apart
             if here.issuperset(pair):
                 evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit)
                 found.setdefault((pair, r.event_id, r.place), Fact(r.place, pair, evidence_of))

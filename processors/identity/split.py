@@ -3,7 +3,9 @@
 1. The winner of a contact that comes apart stays the winner of its part, and its record names all parts.
 2. Which identifiers belong together is recomputed from what is left of the evidence (``replay.py``). A refused link
    that is let through now joins what it names, with the versions after those of the split.
-3. Both sides of a pair are told who they are in the end, also where nothing changed: whoever remembers that the pair
+3. A split lasts: the next event with the same pair does not tie it again, until the separation is lifted or an explicit
+   call ties it. Lifting ties nothing by itself.
+4. Both sides of a pair are told who they are in the end, also where nothing changed: whoever remembers that the pair
    is known forgets it, so that new evidence is passed on; and whoever asked for the split sees that it is done.
 """
 
@@ -15,7 +17,7 @@ from processors.identity import graph
 from processors.identity.graph import Component, Pair, Refusal, Retraction
 from processors.identity.replay import Outcome, facts_of, replay
 from processors.identity.union import UNSEEN, Resolver, far_of, merge_of, node_of
-from schemas.records import Identifier, Link, Merge, Rebuild
+from schemas.records import LIFT, Identifier, Link, Merge, Rebuild
 
 MAX_HOOD = 5000
 """Identifiers of contacts that refusals tie to the one that is split, looked at together; beyond, refusals stay."""
@@ -46,12 +48,17 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
 
 
 def _forget(side: Component, pair: Pair, link: Link) -> None:
-    event_id = link["event_id"]
-    what = Retraction(frozenset({event_id})) if event_id else Retraction(before_ms=link["at_ms"])
+    event_id, at_ms = link["event_id"], link["at_ms"]
+    if link["kind"] == LIFT:
+        what = Retraction(lifts=frozenset({at_ms}))
+    elif event_id:
+        what = Retraction(events=frozenset({event_id}), splits=frozenset({at_ms}))
+    else:
+        what = Retraction(before_ms=at_ms, splits=frozenset({at_ms}))
     side.refused = {
         r
         for r in side.refused
-        if graph.pair_of(r.near, far_of(link, r)) != pair or not what.covers(r.at_ms, r.event_id)
+        if graph.pair_of(r.near, far_of(link, r)) != pair or not what.takes_back(r.at_ms, r.event_id)
     }
     side.retract(pair, what)
 

@@ -88,10 +88,15 @@ class Resolver:
         pair = graph.pair_of(a, b)
         # a crash may have kept a retraction on one side only
         retraction = left.retracted.get(pair, NOTHING) | right.retracted.get(pair, NOTHING)
-        if retraction.covers(link["at_ms"], link["event_id"]):
+        evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"])
+        if retraction.separates(link["at_ms"]) and not link["explicit"]:
+            # the pair stays known to what passed it on, so its next events are not passed on; a lift says it again
+            if left is not right:
+                self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, graph.SEPARATED)
+            return []
+        if retraction.covers(link["at_ms"], link["event_id"], explicit=link["explicit"]):
             # whoever passed it on takes the pair for known now, and what really is new would stay there
             return [] if pair in left.edges else self.say_again(link, {a: link["a"], b: link["b"]}, version)
-        evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"])
         if left is right:
             left.add_edge(a, b, evidence)
             self.graph.touch(left)

@@ -57,6 +57,7 @@ IDENTIFIER = record({"type": TEXT, "value": TEXT})
 SPLIT: dict[str, Schema] = {
     "evidence": many(text(1, 512), 1, MAX_SPLIT),
     "identifiers": many(ref("Identifier"), 1, MAX_SPLIT),
+    "lift": many(ref("Identifier"), 1, MAX_SPLIT),
 }
 
 _PATH = text(1, MAX_TEXT)

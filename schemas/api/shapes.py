@@ -26,6 +26,8 @@ from schemas.errors import STATUS
 
 _WARNINGS = {"warnings": many(TEXT)}
 _PAIR = record({"type": TEXT, "value": TEXT})
+_SEPARATED = record({"a": _PAIR, "b": _PAIR, "at": TIME})
+"""An identifier of the contact, one that a split keeps from it, and since when."""
 _IDS = record({"entered": many(TEXT), "left": many(TEXT)})
 _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 _TASK = {"task_id": TEXT}
@@ -181,6 +183,7 @@ SHAPES: dict[str, Schema] = {
             ),
             "merges": many(record({"from": TEXT, "into": TEXT, "at": TIME, "event_id": TEXT})),
             "refused": many(record({"type": TEXT, "value": TEXT, "reason": TEXT, "event_id": TEXT, "at": TIME})),
+            "separated": many(_SEPARATED),
         }
     ),
     "ContactTies": record(
@@ -189,6 +192,7 @@ SHAPES: dict[str, Schema] = {
             "members": many(TEXT),
             "settled": FLAG,
             "ties": many(record({"event_id": TEXT, "a": _PAIR, "b": _PAIR})),
+            "separated": many(_SEPARATED),
         }
     ),
     "Listed": record({"id": TEXT, "contacts": COUNT, "unknown": many(TEXT)}, {"task_id": TEXT}),

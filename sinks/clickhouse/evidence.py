@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas import identity
-from schemas.records import Identifier
+from schemas.records import LIFT, Identifier
 from sinks.clickhouse.rows import Columns, Table
+
+LIFTED = "*"
+"""In place of an event id: from then on the pair may be tied again."""
 
 
 def _link(links: Sequence[Any]) -> Columns:
@@ -34,7 +37,9 @@ LINKS = Table(
 
 
 def _retracted(links: Sequence[Any]) -> Columns:
-    columns = [[k[name] for k in links] for name in ("workspace", "environment", "event_id", "at_ms")]
+    columns = [[k[name] for k in links] for name in ("workspace", "environment")]
+    columns.append([LIFTED if k["kind"] == LIFT else k["event_id"] for k in links])
+    columns.append([k["at_ms"] for k in links])
     pairs = [
         sorted(identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for side in ("a", "b"))
         for k in links

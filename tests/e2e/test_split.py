@@ -29,7 +29,7 @@ async def events_of(client: httpx.AsyncClient, name: str) -> list[str]:
     return sorted(e["type"] for e in (await known(client, name, "/events")).get("data", []))
 
 
-async def test_a_contact_comes_apart_by_its_evidence_and_can_meet_again(stack: LocalStack) -> None:
+async def test_a_contact_comes_apart_by_its_evidence_and_stays_so_until_that_is_lifted(stack: LocalStack) -> None:
     user, browser = unique("u"), unique("a")
     async with stack.client() as client:
         tie, contact = await merged(client, user, browser)
@@ -54,6 +54,23 @@ async def test_a_contact_comes_apart_by_its_evidence_and_can_meet_again(stack: L
         )
         assert sorted(resolved) == sorted([("viewed", alone), ("bought", contact), ("login", contact)])
         assert (await send(client, {"type": "later", "anonymous_id": browser}))["contact_id"] == alone
+        await send(client, {"type": "login", "user_id": user, "anonymous_id": browser, "event_id": tie["event_id"]})
+
+        async def next_login() -> Any:
+            await send(client, {"type": "login", "user_id": user, "anonymous_id": browser})
+            return await known(client, contact, "/identity")
+
+        # an event that overtakes the news of the split is not passed on to the resolver
+        told = await until(next_login, lambda i: any(r["reason"] == "split" for r in i["refused"]), "the refusal")
+        pair = {"a": {"type": "external_id", "value": user}, "b": {"type": "anonymous_id", "value": browser}}
+        assert [{name: one[name] for name in pair} for one in told["separated"]] == [pair]
+        assert (await known(client, alone))["id"] == alone, "a split lasts"
+        lifted = await client.post(f"/v1/contacts/{contact}/split", json={"lift": [pair["b"]]})
+        assert lifted.status_code in (200, 202), lifted.text
+        await until(lambda: known(client, contact, "/identity"), lambda i: not i["separated"], "the lift")
+        assert (await known(client, alone))["id"] == alone, "a lift ties nothing"
+        again = await client.post(f"/v1/contacts/{contact}/split", json={"lift": [pair["b"]]})
+        assert (again.status_code, again.json()["error"]["param"]) == (422, "lift[0]")
         await send(client, {"type": "login", "user_id": user, "anonymous_id": browser})
         await until(lambda: known(client, alone), lambda c: c.get("id") == contact, "new evidence ties them again")
 

@@ -28,9 +28,13 @@ def taught(a: str, b: str, n: int, *, explicit: bool = False) -> Link:
     return link(a, b, event=f"evt_{n}", at_ms=NOW_MS + n, explicit=explicit)
 
 
-def back(a: str, b: str, n: int | None) -> Link:
+def back(a: str, b: str, n: int | None, at: int = 1000) -> Link:
     """A retraction; without a number of all that an event ever said of the pair."""
-    return link(a, b, event="" if n is None else f"evt_{n}", at_ms=NOW_MS + 1000, retract=True)
+    return link(a, b, event="" if n is None else f"evt_{n}", at_ms=NOW_MS + at, kind="split", retract=True)
+
+
+def lift(a: str, b: str, at: int) -> Link:
+    return link(a, b, event="", at_ms=NOW_MS + at, kind="lift", retract=True)
 
 
 @dataclass
@@ -125,10 +129,10 @@ def test_with_refusals_it_is_the_log_without_what_was_taken_back(
 
 @given(facts(NODES, 10), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_pair_taken_back_whole_is_open_to_new_evidence_only(
+def test_a_pair_that_was_taken_apart_stays_apart_until_it_is_lifted(
     said: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
-    """However many events had said so, and whether or not they come again."""
+    """However many events had tied it, whether or not they come again, and whatever events with the pair follow."""
     if not said:
         return
     a, b, _ = data.draw(st.sampled_from(said))
@@ -142,7 +146,69 @@ def test_a_pair_taken_back_whole_is_open_to_new_evidence_only(
     alone = [(n, n) for n in named]
     assert world.groups(named) == components([*left, *alone])
     world.feed([taught(a, b, 5000)])
+    assert world.groups(named) == components([*left, *alone]), "the next event with the pair"
+    world.feed([lift(a, b, 6000)])
+    assert world.groups(named) == components([*left, *alone]), "a lift ties nothing by itself"
+    world.feed([taught(a, b, 5500)])
+    assert world.groups(named) == components([*left, *alone]), "an event of before the lift that comes late"
+    world.feed([taught(a, b, 7000)])
     assert world.groups(named) == components([*left, (a, b), *alone])
+
+
+@given(facts(NODES, 8), st.data(), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_splits_lifts_and_later_evidence_may_come_in_any_order(
+    said: list[tuple[str, str, int]], data: st.DataObject, rng: random.Random
+) -> None:
+    if not said:
+        return
+    a, b, _ = data.draw(st.sampled_from(said))
+    times = data.draw(st.permutations([100 * n for n in range(1, 9)]))
+    markers = [(data.draw(st.booleans()), at) for at in times[: data.draw(st.integers(0, 4))]]
+    later = times[4 : 4 + data.draw(st.integers(0, 4))]
+    links = [taught(*fact) for fact in said]
+    links += [taught(a, b, n) for n in later]
+    links += [back(a, b, None, at) if is_split else lift(a, b, at) for is_split, at in markers]
+    rng.shuffle(links)
+    world = World()
+    for some in cut(rng, links):
+        world.feed(some, rng if rng.random() < 0.5 else None)
+
+    def counts(at: int) -> bool:
+        before = [m for m in markers if m[1] < at]
+        return not any(is_split and at <= when for is_split, when in markers) and not (
+            before and max(before, key=lambda m: m[1])[0]
+        )
+
+    evidence = [(x, y) for x, y, n in said if {x, y} != {a, b} or counts(n)] + [(a, b) for n in later if counts(n)]
+    named = sorted({node for x, y, _ in said for node in (x, y)})
+    assert world.groups(named) == components([*evidence, *((n, n) for n in named)])
+
+
+def test_an_explicit_call_after_a_split_ties_and_a_later_split_takes_it_back() -> None:
+    world = World()
+    together, apart = {frozenset({"email:1", "phone:1"})}, {frozenset({"email:1"}), frozenset({"phone:1"})}
+    names = ["email:1", "phone:1"]
+    world.feed([taught("email:1", "phone:1", 1), back("email:1", "phone:1", None, 10)])
+    assert world.groups(names) == apart
+    world.feed([taught("email:1", "phone:1", 20, explicit=True)])
+    assert world.groups(names) == together
+    world.feed([taught("email:1", "phone:1", 30)])
+    assert world.groups(names) == together
+    world.feed([back("email:1", "phone:1", None, 40)])
+    assert world.groups(names) == apart
+
+
+def test_a_link_that_a_split_keeps_apart_is_kept_as_refused_on_both_sides() -> None:
+    world = World()
+    world.feed([taught("email:1", "phone:1", 1), back("email:1", "phone:1", 1)])
+    state = State(0, world.tables)
+    merges, refused = resolver.resolve([(world.offset, [taught("email:1", "phone:1", 5000)])], state)
+    assert merges == []
+    assert {(one["contact_id"], one["reason"]) for one in refused} == {
+        (cid("email:1"), "split"),
+        (cid("phone:1"), "split"),
+    }
 
 
 def test_any_half_of_a_union_and_a_split_in_one_step_heals() -> None:
@@ -190,4 +256,6 @@ def test_a_star_of_a_thousand_loses_one(size: int) -> None:
     again = {(cid(n), cid(n)) for n in ("external_id:u", names[7])}
     assert {(m["loser"], m["winner"]) for m in world.last} == again, "each stands for itself, as before"
     world.feed([taught("external_id:u", names[7], 5000)])
+    assert world.last == []
+    world.feed([taught("external_id:u", names[7], 5001, explicit=True)])
     assert [(m["loser"], m["winner"]) for m in world.last] == [(cid(names[7]), cid("external_id:u"))]
