@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 from collections.abc import Callable, Coroutine
@@ -84,7 +85,8 @@ def query() -> None:
 @app.command()
 def webhooks() -> None:
     """Send what happens to the endpoints that asked for it."""
-    from sinks.webhooks.process import Webhooks  # noqa: PLC0415 - the other commands need not load it
+    from sinks.webhooks.lease import LEASE_ERRORS  # noqa: PLC0415 - the other commands need not load it
+    from sinks.webhooks.process import Webhooks  # noqa: PLC0415
 
     settings = read_settings()
     set_up_logging(settings)
@@ -92,7 +94,11 @@ def webhooks() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard := resource.getrlimit(resource.RLIMIT_NOFILE)[1], hard))
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    uvloop.run(_until_told(lambda: Webhooks(settings, lambda: announce_ready(settings)).run()))
+    try:
+        uvloop.run(_until_told(lambda: Webhooks(settings, lambda: announce_ready(settings)).run()))
+    except LEASE_ERRORS as error:
+        log.critical("another sender of webhooks is at work: this one ends (%r)", error)
+        raise typer.Exit(os.EX_TEMPFAIL) from error
 
 
 if __name__ == "__main__":

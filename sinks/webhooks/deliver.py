@@ -4,12 +4,13 @@
 2. Every connection goes to an address that was checked when its socket was made, after the name was resolved: a name
    that answers differently the second time gains nothing. ``webhook_allow_private`` switches that off.
 3. Of an answer only the beginning is read.
+4. Nothing is sent while another sender may be at work; that is looked at again once a connection has been made.
 """
 
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -40,10 +41,13 @@ def public_socket(info: Any) -> socket.socket:
 class Deliverer:
     """One pool of connections; a host's own requests are bounded by its lane."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hold: Callable[[], Awaitable[None]]) -> None:
         self._allow_private = settings.webhook_allow_private
+        self._hold = hold
 
     async def start(self) -> None:
+        looking = aiohttp.TraceConfig()
+        looking.on_connection_create_end.append(self._connected)
         connector = aiohttp.TCPConnector(
             limit=CONNECTIONS,
             ttl_dns_cache=10,
@@ -55,6 +59,7 @@ class Deliverer:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            trace_configs=[looking],
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             skip_auto_headers=("Accept", "Accept-Encoding"),
         )
@@ -63,7 +68,8 @@ class Deliverer:
         await self._session.close()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
-        """Never raises but ``CancelledError``."""
+        """Raises nothing but ``CancelledError`` and what ``hold`` raises."""
+        await self._hold()
         began = time.monotonic()
         code, error, response = 0, "", b""
         try:
@@ -78,6 +84,9 @@ class Deliverer:
             error = f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
         return Outcome(code=code, error="" if 200 <= code < 300 else error, duration_ms=duration_ms, response=response)
+
+    async def _connected(self, *_: object) -> None:
+        await self._hold()
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:

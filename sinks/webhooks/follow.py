@@ -27,6 +27,7 @@ from schemas.kafka import Tail
 from schemas.settings import Settings
 from sinks.webhooks.journal import Journal, Row
 from sinks.webhooks.launches import failure
+from sinks.webhooks.lease import Lease
 from sinks.webhooks.messages import Known, Message, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.store import Store
@@ -59,12 +60,15 @@ class Unit:
 class Follower:
     """The one consumer of both topics; no group assigns it anything, a group only keeps its offsets."""
 
-    def __init__(self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: Journal, *, lease: Lease
+    ) -> None:
         self._settings = settings
         self._control = control
         self._tail = tail
         self._store = store
         self._journal = journal
+        self._lease = lease
         self._targets: Targets = subscribed(control)
         self._topics = CustomerTopics(settings)
         self._seq = 0
@@ -191,6 +195,7 @@ class Follower:
     async def _keep(self, unit: Unit) -> None:
         self._store.fresh.update(unit.planned)
         await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
+        await self._lease.hold()
         if failed := await self._topics.send(unit.outgoing):
             await self._journal.write([self._failure(one, reason) for one, reason in failed])
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
@@ -209,7 +214,7 @@ class Follower:
 
     async def _commit(self) -> None:
         news = {tp: offset for tp, offset in self._done.items() if self._committed.get(tp) != offset}
-        if not news:
+        if not news or not self._lease.is_held:  # another sender's offsets are newer
             return
         try:
             await self._consumer.commit(news)

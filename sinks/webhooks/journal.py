@@ -1,7 +1,8 @@
 """Records in; back when every replica has them: what waits goes out together, so many cost little more than one.
 
 Under load sends that nobody waits for begin at least 10 ms apart: each is work for the broker whatever it holds.
-After any error of the broker nothing more is taken: the process ends and begins again from what is durable.
+After any error of the broker nothing more is taken: the process ends and begins again from what is durable. Its
+first records, one in each partition of `deliveries`, keep out what an older sender still has in hand (`lease.py`).
 """
 
 import asyncio
@@ -11,13 +12,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from schemas import kafka, topics
+from schemas import topics
 from schemas.codec import encode_attempts, encode_delivery
 from schemas.deliveries import Attempt, Delivery, asked_key, home_of, key_of
 from schemas.identity import partition_of
 from schemas.settings import Settings
+from sinks.webhooks.lease import Claim
 
 PACE_S = 0.01
+FENCE = b"fence"
+"""Key of the first records: no delivery's, and a compacted topic keeps one a partition."""
 
 
 class Row(NamedTuple):
@@ -30,14 +34,17 @@ class Row(NamedTuple):
 class Journal:
     """The sender's one producer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, claim: Claim) -> None:
         self._settings = settings
+        self._claim = claim
         self._waiting: list[tuple[Sequence[Row], asyncio.Future[None]]] = []
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
 
     async def start(self) -> None:
-        self._producer = await kafka.started_producer(self._settings)
+        self._producer = await self._claim.producer()
+        count = topics.partition_count(topics.DELIVERIES, self._settings)
+        await self._send([Row(topics.DELIVERIES, FENCE, None, p) for p in range(count)])
 
     async def stop(self) -> None:
         await self._producer.stop()

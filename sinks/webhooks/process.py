@@ -1,7 +1,8 @@
 """Settings in; the sender of webhooks, running until it is told to stop, out.
 
-Only one runs at a time: its folder cannot be opened twice. What it needs to know is read before the first request:
-the definitions from `control`, then every delivery up to now from `deliveries`.
+Only one is at work at a time: its folder cannot be opened twice, and on a cluster one holds the lease while others
+stand by. What it needs to know is read before the first request: the definitions from `control`, then every delivery
+up to now from `deliveries`, behind the records that keep older senders out.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from sinks.webhooks.erase import erasing
 from sinks.webhooks.follow import Follower
 from sinks.webhooks.journal import Journal, Row
 from sinks.webhooks.launches import Launches
+from sinks.webhooks.lease import Claim, Lease
 from sinks.webhooks.store import Store
 
 log = logging.getLogger(__name__)
@@ -44,10 +46,14 @@ class Webhooks:
         async with AsyncExitStack() as stack:
             store = Store(settings.home / "state" / "webhooks")
             stack.callback(store.close)
+            lease = Lease(settings)
+            stack.push_async_callback(lease.stop)
+            await lease.acquire()
             definitions = self._definitions = Tail(settings, topics.CONTROL, self._define)
-            journal = self._journal = Journal(settings)
-            deliverer = Deliverer(settings)
-            for part in (definitions, journal, deliverer):
+            claim = Claim(settings)
+            journal = self._journal = Journal(settings, claim)
+            deliverer = Deliverer(settings, lease.hold)
+            for part in (definitions, claim, journal, deliverer):
                 await part.start()
                 stack.push_async_callback(part.stop)
             launches = Launches(settings, store)
@@ -62,7 +68,7 @@ class Webhooks:
             tail = Tail(
                 settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
             )
-            follower = Follower(settings, self._control, definitions, store, journal)
+            follower = Follower(settings, self._control, definitions, store, journal, lease=lease)
             for reader in (tail, follower):
                 await reader.start()
                 stack.push_async_callback(reader.stop)
@@ -73,6 +79,8 @@ class Webhooks:
             erase = erasing(self._control, store, journal, settings.partitions)
             working = (
                 erase,
+                lease.lost(),
+                claim.renew(),
                 dispatcher.run(),
                 follower.run(),
                 follower.commit(),

@@ -71,6 +71,7 @@ IO = {
     "sinks/webhooks/erase.py",
     "sinks/webhooks/follow.py",
     "sinks/webhooks/journal.py",
+    "sinks/webhooks/lease.py",
     "sinks/webhooks/outgoing.py",
     "sinks/webhooks/process.py",
     "sinks/webhooks/store.py",
