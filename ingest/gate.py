@@ -23,7 +23,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Gate:
-    """``used`` is what somebody has to write down from time to time: key -> (workspace, last seen)."""
+    """``used`` is what has to be written down, and is then taken out: key -> (workspace, last seen)."""
 
     def __init__(self, control: ControlState, rate_limit: int) -> None:
         self._control = control
@@ -55,9 +55,10 @@ class Gate:
         return (*_leave(origin), *_PREFLIGHT)
 
     def _take(self, key_id: str, limit: int, now_ms: int) -> float:
-        level, at_ms = self._buckets.get(key_id, (float(limit), now_ms))
+        level, at_ms = self._buckets.pop(key_id, (float(limit), now_ms))
         level = min(float(limit), level + max(0, now_ms - at_ms) * limit / 1000) - 1
-        if len(self._buckets) >= MOST_BUCKETS and key_id not in self._buckets:
+        if len(self._buckets) >= MOST_BUCKETS:
+            # the one used longest ago, which is full again soonest
             del self._buckets[next(iter(self._buckets))]
         # a refused request takes nothing, or who never stops asking would never be let in
         self._buckets[key_id] = (level if level >= 0 else level + 1, max(now_ms, at_ms))

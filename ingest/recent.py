@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+from ingest.shares import ENTRY, TEXT, Shares
 from schemas.records import Event
 from schemas.sameness import CONFLICT
 
-CAPACITY = 50_000
+MOST_BYTES = 32 * 1024 * 1024
+"""Some 50,000 events with ids as long as a UUID."""
 MOST_OF_AN_ID = 8
 """Events of one id that are remembered; of more the pipeline knows."""
 _ANOTHER = f"{CONFLICT}: another event has this event_id; both count"
@@ -13,6 +15,18 @@ _OTHER = f"{CONFLICT}: this event came before with other content, which counts"
 
 _Known = tuple[str, str, int, str, int]
 """Type, sender, content; contact id and time of receipt as they were answered."""
+_Key = tuple[str, str]
+"""Environment and event id."""
+_NUMBERS = 64
+_CONTACTS = 2 * (TEXT + 36)
+
+
+def size_of(key: _Key, known: tuple[_Known, ...]) -> int:
+    """Bytes that the events of an id take."""
+    size = ENTRY + TEXT + len(key[1])
+    for one in known:
+        size += ENTRY + TEXT + len(one[0]) + _CONTACTS + _NUMBERS
+    return size
 
 
 class First(NamedTuple):
@@ -24,47 +38,41 @@ class First(NamedTuple):
 
 
 class Recent:
-    """The ids of the last ``capacity`` durable events of this edge whose id came from the client.
+    """The ids of the last durable events of this edge whose id came from the client, as many as ``limit`` bytes hold.
 
-    Best effort: it spares the pipeline most repeats. What it does not know is counted once all the same, since the
-    identity stage marks every copy (``schemas/sameness.py``).
+    Each workspace forgets its own. Best effort: it spares the pipeline most repeats. What it does not know is counted
+    once all the same, since the identity stage marks every copy (``schemas/sameness.py``).
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._first: dict[tuple[str, str, str], _Known] = {}
-        self._others: dict[tuple[str, str, str], list[_Known]] = {}
-        """Of the few ids that several events have."""
+    def __init__(self, limit: int = MOST_BYTES) -> None:
+        self._first: Shares[_Key, tuple[_Known, ...]] = Shares(limit, size_of)
+        """By workspace; more than one where several events have an id."""
 
     def get(self, event: Event) -> First | None:
         """The first of the same events; ``event`` still has its sender for a contact."""
-        key = event["workspace"], event["environment"], event["event_id"]
-        known = self._first.get(key)
-        if known is None:
-            return None
-        for one in (known, *self._others.get(key, ())):
-            if _is_same(one, event):
-                return First(one[3], one[4], _OTHER if one[2] != _content(event) else "")
-        return None
+        known = self._first.get(event["workspace"], (event["environment"], event["event_id"]))
+        return None if known is None else _find(known, event)
 
     def put(self, event: Event, contact_id: str) -> str:
         """Remember how it was answered; what its sender has to be told, often nothing."""
-        key = event["workspace"], event["environment"], event["event_id"]
-        known = self._first.get(key)
+        workspace, key = event["workspace"], (event["environment"], event["event_id"])
+        known = self._first.get(workspace, key)
         one = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
         if known is None:
-            if len(self._first) >= self._capacity:
-                oldest = next(iter(self._first))
-                del self._first[oldest]
-                self._others.pop(oldest, None)
-            self._first[key] = one
+            self._first.put(workspace, key, (one,))
             return ""
-        if (first := self.get(event)) is not None:
+        if (first := _find(known, event)) is not None:
             return first.conflict
-        others = self._others.setdefault(key, [])
-        if len(others) < MOST_OF_AN_ID - 1:
-            others.append(one)
+        if len(known) < MOST_OF_AN_ID:
+            self._first.put(workspace, key, (*known, one))
         return _ANOTHER
+
+
+def _find(known: tuple[_Known, ...], event: Event) -> First | None:
+    for one in known:
+        if _is_same(one, event):
+            return First(one[3], one[4], _OTHER if one[2] != _content(event) else "")
+    return None
 
 
 def _is_same(known: _Known, event: Event) -> bool:

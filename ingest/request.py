@@ -113,12 +113,12 @@ class IngestEndpoint:
             headers=headers,
             query=query,
             params=scope.get("path_params", {}),
-            repeat_id=repeats.name(keys, operation.once_s, given) if keys else "",
+            repeat_id=repeats.name(principal.workspace, keys, operation.once_s, given) if keys else "",
             taker=take,
         )
         if not keys:
             return await serve(value, counter)
-        return await repeats.once(keys, operation.once_s, lambda: serve(value, counter))
+        return await repeats.once(principal.workspace, keys, operation.once_s, lambda: serve(value, counter))
 
     def _caller(self, principal: Principal, now_ms: int, seed: str, *, synced: bool) -> Caller:
         operation, settings = self._operation, self._edge.settings

@@ -39,7 +39,16 @@ class Uses:
                 continue
             use = KeyUse(id=key_id, workspace=workspace, created_ms=used_ms, used_ms=used_ms)
             await self._put("key_use", use)
+            self._told.pop(key_id, None)
             self._told[key_id] = used_ms
+            if self._gate.used[key_id] == (workspace, used_ms):
+                del self._gate.used[key_id]
+            self._forget(used_ms)
+
+    def _forget(self, now_ms: int) -> None:
+        """What was told so long ago that the next use is told at once; oldest first."""
+        while self._told and now_ms - self._told[oldest := next(iter(self._told))] >= PAUSE_MS:
+            del self._told[oldest]
 
     async def _run(self) -> None:
         while True:

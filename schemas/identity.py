@@ -40,6 +40,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _TYPE = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 _CONTACT = re.compile(r"^cnt_[a-z2-7]{32}$")
+_CACHED_LENGTH = 64
+"""Characters of the longest values that the caches keep, so that these are bounded in bytes: some 50 MB in all."""
 _TENANT_LENGTH = 13
 _IDENTIFIER_LENGTH = 19
 
@@ -63,14 +65,19 @@ def is_type(kind: str) -> bool:
     return _TYPE.match(kind) is not None
 
 
-@lru_cache(maxsize=65_536)
 def is_nobody(value: str) -> bool:
     """Whether a value stands for nobody in particular (``null``, ``guest``, a zero UUID, ...)."""
+    return _short_is_nobody(value) if len(value) <= _CACHED_LENGTH else _is_nobody(value)
+
+
+def _is_nobody(value: str) -> bool:
     bare = value.strip().strip(_QUOTES).strip().lower()
     return bare in _NOBODY or _ZEROS.match(bare) is not None or _CONTROL.search(bare) is not None
 
 
-@lru_cache(maxsize=65_536)
+_short_is_nobody = lru_cache(maxsize=32_768)(_is_nobody)
+
+
 def _phone(value: str) -> str | None:
     text = value.strip()
     text = "+" + text[2:] if text.startswith("00") else text
@@ -83,6 +90,9 @@ def _phone(value: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+_short_phone = lru_cache(maxsize=65_536)(_phone)
+
+
 def normalise(kind: str, value: str) -> str | None:
     """The value as it is compared, or ``None`` where it can identify nobody."""
     if is_nobody(value):
@@ -91,7 +101,7 @@ def normalise(kind: str, value: str) -> str | None:
         email = value.strip().lower()
         return email if "@" in email[1:-1] and " " not in email else None
     if kind == PHONE:
-        return _phone(value)
+        return _short_phone(value) if len(value) <= _CACHED_LENGTH else _phone(value)
     if kind == CONTACT_ID:
         return value if is_contact_id(value) else None
     return value
@@ -117,13 +127,21 @@ def belongs_to(contact_id: str, workspace: str, environment: str) -> bool:
     return contact_id.startswith(tenant_prefix(workspace, environment))
 
 
-@lru_cache(maxsize=262_144)
 def contact_id(workspace: str, environment: str, kind: str, value: str) -> str:
     """The identifier's own contact id; ``value`` is normalised, and one of type ``id`` is checked by ``belongs_to``."""
+    if len(value) <= _CACHED_LENGTH:
+        return _short_contact_id(workspace, environment, kind, value)
+    return _contact_id(workspace, environment, kind, value)
+
+
+def _contact_id(workspace: str, environment: str, kind: str, value: str) -> str:
     if kind == CONTACT_ID:
         return value
     own = _base32(f"{workspace}\0{environment}\0{kind}\0{value}", _IDENTIFIER_LENGTH)
     return tenant_prefix(workspace, environment) + own
+
+
+_short_contact_id = lru_cache(maxsize=65_536)(_contact_id)
 
 
 def own_contact_id(event: Event) -> str:

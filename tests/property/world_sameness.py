@@ -27,6 +27,8 @@ from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
 from tests.property import world_identity, world_segments
 from tests.webhooks import webhook
 
+ROOM = 800
+"""Bytes in which an edge remembers one event."""
 RESOLVED = next(stream for stream in STREAMS if stream.remembers)
 PARTITIONS = world_identity.PARTITIONS
 COUNTED = ("order", "seen")
@@ -69,7 +71,7 @@ class Edges:
             self.restart(number, remembers)
 
     def restart(self, number: int, remembers: int) -> None:
-        self.edges[number].recent = Recent(remembers)
+        self.edges[number].recent = Recent(remembers * ROOM)
 
     async def send(self, number: int, path: str, events: list[dict[str, Any]]) -> None:
         self.now_ms += 7

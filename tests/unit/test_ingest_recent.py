@@ -14,6 +14,8 @@ from tests.builders import cid, event
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 
 ORDER = {"type": "order", "user_id": "a", "event_id": "3001"}
+ROOM = 800
+"""Bytes that hold one event of ``event_id`` and type as they are here."""
 ANOTHER = "event_id_conflict: another event has this event_id; both count"
 OTHER = "event_id_conflict: this event came before with other content, which counts"
 
@@ -87,7 +89,7 @@ def test_of_one_id_only_a_few_events_are_remembered() -> None:
 
 
 def test_the_oldest_ids_are_forgotten() -> None:
-    recent = Recent(2)
+    recent = Recent(2 * ROOM)
     some = [event("external_id:u1", event_id=f"e{n}") for n in range(3)]
     assert [recent.put(one, "") for one in some] == ["", "", ""]
     assert [recent.get(one) is not None for one in some] == [False, True, True]
