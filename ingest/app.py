@@ -171,7 +171,7 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
 def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
-    forward = forward or Forward(settings.query)
+    forward = forward or Forward(settings.query, settings.read_deadline_s)
     writer = ControlWriter(settings, edge.control, edge.publisher)
     erasures = Erasures(edge, forward, writer)
     control = Tail(settings, topics.CONTROL, erasures.apply)

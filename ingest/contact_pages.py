@@ -27,6 +27,8 @@ from schemas.web import Json
 FOUND = "/internal/contacts/found"
 WRITTEN = "/internal/contacts/written"
 """Paths of the read API that only the edge asks; they show no more than the key may read and write."""
+LEAST_S = 1.0
+"""For a question that the write cannot do without, however short ``timeout_ms`` is."""
 
 
 class ContactPages:
@@ -82,7 +84,7 @@ class ContactPages:
         raw = contacts.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
         probe, warned = canonical(raw, caller)  # says what is wrong before anybody is asked
         asked = {"identifiers": probe["identifiers"]}
-        before = (await self._forward.tell(request, FOUND, asked, environment))["contacts"]
+        before = (await self._forward.tell(request, FOUND, asked, environment, max(within_s, LEAST_S)))["contacts"]
         known = contacts.meant(probe["identifiers"], before, path)
         contacts.check_room(said, known)
         raw.identifiers = [
@@ -98,7 +100,12 @@ class ContactPages:
             return self._later(event)
         left_ms = int(max(0.0, within_s - (time.monotonic() - began)) * 1000)
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
-        after = await self._forward.tell(request, WRITTEN, shown_by, environment)
+        try:
+            after = await self._forward.tell(request, WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
+        except Refused as refused:
+            if refused.code != "unavailable":
+                raise
+            return self._later(event)  # it is durable, whether it can be read now or not
         if after["contact"] is None:
             return self._later(event)
         document, warnings = after["contact"], warnings + after["warnings"]

@@ -101,7 +101,7 @@ def collector(settings: Settings, publisher: Publisher) -> Collector:
     topic = topics.name(topics.EVENTS, settings)
 
     async def publish(partition: int, record: bytes) -> None:
-        await publisher.send(topic, record, partition=partition)
+        await publisher.publish(topic, record, partition=partition)
 
     return Collector(
         publish,

@@ -16,18 +16,21 @@ from schemas.web import REQUEST_ID
 _HOP = frozenset({"connection", "date", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
 MAX_BODY = 256 * 1024
 """Bytes of a body that is handed on: a rule or a GraphQL document."""
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=2)
+CONNECT_S = 2.0
+LATER_S = 1.0
+"""The read API itself refuses what takes too long; one that says nothing at all is given up this much later."""
 
 
 class Forward:
     """Hands requests on to ``sinks query``; where it is away the answer is 503."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, within_s: float = 10.0) -> None:
         self._base = base_url
+        self._timeout = aiohttp.ClientTimeout(total=within_s + LATER_S, connect=CONNECT_S)
 
     async def start(self) -> None:
         # answers pass through as they are, compressed ones too
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False)
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
 
     async def stop(self) -> None:
         await self._session.close()
@@ -83,17 +86,23 @@ class Forward:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error
 
-    async def tell(self, request: Request, path: str, value: Any, environment: str) -> Any:
-        """What the read API answers to the request's sender about this; raises what it refuses."""
+    async def tell(self, request: Request, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
+        """What the read API answers to the request's sender about this; raises what it refuses.
+
+        ``within_s`` takes the place of the usual deadline.
+        """
+        timeout = aiohttp.ClientTimeout(total=within_s, connect=CONNECT_S) if within_s else self._timeout
         headers = {k: v for k, v in request.headers.items() if k in ("authorization", "x-api-key")}
         query = {k: v for k, v in request.query_params.items() if k == "apiKey"} | {"environment": environment}
         try:
             async with self._session.post(
-                self._base + path, data=orjson.dumps(value), headers=headers, params=query
+                self._base + path, data=orjson.dumps(value), headers=headers, params=query, timeout=timeout
             ) as answer:
                 said = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _away() from error
+        if answer.status >= 500:
+            raise _away()
         if answer.status != 200:
             why = said["error"]
             raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))

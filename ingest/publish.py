@@ -35,10 +35,19 @@ class Publisher:
             log.warning("stopped with records that the broker never acknowledged")
 
     async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
-        """Its offset when it is durable; raises ``Refused`` (503) when the broker will not have it."""
+        """As ``publish``, and ``Refused`` (503) at the deadline: then it may still become durable later."""
+        try:
+            async with asyncio.timeout(self._settings.publish_deadline_s):
+                return await self.publish(topic, value, partition=partition, key=key)
+        except TimeoutError as error:
+            raise Refused("unavailable", "not durable yet; look whether it is there before you repeat it") from error
+
+    async def publish(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+        """Its offset when it is durable, however long that takes; raises ``Refused`` (503) where it is not taken."""
         producer = self._producer
         try:
-            sent = await (await producer.send(topic, value, key=key, partition=partition))
+            # shielded: the batch that it lies in is on its way, whoever waits for it
+            sent = await asyncio.shield(await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
             log.exception("a record for %s was not taken", topic)
             await self._replace(producer)

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     publish_deadline_s: float = Field(
         2.0, gt=0, le=60, description="Seconds until an event that is not durable yet is answered with 503."
     )
+    read_deadline_s: float = Field(
+        10.0, gt=0, le=300, description="Seconds until a read that is not answered yet is refused with 503."
+    )
     publish_buffer_bytes: int = Field(
         64 * 1024 * 1024, ge=1024 * 1024, description="Bytes of events in flight to Kafka before the edge answers 503."
     )

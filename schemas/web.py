@@ -5,6 +5,7 @@
    status, 404 and 405 of the router, and 500 for everything else, which is logged with the request id.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import orjson
 import uvicorn
+from aiokafka.errors import KafkaError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -22,6 +24,7 @@ from schemas.access import Principal
 from schemas.control import ControlState
 from schemas.errors import CannotStart, Refused
 from schemas.http_protocol import BoundedProtocol
+from schemas.kafka import TailEndedError
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +71,13 @@ def refused_by(error: HTTPException) -> Refused:
 class Surface:
     """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
 
+    An answer has begun before ``within_s``, where that is given; else it is 503.
     ``app`` is a ``Router`` or anything that raises: Starlette's own error handlers would answer before this does.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, within_s: Callable[[Scope], float] | None = None) -> None:
         self._app = app
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,20 +88,24 @@ class Surface:
         scope[REQUEST_ID] = request_id
         scope.setdefault("app", self)  # with it the router raises its 404 and 405 instead of answering in plain text
         header = (b"x-request-id", request_id.encode())
-        started = False
+        started = failed = False
 
         async def identified(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                if not deadline.expired() and not failed:
+                    deadline.reschedule(None)
                 message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header]
             await send(message)
 
         try:
-            await self._app(scope, receive, identified)
+            async with asyncio.timeout(self._within_s(scope) if self._within_s else None) as deadline:
+                await self._app(scope, receive, identified)
         except ClientDisconnect:
             log.debug("%s %s %s: the client went away", scope["method"], scope["path"], request_id)
         except Exception as error:
+            failed = True
             if not isinstance(error, Refused | HTTPException):
                 log.exception("%s %s %s", scope["method"], scope["path"], request_id)
             if started:
@@ -110,6 +119,8 @@ def answer_to(error: Exception, request_id: str) -> Json:
         return refusal(error, request_id)
     if isinstance(error, HTTPException):
         return refusal(refused_by(error), request_id, error.headers)
+    if isinstance(error, KafkaError | TailEndedError | TimeoutError):
+        return refusal(Refused("unavailable", "what this needs does not answer; try again"), request_id)
     return refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
 
 

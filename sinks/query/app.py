@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from schemas import topics, web
+from schemas.api.words import TIMEOUT_MS
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
@@ -165,4 +166,9 @@ def build_app(settings: Settings) -> web.Surface:
             scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
         await router(scope, receive, send)
 
-    return web.Surface(as_sent)
+    def within_s(scope: web.Scope) -> float:
+        # an edge that waits until a contact shows what was written says itself for how long
+        waits = scope["path"] == f"{INTERNAL}/contacts/written"
+        return settings.read_deadline_s + (TIMEOUT_MS[1] / 1000 if waits else 0)
+
+    return web.Surface(as_sent, within_s)

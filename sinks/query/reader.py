@@ -20,15 +20,17 @@ log = logging.getLogger(__name__)
 # Where they are installed the driver would load both, 60 MB for nothing: no read asks for a data frame.
 vars(options).update(np=None, pd=None)
 
-TRANSIENT = frozenset({159, 160, 202, 203, 209, 210, 241, 242, 252, 279, 425, 439})
-"""ClickHouse's codes for too much at once, out of memory and time."""
-LIMITS = {"max_execution_time": "30"}
+TRANSIENT = frozenset(
+    {74, 75, 76, 159, 160, 202, 203, 209, 210, 236, 241, 242, 243, 252, 279, 394, 425, 439, 516, 745, 999}
+)
+"""ClickHouse's codes for too much at once, out of memory, disk and time, going down, and a user that is refused."""
 
 
 class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.partitions = settings.partitions
+        self._limits = {"max_execution_time": str(max(1, round(settings.read_deadline_s)))}
 
     async def start(self) -> None:
         self._client: AsyncClient = await connected(self._settings)
@@ -40,7 +42,7 @@ class Reader:
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Raises ``Refused`` (503) while ClickHouse is away or overloaded."""
         try:
-            result = await self._client.query(sql, parameters=parameters, settings=LIMITS)
+            result = await self._client.query(sql, parameters=parameters, settings=self._limits)
         except ClickHouseError as error:
             code = getattr(error, "code", None)
             if code in TRANSIENT or (code is None and isinstance(error, OperationalError)):

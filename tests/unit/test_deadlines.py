@@ -1,0 +1,102 @@
+"""What does not answer is told with 503 and a Retry-After, in time, whatever it is that is silent."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from clickhouse_connect.driver.exceptions import DatabaseError
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, Router
+
+from ingest.publish import Publisher
+from schemas import web
+from schemas.errors import Refused
+from schemas.kafka import TailEndedError
+from schemas.settings import Settings
+from sinks.query.reader import Reader
+
+LONG_S = 60.0
+
+
+async def answer(endpoint: Callable[[Request], Awaitable[Response]], within_s: float = 0.05) -> httpx.Response:
+    surface = web.Surface(Router([Route("/", endpoint)]), lambda _scope: within_s)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(surface), base_url="http://test") as client:
+        return await client.get("/")
+
+
+async def hang(_request: Request) -> Response:
+    await asyncio.sleep(LONG_S)
+    return Response()
+
+
+async def test_a_read_that_is_not_answered_is_refused_at_its_deadline() -> None:
+    began = time.monotonic()
+    refused = await answer(hang)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+    assert refused.headers["retry-after"] == "1"
+    assert time.monotonic() - began < LONG_S / 2
+
+
+async def test_an_answer_that_has_begun_may_take_its_time() -> None:
+    async def slow(_request: Request) -> Response:
+        async def lines() -> Any:
+            yield b"a"
+            await asyncio.sleep(0.3)
+            yield b"b"
+
+        return StreamingResponse(lines())
+
+    assert (await answer(slow)).content == b"ab"
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError("gone"), TailEndedError("over"), TimeoutError()])
+async def test_a_dependency_that_is_away_is_no_error_of_ours(error: Exception) -> None:
+    async def fail(_request: Request) -> Response:
+        raise error
+
+    assert (await answer(fail)).status_code == 503
+
+
+class Silent:
+    """aiokafka's producer while the broker is frozen: the record lies in a batch that is never acknowledged."""
+
+    def __init__(self) -> None:
+        self.sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def send(self, *_args: Any, **_options: Any) -> "asyncio.Future[Any]":
+        return self.sent
+
+
+async def test_a_definition_that_kafka_does_not_acknowledge_is_refused(tmp_path: Path) -> None:
+    publisher = Publisher(Settings(home=tmp_path, publish_deadline_s=0.05))
+    producer = publisher._producer = Silent()
+    with pytest.raises(Refused) as refused:
+        await publisher.send("control", b"{}", key=b"k")
+    assert refused.value.status == 503
+    assert not producer.sent.cancelled(), "the batch belongs to others too"
+
+
+class Full:
+    """A client of a ClickHouse that answers with this code."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def query(self, *_args: Any, **_options: Any) -> Any:
+        error = DatabaseError(f"Code: {self._code}. DB::Exception: it says so")
+        error.code = self._code
+        raise error
+
+
+@pytest.mark.parametrize(("code", "refused"), [(243, True), (241, True), (236, True), (62, False)])
+async def test_a_full_disk_of_the_database_is_no_error_of_ours(tmp_path: Path, code: int, refused: bool) -> None:
+    reader = Reader(Settings(home=tmp_path))
+    reader._client = Full(code)  # type: ignore[assignment]
+    with pytest.raises(Refused if refused else DatabaseError):
+        await reader.rows("SELECT 1")
