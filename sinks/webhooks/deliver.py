@@ -18,6 +18,7 @@ import aiohttp
 from schemas.settings import Settings
 from schemas.targets import is_public
 from sinks.webhooks.backoff import Outcome
+from sinks.webhooks.lease import LeaseLostError
 
 TIMEOUT_S = 10.0
 BODY_S = 1.0
@@ -76,6 +77,8 @@ class Deliverer:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 code = answer.status
                 response = await _beginning(answer)
+        except LeaseLostError:
+            raise
         except TimeoutError:
             error = f"no answer within {TIMEOUT_S:g} s"
         except Exception as caught:  # noqa: BLE001 - whatever an endpoint or its address leads to is its failure

@@ -1,8 +1,8 @@
 """Messages of campaigns whose delivery is a Kafka topic in; records of that topic out.
 
 A record's key is the contact, its value the body that a webhook would get, without a signature. It is durable before
-the place that it came from is committed, so a crash repeats it: its ``id`` is the same. A topic that Kafka refuses is
-the failure of its messages and of nothing else.
+the place that it came from is committed, so a crash repeats it: its ``id`` is the same. A topic that Kafka refuses, or
+that takes nothing while the broker answers, is the failure of its messages and of nothing else.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from schemas import kafka, topics
 from schemas.control import ControlState
@@ -27,6 +28,10 @@ MOST_KNOWN = 10_000
 REFUSED_S = 60.0
 """How long a refused topic is not tried again."""
 RETRY_S = 0.5
+PATIENCE_S = 30.0
+"""How long a topic may take nothing while the broker answers: a partition's leader moves in a few seconds."""
+TRIES = 6
+"""Tries in that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,17 @@ def outgoing(control: ControlState, messages: Iterable[Message]) -> Iterator[Out
 class CustomerTopics:
     """Connects when the first record is to be sent."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience_s: float = PATIENCE_S) -> None:
         self._settings = settings
+        self._timeout_ms = round(patience_s / TRIES * 1000)
         self._producer: Any = None
         self._known: dict[str, tuple[str, float]] = {}
         """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
 
     async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
         """Return when all replicas have them; those that Kafka refuses, with its reason. Waits for a broker."""
+        if records and self._producer is None:
+            await self._start()
         failed: list[tuple[Outgoing, str]] = []
         waiting = []
         for record in records:
@@ -72,25 +80,40 @@ class CustomerTopics:
         return failed
 
     async def _publish(self, name: str, record: Outgoing) -> str:
-        """Empty, or why Kafka refuses the record."""
-        while True:
-            if self._producer is None:
-                self._producer = await kafka.started_producer(self._settings)
-            producer = self._producer
+        """Empty, or why Kafka refuses the record. While no broker answers it waits."""
+        for _ in range(TRIES):
             try:
-                sent = await producer.send(name, record.value, key=record.message.contact_id.encode())
+                sent = await self._producer.send(name, record.value, key=record.message.contact_id.encode())
                 await sent
             except KafkaError as error:
-                if not error.retriable:
-                    self._known.pop(name, None)
-                    if self._producer is producer:
-                        # its sequence numbers may have a hole now
-                        self._producer = None
-                        await producer.stop()
-                    return _reason(error)
+                reason = _reason(error)
+                if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    return reason
                 await asyncio.sleep(RETRY_S)
+                await kafka.wait_for_broker(self._settings)
+                # it may have been deleted since
+                self._known.pop(name, None)
+                if refusal := await self._refusal(name):
+                    return refusal
             else:
                 return ""
+        self._remember(name, reason, REFUSED_S)
+        return reason
+
+    async def _start(self) -> None:
+        """Not idempotent: an idempotent producer never gives a record up, and one topic would hold up all others."""
+        self._producer = await kafka.started(
+            self._settings,
+            lambda: AIOKafkaProducer(
+                bootstrap_servers=self._settings.bootstrap,
+                acks="all",
+                linger_ms=0,
+                max_batch_size=1 << 20,
+                max_request_size=2 << 20,
+                request_timeout_ms=self._timeout_ms,
+                metadata_max_age_ms=60_000,
+            ),
+        )
 
     async def _refusal(self, name: str) -> str:
         """Why Kafka will not have the topic; empty where it is there."""
