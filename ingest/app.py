@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 
 from ingest import described
 from ingest.access_pages import AccessPages
+from ingest.barrier import Barrier
 from ingest.campaign_pages import CampaignPages
 from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
@@ -105,9 +106,8 @@ def build_edge(settings: Settings) -> Edge:
 
 
 def _lifespan(
-    edge: Edge, forward: Forward, control: Tail, uses: Uses, erasures: Erasures
+    edge: Edge, forward: Forward, followed: tuple[Tail, Tail], uses: Uses, erasures: Erasures
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
-    merges = Tail(edge.settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
     @asynccontextmanager
@@ -115,7 +115,7 @@ def _lifespan(
         async with AsyncExitStack() as stack:
             stack.callback(edge.view.close)
             stack.callback(edge.answers.close)
-            for part in (edge.publisher, forward, control, merges, receipts, uses, erasures):
+            for part in (edge.publisher, forward, *followed, receipts, uses, erasures):
                 await part.start()
                 stack.push_async_callback(part.stop)
             check_keys(edge.control, edge.settings, edge.clock())
@@ -123,7 +123,7 @@ def _lifespan(
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 50)
-            watching = asyncio.create_task(end_with([control, merges, receipts]), name="tails")
+            watching = asyncio.create_task(end_with([*followed, receipts]), name="tails")
             stack.callback(watching.cancel)
             announce_ready(edge.settings)
             yield
@@ -173,7 +173,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     settings = edge.settings
     forward = forward or Forward(settings.query, settings.read_deadline_s)
     writer = ControlWriter(settings, edge.control, edge.publisher)
-    erasures = Erasures(edge, forward, writer)
+    merges = Tail(settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
+    erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
     control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
     health = Pages(edge, forward, writer)
@@ -219,6 +220,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, control, uses, erasures))
+    router = Router(
+        routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, (control, merges), uses, erasures)
+    )
     plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
     return HotPaths(plain, web.Surface(router), edge)

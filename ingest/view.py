@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rocksdict import Rdict, WriteBatch
+from rocksdict import Rdict, ReadOptions, WriteBatch
 
 from schemas import mergemap, tenancy
 from schemas.codec import decode_merge
@@ -19,6 +19,8 @@ from schemas.erasure import Erased
 log = logging.getLogger(__name__)
 _POSITION = b"!position/"
 _ERASED = b"!erased/"
+_OF = b"!of/"
+"""Before a winner and one of its losers."""
 
 
 class MergeView:
@@ -61,9 +63,22 @@ class MergeView:
             self._merge(batch, *read)
         self._db.write(batch)
 
+    def members(self, contact_id: str) -> set[str]:
+        """Every id that resolves to the contact, as far as this edge knows; the contact's own too."""
+        prefix = _OF + contact_id.encode() + b"/"
+        options = ReadOptions()
+        options.set_iterate_upper_bound(_OF + contact_id.encode() + b"0")
+        found = self._db.items(from_key=prefix, read_opt=options)
+        return {contact_id} | {key[len(prefix) :].decode() for key, _ in found}
+
     def _merge(self, batch: WriteBatch, loser: bytes, row: bytes) -> None:
-        if mergemap.replaces(row, self._db.get(loser)):
+        known = self._db.get(loser)
+        if mergemap.replaces(row, known):
             batch.put(loser, row)
+            if known is not None:
+                batch.delete(_reverse(loser, known))
+            if mergemap.winner_of(row).encode() != loser:
+                batch.put(_reverse(loser, row), b"")
             if self._empty:
                 batch.put(b"!any", b"1")
                 self._empty = False
@@ -76,11 +91,19 @@ class MergeView:
         batch = WriteBatch(raw_mode=True)
         batch.put(mark, b"1")
         for contact_id in erasure.contacts:
-            batch.delete(contact_id.encode())
+            known = self._db.get(contact_id.encode())
+            if known is not None:
+                batch.delete(contact_id.encode())
+                batch.delete(_reverse(contact_id.encode(), known))
         self._db.write(batch)
 
     def close(self) -> None:
         self._db.close()
+
+
+def _reverse(loser: bytes, row: bytes) -> bytes:
+    """The key by which a winner's losers are found."""
+    return _OF + mergemap.winner_of(row).encode() + b"/" + loser
 
 
 def _row_of(value: bytes, erased: Erased) -> tuple[bytes, bytes] | None:

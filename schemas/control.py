@@ -119,6 +119,7 @@ class ControlState:
         self.triggers: dict[str, Campaign] = {}
         self.erased = Erased()
         self.erasures: dict[str, Erasure] = {}
+        self.open_erasures: dict[str, Erasure] = {}
         self.erasure_steps: dict[str, dict[str, ErasureStep]] = defaultdict(dict)
         """By erasure, then the step's id."""
 
@@ -214,7 +215,11 @@ class ControlState:
                     self.triggers[record.trigger] = record
             case Receiver():
                 self.receivers[record.id] = record
+            case Erasure() if record.open:
+                if record.id not in self.erasures:
+                    self.open_erasures[record.id] = record
             case Erasure():
+                self.open_erasures.pop(record.id, None)
                 self.erasures[record.id] = record
                 self.erased.add(record)
             case ErasureStep():

@@ -183,6 +183,8 @@ class Erasure(Record):
     contacts: tuple[str, ...]
     erased_ms: int
     """What was received of them until then is erased."""
+    open: bool = False
+    """Which contacts it is about is not known yet: what was acknowledged before it is still on its way to identity."""
 
 
 class ErasureStep(Record):

@@ -22,7 +22,7 @@ async def known(reader: Reader, home: Home, text: str) -> dict[str, Any]:
 
 def shown(control: ControlState, home: Home, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
     """Raises ``Refused`` (404)."""
-    found = control.erasures.get(erasure_id)
+    found = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
     if found is None or (found.workspace, found.environment) != (home.workspace, home.environment):
         raise Refused("not_found", "no such erasure")
     return erasure.shape(found, control.erasure_steps[found.id].values(), partitions, now_ms)

@@ -131,6 +131,50 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
         assert (await known(client, f"external_id:{user}")).status_code == 404
 
 
+@pytest.mark.parametrize("asleep", ["clickhouse-sink", "identity"])
+async def test_what_was_acknowledged_and_is_still_on_its_way_goes_too(stack: LocalStack, asleep: str) -> None:
+    """Three events by e-mail, then one that ties e-mail and user id, all behind a process that stands still."""
+    user, email = unique("u"), f"{unique('e')}@x.org"
+    async with stack.client() as client:
+        await send(client, {"type": "viewed", "user_id": user})
+        await until(lambda: known(client, f"external_id:{user}"), lambda a: a.status_code == 200, "the contact")
+        pid = stack.pid(asleep)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            read = [await send(client, {"type": "read", "email": email}) for _ in range(3)]
+            own = read[0]["contact_id"]
+            tie = await send(client, {"type": "login", "user_id": user, "email": email})
+            answer = await client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=300")
+            assert answer.status_code == 202, answer.text
+            assert answer.json()["status"] == "pending"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+        async def told() -> str:
+            return str((await client.get(answer.headers["location"])).json()["status"])
+
+        await until(told, lambda status: status == "done", "every store is done")
+        assert await tables_that_name(stack, [user, email, own, tie["contact_id"]]) == {}
+        for name in (f"external_id:{user}", f"email:{email}", own, tie["contact_id"]):
+            assert (await known(client, name)).status_code == 404, name
+            assert (await client.delete(f"/v1/contacts/{name}")).status_code == 404, name
+        again = await send(client, {"type": "read", "email": email})
+        shown = await until(lambda: known(client, f"email:{email}"), lambda a: a.status_code == 200, "a new beginning")
+        assert (shown.json()["external_id"], shown.json()["id"]) == (None, again["contact_id"])
+
+
+async def test_a_contact_that_is_not_stored_yet_can_be_erased(stack: LocalStack) -> None:
+    email = f"{unique('e')}@x.org"
+    async with stack.client() as client:
+        await send(client, {"type": "read", "email": email})
+        answer = await client.delete(f"/v1/contacts/email:{email}")  # at once: the tables may not know it
+        if answer.status_code == 404:
+            answer = await client.delete(f"/v1/contacts/email:{email}")
+        assert answer.status_code == 204, answer.text
+        assert await tables_that_name(stack, [email]) == {}
+        assert (await client.delete(f"/v1/contacts/email:{unique('nobody')}@x.org")).status_code == 404
+
+
 async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -> None:
     user, other = unique("u"), unique("o")
     async with stack.client() as client:

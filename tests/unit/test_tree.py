@@ -57,6 +57,7 @@ IO = {
     "processors/segments/stored.py",
     "schemas/disk.py",
     "schemas/http_protocol.py",
+    "ingest/barrier.py",
     "ingest/body.py",
     "ingest/request.py",
     "schemas/ids.py",
