@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,7 +23,9 @@ from schemas.control import ControlState
 from schemas.definitions import Erasure
 from schemas.kafka import Tail, started_producer
 from schemas.settings import Settings
+from sinks.clickhouse import mutations
 from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.mutations import MutationFailedError
 from sinks.clickhouse.streams import STREAMS
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,8 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
 )
 """Table by table, which rows are a contact's as it was."""
 
-RETRY_S = 0.5
+RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
+"""A database that cannot rewrite rows, its disk being full for one, is not asked twice a second."""
 _LOOK_S = 0.1
 
 
@@ -67,11 +71,10 @@ async def erase(client: AsyncClient, one: Erasure, settled_ms: int) -> None:
             condition if table == "quarantine" else f"{_HERE} AND environment = {{environment:String}} AND {condition}"
         )
         counted = f"SELECT count() FROM {table} WHERE {where}"  # noqa: S608 - constants
-        found = await client.query(counted, values | home)
-        if found.result_rows[0][0]:
-            await client.command(
-                f"ALTER TABLE {table} DELETE WHERE {where}", values | home, settings={"mutations_sync": "2"}
-            )
+        delete = f"ALTER TABLE {table} DELETE WHERE {where}"
+        # more than once where a mutation of an earlier try, with an earlier time, is still under way
+        while (await client.query(counted, values | home)).result_rows[0][0]:
+            await mutations.run(client, table, delete, values | home, one.contacts[0])
 
 
 class Eraser:
@@ -81,6 +84,7 @@ class Eraser:
         self._settings = settings
         self._known = known
         self._begun: set[str] = set()
+        self._pause_s = RETRY_S
 
     async def run(self) -> None:
         """For ever; what goes wrong is logged and tried again."""
@@ -109,9 +113,14 @@ class Eraser:
     async def _try(self, one: Erasure) -> None:
         try:
             await self._advance(one)
-        except (ClickHouseError, KafkaError):
-            log.exception("erasure %s is tried again", one.id)
-            await asyncio.sleep(RETRY_S)
+        except (ClickHouseError, KafkaError, MutationFailedError) as error:
+            log.error("erasure %s is tried again in %.1f s: %s", one.id, self._pause_s, str(error)[:500])  # noqa: TRY400
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, LONGEST_RETRY_S)
+            with suppress(ClickHouseError):
+                await mutations.kill_orphans(self._client)
+        else:
+            self._pause_s = RETRY_S
 
     async def _advance(self, one: Erasure) -> None:
         if one.id not in self._begun:

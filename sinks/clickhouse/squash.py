@@ -5,27 +5,33 @@
 2. A row is folded when it never was, or when the override of its own contact id is newer than the squash before. So
    the numbers do not move: an override always says the same as the rows that know it, or something newer.
 3. The moment is recorded after the rows: a squash that breaks off has folded some rows, and nothing relies on it.
-4. Two never run at the same time: the table ``_squashing`` is the lock.
+4. Two never run at the same time: the table ``_squashing`` is the lock, its comment the holder's sign of life.
+5. A squash that is cut off takes its mutation with it, and what a killed one left behind goes before the next begins:
+   a mutation whose table of winners is gone would hold up every later rewrite of the rows, erasures too.
 """
 
 import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from schemas.settings import Settings
+from sinks.clickhouse import mutations
 from sinks.clickhouse.migrate import TABLE_ALREADY_EXISTS, connected
+from sinks.clickhouse.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 250_000
 """Overrides that one pass holds in memory."""
-LOCK_EXPIRES_S = 3600
+LOCK_EXPIRES_S = 60
+ALIVE_S = 10.0
+CLEAN_UP_S = 30.0
 AGE_S = 300
 
 _STALE = """
@@ -62,7 +68,10 @@ async def squash(settings: Settings, age_s: float = AGE_S) -> Squashed | None:
     client.database = settings.clickhouse_database
     try:
         async with _lock(client) as is_ours:
-            return await _squash(client, age_s) if is_ours else None
+            if not is_ours:
+                return None
+            await clean_up(client)
+            return await _squash(client, age_s)
     finally:
         await client.close()
 
@@ -85,7 +94,7 @@ async def _squash(client: AsyncClient, age_s: float) -> Squashed:
 
 async def _pass(client: AsyncClient, place: dict[str, int]) -> None:
     """One share of the ids; the table of their winners is what the update looks up."""
-    table = f"_squash_{secrets.token_hex(4)}"
+    table = f"{mutations.SCRATCH}{secrets.token_hex(4)}"
     await client.command(
         f"CREATE TABLE {table} (workspace String, environment String, loser String, winner String)"
         " ENGINE = Join(ANY, LEFT, workspace, environment, loser)"
@@ -96,11 +105,28 @@ async def _pass(client: AsyncClient, place: dict[str, int]) -> None:
             " AND cityHash64(loser) % {passes:UInt32} = {nth:UInt32} GROUP BY workspace, environment, loser",
             parameters=place,
         )
-        await client.command(
-            _FOLD.format(table=f"'{client.database}.{table}'", **place), settings={"mutations_sync": "2"}
-        )
+        fold = _FOLD.format(table=f"'{client.database}.{table}'", **place)
+        await mutations.run(client, "events", fold, {}, table)
     finally:
-        await client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+        await asyncio.shield(asyncio.wait_for(_remove(client, table), CLEAN_UP_S))
+
+
+async def _remove(client: AsyncClient, table: str) -> None:
+    """The mutation first: it must not outlive the table that it reads."""
+    await mutations.kill(client, "events", table)
+    await client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+
+
+async def clean_up(client: AsyncClient) -> None:
+    """Remove what squashes that were killed left behind; no squash may run meanwhile."""
+    left = await client.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {scratch:String})",
+        parameters={"scratch": mutations.SCRATCH},
+    )
+    for (table,) in left.result_rows:
+        log.warning("removing %s: the squash that made it was cut off", table)
+        await _remove(client, table)
+    await mutations.kill_orphans(client)
 
 
 @asynccontextmanager
@@ -120,10 +146,19 @@ async def _lock(client: AsyncClient) -> AsyncIterator[bool]:
             raise
         yield False
         return
+    alive = asyncio.create_task(_say_alive(client))
     try:
         yield True
     finally:
-        await client.command("DROP TABLE IF EXISTS _squashing SYNC")
+        alive.cancel()
+        await asyncio.shield(client.command("DROP TABLE IF EXISTS _squashing SYNC"))
+
+
+async def _say_alive(client: AsyncClient) -> None:
+    while True:
+        await asyncio.sleep(ALIVE_S)
+        with suppress(ClickHouseError):
+            await client.command(f"ALTER TABLE _squashing MODIFY COMMENT '{secrets.token_hex(4)}'")
 
 
 async def every(settings: Settings) -> None:
@@ -132,7 +167,7 @@ async def every(settings: Settings) -> None:
         await asyncio.sleep(settings.squash_interval_s)
         try:
             done = await squash(settings)
-        except ClickHouseError:
+        except (ClickHouseError, MutationFailedError, TimeoutError):
             log.exception("the squash broke off; it is repeated")
         else:
             log.info("squash: %s", done)

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from schemas.definitions import Erasure
 from sinks.clickhouse import squash as squashing
+from sinks.clickhouse.erase import erase
 from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
 from sinks.clickhouse.squash import Squashed, squash
-from tests.builders import cid, event
+from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_contacts import contact, merge
 from tests.services import fresh_settings
-from tests.sinking import Reads, reads
+from tests.sinking import Reads, reads, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -82,3 +84,61 @@ async def test_no_number_moves(api: Reads, monkeypatch: pytest.MonkeyPatch) -> N
     assert await api.rows(
         "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '_squash%'"
     ) == [(0,)]
+
+
+async def test_a_squash_that_is_cut_off_holds_up_nothing(api: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled as a deploy does while its mutation runs; the next squash and an erasure go through."""
+    await api.store(EVENTS, *seen(["anonymous_id:b1", "external_id:u1"] * 50))
+    await api.store(OVERRIDES, merge("anonymous_id:b1", "external_id:u1"))
+    slow = squashing._FOLD.replace("_squashed = 1", "_squashed = 1 + 0 * sleepEachRow(0.02)")
+    monkeypatch.setattr(squashing, "_FOLD", slow)
+    settings = api.settings
+    running = asyncio.create_task(squash(settings, 0))
+
+    async def under_way() -> bool:
+        rows = await api.rows("SELECT count() FROM system.mutations WHERE table = 'events' AND NOT is_done")
+        return bool(rows[0][0])
+
+    await until(under_way, "the mutation")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    monkeypatch.undo()
+    assert not await under_way()
+    scratch = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '_squash')"
+    assert await api.rows(scratch) == []
+    assert await squash(settings, 0) is not None
+
+
+async def test_what_a_killed_squash_left_behind_goes(api: Reads) -> None:
+    """Its mutation reads a table that is gone: every later rewrite of the rows waited for it, erasures too."""
+    await api.store(EVENTS, *seen(["anonymous_id:b1", "external_id:u1"]))
+    await api.store(OVERRIDES, merge("anonymous_id:b1", "external_id:u1"))
+    client = api._client
+    await client.command("SYSTEM STOP MERGES events")
+    await client.command("CREATE TABLE _squash_0a (loser String, winner String) ENGINE = Join(ANY, LEFT, loser)")
+    await client.command(
+        f"ALTER TABLE events UPDATE contact_id = joinGet('{client.database}._squash_0a', 'winner', own_contact_id)"
+        " WHERE 1",
+        settings={"mutations_sync": "0"},
+    )
+    await client.command("DROP TABLE _squash_0a SYNC")
+    await client.command("CREATE TABLE _squash_0b (x UInt8) ENGINE = Memory")
+    await client.command("SYSTEM START MERGES events")
+    assert await squash(api.settings, 0) is not None
+    left = await api.rows("SELECT count() FROM system.mutations WHERE table = 'events' AND NOT is_done")
+    assert left == [(0,)]
+    await asyncio.wait_for(_erase(api), 30)
+    assert await api.rows("SELECT count() FROM events FINAL WHERE contact_id = ''") == [(0,)]
+
+
+async def _erase(api: Reads) -> None:
+    one = Erasure(
+        id="ers_1",
+        workspace=WORKSPACE,
+        environment=ENVIRONMENT,
+        created_ms=NOW_MS,
+        contacts=(cid("anonymous_id:b1"),),
+        erased_ms=NOW_MS + 1,
+    )
+    await erase(api._client, one, NOW_MS + 1)
+    assert await api.rows(f"SELECT count() FROM events FINAL WHERE own_contact_id = '{one.contacts[0]}'") == [(0,)]
