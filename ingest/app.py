@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from ingest.edge import Edge, collector
 from ingest.erasures import Erasures
 from ingest.forward import Forward
 from ingest.gate import Gate
+from ingest.health import Health
 from ingest.once import HEADER, Answers, Once
 from ingest.pages import Pages
 from ingest.publish import Publisher
@@ -37,6 +38,7 @@ from schemas import topics, web
 from schemas.control import ControlState
 from schemas.development import check_keys
 from schemas.errors import Refused
+from schemas.heartbeat import beating
 from schemas.kafka import Tail
 from schemas.process import announce_ready, end_with
 from schemas.settings import Settings
@@ -106,7 +108,7 @@ def build_edge(settings: Settings) -> Edge:
 
 
 def _lifespan(
-    edge: Edge, forward: Forward, followed: tuple[Tail, Tail], uses: Uses, erasures: Erasures
+    edge: Edge, forward: Forward, followed: tuple[Tail, Tail], parts: Sequence[Uses | Erasures], health: Health
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -115,7 +117,11 @@ def _lifespan(
         async with AsyncExitStack() as stack:
             stack.callback(edge.view.close)
             stack.callback(edge.answers.close)
-            for part in (edge.publisher, forward, *followed, receipts, uses, erasures):
+            stack.push_async_callback(health.stop)
+            await forward.start()
+            stack.push_async_callback(forward.stop)
+            await stack.enter_async_context(beating(edge.settings, health.needs))
+            for part in (edge.publisher, *followed, receipts, *parts):
                 await part.start()
                 stack.push_async_callback(part.stop)
             check_keys(edge.control, edge.settings, edge.clock())
@@ -177,7 +183,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
     control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
-    health = Pages(edge, forward, writer)
+    health = Health(settings, forward)
 
     endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
 
@@ -220,8 +226,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    router = Router(
-        routes, redirect_slashes=False, lifespan=_lifespan(edge, forward, (control, merges), uses, erasures)
-    )
+    lifespan = _lifespan(edge, forward, (control, merges), (uses, erasures), health)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
     plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
     return HotPaths(plain, web.Surface(router), edge)

@@ -35,13 +35,15 @@ class Forward:
     async def stop(self) -> None:
         await self._session.close()
 
-    async def is_ready(self) -> bool:
-        """Whether the read API says that it is ready."""
-        try:
-            async with self._session.get(f"{self._base}/health/ready") as answer:
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+    async def check(self) -> None:
+        """Raises ``Refused`` with the reason where the read API says that it is not ready."""
+        async with self._session.get(f"{self._base}/health/ready") as answer:
+            if answer.status == 200:
+                return
+            said = orjson.loads(await answer.read())
+        components = said.get("components", {}).items()
+        away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
+        raise Refused("unavailable", "; ".join(away) or f"it answers {answer.status}")
 
     async def handle(self, request: Request) -> Response:
         """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""

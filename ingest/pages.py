@@ -1,4 +1,4 @@
-"""Requests that are not events in (definitions, health, reads), answers out: the edge's slower paths."""
+"""Requests that are not events in (definitions, splits), answers out: the edge's slower paths."""
 
 import asyncio
 import time
@@ -14,7 +14,6 @@ from ingest.forward import Forward
 from ingest.splitting import Splitting
 from schemas.control import Segment
 from schemas.settings import Settings
-from schemas.web import Json
 
 SETTLES_WITHIN_S = 1.0
 
@@ -63,14 +62,6 @@ class Pages:
     async def split_contact(self, request: Request) -> Response:
         home = self.home(request, "contacts:write")
         return await self._splitting.handle(request, home, await self.json(request))
-
-    async def live(self, _request: Request) -> Response:
-        return Json({"status": "live"})
-
-    async def ready(self, _request: Request) -> Response:
-        """200 when events are taken and reads are answered."""
-        reads = await self._forward.is_ready()
-        return Json({"status": "ready" if reads else "starting", "reads": reads}, 200 if reads else 503)
 
     def home(self, request: Request, scope: str) -> tuple[str, str]:
         """Workspace and environment of who asks; raises ``Refused`` for who may not."""

@@ -87,6 +87,32 @@ async def make_topic(settings: Settings, name: str) -> None:
         await admin.close()
 
 
+class Probe:
+    """Asks the leaders of a topic's partitions where they end: one that answers this takes records, too."""
+
+    def __init__(self, settings: Settings, topic: topics.Topic) -> None:
+        self._settings = settings
+        name = topics.name(topic, settings)
+        self._parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, settings))]
+        self._client: Any = None
+
+    async def ask(self) -> None:
+        """Raises ``KafkaError``; does not return while a leader is silent."""
+        if self._client is None:
+            client = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
+            try:
+                await client.start()
+            except BaseException:
+                await client.stop()
+                raise
+            self._client = client
+        await self._client.end_offsets(self._parts)
+
+    async def stop(self) -> None:
+        if self._client is not None:
+            await self._client.stop()
+
+
 class TailEndedError(Exception):
     """A topic is followed no more, so what waits for one of its records would wait for ever."""
 

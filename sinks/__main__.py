@@ -8,18 +8,26 @@ import resource
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import typer
 import uvloop
 
 from schemas import web
 from schemas.control import ControlState
+from schemas.heartbeat import beating
+from schemas.kafka import Probe
 from schemas.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
+from schemas.topics import EVENTS
 from sinks.clickhouse.erase import Eraser, following
+from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.squash import every
 from sinks.clickhouse.squash import squash as fold
 from sinks.loop import Loop
+
+if TYPE_CHECKING:
+    from sinks.webhooks.process import Webhooks
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 log = logging.getLogger("sinks")
@@ -48,8 +56,10 @@ async def _store(settings: Settings) -> None:
             if settings.worker == 0:
                 tasks.create_task(eraser.run())
 
+    needs = {"kafka": Probe(settings, EVENTS).ask, "clickhouse": Ping(settings).ask}
     try:
-        await following(settings, known, work)
+        async with beating(settings, needs):
+            await following(settings, known, work)
     finally:
         if squashing is not None:
             squashing.cancel()
@@ -95,10 +105,15 @@ def webhooks() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     try:
-        uvloop.run(_until_told(lambda: Webhooks(settings, lambda: announce_ready(settings)).run()))
+        uvloop.run(_until_told(lambda: _send(Webhooks(settings, lambda: announce_ready(settings)), settings)))
     except LEASE_ERRORS as error:
         log.critical("another sender of webhooks is at work: this one ends (%r)", error)
         raise typer.Exit(os.EX_TEMPFAIL) from error
+
+
+async def _send(sender: "Webhooks", settings: Settings) -> None:
+    async with beating(settings, {"kafka": Probe(settings, EVENTS).ask}):
+        await sender.run()
 
 
 if __name__ == "__main__":

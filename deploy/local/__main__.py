@@ -4,15 +4,15 @@ import asyncio
 import datetime as dt
 import os
 import sys
-import time
 
 import typer
 
 from deploy.local import daemon, keys
 from deploy.local.daemon import run_in_front
-from deploy.local.home import SUPERVISOR, AlreadyRunningError, Home
+from deploy.local.home import AlreadyRunningError, Home
 from deploy.local.kafka import BrokerError
 from deploy.local.stack import Stack, StackError, greeting
+from deploy.local.status import status as show_status
 from deploy.local.supervisor import NotReadyError
 from schemas.errors import CannotStart
 from schemas.process import read_settings
@@ -88,14 +88,10 @@ def down() -> None:
 
 @cli.command()
 def status() -> None:
-    """Show the processes; exit status 1 when the stack is not ready."""
-    _, home = read_home()
-    for name, process in home.processes().items():
-        memory, since = process.memory_info().rss // 1_000_000, time.time() - process.create_time()
-        print(f"{name:<18} pid {process.pid:<8} {memory:>5} MB   for {dt.timedelta(seconds=int(since))}")
-    ready = home.is_locked() and home.ready_file(SUPERVISOR).exists()
-    print("ready" if ready else "not ready")
-    raise typer.Exit(0 if ready else 1)
+    """Show the processes and what they wait for; exit status 1 when something is wrong."""
+    lines, well = show_status(*read_home())
+    print(*lines, sep="\n")
+    raise typer.Exit(0 if well else 1)
 
 
 @cli.command(hidden=True)

@@ -86,7 +86,7 @@ class Home:
             with suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(stubborn, timeout=STOP_S)
-        for pattern in ("*.pid", "*.ready"):
+        for pattern in ("*.pid", "*.ready", "*.json"):
             for file in self.run.glob(pattern):
                 if file.stem != SUPERVISOR:
                     file.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def stages(settings: Settings) -> list[list[Process]]:
 
 
 def _python(name: str, *module: str, env: dict[str, str]) -> Process:
-    return Process(name=name, command=(sys.executable, "-m", *module), env=env)
+    return Process(name=name, command=(sys.executable, "-m", *module), env=env, beats=True)
 
 
 class Stack:

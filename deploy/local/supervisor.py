@@ -1,6 +1,6 @@
 """Processes in; the same processes, restarted whenever one dies, out, until they are told to stop.
 
-1. A process that dies is started again at once; only one that keeps dying within seconds waits, up to 10 s.
+1. A process that dies is started again at once; one that keeps dying waits, up to 10 s (2 s if it lives 5 to 30).
 2. Nothing is polled once all are ready: the kernel says when a child ends.
 3. Stopping goes layer by layer, the last one started first: SIGTERM, and SIGKILL after 10 s.
 4. Children outlive a supervisor that is killed; the next one ends them before it starts its own (``home.py``).
@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.home import READY_FILE, STOP_S, Home
+from schemas import heartbeat
+from schemas.processes import STACK_FILE
 
 ROOT = Path(__file__).parents[2]
 PROBE_S = 0.02
-QUICK_DEATH_S = 5.0
-LONGEST_WAIT_S = 10.0
+QUICK_DEATH_S, LONGEST_WAIT_S = 5.0, 10.0
+SHORT_LIFE_S, SHORT_WAIT_S = 30.0, 2.0
+"""A start costs one to two seconds of a core: what lives for some seconds at a time must not take it from others."""
 GIVE_UP_AFTER = 5
 
 
@@ -35,6 +38,8 @@ class Process:
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Callable[[], Awaitable[bool]] | None = None
+    beats: bool = False
+    """Whether it writes a heartbeat (``schemas/heartbeat.py``)."""
 
 
 @dataclass(slots=True)
@@ -43,7 +48,24 @@ class _Kept:
     keeper: asyncio.Task[None] | None = None
     child: asyncio.subprocess.Process | None = None
     early_deaths: int = 0
-    """In a row, each within seconds of its start."""
+    """In a row, each within ``SHORT_LIFE_S`` of its start."""
+    restarts: int = 0
+    exits: list[float] = field(default_factory=list)
+    """Epoch seconds, the newest last."""
+    last_exit: str = ""
+    since: float = 0.0
+
+    def told(self) -> dict[str, object]:
+        """As it stands in the supervisor's file."""
+        lives = self.child is not None and self.child.returncode is None
+        return {
+            "pid": self.child.pid if lives and self.child is not None else None,
+            "since": self.since,
+            "restarts": self.restarts,
+            "exits": self.exits,
+            "last_exit": self.last_exit,
+            "beats": self.process.probe is None and self.process.beats,
+        }
 
 
 class Supervisor:
@@ -75,6 +97,7 @@ class Supervisor:
             layer = self._layers[-1]
             await asyncio.gather(*(self._end(one) for one in layer))
             self._layers.pop()
+        (self._home.run / STACK_FILE).unlink(missing_ok=True)
 
     async def _keep(self, kept: _Kept) -> None:
         while True:
@@ -83,10 +106,13 @@ class Supervisor:
             code = await kept.child.wait()
             if self._stopping:
                 return
-            quick = time.monotonic() - started < QUICK_DEATH_S
-            kept.early_deaths = kept.early_deaths + 1 if quick else 0
-            wait = backoff(kept.early_deaths)
+            lived_s = time.monotonic() - started
+            kept.early_deaths = kept.early_deaths + 1 if lived_s < SHORT_LIFE_S else 0
+            wait = backoff(kept.early_deaths, LONGEST_WAIT_S if lived_s < QUICK_DEATH_S else SHORT_WAIT_S)
             how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+            kept.last_exit, kept.exits = how, [*kept.exits[-4:], time.time()]
+            kept.restarts += 1
+            self._tell()
             self._say(f"{kept.process.name} {how}; starting it again" + (f" in {wait:g} s" if wait else ""))
             if wait:
                 await asyncio.sleep(wait)
@@ -95,6 +121,11 @@ class Supervisor:
             except OSError as error:
                 # no memory, no disk: the dead child is still the one that is waited for, so this is another try
                 self._say(f"{kept.process.name} cannot be started: {error}")
+
+    def _tell(self) -> None:
+        """Write down what there should be, and how it stands."""
+        every = [one for layer in self._layers for one in layer]
+        heartbeat.write(self._home.run / STACK_FILE, {one.process.name: one.told() for one in every})
 
     async def _spawn(self, kept: _Kept) -> None:
         process, ready = kept.process, self._home.ready_file(kept.process.name)
@@ -112,6 +143,8 @@ class Supervisor:
                 process_group=0,
             )
         self._home.pid_file(process.name).write_text(f"{kept.child.pid}\n")
+        kept.since = time.time()
+        self._tell()
 
     async def _ready(self, kept: _Kept, deadline: float) -> None:
         name = kept.process.name
@@ -147,6 +180,6 @@ class Supervisor:
         self._home.ready_file(kept.process.name).unlink(missing_ok=True)
 
 
-def backoff(early_deaths: int) -> float:
+def backoff(early_deaths: int, longest_s: float = LONGEST_WAIT_S) -> float:
     """Seconds to wait: none after the first death, then doubling."""
-    return 0.0 if early_deaths <= 1 else min(0.25 * 2.0 ** (early_deaths - 2), LONGEST_WAIT_S)
+    return 0.0 if early_deaths <= 1 else min(0.25 * 2.0 ** (early_deaths - 2), longest_s)

@@ -14,8 +14,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,11 +27,12 @@ from processors.runtime.app import Runtime, state_dir
 from processors.runtime.stage import Quarantine, Record, Send, Stage
 from processors.runtime.trap import VARIABLE, Trap
 from processors.runtime.watchdog import watch
-from schemas.kafka import wait_for_broker
+from schemas.heartbeat import beating
+from schemas.kafka import Probe, wait_for_broker
 from schemas.process import announce_ready, set_up_logging
 from schemas.quarantine import encode
 from schemas.settings import Settings
-from schemas.topics import QUARANTINE, partition_count
+from schemas.topics import EVENTS, QUARANTINE, partition_count
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, besid
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await wait_for_broker(settings)
-        async with beside(runtime.shell.wake), asyncio.TaskGroup() as work:
+        needs = {"kafka": Probe(settings, EVENTS).ask}
+        async with beating(settings, needs), _prepared(settings, beside, runtime), asyncio.TaskGroup() as work:
             work.create_task(_run(runtime))
             work.create_task(_announce(runtime))
             work.create_task(watch(runtime, runtime.shell.wake, _die))
@@ -94,6 +95,14 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, besid
     except* Exception:  # nothing may leave: a thread of Faust's would keep the process alive
         log.exception("worker")
     _die("the worker could not start or go on")
+
+
+@asynccontextmanager
+async def _prepared(settings: Settings, beside: Beside, runtime: Runtime) -> AsyncIterator[None]:
+    """What runs beside, once the broker answers."""
+    await wait_for_broker(settings)
+    async with beside(runtime.shell.wake):
+        yield
 
 
 async def _run(runtime: Runtime) -> NoReturn:

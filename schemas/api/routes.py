@@ -87,8 +87,9 @@ READS: tuple[Described, ...] = (
     Described(
         method="GET",
         path="/health/ready",
-        does="Whether events are taken and reads are answered",
+        does="Whether events are taken and reads are answered; with for=events, whether events are taken",
         scope=PUBLIC,
+        query={"for": one_of("events")},
         answers={200: "Health", 503: "Health"},
     ),
 )

@@ -127,7 +127,10 @@ _DAY: dict[str, Schema] = {"date": TEXT, "environment": TEXT, "events": COUNT, "
 
 SHAPES: dict[str, Schema] = {
     "Error": record({"error": _PROBLEM}),
-    "Health": record({"status": one_of("live", "starting", "ready")}, {"reads": FLAG}),
+    "Health": record(
+        {"status": one_of("live", "ready", "degraded", "unavailable")},
+        {"events": FLAG, "reads": FLAG, "components": mapping(record({"state": TEXT}, {"reason": TEXT}))},
+    ),
     "EventAccepted": record(
         {"event_id": TEXT, "contact_id": TEXT, "received_at": TIME}, {**_WARNINGS, **_TASK, "segment_changes": _IDS}
     ),

@@ -15,7 +15,8 @@ from schemas import topics, web
 from schemas.api.words import TIMEOUT_MS
 from schemas.control import ControlState
 from schemas.errors import Refused
-from schemas.kafka import Tail
+from schemas.heartbeat import beating, states_of
+from schemas.kafka import Probe, Tail
 from schemas.process import announce_ready, end_with
 from schemas.settings import Settings
 from sinks.graph import endpoint as graph
@@ -28,6 +29,8 @@ from sinks.query.reader import Reader
 from sinks.query.reads import Answer, Reads
 from sinks.query.writes import Edge, Writes
 
+READY_WITHIN_S = 1.0
+"""Less than the edge waits for it."""
 INTERNAL = "/internal"
 """What only the edge asks; no request from outside is handed on to it."""
 
@@ -135,16 +138,24 @@ def build_app(settings: Settings) -> web.Surface:
     edge = Edge(settings)
     parity = Parity(settings, control, reader)
 
+    probe = Probe(settings, topics.EVENTS)
+    needs = {"kafka": probe.ask, "clickhouse": reader.check}
+
     async def live(_request: Request) -> Response:
         return web.Json({"status": "live"})
 
     async def ready(_request: Request) -> Response:
-        is_ready = await reader.is_ready()
-        return web.Json({"status": "ready" if is_ready else "starting"}, 200 if is_ready else 503)
+        components = await states_of(needs, READY_WITHIN_S)
+        is_ready = all(one["state"] == "ok" for one in components.values())
+        return web.Json(
+            {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
+        )
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(beating(settings, needs))
+            stack.push_async_callback(probe.stop)
             for part in (reader, tail, edge, parity):
                 await part.start()
                 stack.push_async_callback(part.stop)

@@ -30,11 +30,14 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.partitions = settings.partitions
+        self._started = False
         self._limits = {"max_execution_time": str(max(1, round(settings.read_deadline_s)))}
 
     async def start(self) -> None:
+        """Returns when ClickHouse answers."""
         self._client: AsyncClient = await connected(self._settings)
         self._client.database = self._settings.clickhouse_database
+        self._started = True
 
     async def stop(self) -> None:
         await self._client.close()
@@ -52,10 +55,8 @@ class Reader:
         names = result.column_names
         return [dict(zip(names, row, strict=True)) for row in result.result_rows]
 
-    async def is_ready(self) -> bool:
-        """Whether reads are answered."""
-        try:
-            await self.rows("SELECT count() FROM events WHERE workspace = ''")
-        except (Refused, ClickHouseError):
-            return False
-        return True
+    async def check(self) -> None:
+        """Raises what keeps reads from being answered."""
+        if not self._started:
+            raise Refused("unavailable", "the database has not answered yet")
+        await self.rows("SELECT count() FROM events WHERE workspace = ''")

@@ -1,0 +1,76 @@
+"""A home in; what each of its processes is, needs and waits for, as lines for a person and one verdict, out."""
+
+import datetime as dt
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from typing import Any
+
+import psutil
+
+from deploy.local.home import SUPERVISOR, Home
+from deploy.local.stack import address
+from schemas.processes import State, states
+from schemas.settings import Settings
+
+FINE = "ok"
+WITHIN_S = 3.0
+
+
+def status(settings: Settings, home: Home) -> tuple[list[str], bool]:
+    """The lines, and whether all is well."""
+    lives = home.processes()
+    every = [_seen(one, lives.get(one.name)) for one in states(home.run)]
+    is_up = home.is_locked() and home.ready_file(SUPERVISOR).exists()
+    health: dict[str, Any] = {"status": "not running", "components": {}}
+    if is_up:
+        health = _health(settings)
+    lines = [_line(one, lives.get(one.name)) for one in every]
+    for name, component in health.get("components", {}).items():
+        if component["state"] != FINE and name not in {one.name for one in every if one.state != FINE}:
+            lines.append(f"{name:<18} {component['state']}: {component.get('reason', '')}")
+    lines.append(f"{'disk':<18} {shutil.disk_usage(home.path).free // 1_000_000:,} MB free in {home.path}")
+    well = is_up and health["status"] == "ready" and all(one.state == FINE for one in every)
+    lines.append("ready" if well else f"not ready: {health['status']}" if is_up else "not ready")
+    return lines, well
+
+
+def _seen(state: State, process: psutil.Process | None) -> State:
+    """What the kernel knows goes before what the process once said."""
+    if process is None:
+        return state if state.state == "restarting" else replace(state, state="gone", reason="no such process")
+    try:
+        stopped = process.status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return replace(state, state="gone", reason="no such process")
+    return replace(state, state="stopped", reason="a signal has stopped it") if stopped else state
+
+
+def _line(state: State, process: psutil.Process | None) -> str:
+    shown = f"{state.name:<18} {'-':<40}"
+    if process is not None:
+        try:
+            memory, since = process.memory_info().rss // 1_000_000, time.time() - process.create_time()
+            shown = (
+                f"{state.name:<18} pid {process.pid:<8} {memory:>5} MB   for {dt.timedelta(seconds=int(since))!s:<15}"
+            )
+        except psutil.Error:
+            pass
+    why = f": {state.reason}" if state.reason else ""
+    ended = f"   (restarts {state.restarts}; last {state.last_exit})" if state.restarts else ""
+    return f"{shown} {state.state}{why}{ended}"
+
+
+def _health(settings: Settings) -> dict[str, Any]:
+    """The public port's own answer."""
+    try:
+        with urllib.request.urlopen(f"{address(settings)}/health/ready", timeout=WITHIN_S) as answer:  # noqa: S310 - ours
+            return dict(json.loads(answer.read()))
+    except urllib.error.HTTPError as error:
+        with error:
+            return dict(json.loads(error.read()))
+    except (OSError, ValueError) as error:
+        return {"status": f"{address(settings)} does not answer: {error}"}

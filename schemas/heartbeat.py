@@ -1,0 +1,81 @@
+"""What a process needs in; a file that says every other second how that is, for whoever supervises it, out.
+
+The file lies beside the ready file that the supervisor names. One that grows old tells of a process that hangs.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from schemas.settings import Settings
+
+PAUSE_S = 1.5
+PATIENCE_S = 1.5
+SILENT_S = 4.5
+"""A healthy process writes every 3 s at most."""
+
+Check = Callable[[], Awaitable[None]]
+"""Returns where it is well; raises, or does not return, where it is not."""
+
+
+async def state_of(check: Check, patience_s: float = PATIENCE_S) -> dict[str, str]:
+    """``{"state": "ok"}``, or ``away`` with the reason; never raises, and takes no longer than ``patience_s``."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await check()
+    except TimeoutError:
+        return {"state": "away", "reason": f"no answer within {patience_s:g} s"}
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is why this does not work
+        return {"state": "away", "reason": f"{type(error).__name__}: {error}"[:200]}
+    return {"state": "ok"}
+
+
+async def states_of(checks: Mapping[str, Check], patience_s: float = PATIENCE_S) -> dict[str, dict[str, str]]:
+    """All of them at the same time."""
+    found = await asyncio.gather(*(state_of(check, patience_s) for check in checks.values()))
+    return dict(zip(checks, found, strict=True))
+
+
+@asynccontextmanager
+async def beating(settings: Settings, checks: Mapping[str, Check]) -> AsyncIterator[None]:
+    """Beat while the block runs, where there is a supervisor that reads it."""
+    if not settings.ready_file:
+        yield
+        return
+    beat = asyncio.create_task(_beat(Path(settings.ready_file).with_suffix(".json"), checks), name="heartbeat")
+    try:
+        yield
+    finally:
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+
+
+async def _beat(path: Path, checks: Mapping[str, Check]) -> None:
+    while True:
+        needs = await states_of(checks)
+        write(path, {"pid": os.getpid(), "at": time.time(), "needs": needs})
+        await asyncio.sleep(PAUSE_S)
+
+
+def write(path: Path, value: Any) -> None:
+    """Whole or not at all; a full disk leaves the old one, which tells by its age."""
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(value))
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def read(path: Path) -> Any:
+    """The value; ``None`` where there is none that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,155 @@
+"""A frozen broker, a frozen database, a frozen worker and one that keeps dying: all told, within seconds, by all.
+
+One stack for all of it. Bounds are wide: what is promised is 5 s on a machine that has room.
+"""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import LocalStack, command, local_stack
+
+pytestmark = pytest.mark.faults
+TOLD_S = 20.0
+EVENT = {"type": "seen", "user_id": "u"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with local_stack(tmp_path_factory.mktemp("health"), read_deadline_s=3.0) as found:
+        yield found
+
+
+@pytest.fixture
+def client(stack: LocalStack) -> Iterator[httpx.Client]:
+    headers = {"Authorization": "Bearer sk_dev_local"}
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=40, trust_env=False) as found:
+        yield found
+
+
+@contextmanager
+def frozen(stack: LocalStack, name: str) -> Iterator[None]:
+    process = psutil.Process(stack.pid(name))
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def until(true: Callable[[], bool], what: str, within_s: float = TOLD_S) -> float:
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < within_s, what
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def ready(client: httpx.Client, **query: str) -> tuple[int, dict[str, Any]]:
+    began = time.monotonic()
+    answer = client.get("/health/ready", params=query)
+    assert time.monotonic() - began < 10, "it hangs"
+    return answer.status_code, answer.json()
+
+
+def status(stack: LocalStack) -> "subprocess.CompletedProcess[str]":
+    return command(stack.settings, "status")
+
+
+def all_is_well(stack: LocalStack, client: httpx.Client) -> None:
+    until(lambda: ready(client)[1]["status"] == "ready", "not ready again", 60)
+    until(lambda: status(stack).returncode == 0, f"status is not well: {status(stack).stdout}", 60)
+
+
+def test_a_stack_that_is_well_says_so_of_each_process(stack: LocalStack, client: httpx.Client) -> None:
+    all_is_well(stack, client)
+    code, said = ready(client)
+    assert (code, said["events"], said["reads"]) == (200, True, True)
+    expected = {"identity", "segments", "clickhouse-sink", "query", "webhooks", "ingest", "kafka", "clickhouse"}
+    assert expected | {"disk", "reads"} <= said["components"].keys()
+    assert {one["state"] for one in said["components"].values()} == {"ok"}
+    listed = status(stack).stdout
+    assert all(f"\n{name} " in f"\n{listed}" for name in expected)
+    assert "MB free" in listed
+
+
+def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: httpx.Client) -> None:
+    all_is_well(stack, client)
+    with frozen(stack, "kafka"):
+        until(lambda: ready(client)[0] == 503, "a frozen broker")
+        code, said = ready(client, **{"for": "events"})
+        assert (code, said["events"], said["components"]["kafka"]["state"]) == (503, False, "away")
+        rule = {"name": "x", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
+        for method, path, body in (
+            ("POST", "/v1/events", EVENT),
+            ("POST", "/v1/segments", rule),
+            ("POST", "/v1/keys", {"name": "k", "scopes": ["contacts:read"]}),
+            ("DELETE", "/v1/keys/key_local_public", None),
+            ("GET", "/v1/segments", None),
+        ):
+            began = time.monotonic()
+            answer = client.request(method, path, json=body)
+            assert (answer.status_code, path) == (503, path), answer.text
+            assert answer.headers["retry-after"] == "1"
+            assert time.monotonic() - began < 12, path
+        told = status(stack)
+        assert told.returncode == 1
+        assert "stopped: a signal has stopped it" in told.stdout
+        until(lambda: "waiting: kafka" in status(stack).stdout, "the stages do not say what they wait for")
+    all_is_well(stack, client)
+    assert client.post("/v1/events", json=EVENT).status_code == 202
+
+
+def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack, client: httpx.Client) -> None:
+    all_is_well(stack, client)
+    with frozen(stack, "clickhouse"):
+        until(lambda: ready(client)[0] == 503, "a frozen database")
+        code, said = ready(client, **{"for": "events"})
+        assert (code, said["events"], said["reads"]) == (200, True, False)
+        assert "clickhouse" in said["components"]["reads"]["reason"]
+        assert client.post("/v1/events", json=EVENT).status_code == 202
+        for method, path, body in (
+            ("GET", "/v1/contacts", None),
+            ("POST", "/v1/contacts?timeout_ms=500", {"user_id": "u"}),
+        ):
+            began = time.monotonic()
+            answer = client.request(method, path, json=body)
+            assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
+            assert time.monotonic() - began < 12, path
+        assert status(stack).returncode == 1
+    all_is_well(stack, client)
+    assert client.get("/v1/contacts").status_code == 200
+
+
+def test_a_frozen_worker_is_told_by_its_silence(stack: LocalStack, client: httpx.Client) -> None:
+    all_is_well(stack, client)
+    with frozen(stack, "segments"):
+        until(lambda: ready(client)[1]["components"]["segments"]["state"] == "silent", "a frozen worker")
+        code, said = ready(client)
+        assert (code, said["status"]) == (200, "degraded")
+        assert status(stack).returncode == 1
+    all_is_well(stack, client)
+
+
+def test_a_worker_that_keeps_dying_is_told_with_its_reason(stack: LocalStack, client: httpx.Client) -> None:
+    all_is_well(stack, client)
+    for _ in range(2):
+        before = stack.pid("webhooks")
+        psutil.Process(before).kill()
+        until(lambda before=before: stack.pid("webhooks") != before, "it is not started again")  # type: ignore[misc]
+    until(lambda: ready(client)[1]["components"]["webhooks"]["state"] == "restarting", "a crash loop")
+    assert ready(client)[1]["status"] == "degraded"
+    told = status(stack)
+    assert told.returncode == 1
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("webhooks")]
+    assert "it ended 2 times: was killed by signal 9" in line
+    known = json.loads((stack.settings.home / "run" / "stack.json").read_text())
+    assert known["webhooks"]["restarts"] == 2
