@@ -53,9 +53,16 @@ class Forward:
     async def read(self, request: Request, path: str = "", status: int = 0) -> Response:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
 
-        ``status`` takes the place of its 200.
+        ``status`` takes the place of its 200. Raises ``Refused`` (503) that says that it is written all the same.
         """
-        answer = await self._pass(request, "GET", b"", path)
+        try:
+            answer = await self._pass(request, "GET", b"", path)
+        except Refused as refused:
+            raise _written(path or request.url.path) from refused
+        if answer.status_code >= 500:
+            async for _ in answer.body_iterator:
+                pass  # read to its end, the connection is free again
+            raise _written(path or request.url.path)
         if status and answer.status_code == 200:
             answer.status_code = status
         return answer
@@ -127,7 +134,7 @@ class Forward:
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _away() from error
 
-    async def _pass(self, request: Request, method: str, raw: bytes, path: str = "") -> Response:
+    async def _pass(self, request: Request, method: str, raw: bytes, path: str = "") -> StreamingResponse:
         query = request.url.query
         url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
@@ -144,6 +151,10 @@ class Forward:
             raise _away() from error
         kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
         return StreamingResponse(answer.content.iter_any(), answer.status, kept)
+
+
+def _written(path: str) -> Refused:
+    return Refused("unavailable", f"it is written and the read API cannot show it now: do not repeat it, read {path}")
 
 
 def _away() -> Refused:

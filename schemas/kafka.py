@@ -133,6 +133,7 @@ class Tail:
         *,
         from_end: bool = False,
         positions: dict[int, int] | None = None,
+        patience_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._name = topics.name(topic, settings)
@@ -140,6 +141,7 @@ class Tail:
         self._apply = apply
         self._from_end = from_end
         self._positions = positions or {}
+        self._patience_s = patience_s
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
         self._failed = False
@@ -185,7 +187,14 @@ class Tail:
             await asyncio.shield(self._task)
 
     async def catch_up(self) -> None:
-        """Return when everything that is in the topic now has been applied; raises ``KafkaError``."""
+        """Return when everything that is in the topic now has been applied.
+
+        Raises ``KafkaError``, and ``TimeoutError`` when ``patience_s`` is over, where it is given.
+        """
+        async with asyncio.timeout(self._patience_s):
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
         async with self._asking:
             if self._asker is None:
                 # The tail's own connection is busy with a fetch that waits for news: an answer would come after it.

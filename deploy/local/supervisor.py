@@ -16,10 +16,12 @@ from pathlib import Path
 
 from deploy.local.home import READY_FILE, STOP_S, Home
 from schemas import heartbeat
-from schemas.processes import STACK_FILE
+from schemas.processes import STACK_FILE, states
 
 ROOT = Path(__file__).parents[2]
 PROBE_S = 0.02
+REMIND_S = 10.0
+"""Seconds between two lines that say what is waited for."""
 QUICK_DEATH_S, LONGEST_WAIT_S = 5.0, 10.0
 SHORT_LIFE_S, SHORT_WAIT_S = 30.0, 2.0
 """A start costs one to two seconds of a core: what lives for some seconds at a time must not take it from others."""
@@ -147,13 +149,21 @@ class Supervisor:
         self._tell()
 
     async def _ready(self, kept: _Kept, deadline: float) -> None:
-        name = kept.process.name
+        name, remind_at = kept.process.name, time.monotonic() + REMIND_S
         while not await self._is_ready(kept.process):
+            if time.monotonic() > remind_at:
+                remind_at += REMIND_S
+                self._say(f"{name} is not ready yet: {self._seen(name)}")
             if kept.early_deaths >= GIVE_UP_AFTER:
                 raise NotReadyError(f"{name} keeps ending; the end of its log:\n{self._home.log_tail(name)}")
             if time.monotonic() > deadline:
                 raise NotReadyError(f"{name} does not get ready; the end of its log:\n{self._home.log_tail(name)}")
             await asyncio.sleep(PROBE_S)
+
+    def _seen(self, name: str) -> str:
+        """What it waits for, or the last line of its log."""
+        reason = next((one.reason for one in states(self._home.run) if one.name == name), "")
+        return reason or self._home.log_tail(name, 1) or "it has said nothing yet"
 
     async def _is_ready(self, process: Process) -> bool:
         if process.probe is not None:

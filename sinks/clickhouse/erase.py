@@ -24,7 +24,7 @@ from schemas.definitions import Erasure
 from schemas.kafka import Tail, started_producer
 from schemas.settings import Settings
 from sinks.clickhouse import mutations
-from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.migrate import FOREVER_S, connected
 from sinks.clickhouse.mutations import MutationFailedError
 from sinks.clickhouse.streams import STREAMS
 
@@ -88,7 +88,7 @@ class Eraser:
 
     async def run(self) -> None:
         """For ever; what goes wrong is logged and tried again."""
-        self._client = await connected(self._settings)
+        self._client = await connected(self._settings, FOREVER_S)
         self._client.database = self._settings.clickhouse_database
         self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(

@@ -9,12 +9,15 @@
 
 import asyncio
 import hashlib
+import logging
+import math
 import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -26,7 +29,13 @@ FILE = re.compile(r"\d{4}_\w+\.sql")
 SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
 TABLE_ALREADY_EXISTS = 57
 LOCK_EXPIRES_S = 20
+log = logging.getLogger(__name__)
+
 WAIT_S = 60.0
+FOREVER_S = math.inf
+"""The patience of a process that has nothing to do without the database."""
+REMIND_S = 10.0
+RETRY_S = 0.5
 
 
 class MigrationError(Exception):
@@ -88,18 +97,24 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
         await client.close()
 
 
-async def connected(settings: Settings) -> AsyncClient:
-    """A client of a ClickHouse that answers; waits for one that is still starting."""
-    deadline = time.monotonic() + WAIT_S
+async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
+    """A client of a ClickHouse that answers; waits for one that is still starting, and says so every ``REMIND_S``."""
+    began = reminded = time.monotonic()
+    where = urlsplit(settings.clickhouse).netloc.rpartition("@")[2]  # without the password
     while True:
         try:
-            return await clickhouse_connect.get_async_client(
-                dsn=settings.clickhouse, database="default", autogenerate_session_id=False
-            )
-        except ClickHouseError as error:
-            if time.monotonic() > deadline:
-                raise MigrationError(f"ClickHouse does not answer: {error}") from error
-        await asyncio.sleep(0.05)
+            async with asyncio.timeout(REMIND_S):
+                return await clickhouse_connect.get_async_client(
+                    dsn=settings.clickhouse, database="default", autogenerate_session_id=False
+                )
+        except (ClickHouseError, TimeoutError) as error:
+            now, reason = time.monotonic(), str(error)[:300] or "no answer"
+            if now - began > within_s:
+                raise MigrationError(f"ClickHouse at {where} does not answer: {reason}") from error
+            if now - reminded > REMIND_S:
+                reminded = now
+                log.warning("waiting for ClickHouse at %s: %s", where, reason)
+        await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
 
 
 async def _missing(client: AsyncClient, database: str, wanted: list[Migration]) -> list[Migration]:

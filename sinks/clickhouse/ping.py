@@ -3,7 +3,7 @@
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.migrate import FOREVER_S, connected
 
 
 class Ping:
@@ -16,5 +16,5 @@ class Ping:
     async def ask(self) -> None:
         """Raises ``ClickHouseError``; does not return while it is silent."""
         if self._client is None:
-            self._client = await connected(self._settings)
+            self._client = await connected(self._settings, FOREVER_S)
         await self._client.query("SELECT 1")

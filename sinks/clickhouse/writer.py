@@ -21,7 +21,7 @@ from clickhouse_connect.driver.insert import InsertContext
 from schemas.sameness import key_from
 from schemas.settings import Settings
 from sinks.clickhouse.dedupe import Place
-from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.migrate import FOREVER_S, connected
 from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Writer:
         self._contexts: dict[str, InsertContext] = {}
 
     async def start(self) -> None:
-        self._client: AsyncClient = await connected(self._settings)
+        self._client: AsyncClient = await connected(self._settings, FOREVER_S)
         self._client.database = self._settings.clickhouse_database
 
     async def stop(self) -> None:

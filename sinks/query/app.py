@@ -133,7 +133,12 @@ def graph_endpoint(
 def build_app(settings: Settings) -> web.Surface:
     """Connects to nothing before its lifespan starts."""
     control = ControlState()
-    tail = Tail(settings, topics.CONTROL, lambda record: control.apply(record.key, record.value))
+    tail = Tail(
+        settings,
+        topics.CONTROL,
+        lambda record: control.apply(record.key, record.value),
+        patience_s=settings.read_deadline_s / 2,
+    )
     reader = Reader(settings)
     edge = Edge(settings)
     parity = Parity(settings, control, reader)

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import Refused
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.migrate import FOREVER_S, connected
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Reader:
 
     async def start(self) -> None:
         """Returns when ClickHouse answers."""
-        self._client: AsyncClient = await connected(self._settings)
+        self._client: AsyncClient = await connected(self._settings, FOREVER_S)
         self._client.database = self._settings.clickhouse_database
         self._started = True
 

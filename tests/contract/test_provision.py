@@ -11,6 +11,7 @@ from deploy.provision import ProvisionError, create_topics, provision
 from schemas import topics
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import Migration, MigrationError, connected, migrate, migrations
+from tests.services import free_port
 
 FIRST = Migration(
     name="0001_first.sql",
@@ -30,6 +31,14 @@ async def count(settings: Settings, table: str) -> int:
     async with await connected(settings) as client:
         found = await client.query(f"SELECT count() FROM {settings.clickhouse_database}.{table}")
     return int(found.result_rows[0][0])
+
+
+@pytest.mark.clickhouse
+async def test_a_database_that_is_away_is_named_without_its_password() -> None:
+    away = f"127.0.0.1:{free_port()}"
+    with pytest.raises(MigrationError, match=f"ClickHouse at {away} does not answer") as raised:
+        await connected(Settings(clickhouse_url=f"http://anna:s3cret@{away}"), 0.0)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.kafka

@@ -1,6 +1,7 @@
 """Keys, environments and workspaces made through the API, and what they let through a moment later."""
 
 import asyncio
+import os
 import secrets
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.stack import environment
+from tests.services import ROOT
 from tests.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
@@ -196,3 +199,27 @@ def test_keys_from_the_command_line(stack: LocalStack) -> None:
     run("revoke", key_id)
     assert httpx.post(f"{stack.url}/v1/contacts", headers=bearer(secret), trust_env=False).status_code == 401
     assert key_id not in run("list")
+
+
+async def test_an_operator_makes_the_first_key_of_a_workspace_without_any_key(stack: LocalStack) -> None:
+    workspace = unique("first")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "deploy.provision", "--first-key", "--workspace", workspace],
+        cwd=ROOT,
+        env={**os.environ, **environment(stack.settings)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    key = done.stdout.split()[-1]
+    async with stack.client() as client:
+        await until_status(client, 200, "/v1/keys", key, 10)
+        (shown,) = (await client.get("/v1/keys", headers=bearer(key))).json()["data"]
+        assert "admin" in shown["scopes"]
+        assert "instance" not in shown["scopes"], "the local stack's own key has it"
+        assert (await client.post("/v1/events", json=EVENT, headers=bearer(key))).status_code == 202
+        refused = await client.delete(f"/v1/keys/{shown['id']}", headers=bearer(key))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+        assert (await client.get("/v1/keys", headers=bearer(key))).status_code == 200

@@ -124,9 +124,13 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
             answer = client.request(method, path, json=body)
             assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
             assert time.monotonic() - began < 12, path
+        named = {"name": "made meanwhile", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
+        answer = client.post("/v1/segments", json=named)
+        assert (answer.status_code, "it is written" in answer.text) == (503, True), answer.text
         assert status(stack).returncode == 1
     all_is_well(stack, client)
     assert client.get("/v1/contacts").status_code == 200
+    assert [one["name"] for one in client.get("/v1/segments").json()["data"]].count("made meanwhile") == 1
 
 
 def test_a_frozen_worker_is_told_by_its_silence(stack: LocalStack, client: httpx.Client) -> None:

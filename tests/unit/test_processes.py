@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ingest import health
 from schemas import heartbeat, processes
 from schemas.settings import Settings
 
@@ -75,6 +76,12 @@ async def test_a_need_that_hangs_or_fails_is_told_and_holds_nothing_up() -> None
         "b": {"state": "away", "reason": "OSError: no route"},
         "c": {"state": "away", "reason": "no answer within 0.05 s"},
     }
+
+
+def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert health.disk(tmp_path) == {"state": "ok"}
+    monkeypatch.setattr(health, "LEAST_FREE", 1 << 62)
+    assert health.disk(tmp_path)["state"] == "full"
 
 
 async def test_a_process_without_a_supervisor_writes_nothing(tmp_path: Path) -> None:
