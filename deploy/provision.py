@@ -10,21 +10,27 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Collection
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.first_key import DEFAULT_WORKSPACE, make
 from schemas.errors import CannotStart, Refused
+from schemas.kafka import started
 from schemas.process import read_settings
 from schemas.settings import Settings
-from schemas.topics import Topic, catalogue, partition_count
+from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
 from sinks.clickhouse.migrate import migrate
 
 WAIT_S = 60.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 MINUTE_MS = 60_000
 SAFE_REPLICATION = 3
+LOOK_MS, LOOK_RECORDS = 2000, 200
+OLDER_KEYS = frozenset({28, 56})
+"""Lengths of a contact id of before, and of a pair of them."""
 
 
 class ProvisionError(Exception):
@@ -47,12 +53,41 @@ async def create_topics(settings: Settings) -> list[str]:
             partitions = partition_count(topic, settings)
             if existing.get(name, partitions) != partitions:
                 raise ProvisionError(f"topic {name} has {existing[name]} partitions, the settings say {partitions}")
+        await _refuse_older_contacts(settings, existing)
         missing = [topic for name, topic in wanted.items() if name not in existing]
         if missing:
             await _create(admin, missing, settings)
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+async def _refuse_older_contacts(settings: Settings, existing: Collection[str]) -> None:
+    """Raise ``ProvisionError`` where the state of identity names contacts by ids that do not carry their tenant."""
+    name = changelog(IDENTITY_APP, IDENTITY_PAIRS, settings)
+    if name not in existing:
+        return
+    consumer = await started(
+        settings, lambda: AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    )
+    try:
+        parts = [TopicPartition(name, p) for p in range(settings.partitions)]
+        begin, end = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+        parts = [tp for tp in parts if end[tp] > begin[tp]]
+        if not parts:
+            return
+        consumer.assign(parts)
+        await consumer.seek_to_beginning(*parts)
+        found = await consumer.getmany(timeout_ms=LOOK_MS, max_records=LOOK_RECORDS)
+        keys = [record.key or b"" for records in found.values() for record in records]
+    finally:
+        await consumer.stop()
+    if any(len(key) in OLDER_KEYS and key.startswith(b"cnt_") for key in keys):
+        raise ProvisionError(
+            f"topic {name} names contacts by ids of an earlier version, which do not carry their workspace: "
+            "start with an empty HEADWATER_HOME, or with another HEADWATER_TOPIC_PREFIX and "
+            "HEADWATER_CLICKHOUSE_DATABASE, and import the events again"
+        )
 
 
 def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:

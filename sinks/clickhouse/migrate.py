@@ -86,6 +86,7 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
             " (name String, digest String, applied_at DateTime64(3) DEFAULT now64(3))"
             " ENGINE = MergeTree ORDER BY name"
         )
+        await _refuse_older_contacts(client, database)
         if not await _missing(client, database, wanted):
             return []
         async with _lock(client, database):
@@ -95,6 +96,18 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
         return [migration.name for migration in missing]
     finally:
         await client.close()
+
+
+async def _refuse_older_contacts(client: AsyncClient, database: str) -> None:
+    """Raise ``MigrationError`` where rows name contacts by ids that do not carry their tenant."""
+    if not (await client.query(f"EXISTS TABLE {database}.contacts")).result_rows[0][0]:
+        return
+    older = f"SELECT contact_id FROM {database}.contacts WHERE match(contact_id, '^cnt_[a-z2-7]{{24}}$') LIMIT 1"  # noqa: S608 - checked name
+    if (await client.query(older)).result_rows:
+        raise MigrationError(
+            f"{database}.contacts holds contact ids of an earlier version, which do not carry their workspace: "
+            "use another HEADWATER_CLICKHOUSE_DATABASE, or an empty HEADWATER_HOME, and import the events again"
+        )
 
 
 async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:

@@ -201,7 +201,8 @@ class Reads:
         return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
 
     async def task(self, asked: Asked) -> Any:
-        return await tasks.task(self._reader, asked.principal.workspace, asked.part("id"), now_ms())
+        is_secret = asked.principal.kind == "secret"
+        return await tasks.task(self._reader, asked.home, asked.part("id"), now_ms(), any_environment=is_secret)
 
     async def quarantine(self, asked: Asked) -> Any:
         unowned = "instance" in asked.principal.scopes

@@ -7,6 +7,7 @@ from schemas import topics
 from schemas.errors import Refused
 from schemas.ids import count_of, uuid7_ms
 from schemas.sameness import CONFLICT, key_from
+from sinks.query.contacts import Home
 from sinks.query.reader import Reader
 
 CLOCKS_MS = 5_000
@@ -14,20 +15,24 @@ CLOCKS_MS = 5_000
 
 _TASK = """
 SELECT event_id, type, own_contact_id AS sender, 'stored' AS disposition, 0 AS conflict FROM events
-WHERE workspace = {workspace:String} AND _task_id = {task:String} LIMIT 1 BY event_id, type, sender
+WHERE workspace = {workspace:String} AND ({any:UInt8} OR environment = {environment:String})
+    AND _task_id = {task:String} LIMIT 1 BY event_id, type, sender
 UNION ALL
 SELECT event_id, type, own_contact_id AS sender, 'duplicate' AS disposition, max(event_id_conflict) AS conflict
-FROM duplicates WHERE workspace = {workspace:String} AND _task_id = {task:String} GROUP BY event_id, type, sender
+FROM duplicates
+WHERE workspace = {workspace:String} AND ({any:UInt8} OR environment = {environment:String})
+    AND _task_id = {task:String} GROUP BY event_id, type, sender
 """
 
 
-async def task(reader: Reader, workspace: str, text: str, now_ms: int) -> dict[str, Any]:
+async def task(reader: Reader, home: Home, text: str, now_ms: int, *, any_environment: bool) -> dict[str, Any]:
     """Completed when each of its events is stored or known as a duplicate.
 
+    ``any_environment``: a secret key writes to all of its workspace's environments, so its tasks may be of each.
     Raises ``Refused`` (404) for what was never given out, and for what is older than the events are kept.
     """
     task_id = _task_id(text, now_ms)
-    rows = await reader.rows(_TASK, workspace=workspace, task=task_id)
+    rows = await reader.rows(_TASK, **home.parameters, task=task_id, any=int(any_environment))
     if not rows and now_ms - uuid7_ms(UUID(task_id)) > (topics.RESOLVED.retention_ms or 0):
         raise Refused("not_found", "no such task")
     return {

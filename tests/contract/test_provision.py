@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from deploy.provision import ProvisionError, create_topics, provision
-from schemas import topics
+from schemas import kafka, topics
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import Migration, MigrationError, connected, migrate, migrations
 from tests.services import free_port
@@ -122,3 +122,31 @@ async def test_the_lock_of_a_dead_process_expires(settings: Settings, monkeypatc
         await client.command(f"CREATE TABLE {settings.clickhouse_database}._migrating (x UInt8) ENGINE = Memory")
     monkeypatch.setattr("sinks.clickhouse.migrate.LOCK_EXPIRES_S", 0)
     assert await migrate(settings, [FIRST]) == ["0001_first.sql"]
+
+
+@pytest.mark.clickhouse
+async def test_rows_of_contacts_without_their_tenant_are_refused(settings: Settings) -> None:
+    await migrate(settings)
+    async with await connected(settings) as client:
+        insert = f"INSERT INTO {settings.clickhouse_database}.contacts (workspace, environment, contact_id) VALUES"
+        await client.command(f"{insert} ('local', 'production', 'cnt_{'a' * 32}')")
+        assert await migrate(settings) == []
+        await client.command(f"{insert} ('local', 'production', 'cnt_{'a' * 24}')")
+    with pytest.raises(MigrationError, match=r"earlier version.*import the events again"):
+        await migrate(settings)
+
+
+@pytest.mark.kafka
+async def test_state_that_names_contacts_without_their_tenant_is_refused(settings: Settings) -> None:
+    await create_topics(settings)
+    name = topics.changelog(topics.IDENTITY_APP, topics.IDENTITY_PAIRS, settings)
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        await producer.send_and_wait(name, b"1", key=f"cnt_{'a' * 32}".encode(), partition=0)
+        assert await create_topics(settings) == []
+        await producer.send_and_wait(name, b"1", key=f"cnt_{'a' * 24}".encode(), partition=1)
+    finally:
+        await producer.stop()
+    with pytest.raises(ProvisionError, match=r"earlier version.*import the events again"):
+        await create_topics(settings)

@@ -141,9 +141,9 @@ async def test_what_was_acknowledged_and_is_still_on_its_way_goes_too(stack: Loc
         pid = stack.pid(asleep)
         os.kill(pid, signal.SIGSTOP)
         try:
-            read = [await send(client, {"type": "read", "email": email}) for _ in range(3)]
+            read = [await send(client, {"type": "read", "email": email}, "") for _ in range(3)]
             own = read[0]["contact_id"]
-            tie = await send(client, {"type": "login", "user_id": user, "email": email})
+            tie = await send(client, {"type": "login", "user_id": user, "email": email}, "")
             answer = await client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=300")
             assert answer.status_code == 202, answer.text
             assert answer.json()["status"] == "pending"
