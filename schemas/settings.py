@@ -1,5 +1,6 @@
 """Environment variables in, one validated, frozen Settings out; every problem is reported together."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property
@@ -9,6 +10,8 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HEADWATER_"
+PASSWORD = re.compile(r"(?<=://).*@|^[^/]*@", re.DOTALL)
+"""What stands before the host of a URL."""
 
 
 class Settings(BaseSettings):
@@ -49,7 +52,8 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field(
         "",
         validation_alias=AliasChoices("CLICKHOUSE_URL", PREFIX + "CLICKHOUSE_URL"),
-        description="A ClickHouse of your own (http://user:password@host:8123); empty: the embedded one is started.",
+        pattern=r"^(https?://[^/?#]+.*)?$",
+        description="A ClickHouse of your own (http:// or https://user:password@host:8123); empty: the embedded one.",
     )
     clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
     query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
@@ -123,6 +127,11 @@ class Settings(BaseSettings):
         return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
 
     @cached_property
+    def clickhouse_interface(self) -> str:
+        """``http`` or ``https``, for the driver: it goes by the port otherwise, whatever the scheme says."""
+        return self.clickhouse.partition(":")[0]
+
+    @cached_property
     def query(self) -> str:
         return self.query_url or f"http://127.0.0.1:{self.query_port}"
 
@@ -158,7 +167,8 @@ def complaints(error: ValidationError) -> list[str]:
     lines = []
     for one in error.errors(include_url=False):
         place = str(one["loc"][0]) if one["loc"] else ""
-        lines.append(f"{names.get(place, place)}={one['input']!s:.100}: {one['msg']}")
+        given = PASSWORD.sub("***@", str(one["input"]))
+        lines.append(f"{names.get(place, place)}={given:.100}: {one['msg']}")
     return lines
 
 

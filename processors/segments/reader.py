@@ -197,7 +197,10 @@ async def _connected(settings: Settings) -> Any:
     options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
     vars(options).update(np=None, pd=None)  # 60 MB for data frames that nobody asks for
     return await driver.get_async_client(
-        dsn=settings.clickhouse, database=settings.clickhouse_database, autogenerate_session_id=False
+        dsn=settings.clickhouse,
+        interface=settings.clickhouse_interface,
+        database=settings.clickhouse_database,
+        autogenerate_session_id=False,
     )
 
 

@@ -118,7 +118,10 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
         try:
             async with asyncio.timeout(REMIND_S):
                 return await clickhouse_connect.get_async_client(
-                    dsn=settings.clickhouse, database="default", autogenerate_session_id=False
+                    dsn=settings.clickhouse,
+                    interface=settings.clickhouse_interface,
+                    database="default",
+                    autogenerate_session_id=False,
                 )
         except (ClickHouseError, TimeoutError) as error:
             now, reason = time.monotonic(), str(error)[:300] or "no answer"
