@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.local.clickhouse_codes import ClickHouseError, refusal
+from deploy.local.clickhouse_disk import FLOOR_BYTES, Floor, put_aside_empty_mutations
 from deploy.local.clickhouse_sql import Statement
 
 if TYPE_CHECKING:
@@ -54,19 +55,22 @@ class Answer:
 class Engine:
     """Thread-safe; each method blocks and releases the GIL while ClickHouse works."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, floor_bytes: int = FLOOR_BYTES) -> None:
         # The library reads the time zone when it is loaded; a table's days must not depend on the laptop.
         os.environ["TZ"] = "UTC"
         from chdb.state.sqlitelike import connect  # noqa: PLC0415 - hence not at the top
 
         self._connect: Callable[[str], Connection] = connect
         self._path = str(path.resolve())
+        put_aside_empty_mutations(path)
         self._root = self._connect(self._path)
+        self.floor = Floor(path, self._control, floor_bytes)
         self.version, self.timezone, self.host = self._facts()
 
     def execute(self, question: Question) -> Answer:
         """Raises ``ClickHouseError`` with ClickHouse's code."""
         try:
+            self.floor.admit(question.statement.sql)
             with closing(self._connect(self._path)) as connection:
                 _prepare(connection, question)
                 if question.statement.data is None:
@@ -74,6 +78,10 @@ class Engine:
                 return _insert(connection, question.statement)
         except RuntimeError as error:  # chDB's ChdbError among them
             raise _coded(error) from error
+
+    def _control(self, sql: str) -> None:
+        with closing(self._connect(self._path)) as connection:
+            connection.query(sql)
 
     def close(self) -> None:
         self._root.close()

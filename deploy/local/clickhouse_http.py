@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +28,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
+from deploy.local.clickhouse_disk import FLOOR_BYTES
 from deploy.local.clickhouse_engine import Answer, Engine, Question
 from deploy.local.clickhouse_sql import parse
 from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
 from schemas.http_protocol import BoundedProtocol
+
+log = logging.getLogger(__name__)
 
 # Parameters of the interface itself; every other one is a setting for the engine, which knows its own.
 INTERFACE = frozenset(
@@ -69,14 +73,15 @@ class FrontProtocol(BoundedProtocol):
 class Front:
     """One engine, its threads and the routes to it."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = Engine(path)
+    def __init__(self, path: Path, floor_bytes: int = FLOOR_BYTES) -> None:
+        self._engine = Engine(path, floor_bytes)
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="clickhouse")
 
     def app(self) -> Starlette:
         routes = [
             Route("/", self.handle, methods=["GET", "POST"]),
             Route("/ping", ok),
+            Route("/health", self.health),
             Route("/replicas_status", ok),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)
@@ -85,9 +90,26 @@ class Front:
         body = await request.body()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request, body)
 
+    async def health(self, _request: Request) -> Response:
+        """Whether there is room to write."""
+        reason = await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.floor.look)
+        content = orjson.dumps({"state": "disk_full" if reason else "ok", "reason": reason})
+        return Response(content, 503 if reason else 200, media_type="application/json")
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.floor.look)
+            except (OSError, RuntimeError):
+                log.exception("the free space cannot be looked at, or merges not be stopped or started")
+            await asyncio.sleep(1)
+
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        watch = asyncio.create_task(self._watch())
         yield
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
         self._threads.shutdown()
         self._engine.close()
 
@@ -174,11 +196,12 @@ def summary(answer: Answer) -> str:
 def main(
     path: Annotated[Path, typer.Option(help="The engine's directory; it locks it.")],
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 18123,
+    floor_bytes: Annotated[int, typer.Option(help="With less free space nothing is written.")] = FLOOR_BYTES,
 ) -> None:
     """Serve ClickHouse's HTTP interface over the embedded engine."""
     path.mkdir(parents=True, exist_ok=True)
     uvicorn.run(
-        Front(path).app(),
+        Front(path, floor_bytes).app(),
         host="127.0.0.1",
         port=port,
         http=FrontProtocol,

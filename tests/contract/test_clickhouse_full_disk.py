@@ -1,0 +1,48 @@
+"""The embedded database, started with a floor that no disk has: it reads, refuses to write, and says so."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import ROOT, free_port
+
+pytestmark = pytest.mark.clickhouse
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(tmp_path), "--port", str(port)]
+    process = subprocess.Popen([*command, "--floor-bytes", str(10**18)], cwd=ROOT)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_below_the_floor_it_reads_refuses_writes_with_243_and_is_not_healthy(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(f"{url}/ping")
+            break
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    health = httpx.get(f"{url}/health", timeout=30)
+    assert health.status_code == 503
+    assert health.json()["state"] == "disk_full"
+    assert str(10**18) in health.json()["reason"]
+    made = httpx.post(url, content="CREATE TABLE default.t (x UInt8) ENGINE = MergeTree ORDER BY x", timeout=30)
+    assert made.status_code == 200, made.text
+    for sql in ("INSERT INTO default.t VALUES (1)", "ALTER TABLE default.t DELETE WHERE x = 1"):
+        refused = httpx.post(url, content=sql, timeout=30)
+        assert refused.headers["X-ClickHouse-Exception-Code"] == "243"
+        assert str(10**18) in refused.text
+    assert httpx.post(url, content="SELECT count() FROM default.t", timeout=30).text == "0\n"
