@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 FLOOR_BYTES = 512 * 1024 * 1024
 AGAIN = 1.25
 """Times the floor: merges begin again above it."""
-ASIDE = ".empty"
+ASIDE = "empty."
+"""In front of the name: the engine reads whatever begins with ``mutation_``."""
 WRITES = (b"INSERT", b"ALTER", b"OPTIMIZE", b"DELETE", b"UPDATE")
 
 
@@ -62,5 +63,5 @@ def put_aside_empty_mutations(path: Path) -> list[Path]:
     found = [file for file in path.glob("store/*/*/mutation_*.txt") if file.stat().st_size == 0]
     for file in found:
         log.warning("%s is empty, a full disk left it: put aside", file)
-        file.rename(file.with_name(file.name + ASIDE))
+        file.rename(file.with_name(ASIDE + file.name))
     return found

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,27 +15,43 @@ from tests.services import ROOT, free_port
 pytestmark = pytest.mark.clickhouse
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def serving(path: Path, floor: int) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(tmp_path), "--port", str(port)]
-    process = subprocess.Popen([*command, "--floor-bytes", str(10**18)], cwd=ROOT)
+    command = [sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port)]
+    process = subprocess.Popen([*command, "--floor-bytes", str(floor)], cwd=ROOT)
     try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/ping")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None and time.monotonic() < deadline  # noqa: PT018
+                time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)
 
 
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    with serving(tmp_path, 10**18) as served:
+        yield served
+
+
+def test_it_starts_again_from_an_empty_mutation_file(tmp_path: Path) -> None:
+    with serving(tmp_path, 0) as url:
+        httpx.post(url, content="CREATE TABLE default.t (x UInt8) ENGINE = MergeTree ORDER BY x", timeout=30)
+        httpx.post(url, content="INSERT INTO default.t VALUES (1)", timeout=30)
+    (version,) = tmp_path.glob("store/*/*/format_version.txt")
+    version.with_name("mutation_84.txt").touch()
+    with serving(tmp_path, 0) as url:
+        assert httpx.post(url, content="SELECT count() FROM default.t", timeout=30).text == "1\n"
+
+
 def test_below_the_floor_it_reads_refuses_writes_with_243_and_is_not_healthy(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(f"{url}/ping")
-            break
-        except httpx.TransportError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
     health = httpx.get(f"{url}/health", timeout=30)
     assert health.status_code == 503
     assert health.json()["state"] == "disk_full"

@@ -36,4 +36,4 @@ def test_only_mutations_without_content_are_put_aside(tmp_path: Path) -> None:
     (table / "mutation_84.txt").touch()
     (table / "mutation_85.txt").write_text("format version: 1")
     put_aside_empty_mutations(tmp_path)
-    assert sorted(file.name for file in table.iterdir()) == ["mutation_84.txt" + ASIDE, "mutation_85.txt"]
+    assert sorted(file.name for file in table.iterdir()) == [ASIDE + "mutation_84.txt", "mutation_85.txt"]
