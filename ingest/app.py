@@ -183,7 +183,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
     control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
-    health = Health(settings, forward)
+    health = Health(settings, forward, edge.control)
 
     endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
 

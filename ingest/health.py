@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from ingest.forward import Forward
 from schemas import topics
+from schemas.control import ControlState
 from schemas.heartbeat import states_of
 from schemas.kafka import Probe
 from schemas.processes import states
@@ -27,8 +28,9 @@ LEAST_FREE = 256 * 1024 * 1024
 
 
 class Health:
-    def __init__(self, settings: Settings, forward: Forward) -> None:
+    def __init__(self, settings: Settings, forward: Forward, control: ControlState) -> None:
         self._settings = settings
+        self._control = control
         self._probe = Probe(settings, topics.EVENTS)
         self.needs = {"kafka": self._probe.ask, "reads": forward.check}
         self._asking: asyncio.Task[dict[str, Any]] | None = None
@@ -55,6 +57,7 @@ class Health:
         components: dict[str, dict[str, Any]] = dict(await states_of(self.needs))
         is_away = {name: one["state"] != "ok" for name, one in components.items()}
         components["disk"] = disk(self._settings.home)
+        components["definitions"] = definitions(self._control)
         if self._settings.ready_file:
             for one in states(Path(self._settings.ready_file).parent):
                 if one.name not in components:
@@ -66,6 +69,12 @@ class Health:
             "reads": not is_away["reads"],
             "components": components,
         }
+
+
+def definitions(control: ControlState) -> dict[str, Any]:
+    """Records that were passed over are told; they stop nothing."""
+    passed = control.unreadable
+    return {"state": "ok"} | ({"reason": f"{passed} records on control were not readable"} if passed else {})
 
 
 def disk(home: Path) -> dict[str, Any]:

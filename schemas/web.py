@@ -81,7 +81,7 @@ class Surface:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _briefly(send))
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
         request_id = ids.request_id(given, time.time_ns() // 1_000_000)
@@ -140,7 +140,7 @@ def authorise(
 def serve(app: App, host: str, port: int) -> None:
     """Run an app in this process until SIGTERM; logging is set up already."""
     uvicorn.run(
-        _briefly(app),
+        app,
         host=host,
         port=port,
         loop="uvloop",
@@ -156,19 +156,12 @@ def serve(app: App, host: str, port: int) -> None:
     )
 
 
-def _briefly(app: App) -> App:
+def _briefly(send: Send) -> Send:
     """Of a process that must not start the log has the reason alone, in place of a traceback."""
 
-    async def started(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
+    async def brief(message: Message) -> None:
+        last = message.get("message", "").strip().rpartition("\n")[2]
+        name, _, reason = last.partition(": ")
+        await send({**message, "message": reason} if name.endswith(CannotStart.__name__) else message)
 
-        async def brief(message: Message) -> None:
-            last = message.get("message", "").strip().rpartition("\n")[2]
-            name, _, reason = last.partition(": ")
-            await send({**message, "message": reason} if name.endswith(CannotStart.__name__) else message)
-
-        await app(scope, receive, brief)
-
-    return started
+    return brief

@@ -49,14 +49,15 @@ async def _store(settings: Settings) -> None:
     squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and settings.worker == 0 else None
     known = ControlState()
     eraser = Eraser(settings, known)
+    loop = Loop(settings, lambda: announce_ready(settings), known.erased)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(Loop(settings, lambda: announce_ready(settings), known.erased).run())
+            tasks.create_task(loop.run())
             if settings.worker == 0:
                 tasks.create_task(eraser.run())
 
-    needs = {"kafka": Probe(settings, EVENTS).ask, "clickhouse": Ping(settings).ask}
+    needs = {"kafka": Probe(settings, EVENTS).ask, "clickhouse": Ping(settings).ask, "rows": loop.writer.check}
     try:
         async with beating(settings, needs):
             await following(settings, known, work)

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
+from schemas.errors import Refused
 from schemas.sameness import key_from
 from schemas.settings import Settings
 from sinks.clickhouse.dedupe import Place
@@ -50,6 +51,8 @@ class Writer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._contexts: dict[str, InsertContext] = {}
+        self._waiting: dict[str, str] = {}
+        """What is tried again, and what ClickHouse said."""
 
     async def start(self) -> None:
         self._client: AsyncClient = await connected(self._settings, FOREVER_S)
@@ -164,15 +167,24 @@ class Writer:
         result = await self._until_done("query", self._client.query, sql, parameters)
         return [tuple(row) for row in result.result_rows]
 
+    async def check(self) -> None:
+        """Raises ``Refused`` with what ClickHouse said, while something waits for it."""
+        for what, reason in self._waiting.items():
+            raise Refused("unavailable", f"{what} waits: {reason}")
+
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
         wait_s, longest_s = WAITS_S
-        while True:
-            try:
-                return await call(*args)
-            except ClickHouseError as error:
-                code = getattr(error, "code", None)
-                if isinstance(error, DataError) or code in BAD_DATA:
-                    raise RowsRefusedError(str(error)) from error
-                log.warning("%s waits %.1f s for ClickHouse: %s", what, wait_s, str(error)[:500])
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, longest_s)
+        try:
+            while True:
+                try:
+                    return await call(*args)
+                except ClickHouseError as error:
+                    code = getattr(error, "code", None)
+                    if isinstance(error, DataError) or code in BAD_DATA:
+                        raise RowsRefusedError(str(error)) from error
+                    self._waiting[what] = str(error)[:200]
+                    log.warning("%s waits %.1f s for ClickHouse: %s", what, wait_s, str(error)[:500])
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, longest_s)
+        finally:
+            self._waiting.pop(what, None)

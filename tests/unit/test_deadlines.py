@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from schemas import web
 from schemas.errors import Refused
 from schemas.kafka import TailEndedError
 from schemas.settings import Settings
+from sinks.clickhouse import writer
 from sinks.query.reader import Reader
 
 LONG_S = 60.0
@@ -83,15 +85,30 @@ async def test_a_definition_that_kafka_does_not_acknowledge_is_refused(tmp_path:
 
 
 class Full:
-    """A client of a ClickHouse that answers with this code."""
+    """A client of a ClickHouse that answers with this code; with 0 it is well."""
 
     def __init__(self, code: int) -> None:
-        self._code = code
+        self.code = code
 
     async def query(self, *_args: Any, **_options: Any) -> Any:
-        error = DatabaseError(f"Code: {self._code}. DB::Exception: it says so")
-        error.code = self._code
+        if not self.code:
+            return SimpleNamespace(result_rows=[])
+        error = DatabaseError(f"Code: {self.code}. DB::Exception: it says so")
+        error.code = self.code
         raise error
+
+
+async def test_a_sink_that_cannot_store_says_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "WAITS_S", (0.01, 0.01))
+    sink = writer.Writer(Settings(home=tmp_path))
+    full = sink._client = Full(243)  # type: ignore[assignment]
+    asking = asyncio.create_task(sink.recent_ids("resolved", 1, 1))
+    await asyncio.sleep(0.05)
+    with pytest.raises(Refused, match="query waits: Code: 243"):
+        await sink.check()
+    full.code = 0
+    assert await asking == []
+    await sink.check()
 
 
 @pytest.mark.parametrize(("code", "refused"), [(243, True), (241, True), (236, True), (62, False)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest import health
-from schemas import heartbeat, processes
+from schemas import control, heartbeat, processes
 from schemas.settings import Settings
 
 NOW = 1_790_000_000.0
@@ -76,6 +76,13 @@ async def test_a_need_that_hangs_or_fails_is_told_and_holds_nothing_up() -> None
         "b": {"state": "away", "reason": "OSError: no route"},
         "c": {"state": "away", "reason": "no answer within 0.05 s"},
     }
+
+
+def test_definitions_that_were_passed_over_are_told() -> None:
+    state = control.ControlState()
+    assert health.definitions(state) == {"state": "ok"}
+    state.apply(b"poison", b"poison")
+    assert health.definitions(state) == {"state": "ok", "reason": "1 records on control were not readable"}
 
 
 def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
