@@ -45,6 +45,12 @@ class Forward:
         away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
         raise Refused("unavailable", "; ".join(away) or f"it answers {answer.status}")
 
+    async def check_front(self, url: str) -> None:
+        """Raises ``Refused`` with the reason where the embedded database says that it does not write."""
+        async with self._session.get(f"{url}/health") as answer:
+            if answer.status != 200:
+                raise Refused("unavailable", str(orjson.loads(await answer.read())["reason"]))
+
     async def handle(self, request: Request) -> Response:
         """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
         raw = await body.read(request.receive, MAX_BODY) if request.method == "POST" else b""

@@ -16,15 +16,15 @@ from starlette.responses import Response
 from ingest.forward import Forward
 from schemas import topics
 from schemas.control import ControlState
-from schemas.heartbeat import states_of
+from schemas.heartbeat import Check, states_of
 from schemas.kafka import Probe
 from schemas.processes import states
 from schemas.settings import Settings
 from schemas.web import Json
 
 FRESH_S = 0.5
-LEAST_FREE = 256 * 1024 * 1024
-"""Bytes of disk below which there is a warning."""
+LEAST_FREE = 1024 * 1024 * 1024
+"""Bytes of disk below which there is a warning: more than the embedded database needs to write."""
 
 
 class Health:
@@ -33,6 +33,9 @@ class Health:
         self._control = control
         self._probe = Probe(settings, topics.EVENTS)
         self.needs = {"kafka": self._probe.ask, "reads": forward.check}
+        self._beside: dict[str, Check] = {}
+        if settings.ready_file and not settings.clickhouse_url:
+            self._beside["clickhouse"] = lambda: forward.check_front(settings.clickhouse)
         self._asking: asyncio.Task[dict[str, Any]] | None = None
         self._asked_at = 0.0
 
@@ -54,7 +57,7 @@ class Health:
         return Json({**report, "status": status}, 200 if is_ready else 503)
 
     async def _report(self) -> dict[str, Any]:
-        components: dict[str, dict[str, Any]] = dict(await states_of(self.needs))
+        components: dict[str, dict[str, Any]] = dict(await states_of({**self.needs, **self._beside}))
         is_away = {name: one["state"] != "ok" for name, one in components.items()}
         components["disk"] = disk(self._settings.home)
         components["definitions"] = definitions(self._control)

@@ -36,9 +36,12 @@ class Publisher:
 
     async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
         """As ``publish``, and ``Refused`` (503) at the deadline: then it may still become durable later."""
+        sending = asyncio.ensure_future(self.publish(topic, value, partition=partition, key=key))
+        sending.add_done_callback(_retrieve)
         try:
             async with asyncio.timeout(self._settings.publish_deadline_s):
-                return await self.publish(topic, value, partition=partition, key=key)
+                # shielded: the batch that it lies in is on its way, whoever waits for it
+                return await asyncio.shield(sending)
         except TimeoutError as error:
             raise Refused("unavailable", "not durable yet; look whether it is there before you repeat it") from error
 
@@ -46,8 +49,7 @@ class Publisher:
         """Its offset when it is durable, however long that takes; raises ``Refused`` (503) where it is not taken."""
         producer = self._producer
         try:
-            # shielded: the batch that it lies in is on its way, whoever waits for it
-            sent = await asyncio.shield(await producer.send(topic, value, key=key, partition=partition))
+            sent = await (await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
             log.exception("a record for %s was not taken", topic)
             await self._replace(producer)
@@ -68,3 +70,9 @@ async def _discard(producer: object) -> None:
         await asyncio.wait_for(producer.stop(), 5)  # type: ignore[attr-defined]  # aiokafka is untyped
     except (TimeoutError, KafkaError):
         log.warning("a broken producer was dropped")
+
+
+def _retrieve(sending: asyncio.Future[int]) -> None:
+    """After the deadline nobody asks any more; what went wrong is in the log."""
+    if not sending.cancelled():
+        sending.exception()
