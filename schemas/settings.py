@@ -124,7 +124,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def clickhouse(self) -> str:
-        return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
+        """With the password that the embedded database has made, where it is that one."""
+        if self.clickhouse_url:
+            return self.clickhouse_url
+        password = self.home / "clickhouse.password"
+        user = f"headwater:{password.read_text().strip()}@" if password.exists() else ""
+        return f"http://{user}127.0.0.1:{self.clickhouse_port}"
 
     @cached_property
     def clickhouse_interface(self) -> str:

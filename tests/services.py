@@ -24,6 +24,7 @@ from schemas.settings import Settings
 ROOT = Path(__file__).parents[1]
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.8"
+FRONT_PASSWORD = "a-tests-own"
 READY_S = 60.0
 STOP_S = 10.0
 
@@ -92,7 +93,12 @@ def clickhouse(home: Path, given: str) -> Iterator[Service]:
     else:
         port = free_port()
         with clickhouse_front(home / "clickhouse", port):
-            yield Service(address=f"http://127.0.0.1:{port}", origin="embedded chDB")
+            yield Service(address=front_url(port), origin="embedded chDB")
+
+
+def front_url(port: int) -> str:
+    """Of an embedded ClickHouse that ``clickhouse_front`` started, with the password that lets write."""
+    return f"http://headwater:{FRONT_PASSWORD}@127.0.0.1:{port}"
 
 
 @contextmanager
@@ -100,6 +106,8 @@ def clickhouse_front(path: Path, port: int) -> Iterator["subprocess.Popen[bytes]
     """The embedded ClickHouse alone, as a process that a test may kill."""
     command = (sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
     ping = f"http://127.0.0.1:{port}/ping"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".password").write_text(FRONT_PASSWORD)
     with child(command, log=path.with_suffix(".log"), ready=lambda: _pings(ping)) as process:
         yield process
 

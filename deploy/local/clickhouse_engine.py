@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +63,9 @@ class Engine:
         self._connect: Callable[[str], Connection] = connect
         self._path = str(path.resolve())
         put_aside_empty_mutations(path)
+        _forget_empty_default(path)
         self._root = self._connect(self._path)
+        self._close_files()
         self.floor = Floor(path, self._control, floor_bytes)
         self.version, self.timezone, self.host = self._facts()
 
@@ -86,10 +88,32 @@ class Engine:
     def close(self) -> None:
         self._root.close()
 
+    def _close_files(self) -> None:
+        """Make ``default`` an ordinary database: as chDB makes it, it takes a table's name for a file's path."""
+        self._root.query("USE system")
+        self._root.query("DETACH DATABASE IF EXISTS default")
+        with suppress(RuntimeError):  # there is nothing to attach in a new directory
+            self._root.query("ATTACH DATABASE default")
+        self._root.query("CREATE DATABASE IF NOT EXISTS default ENGINE = Atomic")
+        self._root.query("USE default")
+        engine = self._root.query("SELECT engine FROM system.databases WHERE name = 'default'", "TabSeparated")
+        if engine.bytes() != b"Atomic\n":
+            raise RuntimeError(f"the database default is {engine.bytes()!r}: its tables might be files")
+        names = self._root.query("SELECT lower(name) FROM system.table_functions", "TabSeparated").bytes().decode()
+        self.table_functions = frozenset(names.split()) | {"file", "catboostevaluate"}
+
     def _facts(self) -> tuple[str, str, str]:
         row = self._root.query("SELECT version(), timezone(), hostName()", "TabSeparated").bytes().decode()
         version, timezone, host = row.rstrip("\n").split("\t")
         return version, timezone, host
+
+
+def _forget_empty_default(path: Path) -> None:
+    """Let ``default`` be made anew where it has no tables: the engine does not attach one without any."""
+    metadata = path / "metadata"
+    if not any((metadata / "default").glob("*.sql")):
+        for name in ("default.sql", "default.sql.tmp"):
+            (metadata / name).unlink(missing_ok=True)
 
 
 def _prepare(connection: "Connection", question: Question) -> None:
@@ -100,7 +124,7 @@ def _prepare(connection: "Connection", question: Question) -> None:
         settings |= {f"param_{name}": value for name, value in question.params.items()}
     readonly = settings.pop("readonly", "0")
     # last, since nothing can be set after it
-    settings["readonly"] = "2" if question.read_only and readonly == "0" else readonly
+    settings["readonly"] = "2" if question.read_only and readonly != "1" else readonly
     for name in settings:
         if not NAME.fullmatch(name):
             raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")

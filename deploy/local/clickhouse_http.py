@@ -2,18 +2,22 @@
 
 ``python -m deploy.local.clickhouse_http --path DIR --port N`` serves ClickHouse's HTTP interface over chDB.
 
-1. It listens on loopback only, accepts any user, and refuses what a browser sends for another site: the
-   engine may read and write local files.
+1. It listens on loopback only and refuses what a browser sends for another site. Any user may read; writing takes
+   the password of the stack, which stands in a file that only its owner reads.
 2. Every request is a session of its own: a ``session_id`` is accepted and has no effect.
 3. 200 to an insert means that the engine has written it.
 """
 
 import asyncio
+import hmac
 import logging
+import os
+import secrets
 import uuid
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -30,6 +34,7 @@ from starlette.routing import Route
 from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
 from deploy.local.clickhouse_disk import FLOOR_BYTES
 from deploy.local.clickhouse_engine import Answer, Engine, Question
+from deploy.local.clickhouse_sources import check_reads, check_sources
 from deploy.local.clickhouse_sql import parse
 from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
 from schemas.http_protocol import BoundedProtocol
@@ -73,8 +78,9 @@ class FrontProtocol(BoundedProtocol):
 class Front:
     """One engine, its threads and the routes to it."""
 
-    def __init__(self, path: Path, floor_bytes: int = FLOOR_BYTES) -> None:
+    def __init__(self, path: Path, password: str, floor_bytes: int = FLOOR_BYTES) -> None:
         self._engine = Engine(path, floor_bytes)
+        self._password = password.encode()
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="clickhouse")
 
     def app(self) -> Starlette:
@@ -123,7 +129,8 @@ class Front:
             refuse_foreign(request.headers)
             if request.method == "GET" and "query" not in request.query_params:
                 return PlainTextResponse("Ok.\n")
-            asked = question(request, body)
+            asked = question(request, body, may_write=self._may_write(request))
+            check_sources(asked.statement.sql, self._engine.table_functions)
             answer = self._engine.execute(asked)
         except ClickHouseError as error:
             headers["X-ClickHouse-Exception-Code"] = str(error.code)
@@ -139,12 +146,21 @@ class Front:
             content, headers["Content-Encoding"] = encode(content, encoding), encoding
         return Response(content, headers=headers)
 
+    def _may_write(self, request: Request) -> bool:
+        """Whether a POST brings the password, in any of the three ways of ClickHouse's clients."""
+        given = request.headers.get("X-ClickHouse-Key") or request.query_params.get("password") or ""
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                given = b64decode(credentials, validate=True).decode("latin-1").partition(":")[2]
+        return request.method == "POST" and hmac.compare_digest(given.encode("utf-8", "replace"), self._password)
+
 
 async def ok(_request: Request) -> Response:
     return PlainTextResponse("Ok.\n")
 
 
-def question(request: Request, body: bytes) -> Question:
+def question(request: Request, body: bytes, *, may_write: bool) -> Question:
     """Raises ``ClickHouseError`` for what this front cannot read."""
     query, headers = dict(request.query_params), request.headers
     if query.get("decompress") == "1" or query.get("compress") == "1":
@@ -159,13 +175,16 @@ def question(request: Request, body: bytes) -> Question:
         raise refusal(117, "INCORRECT_DATA", str(error)) from error
     if "query" in query:
         body = query["query"].encode() + b"\n" + body
+    statement = parse(body)
+    if not may_write:
+        check_reads(statement.sql)
     return Question(
-        statement=parse(body),
+        statement=statement,
         format=headers.get("X-ClickHouse-Format") or query.get("default_format") or "TabSeparated",
         database=headers.get("X-ClickHouse-Database") or query.get("database") or "",
         settings={k: v for k, v in query.items() if k not in INTERFACE and not k.startswith("param_")},
         params={k.removeprefix("param_"): v for k, v in query.items() if k.startswith("param_")},
-        read_only=request.method == "GET",
+        read_only=not may_write,
     )
 
 
@@ -193,6 +212,18 @@ def summary(answer: Answer) -> str:
     return orjson.dumps({name: str(value) for name, value in figures.items()}).decode()
 
 
+def password_of(path: Path) -> str:
+    """The password of a stack's database, made when there is none; it lies beside the engine's directory."""
+    file = path.with_suffix(".password")
+    with suppress(FileExistsError), open(file, "x", opener=_private) as new:
+        new.write(secrets.token_urlsafe(32))
+    return file.read_text().strip()
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
 def main(
     path: Annotated[Path, typer.Option(help="The engine's directory; it locks it.")],
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 18123,
@@ -201,7 +232,7 @@ def main(
     """Serve ClickHouse's HTTP interface over the embedded engine."""
     path.mkdir(parents=True, exist_ok=True)
     uvicorn.run(
-        Front(path, floor_bytes).app(),
+        Front(path, password_of(path), floor_bytes).app(),
         host="127.0.0.1",
         port=port,
         http=FrontProtocol,

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services import ROOT, free_port
+from tests.services import FRONT_PASSWORD, ROOT, free_port, front_url
 
 pytestmark = pytest.mark.clickhouse
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.clickhouse
 @contextmanager
 def serving(path: Path, floor: int) -> Iterator[str]:
     port = free_port()
+    path.with_suffix(".password").write_text(FRONT_PASSWORD)
     command = [sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port)]
     process = subprocess.Popen([*command, "--floor-bytes", str(floor)], cwd=ROOT)
     try:
@@ -29,7 +30,7 @@ def serving(path: Path, floor: int) -> Iterator[str]:
             except httpx.TransportError:
                 assert process.poll() is None and time.monotonic() < deadline  # noqa: PT018
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield front_url(port)
     finally:
         process.terminate()
         process.wait(30)

@@ -16,7 +16,7 @@ from schemas import codec, topics
 from schemas.records import Event
 from schemas.settings import Settings
 from tests.builders import cid, event
-from tests.services import clickhouse_front, free_port
+from tests.services import clickhouse_front, free_port, front_url
 from tests.sinking import Pipeline, change, pipeline, process, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -102,7 +102,7 @@ async def test_killed_while_a_backlog_is_stored(settings: Settings) -> None:
 async def test_clickhouse_away_and_back(settings: Settings, tmp_path: Path) -> None:
     """The sink holds what it has, commits nothing, and stores it when ClickHouse is there again."""
     port = free_port()
-    own = settings.model_copy(update={"clickhouse_url": f"http://127.0.0.1:{port}"})
+    own = settings.model_copy(update={"clickhouse_url": front_url(port)})
     with clickhouse_front(tmp_path / "ch", port) as front:
         async with pipeline(own) as pipe, process(own, "clickhouse") as sink:
             await pipe.resolved([numbered(0)])
@@ -163,7 +163,8 @@ async def answers_lost(url: str, times: int) -> AsyncIterator[tuple[str, list[in
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lost
+        user = f"{target.username}:{target.password}@" if target.username else ""
+        yield f"http://{user}127.0.0.1:{server.sockets[0].getsockname()[1]}", lost
     finally:
         server.close()
 
