@@ -16,6 +16,7 @@ from schemas.errors import Refused
 from schemas.settings import Settings
 
 PAUSE_S = 1.5
+STARTING_PAUSE_S = 0.3
 PATIENCE_S = 1.5
 SILENT_S = 4.5
 """A healthy process writes every 3 s at most."""
@@ -59,10 +60,13 @@ async def beating(settings: Settings, checks: Mapping[str, Check]) -> AsyncItera
 
 
 async def _beat(path: Path, checks: Mapping[str, Check]) -> None:
+    has_been_well = False
     while True:
+        asked_at = time.time()
         needs = await states_of(checks)
-        write(path, {"pid": os.getpid(), "at": time.time(), "needs": needs})
-        await asyncio.sleep(PAUSE_S)
+        write(path, {"pid": os.getpid(), "asked_at": asked_at, "at": time.time(), "needs": needs})
+        has_been_well |= all(need["state"] == "ok" for need in needs.values())
+        await asyncio.sleep(PAUSE_S if has_been_well else STARTING_PAUSE_S)
 
 
 def write(path: Path, value: Any) -> None:

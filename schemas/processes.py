@@ -33,13 +33,25 @@ def states(run: Path, now: float | None = None) -> list[State]:
     stack = heartbeat.read(run / STACK_FILE) or {}
     at = time.time() if now is None else now
     return [
-        judge(name, known, heartbeat.read(run / f"{name}.json"), ready=(run / f"{name}.ready").exists(), now=at)
+        judge(name, known, heartbeat.read(run / f"{name}.json"), ready_at=_made(run / f"{name}.ready"), now=at)
         for name, known in stack.items()
     ]
 
 
-def judge(name: str, known: dict[str, Any], beat: dict[str, Any] | None, *, ready: bool, now: float) -> State:
-    """``known`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing."""
+def _made(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def judge(
+    name: str, known: dict[str, Any], beat: dict[str, Any] | None, *, ready_at: float | None, now: float
+) -> State:
+    """``known`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing.
+
+    What a beat misses that is older than ``ready_at`` is there: the process has got ready since.
+    """
     told = {"name": name, "restarts": known["restarts"], "last_exit": known["last_exit"]}
     if known["pid"] is None:
         return State(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **told)
@@ -54,6 +66,6 @@ def judge(name: str, known: dict[str, Any], beat: dict[str, Any] | None, *, read
     if age > heartbeat.SILENT_S:
         return State(state="silent", reason=f"no sign of life for {age:.0f} s", **told)
     away = [f"{need}: {one['reason']}" for need, one in beat["needs"].items() if one["state"] != "ok"]
-    if away:
+    if away and (ready_at is None or beat["asked_at"] > ready_at):
         return State(state="waiting", reason="; ".join(away), needs=beat["needs"], **told)
-    return State(state="ok" if ready else "starting", needs=beat["needs"], **told)
+    return State(state="starting" if ready_at is None else "ok", needs=beat["needs"], **told)

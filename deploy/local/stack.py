@@ -20,10 +20,12 @@ from deploy.local import kafka
 from deploy.local.home import Home
 from deploy.local.supervisor import ROOT, Process, Supervisor
 from schemas.development import PUBLIC_KEY, SECRET_KEY
+from schemas.processes import states
 from schemas.settings import PREFIX, Settings, variable
 
 SERVICES_WITHIN_S = 60.0
 ALL_WITHIN_S = 90.0
+SETTLES_WITHIN_S = 3.0
 
 Say = Callable[[str], None]
 
@@ -158,6 +160,10 @@ class Stack:
         while not await answers(url):
             if time.monotonic() > deadline:
                 raise StackError(f"{url} does not answer 200; the end of ingest's log:\n{self.home.log_tail('ingest')}")
+            await asyncio.sleep(0.05)
+        # each process has yet to write down that it is well: who asks for the status next finds it so
+        deadline = time.monotonic() + SETTLES_WITHIN_S
+        while time.monotonic() < deadline and any(one.state != "ok" for one in states(self.home.run)):  # noqa: ASYNC110 - files of other processes
             await asyncio.sleep(0.05)
 
     def _check_ports(self) -> None:

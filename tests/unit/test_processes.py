@@ -12,12 +12,12 @@ from schemas.settings import Settings
 
 NOW = 1_790_000_000.0
 KNOWN: dict[str, Any] = {"pid": 7, "since": NOW - 100, "restarts": 0, "exits": [], "last_exit": "", "beats": True}
-BEAT: dict[str, Any] = {"pid": 7, "at": NOW - 1, "needs": {"kafka": {"state": "ok"}}}
+BEAT: dict[str, Any] = {"pid": 7, "asked_at": NOW - 1, "at": NOW - 1, "needs": {"kafka": {"state": "ok"}}}
 AWAY = {"kafka": {"state": "away", "reason": "no answer within 1.5 s"}}
 
 
 def state(known: dict[str, Any], beat: dict[str, Any] | None, *, ready: bool = True) -> tuple[str, str]:
-    found = processes.judge("it", KNOWN | known, beat, ready=ready, now=NOW)
+    found = processes.judge("it", KNOWN | known, beat, ready_at=NOW - 50 if ready else None, now=NOW)
     return found.state, found.reason
 
 
@@ -45,6 +45,12 @@ def test_no_state_looks_better_than_it_is(
     known: dict[str, Any], beat: dict[str, Any] | None, ready: bool, expected: str, reason: str
 ) -> None:
     assert state(known, beat, ready=ready) == (expected, reason)
+
+
+def test_what_a_beat_missed_before_the_process_got_ready_is_there() -> None:
+    beat = BEAT | {"needs": AWAY}
+    assert processes.judge("it", KNOWN, beat, ready_at=NOW - 0.5, now=NOW).state == "ok"
+    assert processes.judge("it", KNOWN, beat, ready_at=NOW - 1.5, now=NOW).state == "waiting"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]x", '{"pid"'])
