@@ -9,11 +9,13 @@
 
 import asyncio
 import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import orjson
+from cryptography.fernet import Fernet, InvalidToken
 from rocksdict import AccessType, Options, Rdict
 
 from ingest import body
@@ -26,6 +28,8 @@ from schemas.web import App, Message, Receive, Scope, Send, Surface
 HEADER = b"idempotency-key"
 SEED = "headwater.seed"
 """Under it a request's scope has what the ids of its events follow from."""
+WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
+"""Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
 KEPT_MS = 86_400_000
 MOST = 255
 
@@ -41,7 +45,8 @@ class Answers:
         options.set_max_write_buffer_number(2)
         self._db = Rdict(str(folder), options, access_type=AccessType.read_write().with_ttl(KEPT_MS // 1000))
 
-    def get(self, name: bytes, now_ms: int) -> tuple[str, list[Message]] | None:
+    def get(self, name: bytes, now_ms: int, cipher: Fernet | None = None) -> tuple[str, list[Message]] | None:
+        """``cipher`` is what an answer that holds a secret was kept with."""
         raw = self._db.get(name)
         if raw is None:
             return None
@@ -52,13 +57,21 @@ class Answers:
             return None
         headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in said["headers"]]
         start = {"type": "http.response.start", "status": said["status"], "headers": headers}
+        if cipher is not None:
+            try:
+                payload = cipher.decrypt(payload)
+            except InvalidToken:  # kept by a version that did not encrypt
+                return None
         return said["digest"], [start, {"type": "http.response.body", "body": payload}]
 
-    def put(self, name: bytes, digest: str, messages: list[Message], now_ms: int) -> None:
+    def put(self, name: bytes, digest: str, messages: list[Message], now_ms: int, cipher: Fernet | None = None) -> None:
         start = messages[0]
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in start["headers"] if k.lower() not in _OWN]
         said = {"at": now_ms, "digest": digest, "status": start["status"], "headers": headers}
-        self._db.put(name, orjson.dumps(said) + b"\n" + b"".join(m.get("body", b"") for m in messages[1:]))
+        payload = b"".join(m.get("body", b"") for m in messages[1:])
+        if cipher is not None:
+            payload = cipher.encrypt(payload)
+        self._db.put(name, orjson.dumps(said) + b"\n" + payload)
 
     def forget(self, words: Collection[str]) -> None:
         """Answers in which one of these stands."""
@@ -109,7 +122,8 @@ class Once:
         digest = hashlib.sha256(query_string + b"\0" + raw).hexdigest()
         while (running := self._running.get(name)) is not None:
             await running.wait()
-        known = self._answers.get(name, now_ms)
+        cipher = _cipher(place) if scope["path"].startswith(WITH_SECRETS) else None
+        known = self._answers.get(name, now_ms, cipher)
         if known is not None:
             # the app counts a request that it answers itself
             self._gate.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
@@ -123,12 +137,18 @@ class Once:
         try:
             await self._app(scope, _again(raw, receive), _into(said))
             if said and 200 <= said[0]["status"] < 300:
-                self._answers.put(name, digest, said, now_ms)
+                self._answers.put(name, digest, said, now_ms, cipher)
         finally:
             del self._running[name]
             done.set()
         for message in said:
             await send(message)
+
+
+def _cipher(place: str) -> Fernet:
+    """Of the Idempotency-Key, which is kept nowhere: who has the disk cannot read the answer, who repeats can."""
+    key = hashlib.sha256(b"answer\0" + place.encode("utf-8", "surrogateescape")).digest()
+    return Fernet(urlsafe_b64encode(key))
 
 
 def _into(said: list[Message]) -> Send:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas import identity
+from schemas.sealing import Secret
 from schemas.times import iso
 
 SCOPES = (
@@ -117,8 +118,8 @@ class Webhook(Record):
     environment: str
     url: str
     types: tuple[str, ...]
-    secret: str = Field(repr=False)
-    previous_secret: str = Field("", repr=False)
+    secret: Secret = Field(repr=False)
+    previous_secret: Secret = Field("", repr=False)
     previous_until_ms: int = 0
     status: Literal["enabled", "disabled"] = "enabled"
     reason: str = ""
@@ -171,7 +172,7 @@ class Receiver(Record):
 
     environment: str
     provider: str
-    secret: str = Field("", repr=False)
+    secret: Secret = Field("", repr=False)
     """A signing secret or a public key, as the provider has it."""
     topic_arn: str = ""
 

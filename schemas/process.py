@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from schemas import sealing
 from schemas.kafka import Tail
 from schemas.settings import Settings, complaints, strangers
 
@@ -52,9 +53,11 @@ def read_settings() -> Settings:
         hint = f"; do you mean {nearest}?" if nearest else ""
         sys.stderr.write(f"{unknown} is no setting and has no effect{hint}\n")
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         sys.exit("\n".join(complaints(error)))
+    sealing.use(settings.secret_keys)
+    return settings
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -55,6 +55,12 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^/?#]+.*)?$",
         description="A ClickHouse of your own (http:// or https://user:password@host:8123); empty: the embedded one.",
     )
+    secret_key: str = Field(
+        "",
+        repr=False,
+        description="Seals the secrets of webhooks and receivers on `control`; a list with commas: the first seals.",
+    )
+    secret_key_file: str = Field("", description="A file with the secret keys, a line each, in place of the variable.")
     clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
     query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
     edge_url: str = Field("", description="Where mutations find the edge; empty: loopback and the port.")
@@ -121,6 +127,16 @@ class Settings(BaseSettings):
     @cached_property
     def bootstrap(self) -> str:
         return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @cached_property
+    def secret_keys(self) -> list[str]:
+        """The first seals; of the variable, else of the file, else what the local stack has made."""
+        text = self.secret_key
+        for file in (Path(self.secret_key_file), self.home / "secret.key") if not text else ():
+            if file.is_file():
+                text = file.read_text()
+                break
+        return [key for part in text.splitlines() for key in map(str.strip, part.split(",")) if key]
 
     @cached_property
     def clickhouse(self) -> str:

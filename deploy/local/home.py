@@ -6,6 +6,7 @@ our ready file, which is also unique per home and process.
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,8 +30,13 @@ class Home:
     path: Path
 
     def prepare(self) -> None:
-        for directory in (self.run, self.logs):
+        """Directories that only their owner reads, and the key that secrets are sealed with."""
+        os.umask(0o077)
+        for directory in (self.path, self.run, self.logs):
             directory.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        with suppress(FileExistsError), (self.path / "secret.key").open("x") as file:
+            file.write(secrets.token_urlsafe(32))
 
     @property
     def run(self) -> Path:

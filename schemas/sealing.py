@@ -1,0 +1,51 @@
+"""A secret that has to be kept as it is in, the text that stands on `control` in its place out, and back.
+
+With a key of the instance, secrets are sealed by Fernet (AES-128-CBC and HMAC-SHA256), so that readers of Kafka and of
+its backups have none. The first key seals, every key unseals: a key is changed by putting a new one in front. Without
+a key, and in records of before, they stand in clear.
+"""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Annotated
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import BeforeValidator, PlainSerializer
+
+SEALED = "\x1fsealed:"
+"""Before a sealed text; no secret of a customer begins with a control character."""
+
+
+class _Keys:
+    """Those of this process."""
+
+    current: MultiFernet | None = None
+
+
+def use(keys: Sequence[str]) -> None:
+    """Seal with the first key from now on, unseal with each; none: secrets stay in clear."""
+    ciphers = [Fernet(urlsafe_b64encode(hashlib.sha256(key.encode()).digest())) for key in keys]
+    _Keys.current = MultiFernet(ciphers) if ciphers else None
+
+
+def seal(secret: str) -> str:
+    if _Keys.current is None or not secret:
+        return secret
+    return SEALED + _Keys.current.encrypt(secret.encode()).decode()
+
+
+def unseal(text: object) -> object:
+    """Raises ``ValueError`` for what was sealed with another key."""
+    if not isinstance(text, str) or not text.startswith(SEALED):
+        return text
+    if _Keys.current is None:
+        raise ValueError("a secret is sealed and HEADWATER_SECRET_KEY is not set")
+    try:
+        return _Keys.current.decrypt(text.removeprefix(SEALED).encode()).decode()
+    except InvalidToken:
+        raise ValueError("a secret is sealed with a key that is not in HEADWATER_SECRET_KEY") from None
+
+
+Secret = Annotated[str, BeforeValidator(unseal), PlainSerializer(seal, return_type=str, when_used="json")]
+"""Clear in memory, sealed in a record."""
