@@ -11,8 +11,6 @@
 import asyncio
 import hmac
 import logging
-import os
-import secrets
 import uuid
 from base64 import b64decode
 from collections.abc import AsyncIterator
@@ -34,6 +32,7 @@ from starlette.routing import Route
 from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
 from deploy.local.clickhouse_disk import FLOOR_BYTES
 from deploy.local.clickhouse_engine import Answer, Engine, Question
+from deploy.local.clickhouse_password import password_of
 from deploy.local.clickhouse_sources import check_reads, check_sources
 from deploy.local.clickhouse_sql import parse
 from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
@@ -210,18 +209,6 @@ def summary(answer: Answer) -> str:
         "elapsed_ns": int(answer.elapsed * 1e9),
     }
     return orjson.dumps({name: str(value) for name, value in figures.items()}).decode()
-
-
-def password_of(path: Path) -> str:
-    """The password of a stack's database, made when there is none; it lies beside the engine's directory."""
-    file = path.with_suffix(".password")
-    with suppress(FileExistsError), open(file, "x", opener=_private) as new:
-        new.write(secrets.token_urlsafe(32))
-    return file.read_text().strip()
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
 
 
 def main(

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from deploy.local import kafka
+from deploy.local.clickhouse_password import password_of
 from deploy.local.home import Home
 from deploy.local.supervisor import ROOT, Process, Supervisor
 from schemas.development import PUBLIC_KEY, SECRET_KEY
@@ -49,6 +50,7 @@ def services(settings: Settings, say: Say) -> list[Process]:
     env, layer = environment(settings), []
     if not settings.clickhouse_url:
         path, port = settings.home / "clickhouse", settings.clickhouse_port
+        password_of(path)  # before whoever starts beside the database looks for it
         command = ("-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
         layer.append(
             Process(

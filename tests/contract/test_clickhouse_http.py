@@ -19,7 +19,7 @@ import pytest
 import zstandard
 
 from deploy.local.clickhouse_codes import ClickHouseError
-from deploy.local.clickhouse_http import password_of
+from deploy.local.clickhouse_password import password_of
 from deploy.local.clickhouse_sources import check_sources
 from deploy.local.clickhouse_sql import parse
 from deploy.local.http_encoding import choose

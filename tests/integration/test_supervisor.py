@@ -246,3 +246,10 @@ def test_the_stack_hands_its_settings_to_its_children(tmp_path: Path, monkeypatc
     for name, value in children["segments-2"].env.items():
         monkeypatch.setenv(name, value)
     assert Settings() == chosen.model_copy(update={"worker": 1})
+
+
+def test_the_databases_password_is_there_before_anything_starts(tmp_path: Path) -> None:
+    """What provisions starts beside the database: it would go without a password for good."""
+    chosen = Settings(home=tmp_path, kafka_bootstrap_servers="k:1")
+    stack.services(chosen, lambda _line: None)
+    assert f"headwater:{(tmp_path / 'clickhouse.password').read_text()}@" in chosen.clickhouse
