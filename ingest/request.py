@@ -23,7 +23,7 @@ from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.errors import Refused
 from schemas.records import Event
 from schemas.sameness import event_key
-from schemas.web import REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
+from schemas.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ def _sync_timeout(query: dict[str, str]) -> int | None:
 async def _respond(send: Send, reply: Reply, request_id: str) -> None:
     headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
     if request_id:
-        headers.append((b"x-request-id", request_id.encode()))
+        headers += ((b"x-request-id", request_id.encode()), NO_SNIFFING)
     if reply.status in (429, 503):
         headers.append(RETRY_AFTER)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -37,6 +37,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID = "headwater.request_id"
 SAID_WITH = "headwater.headers"
 """Headers that every answer to a request carries beside its own, refusals too."""
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -96,7 +97,7 @@ class Surface:
                 started = True
                 if not deadline.expired() and not failed:
                     deadline.reschedule(None)
-                message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header]
+                message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header, NO_SNIFFING]
             await send(message)
 
         try:

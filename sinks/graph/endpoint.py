@@ -4,7 +4,10 @@ What is refused about the request as a whole (its key, its JSON) has the shape a
 what a field refuses stands under ``errors`` with ``extensions.code``, and the other fields are answered.
 """
 
+import hashlib
 import logging
+import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,20 @@ log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024
 MAX_TOKENS = 5_000
 EXPLORER = (Path(__file__).parent / "explorer.html").read_text()
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+
+
+def _digests(tag: str) -> str:
+    """What a policy names an inline script or style by, so that no other one runs."""
+    texts = re.findall(rf"<{tag}>(.*?)</{tag}>", EXPLORER, re.DOTALL)
+    return " ".join(f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts)
+
+
+HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; script-src {_digests('script')}; style-src {_digests('style')};"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Schema(strawberry.Schema):
@@ -95,7 +111,7 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
 
 def explorer() -> Response:
     """A page that shows the schema and runs queries; it loads nothing."""
-    return HTMLResponse(EXPLORER, headers={"Content-Security-Policy": POLICY})
+    return HTMLResponse(EXPLORER, headers=HEADERS)
 
 
 async def json_body(request: Request) -> Any:

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 from schemas.errors import Refused
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import FOREVER_S, connected
+from sinks.query.fair_share import FairShare
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Reader:
         self._settings = settings
         self.partitions = settings.partitions
         self._started = False
+        self._fair = FairShare()
         self._limits = {"max_execution_time": str(max(1, round(settings.read_deadline_s)))}
 
     async def start(self) -> None:
@@ -43,7 +45,14 @@ class Reader:
         await self._client.close()
 
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Raises ``Refused`` (503) while ClickHouse is away or overloaded."""
+        """Raises ``Refused``: 503 while ClickHouse is away or overloaded, 429 where a workspace asks too much at once.
+
+        ``parameters["workspace"]`` says whose query it is.
+        """
+        async with self._fair.turn(str(parameters.get("workspace", ""))):
+            return await self._rows(sql, parameters)
+
+    async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             result = await self._client.query(sql, parameters=parameters, settings=self._limits)
         except ClickHouseError as error:
