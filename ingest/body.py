@@ -10,6 +10,7 @@ import zstandard
 from starlette.requests import ClientDisconnect
 
 from ingest import salvage
+from ingest.budget import UNKNOWN, Budget
 from ingest.salvage import NotJson
 from schemas.errors import Refused
 
@@ -22,46 +23,32 @@ MOST_CODINGS = 3
 MOST_MEMBERS = 100
 """Members of a gzip stream, or frames of a zstd one: each costs a pass over what stands behind it."""
 BOM = b"\xef\xbb\xbf"
-
-
-class Budget:
-    """Bytes that bodies may hold while they arrive; one that would pass it is refused (503)."""
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-
-    def take(self, size: int) -> None:
-        if size > self._left:
-            raise Refused("unavailable", "too many request bodies at a time; try again")
-        self._left -= size
-
-    def give(self, size: int) -> None:
-        self._left += size
-
-
-_ARRIVING = Budget(MOST_ARRIVING)
+_ARRIVING = Budget(MOST_ARRIVING, "request bodies")
 
 
 def _too_large(limit: int) -> Refused:
     return Refused("too_large", f"the body is larger than {limit} bytes")
 
 
-async def read(receive: Receive, limit: int, budget: Budget = _ARRIVING) -> bytes:
-    """The whole body; raises ``Refused`` as soon as it is over the limit, ``ClientDisconnect`` where it ends early."""
+async def read(receive: Receive, limit: int, owner: str = UNKNOWN, budget: Budget = _ARRIVING) -> bytes:
+    """The whole body; ``owner`` is the workspace that it counts for.
+
+    Raises ``Refused`` as soon as it is over the limit or finds no room, ``ClientDisconnect`` where it ends early.
+    """
     message = await _next(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
         parts, size = [body], 0
         try:
             while True:
-                budget.take(len(parts[-1]))
+                budget.take(len(parts[-1]), owner)
                 size += len(parts[-1])
                 if not message.get("more_body") or size > limit:
                     break
                 message = await _next(receive)
                 parts.append(message.get("body", b""))
         finally:
-            budget.give(size)
+            budget.give(size, owner)
         body = b"".join(parts)
     if len(body) > limit:
         raise _too_large(limit)

@@ -18,16 +18,21 @@ Publish = Callable[[int, bytes], Awaitable[None]]
 
 
 class _Batch:
-    __slots__ = ("done", "items", "size")
+    __slots__ = ("done", "items", "owners", "size")
 
     def __init__(self, done: asyncio.Future[None]) -> None:
         self.items: list[bytes] = []
+        self.owners: dict[str, int] = {}
+        """Bytes of each workspace in it."""
         self.size = 0
         self.done = done
 
 
 class Collector:
-    """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits."""
+    """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits.
+
+    A workspace may have as much waiting as it leaves free, so one alone fills half, and others find room beside it.
+    """
 
     def __init__(self, publish: Publish, partitions: int, *, deadline_s: float, buffer_bytes: int) -> None:
         self._publish = publish
@@ -35,14 +40,17 @@ class Collector:
         self._buffer_bytes = buffer_bytes
         self._waiting: list[deque[_Batch]] = [deque() for _ in range(partitions)]
         self._senders: list[asyncio.Task[None] | None] = [None] * partitions
+        self._pending: dict[str, int] = {}
         self.pending_bytes = 0
 
-    def add(self, partition: int, item: bytes) -> asyncio.Future[None]:
-        """Put an event on its way. The future is done when it is durable; ``Refused`` (503) at the deadline.
+    def add(self, partition: int, item: bytes, owner: str) -> asyncio.Future[None]:
+        """Put an event on its way; ``owner`` is its workspace.
 
-        It is shared by everybody in the batch, so nobody may cancel it.
+        The future is done when it is durable; ``Refused`` (503) at the deadline. All events of the batch share it,
+        so a request must not cancel it.
         """
-        if self.pending_bytes > self._buffer_bytes:
+        pending = self._pending.get(owner, 0)
+        if self.pending_bytes + pending > self._buffer_bytes:
             raise Refused("unavailable", "too much is waiting for Kafka; try again")
         queue = self._waiting[partition]
         batch = queue[-1] if queue else None
@@ -50,8 +58,19 @@ class Collector:
             batch = self._open(partition)
         batch.items.append(item)
         batch.size += len(item)
+        batch.owners[owner] = batch.owners.get(owner, 0) + len(item)
+        self._pending[owner] = pending + len(item)
         self.pending_bytes += len(item)
         return batch.done
+
+    def _give_back(self, batch: _Batch) -> None:
+        self.pending_bytes -= batch.size
+        for owner, size in batch.owners.items():
+            left = self._pending[owner] - size
+            if left:
+                self._pending[owner] = left
+            else:
+                del self._pending[owner]
 
     def _open(self, partition: int) -> _Batch:
         loop = asyncio.get_running_loop()
@@ -78,7 +97,7 @@ class Collector:
                 if not batch.done.done():
                     batch.done.set_exception(refused)
             finally:
-                self.pending_bytes -= batch.size
+                self._give_back(batch)
         self._senders[partition] = None
 
 

@@ -88,7 +88,7 @@ class Edge:
             raise _too_large(self.settings, event)
         # an event of nobody has no partition of its own
         partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
-        return self.collector.add(partition, item)
+        return self.collector.add(partition, item, event["workspace"])
 
 
 def _too_large(settings: Settings, event: Event) -> Refused:

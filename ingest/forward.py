@@ -10,6 +10,8 @@ from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from ingest import body
+from ingest.budget import UNKNOWN
+from ingest.gate import WORKSPACE
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
@@ -53,7 +55,8 @@ class Forward:
 
     async def handle(self, request: Request) -> Response:
         """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
-        raw = await body.read(request.receive, MAX_BODY) if request.method == "POST" else b""
+        owner = request.scope.get(WORKSPACE, UNKNOWN)
+        raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
         return await self._pass(request, request.method, raw)
 
     async def read(self, request: Request, path: str = "", status: int = 0) -> Response:

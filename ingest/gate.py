@@ -12,6 +12,8 @@ from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.web import SAID_WITH
 
+WORKSPACE = "headwater.workspace"
+"""Under it a request's scope has the workspace of its key, once that is known."""
 MOST_BUCKETS = 100_000
 _EXPOSED = b"X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 _PREFLIGHT = (
@@ -36,6 +38,7 @@ class Gate:
     ) -> None:
         """Raises ``Refused``: 429 over the key's rate, 403 for a page that the workspace does not name."""
         self.used[principal.key_id] = (principal.workspace, now_ms)
+        scope[WORKSPACE] = principal.workspace
         limit = principal.rate_limit or self._rate_limit
         if limit:
             left = self._take(principal.key_id, limit, now_ms)

@@ -115,7 +115,7 @@ class Once:
             await self._app(scope, receive, send)
             return
         given = _checked(headers[HEADER])
-        raw = await body.read(receive, self._limit)
+        raw = await body.read(receive, self._limit, key.workspace)
         environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
         place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
         name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest import body, control
+from ingest.budget import UNKNOWN
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.gate import WORKSPACE
 from ingest.splitting import Splitting
 from schemas.control import Segment
 from schemas.settings import Settings
@@ -78,7 +80,7 @@ async def json_of(request: Request, settings: Settings, default: Any = None) -> 
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     limit = settings.max_body_bytes
     body.check_content_type(headers.get(b"content-type", b""))
-    raw = await body.read(request.receive, limit)
+    raw = await body.read(request.receive, limit, request.scope.get(WORKSPACE, UNKNOWN))
     if not raw and default is not None:
         return default
     return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit))

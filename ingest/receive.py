@@ -81,7 +81,7 @@ class Receivers:
         now_ms = self._edge.clock()
         principal = self._edge.asks(request, "webhooks:write")
         body.check_content_type(request.headers.get("content-type", "").encode("latin-1"))
-        value = body.parse(await self._body(request))
+        value = body.parse(await self._body(request, principal.workspace))
         environment = principal.environment
         if isinstance(value, dict) and value.get("environment") is not None:
             environment = value["environment"]
@@ -162,13 +162,13 @@ class Receivers:
             urls=self._urls(request),
             query=dict(request.query_params),
             headers=dict(request.headers),
-            body=await self._body(request),
+            body=await self._body(request, receiver.workspace),
             now_ms=self._edge.clock(),
         )
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, workspace: str) -> bytes:
         limit = self._edge.settings.max_body_bytes
-        raw = await body.read(request.receive, limit)
+        raw = await body.read(request.receive, limit, workspace)
         return body.decode(raw, request.headers.get("content-encoding", "").encode("latin-1"), limit)
 
     def _urls(self, request: Request) -> tuple[str, ...]:

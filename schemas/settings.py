@@ -97,7 +97,9 @@ class Settings(BaseSettings):
         10.0, gt=0, le=300, description="Seconds until a read that is not answered yet is refused with 503."
     )
     publish_buffer_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024 * 1024, description="Bytes of events in flight to Kafka before the edge answers 503."
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bytes of events in flight to Kafka before the edge answers 503; a workspace fills half.",
     )
     repeat_days: int = Field(
         7,

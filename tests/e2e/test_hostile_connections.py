@@ -4,6 +4,7 @@ import gzip
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -127,3 +128,32 @@ def test_a_head_that_does_not_come_is_given_up(slow: socket.socket) -> None:
     slow.sendall(b"GET /health/live HTTP/1.1\r\nHost:")
     assert slow.recv(65536).startswith(b"HTTP/1.1 408")
     assert 5 < time.monotonic() - start < 40
+
+
+def test_a_flood_of_bodies_without_a_key_costs_its_share_and_holds_up_no_workspace(stack: LocalStack) -> None:
+    process, port, size = stack.processes()["ingest"], stack.settings.port, 5 * MB - 1000
+    before = process.memory_info().rss
+    head = f"POST /capture/ HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    with ExitStack() as held:
+        answers = []
+        for _ in range(60):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            try:
+                client.sendall(head.encode() + b"x" * (size - 1))
+                client.settimeout(0.05)
+                answers.append(client.recv(65536))
+            except OSError:
+                answers.append(b"")
+        refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503")]
+        assert len(refused) > 30, answers
+        assert b"retry-after: 1" in refused[0].lower()
+        assert process.memory_info().rss - before < 32 * MB + ROOM
+        text = b'{"type":"t","user_id":"u","properties":{"text":"' + b"x" * 200_000 + b'"}}'
+        mine = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        mine.sendall(
+            b"POST /v1/events HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer sk_dev_local\r\nContent-Length: %d\r\n\r\n" % len(text)
+        )
+        for start in range(0, len(text), 20_000):
+            mine.sendall(text[start : start + 20_000])
+        assert mine.recv(65536).startswith(b"HTTP/1.1 202")

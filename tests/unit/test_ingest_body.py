@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import random
 import time
 import zlib
 from typing import Any
@@ -12,6 +13,7 @@ import zstandard
 from starlette.requests import ClientDisconnect
 
 from ingest import body
+from ingest.budget import UNKNOWN, Budget
 from schemas.errors import Refused
 
 LIMIT = 1024 * 1024
@@ -82,30 +84,71 @@ def test_a_byte_order_mark_is_skipped() -> None:
     assert body.parse_batch(body.BOM + b"[1]", "batch") == [1]
 
 
+def slow(gate: asyncio.Event) -> body.Receive:
+    """A body in two halves, the second one behind a gate."""
+    chunks = [b"x" * 50_000] * 2
+
+    async def receive() -> dict[str, Any]:
+        if len(chunks) == 1:
+            await gate.wait()
+        return {"type": "http.request", "body": chunks.pop(), "more_body": bool(chunks)}
+
+    return receive
+
+
 async def test_bodies_that_arrive_at_a_time_share_a_budget() -> None:
-    budget, gate = body.Budget(250_000), asyncio.Event()
-
-    def client() -> body.Receive:
-        chunks = [b"x" * 50_000] * 2
-
-        async def receive() -> dict[str, Any]:
-            if len(chunks) == 1:
-                await gate.wait()
-            return {"type": "http.request", "body": chunks.pop(), "more_body": bool(chunks)}
-
-        return receive
-
-    waiting = [asyncio.create_task(body.read(client(), LIMIT, budget)) for _ in range(5)]
+    budget, gate = Budget(500_000, "bodies"), asyncio.Event()
+    waiting = [asyncio.create_task(body.read(slow(gate), LIMIT, "a", budget)) for _ in range(5)]
     await asyncio.sleep(0)
     with pytest.raises(Refused) as refused:
-        await body.read(client(), LIMIT, budget)
+        await body.read(slow(gate), LIMIT, "a", budget)
     assert refused.value.code == "unavailable"
     for task in waiting[:3]:
         task.cancel()
     await asyncio.gather(*waiting[:3], return_exceptions=True)
     gate.set()
     assert [len(whole) for whole in await asyncio.gather(*waiting[3:])] == [100_000] * 2
-    assert len(await body.read(client(), LIMIT, budget)) == 100_000, "what they held is given back"
+    assert len(await body.read(slow(gate), LIMIT, "a", budget)) == 100_000, "what they held is given back"
+    assert budget.held == 0
+    assert not budget._held
+
+
+async def test_a_flood_of_bodies_without_a_key_leaves_room_for_those_with_one() -> None:
+    budget, gate = Budget(1_000_000, "bodies"), asyncio.Event()
+    flood = [asyncio.create_task(body.read(slow(gate), LIMIT, UNKNOWN, budget)) for _ in range(60)]
+    await asyncio.sleep(0)
+    assert budget.held <= 500_000
+    mine = asyncio.create_task(body.read(slow(gate), LIMIT, "mine", budget))
+    await asyncio.sleep(0)
+    gate.set()
+    assert len(await mine) == 100_000
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(one, Refused) for one in outcomes) >= 50
+    assert budget.held == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_however_many_flood_there_is_room_for_one_more(seed: int) -> None:
+    rng, budget = random.Random(seed), Budget(10_000, "bodies")
+    held: list[tuple[int, str]] = []
+    for _ in range(2_000):
+        size, owner = rng.randrange(1, 300), rng.choice("abcde")
+        try:
+            budget.take(size, owner)
+        except Refused as refused:
+            assert refused.status == 503
+            if held:
+                budget.give(*held.pop(rng.randrange(len(held))))
+        else:
+            held.append((size, owner))
+        assert budget.held == sum(size for size, _ in held) <= 10_000
+        for owner in "abcde":
+            assert sum(size for size, one in held if one == owner) <= 10_000 // 2
+    floods = {owner for _, owner in held}
+    free = 10_000 - budget.held
+    assert free >= 10_000 // (len(floods) + 1) - 300
+    with budget.holding(free // 2, "new"):
+        pass
 
 
 async def test_a_client_that_goes_away_leaves_no_half_body() -> None:

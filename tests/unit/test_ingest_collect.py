@@ -36,9 +36,9 @@ async def turns(count: int = 5) -> None:
 async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> None:
     log = SlowLog()
     collector = Collector(log.publish, 2, deadline_s=5, buffer_bytes=1 << 20)
-    first = collector.add(0, item("a"))
+    first = collector.add(0, item("a"), "w")
     await turns()
-    second, third = collector.add(0, item("b")), collector.add(0, item("c"))
+    second, third = collector.add(0, item("b"), "w"), collector.add(0, item("c"), "w")
     await turns()
     assert log.sent == [(0, ["a"])]
     assert second is third
@@ -56,7 +56,7 @@ async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> 
 async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
     log = SlowLog()
     collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=1 << 26)
-    futures = [collector.add(0, item(f"e{n}")) for n in range(MAX_EVENTS + 3)]
+    futures = [collector.add(0, item(f"e{n}"), "w") for n in range(MAX_EVENTS + 3)]
     await turns()
     assert [len(ids) for _, ids in log.sent] == [MAX_EVENTS]
     log.acks[0].set_result(None)
@@ -71,9 +71,9 @@ async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
 async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sent_is_not_sent() -> None:
     log = SlowLog()
     collector = Collector(log.publish, 1, deadline_s=0.02, buffer_bytes=1 << 20)
-    stuck = collector.add(0, item("a"))
+    stuck = collector.add(0, item("a"), "w")
     await turns()
-    waiting = collector.add(0, item("b"))
+    waiting = collector.add(0, item("b"), "w")
     for future in (stuck, waiting):
         with pytest.raises(Refused) as refused:
             await future
@@ -81,7 +81,7 @@ async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sen
     log.acks[0].set_result(None)
     await turns()
     assert log.sent == [(0, ["a"])]
-    fresh = collector.add(0, item("c"))
+    fresh = collector.add(0, item("c"), "w")
     await turns()
     log.acks[1].set_result(None)
     await fresh
@@ -92,10 +92,10 @@ async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sen
 async def test_a_full_buffer_refuses_at_once() -> None:
     log = SlowLog()
     collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=100)
-    while collector.pending_bytes <= 100:
-        collector.add(0, item("a"))
+    while collector.pending_bytes <= 50:
+        collector.add(0, item("a"), "w")
     with pytest.raises(Refused) as refused:
-        collector.add(0, item("b"))
+        collector.add(0, item("b"), "w")
     assert refused.value.code == "unavailable"
     await turns()
     log.acks[0].set_result(None)
@@ -113,6 +113,39 @@ async def test_a_refused_record_fails_its_own_batch_only() -> None:
 
     collector = Collector(publish, 1, deadline_s=5, buffer_bytes=1 << 20)
     with pytest.raises(Refused):
-        await collector.add(0, item("a"))
-    await collector.add(0, item("b"))
+        await collector.add(0, item("a"), "w")
+    await collector.add(0, item("b"), "w")
     assert calls == 2
+
+
+async def test_a_workspace_that_fills_the_buffer_leaves_room_for_the_others() -> None:
+    log, size = SlowLog(), len(item("a"))
+    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=1000 * size)
+
+    def fill(owner: str) -> int:
+        count = 0
+        while count < 2000:
+            try:
+                collector.add(0, item("a"), owner)
+            except Refused as refused:
+                assert refused.code == "unavailable"
+                break
+            count += 1
+        return count
+
+    assert fill("flood") == 501
+    assert fill("second") == 250
+    assert fill("third") == 125
+    assert collector.pending_bytes <= 1000 * size
+    while collector.pending_bytes:
+        await turns()
+        for ack in log.acks:
+            if not ack.done():
+                ack.set_result(None)
+    assert not collector._pending
+    assert fill("flood") == 501
+    await turns()
+    for ack in log.acks:
+        if not ack.done():
+            ack.set_result(None)
+    await turns()

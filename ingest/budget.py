@@ -1,0 +1,49 @@
+"""Bytes that requests hold in memory, by the workspace that they are for; a request that finds no room is refused.
+
+A workspace may hold as much as it leaves free, so one alone has half, and however many flood an edge, there is room
+for one more. Requests without a key so far are an owner too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.errors import Refused
+
+UNKNOWN = ""
+"""Who sends is not known before the body is read."""
+
+
+class Budget:
+    """``limit`` bytes; what would pass it is refused (503)."""
+
+    def __init__(self, limit: int, what: str) -> None:
+        self._limit = limit
+        self._what = what
+        self._held: defaultdict[str, int] = defaultdict(int)
+        self.held = 0
+
+    def take(self, size: int, owner: str) -> None:
+        if self.held + size + self._held[owner] + size > self._limit:
+            self._drop(owner)
+            raise Refused("unavailable", f"too many {self._what} at a time; try again")
+        self._held[owner] += size
+        self.held += size
+
+    def give(self, size: int, owner: str) -> None:
+        self._held[owner] -= size
+        self.held -= size
+        self._drop(owner)
+
+    @contextmanager
+    def holding(self, size: int, owner: str) -> Iterator[None]:
+        """Raises ``Refused`` (503) where there is no room."""
+        self.take(size, owner)
+        try:
+            yield
+        finally:
+            self.give(size, owner)
+
+    def _drop(self, owner: str) -> None:
+        if not self._held[owner]:
+            del self._held[owner]
