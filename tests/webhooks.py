@@ -77,6 +77,13 @@ class Upstream:
         partition = partition_of(home, self.settings.partitions)
         await self._send(topics.DELIVERIES, value, partition, deliveries.asked_key(delivery))
 
+    async def deliver(self, delivery: Delivery) -> None:
+        """What an earlier sender left behind."""
+        home = deliveries.home_of(delivery["contact_id"], delivery["id"])
+        partition = partition_of(home, self.settings.partitions)
+        value = codec.encode_delivery(delivery)
+        await self._send(topics.DELIVERIES, value, partition, deliveries.key_of(delivery["id"]))
+
     async def attempts(self, of: Webhook) -> list[Attempt]:
         """The log of an endpoint, oldest first."""
         records = await self._read(topics.ATTEMPTS)

@@ -39,6 +39,23 @@ def public_socket(info: Any) -> socket.socket:
     return socket.socket(family, kind, proto)
 
 
+class HeldConnector(aiohttp.TCPConnector):
+    """Gives no connection away while another sender may be at work, however long it took to make it."""
+
+    def __init__(self, hold: Callable[[], Awaitable[None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._hold = hold
+
+    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **options)
+        try:
+            await self._hold()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
 class Deliverer:
     """One pool of connections; a host's own requests are bounded by its lane."""
 
@@ -47,9 +64,8 @@ class Deliverer:
         self._hold = hold
 
     async def start(self) -> None:
-        looking = aiohttp.TraceConfig()
-        looking.on_connection_create_end.append(self._connected)
-        connector = aiohttp.TCPConnector(
+        connector = HeldConnector(
+            self._hold,
             limit=CONNECTIONS,
             ttl_dns_cache=10,
             keepalive_timeout=IDLE_S,
@@ -60,7 +76,6 @@ class Deliverer:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            trace_configs=[looking],
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             skip_auto_headers=("Accept", "Accept-Encoding"),
         )
@@ -87,9 +102,6 @@ class Deliverer:
             error = f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
         return Outcome(code=code, error="" if 200 <= code < 300 else error, duration_ms=duration_ms, response=response)
-
-    async def _connected(self, *_: object) -> None:
-        await self._hold()
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:

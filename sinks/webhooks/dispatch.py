@@ -178,17 +178,21 @@ class Dispatcher:
         at_ms = now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
         headers: dict[str, str] = {}
-        if self._launches.is_late(delivery, at_ms):
-            outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
+        try:
+            is_late = self._launches.is_late(delivery, at_ms)
+            body = await self._launches.body(delivery)
+            headers = _headers(webhook, delivery, attempt_id, at_ms, body)
+        except Exception as error:  # noqa: BLE001 - a body or a secret that cannot be used is this delivery's failure
+            is_late, outcome = (
+                False,
+                Outcome(code=0, error=f"it cannot be signed: {type(error).__name__}", duration_ms=0),
+            )
         else:
-            try:
-                body = await self._launches.body(delivery)
-                headers = _headers(webhook, delivery, attempt_id, at_ms, body)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                # a body or a secret that cannot be used is this delivery's failure
-                outcome = Outcome(code=0, error=f"it cannot be signed: {type(error).__name__}", duration_ms=0)
+            if is_late:
+                outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
             else:
                 outcome = await self._deliverer.send(webhook.url, body, headers)
+        if not is_late:
             self._judge(lane, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased

@@ -57,8 +57,11 @@ def is_hand_over(control: ControlState, delivery: Delivery) -> bool:
     """Whether a campaign's message goes to where the campaign has it sent, and not to somebody who only listens."""
     if delivery["type"] != REQUESTED:
         return False
-    campaign_id = orjson.loads(delivery["body"])["data"].get("campaign_id")
-    where = _where(control, delivery["workspace"], delivery["environment"], campaign_id)
+    try:
+        campaign_id = orjson.loads(delivery["body"])["data"]["campaign_id"]
+        where = _where(control, delivery["workspace"], delivery["environment"], campaign_id)
+    except (ValueError, KeyError, TypeError):
+        return False
     return where.get("webhook_id") == delivery["webhook_id"]
 
 

@@ -1,0 +1,71 @@
+"""Records on `deliveries` that cannot be used, and endpoints that cannot be called: failures of their own."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from schemas.deliveries import Delivery
+from tests.builders import event
+from tests.receiver import Answer, Got, receiver
+from tests.services import fresh_settings
+from tests.sinking import process, until
+from tests.webhooks import upstream, webhook
+
+pytestmark = pytest.mark.kafka
+
+
+BODIES = (b"\xff{", b"[]", b'{"data":{"properties":[{"attach":1,"expiration":"x"}]}}')
+
+
+def poison(webhook_id: str, body: bytes, workspace: str, environment: str) -> Delivery:
+    """A record that this release did not write, before its last attempt."""
+    return Delivery(
+        id=f"dlv_{secrets.token_hex(8)}",
+        webhook_id=webhook_id,
+        workspace=workspace,
+        environment=environment,
+        contact_id="",
+        event_id="evt_poison",
+        type="message.requested",
+        seq=1,
+        status="pending",
+        attempts=9,
+        due_ms=1,
+        updated_ms=1,
+        body=body,
+    )
+
+
+async def refuse_poison(got: Got) -> Answer:
+    return (500 if got.headers["webhook-id"] == "evt_poison" else 200), b""
+
+
+async def test_a_delivery_that_cannot_be_read_is_its_own_failure(kafka: str, tmp_path: Path) -> None:
+    settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
+    async with upstream(settings) as up, receiver(refuse_poison) as endpoint, process(settings, "webhooks"):
+        one = await up.define(webhook(endpoint.url(), "after"))
+        nowhere = await up.define(webhook("http://[", "after"))
+        poisoned = [poison(one.id, body, one.workspace, one.environment) for body in BODIES]
+        for delivery in poisoned:
+            await up.deliver(delivery)
+
+        async def have_failed() -> bool:
+            found = await up.deliveries(one)
+            return all(d["id"] in found and found[d["id"]]["status"] == "failed" for d in poisoned)
+
+        await until(have_failed, "each of them has failed")
+        await up.events(event("external_id:u1", event_id="evt_after", type="after"))
+
+        async def has_arrived() -> bool:
+            return "evt_after" in [got.headers["webhook-id"] for got in endpoint.got]
+
+        await until(has_arrived, "the event behind them")
+
+        async def is_logged() -> bool:
+            return bool(await up.attempts(nowhere))
+
+        await until(is_logged, "the attempt to call an URL that cannot be parsed")
+        first = (await up.attempts(nowhere))[0]
+    assert (first["status"], first["response_code"]) == ("pending", 0)
+    assert first["error"]
