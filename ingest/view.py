@@ -27,7 +27,7 @@ class MergeView:
     """loser -> (version, winner); the highest version wins, so records may repeat."""
 
     def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:
-        self._erased = erased or Erased()
+        self._erased = Erased() if erased is None else erased
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), options_of_a_copy())
         self._partitions = partitions

@@ -118,7 +118,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
             publisher=self._publisher,
             allowance=Allowance(),
             on_space=self._on_space,
-            erased=erased or Erased(),
+            erased=Erased() if erased is None else erased,
         )
         self._on_ready = on_ready
         self._session: Session | None = None

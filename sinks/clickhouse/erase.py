@@ -1,7 +1,8 @@
 """Erasures on `control` in; no row of their contacts in any table, and the answer on `control`, out.
 
 1. Rows go at once, and once more when identity and segments have answered and everything that they had sent until
-   then is stored. Then the answer is given; until it is there, a restart begins anew.
+   then is stored. Then the answer is given; until it is there, a restart begins anew. The events' own rows go with
+   the second pass only: they tell which records in quarantine, which may come in between, are the contact's.
 2. What is read again from Kafka later is passed over by the lanes (`sinks/clickhouse/lane.py`).
 3. Rows are rewritten, not marked: when the answer is given, the bytes of the active parts are gone.
 """
@@ -56,16 +57,23 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
 )
 """Table by table, which rows are a contact's as it was."""
 
+EVENTS = "events"
+
 RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
 """A database that cannot rewrite rows, its disk being full for one, is not asked twice a second."""
 _LOOK_S = 0.1
 
 
-async def erase(client: AsyncClient, one: Erasure, settled_ms: int) -> None:
-    """Return when no table has a row of it; ``settled_ms`` is when the stages had forgotten. May be repeated."""
+async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = "") -> None:
+    """Return when no table but ``keep`` has a row of it; ``settled_ms`` is when the stages had forgotten.
+
+    May be repeated.
+    """
     values: dict[str, Any] = {"ids": list(one.contacts), "until": one.erased_ms, "settled": settled_ms}
     home: dict[str, Any] = {"workspace": one.workspace, "environment": one.environment}
     for table, condition in CONDITIONS:
+        if table == keep:
+            continue
         # an environment's rows only: the hash would do, but the primary key finds them; quarantine knows none
         where = (
             condition if table == "quarantine" else f"{_HERE} AND environment = {{environment:String}} AND {condition}"
@@ -124,7 +132,7 @@ class Eraser:
 
     async def _advance(self, one: Erasure) -> None:
         if one.id not in self._begun:
-            await erase(self._client, one, one.erased_ms)
+            await erase(self._client, one, one.erased_ms, EVENTS)
             self._begun.add(one.id)
         steps = list(self._known.erasure_steps[one.id].values())
         before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ingest.view import MergeView
 from schemas import codec
+from schemas.definitions import Erasure
+from schemas.erasure import Erased
 from schemas.records import Identifier, Merge
 from tests.builders import cid
 
@@ -71,3 +73,22 @@ def test_a_merge_that_names_another_tenants_contact_is_passed_over(tmp_path: Pat
     assert view.winner(foreign) == foreign
     assert view.winner(contact("c")) == contact("c")
     assert view.positions() == {0: 2}
+
+
+def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_again(tmp_path: Path) -> None:
+    """The edge makes its copy before it reads `control`: what is shared with it is empty then."""
+    known = Erased()
+    view = MergeView(tmp_path / "v", 4, known)
+    record = merge(contact("a"), contact("b"), 1)
+    known.add(
+        Erasure(
+            id="ers_1",
+            workspace="w",
+            environment="e",
+            created_ms=0,
+            contacts=(contact("a"),),
+            erased_ms=codec.decode_merge(record)["at_ms"],
+        )
+    )
+    view.apply(Read(0, 0, record))
+    assert view.winner(contact("a")) == contact("a")
