@@ -36,6 +36,8 @@ def check_reads(sql: bytes) -> None:
 
 def check_sources(sql: bytes, table_functions: Collection[str]) -> None:
     """Raise ``ClickHouseError`` (497) where the text names a function or engine that reaches beyond this database."""
+    # else it is the column of `system.tables`; no statement holds a second one
+    defines = next(_words(sql), b"").upper() not in READS | {b"INSERT"}
     previous = before = b""
     for word in _words(sql):
         if word == b"(":
@@ -43,7 +45,7 @@ def check_sources(sql: bytes, table_functions: Collection[str]) -> None:
             if name in table_functions and name not in LOCAL:
                 raise _denied(f"The function {name}")
         is_engine = previous.upper() == b"ENGINE" or (previous == b"=" and before.upper() == b"ENGINE")
-        if is_engine and word != b"=":
+        if is_engine and defines and word != b"=":
             name = word.decode(errors="replace").lower()
             if name not in ENGINES and not name.endswith("mergetree"):
                 raise _denied(f"The engine {name}")
