@@ -196,6 +196,12 @@ def test_the_top_level_is_fixed() -> None:
     assert {top for top in tops if not top.startswith(".")} <= TOP
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    """Pytest imports them by name, so the second one ends a run of all tiers."""
+    names = sorted(path.name for path in TESTS if path.name.startswith("test_"))
+    assert names == sorted(set(names))
+
+
 def test_every_test_can_fail() -> None:
     """A test asserts, expects an exception, or hands on to a function that does."""
     telling = re.compile(r"assert|raises|check|expect|verify|run_state_machine|warns|eventually|until")
