@@ -2,6 +2,7 @@
 
 1. A head (request line and headers, a chunked body's trailers too) has at most ``MAX_HEAD_BYTES`` and
    ``MAX_HEADERS``; over that the answer is 431. Bytes count as they arrive: the parser keeps a header until it ends.
+   One read of the socket, 256 KiB, may stand above that for a moment.
 2. A head has ``HEAD_S`` to arrive and a body ``BODY_S``; over that the answer is 408.
 3. A process keeps at most ``MAX_CONNECTIONS``; one more is answered with 503.
 
@@ -26,18 +27,18 @@ _CODES = {408: "timeout", 431: "head_too_large", 503: "unavailable"}
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; a subclass may have other limits."""
+    """One connection; a subclass may have other limits. What runs for each header costs next to nothing."""
 
     max_head_bytes = MAX_HEAD_BYTES
     max_headers = MAX_HEADERS
     body_s = BODY_S
     _sweeping: set[int] = set()  # noqa: RUF012 - ids of the event loops that have a sweep
-    _head_bytes = 0
-    """Of the head that is being read, as far as its parts are complete."""
-    _silent_bytes = 0
-    """Received since the parser last had something to tell."""
+    _unfinished = 0
+    """Bytes received since a head ended, a piece of a body came or a request began; what came with that not counted."""
+    _received = 0
+    """Bytes that came together with what is parsed now."""
     _deadline = _NEVER
-    _refused = False
+    _in_request = _is_too_large = _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -52,63 +53,57 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._silent_bytes += len(data)
-        super().data_received(data)
-        if self._is_too_large() or self._silent_bytes > self.max_head_bytes:
+        self._received = len(data)
+        self._unfinished += self._received
+        HttpToolsProtocol.data_received(self, data)
+        if self._is_too_large or self._unfinished > self.max_head_bytes:
             self._refuse(
                 431, f"a request's head has at most {self.max_head_bytes} bytes and {self.max_headers} headers"
             )
 
     def on_message_begin(self) -> None:
-        self._silent_bytes = self._head_bytes = 0
+        self._in_request = True
+        self._unfinished = 0
         self._deadline = self.loop.time() + HEAD_S
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        if not self._is_too_large():
-            super().on_url(url)
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
-        if len(self.headers) >= self.max_headers:
-            self._head_bytes = self.max_head_bytes + 1
-        if not self._is_too_large():
-            super().on_header(name, value)
+        if len(self.headers) < self.max_headers:
+            HttpToolsProtocol.on_header(self, name, value)
+        else:
+            self._is_too_large = True
 
     def on_headers_complete(self) -> None:
-        self._silent_bytes = 0
+        if self._unfinished + self._received > self.max_head_bytes:
+            # else the whole of it is too little to be looked at
+            head = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self._is_too_large |= head > self.max_head_bytes
+        self._unfinished = 0
         self._deadline = self.loop.time() + self.body_s
-        if not self._is_too_large():
-            super().on_headers_complete()
+        if not self._is_too_large:
+            HttpToolsProtocol.on_headers_complete(self)
 
     def on_body(self, body: bytes) -> None:
-        self._silent_bytes = 0
-        if not self._is_too_large():
-            super().on_body(body)
+        self._unfinished = 0
+        if not self._is_too_large:
+            HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
-        self._silent_bytes = 0
+        self._unfinished = 0
+        self._in_request = False
         self._deadline = _NEVER
-        if not self._is_too_large():
-            super().on_message_complete()
+        if not self._is_too_large:
+            HttpToolsProtocol.on_message_complete(self)
 
     def expire(self, now: float) -> None:
         """Refuse a request that has not arrived in time."""
         if now <= self._deadline or self._refused:
             return
-        if self._silent_bytes or self._head_bytes:
+        if self._in_request or self._unfinished:
             self._refuse(408, "the request did not arrive in time")
         else:
             self._refused = True  # nothing was asked, so nothing is answered
             self.transport.close()
-
-    def _count(self, size: int) -> None:
-        self._silent_bytes = 0
-        self._head_bytes += size
-
-    def _is_too_large(self) -> bool:
-        return self._head_bytes > self.max_head_bytes
 
     def _refuse(self, status: int, message: str) -> None:
         self._refused = True
