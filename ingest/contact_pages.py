@@ -24,9 +24,6 @@ from schemas.records import Event
 from schemas.times import iso
 from schemas.web import Json
 
-FOUND = "/internal/contacts/found"
-WRITTEN = "/internal/contacts/written"
-"""Paths of the read API that only the edge asks; they show no more than the key may read and write."""
 LEAST_S = 1.0
 """For a question that the write cannot do without, however short ``timeout_ms`` is."""
 
@@ -84,7 +81,9 @@ class ContactPages:
         raw = contacts.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
         probe, warned = canonical(raw, caller)  # says what is wrong before anybody is asked
         asked = {"identifiers": probe["identifiers"]}
-        before = (await self._forward.tell(request, FOUND, asked, environment, max(within_s, LEAST_S)))["contacts"]
+        before = (await self._forward.tell(request, contacts.FOUND, asked, environment, max(within_s, LEAST_S)))[
+            "contacts"
+        ]
         known = contacts.meant(probe["identifiers"], before, path)
         contacts.check_room(said, known)
         raw.identifiers = [
@@ -101,7 +100,7 @@ class ContactPages:
         left_ms = int(max(0.0, within_s - (time.monotonic() - began)) * 1000)
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
         try:
-            after = await self._forward.tell(request, WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
+            after = await self._forward.tell(request, contacts.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
         except Refused as refused:
             if refused.code != "unavailable":
                 raise

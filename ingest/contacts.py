@@ -16,6 +16,9 @@ from schemas.errors import Refused
 from schemas.records import CONTACT, Identifier
 
 CONTACT_TYPE = f"${CONTACT}"
+FOUND = "/internal/contacts/found"
+WRITTEN = "/internal/contacts/written"
+"""Paths of the read API that only the edge asks; they show no more than the key may read and write."""
 MOST_ATTRIBUTES = 1000
 MOST_BYTES = 800_000
 """Of attributes as JSON: a contact's row has to fit into one Kafka record, counters and all."""

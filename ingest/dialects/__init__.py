@@ -1,10 +1,20 @@
 """The table of dialects: every path that takes events, and the file that speaks its language."""
 
-from ingest.dialects import altacee, altcraft, altcraft_triggers, altertable, parcelvoy, posthog, segment
+from ingest.dialects import (
+    altacee,
+    altacee_contacts,
+    altcraft,
+    altcraft_triggers,
+    altertable,
+    parcelvoy,
+    posthog,
+    segment,
+)
 from ingest.dialects.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *altacee.OPERATIONS,
+    *altacee_contacts.OPERATIONS,
     *altertable.OPERATIONS,
     *parcelvoy.OPERATIONS,
     *segment.OPERATIONS,

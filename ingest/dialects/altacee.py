@@ -64,20 +64,25 @@ def parse_one(value: Any, _most: int) -> Parsed:
     return Parsed(items=[_event(object_of(value))], atomic=True, label="")
 
 
-def parse_batch(value: Any, most: int) -> Parsed:
+def list_of(value: Any, label: str, most: int) -> list[Any]:
+    """The items of a batch: an array, or an object whose only field holds one; raises ``Refused``."""
     if isinstance(value, dict):
-        if "events" not in value:
-            raise Refused("missing_field", "events is needed", "events")
+        if label not in value:
+            raise Refused("missing_field", f"{label} is needed", label)
         if len(value) > 1:
-            name = min(value.keys() - {"events"})
+            name = min(value.keys() - {label})
             raise Refused("unknown_field", f"{name} is no field of a batch", name)
-        value = value["events"]
+        value = value[label]
         if not isinstance(value, list):
-            raise Refused("invalid_field", "events must be an array", "events")
+            raise Refused("invalid_field", f"{label} must be an array", label)
     if not isinstance(value, list):
-        raise Refused("invalid_type", "the body must be an object with events, or an array")
-    check_count(value, most, "events")
-    return Parsed(items=each(value, _event), atomic=False)
+        raise Refused("invalid_type", f"the body must be an object with {label}, or an array")
+    check_count(value, most, label)
+    return value
+
+
+def parse_batch(value: Any, most: int) -> Parsed:
+    return Parsed(items=each(list_of(value, "events", most), _event), atomic=False)
 
 
 def _one(item: Accepted) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _one(item: Accepted) -> dict[str, Any]:
     return body
 
 
-def _sync(answer: Answer, body: dict[str, Any]) -> Reply:
+def synced_reply(answer: Answer, body: dict[str, Any]) -> Reply:
     """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied."""
     if answer.synced:
         taken = [item for item in answer.items if isinstance(item, Accepted)]
@@ -106,7 +111,7 @@ def reply_one(answer: Answer) -> Reply:
         raise item
     body = _one(item)
     body["received_at"] = iso(item.received_ms)
-    return _sync(answer, body)
+    return synced_reply(answer, body)
 
 
 def reply_batch(answer: Answer) -> Reply:
@@ -119,7 +124,7 @@ def reply_batch(answer: Answer) -> Reply:
     if rejected == len(results):
         body["error"] = Refused("invalid_field", "no event of the batch is valid", "events").body()
         return Reply(status=422, body=orjson.dumps(body), headers=(JSON,))
-    return _sync(answer, body)
+    return synced_reply(answer, body)
 
 
 OPERATIONS = (

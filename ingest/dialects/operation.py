@@ -139,10 +139,11 @@ def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
 
 def check_count(values: list[Any], most: int, name: str) -> None:
     """Raises ``Refused`` for an empty batch (422) or one over the limit (413)."""
+    item = "contact" if name == "contacts" else "event"
     if not values:
-        raise Refused("invalid_field", "at least one event is needed", name)
+        raise Refused("invalid_field", f"at least one {item} is needed", name)
     if len(values) > most:
-        raise Refused("too_many", f"at most {most} events in one request", name)
+        raise Refused("too_many", f"at most {most} {item}s in one request", name)
 
 
 def check_taken(answer: Answer) -> None:

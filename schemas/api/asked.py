@@ -14,6 +14,7 @@ from schemas.api.words import (
     MAX_TYPES,
     SECRET_LENGTHS,
 )
+from schemas.bodies import MOST_LISTED
 from schemas.definitions import SEGMENT_KINDS
 from schemas.rule import COUNT_OPS, FIELDS, MAX_COUNT, MAX_STEPS, MAX_WHERE
 from schemas.rule_operands import MAX_TEXT, OPERANDS
@@ -132,6 +133,13 @@ BODIES: dict[str, Schema] = {
         "properties": {"query": TEXT, "variables": maybe(OBJECT), "operationName": maybe(TEXT)},
         "required": ["query"],
     },
+}
+BODIES["ContactBatch"] = {
+    "anyOf": [
+        record({"contacts": many(ref("ContactUpsert"), 1, MOST_LISTED)}),
+        many(ref("ContactUpsert"), 1, MOST_LISTED),
+    ],
+    "examples": [{"contacts": [{"external_id": "u1", "attributes": {"plan": "pro"}}]}],
 }
 BODIES["EventBatch"] = {
     "anyOf": [record({"events": many(ref("Event"), 1)}), many(ref("Event"), 1)],

@@ -124,6 +124,16 @@ WRITES: tuple[Described, ...] = (
         WAIT,
     ),
     write(
+        "POST",
+        "/v1/contacts/batch",
+        "contacts:write",
+        "ContactBatch",
+        {200: "ContactsTaken", 202: "ContactsTaken"},
+        "Create or update contacts; each is taken or refused by itself",
+        SYNC,
+        refuses={422: "ContactsRefused"},
+    ),
+    write(
         "PATCH",
         "/v1/contacts/{id:path}",
         "contacts:write",

@@ -39,6 +39,10 @@ _RESULT: Schema = {
         record({"index": COUNT, "error": _PROBLEM}),
     ]
 }
+_CONTACT_RESULT: Schema = {
+    "anyOf": [record({"index": COUNT, "id": TEXT}, _WARNINGS), record({"index": COUNT, "error": _PROBLEM})]
+}
+_CONTACTS: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_CONTACT_RESULT)}
 _BATCH: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_RESULT)}
 
 _SEGMENT: dict[str, Schema] = {
@@ -140,11 +144,14 @@ SHAPES: dict[str, Schema] = {
         {
             "task_id": TEXT,
             "status": one_of("pending", "completed", "failed"),
+            "progress": record({"total": COUNT, "done": COUNT}),
             "events": many(record({"event_id": TEXT, "disposition": TEXT, "reason": maybe(TEXT)})),
         }
     ),
     "Contact": record(_CONTACT),
     "ContactWritten": record(_CONTACT, _WARNINGS),
+    "ContactsTaken": record({**_CONTACTS, **_TASK}, {"segment_changes": _IDS}),
+    "ContactsRefused": {"anyOf": [record({**_CONTACTS, "error": _PROBLEM}), ref("Error")]},
     "ContactLater": record({"task_id": TEXT, "id": TEXT}),
     "ContactEvent": record(
         {

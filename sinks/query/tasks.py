@@ -35,9 +35,11 @@ async def task(reader: Reader, home: Home, text: str, now_ms: int, *, any_enviro
     rows = await reader.rows(_TASK, **home.parameters, task=task_id, any=int(any_environment))
     if not rows and now_ms - uuid7_ms(UUID(task_id)) > (topics.RESOLVED.retention_ms or 0):
         raise Refused("not_found", "no such task")
+    done, total = len(set(map(_key, rows))), count_of(UUID(task_id))
     return {
         "task_id": task_id,
-        "status": "completed" if len(set(map(_key, rows))) >= count_of(UUID(task_id)) else "pending",
+        "status": "completed" if done >= total else "pending",
+        "progress": {"total": total, "done": min(done, total)},
         "events": [
             {
                 "event_id": row["event_id"],

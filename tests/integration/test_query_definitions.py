@@ -181,6 +181,7 @@ async def test_a_task_says_what_became_of_its_events(api: Reads, path: str) -> N
     assert await api.get(f"{path}/{TASK}") == {
         "task_id": TASK,
         "status": "completed",
+        "progress": {"total": 3, "done": 3},
         "events": [
             {"event_id": "evt_a", "disposition": "stored", "reason": None},
             {"event_id": "evt_b", "disposition": "stored", "reason": None},
@@ -193,6 +194,7 @@ async def test_a_task_is_pending_until_all_its_events_are_stored(api: Reads) -> 
     assert await api.get(f"/v1/tasks/{UNFINISHED}") == {
         "task_id": UNFINISHED,
         "status": "pending",
+        "progress": {"total": 2, "done": 1},
         "events": [{"event_id": "evt_d", "disposition": "stored", "reason": None}],
     }
 
@@ -200,7 +202,12 @@ async def test_a_task_is_pending_until_all_its_events_are_stored(api: Reads) -> 
 async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api: Reads) -> None:
     now = time.time_ns() // 1_000_000
     fresh, ahead, old = (task_id(now + ms, 1) for ms in (0, 3_600_000, -8 * 86_400_000))
-    assert await api.get(f"/v1/tasks/{fresh}") == {"task_id": fresh, "status": "pending", "events": []}
+    assert await api.get(f"/v1/tasks/{fresh}") == {
+        "task_id": fresh,
+        "status": "pending",
+        "progress": {"total": 1, "done": 0},
+        "events": [],
+    }
     for unknown in (ahead, old, "x", "00000000-0000-4000-8000-000000000000", ""):
         await api.get(f"/v1/tasks/{unknown}", 404)
 

@@ -1,0 +1,105 @@
+"""Altacee's JSON in, raw events and an answer for each contact out: `POST /v1/contacts/batch`.
+
+An item is the body of `POST /v1/contacts`, with the same rules: one that is refused costs only itself. The database
+is asked for items with an ``id`` alone, since such a contact has to exist; all of them are one question.
+"""
+
+from typing import Any
+
+import orjson
+
+from ingest import contacts
+from ingest.dialects.altacee import list_of, refuse, synced_reply
+from ingest.dialects.operation import JSON, Desk, Operation, each
+from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from schemas import bodies, identity
+from schemas.bodies import MOST_LISTED, ContactUpsert
+from schemas.errors import STATUS, Refused
+
+LABEL = "contacts"
+Item = tuple[ContactUpsert, RawEvent]
+
+
+def _item(value: Any) -> Item:
+    if not isinstance(value, dict):
+        raise Refused("invalid_field", "a contact must be a JSON object")
+    body = bodies.checked(ContactUpsert, value)
+    contacts.check_room(body, None)
+    event = contacts.event_of(body, contacts.identifiers_of(body), None)
+    event.environment = body.environment
+    return body, event
+
+
+async def _with_known(items: list[Any], desk: Desk) -> list[RawEvent | Refused]:
+    """The events, those about a contact's ``id`` as events of its strongest identifier; refused if there is none."""
+    named: dict[str, dict[str, list[int]]] = {}
+    for index, item in enumerate(items):
+        if not isinstance(item, Refused) and item[0].id is not None:
+            body = item[0]
+            environment = body.environment or desk.principal.environment
+            normal = identity.normalise(identity.CONTACT_ID, body.id)
+            # others are refused as ids that are none of this environment, without a question
+            if normal is not None and identity.belongs_to(normal, desk.principal.workspace, environment):
+                named.setdefault(environment, {}).setdefault(normal, []).append(index)
+    events = [item if isinstance(item, Refused) else item[1] for item in items]
+    for environment, places in named.items():
+        asked = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
+        status, found = await desk.ask(contacts.FOUND, environment, asked)
+        if status != 200:
+            why = found["error"]
+            raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
+        for indexes, known in zip(places.values(), found["contacts"], strict=True):
+            for index in indexes:
+                events[index] = _about(items[index], known)
+    return events
+
+
+def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | Refused:
+    body, event = item
+    if known is None:
+        return Refused("not_found", "no such contact", "id")
+    try:
+        contacts.check_room(body, known)
+    except Refused as refused:
+        return refused
+    anchor = (*contacts.anchor(known), "id")
+    event.identifiers = [anchor if kind == identity.CONTACT_ID else (kind, v, f) for kind, v, f in event.identifiers]
+    return event
+
+
+async def write(value: Any, desk: Desk) -> Reply:
+    """Durable when answered; with ``sync=true`` applied as well."""
+    items = each(list_of(value, LABEL, MOST_LISTED), _item)
+    answer = await desk.take(Parsed(items=await _with_known(items, desk), atomic=False, label=LABEL))
+    return _reply(answer, desk)
+
+
+def _reply(answer: Answer, desk: Desk) -> Reply:
+    results = [{"index": index, **_result(item, desk)} for index, item in enumerate(answer.items)]
+    rejected = sum(isinstance(item, Refused) for item in answer.items)
+    body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
+    if rejected == len(results):
+        body["error"] = Refused("invalid_field", "no contact of the batch is valid", LABEL).body()
+        return Reply(status=422, body=orjson.dumps(body), headers=(JSON,))
+    body["task_id"] = answer.task_id
+    return synced_reply(answer, body)
+
+
+def _result(item: Accepted | Refused, desk: Desk) -> dict[str, Any]:
+    if isinstance(item, Refused):
+        return {"error": item.body()}
+    shown = {"id": desk.winner(item.contact_id)}
+    return {**shown, "warnings": item.warnings} if item.warnings else shown
+
+
+OPERATIONS = (
+    Operation(
+        source="altacee",
+        path="/v1/contacts/batch",
+        serve=write,
+        refuse=refuse,
+        scope="contacts:write",
+        batch_label=LABEL,
+        always_task=True,
+    ),
+)

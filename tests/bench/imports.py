@@ -1,0 +1,97 @@
+"""A running stack in; what one upsert costs, alone and beside others, and what a contact of a batch does, out.
+
+CPU is that of all processes of the stack, from the first request until the last row can be read.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from tests.bench.pipeline import quantiles
+from tests.load import flood, request
+from tests.stack import LocalStack
+
+BATCH = 1000
+COUNTED = "SELECT uniqExact(external_id) FROM contacts WHERE startsWith(external_id, {name:String})"
+
+
+def cpu_seconds(stack: LocalStack) -> float:
+    return float(sum(sum(process.cpu_times()[:2]) for process in stack.processes().values()))
+
+
+def people(name: str, count: int, *, emails: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "external_id": f"{name}-{n}",
+            **({"email": f"{name}-{n}@example.com"} if emails else {}),
+            "attributes": {"first_name": "Ada", "last_name": f"L{n}", "plan": "pro", "visits": n},
+            "consents": {"email_marketing": True},
+        }
+        for n in range(count)
+    ]
+
+
+async def singles(stack: LocalStack, count: int, together: int, *, emails: bool) -> dict[str, Any]:
+    """Upserts of new contacts, so many at the same time."""
+    waits: list[float] = []
+    bodies = iter(people(f"one{secrets.token_hex(4)}", count, emails=emails))
+
+    async def work(client: httpx.AsyncClient) -> None:
+        for body in bodies:
+            began = time.perf_counter()
+            answer = await client.post("/v1/contacts?timeout_ms=10000", json=body)
+            waits.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 201, answer.text
+
+    spent, began = cpu_seconds(stack), time.perf_counter()
+    async with stack.client() as client:
+        await asyncio.gather(*(work(client) for _ in range(together)))
+    seconds = time.perf_counter() - began
+    return {
+        "together": together,
+        "per_s": round(count / seconds),
+        "cpu_ms_each": round((cpu_seconds(stack) - spent) * 1000 / count, 2),
+    } | quantiles(waits)
+
+
+async def batches(stack: LocalStack, count: int, *, emails: bool) -> dict[str, Any]:
+    """New contacts by the thousand, until each can be read."""
+    name = f"many{secrets.token_hex(4)}"
+    everyone = people(name, count, emails=emails)
+    requests = [request("/v1/contacts/batch", {"contacts": everyone[at : at + BATCH]}) for at in range(0, count, BATCH)]
+    return await _until_read(stack, name, count, requests)
+
+
+async def _until_read(stack: LocalStack, name: str, count: int, requests: Sequence[bytes]) -> dict[str, Any]:
+    client = await stack.database()
+    spent, began = cpu_seconds(stack), time.perf_counter()
+    tally = await flood(stack.settings.port, iter(requests), connections=4, seconds=120)
+    accepted = time.perf_counter() - began
+    found = 0
+    while found < count and time.perf_counter() - began < 240:
+        await asyncio.sleep(0.2)
+        found = (await client.query(COUNTED, parameters={"name": name})).result_rows[0][0]
+    seconds = time.perf_counter() - began
+    await client.close()
+    return {
+        "contacts": count,
+        "read": found,
+        "accepted_per_s": round(count / accepted),
+        "read_per_s": round(found / seconds),
+        "cpu_us_each": round((cpu_seconds(stack) - spent) * 1e6 / count),
+        "statuses": {str(k): v for k, v in tally.statuses.items()},
+    }
+
+
+async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
+    some, many = (40, 5_000) if quick else (200, 50_000)
+    figures: dict[str, Any] = {}
+    for emails, name in ((False, "one identifier"), (True, "external id and e-mail")):
+        figures[f"upserts in a row, {name}"] = await singles(stack, some, 1, emails=emails)
+        figures[f"64 upserts together, {name}"] = await singles(stack, some * 8, 64, emails=emails)
+        figures[f"batches of {BATCH}, {name}"] = await batches(stack, many, emails=emails)
+    return figures
