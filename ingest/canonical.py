@@ -15,6 +15,9 @@ MAX_NAME = 256
 MAX_SKEW_MS = 60_000
 """How far a client's clock may be ahead of ours before its events are said to be from the future."""
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
+_TEXT_NAMES = frozenset(_TEXTS)
+_NO_TEXTS = dict.fromkeys(_TEXTS, "")
+_NESTED = (dict, list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     if not found and raw.needs_identifier:
         raise _unidentified(raw)
     properties = raw.properties
-    texts = {name: _text(getattr(raw, name), name, properties) for name in _TEXTS}
+    texts = _texts(raw)
     if raw.profile and not raw.lists:
         _take_no_lists(raw.profile, warnings)
     for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
@@ -140,6 +143,14 @@ def _timestamp(raw: RawEvent, now_ms: int, warnings: list[str]) -> int:
     return ms
 
 
+def _texts(raw: RawEvent) -> dict[str, str]:
+    """The message that an event is about; most events are about none, which is told without a look at each field."""
+    named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
+    if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
+        return _NO_TEXTS
+    return {name: _text(value, name, raw.properties) for name, value in zip(_TEXTS, named, strict=True)}
+
+
 def _text(value: Any, name: str, properties: dict[str, Any]) -> str:
     place = name
     if value is None:
@@ -153,13 +164,13 @@ def _text(value: Any, name: str, properties: dict[str, Any]) -> str:
 
 
 def _check_depth(root: Any, name: str, limit: int) -> None:
-    level = [v for v in _children(root) if isinstance(v, dict | list)]
+    level = [v for v in _children(root) if isinstance(v, _NESTED)]
     depth = 1
     while level:
         depth += 1
         if depth > limit:
             raise Refused("invalid_field", f"{name} is nested deeper than {limit}", name)
-        level = [v for parent in level for v in _children(parent) if isinstance(v, dict | list)]
+        level = [v for parent in level for v in _children(parent) if isinstance(v, _NESTED)]
 
 
 def _children(value: Any) -> Any:
