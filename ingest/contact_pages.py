@@ -1,12 +1,18 @@
 """`POST /v1/contacts` and `PATCH /v1/contacts/{id}` in; the contact as every following read shows it out.
 
-A write is an event. It is answered when the stages have applied it and the read API shows the contact with every
-identifier that was given, or that a guard has refused; at the deadline with 202 and a task id.
+A write is an event, answered when it is stored and applied; at the deadline with 202 and a task id.
+
+1. The receipt of the stages carries the contact, so the database is not asked for it.
+2. It is asked where a write ties contacts together: until the contact has every identifier that was given, or a
+   guard has refused. This edge follows the merges itself and asks when it has seen the one that is waited for.
+3. It is asked before a write as well where that names a contact by id, or may find no room: 404, 409 and 422.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,22 +22,30 @@ from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.once import SEED
 from ingest.pages import json_of
-from schemas import bodies, identity, ids
+from ingest.receipts import Waiter
+from schemas import bodies, identity, ids, lists
 from schemas.access import Principal
 from schemas.bodies import ContactEdit, ContactUpsert
+from schemas.contact_shape import shape
 from schemas.errors import Refused
 from schemas.records import Event
+from schemas.sameness import event_key
 from schemas.times import iso
 from schemas.web import Json
 
 LEAST_S = 1.0
 """For a question that the write cannot do without, however short ``timeout_ms`` is."""
+JOINED_S = 0.25
+"""A merge is seen this soon, or it may have been refused."""
+MOST_FULL = 10_000
 
 
 class ContactPages:
     def __init__(self, edge: Edge, forward: Forward) -> None:
         self._edge = edge
         self._forward = forward
+        self._full: dict[str, None] = {}
+        """Contacts that have little room left, the last that were seen."""
 
     async def upsert(self, request: Request) -> Response:
         principal = self._edge.asks(request, "contacts:write")
@@ -66,55 +80,100 @@ class ContactPages:
     ) -> Response:
         edge, began = self._edge, time.monotonic()
         within_s = contacts.timeout_ms(request.query_params) / 1000
-        now_ms = edge.clock()
-        caller = Caller(
+        caller = self._caller(principal, environment)
+        seed = request.scope.get(SEED)
+        raw = contacts.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
+        event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
+        if (
+            path is not None
+            or (isinstance(said, ContactUpsert) and said.id is not None)
+            or self._may_be_full(said, event)
+        ):
+            asked = {"identifiers": event["identifiers"]}
+            told = await self._forward.tell(request, contacts.FOUND, asked, environment, max(within_s, LEAST_S))
+            known = contacts.meant(event["identifiers"], told["contacts"], path)
+            contacts.check_room(said, known)
+            event, more = canonical(contacts.about(raw, known), caller)
+            warnings = list(dict.fromkeys(warnings + more))
+        else:
+            contacts.check_room(said, None)
+        _check_size(edge, event)
+        receipts = await edge.applied(event["task_id"], [event], within_s)
+        if receipts is None:
+            return self._later(event)
+        document = await self._receipted(receipts, event)
+        if document is None:
+            after = await self._read(request, event, environment, within_s - (time.monotonic() - began))
+            if after is None or after["contact"] is None:
+                return self._later(event)
+            document, warnings = after["contact"], warnings + after["warnings"]
+        self._remember(document)
+        is_new = document["created_at"] == iso(event["received_ms"])
+        return Json(document | ({"warnings": warnings} if warnings else {}), 201 if is_new else 200)
+
+    def _caller(self, principal: Principal, environment: str) -> Caller:
+        now_ms = self._edge.clock()
+        return Caller(
             workspace=principal.workspace,
             environment=environment,
             key_id=principal.key_id,
             source="altacee",
             now_ms=now_ms,
-            max_depth=edge.settings.max_depth,
+            max_depth=self._edge.settings.max_depth,
             task_id=ids.task_id(now_ms, 1),
-            reply_to=edge.instance,
+            reply_to=self._edge.instance,
         )
-        seed = request.scope.get(SEED)
-        raw = contacts.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
-        probe, warned = canonical(raw, caller)  # says what is wrong before anybody is asked
-        asked = {"identifiers": probe["identifiers"]}
-        before = (await self._forward.tell(request, contacts.FOUND, asked, environment, max(within_s, LEAST_S)))[
-            "contacts"
-        ]
-        known = contacts.meant(probe["identifiers"], before, path)
-        contacts.check_room(said, known)
-        raw.identifiers = [
-            (*contacts.anchor(known), "id")
-            if known is not None and kind == identity.CONTACT_ID
-            else (kind, value, field)
-            for kind, value, field in raw.identifiers
-        ]
-        event, warnings = canonical(raw, caller)
-        warnings = list(dict.fromkeys(warned + warnings))
-        _check_size(edge, event)
-        if not await edge.applied(event["task_id"], [event], within_s):
-            return self._later(event)
-        left_ms = int(max(0.0, within_s - (time.monotonic() - began)) * 1000)
+
+    def _may_be_full(self, said: ContactEdit, event: Event) -> bool:
+        """Whether the contact may have no room for what is written to it."""
+        return contacts.is_large(said) or any(self._edge.view.winner(own) in self._full for own in _own_ids(event))
+
+    def _remember(self, document: Mapping[str, Any]) -> None:
+        self._full.pop(document["id"], None)
+        if contacts.nearly_full(document["attributes"]):
+            self._full[document["id"]] = None
+            if len(self._full) > MOST_FULL:
+                del self._full[next(iter(self._full))]
+
+    async def _receipted(self, receipts: Waiter, event: Event) -> dict[str, Any] | None:
+        """The contact as the stages told of it, if every read shows it so by now."""
+        said = receipts.contacts.get(event_key(event))
+        if said is None:
+            return None
+        fields = orjson.loads(said)
+        if contacts.missing(event["identifiers"], fields["identifiers"]):
+            await self._edge.view.joined(_own_ids(event), JOINED_S)
+            return None
+        if self._edge.view.joined_lately(_own_ids(event)):
+            return None
+        known = self._edge.control.segments[event["workspace"], event["environment"]]
+        segments = [segment for segment in fields["segments"] if segment in known]
+        return shape(fields, lists.without(fields["attributes"]), segments)
+
+    async def _read(self, request: Request, event: Event, environment: str, left_s: float) -> Any:
+        """What the read API shows once it shows every identifier; none where it is away: the write is durable."""
+        left_ms = int(max(0.0, left_s) * 1000)
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
         try:
-            after = await self._forward.tell(request, contacts.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
+            return await self._forward.tell(request, contacts.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
         except Refused as refused:
             if refused.code != "unavailable":
                 raise
-            return self._later(event)  # it is durable, whether it can be read now or not
-        if after["contact"] is None:
-            return self._later(event)
-        document, warnings = after["contact"], warnings + after["warnings"]
-        was_there = any(one is not None and one["id"] == document["id"] for one in before)
-        is_new = not was_there and document["created_at"] == iso(event["received_ms"])
-        return Json(document | ({"warnings": warnings} if warnings else {}), 201 if is_new else 200)
+            return None
 
     def _later(self, event: Event) -> Response:
         """It is durable and will be applied; who asks for the task learns when."""
         return Json({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
+
+
+def _own_ids(event: Event) -> list[str]:
+    """The own contact ids of the identifiers that tie contacts together."""
+    home = (event["workspace"], event["environment"])
+    return [
+        identity.contact_id(*home, one["type"], one["value"])
+        for one in event["identifiers"]
+        if identity.links(one["type"])
+    ]
 
 
 def _check_size(edge: Edge, event: Event) -> None:

@@ -22,6 +22,8 @@ WRITTEN = "/internal/contacts/written"
 MOST_ATTRIBUTES = 1000
 MOST_BYTES = 800_000
 """Of attributes as JSON: a contact's row has to fit into one Kafka record, counters and all."""
+FEW_ATTRIBUTES, FEW_BYTES = 100, 100_000
+"""A write of so little is taken without a look at what its contact has already."""
 _IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
 Pair = tuple[str, str]
 
@@ -98,6 +100,16 @@ def anchor(known: Mapping[str, Any]) -> Pair:
     return identity.CONTACT_ID, known["id"]
 
 
+def about(raw: RawEvent, known: Mapping[str, Any] | None) -> RawEvent:
+    """The event with what it says to be about in place of a contact's id."""
+    if known is not None:
+        found = (*anchor(known), "id")
+        raw.identifiers = [
+            found if kind == identity.CONTACT_ID else (kind, v, field) for kind, v, field in raw.identifiers
+        ]
+    return raw
+
+
 def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
     """Raises ``Refused`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
     attributes = {} if known is None else dict(known["attributes"])
@@ -110,6 +122,26 @@ def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
         raise Refused("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
     if len(orjson.dumps(attributes)) > MOST_BYTES:
         raise Refused("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
+
+
+def is_large(said: ContactEdit) -> bool:
+    """Whether a contact may outgrow its row by this write, though it was far from that."""
+    return len(said.attributes) > FEW_ATTRIBUTES or len(orjson.dumps(said.attributes)) > FEW_BYTES
+
+
+def nearly_full(attributes: Mapping[str, Any]) -> bool:
+    """Whether the next writes of a contact have to be checked against what it has."""
+    return (
+        len(attributes) > MOST_ATTRIBUTES - 2 * FEW_ATTRIBUTES
+        or len(orjson.dumps(attributes)) > MOST_BYTES - 2 * FEW_BYTES
+    )
+
+
+def missing(identifiers: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a contact does not show yet all that a write says of who it is."""
+    has = {(one["type"], one["value"]) for one in shown}
+    given = [one for one in identifiers if one["type"] != identity.CONTACT_ID and identity.links(one["type"])]
+    return any((one["type"], one["value"]) not in has for one in given)
 
 
 def timeout_ms(query: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ from ingest.collect import Collector
 from ingest.gate import Gate
 from ingest.once import Answers
 from ingest.publish import Publisher
-from ingest.receipts import Receipts
+from ingest.receipts import Receipts, Waiter
 from ingest.recent import Recent
 from ingest.repeats import Repeats
 from ingest.view import MergeView
@@ -70,16 +70,16 @@ class Edge:
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
 
-    async def applied(self, task_id: str, events: list[Event], within_s: float) -> bool:
-        """Publish these, all durable when it returns; whether they were stored and applied in time."""
-        self.receipts.expect(task_id, [event_key(event) for event in events])
+    async def applied(self, task_id: str, events: list[Event], within_s: float) -> Waiter | None:
+        """Publish these, all durable when it returns; what their receipts say, none where one is not there in time."""
+        waiter = self.receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self.submit(event) for event in events}:
                 await future
         except BaseException:
             self.receipts.forget(task_id)
             raise
-        return await self.receipts.wait(task_id, within_s)
+        return waiter if await self.receipts.wait(task_id, within_s) else None
 
     def submit(self, event: Event) -> asyncio.Future[None]:
         """Put one event on its way; raises ``Refused`` for one that is too large, or when too much is waiting."""

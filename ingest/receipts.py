@@ -22,6 +22,8 @@ class Waiter:
     done: asyncio.Future[None]
     entered: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
+    contacts: dict[str, bytes] = field(default_factory=dict)
+    """Of writes of a contact: the contact afterwards, as JSON."""
 
 
 class Receipts:
@@ -72,5 +74,7 @@ class Receipts:
             # of copies in one request the one that changed something comes first
             waiter.entered.setdefault(key, receipt["entered"])
             waiter.left.setdefault(key, receipt["left"])
+            if contact := receipt.get("contact"):
+                waiter.contacts[key] = contact
         if not waiter.missing and not waiter.done.done():
             waiter.done.set_result(None)

@@ -62,7 +62,7 @@ class StaticLists:
             reply_to=self._edge.instance,
         )
         events = [canonical(_event(segment, owner, listed=listed), caller)[0] for owner in known.values()]
-        applied = not events or await self._edge.applied(caller.task_id, events, within_s)
+        applied = not events or await self._edge.applied(caller.task_id, events, within_s) is not None
         answer = {
             "id": segment.id,
             "contacts": len(known),

@@ -4,7 +4,10 @@ Memory is bounded by the cache settings below, whatever the number of merges. Wh
 the same batch as what it read, so a restart goes on from there and ``Tail.start`` makes it right again.
 """
 
+import asyncio
 import logging
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from schemas.disk import options_of_a_copy
 from schemas.erasure import Erased
 
 log = logging.getLogger(__name__)
+LATELY_S = 5.0
 _POSITION = b"!position/"
 _ERASED = b"!erased/"
 _OF = b"!of/"
@@ -32,6 +36,9 @@ class MergeView:
         self._db = Rdict(str(folder), options_of_a_copy())
         self._partitions = partitions
         self._empty = self._db.get(b"!any") is None
+        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
+        self._lately: dict[str, float] = {}
+        """When ids lost, as long as that may not be read everywhere."""
 
     def positions(self) -> dict[int, int]:
         """The next offset to read of each partition."""
@@ -44,6 +51,43 @@ class MergeView:
             return contact_id
         found: bytes | None = self._db.get(contact_id.encode())
         return contact_id if found is None else mergemap.winner_of(found)
+
+    def _note(self, loser: str) -> None:
+        now = time.monotonic()
+        self._lately.pop(loser, None)
+        self._lately[loser] = now
+        while (oldest := next(iter(self._lately))) and now - self._lately[oldest] > LATELY_S:
+            del self._lately[oldest]
+
+    def joined_lately(self, ids: Sequence[str]) -> bool:
+        """Whether one of these lost so lately that the tables may not say so yet."""
+        since = time.monotonic() - LATELY_S
+        return any(self._lately.get(one, 0.0) > since for one in ids)
+
+    async def joined(self, ids: Sequence[str], within_s: float) -> bool:
+        """Whether these ids are one contact's, or become it in time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while len({self.winner(one) for one in ids}) > 1:
+            news = loop.create_future()
+            for one in ids:
+                self._awaited.setdefault(one, []).append(news)
+            try:
+                async with asyncio.timeout_at(end):
+                    await news
+            except TimeoutError:
+                return False
+            finally:
+                for one in ids:
+                    self._no_longer_awaits(one, news)
+        return True
+
+    def _no_longer_awaits(self, contact_id: str, news: asyncio.Future[None]) -> None:
+        left = [future for future in self._awaited.get(contact_id, ()) if future is not news]
+        if left:
+            self._awaited[contact_id] = left
+        else:
+            self._awaited.pop(contact_id, None)
 
     def version(self, contact_id: str) -> int:
         """The place in the log of links that this edge's knowledge of the id comes from; 0: it never lost."""
@@ -62,6 +106,12 @@ class MergeView:
         if read is not None:
             self._merge(batch, *read)
         self._db.write(batch)
+        if read is not None:
+            self._note(read[0].decode())
+        if read is not None and self._awaited:
+            for future in self._awaited.pop(read[0].decode(), ()):
+                if not future.done():
+                    future.set_result(None)
 
     def members(self, contact_id: str) -> set[str]:
         """Every id that resolves to the contact, as far as this edge knows; the contact's own too."""

@@ -117,6 +117,7 @@ class Receipt(TypedDict):
     stage: str
     entered: list[str]
     left: list[str]
+    contact: NotRequired[bytes]
 
 
 class Quarantined(TypedDict):

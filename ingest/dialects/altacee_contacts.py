@@ -62,9 +62,7 @@ def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | Refused:
         contacts.check_room(body, known)
     except Refused as refused:
         return refused
-    anchor = (*contacts.anchor(known), "id")
-    event.identifiers = [anchor if kind == identity.CONTACT_ID else (kind, v, f) for kind, v, f in event.identifiers]
-    return event
+    return contacts.about(event, known)
 
 
 async def write(value: Any, desk: Desk) -> Reply:

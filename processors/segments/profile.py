@@ -101,27 +101,41 @@ def trim(contact: Contact) -> None:
     newest(contact.devices, MOST_DEVICES)
 
 
+MOST_RECEIPTED = 64 * 1024
+"""Bytes of a contact that an answer is made of; a larger one is read where it is stored."""
+
+
 def snapshot(contact: Contact) -> bytes:
     """The JSON of a profile change."""
+    return orjson.dumps(_shown(contact))
+
+
+def receipted(contact_id: str, contact: Contact) -> bytes:
+    """The contact for the answer to a write of it, with its segments; empty: it is too large, or not complete."""
+    if contact.pending:
+        return b""
+    shown = orjson.dumps({"id": contact_id, **_shown(contact), "segments": sorted(contact.members)})
+    return shown if len(shown) <= MOST_RECEIPTED else b""
+
+
+def _shown(contact: Contact) -> dict[str, Any]:
     firsts = [since[0] for values in contact.identifiers.values() for since in values.values()]
     created = contact.created or min(firsts, default=0)
     identifiers = sorted(
         (identity.rank(kind), kind, value) for kind, values in contact.identifiers.items() for value in values
     )
-    return orjson.dumps(
-        {
-            identity.EMAIL: _latest(contact, identity.EMAIL),
-            identity.PHONE: _latest(contact, identity.PHONE),
-            identity.EXTERNAL_ID: _latest(contact, identity.EXTERNAL_ID),
-            "anonymous_ids": sorted(contact.identifiers.get(identity.ANONYMOUS_ID, ())),
-            "identifiers": [{"type": kind, "value": value} for _, kind, value in identifiers],
-            "attributes": _present(contact.attributes),
-            "consents": _present(contact.consents),
-            "devices": list(_present(contact.devices).values()),
-            "created_ms": created,
-            "updated_ms": max(contact.updated, created, *firsts) if firsts else max(contact.updated, created),
-        }
-    )
+    return {
+        identity.EMAIL: _latest(contact, identity.EMAIL),
+        identity.PHONE: _latest(contact, identity.PHONE),
+        identity.EXTERNAL_ID: _latest(contact, identity.EXTERNAL_ID),
+        "anonymous_ids": sorted(contact.identifiers.get(identity.ANONYMOUS_ID, ())),
+        "identifiers": [{"type": kind, "value": value} for _, kind, value in identifiers],
+        "attributes": _present(contact.attributes),
+        "consents": _present(contact.consents),
+        "devices": list(_present(contact.devices).values()),
+        "created_ms": created,
+        "updated_ms": max(contact.updated, created, *firsts) if firsts else max(contact.updated, created),
+    }
 
 
 def _latest(contact: Contact, kind: str) -> str | None:

@@ -12,7 +12,7 @@ from processors.segments.state import Contact, Redirect, Row
 from processors.segments.timers import Timers
 from schemas import codec, identity, sameness, topics
 from schemas.identity import partition_of
-from schemas.records import TRACK, Absorb, Change, Event, Merge
+from schemas.records import CONTACT, TRACK, Absorb, Change, Event, Merge
 from schemas.records import Rebuild as Made
 from schemas.tenancy import ForeignContactError
 
@@ -54,6 +54,8 @@ class Unit:
         self._held: dict[str, Held] = {}
         self._changes: list[Change] = []
         self._applied: list[tuple[Held | None, Change]] = []
+        self._written: set[int] = set()
+        """Places in it of writes of a contact: their receipts say what it is now."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
         """By who has them and whose they are (empty: the winner's)."""
         self.wishes: list[Wish] = []
@@ -196,8 +198,10 @@ class Unit:
             held.finish()
             if held.dirty:
                 self._put(contact_id.encode(), held)
-        for holder, change in self._applied:
+        for place, (holder, change) in enumerate(self._applied):
             change["version"] = holder.row.revision if holder is not None else 0
+            if place in self._written and holder is not None and isinstance(holder.row, Contact):
+                change["profile"] = profile.receipted(holder.contact_id, holder.row)
         self._changes += [change for _, change in self._applied]
         for (holder_id, target), events in self._forwarded.items():
             row = self._held[holder_id].row if holder_id in self._held else None
@@ -247,6 +251,8 @@ class Unit:
                 entered=entered,
                 left=left,
             )
+            if event["kind"] == CONTACT:
+                self._written.add(len(self._applied))
             self._applied.append((held, change))
 
     # --- contacts

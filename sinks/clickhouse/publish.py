@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from schemas import codec, kafka, quarantine, topics
@@ -12,6 +13,25 @@ from sinks.clickhouse.rows import Item
 
 UNDECODABLE = "undecodable"
 UNSTORABLE = "unstorable"
+
+
+MAX_RECORD = 800_000
+"""Bytes of one record, about, and well below the broker's limit."""
+RECEIPT_BYTES = 2000
+"""What a receipt takes beside its contact, about: names of segments among it."""
+
+
+def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
+    """In their order, no group larger than a record may be."""
+    start, size = 0, 0
+    for index, receipt in enumerate(receipts):
+        one = RECEIPT_BYTES + len(receipt.get("contact", b""))
+        if size + one > MAX_RECORD and size:
+            yield receipts[start:index]
+            start, size = index, 0
+        size += one
+    if receipts:
+        yield receipts[start:]
 
 
 class Publisher:
@@ -27,16 +47,16 @@ class Publisher:
         await self._producer.stop()
 
     async def receipts(self, by_instance: dict[str, list[Receipt]]) -> None:
-        """One record for each edge that waits."""
+        """As few records as they fit into for each edge that waits."""
         sends = [
             await self._producer.send(
                 topics.name(topics.RECEIPTS, self._settings),
-                codec.encode_receipts(receipts),
+                codec.encode_receipts(some),
                 key=instance.encode(),
                 partition=partition_of(instance, topics.partition_count(topics.RECEIPTS, self._settings)),
             )
             for instance, receipts in by_instance.items()
-            if receipts
+            for some in split(receipts)
         ]
         if sends:
             await asyncio.gather(*sends)

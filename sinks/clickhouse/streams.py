@@ -152,6 +152,7 @@ def _receipt(of: Event | Change, stage: str) -> Receipt:
         stage=stage,
         entered=of.get("entered", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
         left=of.get("left", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
+        contact=of.get("profile", b"") if stage == APPLIED else b"",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from schemas import identity, lists
+from schemas.contact_shape import shape
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.params import Paging, listing
@@ -212,19 +213,8 @@ async def shaped(reader: Reader, home: Home, rows: Sequence[dict[str, Any]]) -> 
 
 
 def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
-    return {
-        "id": row["contact_id"],
-        "email": row["email"] or None,
-        "phone": row["phone"] or None,
-        "external_id": row["external_id"] or None,
-        "anonymous_ids": row["anonymous_ids"],
-        "attributes": lists.shown(row["attributes"]),
-        "consents": orjson.Fragment(row["consents"]),
-        "devices": orjson.Fragment(row["devices"]),
-        "segments": segments,
-        "created_at": iso(row["created_ms"]),
-        "updated_at": iso(row["updated_ms"]),
-    }
+    parts = {name: orjson.Fragment(row[name]) for name in ("consents", "devices")}
+    return shape({**row, **parts, "id": row["contact_id"]}, lists.shown(row["attributes"]), segments)
 
 
 async def losers_of(reader: Reader, home: Home, contact_id: str) -> list[str]:

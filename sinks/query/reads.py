@@ -28,12 +28,12 @@ from sinks.query import (
     tasks,
     usage,
     webhooks,
-    written,
 )
 from sinks.query.asked import Asked, now_ms
 from sinks.query.contacts import Home
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
+from sinks.query.written import Written
 
 Answer = Callable[[Asked], Awaitable[Any]]
 
@@ -46,6 +46,7 @@ class Reads:
         self._tail = tail
         self._reader = reader
         self._parity = parity
+        self._written = Written(reader)
 
     async def contact(self, asked: Asked) -> Any:
         return await contacts.get(self._reader, asked.home, asked.part("id"))
@@ -70,10 +71,10 @@ class Reads:
         return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
 
     async def contacts_found(self, asked: Asked) -> Any:
-        return await written.found(self._reader, asked.home, await asked.request.json())
+        return await self._written.found(asked.home, await asked.request.json())
 
     async def contact_written(self, asked: Asked) -> Any:
-        return await written.written(self._reader, asked.home, await asked.request.json())
+        return await self._written.written(asked.home, await asked.request.json())
 
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))

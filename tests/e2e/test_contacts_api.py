@@ -186,3 +186,42 @@ async def test_an_idempotency_key_answers_once(stack: LocalStack) -> None:
         assert (await client.delete(f"/v1/segments/{made.json()['id']}")).status_code == 204
         stored = (await client.get(f"/v1/contacts/external_id:{user}/events")).json()["data"]
         assert [e["event_id"] for e in stored] == [orjson.loads(answers[0].content)["event_id"]]
+
+
+async def test_a_batch_of_contacts_can_be_read_when_it_was_waited_for(stack: LocalStack) -> None:
+    name = unique("b")
+    people: list[dict[str, Any]] = [
+        {"external_id": f"{name}-{n}", "attributes": {"n": n}, "consents": {"email_marketing": n % 2 == 0}}
+        for n in range(300)
+    ]
+    people[7] = {"attributes": {}}
+    async with stack.client() as client:
+        answer = await client.post("/v1/contacts/batch?sync=true&timeout_ms=10000", json={"contacts": people})
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert (said["accepted"], said["rejected"]) == (299, 1)
+        assert said["results"][7]["error"]["param"] == "contacts[7].user_id"
+        for n in (0, 1, 299):
+            found = (await client.get(f"/v1/contacts/external_id:{name}-{n}")).json()
+            assert (found["id"], found["attributes"]) == (said["results"][n]["id"], {"n": n})
+            assert found["consents"] == {"email_marketing": n % 2 == 0}
+        task = (await client.get(f"/v1/tasks/{said['task_id']}")).json()
+        assert (task["status"], task["progress"]) == ("completed", {"total": 299, "done": 299})
+        edit = [{"id": said["results"][0]["id"], "attributes": {"n": None, "vip": True}}, {"id": "cnt_nobody"}]
+        again = await client.post("/v1/contacts/batch?sync=true&timeout_ms=10000", json=edit)
+        assert [one.get("error", {}).get("param") for one in again.json()["results"]] == [None, "contacts[1].id"]
+        assert (await client.get(f"/v1/contacts/external_id:{name}-0")).json()["attributes"] == {"vip": True}
+
+
+async def test_many_upserts_at_a_time_are_each_answered_as_they_are_read(stack: LocalStack) -> None:
+    name = unique("many")
+
+    async def write(client: httpx.AsyncClient, n: int) -> None:
+        body = {"external_id": f"{name}-{n}", "email": f"{name}-{n}@x.org", "attributes": {"n": n}}
+        answer = await client.post("/v1/contacts?timeout_ms=10000", json=body)
+        assert answer.status_code == 201, answer.text
+        for by in (f"external_id:{name}-{n}", f"email:{name}-{n}@x.org"):
+            assert (await client.get(f"/v1/contacts/{by}")).json() == answer.json()
+
+    async with stack.client() as client:
+        await asyncio.gather(*(write(client, n) for n in range(40)))

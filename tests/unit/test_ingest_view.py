@@ -1,5 +1,6 @@
 """The edge's copy of the merge map: on disk, versions obeyed, and where it stopped is kept with it."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,3 +93,22 @@ def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_aga
     )
     view.apply(Read(0, 0, record))
     assert view.winner(contact("a")) == contact("a")
+
+
+async def test_who_waits_for_a_merge_is_told_of_it_and_of_no_other(tmp_path: Path) -> None:
+    view = MergeView(tmp_path / "v", 4)
+    a, b, c, x, y = map(contact, "abcxy")
+    waiting = asyncio.create_task(view.joined([a, b], 5))
+    late = asyncio.create_task(view.joined([a, c], 0.05))
+    await asyncio.sleep(0)
+    view.apply(Read(0, 1, merge(x, y, 1)))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    view.apply(Read(0, 2, merge(b, a, 2)))
+    assert await waiting
+    assert not await late
+    assert await view.joined([b, a], 0)
+    assert view.joined_lately([b])
+    assert not view.joined_lately([a, c])
+    assert not view._awaited, "nothing is kept of those that wait no longer"
+    view.close()

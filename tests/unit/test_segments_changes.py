@@ -1,7 +1,9 @@
 """What a change says: whose, when, why, in which order."""
 
+import orjson
 import pytest
 
+from processors.segments import profile
 from schemas import codec
 from schemas.identity import contact_id
 from schemas.records import Change, Event
@@ -79,6 +81,29 @@ def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed(
         (event_key(sent[2]), ["b"], []),
     ]
     assert {(c["reply_to"], c["task_id"]) for c in applied} == {("edge-1", "task")}
+
+
+def test_the_receipt_of_a_contact_write_says_what_the_contact_is_now() -> None:
+    world = World(pro={"attribute": "plan", "op": "eq", "value": "pro"})
+    wrote = event("$contact", kind="contact", reply_to="edge-1", event_id="w", attributes={"plan": "pro"})
+    more = event("$contact", kind="contact", reply_to="edge-1", event_id="x", attributes={"size": 3})
+    seen = event("seen", reply_to="edge-1", event_id="s")
+    receipts = {c["event_id"]: c for c in world.send(wrote, more, seen) if c["kind"] == "applied"}
+    said = orjson.loads(receipts[event_key(wrote)]["profile"])
+    assert (said["id"], said["segments"]) == (wrote["contact_id"], ["pro"])
+    assert said["attributes"] == {"plan": "pro", "size": 3}, "as it is when the whole unit is done"
+    assert not receipts[event_key(seen)].get("profile"), "an event's answer shows no contact"
+
+
+def test_the_receipt_of_a_large_contact_does_not_carry_it() -> None:
+    world = World()
+    large = {"text": "x" * profile.MOST_RECEIPTED}
+    (applied,) = [
+        change
+        for change in world.send(event("$contact", kind="contact", reply_to="e", event_id="w", attributes=large))
+        if change["kind"] == "applied"
+    ]
+    assert applied["profile"] == b""
 
 
 def test_what_time_did_is_not_blamed_on_the_event_that_found_it() -> None:
