@@ -81,7 +81,9 @@ class Settings(BaseSettings):
         45.0, ge=6.0, le=300.0, description="Seconds after which a vanished worker's partitions are given away."
     )
 
-    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024, description="Largest request body, decoded.")
+    max_body_bytes: int = Field(
+        5 * 1024 * 1024, ge=1024, le=32 * 1024 * 1024, description="Largest request body, decoded; at most 32 MiB."
+    )
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest single event.")
     max_batch_events: int = Field(1000, ge=1, le=10_000, description="Most events in one request.")
     max_depth: int = Field(32, ge=4, le=200, description="Deepest nesting of a JSON value.")
