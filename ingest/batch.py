@@ -1,5 +1,6 @@
 """The events of one request in, checked, published and (for ``sync=true``) waited for; what became of each out."""
 
+import asyncio
 from uuid import UUID
 
 from ingest.canonical import Caller, canonical
@@ -9,6 +10,9 @@ from schemas import ids
 from schemas.errors import Refused
 from schemas.records import Event
 from schemas.sameness import event_key
+
+SLICE = 1000
+"""Events of one request that are worked on before other requests have their turn."""
 
 
 class Batch:
@@ -41,6 +45,8 @@ class Batch:
         """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
         checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
         for index, raw in enumerate(raws):
+            if index and not index % SLICE:
+                await asyncio.sleep(0)
             try:
                 checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # a Refused raises itself
             except Refused as refused:
@@ -61,7 +67,9 @@ class Batch:
         if timeout_ms is not None:
             await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
         futures = set()
-        for index, _, event, _ in todo:
+        for number, (index, _, event, _) in enumerate(todo, start=1):
+            if not number % SLICE:
+                await asyncio.sleep(0)
             if timeout_ms is None:
                 try:
                     futures.add(self._edge.submit(event))

@@ -169,6 +169,12 @@ def parse(data: bytes) -> Any:
         raise salvage.diagnose(data, str(error)) from None
 
 
+def parse_mended(data: bytes) -> Any:
+    """As ``parse``, of a sender that cannot be told to mend its text: broken characters are replaced."""
+    value = parse_batch(data, "")
+    return value.recover(mend=True) if isinstance(value, NotJson) else value
+
+
 def parse_batch(data: bytes, label: str) -> Any:
     """The JSON value, or ``NotJson``, from which a batch's sound items can be recovered once the key is known.
 

@@ -5,15 +5,13 @@ from typing import Any
 
 import orjson
 
+from ingest.event_time import event_time
 from ingest.raw import RawEvent
 from schemas import identity, ids, lists
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, Event, Identifier
-from schemas.times import iso, parse_time
 
 MAX_NAME = 256
-MAX_SKEW_MS = 60_000
-"""How far a client's clock may be ahead of ours before its events are said to be from the future."""
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
 _TEXT_NAMES = frozenset(_TEXTS)
 _NO_TEXTS = dict.fromkeys(_TEXTS, "")
@@ -32,6 +30,8 @@ class Caller:
     max_depth: int
     task_id: str = ""
     reply_to: str = ""
+    lenient: bool = False
+    """Whether an odd value costs itself and not its event: clients of such a dialect drop a batch on a refusal."""
     seed: str = ""
     """What the ids of events without one of their own follow from, where the client said how to tell a repeat."""
 
@@ -47,6 +47,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     texts = _texts(raw)
     if raw.profile and not raw.lists:
         _take_no_lists(raw.profile, warnings)
+    timestamp_ms = event_time(raw, caller.now_ms, warnings, lenient=caller.lenient)
     for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
         if value:
             _check_depth(value, name, caller.max_depth)
@@ -59,7 +60,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         type=_name(raw.type),
         contact_id=contact,
         identifiers=[Identifier(type=t, value=v) for t, v in found],
-        timestamp_ms=_timestamp(raw, caller.now_ms, warnings),
+        timestamp_ms=timestamp_ms,
         received_ms=caller.now_ms,
         properties=orjson.dumps(properties),
         context=orjson.dumps(raw.context) if raw.context else b"",
@@ -124,23 +125,6 @@ def _event_id(value: Any, now_ms: int) -> str:
     if not isinstance(value, str) or not value or len(value) > MAX_NAME or not value.isprintable():
         raise Refused("invalid_field", f"event_id must be 1 to {MAX_NAME} printable characters", "event_id")
     return value
-
-
-def _timestamp(raw: RawEvent, now_ms: int, warnings: list[str]) -> int:
-    if raw.timestamp is None:
-        return now_ms
-    ms = parse_time(raw.timestamp)
-    if ms is None:
-        raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
-    if raw.sent_at is not None:
-        sent_ms = parse_time(raw.sent_at)
-        if sent_ms is None:
-            warnings.append("the time of sending is none and was ignored")
-        else:
-            ms = max(0, ms + now_ms - sent_ms)
-    if ms > now_ms + MAX_SKEW_MS:
-        warnings.append(f"timestamp is in the future; rules count the event from {iso(ms)} on")
-    return ms
 
 
 def _texts(raw: RawEvent) -> dict[str, str]:

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from uuid import NAMESPACE_OID, uuid5
 
-import orjson
-
+from ingest import body
 from ingest.raw import RawEvent
 from schemas.control import Campaign
 from schemas.errors import Refused
@@ -71,9 +70,11 @@ def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
     found = value.get(name)
     if isinstance(found, str) and found.lstrip()[:1] == "{":
         try:
-            found = orjson.loads(found)
-        except orjson.JSONDecodeError:
+            found = body.parse_mended(found.encode())
+        except Refused:
             raise Refused("invalid_field", f"{name} is no JSON", name) from None
+    if found == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
+        return {}
     if found is not None and not isinstance(found, dict):
         raise Refused("invalid_field", f"{name} must be an object", name)
     return found

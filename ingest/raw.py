@@ -18,6 +18,8 @@ class RawEvent:
     timestamp: Any = None
     sent_at: Any = None
     """When the client says that it sent this: how far its clock is off, and its ``timestamp`` with it."""
+    age_ms: int | None = None
+    """How long before it was sent it happened, where the client says that in place of a time."""
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
     """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents``, ``device``."""

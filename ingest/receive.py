@@ -6,6 +6,7 @@
    that such a message asks for.
 """
 
+import asyncio
 import time
 
 import aiohttp
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from yarl import URL
 
 from ingest import body
+from ingest.batch import SLICE
 from ingest.canonical import Caller, canonical
 from ingest.control import ControlWriter
 from ingest.edge import Edge
@@ -139,8 +141,8 @@ class Receivers:
 
     async def _take(self, receiver: Receiver, raws: list[RawEvent]) -> int:
         settings = self._edge.settings
-        if len(raws) > settings.max_batch_events:
-            raise Refused("too_many", f"at most {settings.max_batch_events} events in one request")
+        if len(raws) > settings.max_vendor_events:
+            raise Refused("too_many", f"at most {settings.max_vendor_events} events in one request")
         caller = Caller(
             workspace=receiver.workspace,
             environment=receiver.environment,
@@ -148,8 +150,13 @@ class Receivers:
             source=receiver.provider,
             now_ms=self._edge.clock(),
             max_depth=settings.max_depth,
+            lenient=True,
         )
-        events = [canonical(raw, caller)[0] for raw in raws]
+        events = []
+        for number, raw in enumerate(raws, start=1):
+            events.append(canonical(raw, caller)[0])
+            if not number % SLICE:
+                await asyncio.sleep(0)
         for index, event in enumerate(events):
             self._edge.check_size(event, f"[{index}]")
         for future in {self._edge.submit(event) for event in events}:

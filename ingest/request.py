@@ -54,6 +54,9 @@ class IngestEndpoint:
         self._operation = operation
         self._edge = edge
         self._forward = forward
+        settings = edge.settings
+        # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
+        self._most = settings.max_batch_events if operation.source == "altacee" else settings.max_vendor_events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
@@ -111,10 +114,10 @@ class IngestEndpoint:
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
             self._edge.gate.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):
-            value = value.recover()
+            value = value.recover(mend=operation.lenient)
         caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= SMALL:
-            parsed = operation.parse(value, settings.max_batch_events)
+            parsed = operation.parse(value, self._most)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
         asked = _Asked(scope, headers, query, principal, caller, timeout_ms, raw)
         with SERVED.holding(len(raw), principal.workspace):
@@ -126,7 +129,7 @@ class IngestEndpoint:
         scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
         serve = operation.serve
         if serve is None:
-            parsed = operation.parse(value, self._edge.settings.max_batch_events)
+            parsed = operation.parse(value, self._most)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
 
         async def take(parsed: Parsed) -> Answer:
@@ -157,6 +160,7 @@ class IngestEndpoint:
             source=operation.source,
             now_ms=now_ms,
             max_depth=settings.max_depth,
+            lenient=operation.lenient,
             task_id=ids.task_id(now_ms, 1) if synced or operation.always_task else "",
             reply_to=self._edge.instance if synced else "",
             seed=seed,

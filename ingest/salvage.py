@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ingest.mend import mended
 from schemas.errors import Refused
 
 MAX_ITEMS = 10_000
@@ -59,17 +60,27 @@ class NotJson:
         """The parser's own message."""
         return _unnamed(self.message)
 
-    def recover(self) -> Any:
-        """A value shaped like the text, ``Refused`` in place of each broken item; raises ``Refused`` if that fails."""
-        span = _Cutter(self.data, self.label).cut() if self.label else None
+    def recover(self, *, mend: bool = False) -> Any:
+        """A value shaped like the text, ``Refused`` in place of each broken item; raises ``Refused`` if that fails.
+
+        With ``mend`` broken characters are replaced first; most texts are sound then.
+        """
+        data, message = self.data, self.message
+        if mend:
+            data = mended(data)
+            try:
+                return orjson.loads(data)
+            except orjson.JSONDecodeError as error:
+                message = str(error)
+        span = _Cutter(data, self.label).cut() if self.label else None
         if span is None:
-            raise diagnose(self.data, self.message)
+            raise diagnose(data, message)
         start, end, cuts = span
         try:
-            outer = orjson.loads(self.data[:start] + b"[]" + self.data[end:])
+            outer = orjson.loads(data[:start] + b"[]" + data[end:])
         except orjson.JSONDecodeError:
-            raise diagnose(self.data, self.message) from None
-        items = _items(self.data, cuts)
+            raise diagnose(data, message) from None
+        items = _items(data, cuts)
         if isinstance(outer, dict):
             outer[self.label] = items
             return outer

@@ -16,6 +16,7 @@ import orjson
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from ingest import body
 from schemas.errors import Refused
 
 ROOT = "xml"
@@ -90,9 +91,9 @@ def _value(node: _Node) -> Any:
     text = "".join(node.text)
     if node.attributes.get("json") == "true":
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise Refused("invalid_field", f"{node.name} is no JSON: {error}", node.name) from None
+            return body.parse_mended(text.encode())
+        except Refused as refused:
+            raise Refused("invalid_field", f"{node.name} is no JSON: {refused.message}", node.name) from None
     if node.fields:
         return node.fields
     if node.attributes.get("string") == "true":

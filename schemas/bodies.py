@@ -5,7 +5,7 @@ A value that is wrong is refused by the path of its field; a field that the mode
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas import identity
 from schemas.errors import Refused
@@ -33,6 +33,12 @@ def _is_duration(text: str) -> str:
     return text
 
 
+def _as_object(value: Any) -> Any:
+    """PHP writes an empty object as an empty array."""
+    return {} if value == [] else value
+
+
+AnObject = BeforeValidator(_as_object)
 LimitOf = Annotated[str, AfterValidator(_has_a_limit)]
 
 
@@ -56,8 +62,8 @@ class ContactEdit(Body):
     email: Text = None
     phone: Text = None
     anonymous_id: Text = None
-    attributes: Annotated[dict[str, Any], Field(max_length=1000)] = {}
-    consents: Annotated[dict[str, bool | None], Field(max_length=100)] = {}
+    attributes: Annotated[dict[str, Any], Field(max_length=1000), AnObject] = {}
+    consents: Annotated[dict[str, bool | None], Field(max_length=100), AnObject] = {}
     devices: Annotated[list[Device], Field(max_length=100)] = []
     timestamp: Time = None
 

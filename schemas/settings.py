@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     )
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest single event.")
     max_batch_events: int = Field(1000, ge=1, le=10_000, description="Most events in one request.")
+    max_vendor_events: int = Field(
+        10_000, ge=1, le=10_000, description="Most events in one request of a vendor's SDK, or one post of a provider."
+    )
     max_depth: int = Field(32, ge=4, le=200, description="Deepest nesting of a JSON value.")
     rate_limit: int = Field(
         0,

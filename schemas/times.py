@@ -10,6 +10,8 @@ LATEST_MS = 7_258_118_400_000
 """2200-01-01: beyond it a time is a mistake, and ClickHouse's DateTime64 ends soon after."""
 _DURATION = re.compile(r"^(\d{1,9})([smhd])$")
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LEAP = re.compile(r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}):60(?:\.\d+)?")
+"""A leap second is told as the last millisecond before it: no clock here has a place for it."""
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
 
 
@@ -20,7 +22,10 @@ def parse_iso(text: str) -> int | None:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        return None
+        try:
+            when = datetime.fromisoformat(_LEAP.sub(r"\g<1>:59.999", text.upper(), count=1))
+        except ValueError:
+            return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     ms = round(when.timestamp() * 1000)

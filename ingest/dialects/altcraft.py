@@ -17,7 +17,7 @@ import orjson
 
 from ingest import body, xmlvalue
 from ingest.canonical import profile_of
-from ingest.dialects.operation import JSON, Desk, Operation, object_of, optional_object
+from ingest.dialects.operation import JSON, Desk, Operation, addresses_in, is_address, object_of, optional_object
 from ingest.raw import Accepted, Parsed, RawEvent, Reply
 from schemas import identity
 from schemas.errors import Refused
@@ -84,7 +84,7 @@ def read(content_type: bytes, data: bytes, _most: int) -> Any:
     if _kind(content_type) in XML_TYPES:
         return xmlvalue.loads(data)
     body.check_content_type(content_type)
-    return body.parse(data)
+    return body.parse_batch(data, "")
 
 
 def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Reply:
@@ -176,9 +176,9 @@ def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, 
     wanted = value.get(field, data.get(field))
     if wanted is None:
         raise Refused("missing_field", f"{field} is needed", field)
-    if not isinstance(wanted, str):
+    if not is_address(kind, wanted):
         raise Refused("invalid_field", f"{field} must be a string", field)
-    return kind, wanted, field
+    return kind, str(wanted), field
 
 
 async def find(value: dict[str, Any], environment: str, desk: Desk) -> str | None:
@@ -224,12 +224,10 @@ async def _write(
     environment: str,
     desk: Desk,
 ) -> Reply:
-    identifiers += [
-        (kind, data[kind], f"data.{kind}") for kind in ("email", "phone") if isinstance(data.get(kind), str)
-    ]
+    identifiers += addresses_in(data, "data")
     phones = data.get("phones")
     for index, phone in enumerate(phones if isinstance(phones, list) else [phones]):
-        if isinstance(phone, str):
+        if is_address("phone", phone):
             identifiers.append(("phone", phone, f"data.phones[{index}]"))
     context = {"resource_id": value["resource_id"]} if value.get("resource_id") is not None else None
     raw = RawEvent(
@@ -262,6 +260,7 @@ def operation(
         finish=finish,
         query_keys=TOKEN_IN_URL,
         body_keys=("token",),
+        lenient=True,
         once_s=once_s,
     )
 

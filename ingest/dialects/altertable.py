@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, profile_of
-from ingest.dialects.operation import JSON, Operation, check_count, each
+from ingest.dialects.operation import JSON, Operation, addresses_in, check_count, each, optional_object
 from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, TRACK
@@ -74,7 +74,9 @@ _TRACK_FIELDS = _COMMON | {"event", "properties"}
 def _track(value: Any) -> RawEvent:
     environment = _environment(value)
     event = _required(value, "event", str, "a string")
-    properties = _required(value, "properties", dict, "an object")
+    properties = optional_object(value, "properties")
+    if properties is None:
+        raise Refused("missing_field", "properties is needed", "properties")
     for name in properties:
         if name[:1] == "$" and name not in BUILT_IN:
             raise Refused("unknown_property", f"{name} is no built-in property", f"properties.{name}")
@@ -97,14 +99,9 @@ _IDENTIFY_FIELDS = _COMMON | {"traits"}
 def _identify(value: Any) -> RawEvent:
     environment = _environment(value)
     _required(value, "distinct_id", str, "a string")
-    traits = value.get("traits")
-    if traits is not None and not isinstance(traits, dict):
-        raise Refused("invalid_field", "traits must be an object", "traits")
-    traits = traits or {}
+    traits = optional_object(value, "traits") or {}
     identifiers = [(kind, value[name], name) for name, kind in _SENDER if name in value]
-    identifiers += [
-        (name, traits[name], f"traits.{name}") for name in ("email", "phone") if isinstance(traits.get(name), str)
-    ]
+    identifiers += addresses_in(traits, "traits")
     return RawEvent(
         kind=IDENTIFY,
         type=IDENTIFY_TYPE,

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ingest.raw import Answer, Parsed, Reply
+from schemas import identity
 from schemas.access import Principal
 from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 
 JSON = (b"content-type", b"application/json")
+
+
+ADDRESSES = (identity.EMAIL, identity.PHONE)
+Identifying = tuple[str, Any, str]
+"""Type, value, and the name of the field that it came from."""
 
 
 def nothing_parsed(_value: Any, _most: int) -> Parsed:
@@ -94,6 +100,8 @@ class Operation:
     scope: str = "events:ingest"
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""
+    lenient: bool = False
+    """Whether an odd value costs itself and not its event, as the clients of the vendor expect."""
     always_task: bool = False
     """Whether every answer carries a task id, not only one that waited."""
     read: Callable[[bytes, bytes, int], Any] | None = None
@@ -116,11 +124,23 @@ def object_of(value: Any, what: str = "the body") -> dict[str, Any]:
 
 
 def optional_object(value: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """An optional object field; raises ``Refused`` (422) for another type."""
+    """An optional object field; raises ``Refused`` (422) for another type. PHP writes an empty object as ``[]``."""
     found = value.get(name)
-    if found is not None and not isinstance(found, dict):
-        raise Refused("invalid_field", f"{name} must be an object", name)
-    return found
+    if found is None or isinstance(found, dict):
+        return found
+    if found == []:
+        return {}
+    raise Refused("invalid_field", f"{name} must be an object", name)
+
+
+def addresses_in(values: Mapping[str, Any], place: str) -> list[Identifying]:
+    """The e-mail address and phone among the traits of a call."""
+    return [(name, values[name], f"{place}.{name}") for name in ADDRESSES if is_address(name, values.get(name))]
+
+
+def is_address(kind: str, value: Any) -> bool:
+    """Whether a value may be one: a text, or of a phone the number that XML makes of digits."""
+    return isinstance(value, str) or (kind == identity.PHONE and type(value) is int)
 
 
 def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:

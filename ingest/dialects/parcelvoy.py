@@ -5,7 +5,8 @@ Source: the vendor's client API page; `/api/client/users` and `/users/events` ar
 1. An array of events is taken whole or not at all; the field names the place (`[1].external_id`).
 2. `alias` answers 204 only where the two are one contact: the same pair again does nothing, an ``anonymous_id``
    that belongs to another ``external_id`` is a 422, and where neither is known in time a 503, to be sent again.
-3. A device registration replaces the one before of the same ``device_id``, its token too.
+3. An event that names its ``user`` updates the contact too; its ``distinct_id`` is the event's id.
+4. A device registration replaces the one before of the same ``device_id``, its token too.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,19 @@ from typing import Any
 import orjson
 
 from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, MAX_NAME, profile_of
-from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
+from ingest.dialects.operation import (
+    ADDRESSES,
+    JSON,
+    Desk,
+    Identifying,
+    Operation,
+    addresses_in,
+    check_count,
+    each,
+    is_address,
+    object_of,
+    optional_object,
+)
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import IDENTIFY, TRACK
@@ -23,7 +36,6 @@ DEVICE = "device"
 DEVICE_TYPE = f"${DEVICE}"
 DEFAULT_NAME = "event"
 _SENDER = (("external_id", "external_id"), ("anonymous_id", "anonymous_id"))
-_CONTACTS = (("email", "email"), ("phone", "phone"))
 _TRAITS = ("timezone", "locale")
 _COMMON = frozenset({"external_id", "anonymous_id", "event_id", "timestamp"})
 _DEVICE_FIELDS = ("token", "os", "model", "app_build", "app_version")
@@ -67,24 +79,35 @@ def _rest(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
 def _identify(value: Any) -> RawEvent:
     value = object_of(value)
     _required(value, "external_id")
-    data = optional_object(value, "data") or {}
-    identifiers = _senders(value)
-    for name, kind in _CONTACTS:
-        if _text(value, name) is not None:
-            identifiers.append((kind, value[name], name))
-        if isinstance(data.get(name), str):
-            identifiers.append((kind, data[name], f"data.{name}"))
-    traits = {name: _text(value, name) for name in _TRAITS if value.get(name) is not None}
+    data, addresses, attributes = _user(value)
     return RawEvent(
         kind=IDENTIFY,
         type=IDENTIFY_TYPE,
-        identifiers=identifiers,
+        identifiers=_senders(value) + addresses,
         properties=data,
-        profile=profile_of({**data, **traits}),
-        context=_rest(value, "data", "email", "phone", *_TRAITS),
+        profile=profile_of(attributes),
+        context=_rest(value, "data", *ADDRESSES, *_TRAITS),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
+
+
+def _user(value: dict[str, Any], place: str = "") -> tuple[dict[str, Any], list[Identifying], dict[str, Any]]:
+    """The data, the addresses and the attributes of a user."""
+    data = optional_object(value, "data") or {}
+    addresses = [
+        *((name, _said(value, name), f"{place}{name}") for name in ADDRESSES if value.get(name) is not None),
+        *addresses_in(data, f"{place}data"),
+    ]
+    traits = {name: _text(value, name) for name in _TRAITS if value.get(name) is not None}
+    return data, addresses, {**data, **traits}
+
+
+def _said(value: dict[str, Any], name: str) -> str | int:
+    found = value[name]
+    if not is_address(name, found):
+        raise Refused("invalid_field", f"{name} must be a string", name)
+    return found if isinstance(found, int) else str(found)
 
 
 def _device(value: Any) -> RawEvent:
@@ -111,14 +134,20 @@ def _event(value: Any) -> RawEvent:
     name = DEFAULT_NAME if value.get("name") is None else value["name"]
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
         raise Refused("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
+    user = optional_object(value, "user")
+    try:
+        _, addresses, attributes = _user(user or {}, "user.")
+    except Refused as refused:
+        raise refused.at("user") from None
     return RawEvent(
         kind=TRACK,
         type=name,
-        identifiers=_senders(value),
+        identifiers=_senders(value) + addresses,
         properties=optional_object(value, "data") or {},
-        context=_rest(value, "name", "data"),
+        profile=profile_of(attributes),
+        context=_rest(value, "name", "data", "user", "distinct_id"),
         timestamp=value.get("timestamp"),
-        event_id=value.get("event_id"),
+        event_id=value.get("distinct_id") if value.get("event_id") is None else value["event_id"],
     )
 
 
@@ -181,7 +210,7 @@ def _accepted(_answer: Answer) -> Reply:
 
 
 def _operation(path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[Answer], Reply] = reply) -> Operation:
-    return Operation(source="parcelvoy", path=path, parse=parse, reply=reply, refuse=refuse)
+    return Operation(source="parcelvoy", path=path, parse=parse, reply=reply, refuse=refuse, lenient=True)
 
 
 OPERATIONS = (
@@ -191,6 +220,6 @@ OPERATIONS = (
     _operation("/devices", _one(_device)),
     _operation("/events", _events),
     _operation("/api/client/users/events", _events, _accepted),
-    Operation(source="parcelvoy", path="/api/client/alias", serve=alias, refuse=refuse),
-    Operation(source="parcelvoy", path="/api/client/users", serve=user, refuse=refuse),
+    Operation(source="parcelvoy", path="/api/client/alias", serve=alias, refuse=refuse, lenient=True),
+    Operation(source="parcelvoy", path="/api/client/users", serve=user, refuse=refuse, lenient=True),
 )

@@ -17,12 +17,21 @@ import orjson
 
 from ingest import body
 from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE
-from ingest.dialects.operation import JSON, Desk, Operation, check_count, check_taken, each, object_of, optional_object
+from ingest.dialects.operation import (
+    JSON,
+    Desk,
+    Operation,
+    addresses_in,
+    check_count,
+    check_taken,
+    each,
+    object_of,
+    optional_object,
+)
 from ingest.dialects.segment import guessed
 from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, TRACK
-from schemas.times import parse_time
 
 BATCH = "batch"
 KEYS = ("api_key", "token")
@@ -106,10 +115,7 @@ def _event(value: Any, sent_at: Any) -> RawEvent:
     kind, known_as, identifiers = _who(name, distinct_id, field, properties)
     profile = _profile(value, properties)
     for at in ("set", "set_once"):
-        for contact in ("email", "phone"):
-            found = profile.get(at, {}).get(contact)
-            if isinstance(found, str):
-                identifiers.append((contact, found, f"${at}.{contact}"))
+        identifiers += addresses_in(profile.get(at, {}), f"${at}")
     return RawEvent(
         kind=kind,
         type=known_as,
@@ -117,7 +123,8 @@ def _event(value: Any, sent_at: Any) -> RawEvent:
         properties=properties,
         profile=profile or None,
         context={key: one for key, one in value.items() if key not in _USED} or None,
-        timestamp=_time(value, sent_at),
+        timestamp=value.get("timestamp"),
+        age_ms=_age_ms(value),
         sent_at=None if said.get("$ignore_sent_at") else sent_at,
         event_id=value.get("uuid"),
     )
@@ -155,13 +162,12 @@ def _profile(value: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any
     return profile
 
 
-def _time(value: dict[str, Any], sent_at: Any) -> Any:
+def _age_ms(value: dict[str, Any]) -> int | None:
     """``offset`` is how many milliseconds before it was sent an event happened."""
     offset = value.get("offset")
-    if value.get("timestamp") is not None or not isinstance(offset, int | float) or isinstance(offset, bool):
-        return value.get("timestamp")
-    sent_ms = parse_time(sent_at)
-    return None if sent_ms is None or not 0 <= offset <= MAX_OFFSET_MS else sent_ms - int(offset)
+    if not isinstance(offset, int | float) or isinstance(offset, bool) or not 0 <= offset <= MAX_OFFSET_MS:
+        return None
+    return int(offset)
 
 
 def parse(value: Any, most: int) -> Parsed:
@@ -210,6 +216,7 @@ def _operation(path: str, **more: Any) -> Operation:
         query_keys=KEYS,
         body_keys=KEYS,
         batch_label=BATCH,
+        lenient=True,
         **more,
     )
 

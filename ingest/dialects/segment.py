@@ -16,7 +16,16 @@ from typing import Any
 import orjson
 
 from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, profile_of
-from ingest.dialects.operation import JSON, Operation, check_count, check_taken, each, object_of, optional_object
+from ingest.dialects.operation import (
+    JSON,
+    Operation,
+    addresses_in,
+    check_count,
+    check_taken,
+    each,
+    object_of,
+    optional_object,
+)
 from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import ALIAS, IDENTIFY, TRACK
@@ -88,7 +97,6 @@ def _identify(call: dict[str, Any], sent_at: Any) -> RawEvent:
     if traits is None:
         common = (optional_object(call, "context") or {}).get("traits")
         traits, place = common if isinstance(common, dict) else {}, "context.traits"
-    more = [(name, traits[name], f"{place}.{name}") for name in ("email", "phone") if isinstance(traits.get(name), str)]
     return _event(
         call,
         sent_at,
@@ -96,7 +104,7 @@ def _identify(call: dict[str, Any], sent_at: Any) -> RawEvent:
         type=IDENTIFY_TYPE,
         properties=traits,
         profile=profile_of(traits),
-        more=more,
+        more=addresses_in(traits, place),
     )
 
 
@@ -181,6 +189,7 @@ def _operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str 
         reply=reply,
         refuse=refuse,
         batch_label=batch_label,
+        lenient=True,
         body_keys=("writeKey",),
     )
 

@@ -29,7 +29,7 @@ BOUNCED = ("bounce", "generic", "old")
 
 
 def _value(posted: Posted) -> dict[str, Any]:
-    value = body.parse(posted.body)
+    value = body.parse_mended(posted.body)
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
     return value
@@ -78,7 +78,7 @@ def events(posted: Posted) -> list[RawEvent]:
                 key=repr((said, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),
                 payload=one,
                 email=one.get("recipient"),
-                at=_milliseconds(one.get("timestamp")),
+                at=one.get("timestamp"),
                 message_id=message_id,
                 tags=tags,
                 said={
@@ -102,9 +102,3 @@ def _failed(one: dict[str, Any]) -> tuple[str, str | None]:
         return "message.failed", None
     kind = table(one.get("delivery-status")).get("bounce-type")
     return "message.bounced", kind if kind in ("hard", "soft") else "hard"
-
-
-def _milliseconds(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 7_000_000_000:
-        return None
-    return round(value * 1000)

@@ -15,7 +15,6 @@ from ingest.raw import RawEvent
 from schemas.control import Receiver
 from schemas.errors import Refused
 from schemas.records import TRACK
-from schemas.times import parse_time
 
 REPLAY_WINDOW_MS = 24 * 3_600_000
 """Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""
@@ -68,7 +67,7 @@ def event_of(fact: Fact) -> RawEvent:
         type=kind[:MAX_TEXT],
         identifiers=[(k, v[:512], name) for k, v, name in given if isinstance(v, str) and v],
         properties={**properties, "provider": fact.provider, "payload": fact.payload},
-        timestamp=fact.at if parse_time(fact.at) is not None else None,
+        timestamp=fact.at,
         event_id=f"evt_{digest[:32]}",
         campaign_id=text(fact.tags.get("campaign_id")),
         message_id=text(fact.tags.get("message_id")) or text(fact.message_id),

@@ -53,7 +53,7 @@ verify = basic_auth
 
 
 def events(posted: Posted) -> list[RawEvent]:
-    return [event_of(_fact(one)) for one in objects(body.parse(posted.body), "")]
+    return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
 
 
 def _status(one: dict[str, Any]) -> str:

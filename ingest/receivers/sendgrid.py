@@ -58,7 +58,7 @@ def verify(posted: Posted) -> None:
 
 
 def events(posted: Posted) -> list[RawEvent]:
-    return [event_of(_fact(one)) for one in objects(body.parse(posted.body), "")]
+    return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
 
 
 def _fact(one: dict[str, Any]) -> Fact:
@@ -72,7 +72,7 @@ def _fact(one: dict[str, Any]) -> Fact:
         key=repr(parts),
         payload=one,
         email=one.get("email"),
-        at=_seconds(one.get("timestamp")),
+        at=one.get("timestamp"),
         message_id=one.get("sg_message_id") or one.get("smtp-id"),
         tags=tags,
         said={
@@ -85,7 +85,3 @@ def _fact(one: dict[str, Any]) -> Fact:
             "url": one.get("url"),
         },
     )
-
-
-def _seconds(value: Any) -> Any:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 7_000_000_000 else None

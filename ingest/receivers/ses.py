@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -54,7 +53,7 @@ _RECIPIENTS = ("bouncedRecipients", "complainedRecipients", "delayedRecipients",
 
 def message_of(posted: Posted) -> dict[str, Any]:
     """SNS's envelope; raises ``Refused``."""
-    value = body.parse(posted.body)
+    value = body.parse_mended(posted.body)
     if not isinstance(value, dict):
         raise Refused("invalid_type", "the body must be a JSON object")
     for name in ("Type", "MessageId", "Message", "Signature", "SigningCertURL"):
@@ -123,8 +122,8 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     if message["Type"] != NOTIFICATION:
         return []
     try:
-        one = orjson.loads(message["Message"])
-    except ValueError:
+        one = body.parse_mended(message["Message"].encode("utf-8", "replace"))
+    except Refused:
         one = message["Message"]
     if not isinstance(one, dict):
         return [_event(message, {"text": one}, None)]

@@ -57,7 +57,7 @@ def verify(posted: Posted) -> None:
 def events(posted: Posted) -> list[RawEvent]:
     if not _is_json(posted):
         return [event_of(_fact(dict(_fields(posted)), posted, {}))]
-    found = objects(body.parse(posted.body), "")
+    found = objects(body.parse_mended(posted.body), "")
     # Event Streams wraps each in a CloudEvent
     return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in found]
 

@@ -60,6 +60,7 @@ IO = {
     "schemas/heartbeat.py",
     "schemas/http_protocol.py",
     "ingest/barrier.py",
+    "ingest/batch.py",
     "ingest/body.py",
     "ingest/request.py",
     "schemas/ids.py",

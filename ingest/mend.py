@@ -1,0 +1,35 @@
+"""JSON text with broken characters in; the same text with U+FFFD in their place out; pure, linear in its size.
+
+Text that a client cut by UTF-16 units ends in half a surrogate pair, which JSON's grammar allows and UTF-8 cannot hold.
+"""
+
+import re
+
+MAX_MENDED = 100_000
+"""Most halves that are replaced: each costs a step in Python."""
+_REPLACEMENT = b"\\ufffd"
+# possessive: what has been read as sound is not read again
+_SOUND = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|\\u[0-9a-cA-CeEfF][0-9a-fA-F]{3}|\\u[dD][0-7][0-9a-fA-F]{2})*+"
+)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def mended(data: bytes) -> bytes:
+    """Text that is no JSON for another reason stays none."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("utf-8", "replace").encode()
+    parts: list[bytes] = []
+    at = 0
+    for _ in range(MAX_MENDED):
+        sound = _SOUND.match(data, at)
+        half = _HALF.match(data, at if sound is None else sound.end())
+        if half is None:
+            break
+        parts += (data[at : half.start()], _REPLACEMENT)
+        at = half.end()
+    parts.append(data[at:])
+    return b"".join(parts)
