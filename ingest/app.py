@@ -16,6 +16,7 @@ from ingest.barrier import Barrier
 from ingest.campaign_pages import CampaignPages
 from ingest.contact_pages import ContactPages
 from ingest.control import ControlWriter
+from ingest.cors import Cors
 from ingest.dialects import OPERATIONS
 from ingest.edge import Edge, collector
 from ingest.erasures import Erasures
@@ -55,19 +56,24 @@ class HotPaths:
         self._endpoints = endpoints
         self._app = app
         self._edge = edge
+        self._cors = Cors(edge.control, [(o.path, o.methods) for o in OPERATIONS])
         self._once = Once(self._plain, edge.control, edge.gate, edge.answers, edge.settings.max_body_bytes)
 
     async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        app: web.App = self._plain
         if scope["type"] == "http":
-            if scope["method"] == "POST":
-                for name, _ in scope["headers"]:
-                    if name == HEADER:
-                        await self._once(scope, receive, send, self._edge.clock())
-                        return
-            elif scope["method"] == "OPTIONS" and scope["path"] in self._endpoints:
-                await self._preflight(scope, receive, send)
-                return
-        await self._plain(scope, receive, send)
+            method = scope["method"]
+            if method == "OPTIONS":
+                app = self._preflight
+            for name, _ in scope["headers"]:
+                if name == HEADER and method == "POST":
+                    app = self._repeatable
+                elif name == b"origin" and method != "OPTIONS":
+                    send = self._cors.answering(scope, send, self._edge.clock())
+        await app(scope, receive, send)
+
+    async def _repeatable(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        await self._once(scope, receive, send, self._edge.clock())
 
     async def _plain(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -79,7 +85,10 @@ class HotPaths:
 
     async def _preflight(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         """A browser asks whether a page may send what it is about to."""
-        headers = self._edge.gate.preflight(dict(scope["headers"]).get(b"origin"))
+        headers = self._cors.preflight(scope["path"], dict(scope["headers"]))
+        if headers is None:
+            await self._app(scope, receive, send)
+            return
 
         async def answer(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
             scope[web.SAID_WITH] = headers

@@ -11,7 +11,7 @@ from yarl import URL
 
 from ingest import body
 from ingest.budget import UNKNOWN
-from ingest.gate import WORKSPACE
+from ingest.cors import WORKSPACE
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from ingest import body, control
 from ingest.budget import UNKNOWN
 from ingest.control import ControlWriter
+from ingest.cors import WORKSPACE
 from ingest.edge import Edge
 from ingest.forward import Forward
-from ingest.gate import WORKSPACE
 from ingest.splitting import Splitting
 from schemas.control import Segment
 from schemas.settings import Settings

@@ -11,11 +11,11 @@ from ingest import body, body_key
 from ingest.batch import Batch
 from ingest.budget import UNKNOWN, Budget
 from ingest.canonical import Caller
+from ingest.cors import KEYED, WORKSPACE
 from ingest.desk import Counter
 from ingest.dialects.operation import Operation
 from ingest.edge import Edge
 from ingest.forward import Forward
-from ingest.gate import WORKSPACE
 from ingest.once import SEED
 from ingest.raw import Accepted, Answer, Parsed, Reply
 from ingest.repeats import Repeats
@@ -110,7 +110,7 @@ class IngestEndpoint:
             else operation.read(content_type, raw, settings.max_body_bytes)
         )
         if late:
-            headers = body_key.with_key(headers, value, operation.body_keys)
+            headers = scope[KEYED] = body_key.with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
             self._edge.gate.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):

@@ -76,19 +76,11 @@ PUBLIC = replace(KEY, kind="public", rate_limit=None)
 
 @pytest.mark.parametrize("origins", [("*",), ("https://a.org", "https://b.org")])
 def test_a_page_that_is_named(origins: tuple[str, ...]) -> None:
-    said = passes(gate_of(*origins), NOW_MS, PUBLIC, origin=b"https://b.org")
-    assert said[b"access-control-allow-origin"] == b"https://b.org"
-    assert said[b"vary"] == b"Origin"
+    assert passes(gate_of(*origins), NOW_MS, PUBLIC, origin=b"https://b.org") == {}
 
 
 @pytest.mark.parametrize("origin", [b"https://c.org", b"http://b.org", b"https://b.org.evil.com", b"null", b"\xff"])
 def test_a_page_that_is_not(origin: bytes) -> None:
-    gate = gate_of("https://b.org")
     with pytest.raises(Refused) as refused:
-        passes(gate, NOW_MS, PUBLIC, origin=origin)
+        passes(gate_of("https://b.org"), NOW_MS, PUBLIC, origin=origin)
     assert (refused.value.status, refused.value.param) == (403, "Origin")
-    assert gate.preflight(origin) == ()
-
-
-def test_a_secret_key_gets_no_leave_for_browsers() -> None:
-    assert passes(gate_of("*"), NOW_MS, replace(KEY, rate_limit=None), origin=b"https://b.org") == {}

@@ -33,6 +33,7 @@ IO = {
     "ingest/access_pages.py",
     "ingest/app.py",
     "ingest/collect.py",
+    "ingest/cors.py",
     "ingest/campaign_pages.py",
     "ingest/contact_pages.py",
     "ingest/described.py",
