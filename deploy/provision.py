@@ -11,18 +11,22 @@ import logging
 import sys
 import time
 from collections.abc import Collection
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.first_key import DEFAULT_WORKSPACE, make
+from deploy.rebuild import rebuild, restore_missing
 from schemas.errors import CannotStart, Refused
 from schemas.kafka import started
 from schemas.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
-from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.migrate import MigrationError, migrate
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 60.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
@@ -40,7 +44,10 @@ class ProvisionError(Exception):
 async def provision(settings: Settings) -> list[str]:
     """Topics and tables at the same time; returns the names of what was created now, often none."""
     created = await asyncio.gather(create_topics(settings), migrate(settings))
-    return [name for names in created for name in names]
+    restored = await restore_missing(settings)
+    for table in restored:
+        log.warning("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
+    return [name for names in (*created, restored) for name in names]
 
 
 async def create_topics(settings: Settings) -> list[str]:
@@ -175,16 +182,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.provision", description=__doc__)
     parser.add_argument("--first-key", action="store_true", help="make a key with the scope admin, and print it once")
     parser.add_argument("--workspace", default=DEFAULT_WORKSPACE, help="whose key it is; made if it is not there")
+    parser.add_argument("--rebuild", metavar="TABLE", help="make a table anew of what Kafka has and of its older rows")
+    parser.add_argument("--yes", action="store_true", help="rebuild it without the rows that cannot be read")
     said = parser.parse_args()
     settings = read_settings()
     try:
+        if said.rebuild:
+            say = partial(print, flush=True)
+            asyncio.run(rebuild(settings, said.rebuild, say, lose=said.yes))
+            return
         print(*asyncio.run(provision(settings)), sep="\n")
         if said.first_key:
             key, secret = asyncio.run(make(settings, said.workspace))
             print(f"workspace {key.workspace}, environment {key.environment}, {key.id}: {' '.join(key.scopes)}")
             print(secret)
             print("keep it: it is not shown again", file=sys.stderr)
-    except (ProvisionError, CannotStart, Refused) as error:
+    except (ProvisionError, CannotStart, Refused, MigrationError) as error:
         sys.exit(str(error))
 
 

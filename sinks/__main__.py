@@ -21,7 +21,9 @@ from schemas.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
 from sinks.clickhouse.erase import Eraser, following
+from sinks.clickhouse.mend import Mender
 from sinks.clickhouse.ping import Ping
+from sinks.clickhouse.rereads import Rereads
 from sinks.clickhouse.squash import every
 from sinks.clickhouse.squash import squash as fold
 from sinks.loop import Loop
@@ -49,18 +51,27 @@ async def _store(settings: Settings) -> None:
     squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and settings.worker == 0 else None
     known = ControlState()
     eraser = Eraser(settings, known)
-    loop = Loop(settings, lambda: announce_ready(settings), known.erased)
+    rereads = Rereads()
+    loop = Loop(settings, lambda: announce_ready(settings), known.erased, rereads)
+    mender = Mender(settings, rereads)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run())
             if settings.worker == 0:
                 tasks.create_task(eraser.run())
+                tasks.create_task(mender.run())
 
-    needs = {"kafka": Probe(settings, EVENTS).ask, "clickhouse": Ping(settings).ask, "rows": loop.writer.check}
+    needs = {
+        "kafka": Probe(settings, EVENTS).ask,
+        "clickhouse": Ping(settings).ask,
+        "rows": loop.writer.check,
+        "again": loop.check_again,
+        "parts": mender.check,
+    }
     try:
         async with beating(settings, needs):
-            await following(settings, known, work)
+            await following(settings, (known.apply, rereads.apply), work)
     finally:
         if squashing is not None:
             squashing.cancel()

@@ -6,6 +6,7 @@
    data is the checkpoint, so a crash before a commit stores nothing twice.
 3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
 4. Partitions are given away after their last block has ended, or 5 s later without it.
+5. A request to read a topic again (`sinks/clickhouse/rereads.py`) opens a new session, which goes on from there.
 """
 
 import asyncio
@@ -15,14 +16,18 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from schemas import topics
 from schemas.erasure import Erased
+from schemas.errors import Refused
 from schemas.kafka import wait_for_broker
 from schemas.settings import Settings
 from sinks.clickhouse.lane import Allowance, Lane, Outlets
 from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.rereads import Mark, Rereads, mark_of
 from sinks.clickhouse.resume import Bounds, resume
 from sinks.clickhouse.streams import STREAMS, Stream
 from sinks.clickhouse.writer import Writer
@@ -40,7 +45,10 @@ class Session:
 
     def __init__(self, loop: "Loop", assigned: Iterable[TopicPartition]) -> None:
         self._loop = loop
-        self._assigned = frozenset(assigned)
+        self.assigned = frozenset(assigned)
+        self._marks: dict[TopicPartition, Mark] = {}
+        self.knows = loop.rereads.newest_id()
+        """The newest request to read again that it was opened with."""
         self._tasks: list[asyncio.Task[None]] = []
         self._committed: dict[TopicPartition, int] = {}
         self.lanes: dict[str, Lane] = {}
@@ -49,29 +57,36 @@ class Session:
         """Find out where to go on; then the lanes run."""
         loop = self._loop
         lanes = {}
+        committed = await committed_of(loop.settings)
         for stream in STREAMS:
             topic = topics.name(stream.topic, loop.settings)
-            assigned = [tp for tp in self._assigned if tp.topic == topic]
-            bounds = await self._bounds(assigned)
+            assigned = [tp for tp in self.assigned if tp.topic == topic]
+            bounds = await self._bounds(stream.topic.name, assigned, committed)
             lane = lanes[topic] = loop.lane(stream, topic)
             places = await resume(stream, topic, bounds, partial(self._ends, assigned), loop.writer)
             for partition, (offset, part) in places.items():
                 lane.begin(partition, offset, part)
                 loop.consumer.seek(TopicPartition(topic, partition), offset)
-        loop.consumer.resume(*self._assigned)
+        loop.consumer.resume(*self.assigned)
         self.lanes = lanes
         self._tasks = [asyncio.create_task(lane.run(), name=f"lane {topic}") for topic, lane in lanes.items()]
         for task in self._tasks:
             task.add_done_callback(loop.on_lane_ended)
 
-    async def _bounds(self, assigned: list[TopicPartition]) -> dict[int, Bounds]:
-        consumer = self._loop.consumer
-        first = await consumer.beginning_offsets(assigned)
+    async def _bounds(
+        self, topic: str, assigned: list[TopicPartition], committed: dict[TopicPartition, OffsetAndMetadata]
+    ) -> dict[int, Bounds]:
+        first = await self._loop.consumer.beginning_offsets(assigned)
         end = await self._ends(assigned)
-        return {
-            tp.partition: Bounds(committed=await consumer.committed(tp), first=first[tp], end=end[tp.partition])
-            for tp in assigned
-        }
+        found = {}
+        for tp in assigned:
+            offset, text = committed.get(tp, (None, ""))
+            noted = mark_of(text)
+            mark = self._marks[tp] = self._loop.rereads.mark(topic, tp.partition, noted)
+            found[tp.partition] = Bounds(
+                committed=offset, first=first[tp], end=end[tp.partition], noted=noted, mark=mark
+            )
+        return found
 
     async def _ends(self, assigned: list[TopicPartition]) -> dict[int, int]:
         return {tp.partition: end for tp, end in (await self._loop.consumer.end_offsets(assigned)).items()}
@@ -97,19 +112,53 @@ class Session:
         news = {tp: offset for tp, offset in done.items() if self._committed.get(tp) != offset}
         if not news:
             return
+        noted = {tp: (offset, self._marks[tp].at(offset)) for tp, offset in news.items()}
         try:
-            await self._loop.consumer.commit(news)
+            await self._loop.consumer.commit(noted)
         except KafkaError as error:
             log.warning("offsets not committed now, the tables know them: %r", error)
         else:
             self._committed.update(news)
 
+    def again(self) -> list[str]:
+        """What is still read again, in words."""
+        found = []
+        for topic, lane in self.lanes.items():
+            places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]
+            left = sum(max(0, until - lane.place(tp.partition)) for tp, until in places)
+            if left:
+                found.append(f"{topic} is read again, {left} records to go")
+        return found
+
+
+async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed, with the notes beside it; waits for the broker."""
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
+        except KafkaError as error:
+            log.warning("what is committed cannot be read now: %r", error)
+            await asyncio.sleep(0.5)
+        else:
+            return {tp: one for tp, one in found.items() if one.offset >= 0}
+        finally:
+            await admin.close()
+
 
 class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Consumer, writer and publisher; one session at a time."""
 
-    def __init__(self, settings: Settings, on_ready: Callable[[], None], erased: Erased | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_ready: Callable[[], None],
+        erased: Erased | None = None,
+        rereads: Rereads | None = None,
+    ) -> None:
         self.settings = settings
+        self.rereads = Rereads() if rereads is None else rereads
         self.writer = Writer(settings)
         self._publisher = Publisher(settings)
         self._outlets = Outlets(
@@ -226,5 +275,24 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
     async def _commit(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
-            if self._session is not None:
-                await self._session.commit()
+            if self._session is None:
+                continue
+            await self._session.commit()
+            if self._session is not None and self._session.knows < self.rereads.newest_id():
+                session, self._session = self._session, None
+                self._opening = asyncio.create_task(self._open_again(session))
+
+    async def _open_again(self, session: Session) -> None:
+        closing = asyncio.create_task(session.close())
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await closing  # the partitions may be given away meanwhile, but not before
+        self.consumer.pause(*session.assigned)
+        await self._open(Session(self, session.assigned))
+
+    async def check_again(self) -> None:
+        """Raises ``Refused`` with what is read again, while something is."""
+        again = self._session.again() if self._session is not None else []
+        if again:
+            raise Refused("unavailable", "; ".join(again))

@@ -10,7 +10,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -64,15 +64,15 @@ RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
 _LOOK_S = 0.1
 
 
-async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = "") -> None:
-    """Return when no table but ``keep`` has a row of it; ``settled_ms`` is when the stages had forgotten.
+async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = "", only: str = "") -> None:
+    """Return when no table (but ``keep``, or ``only`` that one) has a row of it.
 
-    May be repeated.
+    ``settled_ms`` is when the stages had forgotten. May be repeated.
     """
     values: dict[str, Any] = {"ids": list(one.contacts), "until": one.erased_ms, "settled": settled_ms}
     home: dict[str, Any] = {"workspace": one.workspace, "environment": one.environment}
     for table, condition in CONDITIONS:
-        if table == keep:
+        if table == keep or only not in ("", table):
             continue
         # an environment's rows only: the hash would do, but the primary key finds them; quarantine knows none
         where = (
@@ -161,9 +161,18 @@ class Eraser:
         return not open_ones
 
 
-async def following(settings: Settings, known: ControlState, run: Callable[[], Coroutine[None, None, None]]) -> None:
+async def following(
+    settings: Settings,
+    apply: Sequence[Callable[[bytes | None, bytes | None], None]],
+    run: Callable[[], Coroutine[None, None, None]],
+) -> None:
     """Run with `control` complete, and followed from then on."""
-    tail = Tail(settings, topics.CONTROL, lambda record: known.apply(record.key, record.value))
+
+    def take(record: Any) -> None:
+        for one in apply:
+            one(record.key, record.value)
+
+    tail = Tail(settings, topics.CONTROL, take)
     await tail.start()
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -84,6 +84,7 @@ class Lane:
         self._block_s = outlets.settings.block_ms / 1000
         self._parts: dict[int, Part] = {}
         self._expected: dict[int, int] = {}
+        self._first: dict[int, int] = {}
         self._buffer = Buffer(stream, topic)
         self._filled = asyncio.Event()
         self._enough = asyncio.Event()
@@ -94,7 +95,11 @@ class Lane:
 
     def begin(self, partition: int, offset: int, part: Part) -> None:
         self._parts[partition] = part
-        self._expected[partition] = offset
+        self._expected[partition] = self._first[partition] = offset
+
+    def place(self, partition: int) -> int:
+        """Everything before this offset is stored, or need not be."""
+        return self.done.get(partition, self._first.get(partition, 0))
 
     def put(self, partition: int, records: Iterable[Any]) -> None:
         """Take records; what comes twice around a seek is passed over."""

@@ -13,7 +13,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -89,10 +89,10 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
         await _refuse_older_contacts(client, database)
         if not await _missing(client, database, wanted):
             return []
-        async with _lock(client, database):
+        async with locked(client, database) as sign_of_life:
             missing = await _missing(client, database, wanted)
             for migration in missing:
-                await _apply(client, database, migration)
+                await _apply(client, database, migration, sign_of_life)
         return [migration.name for migration in missing]
     finally:
         await client.close()
@@ -142,9 +142,11 @@ async def _missing(client: AsyncClient, database: str, wanted: list[Migration]) 
     return [migration for migration in wanted if migration.name not in applied]
 
 
-async def _apply(client: AsyncClient, database: str, migration: Migration) -> None:
+async def _apply(
+    client: AsyncClient, database: str, migration: Migration, sign_of_life: Callable[[str], Awaitable[None]]
+) -> None:
     for statement in migration.statements(database):
-        await client.command(f"ALTER TABLE {database}._migrating MODIFY COMMENT '{migration.name}'")
+        await sign_of_life(migration.name)
         await client.command(statement)
     await client.insert(
         "_migrations", [[migration.name, migration.digest]], column_names=["name", "digest"], database=database
@@ -152,7 +154,12 @@ async def _apply(client: AsyncClient, database: str, migration: Migration) -> No
 
 
 @asynccontextmanager
-async def _lock(client: AsyncClient, database: str) -> AsyncIterator[None]:
+async def locked(client: AsyncClient, database: str) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+    """While nobody else changes tables; what it gives is to be called with a word before each statement."""
+
+    async def sign_of_life(word: str) -> None:
+        await client.command(f"ALTER TABLE {database}._migrating MODIFY COMMENT '{word}'")
+
     while True:
         try:
             # without IF NOT EXISTS: of two that try, one gets the error
@@ -164,7 +171,7 @@ async def _lock(client: AsyncClient, database: str) -> AsyncIterator[None]:
         await _drop_expired(client, database)
         await asyncio.sleep(0.1)
     try:
-        yield
+        yield sign_of_life
     finally:
         await client.command(f"DROP TABLE IF EXISTS {database}._migrating SYNC")
 

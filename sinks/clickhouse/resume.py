@@ -1,10 +1,14 @@
-"""What Kafka and the tables say of a stream's partitions in; where to go on, and what is stored from there on, out."""
+"""What Kafka and the tables say of a stream's partitions in; where to go on, and what is stored from there on, out.
+
+While a partition is read again, nothing counts as stored: rows that are there collapse with those that come.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sinks.clickhouse.dedupe import WINDOW, Seen, known_as
+from sinks.clickhouse.rereads import UNMARKED, Mark
 from sinks.clickhouse.rows import Table
 from sinks.clickhouse.streams import START, Part, Stream
 from sinks.clickhouse.writer import Writer
@@ -23,6 +27,17 @@ class Bounds:
     committed: int | None
     first: int
     end: int
+    noted: Mark = UNMARKED
+    """What was committed beside the offset."""
+    mark: Mark = UNMARKED
+    """What has to be read again."""
+
+    @property
+    def again_from(self) -> int | None:
+        """Where to go on reading again; ``None``: the partition is not read again."""
+        if self.mark.reread > self.noted.reread:
+            return self.first
+        return self.committed if self.committed is not None and self.committed < self.mark.until else None
 
 
 Ends = Callable[[], Awaitable[dict[int, int]]]
@@ -38,11 +53,16 @@ async def resume(
     """
     for table in stream.tables:
         await writer.prepare(table)
-    floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0}
+    floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0 and b.again_from is None}
     stored = {table: await _last_places(table, topic, floors, writer) for table in stream.checkpoints}
     end = await ends()
     found: dict[int, tuple[int, Part]] = {}
     for partition, bound in bounds.items():
+        if bound.again_from is not None:
+            start = max(bound.again_from, bound.first)
+            log.warning("%s/%s is read again, from %d up to %d", topic, partition, start, bound.mark.until)
+            found[partition] = (start, Part(Seen(WINDOW // len(bounds)), {}))
+            continue
         lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
         committed = bound.first if bound.committed is None else bound.committed
         start = max(committed, min(place[0] for place in lasts.values()), bound.first)

@@ -1,0 +1,214 @@
+"""The name of a ClickHouse table in; the same table, made anew of what Kafka has and of older rows, out.
+
+``python -m deploy.provision --rebuild TABLE`` runs beside everything else: nothing has to be stopped.
+
+1. The table is put aside as ``_before_TABLE`` and made anew, empty. A table that a view fills is then filled from the
+   one that the view reads.
+2. Rows that Kafka has no longer are copied from the one that was put aside, part by part. Of a compacted topic, whose
+   older records are gone wherever they stood, all rows are.
+3. The sink reads the table's topic again from its beginning; other tables of the topic collapse what they have.
+4. When the sink is through, the table that was put aside is dropped.
+
+It may be stopped anywhere and repeated: the table that was put aside is what tells of an earlier try.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from deploy.first_key import definitions
+from schemas import erasure, topics
+from schemas.errors import CannotStart
+from schemas.settings import Settings
+from schemas.times import iso
+from sinks.clickhouse.erase import erase
+from sinks.clickhouse.layout import Feed, columns, feeds, made, make_missing, present
+from sinks.clickhouse.mend import ask_again, reach
+from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.rereads import Reread, mark_of, stream_of
+from sinks.loop import committed_of
+
+Say = Callable[[str], None]
+
+BEFORE = "_before_"
+LOOK_S, SAY_S = 0.5, 10.0
+
+
+async def restore_missing(settings: Settings) -> list[str]:
+    """Make tables that are gone, though they were there once, and have their topics read again; returns their names."""
+    client = await _client(settings)
+    try:
+        there = await present(client)
+        gone = sorted(name for name in made() - there if BEFORE + name not in there)
+        if not gone:
+            return []
+        streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
+        for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
+            await ask_again(settings, topic, f"made again: {', '.join(gone)}")
+        await make_missing(client)
+        for name in gone:
+            for feed in _feeds_into(name):
+                await _derive(client, feed)
+        return gone
+    finally:
+        await client.close()
+
+
+async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
+    """Return when it is done; raises ``CannotStart`` where rows would be lost and ``lose`` is not set."""
+    stream = stream_of(table)
+    if stream is None:
+        known = sorted(name for name in made() if stream_of(name) is not None)
+        raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(known)}")
+    client = await _client(settings)
+    try:
+        await _rebuild(client, settings, table, stream.topic, say, lose=lose)
+    finally:
+        await client.close()
+
+
+async def _client(settings: Settings) -> AsyncClient:
+    client = await connected(settings)
+    client.database = settings.clickhouse_database
+    return client
+
+
+async def _rebuild(
+    client: AsyncClient, settings: Settings, table: str, topic: topics.Topic, say: Say, *, lose: bool
+) -> None:
+    before, there = BEFORE + table, await present(client)
+    first, end, since_ms = await reach(settings, topic)
+    since = iso(since_ms) if since_ms is not None else "now on, as it is empty,"
+    kept = "by key the last" if topic.retention_ms is None else "all"
+    say(f"{table} comes from {topic.name}: Kafka has {kept} of it from {since}")
+    old = before if before in there else table if table in there else ""
+    unreadable = await _unreadable(client, old) if old else []
+    if unreadable and (any(first.values()) or topic.retention_ms is None) and not lose:
+        raise CannotStart(
+            f"parts of {table} that cannot be read may hold rows that Kafka has no longer, which would be lost: "
+            f"{', '.join(unreadable)}. Nothing was changed; --yes goes on without them"
+        )
+    if not old:
+        say(f"{table} is gone: rows from before {since} cannot come again but from a backup")
+    if old == table:
+        for feed in feeds():
+            if table in (feed.source, feed.target):
+                await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
+        await client.command(f"RENAME TABLE {table} TO {before}")
+    await make_missing(client)
+    for feed in _feeds_into(table):
+        await _derive(client, feed)
+    if old:
+        where, values = _not_in_kafka(settings, topic, first, end)
+        say(f"{await _copy(client, table, where, values, unreadable)} rows of before are kept")
+        await _erase_again(client, settings, table)
+    reread = await ask_again(settings, topic, f"{table} is rebuilt")
+    await _wait(settings, reread, topic, first, say)
+    later, _, _ = await reach(settings, topic)
+    if old and later != first:  # what has left Kafka meanwhile may have left it before it was read
+        where, values = _not_in_kafka(settings, topic, later, end)
+        await _copy(client, table, where, values, unreadable)
+        await _erase_again(client, settings, table)
+    await client.command(f"DROP TABLE IF EXISTS {before} SYNC")
+    say(f"{table} is rebuilt")
+
+
+def _feeds_into(table: str) -> list[Feed]:
+    return [feed for feed in feeds() if feed.target == table]
+
+
+async def _derive(client: AsyncClient, feed: Feed) -> None:
+    """What the view would have written of the rows that its source has."""
+    for part in await _parts(client, feed.source):
+        await client.command(
+            f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
+            " WHERE _part = {part:String}",
+            {"part": part},
+        )
+
+
+async def _parts(client: AsyncClient, table: str) -> list[str]:
+    sql = (
+        "SELECT name FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
+        " ORDER BY name"
+    )
+    return [name for (name,) in (await client.query(sql, {"table": table})).result_rows]
+
+
+async def _unreadable(client: AsyncClient, table: str) -> list[str]:
+    """Parts of which not all can be read."""
+    await client.command(f"SYSTEM STOP MERGES {table}")
+    found = []
+    try:
+        for part in await _parts(client, table):
+            try:
+                sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
+                await client.query(sql, {"part": part})
+            except ClickHouseError:
+                found.append(part)
+    finally:
+        await client.command(f"SYSTEM START MERGES {table}")
+    return found
+
+
+async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, object], unreadable: list[str]) -> int:
+    """How many rows of the table that was put aside were copied."""
+    before = BEFORE + table
+    await client.command(f"SYSTEM STOP MERGES {before}")
+    old, new = await columns(client, before), await columns(client, table)
+    names = ", ".join(f"`{name}`" for name in new if name in old)
+    copied = 0
+    for part in await _parts(client, before):
+        if part in unreadable:
+            continue
+        of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
+        counted = await client.query(f"SELECT count() {of}", {**values, "part": part})
+        if counted.result_rows[0][0]:
+            copied += counted.result_rows[0][0]
+            await client.command(f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part})
+    return copied
+
+
+def _not_in_kafka(
+    settings: Settings, topic: topics.Topic, first: dict[int, int], end: dict[int, int]
+) -> tuple[str, dict[str, object]]:
+    """A condition, and its values."""
+    if topic.retention_ms is None:
+        return "1", {}
+    spans = [f"(_partition = {p} AND _offset >= {first[p]} AND _offset < {end[p]})" for p in end]
+    return f"NOT (_topic = {{topic:String}} AND ({' OR '.join(spans)}))", {"topic": topics.name(topic, settings)}
+
+
+async def _erase_again(client: AsyncClient, settings: Settings, table: str) -> None:
+    """An erasure that was under way may have passed the new table by before its rows were copied."""
+    _, state = await definitions(settings)
+    before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)
+    for one in state.erasures.values():
+        steps = list(state.erasure_steps[one.id].values())
+        done = [erasure.done_ms(steps, store, settings.partitions) or one.erased_ms for store in before]
+        await erase(client, one, max(done), only=table)
+
+
+async def _wait(settings: Settings, reread: Reread, topic: topics.Topic, first: dict[int, int], say: Say) -> None:
+    """Return when the sink has stored all that it was asked to read again."""
+    name, say_at = topics.name(topic, settings), 0.0
+    while True:
+        left, taken = 0, False
+        committed = {tp.partition: one for tp, one in (await committed_of(settings)).items() if tp.topic == name}
+        for partition, until in reread.until.items():
+            one = committed.get(partition)
+            place = first.get(partition, 0)
+            if one is not None and mark_of(one.metadata).reread >= reread.id:
+                place, taken = max(place, one.offset), True
+            left += max(0, until - place)
+        if not left:
+            return
+        if time.monotonic() > say_at:
+            say_at = time.monotonic() + SAY_S
+            say(
+                f"{left} records to read again" + ("" if taken else "; waiting for a sink (python -m sinks clickhouse)")
+            )
+        await asyncio.sleep(LOOK_S)

@@ -1,0 +1,106 @@
+"""Requests to read a topic again in; from where each of its partitions goes on, and what its commits say, out; pure.
+
+1. A request stands on `control` for ever, by a time that is its number: every sink sees it, those that start later too.
+2. What a sink commits carries the number of the newest request that its place accounts for and, until that one is
+   through, the place up to which rows are stored whether or not the tables seem to have them. A sink that dies in
+   between goes on from there; a group without any such note does the requests once more, which changes nothing: the
+   tables collapse repeats by their keys.
+"""
+
+import logging
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.control import parse_key, record_key
+from sinks.clickhouse.streams import STREAMS, Stream
+
+log = logging.getLogger(__name__)
+
+KIND = "reread"
+OWNER = "-"
+"""In place of a workspace: a slug is never that."""
+
+
+class Reread(BaseModel):
+    """From what Kafka has first up to ``until``, by partition."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    """Epoch milliseconds: of two the larger one is the newer."""
+    topic: str
+    """As the catalogue calls it."""
+    until: dict[int, int]
+    reason: str
+    parts: tuple[str, ...] = ()
+    """``table/part`` of what broke and is made good by this."""
+
+
+class Mark(NamedTuple):
+    """What a commit says beside its offset."""
+
+    reread: int = 0
+    until: int = 0
+
+    def at(self, offset: int) -> str:
+        """The text to commit with this offset."""
+        return f"{self.reread} {self.until}" if offset < self.until else str(self.reread or "")
+
+
+UNMARKED = Mark()
+
+
+def mark_of(metadata: str) -> Mark:
+    """Any other text is none of ours."""
+    numbers = [int(word) for word in metadata.split() if word.isascii() and word.isdigit()]
+    return Mark(*numbers[:2])
+
+
+class Rereads:
+    """The fold over `control`."""
+
+    def __init__(self) -> None:
+        self._all: dict[bytes, Reread] = {}
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        parsed = parse_key(key)
+        if parsed is None or key is None or parsed[:2] != (OWNER, KIND):
+            return
+        self._all.pop(key, None)
+        if value is not None:
+            try:
+                self._all[key] = Reread.model_validate_json(value)
+            except ValidationError as error:
+                log.error("a request to read again cannot be read by this version: %s", error)  # noqa: TRY400
+
+    def newest(self, topic: str) -> Reread | None:
+        return max((one for one in self._all.values() if one.topic == topic), key=lambda one: one.id, default=None)
+
+    def newest_id(self) -> int:
+        return max((one.id for one in self._all.values()), default=0)
+
+    def parts(self) -> set[str]:
+        """All broken parts for which a request was made."""
+        return {part for one in self._all.values() for part in one.parts}
+
+    def mark(self, topic: str, partition: int, committed: Mark) -> Mark:
+        """Newer than what was committed where there is a request that this does not account for yet."""
+        newest = self.newest(topic)
+        if newest is None or newest.id <= committed.reread:
+            return committed
+        return Mark(newest.id, max(committed.until, newest.until.get(partition, 0)))
+
+
+def encode(reread: Reread) -> tuple[bytes, bytes]:
+    """Kafka key and value."""
+    return record_key(KIND, OWNER, f"{reread.id}.{reread.topic}"), reread.model_dump_json().encode()
+
+
+def stream_of(table: str) -> Stream | None:
+    """From which topic a table is filled, by way of a view too; ``None``: from none."""
+    filled: dict[str, Any] = {}
+    for stream in STREAMS:
+        for one in stream.tables:
+            filled |= {one.name: stream} | dict.fromkeys(one.views, stream)
+    return filled.get(table)
