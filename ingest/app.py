@@ -77,7 +77,8 @@ class HotPaths:
 
     async def _plain(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._endpoints.get(scope["path"])
+            # some SDKs put a slash behind the path
+            endpoint = self._endpoints.get(scope["path"]) or self._endpoints.get(scope["path"].rstrip("/"))
             if endpoint is not None:
                 await endpoint(scope, receive, send)
                 return
@@ -194,7 +195,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     uses = Uses(edge.gate, writer.put)
     health = Health(settings, forward, edge.control)
 
-    endpoints = {o.path: IngestEndpoint(o, edge, forward) for o in OPERATIONS}
+    endpoints = [(o, IngestEndpoint(o, edge, forward)) for o in OPERATIONS]
+    hot = {o.path: endpoint for o, endpoint in endpoints if "{" not in o.path and "POST" in o.methods}
 
     async def ask(request: Request) -> Response:
         """A question of the read API that has a body."""
@@ -202,7 +204,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         return await forward.handle(request)
 
     async def read(request: Request) -> Response:
-        if request.url.path in endpoints:
+        if request.url.path in hot:
             raise Refused("method_not_allowed", "this path takes POST", allow=["POST"])
         edge.passes(request)
         return await forward.handle(request)
@@ -217,7 +219,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         raise Refused("not_found", "no such path")
 
     writes = [
-        *(Route(o.path, endpoints[o.path], methods=list(o.methods)) for o in OPERATIONS),
+        *(Route(o.path, endpoint, methods=list(o.methods)) for o, endpoint in endpoints),
         *_writes(edge, forward, writer, control),
         Route("/v1/segments/preview", ask, methods=["POST"]),
         Route("/v1/segments/{id}/explain", ask, methods=["POST"]),
@@ -237,5 +239,4 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     ]
     lifespan = _lifespan(edge, forward, (control, merges), (uses, erasures), health)
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    plain = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
-    return HotPaths(plain, web.Surface(router), edge)
+    return HotPaths(hot, web.Surface(router), edge)

@@ -23,6 +23,8 @@ MOST_CODINGS = 3
 MOST_MEMBERS = 100
 """Members of a gzip stream, or frames of a zstd one: each costs a pass over what stands behind it."""
 BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"
+"""The first bytes of every gzip stream, and of no JSON."""
 _ARRIVING = Budget(MOST_ARRIVING, "request bodies")
 
 

@@ -76,7 +76,7 @@ class Cors:
         return sending
 
     def _methods(self, path: str) -> set[str]:
-        methods = set(self._plain.get(path, ()))
+        methods = self._plain.get(path, set()) | self._plain.get(path.rstrip("/"), set())
         for pattern, more in self._patterns:
             if pattern.match(path):
                 methods |= more

@@ -32,11 +32,25 @@ class Counter:
     headers: Mapping[bytes, bytes]
     query: Mapping[str, str]
     params: Mapping[str, str]
+    scheme: str
     repeat_id: str
     taker: Take
 
     async def take(self, parsed: Parsed) -> Answer:
         return await self.taker(parsed)
+
+    @property
+    def key(self) -> str:
+        return key_of(self.headers, self.query) or ""
+
+    @property
+    def base_url(self) -> str:
+        """By ``public_url``, else as the caller and the proxy in front of this server say."""
+        if self.edge.settings.public_url:
+            return self.edge.settings.public_url.rstrip("/")
+        forwarded = self.headers.get(b"x-forwarded-proto", b"").split(b",", 1)[0].strip().lower()
+        scheme = forwarded.decode() if forwarded in (b"http", b"https") else self.scheme
+        return f"{scheme}://{self.headers.get(b'host', b'localhost').decode('latin-1')}"
 
     @property
     def now_ms(self) -> int:
@@ -117,7 +131,7 @@ class Counter:
         return status == 200 and bool(value["refused"])
 
     async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {key_of(self.headers, self.query)}"}
+        headers = {"Authorization": f"Bearer {self.key}"}
         if environment:
             headers["Headwater-Environment"] = environment
         return await self.forward.inquire(path, headers, body)

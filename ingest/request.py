@@ -21,7 +21,7 @@ from ingest.raw import Accepted, Answer, Parsed, Reply
 from ingest.repeats import Repeats
 from ingest.salvage import NotJson
 from schemas import ids
-from schemas.access import Principal, key_of
+from schemas.access import KEY_HEADERS, Principal, key_of
 from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.errors import Refused
 from schemas.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
@@ -88,9 +88,15 @@ class IngestEndpoint:
     ) -> Reply:
         now_ms = self._edge.clock()
         operation, settings = self._operation, self._edge.settings
+        if operation.constant is not None:
+            await body.read(receive, settings.max_body_bytes)
+            return operation.constant
         for name in operation.query_keys:
             if name in query:
                 query.setdefault("apiKey", query[name])
+        if operation.key_part:
+            headers = {name: value for name, value in headers.items() if name not in KEY_HEADERS}
+            query["apiKey"] = scope["path_params"][operation.key_part]
         late = bool(operation.body_keys) and operation.holder is None and key_of(headers, query) is None
         if operation.holder is not None:
             principal = operation.holder(self._edge.control, scope["path_params"])
@@ -100,10 +106,13 @@ class IngestEndpoint:
             self._edge.gate.admit(scope, headers, principal, now_ms)
         timeout_ms = _sync_timeout(query)
         content_type = headers.get(b"content-type", b"")
-        if operation.read is None:
+        if operation.read is None and not operation.any_type:
             body.check_content_type(content_type)
         raw = await body.read(receive, settings.max_body_bytes, scope.get(WORKSPACE, UNKNOWN))
-        raw = body.decode(raw, headers.get(b"content-encoding", b""), settings.max_body_bytes)
+        encoding = headers.get(b"content-encoding", b"")
+        if operation.any_type and not encoding and raw.startswith(body.GZIP):
+            encoding = b"gzip"
+        raw = body.decode(raw, encoding, settings.max_body_bytes)
         value = (
             body.parse_batch(raw, operation.batch_label)
             if operation.read is None
@@ -144,6 +153,7 @@ class IngestEndpoint:
             headers=headers,
             query=query,
             params=scope.get("path_params", {}),
+            scheme=scope["scheme"],
             repeat_id=repeats.name(principal.workspace, keys, operation.once_s, given) if keys else "",
             taker=take,
         )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from schemas.control import ControlState
 from schemas.errors import Refused
 
+_KEYS = (b"pk_", b"sk_")
+KEY_HEADERS = (b"authorization", b"x-api-key", b"x-write-key")
+"""Headers that may hold a key."""
 ADMINISTRATIVE = frozenset({"admin", "instance"})
 
 
@@ -24,7 +27,10 @@ class Principal:
 
 
 def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | None:
-    """The API key: ``Authorization: Bearer``, or as the user of ``Basic``, ``X-API-Key``, then ``?apiKey=``."""
+    """The API key: in ``Authorization``, in ``X-API-Key`` or ``X-Write-Key``, then ``?apiKey=``.
+
+    ``Authorization`` is ``Bearer`` and the key, ``Basic`` with the key as user, or the key alone, as one SDK has it.
+    """
     authorization = headers.get(b"authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(b" ")
@@ -33,15 +39,21 @@ def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | No
             return secret.strip().decode("latin-1")
         if scheme == b"basic":
             return _user_of(secret)
+        if not secret and authorization.startswith(_KEYS):
+            return authorization.decode("latin-1")
     header = headers.get(b"x-api-key")
     if header:
         return header.decode("latin-1")
+    header = headers.get(b"x-write-key")
+    if header:
+        # of a pair "key:secret" the key, as the user of Basic is
+        return header.partition(b":")[0].decode("latin-1")
     return query.get("apiKey")
 
 
 def check_place(principal: "Principal", headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> None:
     """Raises ``Refused`` (403) for a key with administrative scopes in a URL: proxies log those."""
-    in_header = b"authorization" in headers or headers.get(b"x-api-key")
+    in_header = any(headers.get(name) for name in KEY_HEADERS)
     if not in_header and query.get("apiKey") and ADMINISTRATIVE.intersection(principal.scopes):
         message = "a key with admin rights is not taken from a URL: send it in the header Authorization"
         raise Refused("missing_scope", message)

@@ -9,6 +9,7 @@ from ingest.dialects import (
     parcelvoy,
     posthog,
     segment,
+    segment_web,
 )
 from ingest.dialects.operation import Operation
 
@@ -18,6 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *altertable.OPERATIONS,
     *parcelvoy.OPERATIONS,
     *segment.OPERATIONS,
+    *segment_web.OPERATIONS,
     *posthog.OPERATIONS,
     *altcraft_triggers.OPERATIONS,
     # the last: it answers every other method under its root

@@ -36,6 +36,14 @@ class Desk(Protocol):
     def query(self) -> Mapping[str, str]: ...
 
     @property
+    def key(self) -> str:
+        """The caller's key, as it was sent."""
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host by which the caller reaches this server."""
+
+    @property
     def repeat_id(self) -> str:
         """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or for ``once_s``."""
 
@@ -110,8 +118,14 @@ class Operation:
     """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
     query_keys: tuple[str, ...] = ()
     """Parameters that may hold the key beside ``apiKey``."""
+    key_part: str = ""
+    """Name of the part of the path that is the key."""
     body_keys: tuple[str, ...] = ()
     """Fields of the body, its first item or their ``properties`` that may hold the key, where nothing else does."""
+    any_type: bool = False
+    """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
+    constant: Reply | None = None
+    """The answer to whatever is sent, with a key or without: nothing of it is looked at."""
     once_s: int = 0
     """For how many seconds the same request of the same key is answered with its first answer."""
 

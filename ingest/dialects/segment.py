@@ -1,16 +1,18 @@
 """Segment's JSON in, raw events and Segment's answers out: `POST /v1/track` and its like, `/v1/batch`, `/v1/import`.
 
-Source: Segment's "HTTP Tracking API" and "Spec: Common Fields"; RudderStack's HTTP API is the same.
+Source: Segment's "HTTP Tracking API" and "Spec: Common Fields"; RudderStack's HTTP API is the same. Jitsu's SDK sends
+the same calls to `/api/s`, with its key in ``X-Write-Key``.
 
 1. A batch is taken item by item. Its clients drop a batch on any 4xx and report it, so the answer is 200 only where
    every item was taken; what was taken stays, and is known again by its ``messageId``.
-2. A time is corrected by how far the client's clock is off when it sends: by arrival minus ``sentAt``.
+2. A time is corrected by how far the client's clock is off when it sends: by arrival minus ``sentAt``. A ``timestamp``
+   beside an ``originalTimestamp`` was given by the caller, so it stays as it is.
 3. ``page``, ``screen`` and ``group`` calls are events of type ``$page``, ``$screen`` and ``$group``.
 4. ``previousId`` names the anonymous id where it looks like a UUID, which is what the SDKs make up for strangers.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -32,6 +34,7 @@ from schemas.records import ALIAS, IDENTIFY, TRACK
 
 UUID = re.compile(r"^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 BATCH = "batch"
+KEYS = ("writeKey",)
 DONE = Reply(status=200, body=orjson.dumps({"success": True}), headers=(JSON,))
 _USED = frozenset(
     "type userId anonymousId event properties traits messageId timestamp originalTimestamp sentAt writeKey "
@@ -74,12 +77,15 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
     if all(value is None for _, value, _ in identifiers):
         raise Refused("missing_field", "userId or anonymousId is needed", "userId")
     identifiers += fields.pop("more", ())
-    original = call.get("originalTimestamp")
+    said, original = call.get("timestamp"), call.get("originalTimestamp")
+    if call.get("sentAt") is not None:
+        sent_at = call["sentAt"]
     return RawEvent(
         **{"kind": TRACK, "identifiers": identifiers, **fields},
         context={**rest, **(context or {})} or None,
-        timestamp=call.get("timestamp") if original is None else original,
-        sent_at=sent_at if call.get("sentAt") is None else call["sentAt"],
+        timestamp=original if said is None else said,
+        # where both stand, RudderStack's SDK made the one, and the caller gave the other
+        sent_at=sent_at if said is None or original is None else None,
         event_id=call.get("messageId") or None,
     )
 
@@ -181,21 +187,36 @@ def _batch(value: Any, most: int) -> Parsed:
     return Parsed(items=each(calls, one), atomic=False, label=BATCH)
 
 
-def _operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> Operation:
+def operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> Operation:
     return Operation(
         source="segment",
-        path=f"/v1/{path}",
+        path=path,
         parse=parse,
         reply=reply,
         refuse=refuse,
         batch_label=batch_label,
         lenient=True,
-        body_keys=("writeKey",),
+        any_type=True,
+        query_keys=KEYS,
+        body_keys=KEYS,
     )
 
 
+def operations(root: str, names: Mapping[str, str]) -> Iterator[Operation]:
+    """``names``: of the paths under a root, the call that each takes."""
+    for name, call in names.items():
+        if call == BATCH:
+            yield operation(f"{root}/{name}", _batch, BATCH)
+        else:
+            yield operation(f"{root}/{name}", _one(CALLS[call]))
+
+
+LONG = {**{name: name for name in CALLS}, BATCH: BATCH}
+SHORT = {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": BATCH}
+"""The browser's and the phones' SDK write so."""
 OPERATIONS = (
-    *(_operation(name, _one(call)) for name, call in CALLS.items()),
-    _operation(BATCH, _batch, BATCH),
-    _operation("import", _batch, BATCH),
+    *operations("/v1", LONG | SHORT | {"import": BATCH}),
+    *operations("/beacon/v1", {BATCH: BATCH}),
+    *operations("/api/s", LONG),
+    *operations("/api/s/s2s", LONG),
 )

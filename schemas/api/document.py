@@ -182,4 +182,6 @@ def _vendors(source: str, method: str, path: str) -> dict[str, Any]:
 
 def _name(method: str, path: str) -> str:
     words = [part.strip("{}") for part in path.split("/") if part]
+    if path.endswith("/"):
+        words.append("slash")
     return "_".join([method.lower(), *words]).replace(".", "_")

@@ -1,0 +1,121 @@
+"""What the SDKs of Segment and RudderStack ask for beside taking events: their settings, pixels and their own metrics.
+
+Source: `packages/browser` of segmentio/analytics-next, rudderlabs/rudder-sdk-js, `gateway` of rudderlabs/rudder-server.
+
+1. An SDK sends nothing before it has its settings, so these are the smallest that it goes on with: no destinations but
+   this server, no metrics of its own.
+2. A pixel's parameters are the fields of the call; a dot in a name leads into an object.
+"""
+
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from ingest.dialects import segment
+from ingest.dialects.operation import JSON, Desk, Operation
+from ingest.raw import Parsed, Reply
+from schemas.errors import Refused
+from schemas.times import iso
+
+GIF = b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+"""One transparent pixel."""
+PIXEL = Reply(status=200, body=GIF, headers=((b"content-type", b"image/gif"), (b"cache-control", b"no-store")))
+MAX_DEPTH = 5
+_PAGE = {"name": "Unknown Page"}
+_OURS = frozenset({*segment.KEYS, "apiKey", "environment", "sync", "timeout_ms"})
+
+
+def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
+    """A GET has no body to read."""
+    return None
+
+
+async def settings(_value: Any, desk: Desk) -> Reply:
+    """Segment's: where to send to."""
+    here = urlsplit(desk.base_url)
+    destination = {"apiKey": desk.key, "apiHost": f"{here.netloc}{here.path}/v1", "protocol": here.scheme}
+    return _json({"integrations": {"Segment.io": destination}, "metrics": {"sampleRate": 0}})
+
+
+async def source_config(_value: Any, desk: Desk) -> Reply:
+    """RudderStack's: a source without destinations, and nothing to report about itself."""
+    silent = {"enabled": False}
+    source = {
+        "id": desk.principal.key_id,
+        "name": "headwater",
+        "writeKey": desk.key,
+        "enabled": True,
+        "workspaceId": desk.principal.workspace,
+        "destinations": [],
+        "connections": [],
+        "config": {"statsCollection": {"errors": silent, "metrics": silent}},
+    }
+    return _json({"source": source, "updatedAt": iso(desk.now_ms)})
+
+
+async def track(_value: Any, desk: Desk) -> Reply:
+    return await _pixel("track", {}, desk)
+
+
+async def page(_value: Any, desk: Desk) -> Reply:
+    return await _pixel("page", _PAGE, desk)
+
+
+async def _pixel(kind: str, usual: Mapping[str, str], desk: Desk) -> Reply:
+    call = {**usual, **call_of(desk.query)}
+    answer = await desk.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=""))
+    for item in answer.items:
+        if isinstance(item, Refused):
+            raise item
+    return PIXEL
+
+
+def call_of(query: Mapping[str, str]) -> dict[str, Any]:
+    """The call that a pixel's parameters say; raises ``Refused`` for a name that leads into two places, or too deep."""
+    call: dict[str, Any] = {}
+    for name, value in query.items():
+        if name in _OURS:
+            continue
+        *path, last = name.split(".")
+        if len(path) >= MAX_DEPTH:
+            raise Refused("invalid_field", f"a parameter leads at most {MAX_DEPTH} deep", name)
+        place = call
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or last in place:
+            raise Refused("invalid_field", f"{name} is said twice", name)
+        place[last] = value
+    return call
+
+
+def _json(value: Any) -> Reply:
+    return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
+
+
+def _asked(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], key_part: str = "") -> Operation:
+    return Operation(
+        source="segment",
+        path=path,
+        methods=("GET",),
+        read=nothing,
+        serve=serve,
+        refuse=segment.refuse,
+        lenient=True,
+        query_keys=segment.KEYS,
+        key_part=key_part,
+    )
+
+
+OPERATIONS = (
+    _asked("/v1/projects/{key}/settings", settings, key_part="key"),
+    _asked("/sourceConfig", source_config),
+    _asked("/sourceConfig/", source_config),
+    _asked("/pixel/v1/track", track),
+    _asked("/pixel/v1/page", page),
+    Operation(source="segment", path="/v1/m", constant=segment.DONE, refuse=segment.refuse),
+)
