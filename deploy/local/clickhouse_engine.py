@@ -17,15 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from deploy.local.clickhouse_codes import ClickHouseError, refusal
 from deploy.local.clickhouse_disk import FLOOR_BYTES, Floor, put_aside_empty_mutations
 from deploy.local.clickhouse_sql import Statement
+from deploy.local.native_blocks import TIME_ZONES, Version, has_time_zones, rebuilt, versioned
+from deploy.local.native_types import UnmeasurableError
 
 if TYPE_CHECKING:
     from chdb.state.sqlitelike import Connection
 
 ERROR = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+FORMAT_AT_END = re.compile(r"\s+FORMAT\s+\w+[\s;]*$|[\s;]+$", re.IGNORECASE)
 VERSION = re.compile(r" \(version [^()]*\)\s*$")
 
 
@@ -80,6 +85,34 @@ class Engine:
                 return _insert(connection, question.statement)
         except RuntimeError as error:  # chDB's ChdbError among them
             raise _coded(error) from error
+
+    def native(self, question: Question, answer: Answer, number: int) -> bytes:
+        """An answer in Native as clients of a protocol version read it; raises ``ClickHouseError``."""
+        data = answer.body
+        version = Version(number, self._types(question) if number >= TIME_ZONES and has_time_zones(data) else {})
+        try:
+            return versioned(data, version, answer.result_rows)
+        except (UnmeasurableError, IndexError):
+            pass
+        try:
+            with _file_of(data) as path, closing(self._connect(self._path)) as connection:
+                table = f"file('{path}', 'Native')"
+                return rebuilt(data, version, lambda sql: connection.query(sql.replace("{table}", table)).bytes())
+        except (UnmeasurableError, RuntimeError) as error:
+            message = "Columns of these types need names of their own in Native of a protocol version; name each one."
+            raise refusal(48, "NOT_IMPLEMENTED", f"{message} {str(error)[:200]}") from error
+
+    def _types(self, question: Question) -> dict[str, str]:
+        """The types of a query's columns by their names; none where the engine does not say."""
+        sql = FORMAT_AT_END.sub("", _text(question.statement.sql))
+        try:
+            with closing(self._connect(self._path)) as connection:
+                _prepare(connection, question)
+                described = f"DESCRIBE TABLE ({sql}\n)"
+                told = connection.query(described, "JSONCompact", params=dict(question.params)).bytes()
+        except RuntimeError:
+            return {}
+        return {row[0]: row[1] for row in orjson.loads(told)["data"]}
 
     def _control(self, sql: str) -> None:
         with closing(self._connect(self._path)) as connection:

@@ -29,13 +29,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from deploy.local import native_frames
 from deploy.local.clickhouse_codes import ClickHouseError, content_type, refusal, status_of
 from deploy.local.clickhouse_disk import FLOOR_BYTES
 from deploy.local.clickhouse_engine import Answer, Engine, Question
 from deploy.local.clickhouse_password import password_of
 from deploy.local.clickhouse_sources import check_reads, check_sources
 from deploy.local.clickhouse_sql import parse
-from deploy.local.http_encoding import EncodingError, choose, decode, encode, form_fields
+from deploy.local.http_encoding import EncodingError, TooLargeError, choose, decode, encode, form_fields
 from schemas.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ INTERFACE = frozenset(
 )
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PARALLEL = 16
+MAX_INSERT, MAX_QUERY = 256 << 20, 16 << 20
+"""Bytes of a body, with the password and without. The sink's blocks have a tenth of the first: what a fetch brings."""
 
 
 class FrontProtocol(BoundedProtocol):
@@ -92,8 +95,12 @@ class Front:
         return Starlette(routes=routes, lifespan=self._lifespan)
 
     async def handle(self, request: Request) -> Response:
-        body = await request.body()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request, body)
+        may_write = self._may_write(request)
+        most = MAX_INSERT if may_write else MAX_QUERY
+        body = await read_body(request, most)
+        if body is None:
+            return self._refused(request, too_large(most), close=True)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request, body, may_write)
 
     async def health(self, _request: Request) -> Response:
         """Whether there is room to write."""
@@ -118,32 +125,49 @@ class Front:
         self._threads.shutdown()
         self._engine.close()
 
-    def _answer(self, request: Request, body: bytes) -> Response:
-        headers = {
-            "X-ClickHouse-Query-Id": request.query_params.get("query_id") or str(uuid.uuid4()),
-            "X-ClickHouse-Server-Display-Name": self._engine.host,
-            "X-ClickHouse-Timezone": self._engine.timezone,
-        }
+    def _answer(self, request: Request, body: bytes, may_write: bool) -> Response:
         try:
             refuse_foreign(request.headers)
             if request.method == "GET" and "query" not in request.query_params:
                 return PlainTextResponse("Ok.\n")
-            asked = question(request, body, may_write=self._may_write(request))
+            asked = question(request, body, may_write=may_write)
             check_sources(asked.statement.sql, self._engine.table_functions)
             answer = self._engine.execute(asked)
+            content = self._content(asked, answer, request.query_params.get("client_protocol_version", ""))
         except ClickHouseError as error:
-            headers["X-ClickHouse-Exception-Code"] = str(error.code)
-            text = f"{error} (version {self._engine.version} (chDB))\n"
-            return PlainTextResponse(text, status_of(str(error)), headers)
+            return self._refused(request, error)
+        headers = self._headers(request)
         headers["X-ClickHouse-Format"] = asked.statement.format or asked.format
         headers["X-ClickHouse-Summary"] = summary(answer)
         headers["Content-Type"] = content_type(headers["X-ClickHouse-Format"])
-        content, encoding = answer.body, ""
+        content, encoding = framed(request, content), ""
         if request.query_params.get("enable_http_compression") in {"1", "true"}:
             encoding = choose(request.headers.get("Accept-Encoding", ""))
         if encoding:
             content, headers["Content-Encoding"] = encode(content, encoding), encoding
         return Response(content, headers=headers)
+
+    def _content(self, asked: Question, answer: Answer, version: str) -> bytes:
+        """The answer's bytes; Native as clients of this protocol version have it."""
+        number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
+        if not number or not answer.body or (asked.statement.format or asked.format) != "Native":
+            return answer.body
+        return self._engine.native(asked, answer, number)
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        return {
+            "X-ClickHouse-Query-Id": request.query_params.get("query_id") or str(uuid.uuid4()),
+            "X-ClickHouse-Server-Display-Name": self._engine.host,
+            "X-ClickHouse-Timezone": self._engine.timezone,
+        }
+
+    def _refused(self, request: Request, error: ClickHouseError, *, close: bool = False) -> Response:
+        """``close``: the rest of the body was not read, so the connection is of no more use."""
+        headers = {**self._headers(request), "X-ClickHouse-Exception-Code": str(error.code)}
+        if close:
+            headers["Connection"] = "close"
+        text = f"{error} (version {self._engine.version} (chDB))\n".encode()
+        return Response(framed(request, text), status_of(str(error)), headers, "text/plain; charset=UTF-8")
 
     def _may_write(self, request: Request) -> bool:
         """Whether a POST brings the password, in any of the three ways of ClickHouse's clients."""
@@ -155,6 +179,32 @@ class Front:
         return request.method == "POST" and hmac.compare_digest(given.encode("utf-8", "replace"), self._password)
 
 
+async def read_body(request: Request, most: int) -> bytes | None:
+    """None for a body of more than ``most`` bytes: it is not read to its end."""
+    length = request.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) > most:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            return None
+    return bytes(body)
+
+
+def too_large(most: int) -> ClickHouseError:
+    message = f"The body of a request has at most {most} bytes here, as it comes and decoded."
+    return refusal(223, "QUERY_IS_TOO_LARGE", message)
+
+
+def framed(request: Request, content: bytes) -> bytes:
+    """With ``compress=1`` in ClickHouse's own frames, errors too, as its clients expect."""
+    if request.query_params.get("compress") != "1":
+        return content
+    method = request.query_params.get("network_compression_method", "LZ4").upper()
+    return native_frames.pack(content, native_frames.METHODS.get(method, native_frames.LZ4))
+
+
 async def ok(_request: Request) -> Response:
     return PlainTextResponse("Ok.\n")
 
@@ -162,15 +212,18 @@ async def ok(_request: Request) -> Response:
 def question(request: Request, body: bytes, *, may_write: bool) -> Question:
     """Raises ``ClickHouseError`` for what this front cannot read."""
     query, headers = dict(request.query_params), request.headers
-    if query.get("decompress") == "1" or query.get("compress") == "1":
-        raise refusal(48, "NOT_IMPLEMENTED", "Native compression is not served here; use Content-Encoding.")
+    most = MAX_INSERT if may_write else MAX_QUERY
     kind = headers.get("Content-Type", "")
     try:
-        body = decode(body, headers.get("Content-Encoding", ""))
+        body = decode(body, headers.get("Content-Encoding", ""), most)
+        if query.get("decompress") == "1":
+            body = native_frames.unpack(body, most)
         if kind.startswith("multipart/form-data"):  # what clients turn to when parameters are too long for a URL
             query |= form_fields(body, kind)
             body = b""
-    except EncodingError as error:
+    except (TooLargeError, native_frames.TooLargeError) as error:
+        raise too_large(most) from error
+    except (EncodingError, native_frames.FrameError) as error:
         raise refusal(117, "INCORRECT_DATA", str(error)) from error
     if "query" in query:
         body = query["query"].encode() + b"\n" + body

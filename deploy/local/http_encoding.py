@@ -1,4 +1,7 @@
-"""The bytes of an HTTP body and what its headers say of them in, decoded bytes or a form's fields out; and back."""
+"""The bytes of an HTTP body and what its headers say of them in, decoded bytes or a form's fields out; and back.
+
+What comes out of a body is bounded while it is decoded: a few bytes of it may stand for gigabytes.
+"""
 
 import bz2
 import gzip
@@ -18,25 +21,74 @@ class EncodingError(Exception):
     """The body is not what its ``Content-Encoding`` says, or nobody here knows that encoding."""
 
 
-def _lz4(data: bytes) -> bytes:
+class TooLargeError(Exception):
+    """More comes out of the body than may."""
+
+
+Decoder = Callable[[bytes, int], bytes]
+"""(data, most bytes) -> what comes out, at most one byte more than that."""
+
+
+def _lz4(data: bytes, most: int) -> bytes:
     # lz4.frame.decompress stops after the first frame; a client that streams may send many
     with lz4.frame.open(io.BytesIO(data)) as frames:
-        return bytes(frames.read())
+        return bytes(frames.read(most + 1))
 
 
-def _zstd(data: bytes) -> bytes:
+def _zstd(data: bytes, most: int) -> bytes:
     with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as frames:
-        return frames.read()
+        out = frames.read(most + 1)
+    while data and len(out) <= most:
+        # the reader takes a frame that is cut off for a short one
+        stream = zstandard.ZstdDecompressor().decompressobj()
+        stream.decompress(data)
+        if not stream.eof:
+            raise EOFError("it ends early")
+        data = stream.unused_data
+    return out
 
 
-DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
+def _gzip(data: bytes, most: int) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as members:
+        return members.read(most + 1)
+
+
+def _deflate(data: bytes, most: int) -> bytes:
+    stream = zlib.decompressobj()
+    out = stream.decompress(data, most + 1)
+    if not stream.eof and len(out) <= most:
+        raise EOFError("it ends early")
+    return out
+
+
+def _brotli(data: bytes, most: int) -> bytes:
+    stream = brotli.Decompressor()
+    out: bytes = stream.process(data, output_buffer_limit=most + 1)
+    while not stream.is_finished() and len(out) <= most and not stream.can_accept_more_data():
+        out += stream.process(b"", output_buffer_limit=most + 1)
+    if not stream.is_finished() and len(out) <= most:
+        raise EOFError("it ends early")
+    return out
+
+
+def _xz(data: bytes, most: int) -> bytes:
+    with lzma.LZMAFile(io.BytesIO(data)) as file:
+        return file.read(most + 1)
+
+
+def _bz2(data: bytes, most: int) -> bytes:
+    with bz2.BZ2File(io.BytesIO(data)) as file:
+        return file.read(most + 1)
+
+
+DECODERS: Mapping[str, Decoder] = {
     "lz4": _lz4,
     "zstd": _zstd,
-    "gzip": gzip.decompress,
-    "br": brotli.decompress,
-    "deflate": zlib.decompress,
-    "xz": lzma.decompress,
-    "bz2": bz2.decompress,
+    "gzip": _gzip,
+    "br": _brotli,
+    "deflate": _deflate,
+    "xz": _xz,
+    "bz2": _bz2,
 }
 
 # In the order in which they are preferred: by speed, since the other end is on the same machine.
@@ -49,15 +101,15 @@ ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def decode(data: bytes, encoding: str) -> bytes:
-    """Raises ``EncodingError``."""
+def decode(data: bytes, encoding: str, most: int) -> bytes:
+    """Raises ``EncodingError``, and ``TooLargeError`` where more than ``most`` bytes come out."""
     if not encoding or encoding == "identity":
         return data
     decoder = DECODERS.get(encoding)
     if decoder is None:
         raise EncodingError(f"Unknown compression method: {encoding}; known are {', '.join(DECODERS)}")
     try:
-        return decoder(data)
+        out = decoder(data, most)
     except (
         OSError,
         EOFError,
@@ -68,6 +120,9 @@ def decode(data: bytes, encoding: str) -> bytes:
         brotli.error,
     ) as error:
         raise EncodingError(f"The body is not {encoding}: {error}") from error
+    if len(out) > most:
+        raise TooLargeError
+    return out
 
 
 def form_fields(data: bytes, content_type: str) -> dict[str, str]:
