@@ -9,7 +9,7 @@ from ingest.event_time import event_time
 from ingest.raw import RawEvent
 from schemas import identity, ids, lists
 from schemas.errors import Refused
-from schemas.records import ALIAS, IDENTIFY, Event, Identifier
+from schemas.records import Event, Identifier
 
 MAX_NAME = 256
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
@@ -165,8 +165,3 @@ def profile_of(attributes: dict[str, Any] | None, consents: dict[str, Any] | Non
     """The ``profile`` of a call that sets attributes or consents."""
     said = {name: value for name, value in (("set", attributes), ("consents", consents)) if value}
     return said or None
-
-
-IDENTIFY_TYPE = f"${IDENTIFY}"
-ALIAS_TYPE = f"${ALIAS}"
-"""Types of the events that identify and alias calls are stored as; ``$`` keeps them apart from a client's own."""

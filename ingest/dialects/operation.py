@@ -157,6 +157,16 @@ def is_address(kind: str, value: Any) -> bool:
     return isinstance(value, str) or (kind == identity.PHONE and type(value) is int)
 
 
+def earlier_id(value: Any, field: str) -> list[tuple[str, Any, str]]:
+    """Identifiers of a sender's earlier id, which a vendor writes alike for a stranger and for a known person.
+
+    What is stored under the value is taken along, whether as an ``external_id`` or as an ``anonymous_id``, before or
+    after this call. They follow the sender's own ``external_id``, which keeps the contact. Kind ``identify``: unless
+    that is somebody identified; kind ``alias``: whatever it is.
+    """
+    return [("external_id", value, field), ("anonymous_id", value, field)]
+
+
 def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
     """Items parsed one by one; what cannot be is its refusal, in its place."""
     items = []

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, MAX_NAME, profile_of
+from ingest.canonical import MAX_NAME, profile_of
 from ingest.dialects.operation import (
     ADDRESSES,
     JSON,
@@ -30,7 +30,7 @@ from ingest.dialects.operation import (
 )
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import IDENTIFY, TRACK
+from schemas.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 DEVICE = "device"
 DEVICE_TYPE = f"${DEVICE}"

@@ -16,7 +16,6 @@ from urllib.parse import parse_qs
 import orjson
 
 from ingest import body
-from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE
 from ingest.dialects.operation import (
     JSON,
     Desk,
@@ -31,7 +30,7 @@ from ingest.dialects.operation import (
 from ingest.dialects.segment import guessed
 from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS, IDENTIFY, TRACK
+from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BATCH = "batch"
 KEYS = ("api_key", "token")

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import ALIAS_TYPE, IDENTIFY_TYPE, profile_of
+from ingest.canonical import profile_of
 from ingest.dialects.operation import (
     JSON,
     Operation,
@@ -30,7 +30,7 @@ from ingest.dialects.operation import (
 )
 from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS, IDENTIFY, TRACK
+from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 UUID = re.compile(r"^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 BATCH = "batch"

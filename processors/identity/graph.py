@@ -8,7 +8,7 @@ stays so, whether it comes before its retraction, after it or again.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -16,6 +16,8 @@ import orjson
 from schemas import identity
 from schemas.records import ALIAS
 
+UNSEEN = 1 << 62
+"""The place in the log of what it has not named yet."""
 Pair = tuple[str, str]
 """The own contact ids of two identifiers, the smaller one first."""
 
@@ -26,15 +28,24 @@ MAX_REFUSED = 200
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An identifier; ``position`` is where the log of links first named it."""
+    """An identifier; ``position`` is where the log of links first named it.
+
+    ``claimed`` is where an identify or contact call first named it as its sender: that is a user id, not an id which
+    an SDK made up for a stranger.
+    """
 
     type: str
     value: str
     position: int
+    claimed: int = UNSEEN
 
     def strength(self, node: str) -> tuple[bool, int, int, str]:
         """Smallest wins: known before anonymous, then first in the log, then the stronger type."""
         return (not identity.is_known(self.type), self.position, identity.rank(self.type), node)
+
+    def __or__(self, other: "Member") -> "Member":
+        """The earlier of each place."""
+        return replace(self, position=min(self.position, other.position), claimed=min(self.claimed, other.claimed))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,6 +57,8 @@ class Evidence:
     kind: str
     place: int = field(default=0, compare=False)
     explicit: bool = field(default=False, compare=False)
+    keeper: str = field(default="", compare=False)
+    """The identifier that takes the other one along, where the event names an earlier id of its sender."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +73,7 @@ class Refusal:
     reason: str
     place: int = field(default=0, compare=False)
     explicit: bool = field(default=False, compare=False)
+    keeper: str = field(default="", compare=False)
 
 
 SEPARATED = "split"
@@ -131,6 +145,10 @@ class Component:
         """The contact id that all members resolve to; a function of the members alone."""
         return min(self.members, key=lambda node: self.members[node].strength(node))
 
+    def is_claimed(self, place: int) -> bool:
+        """Whether before a place in the log an external id of these was claimed: they are somebody identified."""
+        return any(m.claimed < place for m in self.members.values() if m.type == identity.EXTERNAL_ID)
+
     def counts(self) -> Counter[str]:
         return Counter(member.type for member in self.members.values())
 
@@ -156,9 +174,7 @@ class Component:
             member = self.members.get(far)
             if member is not None:
                 for e in evidence:
-                    self.refuse(
-                        Refusal(e.at_ms, e.event_id, near, member.type, member.value, SEPARATED, e.place, e.explicit)
-                    )
+                    self.refuse(refusal_of(e, near, member.type, member.value, SEPARATED))
 
     def part(self, into: str) -> "Component":
         """What a split put into one of its parts."""
@@ -180,6 +196,11 @@ class Component:
         _trim(self.refused, MAX_REFUSED)
 
 
+def refusal_of(e: Evidence, near: str, kind: str, value: str, reason: str) -> Refusal:
+    """That this evidence was not let through, as the identifier ``near`` keeps it."""
+    return Refusal(e.at_ms, e.event_id, near, kind, value, reason, e.place, e.explicit, e.keeper)
+
+
 def pair_of(a: str, b: str) -> Pair:
     return (min(a, b), max(a, b))
 
@@ -194,8 +215,7 @@ def join(a: Component, b: Component) -> Component:
     """One component of both, in ``a``'s place. Order of facts does not matter."""
     for node, member in b.members.items():
         known = a.members.get(node)
-        if known is None or member.position < known.position:
-            a.members[node] = member
+        a.members[node] = member if known is None else known | member
     for pair, evidence in b.edges.items():
         known_evidence = a.edges.setdefault(pair, set())
         known_evidence |= evidence
@@ -219,13 +239,13 @@ def losers(before: Component, after_winner: str) -> Iterator[str]:
 def dump(component: Component) -> bytes:
     row: dict[str, Any] = {
         "id": component.id,
-        "members": {n: [m.type, m.value, m.position] for n, m in component.members.items()},
+        "members": {n: _member(m) for n, m in component.members.items()},
         "edges": [
-            [a, b, [[e.at_ms, e.event_id, e.kind, e.place, e.explicit] for e in sorted(evidence)]]
+            [a, b, [[e.at_ms, e.event_id, e.kind, e.place, e.explicit, e.keeper] for e in sorted(evidence)]]
             for (a, b), evidence in component.edges.items()
         ],
         "refused": [
-            [r.at_ms, r.event_id, r.near, r.type, r.value, r.reason, r.place, r.explicit]
+            [r.at_ms, r.event_id, r.near, r.type, r.value, r.reason, r.place, r.explicit, r.keeper]
             for r in sorted(component.refused)
         ],
         "into": component.into,
@@ -253,9 +273,13 @@ def load(row: bytes) -> Component:
     )
 
 
-def _evidence(at_ms: int, event_id: str, kind: str, place: int = 0, explicit: bool | None = None) -> Evidence:
+def _member(m: Member) -> list[Any]:
+    return [m.type, m.value, m.position] if m.claimed == UNSEEN else [m.type, m.value, m.position, m.claimed]
+
+
+def _evidence(at_ms: int, event_id: str, kind: str, place: int = 0, *rest: Any) -> Evidence:
     """Rows of before a split was possible name no place, and an alias by its kind."""
-    return Evidence(at_ms, event_id, kind, place, kind == ALIAS if explicit is None else explicit)
+    return Evidence(at_ms, event_id, kind, place, *(rest or (kind == ALIAS,)))
 
 
 def _retraction(events: list[str], before_ms: int, splits: Iterable[int] = (), lifts: Iterable[int] = ()) -> Retraction:

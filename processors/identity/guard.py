@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from processors.identity.graph import Component
+from processors.identity.graph import Component, Evidence, Pair
 from schemas import identity
+from schemas.records import CONTACT, IDENTIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +21,43 @@ class Limits:
 
 
 DEFAULT = Limits()
+TWO = "two_contacts"
+CLAIMS = frozenset((IDENTIFY, CONTACT))
+"""Kinds of events whose sender, where that is an external id, is somebody identified."""
 
 
-def refusal(a: Component, b: Component, *, explicit: bool, limits: Limits = DEFAULT) -> str | None:
+def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: Limits = DEFAULT) -> str | None:
     """Why a link may not join the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None``: it may.
 
-    An explicit alias or merge overrules everything but the total. Symmetric in its components.
+    An explicit alias or merge overrules everything but the total. An earlier id of the sender is taken along whatever
+    the limit of external ids, unless it is somebody identified. Symmetric in its components.
     """
     if a.members.keys() & b.members.keys():
         # one contact already: a crash kept one row of their union and lost the other; it was let through then
         return None
     if len(a.members) + len(b.members) > limits.of(identity.TOTAL):
         return "limit:total"
-    if explicit:
+    if evidence.explicit:
         return None
+    if evidence.keeper and _are_two(a, b, pair, evidence):
+        return TWO
     mine, other = a.counts(), b.counts()
     # a side that is over its limit by an explicit call stays linkable: only what both sides have can grow too large
     for kind in sorted(mine.keys() & other.keys()):
+        if kind == identity.EXTERNAL_ID and evidence.keeper:
+            continue
         if mine[kind] + other[kind] > limits.of(kind):
-            return "two_contacts" if kind == identity.EXTERNAL_ID else f"limit:{kind}"
+            return TWO if kind == identity.EXTERNAL_ID else f"limit:{kind}"
     return None
+
+
+def _are_two(a: Component, b: Component, pair: Pair, evidence: Evidence) -> bool:
+    """Whether the sender's earlier id is somebody identified.
+
+    Senders also name the two the other way round: an id that was claimed itself and a stranger's are one person.
+    """
+    kept, other = (a, b) if evidence.keeper in a.members else (b, a)
+    if not other.is_claimed(evidence.place):
+        return False
+    earlier = pair[1] if pair[0] == evidence.keeper else pair[0]
+    return kept.is_claimed(evidence.place) or other.members[earlier].claimed >= evidence.place

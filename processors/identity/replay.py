@@ -49,7 +49,7 @@ def facts_of(components: Sequence[Component], far: Far) -> list[Fact]:
             if taken_back.get(pair, NOTHING).covers(r.at_ms, r.event_id, explicit=r.explicit):
                 continue  # a split keeps it apart
             if here.issuperset(pair):
-                evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit)
+                evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit, r.keeper)
                 found.setdefault((pair, r.event_id, r.place), Fact(r.place, pair, evidence_of))
     return sorted(found.values(), key=lambda fact: (fact.place, fact.evidence, fact.pair))
 
@@ -65,7 +65,7 @@ def replay(components: Sequence[Component], facts: Sequence[Fact], limits: Limit
     for fact in facts:
         left, right = homes[fact.pair[0]], homes[fact.pair[1]]
         if left is not right:
-            reason = guard.refusal(left, right, explicit=fact.evidence.explicit, limits=limits)
+            reason = guard.refusal(left, right, fact.pair, fact.evidence, limits)
             if reason is not None:
                 outcome.refused.append((fact, reason))
                 continue

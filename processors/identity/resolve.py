@@ -1,11 +1,14 @@
 """An event and the partition's map in; the contact it belongs to, and the pairs it teaches, out; pure."""
 
+from processors.identity import guard
 from processors.runtime.stage import State
 from schemas import identity, mergemap, topics
 from schemas.erasure import Erased
-from schemas.records import ALIAS, Event, Identifier, Link, Merge
+from schemas.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier, Link, Merge
 
 NOBODY = Erased()
+MET, CLAIMED = b"1", b"2"
+"""What was passed on of a known identifier: that it exists; that it is somebody identified. Rows compare so."""
 
 
 def winner(state: State, contact_id: str) -> str:
@@ -37,7 +40,8 @@ def _forget_pairs(state: State, own: bytes) -> None:
 def new_links(event: Event, state: State, *, link_devices: bool = False, erased: Erased = NOBODY) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
-    A known identifier's first sighting is a link to itself: it tells the resolver which contact came first.
+    A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
+    first call that makes an external id somebody identified.
     """
     found = [i for i in event["identifiers"] if link_devices or identity.links(i["type"])]
     if not found:
@@ -45,30 +49,32 @@ def new_links(event: Event, state: State, *, link_devices: bool = False, erased:
     strongest, own = found[0], event["contact_id"]
     explicit = event["kind"] == ALIAS
     links = []
-    if identity.is_known(strongest["type"]) and _is_news(state, own.encode()):
-        links.append(_link(event, strongest, strongest, explicit=False))
+    claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID
+    if identity.is_known(strongest["type"]) and _is_news(state, own.encode(), CLAIMED if claims else MET):
+        links.append(_link(event, strongest, strongest, kind=event["kind"] if claims else TRACK))
     for other in found[1:]:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
         if erased.covers_id(far, event["received_ms"]):
             continue  # the link would be passed over: the pair has to stay news
         if _is_news(state, f"{own}{far}".encode()) or explicit:
-            links.append(_link(event, strongest, other, explicit=explicit))
+            links.append(_link(event, strongest, other, kind=event["kind"], explicit=explicit))
     return links
 
 
-def _is_news(state: State, key: bytes) -> bool:
-    if state.get(topics.IDENTITY_PAIRS, key) is not None:
+def _is_news(state: State, key: bytes, row: bytes = MET) -> bool:
+    known = state.get(topics.IDENTITY_PAIRS, key)
+    if known is not None and known >= row:
         return False
-    state.put(topics.IDENTITY_PAIRS, key, b"1")
+    state.put(topics.IDENTITY_PAIRS, key, row)
     return True
 
 
-def _link(event: Event, a: Identifier, b: Identifier, *, explicit: bool) -> Link:
+def _link(event: Event, a: Identifier, b: Identifier, *, kind: str, explicit: bool = False) -> Link:
     return Link(
         event_id=event["event_id"],
         workspace=event["workspace"],
         environment=event["environment"],
-        kind=event["kind"],
+        kind=kind,
         at_ms=event["received_ms"],
         a=a,
         b=b,

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from processors.identity import graph
-from processors.identity.graph import Component, Pair, Refusal, Retraction
+from processors.identity.graph import UNSEEN, Component, Pair, Retraction
 from processors.identity.replay import Outcome, facts_of, replay
-from processors.identity.union import UNSEEN, Resolver, far_of, merge_of, node_of
+from processors.identity.union import Resolver, far_of, merge_of, node_of
 from schemas.records import LIFT, Identifier, Link, Merge, Rebuild
 
 MAX_HOOD = 5000
@@ -131,7 +131,7 @@ class _Recount:
         for fact, reason in outcome.refused:
             for near, there in (fact.pair, fact.pair[::-1]):
                 other, e = members[there], fact.evidence
-                refusal = Refusal(e.at_ms, e.event_id, near, other.type, other.value, reason, e.place, e.explicit)
+                refusal = graph.refusal_of(e, near, other.type, other.value, reason)
                 if (near, e.event_id, other.type, other.value) in known:
                     homes[near].refuse(refusal)
                 else:

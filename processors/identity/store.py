@@ -40,7 +40,8 @@ class Graph:
             component = self._next(component, node)
         known = component.members.get(node)
         if known is None or position < known.position:
-            component.members[node] = Member(named["type"], named["value"], position)
+            found = Member(named["type"], named["value"], position)
+            component.members[node] = found if known is None else known | found
             self.touch(component)
         self._near[node] = component.id
         if is_durable and start != component.id:

@@ -5,19 +5,21 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
 from processors.identity import graph, guard
-from processors.identity.graph import NOTHING, Component, Evidence, Member, Refusal
+from processors.identity.graph import NOTHING, UNSEEN, Component, Evidence, Member, Refusal
 from processors.identity.guard import Limits
 from processors.identity.store import Graph
 from processors.runtime.stage import State
 from schemas import identity
-from schemas.records import Change, Identifier, Link, Merge, Rebuild
+from schemas.records import IDENTIFY, Change, Identifier, Link, Merge, Rebuild
 
-UNSEEN = 1 << 62
-"""The position of an identifier that only a retraction has named yet."""
+EARLIER = 1 << 12
+"""Added to the position of a second external id of an event: later than all events of the record, so that it never
+gives the contact its id before the first one."""
 LimitsOf = Callable[[str], Limits]
 """Of a workspace."""
 
@@ -82,13 +84,17 @@ class Resolver:
         """
         a, b = node_of(link, link["a"]), node_of(link, link["b"])
         left = self.graph.find(a, link["a"], position)
-        if a == b:
-            return []  # a sighting: only the place in the log counts
-        right = self.graph.find(b, link["b"], position)
+        if a == b:  # a sighting: only the place in the log counts
+            if link["kind"] in guard.CLAIMS:
+                self.claim(left, a, version)
+            return []
+        is_earlier = link["a"]["type"] == link["b"]["type"] == identity.EXTERNAL_ID
+        right = self.graph.find(b, link["b"], position + EARLIER if is_earlier else position)
         pair = graph.pair_of(a, b)
         # a crash may have kept a retraction on one side only
         retraction = left.retracted.get(pair, NOTHING) | right.retracted.get(pair, NOTHING)
-        evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"])
+        keeper = a if is_earlier and link["kind"] == IDENTIFY else ""
+        evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"], keeper)
         if retraction.separates(link["at_ms"]) and not link["explicit"]:
             # the pair stays known to what passed it on, so its next events are not passed on; a lift says it again
             if left is not right:
@@ -102,13 +108,24 @@ class Resolver:
             self.graph.touch(left)
             return []
         limits = self.limits_of(link["workspace"])
-        reason = guard.refusal(left, right, explicit=link["explicit"], limits=limits)
+        reason = guard.refusal(left, right, pair, evidence, limits)
         if reason is not None:
             self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, reason)
             return []
+        is_new = bool(keeper) and not (left.is_claimed(version) or right.is_claimed(version))
         merges = self.unite(link, [left, right], version)
-        self.graph.root(left).add_edge(a, b, evidence)
+        whole = self.graph.root(left)
+        whole.add_edge(a, b, evidence)
+        if is_new:  # who takes a stranger along is somebody identified from now on
+            self.claim(whole, a, version)
         return merges
+
+    def claim(self, component: Component, node: str, place: int) -> None:
+        """An external id is a user's from this place of the log on."""
+        known = component.members[node]
+        if place < known.claimed:
+            component.members[node] = replace(known, claimed=place)
+            self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
         """One component of several; whoever goes by another id now is told."""
@@ -136,16 +153,7 @@ class Resolver:
     ) -> None:
         """Keep on each side (component, node, identifier on the other side) that a link was not let through."""
         for near, node, far in sides:
-            refusal = Refusal(
-                evidence.at_ms,
-                evidence.event_id,
-                node,
-                far["type"],
-                far["value"],
-                reason,
-                evidence.place,
-                evidence.explicit,
-            )
+            refusal = graph.refusal_of(evidence, node, far["type"], far["value"], reason)
             near.refuse(refusal)
             self.graph.touch(near)
             self.refused.append(refused_of(link, refusal, evidence.place))

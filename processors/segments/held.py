@@ -96,6 +96,8 @@ class Held(Telling):
             if state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
                 self._told = True
                 touched |= plan.by_identity
+            if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
+                self._told = True
         if said:
             learnt = profile.learn(contact, event, said)
             self._told |= learnt.changed

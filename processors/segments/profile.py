@@ -11,11 +11,12 @@ import orjson
 
 from processors.segments.state import Contact, Entries, newest, write
 from schemas import identity
-from schemas.records import Event
+from schemas.records import ALIAS, IDENTIFY, Event
 
 MOST_ATTRIBUTES = 1000
 MOST_CONSENTS = 100
 MOST_DEVICES = 100
+MOST_STANDING = 100
 
 Said = dict[str, Any]
 """``set``, ``set_once``, ``consents``, ``device`` and ``devices`` (by their ids), each optional."""
@@ -60,6 +61,17 @@ def learn(contact: Contact, event: Event, said: Said) -> Learnt:
     return Learnt(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
 
 
+def learn_standing(contact: Contact, event: Event) -> bool:
+    """Of an event that names an earlier external id: by which one the contact goes; whether that is news."""
+    named = [one["value"] for one in event["identifiers"] if one["type"] == identity.EXTERNAL_ID]
+    if len(named) < 2 or event["kind"] not in (IDENTIFY, ALIAS):
+        return False
+    stamp = stamp_of(event)
+    news = [write(contact.standing, value, [n == 0, *stamp]) for n, value in enumerate(named)]
+    newest(contact.standing, MOST_STANDING)
+    return any(news)
+
+
 def _once(stamp: tuple[int, str]) -> tuple[int, str]:
     return -stamp[0], stamp[1]
 
@@ -99,6 +111,7 @@ def trim(contact: Contact) -> None:
     newest(contact.attributes, MOST_ATTRIBUTES)
     newest(contact.consents, MOST_CONSENTS)
     newest(contact.devices, MOST_DEVICES)
+    newest(contact.standing, MOST_STANDING)
 
 
 MOST_RECEIPTED = 64 * 1024
@@ -140,7 +153,10 @@ def _shown(contact: Contact) -> dict[str, Any]:
 
 def _latest(contact: Contact, kind: str) -> str | None:
     values = contact.identifiers.get(kind)
-    return max(values, key=lambda value: (values[value][0], value)) if values else None
+    if not values:
+        return None
+    given_up = {v for v, entry in contact.standing.items() if not entry[0]} if kind == identity.EXTERNAL_ID else set()
+    return max(values, key=lambda value: (value not in given_up, values[value][0], value))
 
 
 def _present(entries: Entries) -> dict[str, Any]:

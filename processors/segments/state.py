@@ -43,6 +43,9 @@ class Versioned:
         return self.revision
 
 
+_LEARNT = ("created", "updated", "seen", "identifiers", "standing", "attributes", "consents", "devices", "counts")
+
+
 class Contact(Versioned):
     """What is known of one contact; changed in place."""
 
@@ -61,6 +64,7 @@ class Contact(Versioned):
         "pending",
         "plan",
         "seen",
+        "standing",
         "updated",
         "workspace",
     )
@@ -77,6 +81,8 @@ class Contact(Versioned):
         self.seen = 0
         self.identifiers: dict[str, dict[str, list[Any]]] = {}
         """Type, value -> ``[time, event id]`` of the first that said so."""
+        self.standing: Entries = {}
+        """External ids that calls named together: whether the contact goes by it; false: it was given up."""
         self.attributes: Entries = {}
         self.consents: Entries = {}
         self.devices: Entries = {}
@@ -106,7 +112,7 @@ class Contact(Versioned):
 
     def learnt(self) -> dict[str, Any]:
         """The part that is joined."""
-        return {
+        learnt: dict[str, Any] = {
             "t": [self.created, self.updated, self.seen],
             "i": self.identifiers,
             "a": self.attributes,
@@ -114,11 +120,14 @@ class Contact(Versioned):
             "d": self.devices,
             "c": self.counts,
         }
+        if self.standing:
+            learnt["g"] = self.standing
+        return learnt
 
     def forget(self) -> None:
         """Know nothing; what was told (memberships, versions) stays as it is."""
         blank = Contact(self.workspace, self.environment)
-        for name in ("created", "updated", "seen", "identifiers", "attributes", "consents", "devices", "counts"):
+        for name in _LEARNT:
             setattr(self, name, getattr(blank, name))
 
     def payload(self) -> bytes:
@@ -178,6 +187,7 @@ def _row_of(said: dict[str, Any]) -> Row:
     contact.merge_version = said.get("v", 0)
     contact.created, contact.updated, contact.seen = said["t"]
     contact.identifiers = said["i"]
+    contact.standing = said.get("g") or {}
     contact.attributes = said["a"]
     contact.consents = said["s"]
     contact.devices = said["d"]
@@ -220,7 +230,7 @@ def join(into: Contact, other: Contact) -> None:
     for kind, values in other.identifiers.items():
         for value, since in values.items():
             identify(into, kind, value, *since)
-    for name in ("attributes", "consents", "devices"):
+    for name in ("standing", "attributes", "consents", "devices"):
         mine: Entries = getattr(into, name)
         for key, stamped in getattr(other, name).items():
             write(mine, key, stamped)
