@@ -29,7 +29,7 @@ def _has_a_limit(kind: str) -> str:
 
 def _is_duration(text: str) -> str:
     if parse_duration(text) is None:
-        raise ValueError("not a duration such as 7d")
+        raise ValueError("not a duration such as 12h, 7d or 2w")
     return text
 
 

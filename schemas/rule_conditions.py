@@ -18,6 +18,8 @@ from schemas.rule_totals import units_of
 from schemas.rule_windows import Keep
 
 MATCHED: tuple[int, ...] = ()
+MEANING = 2
+"""Grows where a comparison or a path comes to mean something else: what was counted by the old one is counted anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,8 @@ class Counted:
     @property
     def id(self) -> str:
         where = sorted(hash_of([w.path, w.test.op, w.test.value]) for w in self.where)
-        return hash_of([self.event, where, self.between, *([self.path] if self.path else [])])
+        meaning = [MEANING] if where or self.path else []
+        return hash_of([self.event, where, self.between, *([self.path] if self.path else []), *meaning])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from schemas import rule_steps as steps
 from schemas import rule_totals as totals
 from schemas import rule_windows as windows
-from schemas.rule_compare import dig, predicate
+from schemas.rule_compare import attribute_at, predicate
 from schemas.rule_conditions import counted, counted_step
 from schemas.rule_nodes import (
     Absent,
@@ -28,7 +28,7 @@ from schemas.rule_nodes import (
     Within,
 )
 from schemas.rule_windows import NEVER, Series
-from schemas.times import parse_time
+from schemas.times import value_ms
 
 
 class Facts(Protocol):
@@ -109,24 +109,16 @@ def _not(inner: Evaluate) -> Evaluate:
 
 
 def _attribute(path: tuple[str, ...], test: Comparison) -> Evaluate:
-    name, rest = path[0], path[1:]
     holds = predicate(test)
-
-    def evaluate(contact: Facts, _now_ms: int) -> Verdict:
-        stamped = contact.attributes.get(name)
-        return holds(None if stamped is None else dig(stamped[0], rest)), NEVER
-
-    return evaluate
+    return lambda contact, _now_ms: (holds(attribute_at(contact.attributes, path)[0]), NEVER)
 
 
 def _moving(path: tuple[str, ...], test: Comparison) -> Evaluate:
     """``before`` or ``after`` a moment that moves with the present: time alone decides one day."""
-    name, rest = path[0], path[1:]
     offset, is_before = test.value.ms, test.op == "before"
 
     def evaluate(contact: Facts, now_ms: int) -> Verdict:
-        stamped = contact.attributes.get(name)
-        time = None if stamped is None else parse_time(dig(stamped[0], rest))
+        time = value_ms(attribute_at(contact.attributes, path)[0])
         if time is None:
             return False, NEVER
         met = time - offset

@@ -10,7 +10,7 @@ from typing import Any
 from schemas import rule_steps as steps
 from schemas import rule_totals as totals
 from schemas import rule_tree
-from schemas.rule_compare import dig
+from schemas.rule_compare import attribute_at
 from schemas.rule_conditions import counted, counted_step
 from schemas.rule_evaluate import Facts, compile_rule
 from schemas.rule_nodes import (
@@ -28,7 +28,7 @@ from schemas.rule_nodes import (
 )
 from schemas.rule_windows import NEVER, Series, known
 from schemas.sameness import id_in
-from schemas.times import iso
+from schemas.times import END_MS, FIRST_MS, iso
 
 MOST_TOLD = 100
 """Event ids of a leaf; of more the latest."""
@@ -89,9 +89,8 @@ def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:
     met = compile_rule(leaf)(contact, now_ms)[0]
     match leaf:
         case Attribute(path=path, test=test):
-            stamped = contact.attributes.get(path[0])
+            value, stamped = attribute_at(contact.attributes, path)
             events = (stamped[2],) if stamped is not None and stamped[2] else ()
-            value = None if stamped is None else dig(stamped[0], path[1:])
             return Leaf(path=at, met=met, value=value, threshold=_operand(test, now_ms), events=events)
         case Consent(name=name, value=wanted):
             stamped = contact.consents.get(name)
@@ -115,7 +114,8 @@ def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:
 
 def _operand(test: Comparison, now_ms: int) -> Any:
     if isinstance(test.value, Instant):
-        return iso(max(test.value.ms + (now_ms if test.value.moving else 0), 0))
+        ms = test.value.ms + (now_ms if test.value.moving else 0)
+        return iso(min(max(ms, FIRST_MS), END_MS - 1))
     return list(test.value) if isinstance(test.value, tuple) else test.value
 
 

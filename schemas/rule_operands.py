@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.errors import Refused
 from schemas.rule_nodes import Instant, Scalar
-from schemas.times import parse_duration, parse_iso
+from schemas.times import DURATION, parse_duration, value_ms
 
 MAX_VALUES = 500
 MAX_TEXT = 256
@@ -46,13 +46,13 @@ def scalars(value: Any, at: str) -> tuple[Scalar, ...]:
 
 
 def fixed(value: Any, at: str, what: str = "an ISO 8601 time") -> Instant:
-    ms = parse_iso(value) if isinstance(value, str) else None
+    ms = value_ms(value) if isinstance(value, str) else None
     if ms is None:
         raise Refused("invalid_field", f"must be {what}", at)
     return Instant(ms=ms)
 
 
-_NOW = re.compile(r"now(?:([+-])([0-9]+[smhd]))?")
+_NOW = re.compile(rf"now(?:([+-])({DURATION}))?")
 
 
 def moment(value: Any, at: str) -> Instant:
@@ -68,7 +68,7 @@ def moment(value: Any, at: str) -> Instant:
 def duration(value: Any, at: str) -> int:
     ms = parse_duration(value)
     if ms is None:
-        raise Refused("invalid_field", "must be a duration such as 90s, 10m, 2h or 30d", at)
+        raise Refused("invalid_field", "must be a duration such as 90s, 10m, 2h, 30d or 2w", at)
     return ms
 
 
@@ -79,10 +79,10 @@ def text(value: Any, at: str) -> str:
 
 
 def path_of(value: Any, at: str) -> tuple[str, ...]:
-    parts = tuple(text(value, at).split("."))
-    if not all(parts):
-        raise Refused("invalid_field", "has an empty part between its dots", at)
-    return parts
+    """One part where it can only be a name: ``a..b``."""
+    whole = text(value, at)
+    parts = tuple(whole.split("."))
+    return parts if all(parts) else (whole,)
 
 
 def boolean(value: Any, at: str) -> bool:

@@ -67,7 +67,7 @@ def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts:
     if compiler.columns:
         columns = "".join(f",\n    {sql} AS {name}" for sql, name in compiler.columns.items())
         types = compiler.parameters.add(sorted(compiler.types), "Array(String)")
-        until = f" AND time_ms <= {compiler.parameters.whole(now_ms)} AND _kind = '{TRACK}' AND type IN {types}"
+        until = f" AND time_ms <= {compiler.parameters.whole(now_ms)} AND _kind = '{TRACK}' AND type IN ({types})"
         events = f"{_EVENTS}{only}{until}\nORDER BY time_ms DESC LIMIT 1 BY contact_id, type, key"
         seen = f"SELECT contact_id{columns}\nFROM ({events}\n)\nGROUP BY contact_id"
         source += f"\nLEFT JOIN\n(\n{seen}\n) AS e USING (contact_id)"

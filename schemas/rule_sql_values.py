@@ -1,19 +1,23 @@
 """A rule's comparison and the place of a JSON value in; the SQL of the same test out, its values as parameters.
 
-The twin of ``schemas.rule_compare``: the same three rules, in ClickHouse's words. Numbers are compared as Float64,
-so whole numbers beyond 2^53 may differ, and of times the usual ISO 8601 forms are read.
+The twin of ``schemas.rule_compare``: the same rules, in ClickHouse's words. Which of two numbers is larger is decided
+as Float64, so whole numbers beyond 2^53 may differ there; whether they are equal is exact.
 """
 
 from typing import Any
 
+from schemas.rule_compare import EXACT_DIGITS, number_of
 from schemas.rule_nodes import Comparison, Instant, Scalar
+from schemas.rule_sql_times import in_range, text_ms
 from schemas.rule_totals import SCALE
-from schemas.times import LATEST_MS, MILLISECONDS_FROM
+from schemas.times import MILLISECONDS_FROM
 
 _NUMBER = r"^[+-]?([0-9]{1,400}(\\.[0-9]{0,400})?|\\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?$"
-_TIME = r"^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d{1,9})?)?(Z|[+-]\\d{2}:?\\d{2})?)?$"
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "before": "<", "after": ">", "eq": "=", "ne": "!="}
 NUMBERS = "('Int64', 'UInt64', 'Double')"
+_WHOLE = "('Int64', 'UInt64')"
+_DIGITS = rf"^[+-]?[0-9]{{1,{EXACT_DIGITS}}}$"
+"""Texts that spell a whole number exactly; longer ones are Float64."""
 
 
 class Parameters:
@@ -31,7 +35,10 @@ class Parameters:
         return f"{{{name}:{kind}}}"
 
     def text(self, value: str) -> str:
-        return self.add(value, "String")
+        if value.isprintable():
+            return self.add(value, "String")
+        # in hex: drivers and servers differ in which control characters end or change a parameter
+        return f"unhex({self.add(value.encode().hex(), 'String')})"
 
     def number(self, value: float) -> str:
         # as text: what reads the data reads the parameter, so both are rounded alike
@@ -42,48 +49,62 @@ class Parameters:
 
 
 class Place:
-    """A JSON value in a column, or in an expression, of JSON."""
+    """A JSON value in a column, or in an expression, of JSON.
+
+    A path of several parts leads to what has the rest of it as its name, at the first step where there is such.
+    """
 
     def __init__(self, document: str, path: tuple[str, ...], parameters: Parameters) -> None:
-        self.arguments = ", ".join([document, *map(parameters.text, path)])
+        names = [(*path[:n], ".".join(path[n:])) for n in range(len(path))] or [()]
+        self._ways = [", ".join([document, *map(parameters.text, way)]) for way in names]
+
+    def _read(self, function: str) -> str:
+        *first, last = self._ways
+        if not first:
+            return f"{function}({last})"
+        tries = [f"JSONType({way}) != 'Null', {function}({way})" for way in first]
+        return f"multiIf({', '.join(tries)}, {function}({last}))"
 
     @property
     def kind(self) -> str:
         """``'Null'`` where there is none."""
-        return f"JSONType({self.arguments})"
+        return self._read("JSONType")
 
     @property
     def text(self) -> str:
-        return f"JSONExtractString({self.arguments})"
+        return self._read("JSONExtractString")
 
     @property
     def boolean(self) -> str:
-        return f"JSONExtractBool({self.arguments})"
+        return self._read("JSONExtractBool")
+
+    @property
+    def raw(self) -> str:
+        return self._read("JSONExtractRaw")
+
+    @property
+    def float(self) -> str:
+        return self._read("JSONExtractFloat")
 
     @property
     def elements(self) -> str:
-        return f"JSONExtractArrayRaw({self.arguments})"
+        return self._read("JSONExtractArrayRaw")
 
     @property
     def number(self) -> str:
         """NULL for what neither is nor spells a finite number."""
         spelt = f"if(match({self.text}, '{_NUMBER}'), toFloat64OrNull({self.text}), NULL)"
-        read = f"JSONExtractFloat({self.arguments})"
-        found = f"multiIf({self.kind} IN {NUMBERS}, {read}, {self.kind} = 'String', {spelt}, NULL)"
+        found = f"multiIf({self.kind} IN {NUMBERS}, {self.float}, {self.kind} = 'String', {spelt}, NULL)"
         return f"if(isFinite(assumeNotNull({found})), {found}, NULL)"
 
     @property
     def time_ms(self) -> str:
         """NULL for what is no time."""
-        read = f"JSONExtractFloat({self.arguments})"
-        unix = f"toInt64(if({read} >= {MILLISECONDS_FROM}, trunc({read}), round({read} * 1000)))"
-        parsed = f"toUnixTimestamp64Micro(parseDateTime64BestEffortOrNull({self.text}, 6, 'UTC'))"
-        spelt = f"if(match({self.text}, '{_TIME}'), toInt64(round({parsed} / 1000)), NULL)"
-        found = (
-            f"multiIf({self.kind} IN {NUMBERS} AND {read} >= 0 AND {read} < {LATEST_MS}, {unix}, "
-            f"{self.kind} = 'String', {spelt}, NULL)"
-        )
-        return f"if(assumeNotNull({found}) >= 0 AND assumeNotNull({found}) < {LATEST_MS}, {found}, NULL)"
+        read = self.float
+        unix = f"toInt64(if(abs({read}) >= {MILLISECONDS_FROM}, trunc({read}), round({read} * 1000)))"
+        is_unix = f"{self.kind} IN {NUMBERS} AND {in_range(read)}"
+        found = f"multiIf({is_unix}, {unix}, {self.kind} = 'String', {text_ms(self.text)}, NULL)"
+        return f"if({in_range(f'assumeNotNull({found})')}, {found}, NULL)"
 
     def units(self, largest: int) -> str:
         """The millionths of a number; NULL for what is none, or too large."""
@@ -121,10 +142,43 @@ def test(place: Place, comparison: Comparison, parameters: Parameters, now_ms: i
 
 def _equals(place: Place, wanted: Scalar, parameters: Parameters) -> str:
     if isinstance(wanted, bool):
-        return f"({place.kind} = 'Bool' AND {place.boolean} = {int(wanted)})"
+        return f"({_is_truth(place, truth=wanted)} OR {_is_text(place, 'true' if wanted else 'false', parameters)})"
     if isinstance(wanted, str):
-        return f"({place.kind} = 'String' AND {place.text} = {parameters.text(wanted)})"
-    return f"ifNull({place.number} = {parameters.number(wanted)}, 0)"
+        is_text = _is_text(place, wanted, parameters)
+        if wanted in ("true", "false"):
+            return f"({is_text} OR {_is_truth(place, truth=wanted == 'true')})"
+        number = number_of(wanted)
+        return is_text if number is None else f"({is_text} OR {_is_number(place, number, parameters)})"
+    return f"({_is_number(place, wanted, parameters)} OR {_spells(place, wanted, parameters)})"
+
+
+def _is_text(place: Place, wanted: str, parameters: Parameters) -> str:
+    return f"({place.kind} = 'String' AND {place.text} = {parameters.text(wanted)})"
+
+
+def _is_truth(place: Place, *, truth: bool) -> str:
+    return f"({place.kind} = 'Bool' AND {place.boolean} = {int(truth)})"
+
+
+def _is_number(place: Place, wanted: float, parameters: Parameters) -> str:
+    """A JSON number; whole ones by their digits, which are exact."""
+    double = f"({place.kind} = 'Double' AND {place.float} = {parameters.number(wanted)})"
+    if wanted != int(wanted):
+        return double
+    whole = f"({place.kind} IN {_WHOLE} AND {place.raw} = {parameters.text(str(int(wanted)))})"
+    return f"({whole} OR {double})" if float(wanted) == wanted else whole
+
+
+def _spells(place: Place, wanted: float, parameters: Parameters) -> str:
+    is_whole = f"match({place.text}, '{_DIGITS}')"
+    number = parameters.number(wanted)
+    double = f"(NOT {is_whole} AND match({place.text}, '{_NUMBER}') AND toFloat64OrNull({place.text}) = {number})"
+    if float(wanted) != wanted:
+        double = "0"
+    whole = "0"
+    if wanted == int(wanted) and abs(wanted) < 10**EXACT_DIGITS:
+        whole = f"({is_whole} AND toInt128OrNull({place.text}) = toInt128({parameters.text(str(int(wanted)))}))"
+    return f"({place.kind} = 'String' AND ifNull({whole} OR {double}, 0))"
 
 
 def _is_one_of(place: Place, wanted: tuple[Scalar, ...], parameters: Parameters) -> str:

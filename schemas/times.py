@@ -1,15 +1,26 @@
 """Client times in (ISO 8601, unix seconds or milliseconds), epoch milliseconds out, and back."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MILLISECONDS_FROM = 100_000_000_000
 """Numbers from here on are milliseconds, smaller ones seconds (1973 in ms, 5138 in s)."""
 LATEST_MS = 7_258_118_400_000
 """2200-01-01: beyond it a time is a mistake, and ClickHouse's DateTime64 ends soon after."""
-_DURATION = re.compile(r"^(\d{1,9})([smhd])$")
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+FIRST_MS, END_MS = -62_135_596_800_000, 253_402_300_800_000
+"""0001-01-01 and 10000-01-01: what a value of an attribute, a property or a rule may be."""
+DURATION = r"[0-9]{1,9}[smhdw]"
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+ISO_VALUE = (
+    r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([T ]([01][0-9]|2[0-3]):([0-5][0-9])(:([0-5][0-9])([.,]([0-9]{1,9}))?)?"
+    r"(Z|([+-])([01][0-9]|2[0-3])(:?([0-5][0-9]))?)?)?"
+)
+"""Groups: year, month, day, -, hour, minute, -, second, -, fraction, -, sign, zone's hour, -, zone's minute."""
+_ISO_VALUE = re.compile(ISO_VALUE)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAP = re.compile(r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}):60(?:\.\d+)?")
 """A leap second is told as the last millisecond before it: no clock here has a place for it."""
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
@@ -43,9 +54,38 @@ def parse_time(value: Any) -> int | None:
     return int(value) if value >= MILLISECONDS_FROM else round(value * 1000)
 
 
+def value_ms(value: Any) -> int | None:
+    """Epoch ms of a time that is the value of an attribute, a property or a rule; ``None`` where it is none.
+
+    ISO 8601 from the year 1 to 9999 (no zone: UTC; digits behind the milliseconds do not count), or unix seconds or
+    milliseconds. ``schemas.rule_sql_times`` says the same in SQL.
+    """
+    if isinstance(value, str):
+        return _iso_value(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not FIRST_MS <= value < END_MS:
+        return None
+    ms = int(value) if abs(value) >= MILLISECONDS_FROM else round(value * 1000)
+    return ms if FIRST_MS <= ms < END_MS else None
+
+
+def _iso_value(text: str) -> int | None:
+    found = _ISO_VALUE.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, _, hour, minute, _, second, _, fraction, _, sign, zone_hour, _, zone_minute = found.groups("0")
+    try:
+        at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except ValueError:
+        return None
+    ms = (at - _EPOCH) // timedelta(milliseconds=1) + int(fraction[:3].ljust(3, "0"))
+    zone_ms = (int(zone_hour) * 60 + int(zone_minute)) * _UNITS["m"]
+    ms += zone_ms if sign == "-" else -zone_ms
+    return ms if FIRST_MS <= ms < END_MS else None
+
+
 def parse_duration(text: Any) -> int | None:
-    """Milliseconds of ``90s``, ``10m``, ``2h`` or ``30d``; ``None`` where it is none, or zero."""
-    found = _DURATION.match(text) if isinstance(text, str) else None
+    """Milliseconds of ``90s``, ``10m``, ``2h``, ``30d`` or ``2w``; ``None`` where it is none, or zero."""
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None
     ms = int(found[1]) * _UNITS[found[2]]

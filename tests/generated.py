@@ -10,7 +10,7 @@ from tests.property.world_segments import DAY, HOUR, NOW, event
 TYPES = ("viewed", "bought", "opened", "left", "called", "rated")
 OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
 CITIES = ("Oslo", "Bergen", "São Paulo", "O'Brien's {x:String}", "")
-SPANS = ("1h", "6h", "1d", "2d", "7d")
+SPANS = ("1h", "6h", "1d", "2d", "1w")
 LATE = (0, 0, 0, 1000, HOUR, DAY, 3 * DAY, -2 * HOUR)
 
 
@@ -64,6 +64,7 @@ class Generated:
             "plan": rng.choice(("free", "pro", 1, "1", True, None)),
             "score": rng.choice((rng.randrange(100), str(rng.randrange(100)), rng.uniform(0, 100), "1e1", "x", None)),
             "address": rng.choice(({"city": rng.choice(CITIES), "zip": {"code": rng.randrange(5)}}, "none", None)),
+            "address.city": rng.choice((rng.choice(CITIES), None)),
             "since": self._time(),
         }
         return {name: said[name] for name in rng.sample(sorted(said), rng.randint(1, 4))}
@@ -71,7 +72,9 @@ class Generated:
     def _time(self) -> Any:
         ms = NOW + self._rng.randrange(-10 * DAY, 10 * DAY)
         day, second = iso(ms)[:10], iso(ms)[:19]
-        return self._rng.choice((iso(ms), ms, ms // 1000, day, f"{second}+02:00", second, "soon", -1, second[:16]))
+        return self._rng.choice(
+            (iso(ms), ms, ms // 1000, day, f"{second}+02:00", second, "soon", -1, second[:16], "1962-05-04")
+        )
 
     # --- rules
 

@@ -13,7 +13,8 @@ from processors.segments.state import Contact
 from schemas import rule, rule_tree
 from schemas.control import Segment
 from schemas.errors import Refused
-from schemas.rule_conditions import Condition, Counted, condition, hash_of, needs
+from schemas.rule_compare import names_of
+from schemas.rule_conditions import MEANING, Condition, Counted, condition, hash_of, needs
 from schemas.rule_evaluate import Evaluate, Verdict, compile_rule
 from schemas.rule_nodes import Attribute, Consent, Identified, InSegment, Rule
 from schemas.rule_windows import Keep
@@ -112,7 +113,7 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
         conditions=conditions,
         keeps={condition.id: condition.keep for condition in conditions.values()},
         by_event=by_event,
-        by_attribute=_index((leaf.path[0], s) for s, leaf in leaves if isinstance(leaf, Attribute)),
+        by_attribute=_index((n, s) for s, leaf in leaves if isinstance(leaf, Attribute) for n in names_of(leaf.path)),
         by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
         by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
         when_empty=frozenset(),
@@ -150,7 +151,7 @@ def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exc
 
 def _hash_of_whole(segment: Segment, tree: Rule | None) -> str:
     others = [] if tree is None else [leaf for _, leaf in rule_tree.leaves(tree) if isinstance(leaf, InSegment)]
-    return hash_of([segment.rule, others] if others else segment.rule)
+    return hash_of([MEANING, segment.rule, *others])
 
 
 def _conditions(

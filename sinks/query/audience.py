@@ -2,7 +2,8 @@
 
 Operators: `$in $nin $eq $ne $gt $gte $lt $lte $exists $regex $and $or $not`. A field is ``_id``, an identifier
 (`email phone external_id anonymous_id`, any of a contact's values counts) or else the path of an attribute; an
-array holds what one of its members is. A number equals a string of its digits.
+array holds what one of its members is. A number equals a string of its digits, and true the string "true"; a name with
+dots is looked for as it is first.
 """
 
 import math
@@ -15,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import identity, lists
 from schemas.errors import Refused
+from schemas.rule_compare import number_of
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
 
@@ -133,8 +135,12 @@ class Query:
         for index, value in enumerate(wanted):
             if isinstance(value, bool):
                 truths.append(value)
+                texts.append("true" if value else "false")
             elif isinstance(value, str):
                 texts.append(_normal(name, value))
+                number = number_of(value)
+                numbers += [] if number is None else [float(number)]
+                truths += [value == "true"] if value in ("true", "false") else []
             elif isinstance(value, int | float) and math.isfinite(value):
                 numbers.append(float(value))
                 texts.append(orjson.dumps(value).decode())
@@ -180,7 +186,7 @@ class Query:
         if self.is_column(name):
             return self.texts(name, lambda _: "1")
         at = self.place(name)
-        return f"(JSONHas({at}) AND toString(JSONType({at})) != 'Null')"
+        return f"(toString(JSONType({at})) != 'Null')"
 
     def texts(self, name: str, meets: Any) -> str:
         """Whether a field holds a string, or an array one, that meets a condition."""
@@ -197,7 +203,13 @@ class Query:
         return name == "_id" or name in _IDENTIFIERS
 
     def place(self, name: str) -> str:
-        return ", ".join(["attributes", *(self.bind(part, "String") for part in name[:MAX_TEXT].split(".")[:16])])
+        """What JSON functions read an attribute from."""
+        whole = name[:MAX_TEXT]
+        path = ", ".join(["attributes", *(self.bind(part, "String") for part in whole.split(".")[:16])])
+        if "." not in whole:
+            return path
+        exact = f"attributes, {self.bind(whole, 'String')}"
+        return f"if(JSONType({exact}) != 'Null', JSONExtractRaw({exact}), JSONExtractRaw({path}))"
 
 
 def _normal(name: str, value: str) -> str:

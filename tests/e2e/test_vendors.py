@@ -250,6 +250,10 @@ async def test_a_trigger_reaches_whom_it_names_once(stack: LocalStack) -> None:
         ({"word": {"$exists": False}}, [0, 2]),
         ({"word": None}, [0, 2]),
         ({"deep.er": True}, [2]),
+        ({"deep.er": "true"}, [2]),
+        ({"flat.name": "x"}, [1]),
+        ({"flat.name": {"$exists": False}}, [0, 2]),
+        ({"n": "1"}, [1]),
         ({"list": "b"}, [0]),
         ({"list": {"$in": ["b", "x"]}}, [0]),
         ({"numbers": 7}, [2]),
@@ -307,7 +311,7 @@ async def audience(stack: LocalStack) -> str:
     tag = unique("aud")
     profiles: list[dict[str, Any]] = [
         {"list": ["a", "b"], "digits": "5"},
-        {"word": "Word"},
+        {"word": "Word", "flat.name": "x", "flat": {"name": "y"}},
         {"deep": {"er": True}, "numbers": [7, 8]},
     ]
     async with stack.client() as client:

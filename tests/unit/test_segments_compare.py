@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.rule import parse
-from schemas.rule_compare import dig, number_of, predicate
+from schemas.rule_compare import attribute_at, dig, number_of, predicate
 from schemas.rule_nodes import Attribute
 
 ALWAYS_FALSE_OPS = ("eq", "gt", "gte", "lt", "lte", "in", "contains", "starts_with", "ends_with", "before", "after")
@@ -23,8 +23,17 @@ def holds(op: str, wanted: Any, value: Any) -> bool:
         ("eq", "pro", ["pro"], ["Pro", "pro ", "", 0, True, ["pro"], {"pro": 1}]),
         ("eq", 5, [5, 5.0, "5", "5.0", "+5", "5e0"], [6, "5x", "", " 5", True, "\u0665", "5_0", [5]]),
         ("eq", 1, [1, "1"], [True, "true"]),
-        ("eq", True, [True], [1, "true", False]),
-        ("eq", "5", ["5"], [5, "5.0"]),
+        ("eq", True, [True, "true"], [1, "True", "1", False, "false", None]),
+        ("eq", "true", ["true", True], [1, False, "TRUE"]),
+        ("ne", "false", [True, 0, "", None], [False, "false"]),
+        ("eq", "5", ["5", 5, 5.0], ["5.0", "05", True]),
+        ("eq", "05", ["05", 5], ["5"]),
+        ("ne", "5", ["5.0", 6, None, True], ["5", 5]),
+        ("in", ["5", "true"], ["5", 5, True, "true"], [6, False, "5.0", None]),
+        ("not_in", ["5", False], [6, True, None, []], [5, "5", False, "false"]),
+        ("contains", "5", [[5], ["5"], "15"], [[True], 5]),
+        ("eq", 1234567890123456789, ["1234567890123456789"], ["1234567890123456788", 1234567890123456788]),
+        ("eq", "1234567890123456789", [1234567890123456789], [1234567890123456788, 1.2345678901234568e18]),
         ("eq", 0.1, [0.1, "0.1"], ["0.10001"]),
         ("ne", 5, [6, "x", None, True, [], {}], [5, "5"]),
         ("ne", "x", ["y", None, 3], ["x"]),
@@ -49,6 +58,19 @@ def holds(op: str, wanted: Any, value: Any) -> bool:
             ["2026-04-30", "2026-05-01T01:59:00+02:00", 1_777_000_000, 1_777_000_000_000],
             ["2026-05-01", "2026-05-01T00:00:00Z", "soon", True, [], 1e300],
         ),
+        (
+            "before",
+            "1990-01-01",
+            ["1962-05-04", "0001-01-01", -241_000_000, -1e12, 0],
+            ["0000-12-31", "1990-02-30", -1e14],
+        ),
+        (
+            "after",
+            "9999-12-31T23:59:59Z",
+            ["9999-12-31T23:59:59.5Z", 253_402_300_799_999],
+            ["9999-12-31", 253_402_300_800_000],
+        ),
+        ("lte", "0001-01-01", ["0001-01-01T00:00"], ["0001-01-01T00:00+01:00", "0001-01-02"]),
         ("after", "2026-05-01", ["2026-05-01T00:00:00.001", 1_777_593_601], ["2026-05-01", 1_777_593_600]),
     ],
 )
@@ -70,6 +92,24 @@ def test_a_missing_value_matches_only_the_negative_operators(op: str) -> None:
 @pytest.mark.parametrize("text", ["1" * 401, "1" * 5000, "--1", "1e", ".", "0x10", "1,000", "\u0967"])
 def test_what_is_no_number(text: str) -> None:
     assert number_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"plan.tier": "gold"}, "gold"),
+        ({"plan.tier": "gold", "plan": {"tier": "tin"}}, "gold"),
+        ({"plan.tier": None, "plan": {"tier": "tin"}}, "tin"),
+        ({"plan": "gold"}, None),
+    ],
+)
+def test_a_name_with_a_dot_is_looked_for_before_the_path(value: Any, found: Any) -> None:
+    assert dig(value, ("plan", "tier")) == found
+    assert attribute_at({name: [one, 1, "e"] for name, one in value.items()}, ("plan", "tier"))[0] == found
+
+
+def test_a_name_with_a_dot_is_looked_for_at_each_step() -> None:
+    assert dig({"a": {"b.c": 1, "b": {"c": 2}}}, ("a", "b", "c")) == 1
 
 
 def test_paths() -> None:
