@@ -94,4 +94,4 @@ def parse_duration(text: Any) -> int | None:
 
 def iso(ms: int) -> str:
     """Epoch ms as ``2026-05-22T09:01:23.412Z``."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19]}.{ms % 1000:03d}Z"
