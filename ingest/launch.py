@@ -16,6 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from ingest import body
 from ingest.raw import RawEvent
+from schemas import identity
 from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.records import TRACK
@@ -176,8 +177,9 @@ def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[
     for kind in ("email", "phone"):
         values = [i["value"] for i in recipient.get("identifiers", ()) if i["type"] == kind]
         given = wanted.get(kind)
-        if isinstance(given, str) and (given if kind == "phone" else given.strip().lower()) in values:
-            return {kind: given if kind == "phone" else given.strip().lower()}
+        normal = identity.normalise(kind, given) if isinstance(given, str) else None
+        if normal in values:
+            return {kind: normal}
     named = wanted.get("subscription_id")
     for device in recipient.get("devices", ()):
         if named is not None and named in (device.get("token"), device.get("device_id")):

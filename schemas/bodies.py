@@ -112,6 +112,8 @@ class WorkspaceEdit(Body):
     allowed_origins: Annotated[list[Origin], Field(max_length=100)] | None = None
     limits: dict[LimitOf, Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None] | None = None
     link_devices: bool | None = None
+    link_emails: bool | None = None
+    link_phones: bool | None = None
 
 
 class Delivery(Body):

@@ -46,6 +46,21 @@ class Workspace(Record):
     limits: dict[str, int] = {}
     link_devices: bool = False
     """Whether a device id ties contacts together like any other identifier."""
+    link_emails: bool = True
+    """Whether an e-mail address does; a family or a shop's desk may share one."""
+    link_phones: bool = True
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """The types of identifiers that tie no contacts together."""
+        if self.link_emails and self.link_phones and not self.link_devices:
+            return identity.APART
+        switches = {
+            identity.DEVICE_ID: self.link_devices,
+            identity.EMAIL: self.link_emails,
+            identity.PHONE: self.link_phones,
+        }
+        return frozenset(kind for kind, links in switches.items() if not links)
 
 
 def workspace_shape(workspace: Workspace) -> dict[str, Any]:
@@ -56,6 +71,8 @@ def workspace_shape(workspace: Workspace) -> dict[str, Any]:
         "allowed_origins": list(workspace.allowed_origins),
         "limits": identity.LIMITS | workspace.limits,
         "link_devices": workspace.link_devices,
+        "link_emails": workspace.link_emails,
+        "link_phones": workspace.link_phones,
         "created_at": iso(workspace.created_ms),
     }
 

@@ -11,8 +11,7 @@ import zlib
 from base64 import b32encode
 from functools import lru_cache
 
-import phonenumbers
-
+from schemas import addresses
 from schemas.records import Event
 
 CONTACT_ID = "id"
@@ -27,6 +26,8 @@ RANKS = {CONTACT_ID: -1, EXTERNAL_ID: 0, EMAIL: 1, PHONE: 2, ANONYMOUS_ID: 4, DE
 """Strength of an identifier type, strongest first; a custom type stands between phone and anonymous_id."""
 ALIASES = {"user_id": EXTERNAL_ID, "distinct_id": EXTERNAL_ID}
 MAX_LENGTH = 512
+APART = frozenset({DEVICE_ID})
+"""Types whose identifiers tie no contacts together, unless a workspace says otherwise: people share devices."""
 CUSTOM, TOTAL = "custom", "total"
 LIMITS = {EXTERNAL_ID: 1, EMAIL: 5, PHONE: 5, ANONYMOUS_ID: 1000, DEVICE_ID: 1000, CUSTOM: 5, TOTAL: 1000}
 """How many identifiers of a type one contact may have, of each other type, in all; a workspace may say otherwise."""
@@ -57,8 +58,8 @@ def is_known(kind: str) -> bool:
 
 
 def links(kind: str) -> bool:
-    """Whether identifiers of this type tie contacts together; people share devices."""
-    return kind != DEVICE_ID
+    """Whether identifiers of this type tie contacts together."""
+    return kind not in APART
 
 
 def is_type(kind: str) -> bool:
@@ -78,19 +79,8 @@ def _is_nobody(value: str) -> bool:
 _short_is_nobody = lru_cache(maxsize=32_768)(_is_nobody)
 
 
-def _phone(value: str) -> str | None:
-    text = value.strip()
-    text = "+" + text[2:] if text.startswith("00") else text
-    try:
-        number = phonenumbers.parse(text)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-_short_phone = lru_cache(maxsize=65_536)(_phone)
+_short_email = lru_cache(maxsize=32_768)(addresses.email)
+_short_phone = lru_cache(maxsize=65_536)(addresses.phone)
 
 
 def normalise(kind: str, value: str) -> str | None:
@@ -98,10 +88,12 @@ def normalise(kind: str, value: str) -> str | None:
     if is_nobody(value):
         return None
     if kind == EMAIL:
-        email = value.strip().lower()
-        return email if "@" in email[1:-1] and " " not in email else None
+        if value.isascii():  # what most are, without a call
+            email = value.strip().lower()
+            return email if "@" in email[1:-1] and " " not in email else None
+        return _short_email(value) if len(value) <= _CACHED_LENGTH else addresses.email(value)
     if kind == PHONE:
-        return _short_phone(value) if len(value) <= _CACHED_LENGTH else _phone(value)
+        return _short_phone(value) if len(value) <= _CACHED_LENGTH else addresses.phone(value)
     if kind == CONTACT_ID:
         return value if is_contact_id(value) else None
     return value

@@ -1,5 +1,7 @@
 """An event and the partition's map in; the contact it belongs to, and the pairs it teaches, out; pure."""
 
+from collections.abc import Collection
+
 from processors.identity import guard
 from processors.runtime.stage import State
 from schemas import identity, mergemap, topics
@@ -37,16 +39,21 @@ def _forget_pairs(state: State, own: bytes) -> None:
         state.put(topics.IDENTITY_PAIRS, key, None)
 
 
-def new_links(event: Event, state: State, *, link_devices: bool = False, erased: Erased = NOBODY) -> list[Link]:
+def new_links(
+    event: Event, state: State, *, apart: Collection[str] = identity.APART, erased: Erased = NOBODY
+) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
     first call that makes an external id somebody identified.
+    ``apart`` are the types that tie no contacts together; whose strongest identifier is one of them stands alone.
     """
-    found = [i for i in event["identifiers"] if link_devices or identity.links(i["type"])]
-    if not found:
+    if not event["identifiers"]:
         return []
-    strongest, own = found[0], event["contact_id"]
+    strongest, own = event["identifiers"][0], event["contact_id"]
+    found = [strongest, *(i for i in event["identifiers"][1:] if i["type"] not in apart)]
+    if strongest["type"] in apart:
+        found = found[:1]
     explicit = event["kind"] == ALIAS
     links = []
     claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID

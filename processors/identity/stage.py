@@ -8,7 +8,7 @@ from processors.identity import erase, guard, resolve, resolver
 from processors.identity.guard import Limits
 from processors.identity.seen import Seen
 from processors.runtime.stage import Record, Rows, Send, State
-from schemas import codec, topics
+from schemas import codec, identity, topics
 from schemas.control import ControlState
 from schemas.identity import partition_of
 from schemas.records import Change, Event, Link
@@ -101,8 +101,8 @@ class IdentityStage:
 
     def _new_links(self, event: Event, state: State) -> list[Link]:
         workspace = self._control.workspaces.get(event["workspace"])
-        link_devices = workspace is not None and workspace.link_devices
-        return resolve.new_links(event, state, link_devices=link_devices, erased=self._control.erased)
+        apart = identity.APART if workspace is None else workspace.apart
+        return resolve.new_links(event, state, apart=apart, erased=self._control.erased)
 
     def _resolve(self, event: Event, state: State) -> int:
         """Set the event's contact; the answer is the partition it goes to."""

@@ -81,6 +81,8 @@ _WORKSPACE: dict[str, Schema] = {
     "allowed_origins": many(TEXT),
     "limits": mapping(COUNT),
     "link_devices": FLAG,
+    "link_emails": FLAG,
+    "link_phones": FLAG,
     "created_at": TIME,
 }
 _WEBHOOK: dict[str, Schema] = {

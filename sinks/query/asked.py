@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
 
@@ -15,6 +15,9 @@ from sinks.query import params
 from sinks.query.contacts import Home
 from sinks.query.params import Paging
 
+_ADDRESSED = frozenset({"email", "phone", "contact"})
+"""Parameters that may hold an e-mail address or a phone number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -26,7 +29,12 @@ class Asked:
 
     @property
     def query(self) -> dict[str, str]:
-        return dict(self.request.query_params)
+        """A plus sign in an address is one, whether it was encoded or not."""
+        query, raw = dict(self.request.query_params), self.request.url.query
+        if "+" in raw and not _ADDRESSED.isdisjoint(query):
+            literal = dict(parse_qsl(raw.replace("+", "%2B"), keep_blank_values=True))
+            query |= {name: literal[name] for name in _ADDRESSED & literal.keys()}
+        return query
 
     @property
     def paging(self) -> Paging:

@@ -94,6 +94,8 @@ def identifier(query: Query, kind: str) -> str | None:
     value = query.get(kind)
     if value is None:
         return None
+    if kind == identity.PHONE:
+        value = value[:1] + value[1:].replace("+", " ")  # spaces that were sent as plus signs
     normal = identity.normalise(kind, value)
     if normal is None:
         raise Refused("invalid_field", f"{kind} identifies nobody", kind)

@@ -197,6 +197,26 @@ def test_limits_are_those_of_the_workspace() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("switch", "shared"), [("link_phones", "phone:+447700900123"), ("link_emails", "email:desk@example.com")]
+)
+def test_a_workspace_may_share_phones_and_addresses_among_people(switch: str, shared: str) -> None:
+    own = ("external_id:a", "external_id:b")
+    for linked in (True, False):
+        pipeline = Pipeline()
+        settings = Workspace(id="local", workspace="local", created_ms=1, name="Local", **{switch: linked})
+        pipeline.control.apply(*encode("workspace", settings))
+        for n, name in enumerate(own):
+            pipeline.event(event(name, shared, event_id=f"evt_{n}"))
+        # one contact may have one user id: where the address links, the second is refused it
+        assert bool(pipeline.changes) is linked
+        assert pipeline.event(event(shared, event_id="evt_2"))["contact_id"] == cid(own[0] if linked else shared)
+        # whose strongest identifier ties nothing together stands alone
+        pipeline.event(event(shared, "anonymous_id:x", event_id="evt_3"))
+        alone = pipeline.event(event("anonymous_id:x", event_id="evt_4"))["contact_id"]
+        assert alone == cid(own[0] if linked else "anonymous_id:x")
+
+
 def test_a_workspace_may_link_devices() -> None:
     pipeline = Pipeline()
     settings = Workspace(id="local", workspace="local", created_ms=1, name="Local", link_devices=True)

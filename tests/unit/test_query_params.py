@@ -5,8 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
+from schemas.access import Principal
 from schemas.errors import Refused
+from sinks.query.asked import Asked
+from sinks.query.contacts import Home
 from sinks.query.params import Paging, identifier, listing, paging, slice_of, time_ms
 
 
@@ -83,6 +87,34 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(Refused) as refused:
         time_ms({"since": text}, "since")
     assert refused.value.param == "since"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "meant"),
+    [
+        ("email=jane+news@example.com", "email", "jane+news@example.com"),
+        ("email=jane%2Bnews@example.com", "email", "jane+news@example.com"),
+        ("email=+tag@example.com", "email", "+tag@example.com"),
+        ("email=%20jane@example.com%20", "email", "jane@example.com"),
+        ("phone=+447700900123", "phone", "+447700900123"),
+        ("phone=%2B447700900123", "phone", "+447700900123"),
+        ("phone=+44+7700+900123", "phone", "+447700900123"),
+        ("phone=447700900123", "phone", "+447700900123"),
+    ],
+)
+def test_a_plus_in_an_address_is_one_encoded_or_not(asked: str, name: str, meant: str) -> None:
+    request = Request({"type": "http", "query_string": asked.encode(), "headers": [], "path": "/", "server": None})
+    principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
+    query = Asked(principal, Home("local", "production"), request).query
+    assert identifier(query, name) == meant
+
+
+def test_a_plus_elsewhere_in_a_query_is_a_space() -> None:
+    asked = b"name=a+b&contact=email:a+b@example.com"
+    request = Request({"type": "http", "query_string": asked, "headers": [], "path": "/", "server": None})
+    principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
+    query = Asked(principal, Home("local", "production"), request).query
+    assert query == {"name": "a b", "contact": "email:a+b@example.com"}
 
 
 def test_identifiers_are_normalised() -> None:
