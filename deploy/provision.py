@@ -18,13 +18,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.first_key import DEFAULT_WORKSPACE, make
-from deploy.rebuild import rebuild, restore_missing
+from deploy.rebuild import rebuild
 from schemas.errors import CannotStart, Refused
 from schemas.kafka import started
 from schemas.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
 from sinks.clickhouse.migrate import MigrationError, migrate
+from sinks.clickhouse.restore import restore_missing
 
 log = logging.getLogger(__name__)
 

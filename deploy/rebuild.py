@@ -24,37 +24,16 @@ from schemas import erasure, topics
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from schemas.times import iso
+from sinks.clickhouse.again import ask_again, reach
 from sinks.clickhouse.erase import erase
-from sinks.clickhouse.layout import Feed, columns, feeds, made, make_missing, present
-from sinks.clickhouse.mend import ask_again, reach
-from sinks.clickhouse.migrate import connected
+from sinks.clickhouse.layout import columns, feeds, made, make_missing, present
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
+from sinks.clickhouse.restore import BEFORE, client_of, derive, feeds_into, parts_of
 from sinks.loop import committed_of
 
 Say = Callable[[str], None]
 
-BEFORE = "_before_"
 LOOK_S, SAY_S = 0.5, 10.0
-
-
-async def restore_missing(settings: Settings) -> list[str]:
-    """Make tables that are gone, though they were there once, and have their topics read again; returns their names."""
-    client = await _client(settings)
-    try:
-        there = await present(client)
-        gone = sorted(name for name in made() - there if BEFORE + name not in there)
-        if not gone:
-            return []
-        streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
-        for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
-            await ask_again(settings, topic, f"made again: {', '.join(gone)}")
-        await make_missing(client)
-        for name in gone:
-            for feed in _feeds_into(name):
-                await _derive(client, feed)
-        return gone
-    finally:
-        await client.close()
 
 
 async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
@@ -63,17 +42,11 @@ async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> No
     if stream is None:
         known = sorted(name for name in made() if stream_of(name) is not None)
         raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(known)}")
-    client = await _client(settings)
+    client = await client_of(settings)
     try:
         await _rebuild(client, settings, table, stream.topic, say, lose=lose)
     finally:
         await client.close()
-
-
-async def _client(settings: Settings) -> AsyncClient:
-    client = await connected(settings)
-    client.database = settings.clickhouse_database
-    return client
 
 
 async def _rebuild(
@@ -99,8 +72,8 @@ async def _rebuild(
                 await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
         await client.command(f"RENAME TABLE {table} TO {before}")
     await make_missing(client)
-    for feed in _feeds_into(table):
-        await _derive(client, feed)
+    for feed in feeds_into(table):
+        await derive(client, feed)
     if old:
         where, values = _not_in_kafka(settings, topic, first, end)
         say(f"{await _copy(client, table, where, values, unreadable)} rows of before are kept")
@@ -116,34 +89,12 @@ async def _rebuild(
     say(f"{table} is rebuilt")
 
 
-def _feeds_into(table: str) -> list[Feed]:
-    return [feed for feed in feeds() if feed.target == table]
-
-
-async def _derive(client: AsyncClient, feed: Feed) -> None:
-    """What the view would have written of the rows that its source has."""
-    for part in await _parts(client, feed.source):
-        await client.command(
-            f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
-            " WHERE _part = {part:String}",
-            {"part": part},
-        )
-
-
-async def _parts(client: AsyncClient, table: str) -> list[str]:
-    sql = (
-        "SELECT name FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
-        " ORDER BY name"
-    )
-    return [name for (name,) in (await client.query(sql, {"table": table})).result_rows]
-
-
 async def _unreadable(client: AsyncClient, table: str) -> list[str]:
     """Parts of which not all can be read."""
     await client.command(f"SYSTEM STOP MERGES {table}")
     found = []
     try:
-        for part in await _parts(client, table):
+        for part in await parts_of(client, table):
             try:
                 sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
                 await client.query(sql, {"part": part})
@@ -161,7 +112,7 @@ async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, o
     old, new = await columns(client, before), await columns(client, table)
     names = ", ".join(f"`{name}`" for name in new if name in old)
     copied = 0
-    for part in await _parts(client, before):
+    for part in await parts_of(client, before):
         if part in unreadable:
             continue
         of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         19092, ge=1, le=65534, description="Port of the embedded broker; its controller takes the next one."
     )
     clickhouse_port: int = Field(18123, ge=1, le=65535, description="Port of the embedded ClickHouse front.")
+    clickhouse_floor_mib: int = Field(
+        512, ge=0, description="MiB of free disk below which the embedded ClickHouse writes and merges nothing."
+    )
 
     kafka_bootstrap_servers: str = Field(
         "",

@@ -1,4 +1,4 @@
-"""The free space and what a full disk left behind in; refusals of writes, and a folder that the engine can open, out.
+"""The free space in; refusals of writes, and merges stopped and started, out.
 
 A write that is under way when the last byte goes ends without an error and with empty files. So there is a floor:
 below it nothing is written and nothing is merged; merges begin again a quarter above it.
@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 FLOOR_BYTES = 512 * 1024 * 1024
 AGAIN = 1.25
 """Times the floor: merges begin again above it."""
-ASIDE = "empty."
-"""In front of the name: the engine reads whatever begins with ``mutation_``."""
 WRITES = (b"INSERT", b"ALTER", b"OPTIMIZE", b"DELETE", b"UPDATE")
 
 
@@ -56,12 +54,3 @@ class Floor:
         """Raises ``ClickHouseError`` 243 for a write below the floor; reads and drops pass."""
         if sql.lstrip()[:8].upper().startswith(WRITES) and (reason := self.look()):
             raise refusal(243, "NOT_ENOUGH_SPACE", reason)
-
-
-def put_aside_empty_mutations(path: Path) -> list[Path]:
-    """Rename each ``mutation_*.txt`` without content: the engine does not start with one, and it promised nothing."""
-    found = [file for file in path.glob("store/*/*/mutation_*.txt") if file.stat().st_size == 0]
-    for file in found:
-        log.warning("%s is empty, a full disk left it: put aside", file)
-        file.rename(file.with_name(ASIDE + file.name))
-    return found

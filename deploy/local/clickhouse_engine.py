@@ -8,9 +8,11 @@ The engine is chDB: ClickHouse itself, inside this process, on one directory tha
 3. The root connection is closed last: the engine shuts down with its last connection.
 """
 
+import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,13 +22,16 @@ from typing import TYPE_CHECKING
 import orjson
 
 from deploy.local.clickhouse_codes import ClickHouseError, refusal
-from deploy.local.clickhouse_disk import FLOOR_BYTES, Floor, put_aside_empty_mutations
+from deploy.local.clickhouse_disk import FLOOR_BYTES, Floor
+from deploy.local.clickhouse_repair import DEFINES, broken_part, keep, repair
 from deploy.local.clickhouse_sql import Statement
 from deploy.local.native_blocks import TIME_ZONES, Version, has_time_zones, rebuilt, versioned
 from deploy.local.native_types import UnmeasurableError
 
 if TYPE_CHECKING:
     from chdb.state.sqlitelike import Connection
+
+log = logging.getLogger(__name__)
 
 ERROR = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -67,12 +72,16 @@ class Engine:
 
         self._connect: Callable[[str], Connection] = connect
         self._path = str(path.resolve())
-        put_aside_empty_mutations(path)
+        self._folder = path
+        self._reloading = threading.Lock()
+        self._reloaded: set[tuple[str, str]] = set()
+        repair(path)
         _forget_empty_default(path)
         self._root = self._connect(self._path)
         self._close_files()
         self.floor = Floor(path, self._control, floor_bytes)
         self.version, self.timezone, self.host = self._facts()
+        keep(path)
 
     def execute(self, question: Question) -> Answer:
         """Raises ``ClickHouseError`` with ClickHouse's code."""
@@ -80,11 +89,31 @@ class Engine:
             self.floor.admit(question.statement.sql)
             with closing(self._connect(self._path)) as connection:
                 _prepare(connection, question)
-                if question.statement.data is None:
-                    return _query(connection, question)
-                return _insert(connection, question.statement)
+                if question.statement.data is not None:
+                    return _insert(connection, question.statement)
+                answer = _query(connection, question)
         except RuntimeError as error:  # chDB's ChdbError among them
+            self._put_aside(str(error))
             raise _coded(error) from error
+        if question.statement.sql.lstrip()[:8].upper().startswith(DEFINES):
+            keep(self._folder)
+        return answer
+
+    def _put_aside(self, error: str) -> None:
+        """Load a table again one of whose parts cannot be read, which puts that part aside; once for each part."""
+        if (found := broken_part(error)) is None or self.floor.is_low:
+            return
+        with self._reloading:
+            if found in self._reloaded:
+                return
+            self._reloaded.add(found)
+            table, part = found
+            log.error("%s: part %s cannot be read, the table is loaded again without it: %.500s", table, part, error)
+            try:
+                self._control(f"DETACH TABLE {table} SYNC")
+                self._control(f"ATTACH TABLE {table}")
+            except RuntimeError:
+                log.exception("%s cannot be loaded again", table)
 
     def native(self, question: Question, answer: Answer, number: int) -> bytes:
         """An answer in Native as clients of a protocol version read it; raises ``ClickHouseError``."""

@@ -52,10 +52,11 @@ def services(settings: Settings, say: Say) -> list[Process]:
         path, port = settings.home / "clickhouse", settings.clickhouse_port
         password_of(path)  # before whoever starts beside the database looks for it
         command = ("-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
+        floor = str(settings.clickhouse_floor_mib * 1024 * 1024)
         layer.append(
             Process(
                 name="clickhouse",
-                command=(sys.executable, *command),
+                command=(sys.executable, *command, "--floor-bytes", floor),
                 env=env,
                 probe=lambda: answers(f"http://127.0.0.1:{port}/ping"),
             )

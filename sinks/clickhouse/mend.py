@@ -1,27 +1,28 @@
-"""Parts that ClickHouse could not read at its start in; their topics, read again from Kafka, out.
+"""What ClickHouse could not read at its start in; the topics of it, read again from Kafka, out.
 
 1. ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows. Which rows they
    were cannot be told any more, so all that Kafka has of the table's topic is read again.
 2. What Kafka has no longer does not come back that way. Where Kafka has a topic from its beginning nothing is missing
    afterwards and the remains are removed; else they stay, and readiness names them until a person has removed them.
+3. An embedded database may have lost a table's definition too: it is made again. In a ClickHouse of somebody's own it
+   may have been dropped with intent, so there provisioning does it.
 """
 
 import asyncio
 import logging
-import time
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
 from schemas.errors import Refused
-from schemas.kafka import started, started_producer
 from schemas.settings import Settings
 from schemas.times import iso
-from sinks.clickhouse.migrate import FOREVER_S, connected
-from sinks.clickhouse.rereads import Reread, Rereads, encode, stream_of
+from sinks.clickhouse.again import ask_again, reach
+from sinks.clickhouse.migrate import FOREVER_S, MigrationError, connected
+from sinks.clickhouse.rereads import Rereads, encode, stream_of
+from sinks.clickhouse.restore import restore_missing
 
 log = logging.getLogger(__name__)
 
@@ -30,40 +31,6 @@ BROKEN = (
     "SELECT table, name FROM system.detached_parts"
     " WHERE database = currentDatabase() AND startsWith(ifNull(reason, ''), 'broken') ORDER BY table, name"
 )
-
-
-async def reach(settings: Settings, topic: topics.Topic) -> tuple[dict[int, int], dict[int, int], int | None]:
-    """First offsets and ends of a topic's partitions, and the time of its first record; ``None``: it is empty."""
-    name = topics.name(topic, settings)
-    parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, settings))]
-    asker = await started(
-        settings, lambda: AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
-    )
-    try:
-        first, end = await asker.beginning_offsets(parts), await asker.end_offsets(parts)
-        times = [
-            found.timestamp for found in (await asker.offsets_for_times(dict.fromkeys(parts, 0))).values() if found
-        ]
-    finally:
-        await asker.stop()
-    return (
-        {tp.partition: offset for tp, offset in first.items()},
-        {tp.partition: offset for tp, offset in end.items()},
-        min(times, default=None),
-    )
-
-
-async def ask_again(settings: Settings, topic: topics.Topic, reason: str, parts: tuple[str, ...] = ()) -> Reread:
-    """Have all sinks read all that Kafka has of a topic now."""
-    _, until, _ = await reach(settings, topic)
-    reread = Reread(id=time.time_ns() // 1_000_000, topic=topic.name, until=until, reason=reason, parts=parts)
-    key, value = encode(reread)
-    producer = await started_producer(settings)
-    try:
-        await producer.send_and_wait(topics.name(topics.CONTROL, settings), value, key=key)
-    finally:
-        await producer.stop()
-    return reread
 
 
 class Mender:
@@ -88,13 +55,16 @@ class Mender:
             while True:
                 try:
                     await self._look(client)
-                except (ClickHouseError, KafkaError) as error:
+                except (ClickHouseError, KafkaError, MigrationError) as error:
                     log.warning("broken parts are looked for again in %g s: %s", LOOK_S, str(error)[:300])
                 await asyncio.sleep(LOOK_S)
         finally:
             await client.close()
 
     async def _look(self, client: AsyncClient) -> None:
+        if not self._settings.clickhouse_url:
+            for table in await restore_missing(self._settings):
+                log.error("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
         broken: dict[topics.Topic, list[tuple[str, str]]] = {}
         for table, part in (await client.query(BROKEN)).result_rows:
             if (stream := stream_of(table)) is not None:

@@ -42,16 +42,6 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield served
 
 
-def test_it_starts_again_from_an_empty_mutation_file(tmp_path: Path) -> None:
-    with serving(tmp_path, 0) as url:
-        httpx.post(url, content="CREATE TABLE default.t (x UInt8) ENGINE = MergeTree ORDER BY x", timeout=30)
-        httpx.post(url, content="INSERT INTO default.t VALUES (1)", timeout=30)
-    (version,) = tmp_path.glob("store/*/*/format_version.txt")
-    version.with_name("mutation_84.txt").touch()
-    with serving(tmp_path, 0) as url:
-        assert httpx.post(url, content="SELECT count() FROM default.t", timeout=30).text == "1\n"
-
-
 def test_below_the_floor_it_reads_refuses_writes_with_243_and_is_not_healthy(url: str) -> None:
     health = httpx.get(f"{url}/health", timeout=30)
     assert health.status_code == 503

@@ -1,11 +1,11 @@
-"""Below the floor of free space nothing is written or merged; the engine starts from what a full disk left."""
+"""Below the floor of free space nothing is written or merged."""
 
 from pathlib import Path
 
 import pytest
 
 from deploy.local.clickhouse_codes import ClickHouseError
-from deploy.local.clickhouse_disk import ASIDE, Floor, put_aside_empty_mutations
+from deploy.local.clickhouse_disk import Floor
 
 FLOOR = 1000
 
@@ -28,12 +28,3 @@ def test_below_the_floor_writes_are_refused_and_merges_stop_until_a_quarter_abov
     free[0] = FLOOR * 2
     floor.admit(b"INSERT INTO t VALUES (1)")
     assert ran == ["SYSTEM STOP MERGES", "SYSTEM START MERGES"]
-
-
-def test_only_mutations_without_content_are_put_aside(tmp_path: Path) -> None:
-    table = tmp_path / "store" / "abc" / "abcdef"
-    table.mkdir(parents=True)
-    (table / "mutation_84.txt").touch()
-    (table / "mutation_85.txt").write_text("format version: 1")
-    put_aside_empty_mutations(tmp_path)
-    assert sorted(file.name for file in table.iterdir()) == [ASIDE + "mutation_84.txt", "mutation_85.txt"]

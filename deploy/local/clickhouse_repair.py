@@ -1,0 +1,96 @@
+"""What a full disk left of the engine's own files in; a folder that the engine opens, and what was lost with it, out.
+
+The engine does not start with a definition, a format version or a mutation that was written in part; with everything
+else it deals by itself: it removes ``tmp_`` parts and puts parts aside that it cannot read.
+
+1. A table's definition comes from a copy, which is made whenever definitions have changed. Where there is none it is
+   put aside: the table is gone until provisioning makes it again.
+2. A database's definition is its folder's name. A mutation that was written in part promised nothing and is put aside.
+"""
+
+import logging
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+ASIDE = "broken."
+"""In front of the name: the engine reads whatever begins with ``mutation_``."""
+KEPT = "metadata.kept"
+DEFINES = (b"CREATE", b"ALTER", b"DROP", b"RENAME", b"EXCHANGE", b"ATTACH", b"DETACH")
+PART = re.compile(r"while reading from part \S*/([^/\s]+)/? in table (\S+) \(")
+"""As the engine tells of a part that it cannot read: its name, and the table's."""
+
+
+def repair(path: Path) -> list[str]:
+    """Make the engine's folder one that it opens; what was done, in words."""
+    done = []
+    for file in path.glob("store/*/*/mutation_*.txt"):
+        if not _is_whole_mutation(file.read_bytes()):
+            file.rename(file.with_name(ASIDE + file.name))
+            done.append(f"{file}: a mutation that was written in part is put aside")
+    for file in path.glob("store/*/*/format_version.txt"):
+        if not file.read_bytes().strip():
+            file.write_text("1")
+            done.append(f"{file}: it was empty, written again")
+    done += [text for file in _definitions(path) if (text := _mend_definition(path, file))]
+    for text in done:
+        log.warning("%s; a full disk left it so", text)
+    return done
+
+
+def keep(path: Path) -> None:
+    """Copy the definitions that changed, and forget those that are gone; a disk that is full lets it be."""
+    with suppress(OSError):
+        there = {path / KEPT / file.relative_to(path): file for file in _definitions(path)}
+        for copy, file in there.items():
+            if not copy.exists() or _state(copy) != _state(file):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, copy.with_suffix(".tmp"))
+                copy.with_suffix(".tmp").replace(copy)
+        for copy in (path / KEPT).rglob("*.sql"):
+            if copy not in there:
+                copy.unlink()
+
+
+def broken_part(error: str) -> tuple[str, str] | None:
+    """Table and part that the engine's error says it cannot read."""
+    found = PART.search(error)
+    return (found[2], found[1]) if found else None
+
+
+def _definitions(path: Path) -> list[Path]:
+    """Of databases, then of tables."""
+    return [*path.glob("metadata/*.sql"), *path.glob("metadata/*/*.sql")]
+
+
+def _state(file: Path) -> tuple[int, int]:
+    about = file.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _is_whole_mutation(content: bytes) -> bool:
+    return content.startswith(b"format version: ") and b"\ncommands: " in content and content.endswith(b"\n")
+
+
+def _mend_definition(path: Path, file: Path) -> str:
+    """What was done to one that was written in part, empty: nothing."""
+    content, kept = file.read_bytes(), path / KEPT / file.relative_to(path)
+    copy = kept.read_bytes() if kept.exists() else b""
+    is_cut = copy.startswith(content) and content != copy
+    if content.startswith(b"ATTACH ") and content.endswith(b"\n") and b"\nENGINE = " in content and not is_cut:
+        return ""
+    if content.endswith(b"\n") and content.startswith((b"ATTACH VIEW", b"ATTACH MATERIALIZED VIEW")) and not is_cut:
+        return ""
+    folder = file.with_suffix("")
+    if copy:
+        file.write_bytes(copy)
+        return f"{file}: a definition that was written in part is taken from its copy"
+    if file.parent.name == "metadata" and folder.is_symlink():
+        file.write_text(f"ATTACH DATABASE _ UUID '{folder.readlink().name}'\nENGINE = Atomic\n")
+        return f"{file}: a definition that was written in part is made from its folder's name"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(kept.with_name(ASIDE + file.stem))  # elsewhere: the engine takes no other files beside definitions
+    return f"{file}: a definition that was written in part is put aside, its table has to be made again"
