@@ -1,15 +1,20 @@
 """Parcelvoy's JSON in, raw events and Parcelvoy's answers out: `POST /api/client/{alias,identify,devices,events}`.
 
-Source: the vendor's client API page; `/api/client/users` and `/users/events` are Lunogram's, its successor's.
+Source: the vendor's client API page, and what its SDKs for Android, iOS and the browser send.
 
 1. An array of events is taken whole or not at all; the field names the place (`[1].external_id`).
 2. `alias` answers 204 only where the two are one contact: the same pair again does nothing, an ``anonymous_id``
    that belongs to another ``external_id`` is a 422, and where neither is known in time a 503, to be sent again.
 3. An event that names its ``user`` updates the contact too; its ``distinct_id`` is the event's id.
 4. A device registration replaces the one before of the same ``device_id``, its token too.
+5. A sender is named by ``external_id`` and ``anonymous_id``, in either spelling, or by Lunogram's list ``identifier``:
+   of source ``default`` (or none) it is an ``external_id``, of ``anonymous`` an ``anonymous_id``, of another source an
+   identifier of a type of its own.
+6. There are no notifications here: the list is empty, so that an app does not report errors.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -28,16 +33,25 @@ from ingest.dialects.operation import (
     object_of,
     optional_object,
 )
-from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from ingest.raw import Answer, Parsed, RawEvent, Reply
+from schemas import identity
 from schemas.errors import Refused
 from schemas.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
+IDENTIFIER = "identifier"
 DEVICE = "device"
 DEVICE_TYPE = f"${DEVICE}"
 DEFAULT_NAME = "event"
 _SENDER = (("external_id", "external_id"), ("anonymous_id", "anonymous_id"))
+_SPELLINGS = (*_SENDER, ("externalId", "external_id"), ("anonymousId", "anonymous_id"))
+_SOURCES = {"default": "external_id", "anonymous": "anonymous_id", "email": "email", "phone": "phone"}
+_NO_LETTER = re.compile(r"[^a-z0-9]+")
+MOST_IDENTIFIERS = 10
+NO_NOTIFICATIONS = Reply(status=200, body=orjson.dumps({"results": [], "nextCursor": None}), headers=(JSON,))
 _TRAITS = ("timezone", "locale")
-_COMMON = frozenset({"external_id", "anonymous_id", "event_id", "timestamp"})
+_COMMON = frozenset({"event_id", "timestamp", IDENTIFIER, *(name for name, _ in _SPELLINGS)})
+_NAMES = ("name", "event")
+_DATA = ("data", "properties", "traits")
 _DEVICE_FIELDS = ("token", "os", "model", "app_build", "app_version")
 DONE = Reply(status=204, body=b"")
 
@@ -51,11 +65,39 @@ def reply(_answer: Answer) -> Reply:
     return DONE
 
 
-def _senders(value: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    found = [(kind, value[name], name) for name, kind in _SENDER if value.get(name) is not None]
+def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
+    """Raises ``Refused`` where the call names nobody."""
+    found = [(kind, value[name], f"{place}{name}") for name, kind in _SPELLINGS if value.get(name) is not None]
+    found += listed(value, place)
     if not found:
-        raise Refused("missing_field", "external_id or anonymous_id is needed", "external_id")
+        raise Refused("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
     return found
+
+
+def listed(value: dict[str, Any], place: str = "") -> list[Identifying]:
+    """The identifiers of the list ``identifier``; raises ``Refused`` for one that is none."""
+    said, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
+    items = [] if said is None else said if isinstance(said, list) else [said]
+    if len(items) > MOST_IDENTIFIERS:
+        raise Refused("invalid_field", f"{at} has more than {MOST_IDENTIFIERS} items", at)
+    found: list[Identifying] = []
+    for index, item in enumerate(items):
+        if not isinstance(item, dict) or item.get("external_id") is None:
+            raise Refused("missing_field", "an identifier is an object with external_id", f"{at}[{index}].external_id")
+        found.append((_kind_of(item.get("source"), f"{at}[{index}].source"), item["external_id"], f"{at}[{index}]"))
+    return found
+
+
+def _kind_of(source: Any, field: str) -> str:
+    """The type of the identifiers that come from a source."""
+    if source is None or source == "":
+        return identity.EXTERNAL_ID
+    kind = _NO_LETTER.sub("_", source.lower()).strip("_") if isinstance(source, str) else ""
+    if kind in _SOURCES:
+        return _SOURCES[kind]
+    if kind in identity.RANKS or kind in identity.ALIASES or not identity.is_type(kind):
+        raise Refused("invalid_field", "source must be default, anonymous or a name that is no type of ours", field)
+    return kind
 
 
 def _required(value: dict[str, Any], name: str) -> Any:
@@ -71,22 +113,35 @@ def _text(value: dict[str, Any], name: str) -> str | None:
     return found
 
 
-def _rest(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
+def rest_of(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
     """Fields that we know no meaning of are kept as context: an SDK may be newer than we are."""
-    return {k: v for k, v in value.items() if k not in _COMMON and k not in used} or None
+    rest = {k: v for k, v in value.items() if k not in _COMMON and k not in used}
+    said = value.get(IDENTIFIER)
+    if isinstance(said, list) and any(isinstance(item, dict) and item.get("metadata") for item in said):
+        rest[IDENTIFIER] = said
+    return rest or None
 
 
-def _identify(value: Any) -> RawEvent:
+def used(value: dict[str, Any]) -> tuple[str, str]:
+    """The fields that hold an event's name and data: other SDKs say ``event``, and ``properties`` or ``traits``."""
+    name, data = (next((n for n in names if value.get(n) is not None), names[0]) for names in (_NAMES, _DATA))
+    return name, data
+
+
+def data_of(value: dict[str, Any]) -> dict[str, Any]:
+    return optional_object(value, used(value)[1]) or {}
+
+
+def identify(value: Any) -> RawEvent:
     value = object_of(value)
-    _required(value, "external_id")
     data, addresses, attributes = _user(value)
     return RawEvent(
         kind=IDENTIFY,
         type=IDENTIFY_TYPE,
-        identifiers=_senders(value) + addresses,
+        identifiers=senders(value) + addresses,
         properties=data,
         profile=profile_of(attributes),
-        context=_rest(value, "data", *ADDRESSES, *_TRAITS),
+        context=rest_of(value, used(value)[1], *ADDRESSES, *_TRAITS),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
@@ -94,7 +149,7 @@ def _identify(value: Any) -> RawEvent:
 
 def _user(value: dict[str, Any], place: str = "") -> tuple[dict[str, Any], list[Identifying], dict[str, Any]]:
     """The data, the addresses and the attributes of a user."""
-    data = optional_object(value, "data") or {}
+    data = data_of(value)
     addresses = [
         *((name, _said(value, name), f"{place}{name}") for name in ADDRESSES if value.get(name) is not None),
         *addresses_in(data, f"{place}data"),
@@ -115,25 +170,32 @@ def _device(value: Any) -> RawEvent:
     device_id = _text(value, "device_id")
     if not device_id:
         raise Refused("missing_field", "device_id is needed", "device_id")
+    config = optional_object(value, "config") or {}
     device = {"device_id": device_id, **{name: _text(value, name) for name in _DEVICE_FIELDS}}
+    device["token"] = device["token"] or _text(config, "token")
     return RawEvent(
         kind=DEVICE,
         type=DEVICE_TYPE,
-        identifiers=_senders(value),
+        identifiers=senders(value),
         properties={name: part for name, part in device.items() if name != "token"},
         profile={"device": device},
-        context=_rest(value, "device_id", *_DEVICE_FIELDS),
+        context=rest_of(value, "device_id", "config", *_DEVICE_FIELDS),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
 
 
+def name_of(value: dict[str, Any]) -> str:
+    said = value.get(used(value)[0])
+    name = DEFAULT_NAME if said is None else said
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+        raise Refused("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
+    return name
+
+
 def _event(value: Any) -> RawEvent:
     if not isinstance(value, dict):
         raise Refused("invalid_field", "an event must be a JSON object")
-    name = DEFAULT_NAME if value.get("name") is None else value["name"]
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
-        raise Refused("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
     user = optional_object(value, "user")
     try:
         _, addresses, attributes = _user(user or {}, "user.")
@@ -141,28 +203,33 @@ def _event(value: Any) -> RawEvent:
         raise refused.at("user") from None
     return RawEvent(
         kind=TRACK,
-        type=name,
-        identifiers=_senders(value) + addresses,
-        properties=optional_object(value, "data") or {},
+        type=name_of(value),
+        identifiers=senders(value) + addresses,
+        properties=data_of(value),
         profile=profile_of(attributes),
-        context=_rest(value, "name", "data", "user", "distinct_id"),
+        context=rest_of(value, *used(value), "user", "distinct_id"),
         timestamp=value.get("timestamp"),
         event_id=value.get("distinct_id") if value.get("event_id") is None else value["event_id"],
     )
 
 
-def _one(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
+def one_of(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, _most: int) -> Parsed:
         return Parsed(items=[one(value)], atomic=True, label="")
 
     return parse
 
 
-def _events(value: Any, most: int) -> Parsed:
+def events(value: Any, most: int) -> Parsed:
     if not isinstance(value, list):
         raise Refused("invalid_type", "the body must be an array of events")
     check_count(value, most, "[]")
     return Parsed(items=each(value, _event), atomic=True, label="")
+
+
+def _track(value: Any, most: int) -> Parsed:
+    """One event or several."""
+    return events(value if isinstance(value, list) else [value], most)
 
 
 async def alias(value: Any, desk: Desk) -> Reply:
@@ -177,9 +244,9 @@ async def alias(value: Any, desk: Desk) -> Reply:
     raw = RawEvent(
         kind=IDENTIFY,
         type=ALIAS_TYPE,
-        identifiers=_senders(value),
+        identifiers=senders(value),
         properties={name: value[name] for name, _ in _SENDER},
-        context=_rest(value),
+        context=rest_of(value),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
@@ -196,30 +263,36 @@ def _taken() -> Refused:
     return Refused("invalid_field", "anonymous_id belongs to another external_id already", "anonymous_id")
 
 
-async def user(value: Any, desk: Desk) -> Reply:
-    """Lunogram's identify answers with the user: who it is now, and what this call said."""
-    parsed = Parsed(items=[_identify(value)], atomic=True, label="")
-    (taken,) = (await desk.take(parsed)).items
-    said = {name: value.get(name) for name in ("external_id", "anonymous_id", "email", "phone", *_TRAITS)}
-    body = {"id": taken.contact_id if isinstance(taken, Accepted) else None, **said, "data": value.get("data") or {}}
-    return Reply(status=200, body=orjson.dumps(body), headers=(JSON,))
+def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
+    """What is asked for has no body, or none that matters."""
+    return None
 
 
-def _accepted(_answer: Answer) -> Reply:
-    return Reply(status=202, body=b"")
+async def notifications(_value: Any, _desk: Desk) -> Reply:
+    return NO_NOTIFICATIONS
 
 
-def _operation(path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[Answer], Reply] = reply) -> Operation:
+async def seen(_value: Any, _desk: Desk) -> Reply:
+    return DONE
+
+
+def operation(path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[Answer], Reply] = reply) -> Operation:
     return Operation(source="parcelvoy", path=path, parse=parse, reply=reply, refuse=refuse, lenient=True)
 
 
+def served(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], method: str = "POST", **more: Any) -> Operation:
+    common: Any = {"source": "parcelvoy", "refuse": refuse, "lenient": True, **more}
+    return Operation(path=path, serve=serve, methods=(method,), **common)
+
+
 OPERATIONS = (
-    _operation("/api/client/identify", _one(_identify)),
-    _operation("/api/client/devices", _one(_device)),
-    _operation("/api/client/events", _events),
-    _operation("/devices", _one(_device)),
-    _operation("/events", _events),
-    _operation("/api/client/users/events", _events, _accepted),
-    Operation(source="parcelvoy", path="/api/client/alias", serve=alias, refuse=refuse, lenient=True),
-    Operation(source="parcelvoy", path="/api/client/users", serve=user, refuse=refuse, lenient=True),
+    operation("/api/client/identify", one_of(identify)),
+    operation("/api/client/devices", one_of(_device)),
+    operation("/api/client/events", events),
+    operation("/api/client/track", _track),
+    operation("/devices", one_of(_device)),
+    operation("/events", events),
+    served("/api/client/alias", alias),
+    served("/api/client/notifications", notifications, "GET", read=nothing),
+    served("/api/client/notifications/{id}", seen, "PUT", read=nothing),
 )

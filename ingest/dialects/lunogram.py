@@ -1,0 +1,168 @@
+"""Lunogram's JSON in, raw events and Lunogram's answers out: `/api/client/users`, `/organizations` and what is below.
+
+Source: the vendor's client API, `internal/http/controllers/v1/client/oapi` of lunogram/platform, and its SDKs; it is
+the successor of Parcelvoy. Its newer SDKs put a project into the path; the key says which one it is.
+
+1. An organization is a group: what a call says of one is an event ``$group``, a member's if it names one, or nobody's.
+2. What is scheduled is an event ``$scheduled``. Nothing happens at that time: journeys are not part of this server.
+3. What deletes takes a secret key, because a public one stands in every page.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from ingest.dialects import parcelvoy
+from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
+from ingest.dialects.parcelvoy import data_of, identify, listed, name_of, rest_of, senders, used
+from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from schemas.errors import Refused
+from schemas.records import TRACK
+
+GROUP = "$group"
+SCHEDULED = "$scheduled"
+ROOTS = ("/api/client", "/api/client/projects/{project}")
+_ORGANIZATION = "organization"
+_SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
+
+
+async def user(value: Any, desk: Desk) -> Reply:
+    """Lunogram's identify answers with the user: who it is now, and what this call said."""
+    parsed = Parsed(items=[identify(value)], atomic=True, label="")
+    (taken,) = (await desk.take(parsed)).items
+    said = {name: value.get(name) for name in _SAID}
+    for kind, found, _ in listed(value):
+        if said.get(kind) is None:
+            said[kind] = found
+    body = {"id": taken.contact_id if isinstance(taken, Accepted) else None, **said, "data": value.get("data") or {}}
+    return _json(200, body)
+
+
+def _group_id(value: dict[str, Any], place: str = "") -> str:
+    """What an organization is known by; raises ``Refused``."""
+    found = senders(value, place)[0]
+    if not isinstance(found[1], str | int) or isinstance(found[1], bool):
+        raise Refused("invalid_field", f"{found[2]} must be a string", found[2])
+    return str(found[1])
+
+
+def _part(value: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """The organization or the user that a call names; older SDKs wrote ``organization_external_id``."""
+    flat = value.get(f"{name}_external_id")
+    if flat is not None:
+        return {"external_id": flat}, f"{name}_"
+    return optional_object(value, name) or {}, f"{name}."
+
+
+def _grouped(value: dict[str, Any], group: str, traits: dict[str, Any], **fields: Any) -> RawEvent:
+    known = (_ORGANIZATION, "user", f"{_ORGANIZATION}_external_id", "user_external_id", *used(value))
+    common: dict[str, Any] = {"kind": TRACK, "type": GROUP, "properties": {"groupId": group, "traits": traits}}
+    return RawEvent(
+        **{**common, **fields},
+        context=rest_of(value, *known),
+        timestamp=value.get("timestamp"),
+        event_id=value.get("event_id"),
+    )
+
+
+async def organization(value: Any, desk: Desk) -> Reply:
+    value = object_of(value)
+    group, data = _group_id(value), data_of(value)
+    named = {} if value.get("name") is None else {"name": value["name"]}
+    raw = _grouped(value, group, {**data, **named}, identifiers=[], needs_identifier=False)
+    await desk.take(Parsed(items=[raw], atomic=True, label=""))
+    return _json(200, {"id": group, "external_id": group, **named, "data": data})
+
+
+def _member(value: Any) -> RawEvent:
+    value = object_of(value)
+    group = _group_id(*_part(value, _ORGANIZATION))
+    return _grouped(value, group, data_of(value), identifiers=senders(*_part(value, "user")))
+
+
+def _organization_event(value: Any) -> RawEvent:
+    if not isinstance(value, dict):
+        raise Refused("invalid_field", "an event must be a JSON object")
+    flat, place = _part(value, _ORGANIZATION)
+    properties = {**data_of(value), "groupId": _group_id(flat, place) if flat else _group_id(value)}
+    return _grouped(value, "", {}, type=name_of(value), properties=properties, identifiers=[], needs_identifier=False)
+
+
+def _organization_events(value: Any, most: int) -> Parsed:
+    values = value if isinstance(value, list) else [object_of(value)]
+    check_count(values, most, "[]")
+    return Parsed(items=each(values, _organization_event), atomic=True, label="")
+
+
+async def scheduled(value: Any, desk: Desk) -> Reply:
+    """Of a user."""
+    value = object_of(value)
+    return await _schedule(value, _scheduled(value, identifiers=senders(value)), desk)
+
+
+async def organization_scheduled(value: Any, desk: Desk) -> Reply:
+    value = object_of(value)
+    raw = _scheduled(value, identifiers=[], needs_identifier=False)
+    raw.properties["groupId"] = _group_id(value)
+    return await _schedule(value, raw, desk)
+
+
+def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
+    if not isinstance(value.get("name"), str):
+        raise Refused("missing_field", "name is needed", "name")
+    said = {name: value[name] for name in ("name", "scheduled_at", "start_at", "interval") if value.get(name)}
+    return RawEvent(
+        **{"kind": TRACK, "type": SCHEDULED, **fields},
+        properties={**said, "data": data_of(value)},
+        timestamp=value.get("timestamp"),
+        event_id=value.get("event_id"),
+    )
+
+
+async def _schedule(value: dict[str, Any], raw: RawEvent, desk: Desk) -> Reply:
+    (taken,) = (await desk.take(Parsed(items=[raw], atomic=True, label=""))).items
+    made = taken.event_id if isinstance(taken, Accepted) else None
+    return _json(202, {"id": made, "name": value["name"], "scheduled_at": value.get("scheduled_at")})
+
+
+async def remove(_value: Any, _desk: Desk) -> Reply:
+    """Raises ``Refused``: an erasure is more than a call of an SDK should set off unseen."""
+    raise Refused("not_implemented", "nothing is deleted here: DELETE /v1/contacts/{id} erases a contact")
+
+
+def refuse(refused: Refused, request_id: str) -> Reply:
+    """Says to a public key how it is done instead."""
+    if refused.code == "missing_scope" and refused.param is None:
+        message = "deleting takes a secret key with the scope contacts:write: DELETE /v1/contacts/{id}"
+        refused = Refused(refused.code, message)
+    return parcelvoy.refuse(refused, request_id)
+
+
+def _json(status: int, value: Any) -> Reply:
+    return Reply(status=status, body=orjson.dumps(value), headers=(JSON,))
+
+
+def _accepted(_answer: Answer) -> Reply:
+    return Reply(status=202, body=b"")
+
+
+def _done(_answer: Answer) -> Reply:
+    return Reply(status=200, body=b"")
+
+
+def _operations(root: str) -> Iterator[Operation]:
+    yield parcelvoy.served(f"{root}/users", user)
+    yield parcelvoy.operation(f"{root}/users/events", parcelvoy.events, _accepted)
+    yield parcelvoy.served(f"{root}/users/scheduled", scheduled)
+    yield parcelvoy.served(f"{root}/organizations", organization)
+    yield parcelvoy.operation(f"{root}/organizations/users", parcelvoy.one_of(_member), _done)
+    yield parcelvoy.operation(f"{root}/organizations/events", _organization_events, _accepted)
+    yield parcelvoy.served(f"{root}/organizations/scheduled", organization_scheduled)
+    for part in ("users", "users/scheduled", "organizations", "organizations/users", "organizations/scheduled"):
+        yield parcelvoy.served(
+            f"{root}/{part}", remove, "DELETE", read=parcelvoy.nothing, scope="contacts:write", refuse=refuse
+        )
+
+
+OPERATIONS = tuple(operation for root in ROOTS for operation in _operations(root))
