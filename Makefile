@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test check fuzz bench clean
+.PHONY: help setup run up down status test sdks check fuzz bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ status: $(STAMP) ## show the stack's processes
 
 test: $(STAMP) ## run every test, on a real Kafka and a real ClickHouse
 	@$(BIN)/python -m pytest
+
+sdks: $(STAMP) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium
+	@$(BIN)/python -m pytest --all-sdks tests/sdks
 
 check: $(STAMP) ## lint, format, types, and the rules of the tree
 	@$(BIN)/ruff check

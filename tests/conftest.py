@@ -1,7 +1,7 @@
 """Guards first: no sockets without a marker, no tier that silently ran nothing; then the real services.
 
 A test's tier is its first folder under ``tests/``. Markers say what a test may reach: ``kafka``,
-``clickhouse``, ``e2e``, ``faults``.
+``clickhouse``, ``e2e``, ``faults``, ``sdks``.
 """
 
 import os
@@ -18,8 +18,8 @@ from tests import services
 
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 
-TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults")
-REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults"})
+TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks")
+REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks"})
 REQUIRE_TIERS = "HEADWATER_REQUIRE_TIERS"
 SERVICES = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL")
 
@@ -31,6 +31,7 @@ for _name in [name for name in os.environ if name.startswith(PREFIX)]:
 _sockets = {"blocked": False}
 _counts: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
 _origins: dict[str, str] = {}
+_left_out: list[str] = []
 
 
 def _guard(event: str, _args: tuple[object, ...]) -> None:
@@ -39,6 +40,11 @@ def _guard(event: str, _args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_guard)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-sdks", action="store_true", help="every SDK, version and variant, not the short form")
+    parser.addoption("--record-sdks", action="store_true", help="write what the SDKs sent to tests/recordings")
 
 
 def tier_of(path: Path) -> str:
@@ -51,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marks = {mark.name for mark in item.iter_markers()}
         asked = set(getattr(item, "fixturenames", ())) & {"kafka", "clickhouse"}
         missing = asked - marks
-        if missing and not marks & {"e2e", "faults"}:
+        if missing and not marks & {"e2e", "faults", "sdks"}:
             # else `-m "not kafka"` would start a broker
             raise pytest.UsageError(f"{item.nodeid} uses {sorted(missing)} without the marker")
 
@@ -69,6 +75,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     tier = tier_of(services.ROOT / report.nodeid.split("::", maxsplit=1)[0])
     if tier and (report.when == "call" or report.outcome != "passed"):
         _counts[tier][report.outcome] += 1
+        if tier == "sdks" and report.skipped and isinstance(report.longrepr, tuple):
+            _left_out.append(str(report.longrepr[2]).removeprefix("Skipped: "))
 
 
 def shortcomings() -> list[str]:
@@ -91,6 +99,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{tier:<12}{figures}")
     for name, origin in _origins.items():
         terminalreporter.write_line(f"{name}: {origin}")
+    for line in _left_out:
+        terminalreporter.write_line(f"left out: {line}", yellow=True)
     if _required:
         for line in shortcomings():
             terminalreporter.write_line(f"NOT PROVEN: {line}", red=True)

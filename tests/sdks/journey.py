@@ -1,0 +1,143 @@
+"""What every SDK is made to do, and what must be true of it afterwards; what was read back in, faults in words out."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+BATCH, OFFLINE = 25, 5
+PAST_MS = int(datetime.fromisoformat("2025-01-15T10:30:00+00:00").timestamp() * 1000)
+SLACK_MS = 3_000
+"""A clock is corrected by the time of arrival, so a slow way shows."""
+BOUGHT = {
+    "total": 149.5,
+    "note": "danke 🎉 Grüße",
+    "items": [{"sku": "A-1", "tags": ["x", "y"]}],
+    "deep": {"a": {"b": [1, 2.5, True]}},
+}
+TRAITS = {"plan": "pro", "address": {"city": "Köln"}}
+PAGES = frozenset({"$page", "$pageview", "$screen"})
+ONCE = {"Looked": 1, "Bought": 1, "Batch": BATCH, "Offline": OFFLINE, "Past": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Who takes part in one run."""
+
+    run: str
+
+    @property
+    def ann(self) -> str:
+        return f"{self.run}-ann"
+
+    @property
+    def ben(self) -> str:
+        return f"{self.run}-ben"
+
+    @property
+    def nick(self) -> str:
+        """What Ann was called before, or is called elsewhere."""
+        return f"{self.run}-nick"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    type: str
+    at_ms: int
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: str
+    external_id: str | None
+    attributes: Mapping[str, Any]
+    events: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    ann: Person | None
+    ben: Person | None
+    nick: str | None
+    """The contact that the alias leads to."""
+    groups: tuple[str, ...] = ()
+    """Contacts that a group's own id was made into."""
+
+
+def faults(names: Names, outcome: Outcome, cannot: Mapping[str, str], began_ms: int, ended_ms: int) -> list[str]:
+    """Empty where each event is there once, with the right contact, time and properties."""
+    ann, ben = outcome.ann, outcome.ben
+    if ann is None or ben is None:
+        return [f"no contact for {name}" for name, person in (("ann", ann), ("ben", ben)) if person is None]
+    return [
+        *_people(names, outcome, ann, ben, cannot),
+        *_counts(ann, ben, cannot),
+        *_times(ann, ben, began_ms, ended_ms),
+        *_values(ann),
+    ]
+
+
+def _people(names: Names, outcome: Outcome, ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
+    found = []
+    if ann.id == ben.id:
+        found.append("two users are one contact")
+    for name, person in ((names.ann, ann), (names.ben, ben)):
+        if person.external_id != name:
+            found.append(f"{name} is shown as {person.external_id}")
+        wanted = {"email": f"{name}@example.com", **(TRAITS if person is ann else {})}
+        found += [
+            f"{name}: attribute {key} is {person.attributes.get(key)!r}, not {value!r}"
+            for key, value in wanted.items()
+            if person.attributes.get(key) != value
+        ]
+    if "alias" not in cannot and outcome.nick != ann.id:
+        found.append(f"the alias leads to {outcome.nick}, not to ann")
+    if outcome.groups:
+        found.append(f"a group became a contact: {outcome.groups}")
+    return found
+
+
+def _counts(ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
+    counted, found = Counter(seen.type for seen in ann.events), []
+    skipped = {"Past" if "past" in cannot else "", "Offline" if "offline" in cannot else ""}
+    skipped.add("Looked" if "history" in cannot else "")
+    for kind, count in ONCE.items():
+        if kind not in skipped and counted[kind] != count:
+            found.append(f"ann: {counted[kind]} of {count} {kind}")
+        numbers = Counter(seen.properties.get("n") for seen in ann.events if seen.type == kind)
+        if count > 1 and any(times > 1 for times in numbers.values()):
+            found.append(f"ann: {kind} came more than once: {numbers}")
+    if "page" not in cannot and not any(counted[kind] for kind in PAGES):
+        found.append("ann: no page view")
+    if "group" not in cannot and not counted["$group"] + counted["$groupidentify"]:
+        found.append("ann: no group")
+    second = Counter(seen.type for seen in ben.events)
+    found += [
+        f"{kind}: {second[kind]} at ben, {counted[kind]} at ann"
+        for kind in ("Bought2", *(() if "close" in cannot else ("Left",)))
+        if second[kind] != 1 or counted[kind]
+    ]
+    mixed = sorted(set(second) & set(ONCE))
+    return [*found, f"ben has of ann: {mixed}"] if mixed else found
+
+
+def _times(ann: Person, ben: Person, began_ms: int, ended_ms: int) -> list[str]:
+    found = []
+    for seen in (*ann.events, *ben.events):
+        low, high = (PAST_MS, PAST_MS) if seen.type == "Past" else (began_ms, ended_ms)
+        if not low - SLACK_MS <= seen.at_ms <= high + SLACK_MS:
+            found.append(f"{seen.type} is {seen.at_ms - low} ms after {low}, {high - low} allowed")
+    return found[:3]
+
+
+def _values(ann: Person) -> list[str]:
+    bought = next((seen for seen in ann.events if seen.type == "Bought"), None)
+    if bought is None:
+        return []
+    return [
+        f"Bought: {key} is {bought.properties.get(key)!r}, not {value!r}"
+        for key, value in BOUGHT.items()
+        if bought.properties.get(key) != value
+    ]

@@ -1,0 +1,161 @@
+"""One case against one stack: the program's journey through the proxy in, what came of it and its requests out."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.sdks import runtimes
+from tests.sdks.journey import BATCH, OFFLINE, Names, Outcome, faults
+from tests.sdks.manifest import Case
+from tests.sdks.proxy import Proxy, Request, proxy_to
+from tests.sdks.readback import eventually, read_back, wait_for
+from tests.sdks.steps import serve
+
+KEY = "pk_dev_local"
+BATCH_S, OFFLINE_S, PROGRAM_S, SETTLED_S = 15.0, 40.0, 90.0, 12.0
+
+
+@dataclass(slots=True)
+class Result:
+    names: Names
+    faults: list[str]
+    outcome: Outcome
+    requests: list[Request]
+    began_ms: int
+    ended_ms: int
+    said: str = ""
+
+
+@dataclass(slots=True)
+class _Journey:
+    """The steps that are the harness's."""
+
+    case: Case
+    names: Names
+    proxy: Proxy
+    client: httpx.Client
+    done: threading.Event = field(default_factory=threading.Event)
+    arrived: bool = False
+
+    def away(self) -> None:
+        self.arrived = wait_for(self.client, self.names.ann, "Batch", BATCH, BATCH_S)
+        self.proxy.away()
+
+    def back(self) -> None:
+        self.proxy.back()
+        if self.arrived and "offline" not in self.case.sdk.cannot:
+            wait_for(self.client, self.names.ann, "Offline", OFFLINE, OFFLINE_S)
+
+    def steps(self) -> dict[str, object]:
+        return {"/away": self.away, "/back": self.back, "/done": self.done.set}
+
+
+def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) -> Result:
+    """Runs the program to its end; the faults are what is left when the pipeline has had time."""
+    names = Names(f"r{uuid.uuid4().hex[:8]}")
+    port = int(stack_url.rsplit(":", 1)[1])
+    with (
+        httpx.Client(base_url=stack_url, headers=secret, timeout=30, trust_env=False) as client,
+        proxy_to(port) as proxy,
+    ):
+        trip = _Journey(case, names, proxy, client)
+        host = f"http://127.0.0.1:{proxy.port}"
+        began_ms = int(time.time() * 1000)
+        go = _browse if case.sdk.runtime == "browser" else _start
+        said = go(trip, folder, host)
+        ended_ms = int(time.time() * 1000)
+        found = [*_settled(trip, began_ms, ended_ms)]
+        outcome = read_back(client, names)
+        requests = proxy.requests()
+    return Result(names, found, outcome, requests, began_ms, ended_ms, said)
+
+
+def _settled(trip: _Journey, began_ms: int, ended_ms: int) -> list[str]:
+    found: list[str] = []
+
+    def right() -> bool:
+        found[:] = faults(trip.names, read_back(trip.client, trip.names), trip.case.sdk.cannot, began_ms, ended_ms)
+        return not found
+
+    eventually(right, SETTLED_S)
+    if not found:
+        time.sleep(0.5)  # a copy of an event may be on its way
+        right()
+    return found
+
+
+def _start(trip: _Journey, folder: Path, host: str) -> str:
+    command = runtimes.COMMANDS[trip.case.sdk.runtime](trip.case, folder)
+    with serve(trip.steps(), {}) as steps:  # type: ignore[arg-type]
+        environment = {
+            "HOST": host,
+            "KEY": KEY,
+            "STEPS": steps.replace("localhost", "127.0.0.1"),
+            "RUN": trip.names.run,
+            "STRANGER": str(uuid.uuid4()),
+            "VARIANT": trip.case.variant,
+        }
+        done = subprocess.run(
+            command,
+            cwd=folder if folder.is_dir() else None,
+            env={**os.environ, **environment},
+            timeout=PROGRAM_S,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    return f"ended with {done.returncode}\n{done.stdout}" if done.returncode else done.stdout
+
+
+def _browse(trip: _Journey, folder: Path, host: str) -> str:
+    script = runtimes.bundle(trip.case, folder)
+    given = f'var HOST="{host}",KEY="{KEY}",RUN="{trip.names.run}",VARIANT="{trip.case.variant}";'
+    head = f'<meta charset="utf-8"><title>Shop</title><script>{given}{STEP}</script>'
+    page = f'<!doctype html>{head}<script src="/page.js"></script>'
+    files = {"/": page.encode(), "/page.js": script, "/done": b"<!doctype html><title>Closed</title>"}
+    profile = Path(tempfile.mkdtemp(prefix="profile"))
+    log = folder / f"{trip.case.sdk.path.stem}.log"
+    with serve(trip.steps(), files) as origin, log.open("wb") as output:  # type: ignore[arg-type]
+        browser = subprocess.Popen(
+            runtimes.browse(origin + "/", profile), stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            if trip.done.wait(PROGRAM_S):
+                wait_for(trip.client, trip.names.ben, "Left", 1, 5)
+        finally:
+            browser.terminate()
+            try:
+                browser.wait(10)
+            except subprocess.TimeoutExpired:
+                browser.kill()
+                browser.wait()
+            with suppress(OSError):
+                shutil.rmtree(profile, ignore_errors=True)
+    said = [line for line in log.read_text(errors="replace").splitlines() if "CONSOLE" in line]
+    return "\n".join(said)
+
+
+STEP = """
+var NAMES = {ann: RUN + "-ann", ben: RUN + "-ben", nick: RUN + "-nick", company: RUN + "-acme"};
+var TRAITS = {email: NAMES.ann + "@example.com", plan: "pro", address: {city: "Köln"}};
+var SECOND = {email: NAMES.ben + "@example.com", plan: "free"};
+var BOUGHT = {total: 149.5, note: "danke 🎉 Grüße", items: [{sku: "A-1", tags: ["x", "y"]}],
+  deep: {a: {b: [1, 2.5, true]}}};
+var PAST = "2025-01-15T10:30:00.000Z";
+function sleep(ms) { return new Promise(function (go) { setTimeout(go, ms); }); }
+function step(name) { return fetch("/" + name); }
+async function numbered(count, track) { for (var n = 0; n < count; n++) { track({n: n}); await sleep(5); } }
+async function outage(track) { await step("away"); await numbered(5, track); await sleep(3000); await step("back"); }
+function close_page() { location.href = "/done"; }
+function go(journey) { journey().catch(function (error) { console.error(String(error)); close_page(); }); }
+"""
