@@ -8,7 +8,7 @@ the same calls to `/api/s`, with its key in ``X-Write-Key``.
 2. A time is corrected by how far the client's clock is off when it sends: by arrival minus ``sentAt``. A ``timestamp``
    beside an ``originalTimestamp`` was given by the caller, so it stays as it is.
 3. ``page``, ``screen`` and ``group`` calls are events of type ``$page``, ``$screen`` and ``$group``.
-4. ``previousId`` names the anonymous id where it looks like a UUID, which is what the SDKs make up for strangers.
+4. A ``previousId`` takes along whatever it names, a stranger's id or a known person's; its form does not tell which.
 """
 
 import re
@@ -25,6 +25,7 @@ from ingest.dialects.operation import (
     check_count,
     check_taken,
     each,
+    earlier_id,
     object_of,
     optional_object,
 )
@@ -143,7 +144,7 @@ def _alias(call: dict[str, Any], sent_at: Any) -> RawEvent:
         kind=ALIAS,
         type=ALIAS_TYPE,
         properties={"previousId": previous, "userId": call["userId"]},
-        more=[(guessed(previous), previous, "previousId")],
+        more=earlier_id(previous, "previousId"),
     )
 
 
