@@ -22,7 +22,8 @@ class RawEvent:
     """How long before it was sent it happened, where the client says that in place of a time."""
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
-    """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents``, ``device``."""
+    """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents`` (given or withdrawn by
+    it), ``consent_state`` (those that hold, whoever gave them), ``device``."""
     lists: bool = False
     """Whether the profile may put the contact on static lists: only what does just that may."""
     event_id: Any = None

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from ingest.canonical import profile_of
+from ingest.dialects import consents
 from ingest.dialects.operation import JSON, Operation, check_count, each, object_of, optional_object
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.api.asked import EVENT
@@ -50,6 +52,7 @@ def _event(value: Any) -> RawEvent:
         identifiers=[(kind, value[name], name) for name, kind in IDENTIFIERS if name in value],
         properties=optional_object(value, "properties") or {},
         context=optional_object(value, "context"),
+        profile=profile_of(None, consents.given(value)) if "consents" in value else None,
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
         campaign_id=value.get("campaign_id"),

@@ -17,6 +17,7 @@ import orjson
 
 from ingest import body, xmlvalue
 from ingest.canonical import profile_of
+from ingest.dialects import consents
 from ingest.dialects.operation import JSON, Desk, Operation, addresses_in, is_address, object_of, optional_object
 from ingest.raw import Accepted, Parsed, RawEvent, Reply
 from schemas import identity
@@ -235,7 +236,7 @@ async def _write(
         type=CONTACT_TYPE,
         identifiers=identifiers,
         properties=data,
-        profile=profile_of(data),
+        profile=profile_of(data, consents.subscribed(data.get("subscriptions"))),
         context=context,
         event_id=f"evt_{desk.repeat_id}",
         environment=environment,

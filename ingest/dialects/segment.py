@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from ingest.canonical import profile_of
+from ingest.dialects import consents
 from ingest.dialects.operation import (
     JSON,
     Operation,
@@ -78,6 +79,8 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
     if all(value is None for _, value, _ in identifiers):
         raise Refused("missing_field", "userId or anonymousId is needed", "userId")
     identifiers += fields.pop("more", ())
+    if context and ("consent" in context or "consentManagement" in context) and (state := consents.held(context)):
+        fields["profile"] = {**(fields.get("profile") or {}), "consent_state": state}
     said, original = call.get("timestamp"), call.get("originalTimestamp")
     if call.get("sentAt") is not None:
         sent_at = call["sentAt"]

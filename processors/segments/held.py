@@ -104,7 +104,7 @@ class Held(Telling):
             self.dirty |= learnt.kept
             touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
-            self._consent(event, profile.consents_of(said))
+            self._consent(event, profile.told_consents(said, learnt.consents))
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event)

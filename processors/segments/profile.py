@@ -19,7 +19,7 @@ MOST_DEVICES = 100
 MOST_STANDING = 100
 
 Said = dict[str, Any]
-"""``set``, ``set_once``, ``consents``, ``device`` and ``devices`` (by their ids), each optional."""
+"""``set``, ``set_once``, ``consents``, ``consent_state``, ``device`` and ``devices`` (by their ids), each optional."""
 
 
 class Learnt(NamedTuple):
@@ -53,7 +53,7 @@ def learn(contact: Contact, event: Event, said: Said) -> Learnt:
     firsts, new_firsts = _write_all(contact.attributes, said.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
     attributes, new_values = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
     attributes |= firsts
-    consents, new_consents = _write_all(contact.consents, consents_of(said), stamp, MOST_CONSENTS)
+    consents, new_consents = _write_all(contact.consents, all_consents(said), stamp, MOST_CONSENTS)
     devices, new_devices = _write_all(contact.devices, _devices(said), stamp, MOST_DEVICES)
     changed = bool(attributes or consents or devices)
     if changed:
@@ -76,9 +76,22 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
     return -stamp[0], stamp[1]
 
 
-def consents_of(said: Said) -> dict[str, bool | None]:
+def consents_of(said: Said, place: str = "consents") -> dict[str, bool | None]:
     """``None`` takes a consent's record away; what is neither says nothing."""
-    return {name: value for name, value in said.get("consents", {}).items() if isinstance(value, bool | None)}
+    return {name: value for name, value in said.get(place, {}).items() if isinstance(value, bool | None)}
+
+
+def all_consents(said: Said) -> dict[str, bool | None]:
+    """Those that were given or withdrawn, and those that only hold."""
+    state = consents_of(said, "consent_state") if "consent_state" in said else {}
+    return {**state, **consents_of(said)}
+
+
+def told_consents(said: Said, changed: set[str]) -> dict[str, bool | None]:
+    """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
+    return {
+        name: value for name, value in all_consents(said).items() if name in changed or name in said.get("consents", {})
+    }
 
 
 def _devices(said: Said) -> Said:

@@ -82,7 +82,7 @@ class Unit:
         said = profile.said_by(event)
         if sent_ms <= self._doubt.until_ms:
             counted = event["type"] if event["kind"] == TRACK else ""
-            some = held.plan.concerned(counted, said.get("set", ()), said.get("consents", ()))
+            some = held.plan.concerned(counted, said.get("set", ()), profile.all_consents(said))
             held.mention(held.plan.segments if self._doubt.plans else some)
         if isinstance(held.row, Redirect) or held.is_foreign(event):
             self._elsewhere(held, event)

@@ -4,7 +4,7 @@ Models of ``schemas.bodies`` describe themselves; here is what is checked withou
 rules, because they nest, and the bodies whose refusals say more than a model could.
 """
 
-from schemas.api.terms import ANYTHING, OBJECT, TEXT, Schema, many, maybe, one_of, record, ref, text
+from schemas.api.terms import ANYTHING, OBJECT, TEXT, Schema, many, mapping, maybe, one_of, record, ref, text
 from schemas.api.words import (
     EVENT_IDENTIFIERS,
     MAX_NAME,
@@ -12,6 +12,7 @@ from schemas.api.words import (
     MAX_SPLIT,
     MAX_TYPE,
     MAX_TYPES,
+    MOST_CONSENTS,
     SECRET_LENGTHS,
 )
 from schemas.bodies import MOST_LISTED
@@ -29,6 +30,7 @@ EVENT: dict[str, Schema] = {
     "timestamp": _TIME,
     "properties": maybe(OBJECT),
     "context": maybe(OBJECT),
+    "consents": maybe({**mapping(maybe({"type": "boolean"})), "maxProperties": MOST_CONSENTS}),
     **dict.fromkeys(("message_id", "event_id", "campaign_id", "variant", "channel"), maybe(text(0, 256))),
     "environment": maybe(TEXT),
 }

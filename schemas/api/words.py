@@ -24,6 +24,8 @@ USAGE_DAYS, MOST_USAGE_DAYS = 30, 90
 TIMEOUT_MS, DEFAULT_TIMEOUT_MS = (50, 10_000), 2000
 """How long a write may be waited for."""
 SYNC_WORDS = ("true", "1", "false", "0")
+MOST_CONSENTS = 100
+"""Of one call, and of one contact."""
 MAX_SPLIT = 200
 """Most events or identifiers that one split names."""
 MAX_NAME = 200

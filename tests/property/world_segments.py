@@ -27,7 +27,13 @@ def contact_of(kind: str, value: str) -> str:
     return identity.contact_id(WORKSPACE, ENVIRONMENT, kind, value)
 
 
-_SAID = (("set", "attributes"), ("set_once", "once"), ("consents", "consents"), ("device", "device"))
+_SAID = (
+    ("set", "attributes"),
+    ("set_once", "once"),
+    ("consents", "consents"),
+    ("consent_state", "state"),
+    ("device", "device"),
+)
 
 
 def event(
