@@ -17,6 +17,7 @@ from ingest.repeats import Repeats
 from ingest.view import MergeView
 from schemas import topics
 from schemas.access import Principal, key_of
+from schemas.api import parameters
 from schemas.codec import encode_event
 from schemas.control import ControlState
 from schemas.errors import Refused
@@ -56,6 +57,7 @@ class Edge:
         now_ms, headers = self.clock(), dict(request.scope["headers"])
         principal = authorise(self.control, headers, request.query_params, scope, now_ms)
         self.gate.admit(request.scope, headers, principal, now_ms)
+        parameters.check(request.method, request.url.path, request.scope["query_string"])
         return principal
 
     def passes(self, request: Request) -> None:

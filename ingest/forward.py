@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -12,6 +13,7 @@ from yarl import URL
 from ingest import body
 from ingest.budget import UNKNOWN
 from ingest.cors import WORKSPACE
+from schemas.api import parameters
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
@@ -82,7 +84,9 @@ class Forward:
         Raises ``Refused``: 503 where it cannot say, 403 for who may not know.
         """
         headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
-        url = URL(self._base + path, encoded=True).with_query(request.url.query)
+        url = URL(self._base + path, encoded=True).with_query(
+            [(k, v) for k, v in request.query_params.multi_items() if k in parameters.EVERYWHERE]
+        )
         try:
             async with self._session.get(url, headers=headers) as answer:
                 raw = await answer.read()
@@ -145,6 +149,9 @@ class Forward:
 
     async def _pass(self, request: Request, method: str, raw: bytes, path: str = "") -> StreamingResponse:
         query = request.url.query
+        if path or method != request.method:
+            # of a write's parameters a read takes those alone that every route has
+            query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k in parameters.EVERYWHERE])
         url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
         headers["X-Request-Id"] = request.scope[REQUEST_ID]

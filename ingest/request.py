@@ -22,6 +22,7 @@ from ingest.repeats import Repeats
 from ingest.salvage import NotJson
 from schemas import ids
 from schemas.access import KEY_HEADERS, Principal, key_of
+from schemas.api import parameters
 from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.errors import Refused
 from schemas.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
@@ -104,6 +105,8 @@ class IngestEndpoint:
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
         if not late:
             self._edge.gate.admit(scope, headers, principal, now_ms)
+        if query and operation.source == "altacee":
+            parameters.check(scope["method"], operation.path, scope["query_string"])
         timeout_ms = _sync_timeout(query)
         content_type = headers.get(b"content-type", b"")
         if operation.read is None and not operation.any_type:

@@ -22,6 +22,7 @@ STATUS = {
     "invalid_field": 422,
     "unknown_field": 422,
     "unknown_property": 422,
+    "unknown_parameter": 422,
     "unknown_environment": 422,
     "too_complex": 422,
     "rate_limited": 429,

@@ -5,7 +5,9 @@ A new route is one line here beside its line in the table that serves it (`inges
 model of `schemas/bodies.py` that ``document.MODELS`` names. A test compares both tables with this one.
 """
 
-from schemas.api.route import ANY_KEY, PUBLIC, SYNC, WAIT, Described, get, write
+from dataclasses import replace
+
+from schemas.api.route import ANY_KEY, PUBLIC, SYNC, Described, get, write
 from schemas.api.terms import TEXT, TIME, Schema, one_of, whole
 from schemas.api.words import (
     CAMPAIGN_FILTERS,
@@ -94,7 +96,7 @@ READS: tuple[Described, ...] = (
     ),
 )
 
-WRITES: tuple[Described, ...] = (
+_WRITES: tuple[Described, ...] = (
     write(
         "POST",
         "/v1/events",
@@ -102,7 +104,6 @@ WRITES: tuple[Described, ...] = (
         "Event",
         {200: "EventAccepted", 202: "EventAccepted"},
         "Send an event",
-        SYNC,
     ),
     write(
         "POST",
@@ -111,7 +112,6 @@ WRITES: tuple[Described, ...] = (
         "EventBatch",
         {200: "BatchAccepted", 202: "BatchAccepted"},
         "Send events; each is taken or refused by itself",
-        SYNC,
         refuses={422: "BatchRefused"},
     ),
     write(
@@ -121,7 +121,6 @@ WRITES: tuple[Described, ...] = (
         "ContactUpsert",
         {200: "ContactWritten", 201: "ContactWritten", 202: "ContactLater"},
         "Create or update a contact",
-        WAIT,
     ),
     write(
         "POST",
@@ -130,7 +129,6 @@ WRITES: tuple[Described, ...] = (
         "ContactBatch",
         {200: "ContactsTaken", 202: "ContactsTaken"},
         "Create or update contacts; each is taken or refused by itself",
-        SYNC,
         refuses={422: "ContactsRefused"},
     ),
     write(
@@ -140,7 +138,6 @@ WRITES: tuple[Described, ...] = (
         "ContactEdit",
         {200: "ContactWritten", 201: "ContactWritten", 202: "ContactLater"},
         "Update a contact",
-        WAIT,
         refuses={409: "Error"},
     ),
     write(
@@ -150,7 +147,6 @@ WRITES: tuple[Described, ...] = (
         "",
         {202: "Erasure", 204: ""},
         "Erase a contact, everywhere and for good",
-        WAIT,
     ),
     write(
         "POST",
@@ -170,7 +166,6 @@ WRITES: tuple[Described, ...] = (
         "Listing",
         {200: "Listed", 202: "Listed"},
         "Put contacts on the list of a static segment",
-        WAIT,
         refuses={409: "Error"},
     ),
     write(
@@ -180,7 +175,6 @@ WRITES: tuple[Described, ...] = (
         "Listing",
         {200: "Listed", 202: "Listed"},
         "Take contacts off the list of a static segment",
-        WAIT,
         refuses={409: "Error"},
     ),
     write("POST", "/v1/webhooks", "webhooks:write", "NewWebhook", {201: "WebhookWritten"}, "Define a webhook"),
@@ -222,4 +216,6 @@ WRITES: tuple[Described, ...] = (
     write("POST", "/v1/workspaces", "instance", "NewWorkspace", {201: "WorkspaceMade"}, "Make a workspace"),
     write("PATCH", "/v1/workspaces/{id}", "admin", "WorkspaceEdit", {200: "Workspace"}, "Change the key's workspace"),
 )
+WRITES = tuple(r if r.scope == PUBLIC else replace(r, query={**SYNC, **r.query}) for r in _WRITES)
+"""A write that has been applied when it is answered takes ``sync`` as well, so that a client may always send it."""
 ROUTES = (*READS, *WRITES)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from schemas import web
 from schemas.access import Principal
+from schemas.api import parameters
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
@@ -55,6 +56,12 @@ def now_ms() -> int:
 
 async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
     """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
+    principal = await _authorised(request, control, tail, scope)
+    parameters.check(request.method, request.url.path, request.scope["query_string"])
+    return principal
+
+
+async def _authorised(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
     headers = dict(request.scope["headers"])
     try:
         return web.authorise(control, headers, request.query_params, scope, now_ms())

@@ -1,0 +1,65 @@
+"""A request's method, path and query string in; a refusal of the first parameter that its route does not take out.
+
+The native API only: vendors' clients send parameters of their own, and their paths ignore those. What a route takes
+is what the description says of it.
+"""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from urllib.parse import parse_qsl
+
+from schemas.api.route import SYNC
+from schemas.api.routes import ROUTES
+from schemas.api.terms import Schema
+from schemas.errors import Refused
+
+EVERYWHERE = ("apiKey", "environment")
+MOST_SHOWN = 80
+_PART = re.compile(r"\\\{[a-z_]+(:path)?\\\}")
+_EXACT: dict[tuple[str, str], Mapping[str, Schema]] = {(r.method, r.path): r.query for r in ROUTES if "{" not in r.path}
+_PATTERNS = [
+    (r.method, re.compile(_PART.sub(lambda part: "(?:.+)" if part[1] else "[^/]+", re.escape(r.path))), r.query)
+    for r in ROUTES
+    if "{" in r.path
+]
+
+
+def check(method: str, path: str, query: str | bytes) -> None:
+    """Raises ``Refused`` (422) with the nearest name; a path that is no native route takes what it likes."""
+    if not query:
+        return
+    known = _known("GET" if method == "HEAD" else method, path)
+    if known is None:
+        return
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name in SYNC and name in known:
+            _check_sync(name, value, known[name])
+        elif name not in known and name not in EVERYWHERE:
+            raise Refused("unknown_parameter", _said(name, [*known, *EVERYWHERE]), name[:MOST_SHOWN])
+
+
+def _known(method: str, path: str) -> Mapping[str, Schema] | None:
+    exact = _EXACT.get((method, path))
+    if exact is not None:
+        return exact
+    return next((said for its, pattern, said in _PATTERNS if its == method and pattern.fullmatch(path)), None)
+
+
+def _check_sync(name: str, value: str, schema: Schema) -> None:
+    if name == "sync" and value.lower() not in schema["enum"]:
+        raise Refused("invalid_field", "sync must be true or false", name)
+    if name == "timeout_ms":
+        low, high = schema["minimum"], schema["maximum"]
+        if not value.isascii() or not value.isdigit() or len(value) > 9 or not low <= int(value) <= high:
+            raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", name)
+
+
+def _said(name: str, known: list[str]) -> str:
+    shown = name[:MOST_SHOWN]
+    folded = {one.lower().replace("_", ""): one for one in known}
+    near = get_close_matches(shown.lower().replace("_", ""), folded, n=1)
+    if near:
+        return f"there is no parameter {shown!r} here: did you mean {folded[near[0]]}?"
+    return f"there is no parameter {shown!r} here, only {', '.join(known)}"
