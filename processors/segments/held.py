@@ -8,7 +8,7 @@ from processors.segments import profile, state
 from processors.segments.plans import Versions
 from processors.segments.profile import Said
 from processors.segments.state import Contact, Redirect
-from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, Telling
+from processors.segments.telling import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, Telling
 from schemas import identity, lists, sameness
 from schemas import rule_windows as windows
 from schemas.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
@@ -96,6 +96,10 @@ class Held(Telling):
             if state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
                 self._told = True
                 touched |= plan.by_identity
+            shown = profile.addresses_of(contact)
+            if profile.addressed(contact, event):
+                self.dirty = True
+                self._told |= shown != profile.addresses_of(contact)
             if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
                 self._told = True
         if said:
@@ -112,10 +116,12 @@ class Held(Telling):
 
     def absorb(self, contact: Contact, absorb: Absorb) -> None:
         """What a loser brings: its identifier, and the state it had."""
+        brought: set[str] = set()
         if absorb["state"]:
             other = state.load_payload(absorb["state"])
             if isinstance(other, Contact):
                 state.join(contact, other)
+                brought = set(other.members).difference(contact.members)
         identifier = absorb["identifier"]
         if identifier is not None:
             state.identify(contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"])
@@ -124,11 +130,22 @@ class Held(Telling):
         self._welcome(contact, absorb)
         self._told = self.dirty = True
         cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
+        self._carry(contact, brought, cause)
         self._evaluate(contact, self.plan.segments, cause)
+
+    def _carry(self, contact: Contact, brought: set[str], cause: Cause) -> None:
+        """The segments that only the loser was in: they are kept without a word, or the person leaves them now."""
+        plan = self.plan
+        judged = [s for s in brought if s in plan.segments and s not in plan.pending and s not in plan.disabled]
+        self._evaluate(contact, judged, Cause(CARRIED, cause.at_ms, cause.event_id))
+        for segment in sorted(judged):
+            if segment not in contact.members and not contact.pending:
+                version = plan.segments[segment].version
+                self._change(segment, cause, member=False, at_ms=cause.at_ms, version=version)
 
     def lose(self, contact: Contact, merge: Merge) -> None:
         """Another contact has what was this one's; its state is the caller's to send there."""
-        cause = Cause(BY_MERGE, min(merge["at_ms"], self.now_ms), merge["event_id"])
+        cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
         for segment in list(contact.members):
             self._leave(contact, segment, cause)
         redirect = Redirect(contact.workspace, contact.environment, merge["winner"], merge["version"], contact.revision)

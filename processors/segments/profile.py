@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from processors.segments.state import Contact, Entries, newest, write
+from processors.segments.entries import Entries, newest, write
+from processors.segments.state import Contact
 from schemas import identity
 from schemas.records import ALIAS, IDENTIFY, Event
 
 MOST_ATTRIBUTES = 1000
 MOST_CONSENTS = 100
 MOST_DEVICES = 100
+MOST_ADDRESSES = 40
+"""More than a contact may have: some that were said are another's."""
+_ADDRESSES = (identity.EMAIL, identity.PHONE)
 MOST_STANDING = 100
 
 Said = dict[str, Any]
@@ -72,6 +76,21 @@ def learn_standing(contact: Contact, event: Event) -> bool:
     return any(news)
 
 
+def addressed(contact: Contact, event: Event) -> bool:
+    """Note the e-mail and phone that an event says; whether there is something to keep."""
+    said = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
+    if not said:
+        return False
+    kept = [write(contact.addresses, name, [None, *stamp_of(event)]) for name in said]
+    newest(contact.addresses, MOST_ADDRESSES)
+    return any(kept)
+
+
+def addresses_of(contact: Contact) -> list[str | None]:
+    """The e-mail and the phone that were said last."""
+    return [_latest(contact, kind) for kind in _ADDRESSES]
+
+
 def _once(stamp: tuple[int, str]) -> tuple[int, str]:
     return -stamp[0], stamp[1]
 
@@ -124,6 +143,7 @@ def trim(contact: Contact) -> None:
     newest(contact.attributes, MOST_ATTRIBUTES)
     newest(contact.consents, MOST_CONSENTS)
     newest(contact.devices, MOST_DEVICES)
+    newest(contact.addresses, MOST_ADDRESSES)
     newest(contact.standing, MOST_STANDING)
 
 
@@ -165,11 +185,13 @@ def _shown(contact: Contact) -> dict[str, Any]:
 
 
 def _latest(contact: Contact, kind: str) -> str | None:
+    """What was said last, of what belongs to the contact."""
     values = contact.identifiers.get(kind)
     if not values:
         return None
     given_up = {v for v, entry in contact.standing.items() if not entry[0]} if kind == identity.EXTERNAL_ID else set()
-    return max(values, key=lambda value: (value not in given_up, values[value][0], value))
+    said = {v: contact.addresses.get(f"{kind}:{v}", (None, *since))[1] for v, since in values.items()}
+    return max(values, key=lambda value: (value not in given_up, said[value], value))
 
 
 def _present(entries: Entries) -> dict[str, Any]:

@@ -13,14 +13,11 @@ from typing import Any
 
 import orjson
 
+from processors.segments.entries import Entries, newest, write
 from schemas import identity
 from schemas import rule_windows as windows
 from schemas.records import Identifier
 from schemas.rule_windows import Keep, Series
-
-Stamped = list[Any]
-"""``[value, time, event id]``; the latest (time, event id) wins."""
-Entries = dict[str, Stamped]
 
 NO_DUE = bytes(8)
 MAX_ROW = 1_000_000
@@ -43,13 +40,16 @@ class Versioned:
         return self.revision
 
 
-_LEARNT = ("created", "updated", "seen", "identifiers", "standing", "attributes", "consents", "devices", "counts")
+_ENTRIES = ("addresses", "standing", "attributes", "consents", "devices")
+"""Parts of a contact that the last writer decides, entry by entry."""
+_LEARNT = ("created", "updated", "seen", "identifiers", *_ENTRIES, "counts")
 
 
 class Contact(Versioned):
     """What is known of one contact; changed in place."""
 
     __slots__ = (
+        "addresses",
         "attributes",
         "consents",
         "counts",
@@ -83,6 +83,8 @@ class Contact(Versioned):
         """Type, value -> ``[time, event id]`` of the first that said so."""
         self.standing: Entries = {}
         """External ids that calls named together: whether the contact goes by it; false: it was given up."""
+        self.addresses: Entries = {}
+        """``type:value`` of e-mails and phones -> when it was said last."""
         self.attributes: Entries = {}
         self.consents: Entries = {}
         self.devices: Entries = {}
@@ -120,6 +122,8 @@ class Contact(Versioned):
             "d": self.devices,
             "c": self.counts,
         }
+        if self.addresses:
+            learnt["l"] = self.addresses
         if self.standing:
             learnt["g"] = self.standing
         return learnt
@@ -132,7 +136,8 @@ class Contact(Versioned):
 
     def payload(self) -> bytes:
         """What a winner is told of a loser."""
-        return orjson.dumps({"w": self.workspace, "e": self.environment, "r": self.revision, **self.learnt()})
+        home = {"w": self.workspace, "e": self.environment}
+        return orjson.dumps({**home, "r": self.revision, "m": self.members, **self.learnt()})
 
 
 class Redirect(Versioned):
@@ -188,6 +193,7 @@ def _row_of(said: dict[str, Any]) -> Row:
     contact.created, contact.updated, contact.seen = said["t"]
     contact.identifiers = said["i"]
     contact.standing = said.get("g") or {}
+    contact.addresses = said.get("l") or {}
     contact.attributes = said["a"]
     contact.consents = said["s"]
     contact.devices = said["d"]
@@ -230,7 +236,7 @@ def join(into: Contact, other: Contact) -> None:
     for kind, values in other.identifiers.items():
         for value, since in values.items():
             identify(into, kind, value, *since)
-    for name in ("standing", "attributes", "consents", "devices"):
+    for name in _ENTRIES:
         mine: Entries = getattr(into, name)
         for key, stamped in getattr(other, name).items():
             write(mine, key, stamped)
@@ -248,33 +254,6 @@ def identify(contact: Contact, kind: str, value: str, time_ms: int, event_id: st
     is_new = value not in values
     values[value] = [*min((since, first), (time_ms, event_id))]
     return is_new or [since, first] != values[value]
-
-
-def write(entries: Entries, name: str, stamped: Stamped) -> bool:
-    """The later one wins; False if the entry stays as it is."""
-    known = entries.get(name)
-    if known is not None:
-        order = (stamped[1], stamped[2]), (known[1], known[2])
-        if order[0] < order[1] or (order[0] == order[1] and _text(stamped) <= _text(known)):
-            return False
-    entries[name] = stamped
-    return True
-
-
-def _text(stamped: Stamped) -> bytes:
-    # the value decides only where an event id was used twice, but something has to
-    return orjson.dumps(stamped[0], option=orjson.OPT_SORT_KEYS)
-
-
-def newest(entries: Entries, most: int) -> list[str]:
-    """Cut down to the newest few; the names that went. Who is behind that many stays so: order does not matter."""
-    if len(entries) <= most:
-        return []
-    ordered = sorted(entries, key=lambda name: (entries[name][1], entries[name][2], name))
-    gone = ordered[: len(entries) - most]
-    for name in gone:
-        del entries[name]
-    return gone
 
 
 def shrink(contact: Contact) -> list[str]:

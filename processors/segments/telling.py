@@ -17,8 +17,10 @@ from processors.segments.state import Contact, Row
 from schemas.records import Change
 from schemas.rule_windows import NEVER
 
-BY_EVENT, BY_TIME, BY_RULE, BY_MERGE, RESTATED = "event", "time", "rule", "merged", "restated"
-"""Reasons of a membership change; ``RESTATED`` is no change but what is so."""
+BY_EVENT, BY_TIME, BY_RULE, BY_MERGE = "event", "time", "rule", "merged"
+CARRIED, RESTATED = "carried", "restated"
+"""Reasons of a membership change; ``RESTATED`` is no change but what is so, ``CARRIED`` one of ids alone: a merge has
+given a person's membership to another contact id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ ENTERED, LEFT = "segment.entered", "segment.left"
 OURS = frozenset({CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT})
 """Types that no client's event can take."""
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
-RESTATED = "restated"
+CARRIED, RESTATED = "carried", "restated"
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16
@@ -140,6 +140,8 @@ def _membership(change: Change, known: Known, complete_since_ms: int) -> list[Me
         return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # what nobody was told has not ended, and what began before our memory was told then
+    if change["reason"] == CARRIED:
+        return []  # the person was in it before the merge and is after it
     data = {
         "contact_id": change["contact_id"],
         "segment_id": segment,

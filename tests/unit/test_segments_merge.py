@@ -24,11 +24,11 @@ def test_the_loser_leaves_the_winner_enters() -> None:
     world.send(anonymous(), event("bought", user="ann"))
     changes = world.merge(merge(ANON, ANN, version=7))
     loser = [c for c in changes if c["contact_id"] == contact_of(*ANON)]
-    assert told(loser) == [("unknown", False, "merged")]
+    assert told(loser) == [("unknown", False, "carried")]
     assert loser[-1]["kind"] == "profile"
     assert loser[-1]["merged_into"] == contact_of(*ANN)
     winner = [c for c in changes if c["contact_id"] == contact_of(*ANN)]
-    assert told(winner) == [("it", True, "merged")]
+    assert told(winner) == [("unknown", False, "merged"), ("it", True, "merged")], "nobody was in it before"
     assert {c["event_id"] for c in changes if c["kind"] == "membership"} == {"evt_merge_7"}
     assert world.snapshot("ann")["anonymous_ids"] == ["a1"]
     redirect = row(world, ANON)
@@ -135,3 +135,25 @@ def test_many_late_events_go_in_records_of_bounded_size() -> None:
     sent = absorbs(world.sends)[1:]
     assert [e["event_id"] for absorb in sent for e in absorb["events"]] == [f"e{n}" for n in range(10)]
     assert max(len(codec.encode_absorb(absorb)) for absorb in sent) < 900_000
+
+
+def test_who_is_in_it_before_and_after_a_merge_has_neither_left_nor_entered() -> None:
+    once = {"event": "bought"}
+    world = World(it=once)
+    world.send(anonymous())
+    changes = world.merge(merge(ANON, ANN))
+    assert told(changes) == [("it", False, "carried"), ("it", True, "carried")]
+    both = World(it=once)
+    both.send(anonymous(), event("bought", user="ann"))
+    assert told(both.merge(merge(ANON, ANN))) == [("it", False, "carried")]
+
+
+def test_who_is_no_longer_in_it_after_a_merge_has_left() -> None:
+    world = World(few={"event": "bought", "count": {"op": "eq", "value": 1}})
+    world.send(anonymous(), event("bought", user="ann"))
+    assert told(world.merge(merge(ANON, ANN))) == [("few", False, "carried"), ("few", False, "merged")]
+    alone = World(few={"attribute": "plan", "op": "ne", "value": "pro"})
+    alone.send(anonymous(), event("$identify", kind="identify", user="ann", attributes={"plan": "pro"}))
+    changes = alone.merge(merge(ANON, ANN))
+    assert told(changes) == [("few", False, "carried"), ("few", False, "merged")], "the person was in it as the loser"
+    assert changes[-1]["contact_id"] == contact_of(*ANN)

@@ -173,6 +173,15 @@ def _by_version(log: list[Change]) -> list[Change]:
     return [one for _, one in sorted({one["version"]: one for one in log}.items())]
 
 
+def test_a_membership_that_a_merge_carries_over_is_not_told() -> None:
+    """The loser's id leaves and the winner's enters; the person does neither."""
+    told = Told()
+    assert told(member(1, member=True)) == ["segment.entered"]
+    assert told(member(2, member=False, reason="carried")) == []
+    assert told(member(3, member=True, reason="carried")) == []
+    assert told(member(4, member=False, reason="merged")) == ["segment.left"], "what the merge has changed is told"
+
+
 def test_what_is_restated_of_somebody_unknown() -> None:
     assert Told()(member(1, member=False, reason="restated")) == []
     assert Told(since_ms=NOW_MS + 1)(member(1, member=True, reason="restated")) == []

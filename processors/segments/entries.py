@@ -1,0 +1,36 @@
+"""Values by name, each with the time and the event that said it; the last writer wins, whatever the order."""
+
+from typing import Any
+
+import orjson
+
+Stamped = list[Any]
+"""``[value, time, event id]``; the latest (time, event id) wins."""
+Entries = dict[str, Stamped]
+
+
+def write(entries: Entries, name: str, stamped: Stamped) -> bool:
+    """The later one wins; False if the entry stays as it is."""
+    known = entries.get(name)
+    if known is not None:
+        order = (stamped[1], stamped[2]), (known[1], known[2])
+        if order[0] < order[1] or (order[0] == order[1] and _text(stamped) <= _text(known)):
+            return False
+    entries[name] = stamped
+    return True
+
+
+def _text(stamped: Stamped) -> bytes:
+    # the value decides only where an event id was used twice, but something has to
+    return orjson.dumps(stamped[0], option=orjson.OPT_SORT_KEYS)
+
+
+def newest(entries: Entries, most: int) -> list[str]:
+    """Cut down to the newest few; the names that went. Who is behind that many stays so: order does not matter."""
+    if len(entries) <= most:
+        return []
+    ordered = sorted(entries, key=lambda name: (entries[name][1], entries[name][2], name))
+    gone = ordered[: len(entries) - most]
+    for name in gone:
+        del entries[name]
+    return gone
