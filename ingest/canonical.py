@@ -40,11 +40,12 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     """Raises ``Refused`` naming the field. The strongest identifier stands first and gives the contact id."""
     environment = raw.environment or caller.environment
     warnings: list[str] = []
-    found = _identifiers(raw, warnings, identity.tenant_prefix(caller.workspace, environment))
+    tenant = identity.tenant_prefix(caller.workspace, environment)
+    found = _identifiers(raw, warnings, tenant, lenient=caller.lenient)
     if not found and raw.needs_identifier:
         raise _unidentified(raw)
     properties = raw.properties
-    texts = _texts(raw)
+    texts = _texts(raw, lenient=caller.lenient)
     if raw.profile and not raw.lists:
         _take_no_lists(raw.profile, warnings)
     timestamp_ms = event_time(raw, caller.now_ms, warnings, lenient=caller.lenient)
@@ -84,21 +85,33 @@ def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
 def _unidentified(raw: RawEvent) -> Refused:
     for _, value, field in raw.identifiers:
         if value is not None:
-            return Refused("invalid_field", f"{field} identifies nobody", field)
+            odd = isinstance(value, bool) or not isinstance(value, str | int)
+            return _no_identifier(value, field) if odd else _nobody(field)
     return Refused("missing_field", "at least one identifier is needed", "user_id")
 
 
-def _identifiers(raw: RawEvent, warnings: list[str], tenant: str) -> list[tuple[str, str]]:
+def _nobody(field: str) -> Refused:
+    return Refused("invalid_field", f"{field} identifies nobody", field)
+
+
+def _no_identifier(value: Any, field: str) -> Refused:
+    if not isinstance(value, str):
+        return Refused("invalid_field", f"{field} must be a string", field)
+    return Refused("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
+
+
+def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bool) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for kind, value, field in raw.identifiers:
         if value is None:
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # noqa: PLW2901 - numeric ids are common and mean their digits
-        if not isinstance(value, str):
-            raise Refused("invalid_field", f"{field} must be a string", field)
-        if len(value) > identity.MAX_LENGTH:
-            raise Refused("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
+        if not isinstance(value, str) or len(value) > identity.MAX_LENGTH:
+            if not lenient:
+                raise _no_identifier(value, field)
+            warnings.append(f"{_no_identifier(value, field).message}; it was ignored")
+            continue
         normal = identity.normalise(kind, value)
         if normal is None:
             warnings.append(f"{field} identifies nobody and was ignored")
@@ -127,20 +140,22 @@ def _event_id(value: Any, now_ms: int) -> str:
     return value
 
 
-def _texts(raw: RawEvent) -> dict[str, str]:
+def _texts(raw: RawEvent, *, lenient: bool) -> dict[str, str]:
     """The message that an event is about; most events are about none, which is told without a look at each field."""
     named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
     if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
         return _NO_TEXTS
-    return {name: _text(value, name, raw.properties) for name, value in zip(_TEXTS, named, strict=True)}
+    return {
+        name: _text(value, name, raw.properties, lenient=lenient) for name, value in zip(_TEXTS, named, strict=True)
+    }
 
 
-def _text(value: Any, name: str, properties: dict[str, Any]) -> str:
+def _text(value: Any, name: str, properties: dict[str, Any], *, lenient: bool) -> str:
     place = name
     if value is None:
         value = properties.get(name)
         place = f"properties.{name}"
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (lenient and len(value) > MAX_NAME):
             return ""  # a property may be called so and be something else
     if not isinstance(value, str) or len(value) > MAX_NAME:
         raise Refused("invalid_field", f"{name} must be a string of at most {MAX_NAME} characters", place)

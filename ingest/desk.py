@@ -40,6 +40,10 @@ class Counter:
         return await self.taker(parsed)
 
     @property
+    def most(self) -> int:
+        return self.edge.settings.max_vendor_events
+
+    @property
     def key(self) -> str:
         return key_of(self.headers, self.query) or ""
 

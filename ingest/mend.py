@@ -21,7 +21,7 @@ def mended(data: bytes) -> bytes:
     try:
         data.decode()
     except UnicodeDecodeError:
-        data = data.decode("utf-8", "replace").encode()
+        data = _joined(data)
     parts: list[bytes] = []
     at = 0
     for _ in range(MAX_MENDED):
@@ -33,3 +33,12 @@ def mended(data: bytes) -> bytes:
         at = half.end()
     parts.append(data[at:])
     return b"".join(parts)
+
+
+def _joined(data: bytes) -> bytes:
+    """Puts together what CESU-8, which encoders of some browsers make, has as two halves of three bytes each."""
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()

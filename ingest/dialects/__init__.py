@@ -9,6 +9,7 @@ from ingest.dialects import (
     lunogram,
     parcelvoy,
     posthog,
+    posthog_web,
     segment,
     segment_web,
 )
@@ -23,6 +24,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *segment.OPERATIONS,
     *segment_web.OPERATIONS,
     *posthog.OPERATIONS,
+    *posthog_web.OPERATIONS,
     *altcraft_triggers.OPERATIONS,
     # the last: it answers every other method under its root
     *altcraft.OPERATIONS,

@@ -36,6 +36,14 @@ class Desk(Protocol):
     def query(self) -> Mapping[str, str]: ...
 
     @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Of the request, their names in lower case."""
+
+    @property
+    def most(self) -> int:
+        """Items that one request may have."""
+
+    @property
     def key(self) -> str:
         """The caller's key, as it was sent."""
 
@@ -121,7 +129,7 @@ class Operation:
     key_part: str = ""
     """Name of the part of the path that is the key."""
     body_keys: tuple[str, ...] = ()
-    """Fields of the body, its first item or their ``properties`` that may hold the key, where nothing else does."""
+    """Fields of the body, its items or their ``properties`` that may hold the key, where nothing else does."""
     any_type: bool = False
     """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
     constant: Reply | None = None

@@ -1,58 +1,49 @@
-"""PostHog's JSON in, raw events and PostHog's answers out: `/batch/`, `/e/`, `/capture/`, `/i/v0/e/`, `/flags`.
+"""PostHog's JSON in, raw events and PostHog's answers out: `/batch/`, `/e/`, `/capture/`, `/i/v0/e/`.
 
 Source: PostHog's "Capture and batch API endpoints", and what its own SDKs send.
 
 1. A ``distinct_id`` is a stranger's (``anonymous_id``) where the client says so: ``$is_identified`` or
-   ``$process_person_profile`` is false, or it is the ``$device_id``. Else it is somebody's (``external_id``).
-2. In an alias nothing says which it is: what looks like a UUID is a stranger's.
-3. A batch is taken item by item, and the answer is 200 only where every item was: clients drop or repeat it whole.
-4. There are no feature flags here: `/decide` and `/flags` say so in the form that the SDKs understand.
+   ``$process_person_profile`` is false, it is the ``$device_id``, or a browser sends a ``$device_id`` without a
+   ``$user_id``. Else it is an ``external_id``.
+2. In an alias, and as the earlier id of an identify, nothing says which it is: what is stored under it as either comes
+   along, unless it is somebody identified (kind ``identify``). ``$merge_dangerously`` asks nothing (kind ``alias``).
+3. A batch is taken item by item, and the answer is 200 only where every item was: clients drop or repeat it whole. So
+   an odd value costs itself and not its event, and an event without an id gets one that a repeat gets too.
 """
 
-from base64 import b64decode
+from hashlib import blake2b
 from typing import Any
-from urllib.parse import parse_qs
+from uuid import UUID
 
 import orjson
 
-from ingest import body
+from ingest.canonical import MAX_NAME
 from ingest.dialects.operation import (
     JSON,
-    Desk,
+    Identifying,
     Operation,
     addresses_in,
     check_count,
     check_taken,
     each,
-    object_of,
+    earlier_id,
     optional_object,
 )
-from ingest.dialects.segment import guessed
+from ingest.dialects.posthog_body import BATCH, read
 from ingest.raw import Answer, Parsed, RawEvent, Reply
+from schemas import identity
 from schemas.errors import Refused
 from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
-BATCH = "batch"
 KEYS = ("api_key", "token")
 PATHS = ("batch", "e", "capture", "i/v0/e")
-FLAGS = ("decide", "flags")
-FORM = b"application/x-www-form-urlencoded"
 MAX_OFFSET_MS = 30 * 86_400_000
+MAX_UNSET = 1000
+COOKIELESS = "$posthog_cookieless"
+"""The ``distinct_id`` of every visitor of a page that stores nothing in browsers."""
 DONE = Reply(status=200, body=orjson.dumps({"status": "Ok"}), headers=(JSON,))
-NO_FLAGS = {
-    "flags": {},
-    "featureFlags": {},
-    "featureFlagPayloads": {},
-    "errorsWhileComputingFlags": False,
-    "supportedCompression": ["gzip", "gzip-js"],
-    "sessionRecording": False,
-    "config": {"enable_collect_everything": False},
-    "toolbarParams": {},
-    "isAuthenticated": False,
-    "siteApps": [],
-}
 _USED = frozenset(
-    "event distinct_id properties timestamp sent_at offset uuid api_key token $set $set_once type".split()
+    "event distinct_id properties timestamp sent_at offset uuid api_key token $set $set_once $unset type".split()
 )
 _CODES = {401: "authentication_error", 403: "permission_denied", 429: "throttled_error", 503: "server_error"}
 
@@ -66,40 +57,8 @@ def refuse(refused: Refused, _request_id: str) -> Reply:
     return Reply(status=status, body=orjson.dumps(said), headers=(JSON,))
 
 
-def read(content_type: bytes, data: bytes, most: int) -> Any:
-    """JSON, plain, packed by gzip without a header that says so, or in base64 in the field ``data`` of a form."""
-    kind = content_type.split(b";", 1)[0].strip().lower()
-    if kind == FORM or data[:5] == b"data=":
-        try:
-            fields = parse_qs(data.decode("latin-1"), max_num_fields=20)
-        except ValueError as error:
-            raise Refused("invalid_field", f"no form: {error}", "data") from None
-        if not fields.get("data"):
-            raise Refused("missing_field", "data is needed", "data")
-        data = fields["data"][-1].encode("latin-1")
-    elif kind != b"application/octet-stream":
-        body.check_content_type(content_type)
-    if not data.strip():
-        return {}
-    data = _unpacked(data, most)
-    if data[:1] not in (b"{", b"[") and (decoded := _decoded(data)):
-        data = _unpacked(decoded, most)
-    return body.parse_batch(data, BATCH)
-
-
-def _unpacked(data: bytes, most: int) -> bytes:
-    return body.decode(data, b"gzip", most) if data[:2] == b"\x1f\x8b" else data
-
-
-def _decoded(data: bytes) -> bytes | None:
-    try:
-        # a form turns + into a space
-        return b64decode(data.strip().replace(b" ", b"+"), validate=True)
-    except ValueError:
-        return None
-
-
-def _event(value: Any, sent_at: Any) -> RawEvent:
+def event_of(value: Any, sent_at: Any) -> RawEvent:
+    """One event of a client; raises ``Refused`` for one without a name or a ``distinct_id``."""
     if not isinstance(value, dict):
         raise Refused("invalid_field", "an event must be a JSON object")
     name = value.get("event")
@@ -108,16 +67,17 @@ def _event(value: Any, sent_at: Any) -> RawEvent:
     said = optional_object(value, "properties") or {}
     properties = {key: one for key, one in said.items() if key not in KEYS}
     field = "distinct_id" if value.get("distinct_id") is not None else "properties.distinct_id"
-    distinct_id = value.get("distinct_id") if field == "distinct_id" else said.get("distinct_id")
+    distinct_id = _text(value.get("distinct_id") if field == "distinct_id" else said.get("distinct_id"))
     if distinct_id is None:
         raise Refused("missing_field", "distinct_id is needed", "distinct_id")
     kind, known_as, identifiers = _who(name, distinct_id, field, properties)
     profile = _profile(value, properties)
-    for at in ("set", "set_once"):
-        identifiers += addresses_in(profile.get(at, {}), f"${at}")
+    if identifiers:
+        for at in ("set", "set_once"):
+            identifiers += addresses_in(profile.get(at, {}), f"${at}")
     return RawEvent(
         kind=kind,
-        type=known_as,
+        type=known_as[:MAX_NAME],
         identifiers=identifiers,
         properties=properties,
         profile=profile or None,
@@ -125,40 +85,92 @@ def _event(value: Any, sent_at: Any) -> RawEvent:
         timestamp=value.get("timestamp"),
         age_ms=_age_ms(value),
         sent_at=None if said.get("$ignore_sent_at") else sent_at,
-        event_id=value.get("uuid"),
+        event_id=_event_id(value, name, distinct_id, said),
+        needs_identifier=False,
     )
 
 
-def _who(
-    name: str, distinct_id: Any, field: str, properties: dict[str, Any]
-) -> tuple[str, str, list[tuple[str, Any, str]]]:
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """An id as PostHog takes it: JSON that is no text by its text, and no longer than it is kept."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text[: identity.MAX_LENGTH]
+
+
+def _event_id(value: dict[str, Any], name: str, distinct_id: str, said: dict[str, Any]) -> str | None:
+    """The client's id; else one that follows from the event, if it says when it happened: a repeat says the same."""
+    given = value.get("uuid")
+    if isinstance(given, str) and given and len(given) <= MAX_NAME and given.isprintable():
+        return given
+    if value.get("timestamp") is None:
+        return None
+    whole = [name, distinct_id, value["timestamp"], said, *(value.get(at) for at in ("$set", "$set_once", "$unset"))]
+    return str(UUID(bytes=blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()))
+
+
+def _who(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:
     """Kind, type and identifiers of an event."""
+    if distinct_id == COOKIELESS or _is_a_groups(name, distinct_id, properties):
+        return TRACK, name, []
     device = properties.get("$device_id")
     devices = [("device_id", device, "properties.$device_id")] if isinstance(device, str) else []
+    own = ("external_id", distinct_id, field)
     if name == "$identify":
-        anonymous = ("anonymous_id", properties.get("$anon_distinct_id"), "properties.$anon_distinct_id")
-        return IDENTIFY, IDENTIFY_TYPE, [("external_id", distinct_id, field), anonymous, *devices]
+        return IDENTIFY, IDENTIFY_TYPE, [own, *_earlier("$anon_distinct_id", distinct_id, properties), *devices]
     if name in ("$create_alias", "$merge_dangerously"):
-        alias = properties.get("alias")
-        if alias is None:
-            raise Refused("missing_field", "alias is needed", "properties.alias")
-        both = [(guessed(distinct_id), distinct_id, field), (guessed(alias), alias, "properties.alias")]
-        return ALIAS, ALIAS_TYPE, both
-    is_stranger = (
-        properties.get("$is_identified") is False
-        or properties.get("$process_person_profile") is False
-        or distinct_id == device
-    )
-    return TRACK, name, [("anonymous_id" if is_stranger else "external_id", distinct_id, field), *devices]
+        earlier = _earlier("alias", distinct_id, properties)
+        if earlier and properties.get("$lib") == "posthog-python":
+            # its alias(previous_id, distinct_id) sends the two the other way round
+            own, earlier = (*earlier[0][:2], "properties.alias"), earlier_id(distinct_id, field)
+        return IDENTIFY if name == "$create_alias" else ALIAS, ALIAS_TYPE, [own, *earlier]
+    kind = "anonymous_id" if _is_stranger(distinct_id, device, properties) else "external_id"
+    return TRACK, name, [(kind, distinct_id, field), *devices]
+
+
+def _earlier(name: str, distinct_id: str, properties: dict[str, Any]) -> list[Identifying]:
+    """The sender's earlier id, where a property names one that is another than its own."""
+    value = _text(properties.get(name))
+    return [] if value in (None, distinct_id, COOKIELESS) else earlier_id(value, f"properties.{name}")
+
+
+def _is_a_groups(name: str, distinct_id: str, properties: dict[str, Any]) -> bool:
+    """Whether a server's SDK made the id up, since it told of a group and of no person."""
+    if name != "$groupidentify":
+        return False
+    made_up = f"${properties.get('$group_type')}_{properties.get('$group_key')}"
+    return distinct_id == made_up or properties.get("$process_person_profile") is False
+
+
+def _is_stranger(distinct_id: str, device: Any, properties: dict[str, Any]) -> bool:
+    identified = properties.get("$is_identified")
+    if identified is False or properties.get("$process_person_profile") is False or distinct_id == device:
+        return True
+    if identified is True or not isinstance(device, str):
+        return False
+    return not properties.get("$user_id") and properties.get("$lib", "web") == "web"
 
 
 def _profile(value: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     profile = {}
     for name in ("set", "set_once"):
-        said = {**(optional_object(properties, f"${name}") or {}), **(optional_object(value, f"${name}") or {})}
+        said = {**_object(properties.get(f"${name}")), **_object(value.get(f"${name}"))}
         if said:
             profile[name] = said
+    gone = [one for place in (properties, value) for one in _names(place.get("$unset"))]
+    if gone:
+        profile["set"] = {**profile.get("set", {}), **dict.fromkeys(gone)}
     return profile
+
+
+def _names(value: Any) -> list[str]:
+    """The attributes that ``$unset`` takes away; clients write a list, or an object of which the names count."""
+    some = list(value)[:MAX_UNSET] if isinstance(value, list | dict) else ()
+    return [name for name in some if isinstance(name, str)]
 
 
 def _age_ms(value: dict[str, Any]) -> int | None:
@@ -177,23 +189,23 @@ def parse(value: Any, most: int) -> Parsed:
         sent_at = value.get("sent_at")
         items = value.get(BATCH)
         if items is None:
-            return Parsed(items=[_event(value, sent_at)], atomic=True, label="")
+            return Parsed(items=[event_of(value, sent_at)], atomic=True, label="")
     if not isinstance(items, list):
         raise Refused("invalid_type", "the body must be an event, an array of events, or have one as batch")
     check_count(items, most, BATCH)
-    key = _key(items[0]) if isinstance(value, list) else None
+    key = next((k for item in items if (k := _key(item)) is not None), None) if isinstance(value, list) else None
 
     def one(item: Any) -> RawEvent:
         if key is not None and _key(item) not in (None, key):
             raise Refused("invalid_field", "the events of one request have one key", "properties.token")
-        return _event(item, sent_at)
+        return event_of(item, sent_at)
 
     return Parsed(items=each(items, one), atomic=False, label=BATCH)
 
 
 def _key(item: Any) -> Any:
     places = (item, item.get("properties")) if isinstance(item, dict) else ()
-    return next((p[name] for p in places if isinstance(p, dict) for name in KEYS if name in p), None)
+    return next((p[n] for p in places if isinstance(p, dict) for n in KEYS if isinstance(p.get(n), str)), None)
 
 
 def reply(answer: Answer) -> Reply:
@@ -201,34 +213,24 @@ def reply(answer: Answer) -> Reply:
     return DONE
 
 
-async def no_flags(value: Any, _desk: Desk) -> Reply:
-    object_of(value)
-    return Reply(status=200, body=orjson.dumps(NO_FLAGS), headers=(JSON,))
+def both(path: str) -> tuple[str, str]:
+    """Clients write every path with a slash at its end or without."""
+    return f"/{path}", f"/{path}/"
 
 
-def _operation(path: str, **more: Any) -> Operation:
-    return Operation(
+OPERATIONS = tuple(
+    Operation(
         source="posthog",
         path=path,
+        parse=parse,
+        reply=reply,
         refuse=refuse,
         read=read,
         query_keys=KEYS,
         body_keys=KEYS,
         batch_label=BATCH,
         lenient=True,
-        **more,
     )
-
-
-def _both(path: str) -> tuple[str, str]:
-    return f"/{path}", f"/{path}/"
-
-
-OPERATIONS = (
-    *(_operation(path, parse=parse, reply=reply) for name in PATHS for path in _both(name)),
-    *(
-        _operation(path, serve=no_flags, methods=("GET", "POST"))
-        for name in ("decide", "flags")
-        for path in _both(name)
-    ),
+    for name in PATHS
+    for path in both(name)
 )

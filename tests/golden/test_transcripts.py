@@ -1,7 +1,7 @@
 """Recorded requests and the answers they must get, a file each: adding one is adding a file.
 
-In an expected value ``<evt>``, ``<cnt>``, ``<uuid>``, ``<time>`` and ``<any>`` stand for any value of that
-form; an object with ``"...": true`` may have more fields than it names. ``control`` is what was defined before,
+In an expected value ``<evt>``, ``<cnt>``, ``<uuid>``, ``<derived>``, ``<time>`` and ``<any>`` stand for any value of
+that form; an object with ``"...": true`` may have more fields than it names. ``control`` is what was defined before,
 ``reads`` what the read API answers (a path may begin so), ``asked`` what it is asked.
 """
 
@@ -23,6 +23,7 @@ FORMS = {
     "<cnt>": re.compile(r"^cnt_[a-z2-7]{32}$"),
     "<uuid>": re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
     "<time>": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    "<derived>": re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
     "<any>": re.compile(r".*", re.DOTALL),
 }
 

@@ -182,7 +182,8 @@ def test_half_an_emoji_in_json_within_xml_is_replaced() -> None:
         (b'"\\\\\\ud83d"', "\\\ufffd"),
         (b'"\\uD83Dx"', "\ufffdx"),
         (b'"caf\xe9"', "caf\ufffd"),
-        (b'"\xed\xa0\xbd!"', "\ufffd\ufffd\ufffd!"),
+        (b'"\xed\xa0\xbd!"', "\ufffd!"),
+        (b'"\xed\xa0\xbd\xed\xb8\x80!"', "\U0001f600!"),
         (b'"\\ud7ff\\ue000\\u0041"', "\ud7ff\ue000A"),
     ],
 )

@@ -1,0 +1,147 @@
+"""What PostHog's SDKs ask for beside `/batch/`: their configuration, flags, and capture of version 1, event by event.
+
+Source: posthog-js (`remote-config.ts`), posthog-android, and `capture_v1` of posthog-python and posthog-rs.
+
+1. There are no feature flags, recordings or surveys here. The configuration says so in the form that the SDKs
+   understand, and that they may capture clicks: without it they capture none.
+2. Version 1 answers for each event by its ``uuid``: ``ok``, ``drop`` (never valid) or ``retry`` (not durable yet).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from ingest.dialects import posthog
+from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of
+from ingest.dialects.posthog import KEYS, both, event_of
+from ingest.dialects.posthog_body import BATCH, read
+from ingest.raw import Parsed, RawEvent, Reply
+from schemas.errors import Refused
+
+CONFIG: dict[str, Any] = {
+    "supportedCompression": ["gzip", "gzip-js"],
+    "hasFeatureFlags": False,
+    "autocapture_opt_out": False,
+    "sessionRecording": False,
+    "heatmaps": False,
+    "surveys": False,
+    "siteApps": [],
+    "defaultIdentifiedOnly": True,
+    "captureDeadClicks": False,
+    "capturePerformance": False,
+}
+FLAGS: dict[str, Any] = {
+    **CONFIG,
+    "flags": {},
+    "featureFlags": {},
+    "featureFlagPayloads": {},
+    "errorsWhileComputingFlags": False,
+    "config": {"enable_collect_everything": True},
+    "toolbarParams": {},
+    "isAuthenticated": False,
+}
+"""Where older SDKs look for their configuration; the oldest capture clicks only if ``config`` says so."""
+SCRIPT = (b"content-type", b"application/javascript; charset=utf-8")
+SENT_AT = b"posthog-request-timestamp"
+SDK = b"posthog-sdk-info"
+_OPTIONS = {
+    "process_person_profile": "$process_person_profile",
+    "cookieless_mode": "$cookieless_mode",
+    "disable_skew_correction": "$ignore_sent_at",
+    "product_tour_id": "$product_tour_id",
+}
+_FIELDS = {"session_id": "$session_id", "window_id": "$window_id"}
+_TEMPORARY = frozenset((429, 500, 503))
+
+
+def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
+    """A GET has no body to read."""
+    return None
+
+
+async def flags(value: Any, _desk: Desk) -> Reply:
+    object_of(value)
+    return _json(FLAGS)
+
+
+async def config(_value: Any, desk: Desk) -> Reply:
+    return _json({"token": desk.key, **CONFIG})
+
+
+async def config_script(_value: Any, desk: Desk) -> Reply:
+    """The same for pages: a script that leaves it where the SDK looks for it."""
+    key, values = orjson.dumps(desk.key), orjson.dumps({"config": {"token": desk.key, **CONFIG}, "siteApps": []})
+    place = b"window._POSTHOG_REMOTE_CONFIG"
+    return Reply(status=200, body=b"%s=%s||{};%s[%s]=%s;" % (place, place, place, key, values), headers=(SCRIPT,))
+
+
+async def capture(value: Any, desk: Desk) -> Reply:
+    """Version 1: events that are sound are taken whatever their neighbours are."""
+    items = object_of(value).get(BATCH)
+    if not isinstance(items, list):
+        raise Refused("missing_field", "batch must be an array of events", BATCH)
+    check_count(items, desk.most, BATCH)
+    sent_at = _header(desk, SENT_AT) or value.get("created_at")
+    sdk = _header(desk, SDK) or ""
+
+    def one(item: Any) -> RawEvent:
+        return event_of(_as_before(item, sdk), sent_at)
+
+    answer = await desk.take(Parsed(items=each(items, one), atomic=False, label=BATCH))
+    results = {}
+    for item, became in zip(items, answer.items, strict=True):
+        given = item.get("uuid") if isinstance(item, dict) else None
+        if isinstance(given, str):
+            results[given] = _result(became)
+    return _json({"results": results})
+
+
+def _as_before(item: Any, sdk: str) -> Any:
+    """An event of version 1 in the form of version 0: options and sessions are properties there."""
+    if not isinstance(item, dict):
+        return item
+    said, options = item.get("properties"), item.get("options")
+    properties = dict(said) if isinstance(said, dict) else {}
+    for names, place in ((_OPTIONS, options), (_FIELDS, item)):
+        if isinstance(place, dict):
+            properties |= {ours: place[name] for name, ours in names.items() if place.get(name) is not None}
+    library, _, version = sdk.partition("/")
+    if library:
+        properties = {"$lib": library, "$lib_version": version, **properties}
+    rest = {name: one for name, one in item.items() if name != "options" and name not in _FIELDS}
+    return {**rest, "properties": properties}
+
+
+def _result(became: Any) -> dict[str, str]:
+    if not isinstance(became, Refused):
+        return {"result": "ok"}
+    kind = "retry" if became.status in _TEMPORARY else "drop"
+    return {"result": kind, "details": f"{became.param}: {became.message}" if became.param else became.message}
+
+
+def _header(desk: Desk, name: bytes) -> str | None:
+    value = desk.headers.get(name)
+    return None if value is None else value.decode("latin-1")[:256]
+
+
+def _json(value: Any) -> Reply:
+    return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
+
+
+def _operation(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], **more: Any) -> Operation:
+    return Operation(
+        source="posthog", path=path, serve=serve, refuse=posthog.refuse, lenient=True, query_keys=KEYS, **more
+    )
+
+
+OPERATIONS = (
+    *(
+        _operation(path, flags, read=read, body_keys=KEYS, methods=("GET", "POST"))
+        for name in ("decide", "flags")
+        for path in both(name)
+    ),
+    *(_operation(path, config, read=nothing, methods=("GET",), key_part="key") for path in both("array/{key}/config")),
+    _operation("/array/{key}/config.js", config_script, read=nothing, methods=("GET",), key_part="key"),
+    *(_operation(path, capture, read=read, batch_label=BATCH) for path in both("i/v1/analytics/events")),
+)
