@@ -4,7 +4,7 @@ A partition says on `control` what it has done, and asks that: an erasure is rep
 back. A row of the map says in the meantime that it was done, or the repeat would take a new beginning with it.
 """
 
-from processors.identity import graph, seen
+from processors.identity import graph, made_up, seen
 from processors.identity.graph import Refusal
 from processors.runtime.stage import Send, State
 from schemas import control, erasure, identity, topics
@@ -58,8 +58,12 @@ def _mark(one: Erasure) -> bytes:
 
 def _forget_pairs(state: State, gone: set[bytes]) -> None:
     """What either side of a pair is erased of is news once more: others may meet who comes back."""
-    for key, _ in state.scan(topics.IDENTITY_PAIRS):
-        if key in gone or key[: len(key) // 2] in gone or key[len(key) // 2 :] in gone:
+    for key, row in state.scan(topics.IDENTITY_PAIRS):
+        if key.endswith(made_up.SUFFIX):
+            kept = None if key.removesuffix(made_up.SUFFIX) in gone else made_up.without(row, gone)
+            if kept != row:
+                state.put(topics.IDENTITY_PAIRS, key, kept)
+        elif key in gone or key[: len(key) // 2] in gone or key[len(key) // 2 :] in gone:
             state.put(topics.IDENTITY_PAIRS, key, None)
 
 

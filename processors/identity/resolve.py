@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from processors.identity import guard
+from processors.identity import guard, made_up
 from processors.runtime.stage import State
 from schemas import identity, mergemap, topics
 from schemas.erasure import Erased
@@ -40,13 +40,19 @@ def _forget_pairs(state: State, own: bytes) -> None:
 
 
 def new_links(
-    event: Event, state: State, *, apart: Collection[str] = identity.APART, erased: Erased = NOBODY
+    event: Event,
+    state: State,
+    *,
+    apart: Collection[str] = identity.APART,
+    erased: Erased = NOBODY,
+    at_once: int = made_up.AT_ONCE,
 ) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
     first call that makes an external id somebody identified.
     ``apart`` are the types that tie no contacts together; whose strongest identifier is one of them stands alone.
+    Of the anonymous ids beside a sender that no call states to be its own, ``at_once`` are passed on as they come.
     """
     if not event["identifiers"]:
         return []
@@ -57,13 +63,22 @@ def new_links(
     explicit = event["kind"] == ALIAS
     links = []
     claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID
-    if identity.is_known(strongest["type"]) and _is_news(state, own.encode(), CLAIMED if claims else MET):
+    is_known = identity.is_known(strongest["type"])
+    if is_known and _is_news(state, own.encode(), CLAIMED if claims else MET):
         links.append(_link(event, strongest, strongest, kind=event["kind"] if claims else TRACK))
     for other in found[1:]:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
         if erased.covers_id(far, event["received_ms"]):
             continue  # the link would be passed over: the pair has to stay news
-        if _is_news(state, f"{own}{far}".encode()) or explicit:
+        pair = f"{own}{far}".encode()
+        is_unstated = event["kind"] == TRACK and is_known and other["type"] == identity.ANONYMOUS_ID
+        if (
+            is_unstated
+            and state.get(topics.IDENTITY_PAIRS, pair) is None
+            and not made_up.passes(state, own, far, at_once)
+        ):
+            continue
+        if _is_news(state, pair) or explicit:
             links.append(_link(event, strongest, other, kind=event["kind"], explicit=explicit))
     return links
 

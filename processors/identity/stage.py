@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from processors import foreign
-from processors.identity import erase, guard, resolve, resolver
+from processors.identity import erase, guard, made_up, resolve, resolver
 from processors.identity.guard import Limits
 from processors.identity.seen import Seen
 from processors.runtime.stage import Record, Rows, Send, State
@@ -102,7 +102,8 @@ class IdentityStage:
     def _new_links(self, event: Event, state: State) -> list[Link]:
         workspace = self._control.workspaces.get(event["workspace"])
         apart = identity.APART if workspace is None else workspace.apart
-        return resolve.new_links(event, state, apart=apart, erased=self._control.erased)
+        at_once = made_up.at_once(self._limits(event["workspace"]))
+        return resolve.new_links(event, state, apart=apart, erased=self._control.erased, at_once=at_once)
 
     def _resolve(self, event: Event, state: State) -> int:
         """Set the event's contact; the answer is the partition it goes to."""

@@ -23,13 +23,14 @@ CRASHES = ("", "before sends", "between sends", "before rows", "between rows", "
 class Worker:
     """A stage, and the rows it has on its own disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: dict[str, int]) -> None:
+        self._limits = limits
         self.start()
 
     def start(self) -> None:
         control = ControlState()
         home = {"id": WORKSPACE, "workspace": WORKSPACE, "created_ms": 1, "name": "w"}
-        control.apply(*encode("workspace", Workspace(limits=LIMITS, **home)))
+        control.apply(*encode("workspace", Workspace(limits=self._limits, **home)))
         self.stage = IdentityStage(control, PARTITIONS)
         self.tables = MemoryTables()
 
@@ -37,11 +38,11 @@ class Worker:
 class World:
     """Logs, changelogs, committed offsets, and two workers that share the partitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: dict[str, int] = LIMITS) -> None:
         self.logs: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         self.committed: dict[tuple[str, int], int] = defaultdict(int)
         self.changelog = MemoryTables()
-        self.workers = [Worker(), Worker()]
+        self.workers = [Worker(limits), Worker(limits)]
         self.owners = [n % 2 for n in range(PARTITIONS)]
         self.delivered: list[Event] = []
 

@@ -1,0 +1,66 @@
+"""An anonymous id beside a known one in; whether the pair is passed on yet, out; pure.
+
+Some SDKs make up an anonymous id for each call. Each such id stands beside the user once and never again, and a
+thousand of them would fill the contact, so that the user's own browser is not attached any more. Nothing tells such an
+id from a browser's but that it does not come back. So of each sender
+
+1. the first ``AT_ONCE`` pairs that no identify or alias call states are passed on as they come;
+2. a later one is passed on when it comes for the second time, while it is among the last ``WAITING`` that came once.
+
+What is kept of a sender is one row of bounded size: how many passed, and those that wait.
+"""
+
+from struct import Struct
+
+from processors.identity.guard import Limits
+from processors.runtime.stage import State
+from schemas import identity, topics
+
+AT_ONCE = 100
+LEAST_AT_ONCE = 10
+WAITING = 32
+SUFFIX = b"#"
+"""Behind a sender's own contact id: the key of its row among the pairs."""
+_COUNT = Struct(">H")
+_SHORT = 10
+"""Characters of an id that tell those of one sender apart."""
+
+
+def at_once(limits: Limits) -> int:
+    """How many pairs of a sender are passed on as they come: a tenth of what a contact holds."""
+    return min(AT_ONCE, max(LEAST_AT_ONCE, limits.of(identity.TOTAL) // 10))
+
+
+def passes(state: State, own: str, far: str, most: int) -> bool:
+    """Whether this pair, which is not known yet, is passed on; it is remembered if not."""
+    key, short = own.encode() + SUFFIX, _short(far)
+    row = state.get(topics.IDENTITY_PAIRS, key) or _COUNT.pack(0)
+    count, waiting = _COUNT.unpack_from(row)[0], _waiting(row)
+    passed = True
+    if count < most:
+        count += 1
+    elif short in waiting:
+        waiting.remove(short)
+    else:
+        waiting = [*waiting, short][-WAITING:]
+        passed = False
+    state.put(topics.IDENTITY_PAIRS, key, _row(count, waiting))
+    return passed
+
+
+def without(row: bytes, gone: set[bytes]) -> bytes:
+    """A sender's row without these contact ids."""
+    shorts = {_short(one.decode()) for one in gone}
+    return _row(_COUNT.unpack_from(row)[0], [one for one in _waiting(row) if one not in shorts])
+
+
+def _short(contact_id: str) -> bytes:
+    return contact_id[-_SHORT:].encode()
+
+
+def _waiting(row: bytes) -> list[bytes]:
+    return [row[at : at + _SHORT] for at in range(_COUNT.size, len(row), _SHORT)]
+
+
+def _row(count: int, waiting: list[bytes]) -> bytes:
+    return _COUNT.pack(count) + b"".join(waiting)
