@@ -85,7 +85,9 @@ class Cors:
     def _of_answer(self, scope: Mapping[str, Any], status: int, now_ms: int) -> Headers:
         headers = scope.get(KEYED) or dict(scope["headers"])
         origin, vary = headers[b"origin"], (b"vary", b"Origin")
-        if status not in _REFUSALS and not self._methods(scope["path"]):
+        # a part of the API that is away says so without a detail, unlike health
+        is_refusal = status in _REFUSALS or (status == 503 and scope["path"].startswith("/v1/"))
+        if not is_refusal and not self._methods(scope["path"]):
             return (vary,)
         kind, workspace = scope.get(KIND), scope.get(WORKSPACE)
         if kind is None:

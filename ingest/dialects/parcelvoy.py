@@ -68,7 +68,8 @@ def reply(_answer: Answer) -> Reply:
 def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
     """Raises ``Refused`` where the call names nobody."""
     found = [(kind, value[name], f"{place}{name}") for name, kind in _SPELLINGS if value.get(name) is not None]
-    found += listed(value, place)
+    if value.get(IDENTIFIER) is not None:
+        found += listed(value, place)
     if not found:
         raise Refused("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
     return found
@@ -115,7 +116,7 @@ def _text(value: dict[str, Any], name: str) -> str | None:
 
 def rest_of(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
     """Fields that we know no meaning of are kept as context: an SDK may be newer than we are."""
-    rest = {k: v for k, v in value.items() if k not in _COMMON and k not in used}
+    rest = {k: v for k, v in value.items() if k not in used and k not in _COMMON}
     said = value.get(IDENTIFIER)
     if isinstance(said, list) and any(isinstance(item, dict) and item.get("metadata") for item in said):
         rest[IDENTIFIER] = said
@@ -124,12 +125,18 @@ def rest_of(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
 
 def used(value: dict[str, Any]) -> tuple[str, str]:
     """The fields that hold an event's name and data: other SDKs say ``event``, and ``properties`` or ``traits``."""
-    name, data = (next((n for n in names if value.get(n) is not None), names[0]) for names in (_NAMES, _DATA))
-    return name, data
+    return _first_of(value, _NAMES), _first_of(value, _DATA)
+
+
+def _first_of(value: dict[str, Any], names: tuple[str, ...]) -> str:
+    for name in names:
+        if value.get(name) is not None:
+            return name
+    return names[0]
 
 
 def data_of(value: dict[str, Any]) -> dict[str, Any]:
-    return optional_object(value, used(value)[1]) or {}
+    return optional_object(value, _first_of(value, _DATA)) or {}
 
 
 def identify(value: Any) -> RawEvent:
@@ -186,7 +193,7 @@ def _device(value: Any) -> RawEvent:
 
 
 def name_of(value: dict[str, Any]) -> str:
-    said = value.get(used(value)[0])
+    said = value.get(_first_of(value, _NAMES))
     name = DEFAULT_NAME if said is None else said
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
         raise Refused("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
@@ -196,15 +203,17 @@ def name_of(value: dict[str, Any]) -> str:
 def _event(value: Any) -> RawEvent:
     if not isinstance(value, dict):
         raise Refused("invalid_field", "an event must be a JSON object")
-    user = optional_object(value, "user")
-    try:
-        _, addresses, attributes = _user(user or {}, "user.")
-    except Refused as refused:
-        raise refused.at("user") from None
+    identifiers, attributes = senders(value), None
+    if value.get("user") is not None:
+        try:
+            _, addresses, attributes = _user(optional_object(value, "user") or {}, "user.")
+        except Refused as refused:
+            raise refused.at("user") from None
+        identifiers += addresses
     return RawEvent(
         kind=TRACK,
         type=name_of(value),
-        identifiers=senders(value) + addresses,
+        identifiers=identifiers,
         properties=data_of(value),
         profile=profile_of(attributes),
         context=rest_of(value, *used(value), "user", "distinct_id"),
