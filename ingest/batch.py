@@ -1,6 +1,7 @@
 """The events of one request in, checked, published and (for ``sync=true``) waited for; what became of each out."""
 
 import asyncio
+import time
 from uuid import UUID
 
 from ingest.canonical import Caller, canonical
@@ -11,8 +12,23 @@ from schemas.errors import Refused
 from schemas.records import Event
 from schemas.sameness import event_key
 
-SLICE = 1000
-"""Events of one request that are worked on before other requests have their turn."""
+TURN_S = 0.01
+"""How long the events of one request are worked on before other requests have their turn."""
+
+
+class Turns:
+    """Of a request that is worked on for long: what an event costs depends on what is in it, so time is counted."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + TURN_S
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._until
+
+    async def next(self) -> None:
+        """Let other requests have theirs."""
+        await asyncio.sleep(0)
+        self._until = time.monotonic() + TURN_S
 
 
 class Batch:
@@ -44,9 +60,10 @@ class Batch:
     ) -> list[Accepted | Refused]:
         """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
         checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
+        turns = Turns()
         for index, raw in enumerate(raws):
-            if index and not index % SLICE:
-                await asyncio.sleep(0)
+            if turns.is_over():
+                await turns.next()
             try:
                 checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # a Refused raises itself
             except Refused as refused:
@@ -67,9 +84,9 @@ class Batch:
         if timeout_ms is not None:
             await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
         futures = set()
-        for number, (index, _, event, _) in enumerate(todo, start=1):
-            if not number % SLICE:
-                await asyncio.sleep(0)
+        for index, _, event, _ in todo:
+            if turns.is_over():
+                await turns.next()
             if timeout_ms is None:
                 try:
                     futures.add(self._edge.submit(event))

@@ -12,6 +12,8 @@ from schemas.errors import Refused
 from schemas.records import Event, Identifier
 
 MAX_NAME = 256
+MOST_IDENTIFIERS = 100
+"""Of one event; what a contact may have of them is another matter."""
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
 _TEXT_NAMES = frozenset(_TEXTS)
 _NO_TEXTS = dict.fromkeys(_TEXTS, "")
@@ -77,9 +79,12 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
 
 def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
     for place in ("set", "set_once"):
-        for name in [name for name in profile.get(place) or () if lists.is_list(name)]:
-            profile[place] = {other: value for other, value in profile[place].items() if other != name}
-            warnings.append(f"{name} is a segment's list and was ignored")
+        said = profile.get(place) or {}
+        ignored = [name for name in said if lists.is_list(name)]
+        if ignored:
+            profile[place] = {name: value for name, value in said.items() if not lists.is_list(name)}
+            more = f" (and {len(ignored) - 1} more)" if len(ignored) > 1 else ""
+            warnings.append(f"{ignored[0][:MAX_NAME]}{more} is a segment's list and was ignored")
 
 
 def _unidentified(raw: RawEvent) -> Refused:
@@ -101,6 +106,9 @@ def _no_identifier(value: Any, field: str) -> Refused:
 
 
 def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bool) -> list[tuple[str, str]]:
+    if len(raw.identifiers) > MOST_IDENTIFIERS:
+        field = raw.identifiers[MOST_IDENTIFIERS][2]
+        raise Refused("invalid_field", f"an event has at most {MOST_IDENTIFIERS} identifiers", field)
     found: list[tuple[str, str]] = []
     for kind, value, field in raw.identifiers:
         if value is None:

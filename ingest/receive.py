@@ -6,7 +6,6 @@
    that such a message asks for.
 """
 
-import asyncio
 import time
 
 import aiohttp
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from yarl import URL
 
 from ingest import body
-from ingest.batch import SLICE
+from ingest.batch import Turns
 from ingest.canonical import Caller, canonical
 from ingest.control import ControlWriter
 from ingest.edge import Edge
@@ -153,10 +152,11 @@ class Receivers:
             lenient=True,
         )
         events = []
-        for number, raw in enumerate(raws, start=1):
+        turns = Turns()
+        for raw in raws:
             events.append(canonical(raw, caller)[0])
-            if not number % SLICE:
-                await asyncio.sleep(0)
+            if turns.is_over():
+                await turns.next()
         for index, event in enumerate(events):
             self._edge.check_size(event, f"[{index}]")
         for future in {self._edge.submit(event) for event in events}:

@@ -36,6 +36,8 @@ from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 UUID = re.compile(r"^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 BATCH = "batch"
+MOST_COMMON = 5 * 1024 * 1024
+"""Bytes of a batch's context, counted for each of its calls: a body in which each carried it would be no larger."""
 KEYS = ("writeKey",)
 DONE = Reply(status=200, body=orjson.dumps({"success": True}), headers=(JSON,))
 _USED = frozenset(
@@ -176,6 +178,8 @@ def _batch(value: Any, most: int) -> Parsed:
         raise Refused("missing_field", "batch must be an array of calls", BATCH)
     check_count(calls, most, BATCH)
     common, sent_at = optional_object(value, "context"), value.get("sentAt")
+    if common and len(orjson.dumps(common)) * len(calls) > MOST_COMMON:
+        raise Refused("too_large", f"context, for each of the calls, is larger than {MOST_COMMON} bytes", "context")
 
     def one(item: Any) -> RawEvent:
         if not isinstance(item, dict):

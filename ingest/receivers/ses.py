@@ -34,6 +34,8 @@ TOPIC_ARN = re.compile(r"arn:aws(-[a-z]+)*:sns:[a-z0-9-]{3,40}:[0-9]{12}:[A-Za-z
 _HOST = re.compile(r"^sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?$")
 _NOTIFIED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMED = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+MOST_RECIPIENTS = 100
+"""SES sends to 50 at a time; the event of each holds the whole notification."""
 STATUSES = {
     "Send": "message.sent",
     "Delivery": "message.delivered",
@@ -129,7 +131,10 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
         return [_event(message, {"text": one}, None)]
     part = table(one.get(_part(one)))
     found = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
-    given: Any = found or table(one.get("mail")).get("destination") or [None]
+    named = table(one.get("mail")).get("destination")
+    given: list[Any] = found or (named if isinstance(named, list) else []) or [None]
+    if len(given) > MOST_RECIPIENTS:
+        raise Refused("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
     emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]
     return [_event(message, one, email) for email in emails]
 
