@@ -15,7 +15,8 @@ import orjson
 
 from ingest.dialects import parcelvoy
 from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
-from ingest.dialects.parcelvoy import data_of, identify, listed, name_of, rest_of, senders, used
+from ingest.dialects.parcelvoy import data_of, identify, name_of, rest_of, used
+from ingest.dialects.senders import listed, senders
 from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import TRACK

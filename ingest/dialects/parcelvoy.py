@@ -7,13 +7,9 @@ Source: the vendor's client API page, and what its SDKs for Android, iOS and the
    that belongs to another ``external_id`` is a 422, and where neither is known in time a 503, to be sent again.
 3. An event that names its ``user`` updates the contact too; its ``distinct_id`` is the event's id.
 4. A device registration replaces the one before of the same ``device_id``, its token too.
-5. A sender is named by ``external_id`` and ``anonymous_id``, in either spelling, or by Lunogram's list ``identifier``:
-   of source ``default`` (or none) it is an ``external_id``, of ``anonymous`` an ``anonymous_id``, of another source an
-   identifier of a type of its own.
-6. There are no notifications here: the list is empty, so that an app does not report errors.
+5. There are no notifications here: the list is empty, so that an app does not report errors.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,23 +29,17 @@ from ingest.dialects.operation import (
     object_of,
     optional_object,
 )
+from ingest.dialects.senders import IDENTIFIER, SENDER, SPELLINGS, senders
 from ingest.raw import Answer, Parsed, RawEvent, Reply
-from schemas import identity
 from schemas.errors import Refused
 from schemas.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
-IDENTIFIER = "identifier"
 DEVICE = "device"
 DEVICE_TYPE = f"${DEVICE}"
 DEFAULT_NAME = "event"
-_SENDER = (("external_id", "external_id"), ("anonymous_id", "anonymous_id"))
-_SPELLINGS = (*_SENDER, ("externalId", "external_id"), ("anonymousId", "anonymous_id"))
-_SOURCES = {"default": "external_id", "anonymous": "anonymous_id", "email": "email", "phone": "phone"}
-_NO_LETTER = re.compile(r"[^a-z0-9]+")
-MOST_IDENTIFIERS = 10
 NO_NOTIFICATIONS = Reply(status=200, body=orjson.dumps({"results": [], "nextCursor": None}), headers=(JSON,))
 _TRAITS = ("timezone", "locale")
-_COMMON = frozenset({"event_id", "timestamp", IDENTIFIER, *(name for name, _ in _SPELLINGS)})
+_COMMON = frozenset({"event_id", "timestamp", IDENTIFIER, *(name for name, _ in SPELLINGS)})
 _NAMES = ("name", "event")
 _DATA = ("data", "properties", "traits")
 _DEVICE_FIELDS = ("token", "os", "model", "app_build", "app_version")
@@ -63,42 +53,6 @@ def refuse(refused: Refused, _request_id: str) -> Reply:
 
 def reply(_answer: Answer) -> Reply:
     return DONE
-
-
-def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """Raises ``Refused`` where the call names nobody."""
-    found = [(kind, value[name], f"{place}{name}") for name, kind in _SPELLINGS if value.get(name) is not None]
-    if value.get(IDENTIFIER) is not None:
-        found += listed(value, place)
-    if not found:
-        raise Refused("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
-    return found
-
-
-def listed(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """The identifiers of the list ``identifier``; raises ``Refused`` for one that is none."""
-    said, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
-    items = [] if said is None else said if isinstance(said, list) else [said]
-    if len(items) > MOST_IDENTIFIERS:
-        raise Refused("invalid_field", f"{at} has more than {MOST_IDENTIFIERS} items", at)
-    found: list[Identifying] = []
-    for index, item in enumerate(items):
-        if not isinstance(item, dict) or item.get("external_id") is None:
-            raise Refused("missing_field", "an identifier is an object with external_id", f"{at}[{index}].external_id")
-        found.append((_kind_of(item.get("source"), f"{at}[{index}].source"), item["external_id"], f"{at}[{index}]"))
-    return found
-
-
-def _kind_of(source: Any, field: str) -> str:
-    """The type of the identifiers that come from a source."""
-    if source is None or source == "":
-        return identity.EXTERNAL_ID
-    kind = _NO_LETTER.sub("_", source.lower()).strip("_") if isinstance(source, str) else ""
-    if kind in _SOURCES:
-        return _SOURCES[kind]
-    if kind in identity.RANKS or kind in identity.ALIASES or not identity.is_type(kind):
-        raise Refused("invalid_field", "source must be default, anonymous or a name that is no type of ours", field)
-    return kind
 
 
 def _required(value: dict[str, Any], name: str) -> Any:
@@ -254,7 +208,7 @@ async def alias(value: Any, desk: Desk) -> Reply:
         kind=IDENTIFY,
         type=ALIAS_TYPE,
         identifiers=senders(value),
-        properties={name: value[name] for name, _ in _SENDER},
+        properties={name: value[name] for name, _ in SENDER},
         context=rest_of(value),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
