@@ -11,7 +11,6 @@ the same calls to `/api/s`, with its key in ``X-Write-Key``.
 4. A ``previousId`` takes along whatever it names, a stranger's id or a known person's; its form does not tell which.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -34,7 +33,6 @@ from ingest.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
 from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
-UUID = re.compile(r"^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 BATCH = "batch"
 MOST_COMMON = 5 * 1024 * 1024
 """Bytes of a batch's context, counted for each of its calls: a body in which each carried it would be no larger."""
@@ -61,11 +59,6 @@ def refuse(refused: Refused, _request_id: str) -> Reply:
 def reply(answer: Answer) -> Reply:
     check_taken(answer)
     return DONE
-
-
-def guessed(value: Any) -> str:
-    """The type of an identifier that may be a stranger's or a known person's."""
-    return "anonymous_id" if isinstance(value, str) and UUID.match(value) else "external_id"
 
 
 def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:

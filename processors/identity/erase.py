@@ -34,7 +34,7 @@ def erase(known: ControlState, state: State, partitions: int) -> list[Send]:
             state.put(topics.IDENTITY_MAP, contact_id.encode(), None)
             if partition_of(contact_id, partitions) == state.partition:
                 sends.append(Send(topics.MERGES.name, state.partition, contact_id.encode(), b""))
-        _forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
+        forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
         seen.forget(state, one.contacts)
         _cut(state, one)
         state.put(topics.IDENTITY_MAP, _mark(one), b"1")
@@ -56,7 +56,7 @@ def _mark(one: Erasure) -> bytes:
     return DONE + one.id.encode()
 
 
-def _forget_pairs(state: State, gone: set[bytes]) -> None:
+def forget_pairs(state: State, gone: set[bytes]) -> None:
     """What either side of a pair is erased of is news once more: others may meet who comes back."""
     for key, row in state.scan(topics.IDENTITY_PAIRS):
         if key.endswith(made_up.SUFFIX):

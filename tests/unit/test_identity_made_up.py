@@ -2,7 +2,7 @@
 
 import pytest
 
-from processors.identity import made_up
+from processors.identity import erase, made_up
 from processors.identity.guard import Limits
 from processors.identity.made_up import AT_ONCE, WAITING
 from processors.identity.resolve import new_links
@@ -27,6 +27,11 @@ class Partition:
         links = new_links(one, state)
         self.tables.apply(0, state.writes)
         return [link["b"]["value"] for link in links if link["b"]["type"] == "anonymous_id"]
+
+    def erases(self, name: str) -> None:
+        state = State(0, self.tables)
+        erase.forget_pairs(state, {cid(name).encode()})
+        self.tables.apply(0, state.writes)
 
     def rows(self) -> dict[bytes, bytes]:
         return dict(self.tables.scan(topics.IDENTITY_PAIRS, 0))
@@ -86,11 +91,15 @@ def test_a_copy_is_no_second_time() -> None:
 
 def test_an_erased_id_waits_no_more(partition: Partition) -> None:
     partition.takes(call("browser"))
-    key = cid(USER).encode() + made_up.SUFFIX
-    row = partition.rows()[key]
-    kept = made_up.without(row, {cid("anonymous_id:browser").encode()})
-    assert len(kept) < len(row)
-    assert made_up.without(kept, {cid("anonymous_id:browser").encode()}) == kept
+    partition.erases("anonymous_id:browser")
+    assert partition.takes(call("browser")) == [], "it comes for the first time"
+    assert partition.takes(call("browser")) == ["browser"]
+
+
+def test_an_erased_sender_begins_anew(partition: Partition) -> None:
+    partition.erases(USER)
+    assert not [key for key in partition.rows() if key.startswith(cid(USER).encode())]
+    assert partition.takes(call("made-again")) == ["made-again"]
 
 
 @pytest.mark.parametrize(("total", "most"), [(1000, 100), (5000, 100), (500, 50), (20, 10)])
