@@ -102,15 +102,17 @@ def consents_of(said: Said, place: str = "consents") -> dict[str, bool | None]:
 
 def all_consents(said: Said) -> dict[str, bool | None]:
     """Those that were given or withdrawn, and those that only hold."""
-    state = consents_of(said, "consent_state") if "consent_state" in said else {}
-    return {**state, **consents_of(said)}
+    if "consent_state" not in said:
+        return consents_of(said) if "consents" in said else {}
+    return {**consents_of(said, "consent_state"), **consents_of(said)}
 
 
 def told_consents(said: Said, changed: set[str]) -> dict[str, bool | None]:
     """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
-    return {
-        name: value for name, value in all_consents(said).items() if name in changed or name in said.get("consents", {})
-    }
+    if "consent_state" not in said:
+        return all_consents(said)
+    given = said.get("consents", {})
+    return {name: value for name, value in all_consents(said).items() if name in changed or name in given}
 
 
 def _devices(said: Said) -> Said:

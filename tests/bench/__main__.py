@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, contacts, edge, history, merges, pipeline, stages, webhooks
+from tests.bench import campaigns, contacts, edge, history, imports, merges, pipeline, stages, webhooks
 from tests.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
@@ -68,6 +68,8 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             figures["merge, until reads show one contact"] = await pipeline.merges(stack, 20 if quick else 100)
             say("upserts")
             figures["upsert, until it can be read"] = await contacts.upserts(stack, 50 if quick else 300)
+            say("imports of contacts")
+            figures["contacts written"] = await imports.measure(stack, quick=quick)
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
