@@ -225,3 +225,20 @@ async def test_many_upserts_at_a_time_are_each_answered_as_they_are_read(stack: 
 
     async with stack.client() as client:
         await asyncio.gather(*(write(client, n) for n in range(40)))
+
+
+async def test_a_page_sets_its_visitors_consents_with_a_public_key(stack: LocalStack) -> None:
+    visitor = unique("a")
+    page = {"Authorization": "Bearer pk_dev_local"}
+    async with stack.client() as client:
+        for said in ({"email_marketing": True, "ads": True}, {"ads": False}):
+            event = {"type": "banner_closed", "anonymous_id": visitor, "consents": said}
+            answer = await client.post("/v1/events?sync=true&timeout_ms=10000", json=event, headers=page)
+            assert answer.status_code == 200, answer.text
+        found = (await client.get(f"/v1/contacts/anonymous_id:{visitor}")).json()
+        assert found["consents"] == {"email_marketing": True, "ads": False}
+        changes = (await client.get(f"/v1/contacts/anonymous_id:{visitor}/consents")).json()["data"]
+        assert [(one["consent"], one["value"]) for one in changes if one["consent"] == "ads"] == [
+            ("ads", False),
+            ("ads", True),
+        ]
