@@ -103,6 +103,7 @@ def leave_temporary(path: Path) -> None:
     cut(path / "metadata" / "h.sql")
 
 
+@pytest.mark.parametrize("damage", [leave_empty, leave_cut, leave_temporary])
 def test_it_starts_and_has_lost_nothing_from(damage: Callable[[Path], None], filled: Path, tmp_path: Path) -> None:
     path = tmp_path / "clickhouse"
     shutil.copytree(filled, path, symlinks=True)
