@@ -42,9 +42,12 @@ MAX_UNSET = 1000
 COOKIELESS = "$posthog_cookieless"
 """The ``distinct_id`` of every visitor of a page that stores nothing in browsers."""
 DONE = Reply(status=200, body=orjson.dumps({"status": "Ok"}), headers=(JSON,))
+_LINKING = frozenset(("$identify", "$create_alias", "$merge_dangerously"))
 _USED = frozenset(
     "event distinct_id properties timestamp sent_at offset uuid api_key token $set $set_once $unset type".split()
 )
+_KEYS = frozenset(KEYS)
+_PROFILE = frozenset(("$set", "$set_once", "$unset"))
 _CODES = {401: "authentication_error", 403: "permission_denied", 429: "throttled_error", 503: "server_error"}
 
 
@@ -65,23 +68,26 @@ def event_of(value: Any, sent_at: Any) -> RawEvent:
     if not isinstance(name, str) or not name.strip():
         raise Refused("invalid_field", "event must be a non-empty string", "event")
     said = optional_object(value, "properties") or {}
-    properties = {key: one for key, one in said.items() if key not in KEYS}
-    field = "distinct_id" if value.get("distinct_id") is not None else "properties.distinct_id"
-    distinct_id = _text(value.get("distinct_id") if field == "distinct_id" else said.get("distinct_id"))
+    properties = said if _KEYS.isdisjoint(said) else {key: one for key, one in said.items() if key not in _KEYS}
+    field, distinct_id = "distinct_id", _text(value.get("distinct_id"))
     if distinct_id is None:
-        raise Refused("missing_field", "distinct_id is needed", "distinct_id")
+        field, distinct_id = "properties.distinct_id", _text(said.get("distinct_id"))
+        if distinct_id is None:
+            raise Refused("missing_field", "distinct_id is needed", "distinct_id")
     kind, known_as, identifiers = _who(name, distinct_id, field, properties)
-    profile = _profile(value, properties)
-    if identifiers:
+    profile = None
+    if not (_PROFILE.isdisjoint(properties) and _PROFILE.isdisjoint(value)):
+        profile = _profile(value, properties)
         for at in ("set", "set_once"):
-            identifiers += addresses_in(profile.get(at, {}), f"${at}")
+            if identifiers:
+                identifiers += addresses_in(profile.get(at, {}), f"${at}")
     return RawEvent(
         kind=kind,
         type=known_as[:MAX_NAME],
         identifiers=identifiers,
         properties=properties,
         profile=profile or None,
-        context={key: one for key, one in value.items() if key not in _USED} or None,
+        context=None if value.keys() <= _USED else {key: one for key, one in value.items() if key not in _USED},
         timestamp=value.get("timestamp"),
         age_ms=_age_ms(value),
         sent_at=None if said.get("$ignore_sent_at") else sent_at,
@@ -96,10 +102,9 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     """An id as PostHog takes it: JSON that is no text by its text, and no longer than it is kept."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text[: identity.MAX_LENGTH]
+    if isinstance(value, str):
+        return value[: identity.MAX_LENGTH]
+    return None if value is None else orjson.dumps(value).decode()[: identity.MAX_LENGTH]
 
 
 def _event_id(value: dict[str, Any], name: str, distinct_id: str, said: dict[str, Any]) -> str | None:
@@ -115,21 +120,21 @@ def _event_id(value: dict[str, Any], name: str, distinct_id: str, said: dict[str
 
 def _who(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:
     """Kind, type and identifiers of an event."""
-    if distinct_id == COOKIELESS or _is_a_groups(name, distinct_id, properties):
+    if distinct_id == COOKIELESS or (name == "$groupidentify" and _is_a_groups(distinct_id, properties)):
         return TRACK, name, []
     device = properties.get("$device_id")
     devices = [("device_id", device, "properties.$device_id")] if isinstance(device, str) else []
+    if name[0] != "$" or name not in _LINKING:
+        kind = "anonymous_id" if _is_stranger(distinct_id, device, properties) else "external_id"
+        return TRACK, name, [(kind, distinct_id, field), *devices]
     own = ("external_id", distinct_id, field)
     if name == "$identify":
         return IDENTIFY, IDENTIFY_TYPE, [own, *_earlier("$anon_distinct_id", distinct_id, properties), *devices]
-    if name in ("$create_alias", "$merge_dangerously"):
-        earlier = _earlier("alias", distinct_id, properties)
-        if earlier and properties.get("$lib") == "posthog-python":
-            # its alias(previous_id, distinct_id) sends the two the other way round
-            own, earlier = (*earlier[0][:2], "properties.alias"), earlier_id(distinct_id, field)
-        return IDENTIFY if name == "$create_alias" else ALIAS, ALIAS_TYPE, [own, *earlier]
-    kind = "anonymous_id" if _is_stranger(distinct_id, device, properties) else "external_id"
-    return TRACK, name, [(kind, distinct_id, field), *devices]
+    earlier = _earlier("alias", distinct_id, properties)
+    if earlier and properties.get("$lib") == "posthog-python":
+        # its alias(previous_id, distinct_id) sends the two the other way round
+        own, earlier = earlier[0], earlier_id(distinct_id, field)
+    return IDENTIFY if name == "$create_alias" else ALIAS, ALIAS_TYPE, [own, *earlier]
 
 
 def _earlier(name: str, distinct_id: str, properties: dict[str, Any]) -> list[Identifying]:
@@ -138,10 +143,8 @@ def _earlier(name: str, distinct_id: str, properties: dict[str, Any]) -> list[Id
     return [] if value in (None, distinct_id, COOKIELESS) else earlier_id(value, f"properties.{name}")
 
 
-def _is_a_groups(name: str, distinct_id: str, properties: dict[str, Any]) -> bool:
+def _is_a_groups(distinct_id: str, properties: dict[str, Any]) -> bool:
     """Whether a server's SDK made the id up, since it told of a group and of no person."""
-    if name != "$groupidentify":
-        return False
     made_up = f"${properties.get('$group_type')}_{properties.get('$group_key')}"
     return distinct_id == made_up or properties.get("$process_person_profile") is False
 
