@@ -66,15 +66,27 @@ class Outcome:
     """Contacts that a group's own id was made into."""
 
 
-def faults(names: Names, outcome: Outcome, cannot: Mapping[str, str], began_ms: int, ended_ms: int) -> list[str]:
-    """Empty where each event is there once, with the right contact, time and properties."""
+def faults(
+    names: Names,
+    outcome: Outcome,
+    cannot: Mapping[str, str],
+    began_ms: int,
+    ended_ms: int,
+    *,
+    later_ms: tuple[int, int] = (0, 0),
+) -> list[str]:
+    """Empty where each event is there once, with the right contact, time and properties.
+
+    ``later_ms`` is how much later the requests of a journey were sent again, at least and at most: a correction by when
+    they were sent puts their events as much later, unless so much is no clock's.
+    """
     ann, ben = outcome.ann, outcome.ben
     if ann is None or ben is None:
         return [f"no contact for {name}" for name, person in (("ann", ann), ("ben", ben)) if person is None]
     return [
         *_people(names, outcome, ann, ben, cannot),
         *_counts(ann, ben, cannot),
-        *_times(ann, ben, began_ms, ended_ms),
+        *_times((*ann.events, *ben.events), began_ms, ended_ms, later_ms),
         *_values(ann),
     ]
 
@@ -123,11 +135,12 @@ def _counts(ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
     return [*found, f"ben has of ann: {mixed}"] if mixed else found
 
 
-def _times(ann: Person, ben: Person, began_ms: int, ended_ms: int) -> list[str]:
+def _times(events: tuple[Seen, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int]) -> list[str]:
     found = []
-    for seen in (*ann.events, *ben.events):
+    for seen in events:
         low, high = (PAST_MS, PAST_MS) if seen.type == "Past" else (began_ms, ended_ms)
-        if not low - SLACK_MS <= seen.at_ms <= high + SLACK_MS:
+        spans = ((low, high), (low + later_ms[0], high + later_ms[1]))
+        if not any(first - SLACK_MS <= seen.at_ms <= last + SLACK_MS for first, last in spans):
             found.append(f"{seen.type} is {seen.at_ms - low} ms after {low}, {high - low} allowed")
     return found[:3]
 

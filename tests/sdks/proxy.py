@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -39,8 +40,9 @@ class _Connection:
 class Proxy:
     """Bytes both ways while it is there; while it is away, connections are cut and refused."""
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = upstream
+        self._tls = tls
         self._connections: list[_Connection] = []
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
@@ -73,6 +75,12 @@ class Proxy:
                 client, _ = listener.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                try:
+                    client = self._tls.wrap_socket(client, server_side=True)
+                except OSError:
+                    client.close()
+                    continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._upstream), timeout=5)
             except OSError:
@@ -150,8 +158,8 @@ def _parsed(sent: list[tuple[float, bytes]]) -> Iterator[Request]:
 
 
 @contextmanager
-def proxy_to(port: int) -> Iterator[Proxy]:
-    proxy = Proxy(port)
+def proxy_to(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    proxy = Proxy(port, tls)
     try:
         yield proxy
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.sdks import runtimes
+from tests.sdks import certificate, runtimes
 from tests.sdks.journey import BATCH, OFFLINE, Names, Outcome, faults
 from tests.sdks.manifest import Case
 from tests.sdks.proxy import Proxy, Request, proxy_to
@@ -43,6 +43,7 @@ class _Journey:
     names: Names
     proxy: Proxy
     client: httpx.Client
+    environment: dict[str, str]
     done: threading.Event = field(default_factory=threading.Event)
     arrived: bool = False
 
@@ -63,12 +64,14 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) ->
     """Runs the program to its end; the faults are what is left when the pipeline has had time."""
     names = Names(f"r{uuid.uuid4().hex[:8]}")
     port = int(stack_url.rsplit(":", 1)[1])
+    trust = folder.with_name(f"{folder.name}-tls")
+    tls = certificate.loopback(trust) if case.sdk.tls else None
     with (
         httpx.Client(base_url=stack_url, headers=secret, timeout=30, trust_env=False) as client,
-        proxy_to(port) as proxy,
+        proxy_to(port, tls) as proxy,
     ):
-        trip = _Journey(case, names, proxy, client)
-        host = f"http://127.0.0.1:{proxy.port}"
+        trip = _Journey(case, names, proxy, client, environment=certificate.trusting(trust) if tls else {})
+        host = f"http{'s' if tls else ''}://127.0.0.1:{proxy.port}"
         began_ms = int(time.time() * 1000)
         go = _browse if case.sdk.runtime == "browser" else _start
         said = go(trip, folder, host)
@@ -103,6 +106,7 @@ def _start(trip: _Journey, folder: Path, host: str) -> str:
             "RUN": trip.names.run,
             "STRANGER": str(uuid.uuid4()),
             "VARIANT": trip.case.variant,
+            **trip.environment,
         }
         done = subprocess.run(
             command,

@@ -5,7 +5,6 @@ Packages come from their registries with the ordinary package managers, into a f
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -145,21 +144,16 @@ def java(case: Case, folder: Path) -> list[str]:
 
 
 def rust(case: Case, folder: Path) -> list[str]:
+    """A variant is a feature of the crate."""
     (folder / "src").mkdir(parents=True)
     shutil.copy(case.sdk.path, folder / "src" / "main.rs")
-    needs = "\n".join(re.sub(r"^([^=\s]+)@(.+)$", r"\1 = \2", need) for need in case.sdk.needs)
-    own = f'{case.sdk.package} = "={case.version}"' if f"{case.sdk.package}@" not in needs else ""
-    (folder / "Cargo.toml").write_text(
-        f'[package]\nname = "program"\nversion = "0.0.0"\nedition = "2021"\n\n[dependencies]\n{own}\n{needs}\n'
-    )
-    run(
-        "cargo",
-        "build",
-        "--quiet",
-        cwd=folder,
-        env={"CARGO_TARGET_DIR": str(folder.parent / "rust-target" / case.sdk.path.stem)},
-    )
-    return [str(folder.parent / "rust-target" / case.sdk.path.stem / "debug" / "program")]
+    features = json.dumps([case.variant] if case.variant else [])
+    own = f'{case.sdk.package} = {{ version = "={case.version}", features = {features} }}'
+    needs = "\n".join(need.replace("@", " = ", 1) for need in case.sdk.needs)
+    package = '[package]\nname = "program"\nversion = "0.0.0"\nedition = "2021"'
+    (folder / "Cargo.toml").write_text(f"{package}\n\n[dependencies]\n{own}\n{needs}\n")
+    run("cargo", "build", "--quiet", cwd=folder)
+    return [str(folder / "target" / "debug" / "program")]
 
 
 COMMANDS: dict[str, Callable[[Case, Path], list[str]]] = {

@@ -17,5 +17,5 @@ def test_each_sdk_is_pinned() -> None:
 
 def test_the_short_form_has_browsers_and_servers() -> None:
     short = [case for case in cases() if case.short]
-    assert {case.sdk.runtime for case in short} >= {"browser", "node"}
+    assert {case.sdk.runtime for case in short} >= {"browser", "node", "go"}
     assert len({case.name for case in cases()}) == len(cases())

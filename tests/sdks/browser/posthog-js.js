@@ -1,5 +1,5 @@
 // package = "posthog-js"
-// versions = ["1.449.2", "1.380.0", "1.330.0", "1.290.0", "1.257.0", "1.200.0", "1.130.0", "1.96.1"]
+// versions = ["1.449.2", "1.380.0", "1.330.0", "1.290.0", "1.257.0", "1.200.0", "1.96.1"]
 // options = "`init(KEY, {api_host: HOST})`; the npm package, as the script snippet loads PostHog's own files"
 // short = true
 import posthog from "posthog-js";

@@ -1,7 +1,6 @@
 // package = "gopkg.in/segmentio/analytics-go.v3"
 // versions = ["3.1.0"]
 // options = "`Config{Endpoint: HOST}`"
-// short = true
 package main
 
 import (

@@ -1,6 +1,7 @@
 // package = "github.com/posthog/posthog-go"
 // versions = ["1.5.2"]
 // options = "`Config{Endpoint: HOST}`"
+// short = true
 // [cannot]
 // group = "a group's own properties belong to no person"
 package main

@@ -1,6 +1,7 @@
 // package = "posthog-node"
 // versions = ["5.70.0"]
 // options = "`new PostHog(KEY, {host: HOST})`"
+// short = true
 import { PostHog } from "posthog-node";
 
 const { HOST, KEY, STEPS, RUN, STRANGER } = process.env;

@@ -10,7 +10,7 @@ const [ann, ben] = [`${RUN}-ann`, `${RUN}-ben`];
 const bought = { total: 149.5, note: "danke 🎉 Grüße", items: [{ sku: "A-1", tags: ["x", "y"] }], deep: { a: { b: [1, 2.5, true] } } };
 const client = new RudderAnalytics(KEY, { dataPlaneUrl: HOST, flushAt: 20, flushInterval: 100 });
 
-process.on("unhandledRejection", (error) => console.error(String(error)));
+for (const way of ["unhandledRejection", "uncaughtException"]) process.on(way, (error) => console.error(String(error)));
 
 client.page({ anonymousId: STRANGER, name: "Shop" });
 client.track({ anonymousId: STRANGER, event: "Looked", properties: { colour: "red" } });
