@@ -70,7 +70,7 @@ async def _json(client: httpx.AsyncClient, path: str) -> Any:
         ("pk_nonsense", "production", {}, (401, "invalid-api-key")),
         ("pk_dev_local", "nowhere", {}, (400, "environment-not-found")),
         ("pk_dev_local", "production", {"$nonsense": 1}, (400, "unknown-built-in-property")),
-        ("pk_dev_local", "production", [], (422, "invalid-data")),
+        ("pk_dev_local", "production", [1], (422, "invalid-data")),
     ],
 )
 async def test_altertables_sdk_raises_what_the_edge_says(
