@@ -13,7 +13,7 @@ from processors.segments.state import Contact
 from schemas import topics
 from schemas.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
-from tests.property.world_identity import World
+from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, World
 
 RANDOM = st.randoms(use_true_random=False)
 USERS = ("u1", "u2", "u3")
@@ -48,12 +48,16 @@ def named(earlier: str | None) -> list[str]:
 
 
 def world_of(events: list[Event], rng: random.Random | None = None) -> World:
-    """Each event worked off alone, or in groups with crashes between them."""
+    """Each event worked off alone, or some at once with crashes in between."""
     world = World()
     for one in events:
         world.deliver(one)
-        if rng is None or rng.random() < 0.5:
+        if rng is None:
             world.settle()
+            continue
+        for _ in range(rng.randrange(4)):
+            topic, crash = rng.choice(INPUTS), rng.choice(CRASHES)
+            world.work(topic, rng.randrange(PARTITIONS), rng.randint(1, 4), crash, rng)
     world.settle()
     return world
 
