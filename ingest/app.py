@@ -36,6 +36,7 @@ from ingest.uses import Uses
 from ingest.view import MergeView
 from ingest.webhooks import WebhookPages
 from schemas import topics, web
+from schemas.budget import HELD, release
 from schemas.control import ControlState
 from schemas.development import check_keys
 from schemas.errors import Refused
@@ -70,7 +71,11 @@ class HotPaths:
                     app = self._repeatable
                 elif name == b"origin" and method != "OPTIONS":
                     send = self._cors.answering(scope, send, self._edge.clock())
-        await app(scope, receive, send)
+        try:
+            await app(scope, receive, send)
+        finally:
+            if HELD in scope:
+                release(scope)
 
     async def _repeatable(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         await self._once(scope, receive, send, self._edge.clock())

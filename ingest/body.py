@@ -10,8 +10,8 @@ import zstandard
 from starlette.requests import ClientDisconnect
 
 from ingest import salvage
-from ingest.budget import UNKNOWN, Budget
 from ingest.salvage import NotJson
+from schemas.budget import UNKNOWN, Budget
 from schemas.errors import Refused
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,6 +25,10 @@ MOST_MEMBERS = 100
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 """The first bytes of every gzip stream, and of no JSON."""
+SMALL = 8 * 1024
+"""Bytes of a decoded body that costs too little to be counted while it is served."""
+SERVED = Budget(64 * 1024 * 1024, "large requests")
+"""Decoded bodies in service, of all workspaces: what is made of one is several times its size."""
 _ARRIVING = Budget(MOST_ARRIVING, "request bodies")
 
 
@@ -55,6 +59,12 @@ async def read(receive: Receive, limit: int, owner: str = UNKNOWN, budget: Budge
     if len(body) > limit:
         raise _too_large(limit)
     return body
+
+
+def hold(scope: MutableMapping[str, Any], raw: bytes, owner: str) -> None:
+    """Count a decoded body until its request is answered; raises ``Refused`` (503) where there is no room."""
+    if len(raw) > SMALL:
+        SERVED.hold(scope, len(raw), owner)
 
 
 async def _next(receive: Receive) -> MutableMapping[str, Any]:

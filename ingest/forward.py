@@ -11,9 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from ingest import body
-from ingest.budget import UNKNOWN
 from ingest.cors import WORKSPACE
 from schemas.api import parameters
+from schemas.budget import UNKNOWN
 from schemas.errors import STATUS, Refused
 from schemas.web import REQUEST_ID
 
@@ -59,6 +59,7 @@ class Forward:
         """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
         owner = request.scope.get(WORKSPACE, UNKNOWN)
         raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
+        body.hold(request.scope, raw, owner)
         return await self._pass(request, request.method, raw)
 
     async def read(self, request: Request, path: str = "", status: int = 0) -> Response:

@@ -21,6 +21,7 @@ from rocksdict import AccessType, Options, Rdict
 from ingest import body
 from ingest.gate import Gate
 from schemas import access
+from schemas.budget import Budget
 from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.web import App, Message, Receive, Scope, Send, Surface
@@ -31,6 +32,8 @@ SEED = "headwater.seed"
 WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
 """Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
 KEPT_MS = 86_400_000
+_REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
+"""Bodies of those that are served, or wait for the one before."""
 MOST = 255
 
 
@@ -116,6 +119,7 @@ class Once:
             return
         given = _checked(headers[HEADER])
         raw = await body.read(receive, self._limit, key.workspace)
+        _REPEATABLE.hold(scope, len(raw), key.workspace)
         environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
         place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
         name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest import body, control
-from ingest.budget import UNKNOWN
 from ingest.control import ControlWriter
 from ingest.cors import WORKSPACE
 from ingest.edge import Edge
 from ingest.forward import Forward
 from ingest.splitting import Splitting
+from schemas.budget import UNKNOWN
 from schemas.control import Segment
 from schemas.settings import Settings
 
@@ -83,4 +83,6 @@ async def json_of(request: Request, settings: Settings, default: Any = None) -> 
     raw = await body.read(request.receive, limit, request.scope.get(WORKSPACE, UNKNOWN))
     if not raw and default is not None:
         return default
-    return body.parse(body.decode(raw, headers.get(b"content-encoding", b""), limit))
+    raw = body.decode(raw, headers.get(b"content-encoding", b""), limit)
+    body.hold(request.scope, raw, request.scope.get(WORKSPACE, UNKNOWN))
+    return body.parse(raw)

@@ -176,7 +176,9 @@ class Receivers:
     async def _body(self, request: Request, workspace: str) -> bytes:
         limit = self._edge.settings.max_body_bytes
         raw = await body.read(request.receive, limit, workspace)
-        return body.decode(raw, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+        raw = body.decode(raw, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+        body.hold(request.scope, raw, workspace)
+        return raw
 
     def _urls(self, request: Request) -> tuple[str, ...]:
         """As the provider may have called this request: a proxy before us may have ended TLS, or named the port."""

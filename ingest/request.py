@@ -9,7 +9,6 @@ from starlette.requests import ClientDisconnect
 
 from ingest import body, body_key
 from ingest.batch import Batch
-from ingest.budget import UNKNOWN, Budget
 from ingest.canonical import Caller
 from ingest.cors import KEYED, WORKSPACE
 from ingest.desk import Counter
@@ -24,16 +23,13 @@ from schemas import ids
 from schemas.access import KEY_HEADERS, Principal, key_of
 from schemas.api import parameters
 from schemas.api.words import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
+from schemas.budget import UNKNOWN
 from schemas.errors import Refused
 from schemas.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = (b"retry-after", b"1")
-SMALL = 8 * 1024
-"""Bytes of a decoded body that costs too little to be counted while it is served."""
-SERVED = Budget(64 * 1024 * 1024, "large requests")
-"""Decoded bodies in service, of all workspaces: what is made of one is several times its size."""
 
 
 class _Asked(NamedTuple):
@@ -128,11 +124,11 @@ class IngestEndpoint:
         if isinstance(value, NotJson):
             value = value.recover(mend=operation.lenient)
         caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
-        if operation.serve is None and len(raw) <= SMALL:
+        if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
         asked = _Asked(scope, headers, query, principal, caller, timeout_ms, raw)
-        with SERVED.holding(len(raw), principal.workspace):
+        with body.SERVED.holding(len(raw), principal.workspace):
             return await self._serve(asked, value)
 
     async def _serve(self, asked: "_Asked", value: Any) -> Reply:

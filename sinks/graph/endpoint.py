@@ -25,6 +25,7 @@ from sinks.graph import cost
 from sinks.graph.mutations import Mutation
 from sinks.graph.queries import Query
 from sinks.graph.types import Context
+from sinks.query import weight
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,9 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
     ]
     if writes and not may_write:
         raise Refused("method_not_allowed", "a mutation takes POST", allow=["POST"])
+    request = weight.current()
+    if request is not None:
+        request.bound(weight.MOST_IN_DOCUMENT)
     result = await SCHEMA.execute(
         said["query"], variable_values=variables, context_value=context, operation_name=said.get("operationName")
     )

@@ -13,6 +13,7 @@ from schemas.control import ControlState
 from schemas.errors import Refused
 from sinks.graph.connection import Connection, connect, paging
 from sinks.graph.loaders import Loaders
+from sinks.query import weight
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
 from sinks.query.writes import Writes
@@ -112,8 +113,11 @@ def place_of_event(row: dict[str, Any]) -> tuple[int, str]:
 
 
 def plain(value: Any) -> Any:
-    """JSON that was kept as it came, read."""
-    return orjson.loads(orjson.dumps(value))
+    """JSON that was kept as it came, read: once more in memory, each time that a document asks for it."""
+    raw, request = orjson.dumps(value), weight.current()
+    if request is not None:
+        request.again(len(raw))
+    return orjson.loads(raw)
 
 
 def contact_of(shape: dict[str, Any]) -> Contact:

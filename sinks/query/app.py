@@ -22,6 +22,7 @@ from schemas.settings import Settings
 from sinks.graph import endpoint as graph
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
+from sinks.query import weight
 from sinks.query.asked import Asked, asks
 from sinks.query.contacts import Home
 from sinks.query.parity import Parity
@@ -180,7 +181,8 @@ def build_app(settings: Settings) -> web.Surface:
     async def as_sent(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         if scope["type"] == "http":
             scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
-        await router(scope, receive, send)
+        with weight.counted():
+            await router(scope, receive, send)
 
     def within_s(scope: web.Scope) -> float:
         # an edge that waits until a contact shows what was written says itself for how long

@@ -7,6 +7,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,7 +47,8 @@ class Gathered(Generic[Q, A]):
             self._waiting[key].append(asked)
         else:
             self._waiting[key] = [asked]
-            task = asyncio.create_task(self._run(key))
+            # a round is asked for many requests, and counted for none of them
+            task = asyncio.create_task(self._run(key), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
         return await future

@@ -5,6 +5,7 @@ refused with 503; the client keeps no session, so its queries run at the same ti
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from clickhouse_connect.driver import options
@@ -14,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 from schemas.errors import Refused
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import FOREVER_S, connected
+from sinks.query import weight
 from sinks.query.fair_share import FairShare
 
 log = logging.getLogger(__name__)
@@ -47,12 +49,18 @@ class Reader:
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Raises ``Refused``: 503 while ClickHouse is away or overloaded, 429 where a workspace asks too much at once.
 
-        ``parameters["workspace"]`` says whose query it is.
+        ``parameters["workspace"]`` says whose query it is. It counts for the request (``sinks.query.weight``).
         """
-        async with self._fair.turn(str(parameters.get("workspace", ""))):
-            return await self._rows(sql, parameters)
+        workspace, request = str(parameters.get("workspace", "")), weight.current()
+        async with self._fair.turn(workspace):
+            if request is not None:
+                request.check()
+            names, rows = await self._rows(sql, parameters)
+            if request is not None:
+                request.add(weight.size_of(rows), workspace)
+            return [dict(zip(names, row, strict=True)) for row in rows]
 
-    async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _rows(self, sql: str, parameters: dict[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         try:
             result = await self._client.query(sql, parameters=parameters, settings=self._limits)
         except ClickHouseError as error:
@@ -61,8 +69,7 @@ class Reader:
                 log.warning("a read waits for ClickHouse: %s", str(error)[:500])
                 raise Refused("unavailable", "the database is away or overloaded; try again") from error
             raise
-        names = result.column_names
-        return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+        return result.column_names, result.result_rows
 
     async def check(self) -> None:
         """Raises what keeps reads from being answered."""

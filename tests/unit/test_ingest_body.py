@@ -13,7 +13,7 @@ import zstandard
 from starlette.requests import ClientDisconnect
 
 from ingest import body
-from ingest.budget import UNKNOWN, Budget
+from schemas.budget import UNKNOWN, Budget
 from schemas.errors import Refused
 
 LIMIT = 1024 * 1024

@@ -5,13 +5,16 @@ for one more. Requests without a key so far are an owner too.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import Any
 
 from schemas.errors import Refused
 
 UNKNOWN = ""
 """Who sends is not known before the body is read."""
+HELD = "headwater.held"
+"""Under it a request's scope has what it holds until it is answered."""
 
 
 class Budget:
@@ -44,6 +47,17 @@ class Budget:
         finally:
             self.give(size, owner)
 
+    def hold(self, scope: MutableMapping[str, Any], size: int, owner: str) -> None:
+        """Until ``release`` of the request; raises ``Refused`` (503) where there is no room."""
+        self.take(size, owner)
+        scope.setdefault(HELD, []).append((self, size, owner))
+
     def _drop(self, owner: str) -> None:
         if not self._held[owner]:
             del self._held[owner]
+
+
+def release(scope: MutableMapping[str, Any]) -> None:
+    """Give back what a request held."""
+    for budget, size, owner in scope.pop(HELD, ()):
+        budget.give(size, owner)
