@@ -153,9 +153,13 @@ def _texts(raw: RawEvent, *, lenient: bool) -> dict[str, str]:
     named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
     if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
         return _NO_TEXTS
-    return {
+    texts = {
         name: _text(value, name, raw.properties, lenient=lenient) for name, value in zip(_TEXTS, named, strict=True)
     }
+    message_id = texts["message_id"]
+    if message_id[:1] == "<" and message_id[-1:] == ">":  # as a mail's header has it
+        texts["message_id"] = message_id[1:-1]
+    return texts
 
 
 def _text(value: Any, name: str, properties: dict[str, Any], *, lenient: bool) -> str:

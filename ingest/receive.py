@@ -20,7 +20,7 @@ from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.raw import RawEvent
 from ingest.receivers import PROVIDERS, define, ses
-from ingest.receivers.posted import Posted
+from ingest.receivers.posted import ENDS_CONSENT, Posted
 from ingest.receivers.replay import ReplayGuard
 from schemas.control import Receiver, encode
 from schemas.errors import Refused
@@ -98,6 +98,7 @@ class Receivers:
             "url": f"{base}{PATH}/{receiver.provider}/{receiver.id}",
             "provider": receiver.provider,
             "environment": receiver.environment,
+            "consent": receiver.ended_consent,
             "created_at": iso(receiver.created_ms),
         }
         return Json(shape, 201)
@@ -154,6 +155,8 @@ class Receivers:
         events = []
         turns = Turns()
         for raw in raws:
+            if raw.type in ENDS_CONSENT and raw.identifiers:
+                raw.profile = {"consents": {receiver.ended_consent: False}}
             events.append(canonical(raw, caller)[0])
             if turns.is_over():
                 await turns.next()

@@ -192,6 +192,13 @@ class Receiver(Record):
     secret: Secret = Field("", repr=False)
     """A signing secret or a public key, as the provider has it."""
     topic_arn: str = ""
+    consent: str = ""
+    """As it was given."""
+
+    @property
+    def ended_consent(self) -> str:
+        """The consent that an unsubscribe or a complaint at the provider ends."""
+        return self.consent or ("sms_marketing" if self.provider == "twilio" else "email_marketing")
 
 
 class Erasure(Record):

@@ -5,7 +5,7 @@ from typing import Any
 from ingest.receivers import NAMES, sendgrid, ses
 from schemas import ids
 from schemas.api.asked import RECEIVER
-from schemas.api.words import MAX_RECEIVER_SECRET
+from schemas.api.words import MAX_CONSENT, MAX_RECEIVER_SECRET
 from schemas.control import Receiver
 from schemas.errors import Refused
 
@@ -36,6 +36,7 @@ def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> R
         provider=provider,
         secret=_secret(value, provider),
         topic_arn=topic_arn,
+        consent=_consent(value),
         created_ms=now_ms,
     )
 
@@ -47,6 +48,15 @@ def _check_topic(topic_arn: str) -> None:
         raise Refused("missing_field", f"ses needs the ARN of its SNS topic, {form}", "topic_arn")
     if not ses.TOPIC_ARN.fullmatch(topic_arn):
         raise Refused("invalid_field", f"topic_arn must be {form}", "topic_arn")
+
+
+def _consent(value: dict[str, Any]) -> str:
+    found = value.get("consent")
+    if found is None:
+        return ""
+    if not isinstance(found, str) or not found.strip() or len(found) > MAX_CONSENT:
+        raise Refused("invalid_field", f"consent must be 1 to {MAX_CONSENT} characters", "consent")
+    return found
 
 
 def _secret(value: dict[str, Any], provider: str) -> str:

@@ -20,6 +20,8 @@ REPLAY_WINDOW_MS = 24 * 3_600_000
 """Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""
 AHEAD_MS = 5 * 60_000
 MAX_TEXT = 256
+ENDS_CONSENT = frozenset({"message.unsubscribed", "message.complained"})
+"""What a recipient tells a provider about all that is to come; who subscribes again says no more than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

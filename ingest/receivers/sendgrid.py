@@ -61,6 +61,21 @@ def events(posted: Posted) -> list[RawEvent]:
     return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
 
 
+def _message_id(one: dict[str, Any]) -> Any:
+    """The id that the sender was given (``X-Message-Id``), which stands before the first dot of SendGrid's own.
+
+    One request to several recipients has one id. Of all but the first, which a number at the end tells, the address
+    is put behind it: each is a message.
+    """
+    whole = one.get("sg_message_id")
+    if not isinstance(whole, str) or not whole:
+        return one.get("smtp-id")
+    given, _, rest = whole.partition(".")
+    recipient = rest.rpartition(".")[2]
+    is_first = not (recipient.isascii() and recipient.isdigit()) or not int(recipient[:9])
+    return given if is_first or not isinstance(one.get("email"), str) else f"{given}:{one['email']}"
+
+
 def _fact(one: dict[str, Any]) -> Fact:
     said = str(one.get("event"))
     tags = {**table(one.get("unique_args")), **table(one.get("custom_args")), **one}
@@ -73,7 +88,7 @@ def _fact(one: dict[str, Any]) -> Fact:
         payload=one,
         email=one.get("email"),
         at=one.get("timestamp"),
-        message_id=one.get("sg_message_id") or one.get("smtp-id"),
+        message_id=_message_id(one),
         tags=tags,
         said={
             "reason": one.get("reason") or one.get("response"),

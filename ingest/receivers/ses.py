@@ -48,6 +48,8 @@ STATUSES = {
     "Rendering Failure": "message.failed",
     "RenderingFailure": "message.failed",
 }
+OF_ALL = ("Send", "Reject", "Rendering Failure", "RenderingFailure")
+"""Events that happen to every recipient of a mail at once."""
 BOUNCES = {"Permanent": "hard", "Transient": "soft"}
 _PARTS = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure", "RenderingFailure": "failure"}
 _RECIPIENTS = ("bouncedRecipients", "complainedRecipients", "delayedRecipients", "recipients")
@@ -133,6 +135,8 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     found = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
     named = table(one.get("mail")).get("destination")
     given: list[Any] = found or (named if isinstance(named, list) else []) or [None]
+    if not found and len(given) > 1 and _said(one) not in OF_ALL:
+        given = [None]  # one of them did it, and the notification does not say who
     if len(given) > MOST_RECIPIENTS:
         raise Refused("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
     emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]
@@ -163,7 +167,7 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
             email=email,
             at=part.get("timestamp") or mail.get("timestamp") or message.get("Timestamp"),
             # one id for several recipients would count them as one message
-            message_id=f"{message_id}:{email}" if several and message_id else message_id,
+            message_id=f"{message_id}:{email}" if several and message_id and email else message_id,
             tags=table(mail.get("tags")),
             said={
                 "reason": _reason(part, email),

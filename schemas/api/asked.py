@@ -7,6 +7,7 @@ rules, because they nest, and the bodies whose refusals say more than a model co
 from schemas.api.terms import ANYTHING, OBJECT, TEXT, Schema, many, mapping, maybe, one_of, record, ref, text
 from schemas.api.words import (
     EVENT_IDENTIFIERS,
+    MAX_CONSENT,
     MAX_NAME,
     MAX_RECEIVER_SECRET,
     MAX_SPLIT,
@@ -53,6 +54,13 @@ RECEIVER: dict[str, Schema] = {
     "public_key": _PROOF,
     "topic_arn": maybe(
         {**text(1, MAX_RECEIVER_SECRET), "description": "needed for ses: arn:aws:sns:<region>:<account>:<name>"}
+    ),
+    "consent": maybe(
+        {
+            **text(1, MAX_CONSENT),
+            "pattern": r"\S",
+            "description": "what an unsubscribe or complaint ends; none: email_marketing, or sms_marketing",
+        }
     ),
     "environment": maybe(TEXT),
 }

@@ -264,8 +264,10 @@ SHAPES: dict[str, Schema] = {
         }
     ),
     "RetryAccepted": record({"delivery_id": TEXT, "webhook_id": TEXT, "status": TEXT}),
-    "Receiver": record({"id": TEXT, "provider": TEXT, "path": TEXT, "created_at": TIME}),
-    "ReceiverMade": record({"id": TEXT, "url": TEXT, "provider": TEXT, "environment": TEXT, "created_at": TIME}),
+    "Receiver": record({"id": TEXT, "provider": TEXT, "path": TEXT, "consent": TEXT, "created_at": TIME}),
+    "ReceiverMade": record(
+        {"id": TEXT, "url": TEXT, "provider": TEXT, "environment": TEXT, "consent": TEXT, "created_at": TIME}
+    ),
     "Received": record({"accepted": COUNT}),
     "Key": record(_KEY),
     "KeyMade": record({**_KEY, "key": TEXT}),

@@ -33,4 +33,5 @@ MAX_TYPES, MAX_TYPE = 100, 200
 """Of a webhook."""
 SECRET_LENGTHS = (6, 256)
 MAX_RECEIVER_SECRET = 2048
+MAX_CONSENT = 256
 EVENT_IDENTIFIERS = ("contact_id", "user_id", "external_id", "email", "phone", "anonymous_id", "device_id")

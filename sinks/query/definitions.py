@@ -128,6 +128,7 @@ def receivers_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
             "id": one.id,
             "provider": one.provider,
             "path": f"/v1/receivers/{one.provider}/{one.id}",
+            "consent": one.ended_consent,
             "created_at": iso(one.created_ms),
         }
         for one in sorted(found, key=lambda r: (r.created_ms, r.id))

@@ -84,8 +84,8 @@ def of_event(event: Event) -> list[Message]:
         campaign_id=event["campaign_id"],
         key_id=event["key_id"],
     )
-    if event["type"] != MESSAGE_UNSUBSCRIBED:
-        return [message]
+    if event["type"] != MESSAGE_UNSUBSCRIBED or b'"consents"' in event["profile"]:
+        return [message]  # where it ends a consent, the contact's change tells of that
     return [message, _same_as(message, UNSUBSCRIBED)]
 
 
@@ -190,10 +190,12 @@ def _snapshot(change: Change, known: Known, complete_since_ms: int) -> list[Mess
     cause = (change["contact_id"], str(change["version"]))
     if before is None or before == _GONE:
         is_new = before == _GONE or profile.get("created_ms", 0) >= complete_since_ms
-        return [_message(change, CREATED if is_new else UPDATED, cause, data)]
-    messages = [_message(change, UPDATED, cause, data)]
-    already = set(before[_DIGEST:].decode().split("\0"))
-    news = [name for name in refused if name not in already]
+        messages = [_message(change, CREATED if is_new else UPDATED, cause, data)]
+        news = refused if is_new else []
+    else:
+        messages = [_message(change, UPDATED, cause, data)]
+        already = set(before[_DIGEST:].decode().split("\0"))
+        news = [name for name in refused if name not in already]
     if news:
         messages.append(_message(change, UNSUBSCRIBED, cause, {**data, "consents": news}))
     return messages

@@ -66,7 +66,7 @@ def test_a_contact_from_before_our_memory_is_not_created() -> None:
 
 def test_a_consent_that_becomes_false_is_an_unsubscription() -> None:
     told = Told()
-    assert told(profile(1, consents={"email": True, "sms": False})) == ["contact.created"]
+    assert told(profile(1, consents={"email": True, "sms": False})) == ["contact.created", "contact.unsubscribed"]
     left = told.messages(profile(2, consents={"email": False, "sms": False}))
     assert [m.type for m in left] == ["contact.updated", "contact.unsubscribed"]
     assert left[1].data["consents"] == ["email"]
@@ -218,6 +218,8 @@ def test_numbers_keep_all_their_digits() -> None:
 def test_an_unsubscription_is_told_under_both_names() -> None:
     found = of_event(event("external_id:u1", type="message.unsubscribed"))
     assert [m.type for m in found] == ["message.unsubscribed", "contact.unsubscribed"]
+    ends = event("external_id:u1", type="message.unsubscribed", profile=b'{"consents":{"email_marketing":false}}')
+    assert [m.type for m in of_event(ends)] == ["message.unsubscribed"], "its contact's change tells of the consent"
     assert found[0].id != found[1].id
 
 
