@@ -10,6 +10,7 @@ from ingest.raw import RawEvent
 from schemas import identity, ids, lists
 from schemas.errors import Refused
 from schemas.records import Event, Identifier
+from schemas.warning import STORED_AS, warning
 
 MAX_NAME = 256
 MOST_IDENTIFIERS = 100
@@ -54,6 +55,8 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
         if value:
             _check_depth(value, name, caller.max_depth)
+    if warnings:
+        raw.context = {**(raw.context or {}), STORED_AS: list(warnings)}
     contact = identity.contact_id(caller.workspace, environment, *found[0]) if found else ""
     event = Event(
         event_id=_event_id(raw.event_id, caller.now_ms),
@@ -84,7 +87,8 @@ def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
         if ignored:
             profile[place] = {name: value for name, value in said.items() if not lists.is_list(name)}
             more = f" (and {len(ignored) - 1} more)" if len(ignored) > 1 else ""
-            warnings.append(f"{ignored[0][:MAX_NAME]}{more} is a segment's list and was ignored")
+            text = f"{ignored[0][:MAX_NAME]}{more} is a segment's list and was ignored"
+            warnings.append(warning("ignored_attribute", text))
 
 
 def _unidentified(raw: RawEvent) -> Refused:
@@ -118,11 +122,12 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
         if not isinstance(value, str) or len(value) > identity.MAX_LENGTH:
             if not lenient:
                 raise _no_identifier(value, field)
-            warnings.append(f"{_no_identifier(value, field).message}; it was ignored")
+            text = f"{_no_identifier(value, field).message}; it was ignored"
+            warnings.append(warning("ignored_identifier", text))
             continue
         normal = identity.normalise(kind, value)
         if normal is None:
-            warnings.append(f"{field} identifies nobody and was ignored")
+            warnings.append(warning("ignored_identifier", f"{field} identifies nobody and was ignored"))
         elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
             raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
         elif (kind, normal) not in found:

@@ -101,6 +101,7 @@ class ContactPages:
         receipts = await edge.applied(event["task_id"], [event], within_s)
         if receipts is None:
             return self._later(event)
+        changes: dict[str, Any] = changes_of(receipts, event_key(event)) if asks_sync(request) else {}
         document = await self._receipted(receipts, event)
         if document is None:
             after = await self._read(request, event, environment, within_s - (time.monotonic() - began))
@@ -108,8 +109,10 @@ class ContactPages:
                 return self._later(event)
             document, warnings = after["contact"], warnings + after["warnings"]
         self._remember(document)
+        warnings = warnings + contacts.outdated(said, event, document)
         is_new = document["created_at"] == iso(event["received_ms"])
-        return Json(document | ({"warnings": warnings} if warnings else {}), 201 if is_new else 200)
+        extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
+        return Json({**document, **extra, **changes}, 201 if is_new else 200)
 
     def _caller(self, principal: Principal, environment: str) -> Caller:
         now_ms = self._edge.clock()
@@ -164,6 +167,16 @@ class ContactPages:
     def _later(self, event: Event) -> Response:
         """It is durable and will be applied; who asks for the task learns when."""
         return Json({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
+
+
+def asks_sync(request: Request) -> bool:
+    """The query has been checked."""
+    return request.query_params.get("sync", "false").lower() in ("true", "1")
+
+
+def changes_of(receipts: Waiter, key: str) -> dict[str, Any]:
+    """The segments that a write of a contact has changed."""
+    return {"segment_changes": {"entered": receipts.entered.get(key, []), "left": receipts.left.get(key, [])}}
 
 
 def _own_ids(event: Event) -> list[str]:

@@ -13,7 +13,9 @@ from schemas import identity
 from schemas.api.words import DEFAULT_TIMEOUT_MS, TIMEOUT_MS
 from schemas.bodies import ContactEdit, ContactUpsert
 from schemas.errors import Refused
-from schemas.records import CONTACT, Identifier
+from schemas.records import CONTACT, Event, Identifier
+from schemas.times import iso
+from schemas.warning import warning
 
 CONTACT_TYPE = f"${CONTACT}"
 FOUND = "/internal/contacts/found"
@@ -142,6 +144,17 @@ def missing(identifiers: Sequence[Identifier], shown: Sequence[Mapping[str, str]
     has = {(one["type"], one["value"]) for one in shown}
     given = [one for one in identifiers if one["type"] != identity.CONTACT_ID and identity.links(one["type"])]
     return any((one["type"], one["value"]) not in has for one in given)
+
+
+def outdated(said: ContactEdit, event: Event, document: Mapping[str, Any]) -> list[str]:
+    """A warning for a write that says when it was true, and all of which later writes have overruled."""
+    if said.timestamp is None or not (said.attributes or said.consents):
+        return []
+    now = [(said.attributes, document["attributes"]), (said.consents, document["consents"])]
+    if any(shown.get(name) == value for given, shown in now for name, value in (given or {}).items()):
+        return []
+    text = f"nothing was changed: all of it has been written since {iso(event['timestamp_ms'])}"
+    return [warning("older_than_known", text)]
 
 
 def timeout_ms(query: Mapping[str, str]) -> int:

@@ -13,6 +13,7 @@ import orjson
 from ingest.raw import RawEvent
 from schemas.errors import Refused
 from schemas.times import LATEST_MS, iso, parse_time
+from schemas.warning import warning
 
 UNREADABLE = "_timestamp"
 """The field of the context that keeps the text of a time that cannot be read."""
@@ -33,26 +34,28 @@ def event_time(raw: RawEvent, now_ms: int, warnings: list[str], *, lenient: bool
         if not lenient:
             raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
         raw.context = {**(raw.context or {}), UNREADABLE: _kept(raw.timestamp)}
-        warnings.append(
-            f"timestamp cannot be read: the event has the time of its arrival, context.{UNREADABLE} the text"
-        )
+        text = f"timestamp cannot be read: the event has the time of its arrival, context.{UNREADABLE} the text"
+        warnings.append(warning("unreadable_timestamp", text))
         return now_ms
     if raw.sent_at is not None:
         ms = _corrected(ms, raw.sent_at, now_ms, warnings)
     if ms > now_ms + MAX_SKEW_MS:
-        warnings.append(f"timestamp is in the future; rules count the event from {iso(ms)} on")
+        text = f"timestamp is in the future; rules count the event from {iso(ms)} on"
+        warnings.append(warning("future_timestamp", text))
     elif ms < EARLIEST_LIKELY_MS:
-        warnings.append(f"timestamp is before 2000-01-01; the event is stored at {iso(ms)}")
+        text = f"timestamp is before 2000-01-01; the event is stored at {iso(ms)}"
+        warnings.append(warning("old_timestamp", text))
     return ms
 
 
 def _corrected(ms: int, sent_at: Any, now_ms: int, warnings: list[str]) -> int:
     sent_ms = _readable(sent_at)
     if sent_ms is None:
-        warnings.append("the time of sending is none and was ignored")
+        warnings.append(warning("ignored_sent_at", "the time of sending is none and was ignored"))
         return ms
     if abs(now_ms - sent_ms) > MAX_CORRECTION_MS:
-        warnings.append("the time of sending is more than 48 hours from the arrival: timestamp was not corrected by it")
+        text = "the time of sending is more than 48 hours from the arrival: timestamp was not corrected by it"
+        warnings.append(warning("ignored_sent_at", text))
         return ms
     return max(0, ms + now_ms - sent_ms)
 

@@ -62,7 +62,7 @@ class Forward:
         body.hold(request.scope, raw, owner)
         return await self._pass(request, request.method, raw)
 
-    async def read(self, request: Request, path: str = "", status: int = 0) -> Response:
+    async def read(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
 
         ``status`` takes the place of its 200. Raises ``Refused`` (503) that says that it is written all the same.

@@ -4,8 +4,9 @@ import asyncio
 import time
 from typing import Any
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ingest import body, control
 from ingest.control import ControlWriter
@@ -15,8 +16,11 @@ from ingest.forward import Forward
 from ingest.splitting import Splitting
 from schemas.budget import UNKNOWN
 from schemas.control import Segment
+from schemas.errors import Refused
 from schemas.settings import Settings
+from schemas.web import Json
 
+WARNINGS = "/internal/segments/warnings"
 SETTLES_WITHIN_S = 1.0
 
 
@@ -35,7 +39,21 @@ class Pages:
         self._writer.check_references(segment)
         await self._writer.put("segment", segment)
         await self._settled(segment)
-        return await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
+        answer = await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
+        return await self._warned(request, segment, answer)
+
+    async def _warned(self, request: Request, segment: Segment, answer: StreamingResponse) -> Response:
+        """The answer with what is odd about the rule; without, where that cannot be said: it is written."""
+        if segment.rule is None or answer.status_code not in (200, 201):
+            return answer
+        try:
+            said = await self._forward.tell(request, WARNINGS, {"rule": segment.rule}, segment.environment)
+        except Refused:
+            return answer
+        if not said["warnings"]:
+            return answer
+        raw = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
+        return Json({**orjson.loads(raw), "warnings": said["warnings"]}, answer.status_code)
 
     async def _settled(self, segment: Segment) -> None:
         """Where there is little history the segment is exact before its author has read the answer."""
@@ -52,7 +70,8 @@ class Pages:
         self._writer.check_references(edited)
         await self._writer.put("segment", edited)
         await self._settled(edited)
-        return await self._forward.read(request)
+        answer = await self._forward.read(request)
+        return answer if edited.rule == segment.rule else await self._warned(request, edited, answer)
 
     async def delete_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")

@@ -38,6 +38,7 @@ READS: tuple[Described, ...] = (
     get("/v1/contacts/{id}/identity", "contacts:read", "ContactIdentity", "Its identifiers and their evidence"),
     get("/v1/contacts/{id}/split", "contacts:write", "ContactTies", "What a split may take back"),
     get("/v1/erasures/{id}", "contacts:write", "Erasure", "Where an erasure stands, store by store"),
+    get("/v1/events/{id}", "contacts:read", "StoredEvent", "An event as it is stored, with its warnings"),
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Who is in it", listed=True),

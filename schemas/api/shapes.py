@@ -23,8 +23,9 @@ from schemas.api.terms import (
 from schemas.api.words import MESSAGE_STATES, STEPS
 from schemas.definitions import SCOPES, SEGMENT_KINDS
 from schemas.errors import STATUS
+from schemas.warning import PATTERN
 
-_WARNINGS = {"warnings": many(TEXT)}
+_WARNINGS = {"warnings": many({**TEXT, "pattern": PATTERN})}
 _PAIR = record({"type": TEXT, "value": TEXT})
 _SEPARATED = record({"a": _PAIR, "b": _PAIR, "at": TIME})
 """An identifier of the contact, one that a split keeps from it, and since when."""
@@ -45,6 +46,14 @@ _CONTACT_RESULT: Schema = {
 _CONTACTS: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_CONTACT_RESULT)}
 _BATCH: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_RESULT)}
 
+_EVENT: dict[str, Schema] = {
+    **dict.fromkeys(("event_id", "type"), TEXT),
+    **dict.fromkeys(("timestamp", "received_at"), TIME),
+    "properties": OBJECT,
+    "context": maybe(OBJECT),
+    **dict.fromkeys(_TEXTS, maybe(TEXT)),
+    "identifiers": many(ANYTHING),
+}
 _SEGMENT: dict[str, Schema] = {
     "id": TEXT,
     "name": TEXT,
@@ -151,21 +160,12 @@ SHAPES: dict[str, Schema] = {
         }
     ),
     "Contact": record(_CONTACT),
-    "ContactWritten": record(_CONTACT, _WARNINGS),
+    "ContactWritten": record(_CONTACT, {**_WARNINGS, "segment_changes": _IDS}),
     "ContactsTaken": record({**_CONTACTS, **_TASK}, {"segment_changes": _IDS}),
     "ContactsRefused": {"anyOf": [record({**_CONTACTS, "error": _PROBLEM}), ref("Error")]},
     "ContactLater": record({"task_id": TEXT, "id": TEXT}),
-    "ContactEvent": record(
-        {
-            **dict.fromkeys(("event_id", "contact_id", "type"), TEXT),
-            "timestamp": TIME,
-            "received_at": TIME,
-            "properties": OBJECT,
-            "context": maybe(OBJECT),
-            **dict.fromkeys(_TEXTS, maybe(TEXT)),
-            "identifiers": many(ANYTHING),
-        }
-    ),
+    "ContactEvent": record({**_EVENT, "contact_id": TEXT}),
+    "StoredEvent": record({**_EVENT, "contact_id": maybe(TEXT), **_WARNINGS}),
     "ContactSegment": record({"id": TEXT, "since": TIME, "version": COUNT, "name": TEXT}),
     "ContactConsent": record({"consent": TEXT, "value": maybe(FLAG), "at": TIME, "event_id": TEXT}),
     "Erasure": record(
@@ -217,7 +217,7 @@ SHAPES: dict[str, Schema] = {
             "contacts": COUNT,
             **dict.fromkeys(("fresh_as_of", "created_at", "updated_at"), TIME),
         },
-        {"reason": TEXT},
+        {"reason": TEXT, **_WARNINGS},
     ),
     "Explanation": record(
         {
@@ -233,7 +233,7 @@ SHAPES: dict[str, Schema] = {
             "changes_at": maybe(TIME),
         }
     ),
-    "Preview": record({"contacts": COUNT, "sample": many(TEXT)}),
+    "Preview": record({"contacts": COUNT, "sample": many(TEXT)}, _WARNINGS),
     "Parity": record(
         {
             "checked_at": maybe(TIME),

@@ -43,6 +43,7 @@ def _posts(reads: Reads) -> tuple[tuple[str, str, Answer], ...]:
         ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
         (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
         (f"{INTERNAL}/segments/found", "segments:write", reads.contacts_found),
+        (f"{INTERNAL}/segments/warnings", "segments:write", reads.segment_warnings),
         (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
         (f"{INTERNAL}/audience", "contacts:read", reads.audience),
     )
@@ -57,6 +58,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
         ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
         ("/v1/contacts/{id}/split", "contacts:write", reads.contact_ties),
+        ("/v1/events/{id}", "contacts:read", reads.event),
         ("/v1/segments", "segments:read", reads.segments),
         ("/v1/segments/{id}", "segments:read", reads.segment),
         ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas import rule_sql, rule_tree
+from schemas import rule, rule_sql, rule_tree
 from schemas.control import Segment
 from schemas.errors import Refused
 from schemas.rule_nodes import Rule
 from sinks.query.contacts import Home
 from sinks.query.reader import Reader
+from sinks.query.unseen import unseen
 
 SAMPLE = 10
 DRAFT = ""
@@ -34,4 +35,11 @@ async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], b
     query = rule_sql.members(tree, home.workspace, home.environment, now_ms)
     sql = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
     (row,) = await reader.rows(sql, **query.parameters)
-    return {"contacts": row["contacts"], "sample": row["sample"]}
+    said = {"contacts": row["contacts"], "sample": row["sample"]}
+    warnings = await unseen(reader, home, rule.parse(body["rule"]))
+    return {**said, "warnings": warnings} if warnings else said
+
+
+async def warnings_of(reader: Reader, home: Home, body: Any) -> Any:
+    """Of a rule that has been written, as the edge asks: ``{"rule": R}`` in."""
+    return {"warnings": await unseen(reader, home, rule.parse(body["rule"]))}

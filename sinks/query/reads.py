@@ -20,6 +20,7 @@ from sinks.query import (
     contacts,
     definitions,
     erasures,
+    event,
     explain,
     identities,
     params,
@@ -53,6 +54,9 @@ class Reads:
 
     async def contact_events(self, asked: Asked) -> Any:
         return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def event(self, asked: Asked) -> Any:
+        return await event.event(self._reader, asked.home, asked.part("id"))
 
     async def contact_known(self, asked: Asked) -> Any:
         return await erasures.known(self._reader, asked.home, asked.part("id"))
@@ -149,6 +153,9 @@ class Reads:
         await self._tail.catch_up()
         body = await graph.json_body(asked.request)
         return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
+
+    async def segment_warnings(self, asked: Asked) -> Any:
+        return await preview.warnings_of(self._reader, asked.home, await asked.request.json())
 
     async def parity(self, asked: Asked) -> Any:
         return self._parity.of(asked.home.workspace, asked.home.environment).shape()

@@ -15,6 +15,7 @@ import orjson
 from schemas import identity
 from schemas.errors import Refused
 from schemas.records import Identifier
+from schemas.warning import warning
 from sinks.query.contacts import Home, find_all, shaped
 from sinks.query.gathered import Gathered
 from sinks.query.reader import Reader
@@ -110,7 +111,10 @@ def _is_refused(one: Identifier, own: Sequence[str], refused: set[tuple[str, str
 
 
 def _warnings(missing: Identifiers) -> list[str]:
-    return [f"{one['type']} was not taken over: it belongs to another contact, or is one too many" for one in missing]
+    return [
+        warning("link_refused", f"{one['type']} was not taken over: it belongs to another contact, or is one too many")
+        for one in missing
+    ]
 
 
 def _ids(home: Home, identifiers: Identifiers) -> list[str]:
