@@ -196,6 +196,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     writer = ControlWriter(settings, edge.control, edge.publisher)
     merges = Tail(settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
+    edge.forget = erasures.forget
     control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = Uses(edge.gate, writer.put)
     health = Health(settings, forward, edge.control)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from ingest.canonical import Caller, canonical
 from ingest.edge import Edge
+from ingest.linked import Linked
 from ingest.raw import Accepted, RawEvent
 from schemas import ids
 from schemas.errors import Refused
@@ -34,7 +35,8 @@ class Turns:
 class Batch:
     """The events of one request."""
 
-    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool) -> None:
+    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool, linked: Linked | None = None) -> None:
+        """``linked`` is asked of what waits for its end."""
         self._edge = edge
         self._caller = caller
         self._any_environment = any_environment
@@ -42,6 +44,8 @@ class Batch:
         self.applied = False
         self._entered: dict[str, list[str]] = {}
         self._left: dict[str, list[str]] = {}
+        self._linked = linked
+        self._refused: dict[str, list[str]] = {}
 
     async def one(self, raw: RawEvent, timeout_ms: int | None) -> Accepted:
         """The common case: one event, taken or refused as a whole."""
@@ -141,6 +145,7 @@ class Batch:
                 warnings.append(conflict)
         # of copies in one request the first changed what there was to change
         key = event_key(event) if self._entered else ""
+        warnings.extend(self._refused.get(key, ()))
         return Accepted(
             event_id=event["event_id"],
             contact_id=contact_id,
@@ -153,6 +158,7 @@ class Batch:
     async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:
         """Publish, then wait until each is stored and applied, or until the deadline."""
         task_id, receipts = self.task_id, self._edge.receipts
+        end = time.monotonic() + timeout_ms / 1000
         waiter = receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self._edge.submit(event) for event in events}:
@@ -162,3 +168,6 @@ class Batch:
             raise
         self.applied = await receipts.wait(task_id, timeout_ms / 1000) if events else True
         self._entered, self._left = waiter.entered, waiter.left
+        if self.applied and self._linked is not None:
+            refused = await self._linked.wait(events, end - time.monotonic())
+            self.applied, self._refused = refused is not None, refused or {}

@@ -22,6 +22,10 @@ _ASK_S = 0.2
 Take = Callable[[Parsed], Awaitable[Answer]]
 
 
+KNOWN = "/internal/contacts/known/"
+"""Path of the read API that says which ids a contact has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
     """``ingest.dialects.operation.Desk`` of one request."""
@@ -96,6 +100,17 @@ class Counter:
         if kind == identity.CONTACT_ID and not identity.belongs_to(normal, *home):
             raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
         return identity.contact_id(*home, kind, normal)
+
+    async def erase(self, contact_id: str, environment: str) -> None:
+        home = (self.principal.workspace, environment)
+
+        async def ask() -> Any:
+            status, known = await self.ask(f"{KNOWN}{contact_id}", environment)
+            return known if status == 200 else None
+
+        if self.edge.forget is None:
+            raise Refused("unavailable", "nothing can be erased now; try again")
+        await self.edge.forget(home, contact_id, ask)
 
     def winner(self, contact_id: str) -> str:
         return self.edge.view.winner(contact_id)

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
@@ -51,6 +52,8 @@ class Edge:
     answers: Answers
     repeats: Repeats
     clock: Callable[[], int] = now_ms
+    forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
+    """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 
     def asks(self, request: Request, scope: str | None) -> Principal:
         """Who asks, let in by the gate; raises ``Refused`` (401, 403, 422, 429)."""

@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from ingest import contacts
 from ingest.barrier import Barrier
 from ingest.control import ControlWriter
+from ingest.desk import KNOWN
 from ingest.edge import Edge
 from ingest.forward import Forward
 from schemas import control, erasure, identity, ids
@@ -29,8 +31,12 @@ from schemas.web import Json
 
 log = logging.getLogger(__name__)
 
-CONTACT = "/internal/contacts/known/"
+ERASED_WITHIN_S = 10.0
 _LOOK_S = 0.02
+
+
+Ask = Callable[[], Awaitable[Any]]
+"""What the read API knows of the contact: its ids; ``None`` where there is none."""
 
 
 class Erasures:
@@ -89,18 +95,36 @@ class Erasures:
         within_s = contacts.timeout_ms({"timeout_ms": "10000"} | dict(request.query_params)) / 1000
         path = request.scope["raw_path"].decode().split("/", 3)[3]
         own = identity.contact_id(*home, *contacts.named(request.path_params["id"], *home))
-        known = await self._forward.ask(request, CONTACT + path)
-        if known is None and edge.view.winner(own) == own:
+
+        async def ask() -> Any:
+            return await self._forward.ask(request, KNOWN + path)
+
+        one = await self._begin(home, own, ask, within_s)
+        headers = {"Location": f"/v1/erasures/{one.id}"}
+        if await self._is_done(one, within_s):
+            return Response(status_code=204, headers=headers)
+        steps = edge.control.erasure_steps[one.id].values()
+        now = edge.control.erasures.get(one.id, one)
+        return Json(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+
+    async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
+        """For who has no answer to read later: waits until all stores have done it, or for a while."""
+        await self._is_done(await self._begin(home, own, ask, ERASED_WITHIN_S), ERASED_WITHIN_S)
+
+    async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
+        """From now on nothing of the contact is kept; durable when it returns. Raises ``Refused`` (404)."""
+        known = await ask()
+        if known is None and self._edge.view.winner(own) == own:
             # its events may be acknowledged and not stored yet
             await self._settled(within_s)
-            known = await self._forward.ask(request, CONTACT + path)
-            if known is None and edge.view.winner(own) == own:
+            known = await ask()
+            if known is None and self._edge.view.winner(own) == own:
                 raise Refused("not_found", "no such contact")
-        now_ms = edge.clock()
+        now_ms = self._edge.clock()
         one = Erasure(
             id=ids.new_id("ers_", now_ms),
-            workspace=principal.workspace,
-            environment=principal.environment,
+            workspace=home[0],
+            environment=home[1],
             created_ms=now_ms,
             contacts=tuple(sorted({own, *(known["ids"] if known else ())})),
             erased_ms=now_ms,
@@ -108,12 +132,7 @@ class Erasures:
         )
         await self._writer.put("erasure", one)
         self._close(one)
-        headers = {"Location": f"/v1/erasures/{one.id}"}
-        if await self._is_done(one, within_s):
-            return Response(status_code=204, headers=headers)
-        steps = edge.control.erasure_steps[one.id].values()
-        now = edge.control.erasures.get(one.id, one)
-        return Json(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+        return one
 
     async def _settled(self, within_s: float) -> None:
         try:

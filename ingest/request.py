@@ -15,6 +15,7 @@ from ingest.desk import Counter
 from ingest.dialects.operation import Operation
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.linked import Linked
 from ingest.once import SEED
 from ingest.raw import Accepted, Answer, Parsed, Reply
 from ingest.repeats import Repeats
@@ -126,7 +127,8 @@ class IngestEndpoint:
         caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)
-            return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
+            linked = self._linked(headers, query, timeout_ms)
+            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
         asked = _Asked(scope, headers, query, principal, caller, timeout_ms, raw)
         with body.SERVED.holding(len(raw), principal.workspace):
             return await self._serve(asked, value)
@@ -135,13 +137,13 @@ class IngestEndpoint:
         """The answer to a body that has been read."""
         operation, principal, timeout_ms = self._operation, asked.principal, asked.timeout_ms
         scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
-        serve = operation.serve
+        serve, linked = operation.serve, self._linked(headers, query, timeout_ms)
         if serve is None:
             parsed = operation.parse(value, self._most)
-            return operation.reply(await self._take(caller, principal, timeout_ms, parsed))
+            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
 
         async def take(parsed: Parsed) -> Answer:
-            return await self._take(caller, principal, timeout_ms, parsed)
+            return await self._take(caller, principal, timeout_ms, parsed, linked)
 
         repeats, given = self._edge.repeats, headers.get(b"x-request-id")
         keys = Repeats.keys(principal.key_id, scope["path"], given, asked.raw) if operation.once_s else []
@@ -175,9 +177,14 @@ class IngestEndpoint:
             seed=seed,
         )
 
-    async def _take(self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed) -> Answer:
+    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> Linked | None:
+        return None if timeout_ms is None else Linked(self._edge, self._forward, key_of(headers, query))
+
+    async def _take(
+        self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: Linked | None
+    ) -> Answer:
         any_environment = self._operation.any_environment or principal.kind == "secret"
-        batch = Batch(self._edge, caller, any_environment=any_environment)
+        batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
             items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
         else:

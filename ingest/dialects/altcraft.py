@@ -150,6 +150,17 @@ async def get_profile(value: Any, desk: Desk) -> Reply:
     return done(data={"_status": 0, **known, **attributes, "_id": contact["id"]})
 
 
+async def delete_profile(value: Any, desk: Desk) -> Reply:
+    """Erases, as ``DELETE /v1/contacts/{id}`` does."""
+    value = object_of(value)
+    environment = environment_of(value, desk)
+    found = await find(value, environment, desk)
+    if found is None:
+        raise Refused("not_found", "no such profile")
+    await desk.erase(found, environment)
+    return done()
+
+
 async def nothing(_value: Any, _desk: Desk) -> Reply:
     raise Refused("not_implemented", "it is none of those that are taken here")
 
@@ -270,5 +281,6 @@ OPERATIONS = (
     operation("profiles/import", import_profile, "contacts:write"),
     operation("profiles/update", update_profile, "contacts:write"),
     operation("profiles/get", get_profile, "contacts:read", 0),
+    operation("profiles/delete", delete_profile, "contacts:write"),
     operation("{method:path}", nothing, "events:ingest", 0),
 )

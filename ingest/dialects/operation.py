@@ -80,6 +80,9 @@ class Desk(Protocol):
     def contact_of(self, kind: str, value: Any, field: str) -> str:
         """The own contact id of an identifier; raises ``Refused`` for one that names nobody."""
 
+    async def erase(self, contact_id: str, environment: str) -> None:
+        """Everything of a contact goes, in every store; raises ``Refused`` (404)."""
+
     def winner(self, contact_id: str) -> str:
         """The contact that the id belongs to, as far as the edge knows."""
 

@@ -45,6 +45,7 @@ def _posts(reads: Reads) -> tuple[tuple[str, str, Answer], ...]:
         (f"{INTERNAL}/segments/found", "segments:write", reads.contacts_found),
         (f"{INTERNAL}/segments/warnings", "segments:write", reads.segment_warnings),
         (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
+        (f"{INTERNAL}/events/linked", "events:ingest", reads.event_linked),
         (f"{INTERNAL}/audience", "contacts:read", reads.audience),
     )
 
@@ -188,7 +189,7 @@ def build_app(settings: Settings) -> web.Surface:
 
     def within_s(scope: web.Scope) -> float:
         # an edge that waits until a contact shows what was written says itself for how long
-        waits = scope["path"] == f"{INTERNAL}/contacts/written"
+        waits = scope["path"] in (f"{INTERNAL}/contacts/written", f"{INTERNAL}/events/linked")
         return settings.read_deadline_s + (TIMEOUT_MS[1] / 1000 if waits else 0)
 
     return web.Surface(as_sent, within_s)

@@ -80,6 +80,11 @@ class Reads:
     async def contact_written(self, asked: Asked) -> Any:
         return await self._written.written(asked.home, await asked.request.json())
 
+    async def event_linked(self, asked: Asked) -> Any:
+        """Whether an event's identifiers show as one contact, or why not: nothing else, as a public key may ask."""
+        said = await self._written.written(asked.home, await asked.request.json())
+        return {"linked": said["contact"] is not None, "warnings": said["warnings"]}
+
     async def contact_segments(self, asked: Asked) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
         known = self._control.segments[asked.home.workspace, asked.home.environment]

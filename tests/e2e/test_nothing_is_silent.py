@@ -144,3 +144,37 @@ async def test_a_stored_event_shows_the_warnings_that_a_vendors_answer_has_no_pl
         assert (await client.get("/v1/events/evt_of_nobody")).status_code == 404
         elsewhere = await client.get(f"/v1/events/{message}?environment=staging")
         assert elsewhere.status_code == 404
+
+
+async def test_a_synced_event_that_ties_two_contacts_is_answered_when_both_names_show_one(stack: LocalStack) -> None:
+    async with stack.client() as client:
+        for n in range(5):
+            user, browser = unique("u"), unique("b")
+            for who in ({"user_id": user}, {"anonymous_id": browser}):
+                sent = await client.post("/v1/events?sync=true&timeout_ms=10000", json={"type": "seen", **who})
+                assert sent.status_code == 200, sent.text
+            both = {"type": "tied", "user_id": user, "anonymous_id": browser}
+            tied = await client.post("/v1/events?sync=true&timeout_ms=10000", json=both)
+            assert tied.status_code == 200, tied.text
+            shown = [
+                (await client.get(f"/v1/contacts/{name}")).json()
+                for name in (f"external_id:{user}", f"anonymous_id:{browser}")
+            ]
+            assert shown[0]["id"] == shown[1]["id"], n
+            assert shown[0]["anonymous_ids"] == [browser]
+            assert "warnings" not in tied.json()
+
+
+async def test_a_synced_event_says_which_link_was_refused(stack: LocalStack) -> None:
+    first, second, email = unique("u"), unique("u"), f"{unique('e')}@example.com"
+    async with stack.client() as client:
+        events = [{"type": "seen", "user_id": user, "email": email} for user in (first, second)]
+        taken = await client.post("/v1/events?sync=true&timeout_ms=10000", json=events[0])
+        assert (taken.status_code, "warnings" in taken.json()) == (200, False), taken.text
+        refused = await client.post("/v1/events?sync=true&timeout_ms=10000", json=events[1])
+        assert refused.status_code == 200, refused.text
+        (warning,) = refused.json()["warnings"]
+        assert warning.startswith("link_refused: email "), warning
+        batch = await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json=events)
+        said = [one.get("warnings") for one in batch.json()["results"]]
+        assert said == [None, [warning]], batch.text

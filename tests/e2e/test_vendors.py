@@ -169,7 +169,20 @@ async def test_an_altcraft_profile_is_imported_updated_and_read(stack: LocalStac
         assert twin["error"] == 0
         for method in ("profiles/get", "profiles/update", "profiles/import"):
             assert (await altcraft(client, method, **by_field, data={}))["error"] == 435
-        assert (await altcraft(client, "profiles/delete", **who))["error"] == 501
+        assert (await altcraft(client, "profiles/delete", **by_field))["error"] == 435
+
+
+async def test_altcrafts_delete_erases(stack: LocalStack) -> None:
+    email = f"{unique('gone')}@example.com"
+    async with stack.client() as client:
+        assert (await altcraft(client, "profiles/delete", email=email))["error"] == 404
+        made = await altcraft(client, "profiles/import", SYNC, email=email, data={"_fname": "Jim"})
+        assert made["error"] == 0
+        who = (await client.get(f"/v1/contacts/email:{email}")).json()["id"]
+        assert (await altcraft(client, "profiles/delete", matching="email", email=email, data={"a": 1}))["error"] == 0
+        assert (await client.get(f"/v1/contacts/email:{email}")).status_code == 404
+        assert (await client.get(f"/v1/contacts/{who}")).status_code == 404
+        assert (await altcraft(client, "profiles/get", email=email))["error"] == 404
 
 
 async def test_an_altcraft_import_by_a_field_of_its_own_makes_one_profile(stack: LocalStack) -> None:

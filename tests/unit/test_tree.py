@@ -41,6 +41,7 @@ IO = {
     "ingest/edge.py",
     "ingest/erasures.py",
     "ingest/forward.py",
+    "ingest/linked.py",
     "ingest/health.py",
     "ingest/once.py",
     "ingest/pages.py",
