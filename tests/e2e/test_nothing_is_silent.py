@@ -2,7 +2,11 @@
 
 import secrets
 
+import pytest
+
 from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
 
 
 def unique(prefix: str) -> str:
