@@ -43,7 +43,7 @@ def test_names_of_lists_cost_linear_time_and_one_warning(place: str) -> None:
     event, warnings = canonical(raw, CALLER)
     assert orjson.loads(event["profile"]) == {place: {"plan": "pro"}}
     assert warnings == ["ignored_attribute: $list:seg_0 (and 49999 more) is a segment's list and was ignored"]
-    assert canonical(named(1), CALLER)[1] == ["$list:seg_0 is a segment's list and was ignored"]
+    assert canonical(named(1), CALLER)[1] == ["ignored_attribute: $list:seg_0 is a segment's list and was ignored"]
 
 
 def test_an_event_has_a_bounded_number_of_identifiers() -> None:
