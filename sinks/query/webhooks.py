@@ -37,7 +37,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 _ONE = """
 SELECT attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error, duration_ms,
     toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms,
-    url, request_headers, request_body, response_body
+    url, request_headers, toValidUTF8(request_body) AS request_body, toValidUTF8(response_body) AS response_body
 FROM delivery_attempts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
     AND delivery_id = {delivery:String} AND (attempt_id = {attempt:String} OR {delivery:String} = {attempt:String})

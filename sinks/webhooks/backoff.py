@@ -5,6 +5,8 @@ failure ends it again.
 """
 
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 
 from schemas.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
@@ -27,6 +29,8 @@ class Outcome:
     error: str
     duration_ms: int
     response: bytes = b""
+    retry_after_ms: int = 0
+    """The least wait that the receiver asks for."""
     expired: bool = False
     """Nothing was sent: nobody wants it any more."""
 
@@ -38,6 +42,18 @@ class Outcome:
     @property
     def is_success(self) -> bool:
         return 200 <= self.code < 300
+
+
+def asked_wait_ms(retry_after: str, now_ms: int) -> int:
+    """Of a ``Retry-After`` in seconds or as an HTTP date; 0 where it is neither, or over already."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9]) * SECOND_MS
+    try:
+        at = parsedate_to_datetime(text)
+        return max(0, round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000) - now_ms)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def wait_ms(delivery_id: str, attempts: int) -> int:
@@ -54,5 +70,6 @@ def after(delivery: Delivery, outcome: Outcome, now_ms: int) -> Delivery:
     if outcome.is_success:
         status = SUCCEEDED
     elif delivery["status"] == PENDING and attempts < MAX_ATTEMPTS and not outcome.is_final:
-        status, due_ms = PENDING, now_ms + wait_ms(delivery["id"], attempts)
+        asked_ms = min(outcome.retry_after_ms, WAITS_MS[-1])
+        status, due_ms = PENDING, now_ms + max(wait_ms(delivery["id"], attempts), asked_ms)
     return {**delivery, "status": status, "attempts": attempts, "due_ms": due_ms, "updated_ms": now_ms}

@@ -17,12 +17,15 @@ import aiohttp
 
 from schemas.settings import Settings
 from schemas.targets import is_public
-from sinks.webhooks.backoff import Outcome
+from sinks.webhooks.backoff import Outcome, asked_wait_ms
+from sinks.webhooks.excerpt import excerpt
 from sinks.webhooks.lease import LeaseLostError
 
 TIMEOUT_S = 10.0
 BODY_S = 1.0
 EXCERPT = 2048
+BUSY = (429, 503)
+"""Answers whose ``Retry-After`` counts."""
 CONNECTIONS = 4000
 IDLE_S = 30.0
 
@@ -87,11 +90,13 @@ class Deliverer:
         """Raises nothing but ``CancelledError`` and what ``hold`` raises."""
         await self._hold()
         began = time.monotonic()
-        code, error, response = 0, "", b""
+        code, error, response, retry_after_ms = 0, "", b"", 0
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 code = answer.status
-                response = await _beginning(answer)
+                if code in BUSY:
+                    retry_after_ms = asked_wait_ms(answer.headers.get("Retry-After", ""), time.time_ns() // 1_000_000)
+                response = excerpt(await _beginning(answer), EXCERPT)
         except LeaseLostError:
             raise
         except TimeoutError:
@@ -101,7 +106,13 @@ class Deliverer:
         if code and not 200 <= code < 300:
             error = f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
-        return Outcome(code=code, error="" if 200 <= code < 300 else error, duration_ms=duration_ms, response=response)
+        return Outcome(
+            code=code,
+            error="" if 200 <= code < 300 else error,
+            duration_ms=duration_ms,
+            response=response,
+            retry_after_ms=retry_after_ms,
+        )
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
@@ -109,8 +120,9 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     found = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
-            while len(found) < EXCERPT and not answer.content.at_eof():
-                found += await answer.content.read(EXCERPT - len(found))
+            # one byte more tells that there is more
+            while len(found) <= EXCERPT and not answer.content.at_eof():
+                found += await answer.content.read(EXCERPT + 1 - len(found))
     except (TimeoutError, aiohttp.ClientError, OSError):
         answer.close()
     return bytes(found)

@@ -22,6 +22,7 @@ from sinks.webhooks import sign
 from sinks.webhooks.backoff import GONE, Outcome, after
 from sinks.webhooks.breaker import Breaker
 from sinks.webhooks.deliver import Deliverer
+from sinks.webhooks.excerpt import excerpt
 from sinks.webhooks.journal import Journal
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
@@ -292,6 +293,6 @@ def _logged(
         at_ms=at_ms,
         next_ms=delivery["due_ms"],
         request_headers=orjson.dumps(headers),
-        request_body=delivery["body"][:LOGGED_BODY],
+        request_body=excerpt(delivery["body"], LOGGED_BODY),
         response_body=outcome.response,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,34 @@ def test_a_day_later_it_is_forgotten(tmp_path: Path) -> None:
     assert found[1][1]["body"] == b"one\ntwo"
     assert answers.get(b"n", 1000 + KEPT_MS) is None
     assert answers.get(b"other", 1000) is None
+
+
+async def test_a_retry_that_was_packed_anew_is_the_same_request(tmp_path: Path) -> None:
+    """Gzip writes the time into its header, and another level other bytes."""
+    body = orjson.dumps({"type": "t", "user_id": "u", "properties": {"text": "a" * 500}})
+    packed = [gzip.compress(body, 1, mtime=1), gzip.compress(body, 9, mtime=2), zlib.compress(body), body]
+    codings = ["gzip", "x-gzip", "deflate", "identity"]
+    log = MemoryLog()
+    async with client_of(memory_edge(tmp_path, log)) as client:
+        answers = []
+        for content, coding in zip(packed, codings, strict=True):
+            headers = SECRET | {
+                "Idempotency-Key": "k1",
+                "Content-Encoding": coding,
+                "Content-Type": "application/json",
+            }
+            answers.append(await client.post("/v1/events", content=content, headers=headers))
+        other = await client.post("/v1/events", content=body[:-1] + b" }", headers=headers)
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert len({answer.content for answer in answers}) == 1
+    assert len(log.events) == 1
+    assert other.status_code == 409
+
+
+async def test_a_body_that_cannot_be_unpacked_is_refused_as_without_a_key(tmp_path: Path) -> None:
+    headers = SECRET | {"Idempotency-Key": "k1", "Content-Encoding": "gzip"}
+    async with client_of(memory_edge(tmp_path, MemoryLog())) as client:
+        for _ in range(2):
+            answer = await client.post("/v1/events", content=b"no gzip", headers=headers)
+            assert answer.status_code == 400
+            assert answer.json()["error"]["code"] == "invalid_encoding"

@@ -1,0 +1,14 @@
+"""The bytes of a body in; the text of its beginning that the log keeps, as UTF-8, out; pure."""
+
+CUT = "\u2026"
+"""What stands behind a text that was cut."""
+
+
+def excerpt(data: bytes, most: int) -> bytes:
+    """At most so many bytes and the sign of a cut; what is not UTF-8 is U+FFFD, and no character is cut in two."""
+    if len(data) <= most:
+        return data.decode("utf-8", "replace").encode()
+    end = most
+    while end > most - 4 and data[end] & 0xC0 == 0x80:  # within a character
+        end -= 1
+    return (data[:end].decode("utf-8", "replace") + CUT).encode()
