@@ -25,7 +25,6 @@ class Barrier:
     def __init__(self, settings: Settings, merges: Tail) -> None:
         self._settings = settings
         self._merges = merges
-        self._group = topics.app_id(topics.IDENTITY_APP, settings)
         self._consumer: Any = None
         self._admin: Any = None
         self._connecting = asyncio.Lock()
@@ -34,16 +33,22 @@ class Barrier:
         """Waits as long as identity does; raises what Kafka's clients raise."""
         await self._connect()
         for topic in (topics.EVENTS, topics.LINKS):
-            await self._committed(topic)
+            await self._committed(topic, topics.IDENTITY_APP)
         await self._merges.catch_up()
 
-    async def _committed(self, topic: Topic) -> None:
+    async def stored(self) -> None:
+        """The same, and every contact that this makes can be read: segments has told of it, and the sink has it."""
+        await self.passed()
+        await self._committed(topics.RESOLVED, topics.SEGMENTS_APP)
+        await self._committed(topics.CHANGES, topics.CLICKHOUSE_GROUP)
+
+    async def _committed(self, topic: Topic, group: str) -> None:
         name = topics.name(topic, self._settings)
         parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, self._settings))]
         begins = await self._consumer.beginning_offsets(parts)
         ends = await self._consumer.end_offsets(parts)
         while True:
-            known = await self._admin.list_consumer_group_offsets(self._group)
+            known = await self._admin.list_consumer_group_offsets(topics.app_id(group, self._settings))
             at = {tp: known[tp].offset if tp in known else -1 for tp in parts}
             if all(max(at[tp], begins[tp]) >= ends[tp] for tp in parts):
                 return

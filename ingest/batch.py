@@ -75,6 +75,7 @@ class Batch:
                 if atomic:
                     raise at from None
                 checked.append(at)
+        _in_order([c[1] for c in checked if not isinstance(c, Refused) and c[0].event_id is None])
         items: list[Accepted | Refused | None] = [
             c if isinstance(c, Refused) else self._repeated(c[0], c[1], c[2]) for c in checked
         ]
@@ -115,7 +116,7 @@ class Batch:
         if isinstance(raw, Refused):
             raise raw
         if self._caller.seed and raw.event_id is None:
-            raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index}"
+            raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index:05}"
         wanted = raw.environment
         if wanted is not None and wanted != self._caller.environment:
             if not self._any_environment:
@@ -171,3 +172,10 @@ class Batch:
         if self.applied and self._linked is not None:
             refused = await self._linked.wait(events, end - time.monotonic())
             self.applied, self._refused = refused is not None, refused or {}
+
+
+def _in_order(events: list[Event]) -> None:
+    """Where times are the same the greater id is the later event: ids that are made here follow the batch's order."""
+    if len(events) > 1:
+        for event, event_id in zip(events, sorted(event["event_id"] for event in events), strict=True):
+            event["event_id"] = event_id

@@ -137,7 +137,7 @@ class Erasures:
     async def _settled(self, within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
-                await self._barrier.passed()
+                await self._barrier.stored()
         except (TimeoutError, KafkaError, TailEndedError) as error:
             raise Refused("unavailable", "events on their way may name this contact; try again") from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from strawberry.schema.config import StrawberryConfig
@@ -87,6 +87,7 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
     try:
         document = parse(said["query"], max_tokens=MAX_TOKENS)
         cost.check(document, variables)
+        _check_operation(document, said.get("operationName"))
     except GraphQLError as error:
         return Json({"errors": [error.formatted]}, 400)
     except Refused as refused:
@@ -111,6 +112,17 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
     if result.data is None and result.errors and not any(error.path for error in result.errors):
         return Json(answer, 400)  # the document did not validate: nothing was executed
     return Json({"data": result.data, **answer})
+
+
+def _check_operation(document: DocumentNode, name: str | None) -> None:
+    """Raises ``GraphQLError`` where the document does not say what is to be executed."""
+    names = [d.name and d.name.value for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    if not names:
+        raise GraphQLError("the document has no operation")
+    if name is None and len(names) > 1:
+        raise GraphQLError("operationName is needed: the document has several operations")
+    if name is not None and name not in names:
+        raise GraphQLError("the document has no operation of the name operationName")
 
 
 def explorer() -> Response:

@@ -1,5 +1,6 @@
 """A contact erased over HTTP: nothing of it is left anywhere, no replay brings it back, and it can begin anew."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -173,6 +174,22 @@ async def test_a_contact_that_is_not_stored_yet_can_be_erased(stack: LocalStack)
         assert answer.status_code == 204, answer.text
         assert await tables_that_name(stack, [email]) == {}
         assert (await client.delete(f"/v1/contacts/email:{unique('nobody')}@x.org")).status_code == 404
+
+
+@pytest.mark.parametrize("asleep", ["identity", "segments", "clickhouse-sink"])
+async def test_a_new_contact_is_erased_while_a_process_is_behind(stack: LocalStack, asleep: str) -> None:
+    user = unique("u")
+    async with stack.client() as client:
+        os.kill(stack.pid(asleep), signal.SIGSTOP)
+        try:
+            assert (await client.post("/v1/events", json={"type": "viewed", "user_id": user})).status_code == 202
+            waiting = asyncio.create_task(client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=10000"))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+        finally:
+            os.kill(stack.pid(asleep), signal.SIGCONT)
+        assert (await waiting).status_code in (202, 204)
+        assert (await known(client, f"external_id:{user}")).status_code == 404
 
 
 async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -> None:
