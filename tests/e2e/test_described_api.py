@@ -85,14 +85,14 @@ def ids(client: httpx.Client, described: dict[str, Any]) -> Ids:
     contact = post("/v1/contacts?timeout_ms=10000", {"email": "a@b.c", "anonymous_id": "browser-1", **consents})["id"]
     sync = "sync=true&timeout_ms=10000"
     sent = {"type": "message.sent", "email": "a@b.c", "campaign_id": campaign, "message_id": "m1", "variant": "a"}
-    post(f"/v1/events?{sync}", sent)
+    event = post(f"/v1/events?{sync}", sent)["event_id"]
     post(f"/v1/events/batch?{sync}", {"events": [{**sent, "type": "message.bounced"}, {"type": 1}]})
     task = post("/v1/events?sync=true&timeout_ms=50", {"type": "x", "user_id": "u1", "anonymous_id": "browser-1"})
     post(f"/v1/segments/{segment}/explain?contact={contact}", None, "/v1/segments/{id}/explain")
     post("/v1/segments/preview", {"rule": {"attribute": "plan", "op": "exists"}})
     post("/graphql", {"query": "{ __typename }"})
     found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
-    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": ""}
+    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": "", "events": event}
     found["workspaces"] = _workspace(client)
     post("/v1/contacts?timeout_ms=10000", {"email": "erased@b.c"})
     erased = client.delete("/v1/contacts/email:erased@b.c")
