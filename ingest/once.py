@@ -123,8 +123,8 @@ class Once:
         environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
         place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
         name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
-        said_body = _decoded(raw, headers.get(b"content-encoding", b""), self._limit)
-        digest = hashlib.sha256(query_string + b"\0" + said_body).hexdigest()
+        # not kept: what it was unpacked to would be held by each request that waits
+        digest = _digest(query_string, _decoded(raw, headers.get(b"content-encoding", b""), self._limit))
         while (running := self._running.get(name)) is not None:
             await running.wait()
         cipher = _cipher(place) if scope["path"].startswith(WITH_SECRETS) else None
@@ -156,6 +156,10 @@ def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
         return body.decode(raw, encoding, limit)
     except Refused:
         return raw  # the app refuses it in its own words
+
+
+def _digest(query_string: bytes, said: bytes) -> str:
+    return hashlib.sha256(query_string + b"\0" + said).hexdigest()
 
 
 def _cipher(place: str) -> Fernet:
