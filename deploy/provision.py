@@ -25,7 +25,7 @@ from schemas.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
 from sinks.clickhouse.migrate import MigrationError, migrate
-from sinks.clickhouse.restore import restore_missing
+from sinks.clickhouse.restore import client_of, restore_missing
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ class ProvisionError(Exception):
 async def provision(settings: Settings) -> list[str]:
     """Topics and tables at the same time; returns the names of what was created now, often none."""
     created = await asyncio.gather(create_topics(settings), migrate(settings))
-    restored = await restore_missing(settings)
+    async with await client_of(settings) as client:
+        restored = await restore_missing(settings, client)
     for table in restored:
         log.warning("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
     return [name for names in (*created, restored) for name in names]

@@ -63,7 +63,7 @@ class Mender:
 
     async def _look(self, client: AsyncClient) -> None:
         if not self._settings.clickhouse_url:
-            for table in await restore_missing(self._settings):
+            for table in await restore_missing(self._settings, client):
                 log.error("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
         broken: dict[topics.Topic, list[tuple[str, str]]] = {}
         for table, part in (await client.query(BROKEN)).result_rows:

@@ -15,24 +15,20 @@ BEFORE = "_before_"
 """In front of the name of a table that is being rebuilt."""
 
 
-async def restore_missing(settings: Settings) -> list[str]:
+async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
     """Make tables that are gone, though they were there once, and have their topics read again; returns their names."""
-    client = await client_of(settings)
-    try:
-        there = await present(client)
-        gone = sorted(name for name in made() - there if BEFORE + name not in there)
-        if not gone:
-            return []
-        streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
-        for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
-            await ask_again(settings, topic, f"made again: {', '.join(gone)}")
-        await make_missing(client)
-        for name in gone:
-            for feed in feeds_into(name):
-                await derive(client, feed)
-        return gone
-    finally:
-        await client.close()
+    there = await present(client)
+    gone = sorted(name for name in made() - there if BEFORE + name not in there)
+    if not gone:
+        return []
+    streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
+    for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
+        await ask_again(settings, topic, f"made again: {', '.join(gone)}")
+    await make_missing(client)
+    for name in gone:
+        for feed in feeds_into(name):
+            await derive(client, feed)
+    return gone
 
 
 def feeds_into(table: str) -> list[Feed]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
@@ -19,7 +20,7 @@ from deploy.provision import provision
 from schemas import topics
 from schemas.settings import Settings
 from tests.builders import cid, event
-from tests.services import ROOT
+from tests.services import ROOT, clickhouse_front, free_port, front_url
 from tests.sinking import Pipeline, change, pipeline, process, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -109,9 +110,8 @@ async def test_the_documented_commands_rebuild_tables_beside_a_running_sink(sett
             done = await run(settings, command)
             assert done.returncode == 0, (command, done.stdout, done.stderr)
             assert "rebuilt" in done.stdout, (command, done.stdout)
-        for table in ("events", "membership_changes"):
-            done = await run(settings, f"python -m deploy.provision --rebuild {table}")
-            assert done.returncode == 0, (table, done.stdout, done.stderr)
+        done = await run(settings, "python -m deploy.provision --rebuild membership_changes")
+        assert done.returncode == 0, (done.stdout, done.stderr)
         assert await figures(pipe) == was
         await pipe.resolved([event("external_id:u1", event_id="evt_later", origin_offset=41)])
         await until(partial(_has, pipe, "events", 41), "the next event")
@@ -152,6 +152,28 @@ async def test_a_rebuild_that_was_killed_is_repeated(settings: Settings) -> None
         assert done.returncode == 0, (done.stdout, done.stderr)
         assert await figures(pipe) == was
         assert await pipe.rows("SHOW TABLES LIKE '%before%'") == []
+
+
+async def test_parts_that_cannot_be_read_are_given_up_with_a_yes_only(settings: Settings, tmp_path: Path) -> None:
+    port = free_port()
+    own = settings.model_copy(update={"clickhouse_url": front_url(port)})
+    with clickhouse_front(tmp_path / "ch", port):
+        async with filled(own) as pipe:
+            await forget_in_kafka(own, topics.RESOLVED, 4)
+            await pipe.run("SYSTEM STOP MERGES events")
+            (part, path), *_ = await pipe.rows(
+                "SELECT name, path FROM system.parts WHERE table = 'events' AND active AND database = currentDatabase()"
+            )
+            for file in [*Path(path).glob("*.bin"), *Path(path).glob("*.*mrk*")]:
+                file.write_bytes(b"")
+            done = await run(own, "python -m deploy.provision --rebuild events")
+            assert done.returncode == 1
+            assert part in done.stderr
+            assert "--yes" in done.stderr
+            assert await pipe.rows("SHOW TABLES LIKE '%before%'") == []
+            done = await run(own, "python -m deploy.provision --rebuild events --yes")
+            assert done.returncode == 0, (done.stdout, done.stderr)
+            assert await _has(pipe, "events", 24), "what Kafka has, at the least"
 
 
 async def test_what_is_not_made_from_kafka_is_not_rebuilt_from_it(settings: Settings) -> None:
