@@ -5,10 +5,10 @@ CUT = "\u2026"
 
 
 def excerpt(data: bytes, most: int) -> bytes:
-    """At most so many bytes and the sign of a cut; what is not UTF-8 is U+FFFD, and no character is cut in two."""
+    """Of at most so many bytes, with the sign of a cut; what is not UTF-8 is U+FFFD, no character is cut in two."""
     if len(data) <= most:
         return data.decode("utf-8", "replace").encode()
-    end = most
-    while end > most - 4 and data[end] & 0xC0 == 0x80:  # within a character
+    end = last = most - len(CUT.encode())
+    while end > last - 4 and data[end] & 0xC0 == 0x80:  # within a character
         end -= 1
     return (data[:end].decode("utf-8", "replace") + CUT).encode()
