@@ -16,7 +16,6 @@ RUNTIMES = {
     "python": "Python",
     "go": "Go",
     "java": "Java, Kotlin",
-    "rust": "Rust",
 }
 STEPS = frozenset({"page", "history", "group", "alias", "past", "offline", "close"})
 """What an SDK may be unable to do; everything else of the journey is asked of each."""
@@ -80,7 +79,7 @@ def sdks() -> list[Sdk]:
         read(path)
         for runtime in RUNTIMES
         for path in sorted((FOLDER / runtime).glob("*.*"))
-        if path.suffix in {".js", ".mjs", ".go", ".java", ".rs", ".py"}
+        if path.suffix in {".js", ".mjs", ".go", ".java", ".py"}
     ]
 
 

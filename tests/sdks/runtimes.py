@@ -21,7 +21,6 @@ TOOLS = {
     "node": ("npm",),
     "go": ("go",),
     "java": ("mvn", "javac"),
-    "rust": ("cargo",),
     "python": (),
 }
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
@@ -143,23 +142,9 @@ def java(case: Case, folder: Path) -> list[str]:
     return ["java", "-cp", f"{folder}/classes:{folder}/lib/*", case.sdk.path.stem]
 
 
-def rust(case: Case, folder: Path) -> list[str]:
-    """A variant is a feature of the crate."""
-    (folder / "src").mkdir(parents=True)
-    shutil.copy(case.sdk.path, folder / "src" / "main.rs")
-    features = json.dumps([case.variant] if case.variant else [])
-    own = f'{case.sdk.package} = {{ version = "={case.version}", features = {features} }}'
-    needs = "\n".join(need.replace("@", " = ", 1) for need in case.sdk.needs)
-    package = '[package]\nname = "program"\nversion = "0.0.0"\nedition = "2021"'
-    (folder / "Cargo.toml").write_text(f"{package}\n\n[dependencies]\n{own}\n{needs}\n")
-    run("cargo", "build", "--quiet", cwd=folder)
-    return [str(folder / "target" / "debug" / "program")]
-
-
 COMMANDS: dict[str, Callable[[Case, Path], list[str]]] = {
     "node": node,
     "go": go,
     "python": python,
     "java": java,
-    "rust": rust,
 }

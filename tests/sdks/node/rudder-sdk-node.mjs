@@ -1,16 +1,14 @@
 // package = "@rudderstack/rudder-sdk-node"
 // versions = ["3.0.13"]
-// options = "`new RudderAnalytics(KEY, {dataPlaneUrl: HOST})`"
+// options = "`new RudderAnalytics(KEY, {dataPlaneUrl: HOST, errorHandler})`; without an `errorHandler` a host that is away ends the process"
 // [cannot]
-// offline = "after a second of retries it rejects, which ends a process that handles no rejections"
+// offline = "it gives up after about a second"
 import RudderAnalytics from "@rudderstack/rudder-sdk-node";
 
 const { HOST, KEY, STEPS, RUN, STRANGER } = process.env;
 const [ann, ben] = [`${RUN}-ann`, `${RUN}-ben`];
 const bought = { total: 149.5, note: "danke 🎉 Grüße", items: [{ sku: "A-1", tags: ["x", "y"] }], deep: { a: { b: [1, 2.5, true] } } };
-const client = new RudderAnalytics(KEY, { dataPlaneUrl: HOST, flushAt: 20, flushInterval: 100 });
-
-for (const way of ["unhandledRejection", "uncaughtException"]) process.on(way, (error) => console.error(String(error)));
+const client = new RudderAnalytics(KEY, { dataPlaneUrl: HOST, flushAt: 20, flushInterval: 100, errorHandler: (error) => console.error(String(error)) });
 
 client.page({ anonymousId: STRANGER, name: "Shop" });
 client.track({ anonymousId: STRANGER, event: "Looked", properties: { colour: "red" } });
