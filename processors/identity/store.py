@@ -37,6 +37,10 @@ class Graph:
         start = component.id
         while component.into or component.parts:
             is_durable = is_durable and component.id not in self._dirty
+            if self._leads_nowhere(component, node):
+                component.into = ""
+                self.touch(component)
+                break
             component = self._next(component, node)
         known = component.members.get(node)
         if known is None or position < known.position:
@@ -54,14 +58,39 @@ class Graph:
             component = self._next(component, "")
         return component
 
+    def _leads_nowhere(self, component: Component, node: str) -> bool:
+        """Whether what the component became part of has been divided without it.
+
+        Then its union is the half that a crash kept of the step that is repeated now: the repeat came to the division
+        first, and will come to the union.
+        """
+        on_the_way: list[Component] = []
+        end = component
+        while end.into:
+            end = self.component(end.into)
+            on_the_way.append(end)
+        if not on_the_way or not end.parts or node in end.parts:
+            return False
+        return all(one.members.keys() <= end.parts.keys() for one in on_the_way[:-1])
+
     def _next(self, component: Component, node: str) -> Component:
         """Where a component's content went; completed there."""
+        if component.parts and node and node not in component.parts:
+            # what names it was lost in a crash, and others of its component were divided before it is named again
+            component.parts[node] = self._free_name(node)
+            self.touch(component)
         left = component.part(component.parts[node]) if component.parts else component
         target = self.component(component.into or left.id)
         if not left.members.keys() <= target.members.keys():
             graph.join(target, left)
             self.touch(target)
         return target
+
+    def _free_name(self, node: str) -> str:
+        name = f"{node}@"
+        while (known := self.component(name)).members or known.into or known.parts:
+            name += "+"
+        return name
 
     def _pointer(self, node: str) -> str | None:
         row = self._state.get(topics.RESOLVER_GRAPH, b"n/" + node.encode())

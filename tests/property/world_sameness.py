@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 import orjson
 
+from ingest.linked import LINKED
 from ingest.recent import Recent
 from processors.segments.state import Contact
 from schemas import codec, identity, topics
@@ -23,7 +24,7 @@ from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part
 from sinks.webhooks.messages import of_event
 from sinks.webhooks.subscriptions import plan, subscribed
-from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
+from tests.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 from tests.property import world_identity, world_segments
 from tests.webhooks import webhook
 
@@ -63,7 +64,9 @@ class Edges:
         self._clients: list[httpx.AsyncClient] = []
         for edge in self.edges:
             edge.clock = lambda: self.now_ms
-            self._clients.append(client_of(edge))
+            # which merges can be read is no matter of sameness
+            reads = RecordedReads({LINKED: [200, {"linked": True, "warnings": []}]})
+            self._clients.append(client_of(edge, reads))
 
     def begin(self, remembers: int) -> None:
         self.log.records.clear()
