@@ -117,14 +117,12 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
         assert (code, said["events"], said["reads"]) == (200, True, False)
         assert "clickhouse" in said["components"]["reads"]["reason"]
         assert client.post("/v1/events", json=EVENT).status_code == 202
-        for method, path, body in (
-            ("GET", "/v1/contacts", None),
-            ("POST", "/v1/contacts?timeout_ms=500", {"user_id": "u"}),
-        ):
-            began = time.monotonic()
-            answer = client.request(method, path, json=body)
-            assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
-            assert time.monotonic() - began < 12, path
+        began = time.monotonic()
+        answer = client.get("/v1/contacts")
+        assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
+        answer = client.post("/v1/contacts?timeout_ms=500", json={"user_id": "u"})
+        assert (answer.status_code, "task_id" in answer.json()) == (202, True), answer.text
+        assert time.monotonic() - began < 24
         named = {"name": "made meanwhile", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
         answer = client.post("/v1/segments", json=named)
         assert (answer.status_code, "it is written" in answer.text) == (503, True), answer.text
