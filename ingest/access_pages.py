@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ingest import access
 from ingest.control import ControlWriter
 from ingest.edge import Edge
-from ingest.pages import json_of
+from ingest.json_body import json_of
 from schemas import bodies
 from schemas.bodies import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
 from schemas.control import workspace_shape

@@ -31,6 +31,7 @@ from ingest.receive import Receivers
 from ingest.recent import Recent
 from ingest.repeats import Repeats
 from ingest.request import IngestEndpoint
+from ingest.splitting import Splitting
 from ingest.static_lists import StaticLists
 from ingest.uses import Uses
 from ingest.view import MergeView
@@ -178,7 +179,7 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/v1/campaigns", campaign.create, methods=["POST"]),
         Route("/v1/campaigns/{id}", campaign.edit, methods=["PATCH"]),
-        Route("/v1/contacts/{id:path}/split", pages.split_contact, methods=["POST"]),
+        Route("/v1/contacts/{id:path}/split", Splitting(edge, forward).split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
         Route("/v1/keys", access.create_key, methods=["POST"]),

@@ -17,7 +17,7 @@ from ingest import campaigns, endpoints
 from ingest.control import ControlWriter
 from ingest.edge import Edge
 from ingest.forward import Forward
-from ingest.pages import json_of
+from ingest.json_body import json_of
 from ingest.reach import check_target
 from ingest.webhooks import SECRET_BYTES
 from schemas import bodies, kafka, targets, topics

@@ -20,8 +20,8 @@ from ingest import contacts
 from ingest.canonical import Caller, canonical
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.json_body import json_of
 from ingest.once import SEED
-from ingest.pages import json_of
 from ingest.receipts import Waiter
 from schemas import bodies, identity, ids, lists
 from schemas.access import Principal

@@ -1,4 +1,4 @@
-"""Requests that are not events in (definitions, splits), answers out: the edge's slower paths."""
+"""Requests that are not events in (definitions), answers out: the edge's slower paths."""
 
 import asyncio
 import time
@@ -8,16 +8,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ingest import body, control
+from ingest import control
 from ingest.control import ControlWriter
-from ingest.cors import WORKSPACE
 from ingest.edge import Edge
 from ingest.forward import Forward
-from ingest.splitting import Splitting
-from schemas.budget import UNKNOWN
+from ingest.json_body import json_of
 from schemas.control import Segment
 from schemas.errors import Refused
-from schemas.settings import Settings
 from schemas.web import Json
 
 WARNINGS = "/internal/segments/warnings"
@@ -31,7 +28,6 @@ class Pages:
         self._edge = edge
         self._forward = forward
         self._writer = writer
-        self._splitting = Splitting(edge, forward)
 
     async def create_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
@@ -80,10 +76,6 @@ class Pages:
         await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
         return Response(status_code=204)
 
-    async def split_contact(self, request: Request) -> Response:
-        home = self.home(request, "contacts:write")
-        return await self._splitting.handle(request, home, await self.json(request))
-
     def home(self, request: Request, scope: str) -> tuple[str, str]:
         """Workspace and environment of who asks; raises ``Refused`` for who may not."""
         principal = self._edge.asks(request, scope)
@@ -92,16 +84,3 @@ class Pages:
     async def json(self, request: Request, default: Any = None) -> Any:
         """The body's value; ``default`` where there may be none."""
         return await json_of(request, self._edge.settings, default)
-
-
-async def json_of(request: Request, settings: Settings, default: Any = None) -> Any:
-    """The body's value; raises ``Refused`` for what is no JSON of a size, type and encoding that we take."""
-    headers: dict[bytes, bytes] = dict(request.scope["headers"])
-    limit = settings.max_body_bytes
-    body.check_content_type(headers.get(b"content-type", b""))
-    raw = await body.read(request.receive, limit, request.scope.get(WORKSPACE, UNKNOWN))
-    if not raw and default is not None:
-        return default
-    raw = body.decode(raw, headers.get(b"content-encoding", b""), limit)
-    body.hold(request.scope, raw, request.scope.get(WORKSPACE, UNKNOWN))
-    return body.parse(raw)

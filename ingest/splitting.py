@@ -11,7 +11,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from ingest import split
 from ingest.edge import Edge
 from ingest.forward import Forward
+from ingest.json_body import json_of
 from ingest.split import Tie
 from schemas import codec, records, topics
 from schemas.errors import Refused
@@ -37,9 +37,11 @@ class Splitting:
         self._edge = edge
         self._forward = forward
 
-    async def handle(self, request: Request, home: tuple[str, str], body: Any) -> Response:
-        """``home`` is the workspace and environment of an authorised request."""
-        wanted = split.parse(body)
+    async def split_contact(self, request: Request) -> Response:
+        """The handler; what it raises is answered by ``schemas.web.Surface``."""
+        principal = self._edge.asks(request, "contacts:write")
+        home = principal.workspace, principal.environment
+        wanted = split.parse(await json_of(request, self._edge.settings))
         path = request.scope["raw_path"].decode("latin-1").split("?", 1)[0]
         members, ties = await self._chosen(request, path, wanted)
         own = [contact_id(*home, side["type"], side["value"]) for tie in ties for side in (tie.a, tie.b)]

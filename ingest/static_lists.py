@@ -12,7 +12,7 @@ from ingest import contacts
 from ingest.canonical import Caller, canonical
 from ingest.edge import Edge
 from ingest.forward import Forward
-from ingest.pages import json_of
+from ingest.json_body import json_of
 from ingest.raw import RawEvent
 from schemas import bodies, identity, ids, lists
 from schemas.bodies import MOST_LISTED, Listing

@@ -25,7 +25,7 @@ from schemas.definitions import Erasure
 from schemas.kafka import Tail, started_producer
 from schemas.settings import Settings
 from sinks.clickhouse import mutations
-from sinks.clickhouse.migrate import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.mutations import MutationFailedError
 from sinks.clickhouse.streams import STREAMS
 

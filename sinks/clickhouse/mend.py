@@ -20,7 +20,8 @@ from schemas.errors import Refused
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.again import ask_again, reach
-from sinks.clickhouse.migrate import FOREVER_S, MigrationError, connected
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.migrate import MigrationError
 from sinks.clickhouse.rereads import Rereads, encode, stream_of
 from sinks.clickhouse.restore import restore_missing
 

@@ -9,37 +9,26 @@
 
 import asyncio
 import hashlib
-import logging
-import math
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from urllib.parse import urlsplit
 
-import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from schemas.settings import Settings
+from sinks.clickhouse.connect import connected
 
 FILE = re.compile(r"\d{4}_\w+\.sql")
 SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
 TABLE_ALREADY_EXISTS = 57
 LOCK_EXPIRES_S = 20
-log = logging.getLogger(__name__)
-
-WAIT_S = 60.0
-FOREVER_S = math.inf
-"""The patience of a process that has nothing to do without the database."""
-REMIND_S = 10.0
-RETRY_S = 0.5
 
 
 class MigrationError(Exception):
-    """A file that was applied has been changed, or the database does not come."""
+    """A file that was applied has been changed, or the tables are of a version that cannot be brought up to date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,29 +97,6 @@ async def _refuse_older_contacts(client: AsyncClient, database: str) -> None:
             f"{database}.contacts holds contact ids of an earlier version, which do not carry their workspace: "
             "use another HEADWATER_CLICKHOUSE_DATABASE, or an empty HEADWATER_HOME, and import the events again"
         )
-
-
-async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
-    """A client of a ClickHouse that answers; waits for one that is still starting, and says so every ``REMIND_S``."""
-    began = reminded = time.monotonic()
-    where = urlsplit(settings.clickhouse).netloc.rpartition("@")[2]  # without the password
-    while True:
-        try:
-            async with asyncio.timeout(REMIND_S):
-                return await clickhouse_connect.get_async_client(
-                    dsn=settings.clickhouse,
-                    interface=settings.clickhouse_interface,
-                    database="default",
-                    autogenerate_session_id=False,
-                )
-        except (ClickHouseError, TimeoutError) as error:
-            now, reason = time.monotonic(), str(error)[:300] or "no answer"
-            if now - began > within_s:
-                raise MigrationError(f"ClickHouse at {where} does not answer: {reason}") from error
-            if now - reminded > REMIND_S:
-                reminded = now
-                log.warning("waiting for ClickHouse at %s: %s", where, reason)
-        await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
 
 
 async def _missing(client: AsyncClient, database: str, wanted: list[Migration]) -> list[Migration]:

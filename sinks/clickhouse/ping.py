@@ -3,7 +3,7 @@
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected
 
 
 class Ping:

@@ -7,8 +7,8 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.settings import Settings
 from sinks.clickhouse.again import ask_again
+from sinks.clickhouse.connect import connected
 from sinks.clickhouse.layout import Feed, feeds, made, make_missing, present
-from sinks.clickhouse.migrate import connected
 from sinks.clickhouse.rereads import stream_of
 
 BEFORE = "_before_"

@@ -22,7 +22,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from schemas.settings import Settings
 from sinks.clickhouse import mutations
-from sinks.clickhouse.migrate import TABLE_ALREADY_EXISTS, connected
+from sinks.clickhouse.connect import connected
+from sinks.clickhouse.migrate import TABLE_ALREADY_EXISTS
 from sinks.clickhouse.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)

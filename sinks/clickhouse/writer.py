@@ -21,8 +21,8 @@ from clickhouse_connect.driver.insert import InsertContext
 from schemas.errors import Refused
 from schemas.sameness import key_from
 from schemas.settings import Settings
+from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.dedupe import Place
-from sinks.clickhouse.migrate import FOREVER_S, connected
 from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)

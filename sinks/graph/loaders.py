@@ -13,7 +13,7 @@ from schemas.control import ControlState
 from sinks.query import contacts, definitions, webhooks
 from sinks.query.campaign_facts import Question
 from sinks.query.campaign_stats import Stats, contacts_of, details_of, stats_of
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Paging
 from sinks.query.reader import Reader
 

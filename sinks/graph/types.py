@@ -14,7 +14,7 @@ from schemas.errors import Refused
 from sinks.graph.connection import Connection, connect, paging
 from sinks.graph.loaders import Loaders
 from sinks.query import weight
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 from sinks.query.writes import Writes
 

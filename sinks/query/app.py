@@ -24,7 +24,7 @@ from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
 from sinks.query import weight
 from sinks.query.asked import Asked, asks
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
 from sinks.query.reads import Answer, Reads

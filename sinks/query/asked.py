@@ -13,7 +13,7 @@ from schemas.control import ControlState
 from schemas.errors import Refused
 from schemas.kafka import Tail
 from sinks.query import params
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Paging
 
 _ADDRESSED = frozenset({"email", "phone", "contact"})

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas import identity, lists
 from schemas.errors import Refused
 from schemas.rule_compare import number_of
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 MAX_LEAVES = 64

@@ -1,7 +1,8 @@
 """An anonymous identifier and a known one in; whether the tables say that they cannot be one contact, out."""
 
 from schemas import identity
-from sinks.query.contacts import Home, find
+from sinks.query.contacts import find
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _REFUSED = """

@@ -11,7 +11,8 @@ from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.campaign_facts import KINDS, Question
-from sinks.query.contacts import LATEST, Home
+from sinks.query.contacts import LATEST
+from sinks.query.home import Home
 from sinks.query.params import Paging, Query, listing, time_ms
 from sinks.query.reader import Reader
 

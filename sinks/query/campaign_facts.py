@@ -15,7 +15,7 @@ from typing import Any
 
 from schemas.control import Campaign
 from schemas.times import parse_duration
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.machines import IS_MACHINE, quoted
 
 KINDS = {

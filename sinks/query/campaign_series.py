@@ -13,7 +13,7 @@ from schemas.control import Campaign
 from schemas.errors import Refused
 from schemas.times import iso
 from sinks.query.campaign_facts import KINDS, Question
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Query, time_ms
 from sinks.query.reader import Reader
 

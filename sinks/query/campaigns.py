@@ -9,7 +9,7 @@ from schemas.control import Campaign, ControlState
 from schemas.errors import Refused
 from sinks.query.campaign_facts import Question
 from sinks.query.campaign_stats import Stats, details_of, figures, stats_of
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Paging, Query, behind, listing, time_ms
 from sinks.query.reader import Reader
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from schemas.times import iso
-from sinks.query.contacts import Home, losers_of, required
+from sinks.query.contacts import losers_of, required
+from sinks.query.home import Home
 from sinks.query.params import Paging, listing
 from sinks.query.reader import Reader
 

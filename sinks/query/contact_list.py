@@ -8,7 +8,8 @@ import asyncio
 from typing import Any
 
 from schemas import identity
-from sinks.query.contacts import Home, find, shaped
+from sinks.query.contacts import find, shaped
+from sinks.query.home import Home
 from sinks.query.params import Paging, Query, identifier, listing, time_ms
 from sinks.query.reader import Reader
 

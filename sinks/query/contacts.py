@@ -4,16 +4,16 @@
 2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from schemas import identity, lists
+from schemas import lists
 from schemas.contact_shape import shape
 from schemas.errors import Refused
 from schemas.times import iso
+from sinks.query.home import Home
 from sinks.query.params import Paging, listing
 from sinks.query.reader import Reader
 
@@ -131,32 +131,6 @@ LIMIT 1 BY contact_id
 
 LATEST = 9_000_000_000_000_000
 """A time after every event, and with it an id after every id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """The workspace and environment that a request is about."""
-
-    workspace: str
-    environment: str
-    segments: Collection[str] = ()
-    """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
-
-    def contact_id(self, text: str) -> str:
-        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
-        if identity.is_contact_id(text):
-            text = f"{identity.CONTACT_ID}:{text}"
-        kind, colon, value = text.partition(":")
-        kind = identity.ALIASES.get(kind, kind)
-        normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
-        own = kind != identity.CONTACT_ID or identity.belongs_to(value, self.workspace, self.environment)
-        if normal is None or not own:
-            raise Refused("not_found", "no such contact")
-        return identity.contact_id(self.workspace, self.environment, kind, normal)
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        return {"workspace": self.workspace, "environment": self.environment}
 
 
 async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | None:

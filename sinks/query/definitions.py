@@ -6,7 +6,7 @@ from typing import Any
 from schemas.control import ApiKey, ControlState, Environment, Segment, workspace_shape
 from schemas.errors import Refused
 from schemas.times import iso
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _COUNTS = """

@@ -6,7 +6,7 @@ from schemas import erasure, identity
 from schemas.control import ControlState
 from schemas.errors import Refused
 from sinks.query import contacts
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 

@@ -11,7 +11,7 @@ from schemas.errors import Refused
 from schemas.sameness import CONFLICT
 from schemas.times import iso
 from schemas.warning import STORED_AS, warning
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _EVENT = """

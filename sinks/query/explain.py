@@ -19,7 +19,7 @@ from schemas.rule_tree import all_leaves
 from schemas.rule_windows import MOST_EVENTS, MOST_FUTURE
 from schemas.sameness import SENDER_LENGTH
 from sinks.query import contacts
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _EVENTS = """

@@ -13,7 +13,8 @@ from typing import Any
 from schemas.identity import contact_id as own_id
 from schemas.times import iso
 from sinks.clickhouse.evidence import LIFTED
-from sinks.query.contacts import Home, losers_of, required
+from sinks.query.contacts import losers_of, required
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _LINKS = """

@@ -7,7 +7,7 @@ from schemas import rule, rule_sql, rule_tree
 from schemas.control import Segment
 from schemas.errors import Refused
 from schemas.rule_nodes import Rule
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 from sinks.query.unseen import unseen
 

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import Refused
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.query import weight
 from sinks.query.fair_share import FairShare
 

@@ -31,7 +31,7 @@ from sinks.query import (
     webhooks,
 )
 from sinks.query.asked import Asked, now_ms
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.parity import Parity
 from sinks.query.reader import Reader
 from sinks.query.written import Written

@@ -7,7 +7,7 @@ from schemas import topics
 from schemas.errors import Refused
 from schemas.ids import count_of, uuid7_ms
 from schemas.sameness import CONFLICT, key_from
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 CLOCKS_MS = 5_000

@@ -18,7 +18,7 @@ from schemas.rule_compare import names_of
 from schemas.rule_conditions import needs
 from schemas.rule_nodes import Attribute, Rule
 from schemas.warning import warning
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 log = logging.getLogger(__name__)

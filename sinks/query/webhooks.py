@@ -9,7 +9,7 @@ from schemas import deliveries
 from schemas.control import ControlState, Webhook
 from schemas.errors import Refused
 from schemas.times import iso
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Paging, listing
 from sinks.query.reader import Reader
 

@@ -16,8 +16,9 @@ from schemas import identity
 from schemas.errors import Refused
 from schemas.records import Identifier
 from schemas.warning import warning
-from sinks.query.contacts import Home, find_all, shaped
+from sinks.query.contacts import find_all, shaped
 from sinks.query.gathered import Gathered
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 _PAUSES_S = (0.02, 0.04, 0.08)

@@ -16,7 +16,7 @@ from schemas.control import Campaign, Conversion
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import migrate
 from sinks.query import campaign_deliveries, campaign_series, campaigns, params
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE

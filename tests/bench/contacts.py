@@ -16,7 +16,7 @@ from schemas.identity import contact_id
 from schemas.settings import Settings
 from sinks.clickhouse.migrate import migrate
 from sinks.query import contact_list, contacts, params
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 from tests import services
 from tests.bench.pipeline import quantiles

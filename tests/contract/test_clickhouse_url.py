@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from processors.segments import reader
 from schemas.settings import Settings, complaints
-from sinks.clickhouse import migrate
+from sinks.clickhouse import connect
 
 CLIENT_HELLO = 0x16
 
@@ -38,7 +38,7 @@ async def first_bytes(scheme: str, connect: Callable[[Settings], Awaitable[Any]]
 
 
 @pytest.mark.clickhouse
-@pytest.mark.parametrize("connect", [migrate.connected, reader._connected])
+@pytest.mark.parametrize("connect", [connect.connected, reader._connected])
 async def test_https_is_tls_on_a_port_that_is_not_tls_by_custom(connect: Callable[[Settings], Awaitable[Any]]) -> None:
     assert (await first_bytes("https", connect))[0] == CLIENT_HELLO
     assert (await first_bytes("http", connect)).startswith((b"GET ", b"POST "))

@@ -10,7 +10,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from deploy.provision import ProvisionError, create_topics, provision
 from schemas import kafka, topics
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import Migration, MigrationError, connected, migrate, migrations
+from sinks.clickhouse.connect import NoAnswerError, connected
+from sinks.clickhouse.migrate import Migration, MigrationError, migrate, migrations
 from tests.services import free_port
 
 FIRST = Migration(
@@ -36,7 +37,7 @@ async def count(settings: Settings, table: str) -> int:
 @pytest.mark.clickhouse
 async def test_a_database_that_is_away_is_named_without_its_password() -> None:
     away = f"127.0.0.1:{free_port()}"
-    with pytest.raises(MigrationError, match=f"ClickHouse at {away} does not answer") as raised:
+    with pytest.raises(NoAnswerError, match=f"ClickHouse at {away} does not answer") as raised:
         await connected(Settings(clickhouse_url=f"http://anna:s3cret@{away}"), 0.0)
     assert "s3cret" not in str(raised.value)
 

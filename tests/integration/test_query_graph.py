@@ -16,7 +16,7 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDE
 from sinks.graph import endpoint
 from sinks.graph.loaders import Loaders
 from sinks.graph.types import Context
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 from sinks.query.writes import Edge, Writes
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident

@@ -11,7 +11,7 @@ from schemas import control
 from schemas.control import ApiKey, Campaign, ControlState, Variant, Webhook
 from schemas.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_graph import ask, contact, counted
 from tests.services import fresh_settings

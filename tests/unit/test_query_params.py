@@ -10,7 +10,7 @@ from starlette.requests import Request
 from schemas.access import Principal
 from schemas.errors import Refused
 from sinks.query.asked import Asked
-from sinks.query.contacts import Home
+from sinks.query.home import Home
 from sinks.query.params import Paging, identifier, listing, paging, slice_of, time_ms
 
 

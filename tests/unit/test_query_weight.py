@@ -11,8 +11,8 @@ from schemas.errors import Refused
 from schemas.settings import Settings
 from sinks.graph.types import plain
 from sinks.query import weight
-from sinks.query.contacts import Home
 from sinks.query.gathered import Gathered
+from sinks.query.home import Home
 from sinks.query.reader import Reader
 
 MIB = weight.MIB

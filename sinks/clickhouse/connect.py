@@ -1,0 +1,48 @@
+"""Settings in, a client of a ClickHouse that answers out."""
+
+import asyncio
+import logging
+import math
+import time
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 60.0
+FOREVER_S = math.inf
+"""The patience of a process that has nothing to do without the database."""
+REMIND_S = 10.0
+RETRY_S = 0.5
+
+
+class NoAnswerError(Exception):
+    """The database does not answer in time."""
+
+
+async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
+    """A client of a ClickHouse that answers; waits for one that is still starting, and says so every ``REMIND_S``."""
+    began = reminded = time.monotonic()
+    where = urlsplit(settings.clickhouse).netloc.rpartition("@")[2]  # without the password
+    while True:
+        try:
+            async with asyncio.timeout(REMIND_S):
+                return await clickhouse_connect.get_async_client(
+                    dsn=settings.clickhouse,
+                    interface=settings.clickhouse_interface,
+                    database="default",
+                    autogenerate_session_id=False,
+                )
+        except (ClickHouseError, TimeoutError) as error:
+            now, reason = time.monotonic(), str(error)[:300] or "no answer"
+            if now - began > within_s:
+                raise NoAnswerError(f"ClickHouse at {where} does not answer: {reason}") from error
+            if now - reminded > REMIND_S:
+                reminded = now
+                log.warning("waiting for ClickHouse at %s: %s", where, reason)
+        await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
