@@ -8,10 +8,12 @@ import asyncio
 import time
 from typing import Any
 
-from ingest import access
-from schemas import control, kafka, topics
-from schemas.bodies import NewWorkspace, checked
+from ingest.control import access
+from schemas import topics
+from schemas.api.requests import NewWorkspace, checked
+from schemas.control import control_state
 from schemas.errors import CannotStart
+from schemas.service import kafka
 from schemas.settings import Settings
 
 WAIT_S = 60.0
@@ -20,9 +22,9 @@ DEFAULT_WORKSPACE = "main"
 Pairs = list[tuple[bytes, bytes]]
 
 
-async def definitions(settings: Settings) -> tuple[set[bytes], control.ControlState]:
+async def definitions(settings: Settings) -> tuple[set[bytes], control_state.ControlState]:
     """The keys of all records on `control`, and what they say; raises ``CannotStart`` after a minute."""
-    state, seen = control.ControlState(), set[bytes]()
+    state, seen = control_state.ControlState(), set[bytes]()
 
     def apply(record: Any) -> None:
         seen.add(record.key)
@@ -57,7 +59,9 @@ async def write(settings: Settings, pairs: Pairs) -> None:
         raise CannotStart(f"the topic {name} at {settings.bootstrap} takes nothing within {WAIT_S:g} s") from error
 
 
-def first_key(state: control.ControlState, workspace_id: str, now_ms: int) -> tuple[control.ApiKey, str, Pairs]:
+def first_key(
+    state: control_state.ControlState, workspace_id: str, now_ms: int
+) -> tuple[control_state.ApiKey, str, Pairs]:
     """The key, its secret, and the records that make it valid; a workspace that is missing is made.
 
     It has the scope `instance` where no valid key has it: a workspace's own key must not reach the others.
@@ -67,17 +71,17 @@ def first_key(state: control.ControlState, workspace_id: str, now_ms: int) -> tu
     pairs = []
     if workspace is None:
         workspace, environments = access.new_workspace(wanted, state, now_ms)
-        pairs = [control.encode("workspace", workspace)]
+        pairs = [control_state.encode("workspace", workspace)]
         known = state.environments[workspace_id]
-        pairs += [control.encode("environment", one) for one in environments if one.id not in known]
+        pairs += [control_state.encode("environment", one) for one in environments if one.id not in known]
     elif not state.environments[workspace_id]:
         raise CannotStart(f"the workspace {workspace_id} has no environment")
     has_instance = any(access.INSTANCE in key.scopes and key.is_valid(now_ms) for key in state.keys.values())
     key, secret = access.first_key(workspace, now_ms, instance=not has_instance)
-    return key, secret, [*pairs, control.encode("key", key)]
+    return key, secret, [*pairs, control_state.encode("key", key)]
 
 
-async def make(settings: Settings, workspace_id: str) -> tuple[control.ApiKey, str]:
+async def make(settings: Settings, workspace_id: str) -> tuple[control_state.ApiKey, str]:
     """A key that works as soon as the edges have read it, and its secret."""
     _, state = await definitions(settings)
     key, secret, pairs = first_key(state, workspace_id, time.time_ns() // 1_000_000)

@@ -20,12 +20,12 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from deploy.first_key import DEFAULT_WORKSPACE, make
 from deploy.rebuild import rebuild
 from schemas.errors import CannotStart, Refused
-from schemas.kafka import started
-from schemas.process import read_settings
+from schemas.service.kafka import started
+from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
-from sinks.clickhouse.migrate import MigrationError, migrate
-from sinks.clickhouse.restore import client_of, restore_missing
+from sinks.maintenance.migrate import MigrationError, migrate
+from sinks.maintenance.restore import client_of, restore_missing
 
 log = logging.getLogger(__name__)
 

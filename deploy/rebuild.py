@@ -20,16 +20,17 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.first_key import definitions
-from schemas import erasure, topics
+from schemas import topics
+from schemas.control import erasure
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from schemas.times import iso
-from sinks.clickhouse.again import ask_again, reach
-from sinks.clickhouse.erase import erase
-from sinks.clickhouse.layout import columns, feeds, made, make_missing, present
+from sinks.clickhouse.consumer import committed_of
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
-from sinks.clickhouse.restore import BEFORE, client_of, derive, feeds_into, parts_of
-from sinks.loop import committed_of
+from sinks.maintenance.again import ask_again, reach
+from sinks.maintenance.erase import erase
+from sinks.maintenance.layout import columns, feeds, made, make_missing, present
+from sinks.maintenance.restore import BEFORE, client_of, derive, feeds_into, parts_of
 
 Say = Callable[[str], None]
 

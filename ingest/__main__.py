@@ -1,8 +1,8 @@
 """Environment in, the edge on its port out: `python -m ingest`."""
 
 from ingest.app import build_app, build_edge
-from schemas.process import read_settings, set_up_logging
-from schemas.web import serve
+from schemas.service.process import read_settings, set_up_logging
+from schemas.service.web import serve
 
 
 def main() -> None:

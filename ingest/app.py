@@ -10,40 +10,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from ingest import described
-from ingest.access_pages import AccessPages
-from ingest.barrier import Barrier
-from ingest.campaign_pages import CampaignPages
-from ingest.contact_pages import ContactPages
-from ingest.control import ControlWriter
-from ingest.cors import Cors
+from ingest import openapi
+from ingest.contacts.barrier import Barrier
+from ingest.contacts.erasure import Erasures
+from ingest.contacts.routes import ContactPages
+from ingest.contacts.split_routes import Splitting
+from ingest.contacts.static_segments import StaticLists
+from ingest.control.access_routes import AccessPages
+from ingest.control.campaign_routes import CampaignPages
+from ingest.control.segment_routes import Pages
+from ingest.control.webhook_routes import WebhookPages
+from ingest.control.writer import ControlWriter
 from ingest.dialects import OPERATIONS
-from ingest.edge import Edge, collector
-from ingest.erasures import Erasures
-from ingest.forward import Forward
-from ingest.gate import Gate
-from ingest.health import Health
-from ingest.once import HEADER, Answers, Once
-from ingest.pages import Pages
-from ingest.publish import Publisher
-from ingest.receipts import Receipts
-from ingest.receive import Receivers
-from ingest.recent import Recent
-from ingest.repeats import Repeats
-from ingest.request import IngestEndpoint
-from ingest.splitting import Splitting
-from ingest.static_lists import StaticLists
-from ingest.uses import Uses
-from ingest.view import MergeView
-from ingest.webhooks import WebhookPages
-from schemas import topics, web
-from schemas.budget import HELD, release
-from schemas.control import ControlState
-from schemas.development import check_keys
+from ingest.events.ack_cache import Recent
+from ingest.events.edge import Edge, collector
+from ingest.events.endpoint import IngestEndpoint
+from ingest.events.merge_map import MergeView
+from ingest.events.publish import Publisher
+from ingest.events.receipts import Receipts
+from ingest.events.replay_cache import Repeats
+from ingest.http.cors import Cors
+from ingest.http.health import Health
+from ingest.http.idempotency import HEADER, Answers, Once
+from ingest.http.key_usage import Uses
+from ingest.http.rate_limit import Gate
+from ingest.http.read_api import Forward
+from ingest.receivers.endpoint import Receivers
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.control.development import check_keys
 from schemas.errors import Refused
-from schemas.heartbeat import beating
-from schemas.kafka import Tail
-from schemas.process import announce_ready, end_with
+from schemas.service import web
+from schemas.service.heartbeat import beating
+from schemas.service.kafka import Tail
+from schemas.service.memory_budget import HELD, release
+from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
 
 
@@ -236,9 +237,9 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         *writes,
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
-        Route("/openapi.json", described.openapi),
-        Route("/docs", described.page),
-        Route("/docs/{name}", described.part),
+        Route("/openapi.json", openapi.openapi),
+        Route("/docs", openapi.page),
+        Route("/docs/{name}", openapi.part),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
         Route("/graphql", read, methods=["GET", "POST"]),

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from processors.runtime.worker import Beside, run
 from schemas import topics
-from schemas.control import ControlState
-from schemas.kafka import Tail
-from schemas.process import read_settings
+from schemas.control.control_state import ControlState
+from schemas.service.kafka import Tail
+from schemas.service.process import read_settings
 from schemas.settings import Settings
 
 
@@ -23,8 +23,8 @@ def identity(settings: Settings) -> NoReturn:
 
 
 def segments(settings: Settings) -> NoReturn:
-    from processors.segments.desk import Desk  # noqa: PLC0415 - same
-    from processors.segments.reader import Reader  # noqa: PLC0415 - same
+    from processors.backfill.backlog import Desk  # noqa: PLC0415 - same
+    from processors.backfill.reader import Reader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
     control, desk = ControlState(), Desk()

@@ -58,7 +58,7 @@ def value_ms(value: Any) -> int | None:
     """Epoch ms of a time that is the value of an attribute, a property or a rule; ``None`` where it is none.
 
     ISO 8601 from the year 1 to 9999 (no zone: UTC; digits behind the milliseconds do not count), or unix seconds or
-    milliseconds. ``schemas.rule_sql_times`` says the same in SQL.
+    milliseconds. ``schemas.rules.sql_times`` says the same in SQL.
     """
     if isinstance(value, str):
         return _iso_value(value)

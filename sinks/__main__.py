@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 import typer
 import uvloop
 
-from schemas import web
-from schemas.control import ControlState
-from schemas.heartbeat import beating
-from schemas.kafka import Probe
-from schemas.process import announce_ready, read_settings, set_up_logging
+from schemas.control.control_state import ControlState
+from schemas.service import web
+from schemas.service.heartbeat import beating
+from schemas.service.kafka import Probe
+from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
-from sinks.clickhouse.erase import Eraser, following
-from sinks.clickhouse.mend import Mender
+from sinks.clickhouse.consumer import Loop
 from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.rereads import Rereads
-from sinks.clickhouse.squash import every
-from sinks.clickhouse.squash import squash as fold
-from sinks.loop import Loop
+from sinks.maintenance.compact import every
+from sinks.maintenance.compact import squash as fold
+from sinks.maintenance.erase import Eraser, following
+from sinks.maintenance.mend import Mender
 
 if TYPE_CHECKING:
     from sinks.webhooks.process import Webhooks
@@ -97,7 +97,7 @@ def squash() -> None:
 @app.command()
 def query() -> None:
     """Serve the read API on loopback."""
-    from sinks.query.app import build_app  # noqa: PLC0415 - the other command need not load it
+    from sinks.read_api.app import build_app  # noqa: PLC0415 - the other command need not load it
 
     settings = read_settings()
     set_up_logging(settings)
@@ -107,7 +107,7 @@ def query() -> None:
 @app.command()
 def webhooks() -> None:
     """Send what happens to the endpoints that asked for it."""
-    from sinks.webhooks.lease import LEASE_ERRORS  # noqa: PLC0415 - the other commands need not load it
+    from sinks.delivery.lease import LEASE_ERRORS  # noqa: PLC0415 - the other commands need not load it
     from sinks.webhooks.process import Webhooks  # noqa: PLC0415
 
     settings = read_settings()

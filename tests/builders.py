@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from schemas import identity
-from schemas.records import Event, Identifier, Link
+from schemas.records import identity
+from schemas.records.records import Event, Identifier, Link
 
 WORKSPACE = "local"
 ENVIRONMENT = "production"

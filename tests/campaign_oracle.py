@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from schemas import identity
-from schemas.records import Event
-from schemas.sameness import event_key
+from schemas.records import identity
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
 from schemas.times import parse_duration
 
 KINDS = ("requested", "sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed")

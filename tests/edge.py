@@ -9,21 +9,22 @@ import httpx
 
 from deploy.local.seed import records
 from ingest.app import build_app
-from ingest.collect import Collector
-from ingest.edge import Edge
-from ingest.forward import Forward
-from ingest.gate import Gate
-from ingest.once import Answers
-from ingest.publish import Publisher
-from ingest.receipts import Receipts
-from ingest.recent import Recent
-from ingest.repeats import Repeats
-from ingest.view import MergeView
+from ingest.events.ack_cache import Recent
+from ingest.events.batching import Collector
+from ingest.events.edge import Edge
+from ingest.events.merge_map import MergeView
+from ingest.events.publish import Publisher
+from ingest.events.receipts import Receipts
+from ingest.events.replay_cache import Repeats
+from ingest.http.idempotency import Answers
+from ingest.http.rate_limit import Gate
+from ingest.http.read_api import Forward
 from processors.identity import resolve, resolver
 from processors.runtime.stage import State
-from schemas import codec, control
+from schemas.control import control_state
 from schemas.errors import Refused
-from schemas.records import Event
+from schemas.records import codec
+from schemas.records.records import Event
 from schemas.settings import Settings
 from tests.builders import MemoryTables
 
@@ -78,9 +79,9 @@ class MemoryPublisher(Publisher):
 def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
     """An edge whose clock stands at ``NOW_MS``; ``changes`` are settings."""
     settings = Settings(home=home, **changes)  # type: ignore[arg-type]  # tests name real settings
-    state = control.ControlState()
+    state = control_state.ControlState()
     for kind, record in records():
-        state.apply(*control.encode(kind, record))
+        state.apply(*control_state.encode(kind, record))
     return Edge(
         settings=settings,
         instance="edge_test",

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from schemas.records import Event
+from schemas.records.records import Event
 from schemas.times import iso
 from tests.property.world_segments import DAY, HOUR, NOW, event
 

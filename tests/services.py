@@ -104,7 +104,7 @@ def front_url(port: int) -> str:
 @contextmanager
 def clickhouse_front(path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """The embedded ClickHouse alone, as a process that a test may kill."""
-    command = (sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
+    command = (sys.executable, "-m", "deploy.local.clickhouse.server", "--path", str(path), "--port", str(port))
     ping = f"http://127.0.0.1:{port}/ping"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".password").write_text(FRONT_PASSWORD)

@@ -15,10 +15,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.local import seed
 from deploy.local.stack import environment
 from deploy.provision import provision
-from schemas import codec, control, kafka, topics
-from schemas.development import SECRET_KEY
-from schemas.identity import partition_of
-from schemas.records import Change, Event
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.development import SECRET_KEY
+from schemas.records import codec
+from schemas.records.identity import partition_of
+from schemas.records.records import Change, Event
+from schemas.service import kafka
 from schemas.settings import Settings
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.streams import STREAMS
@@ -144,8 +147,8 @@ class Reads(Pipeline):
     _writer: Writer
     _placed = 0
 
-    async def define(self, kind: str, record: control.Record) -> None:
-        key, value = control.encode(kind, record)
+    async def define(self, kind: str, record: control_state.Record) -> None:
+        key, value = control_state.encode(kind, record)
         await self.raw(topics.CONTROL, value, key=key)
 
     async def store(self, table: Table, *data: Any) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from schemas import codec, topics
-from schemas.records import Change
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Change
 from tests.stack import LocalStack
 
 

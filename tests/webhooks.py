@@ -9,11 +9,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.provision import create_topics
-from schemas import codec, control, deliveries, kafka, topics
-from schemas.control import Webhook
-from schemas.deliveries import Attempt, Delivery
-from schemas.identity import partition_of
-from schemas.records import Change, Event
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import Webhook
+from schemas.records import codec, deliveries
+from schemas.records.deliveries import Attempt, Delivery
+from schemas.records.identity import partition_of
+from schemas.records.records import Change, Event
+from schemas.service import kafka
 from schemas.settings import Settings
 from tests.builders import ENVIRONMENT, WORKSPACE
 
@@ -49,7 +52,7 @@ class Upstream:
         await self._producer.send_and_wait(name, value, key=key, partition=partition)
 
     async def define(self, record: Webhook) -> Webhook:
-        key, value = control.encode("webhook", record)
+        key, value = control_state.encode("webhook", record)
         await self._send(topics.CONTROL, value, 0, key)
         return record
 
@@ -101,7 +104,7 @@ class Upstream:
 
     async def status(self, of: Webhook) -> str:
         """What stands on `control`."""
-        state = control.ControlState()
+        state = control_state.ControlState()
         for record in await self._read(topics.CONTROL):
             state.apply(record.key, record.value)
         return state.webhooks_by_id[of.id].status

@@ -15,7 +15,7 @@ from deploy.local.stack import Stack, StackError, greeting
 from deploy.local.status import status as show_status
 from deploy.local.supervisor import NotReadyError
 from schemas.errors import CannotStart
-from schemas.process import read_settings
+from schemas.service.process import read_settings
 from schemas.settings import Settings
 
 READY_WITHIN_S = 900.0  # the first start downloads the broker

@@ -9,7 +9,7 @@ import aiohttp
 import typer
 
 from deploy.local.stack import address
-from schemas.development import SECRET_KEY
+from schemas.control.development import SECRET_KEY
 from schemas.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, help="API keys of a running stack.")

@@ -6,9 +6,9 @@ These keys are printed in the README, so they exist only on a stack that runs on
 import time
 
 from deploy.first_key import definitions, write
-from schemas import control
-from schemas.control import ApiKey, Environment, Record, Workspace
-from schemas.development import PUBLIC_KEY, SECRET_KEY, check_keys
+from schemas.control import control_state
+from schemas.control.control_state import ApiKey, Environment, Record, Workspace
+from schemas.control.development import PUBLIC_KEY, SECRET_KEY, check_keys
 from schemas.settings import Settings
 
 WORKSPACE = "local"
@@ -29,9 +29,9 @@ def records() -> list[tuple[str, Record]]:
                 id="key_local_secret",
                 name="local secret key",
                 kind="secret",
-                scopes=control.SCOPES,
+                scopes=control_state.SCOPES,
                 environment="production",
-                sha256=control.digest(SECRET_KEY),
+                sha256=control_state.digest(SECRET_KEY),
                 **common,
             ),
         ),
@@ -41,9 +41,9 @@ def records() -> list[tuple[str, Record]]:
                 id="key_local_public",
                 name="local public key",
                 kind="public",
-                scopes=control.PUBLIC_SCOPES,
+                scopes=control_state.PUBLIC_SCOPES,
                 environment="production",
-                sha256=control.digest(PUBLIC_KEY),
+                sha256=control_state.digest(PUBLIC_KEY),
                 **common,
             ),
         ),
@@ -56,7 +56,7 @@ async def seed(settings: Settings) -> None:
     Raises ``CannotStart`` where the network would be let in with these keys, ``ProvisionError`` without an answer.
     """
     seen, state = await definitions(settings)
-    missing = [control.encode(kind, record) for kind, record in records()]
+    missing = [control_state.encode(kind, record) for kind, record in records()]
     missing = [(key, value) for key, value in missing if key not in seen]
     for key, value in missing:
         state.apply(key, value)

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from deploy.local import kafka
-from deploy.local.clickhouse_password import password_of
+from deploy.local.clickhouse.password import password_of
 from deploy.local.home import Home
 from deploy.local.supervisor import ROOT, Process, Supervisor
-from schemas.development import PUBLIC_KEY, SECRET_KEY
-from schemas.processes import states
+from schemas.control.development import PUBLIC_KEY, SECRET_KEY
+from schemas.service.processes import states
 from schemas.settings import PREFIX, Settings, variable
 
 SERVICES_WITHIN_S = 60.0
@@ -51,7 +51,7 @@ def services(settings: Settings, say: Say) -> list[Process]:
     if not settings.clickhouse_url:
         path, port = settings.home / "clickhouse", settings.clickhouse_port
         password_of(path)  # before whoever starts beside the database looks for it
-        command = ("-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port))
+        command = ("-m", "deploy.local.clickhouse.server", "--path", str(path), "--port", str(port))
         floor = str(settings.clickhouse_floor_mib * 1024 * 1024)
         layer.append(
             Process(

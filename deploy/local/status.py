@@ -13,7 +13,7 @@ import psutil
 
 from deploy.local.home import SUPERVISOR, Home
 from deploy.local.stack import address
-from schemas.processes import State, states
+from schemas.service.processes import State, states
 from schemas.settings import Settings
 
 FINE = "ok"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.home import READY_FILE, STOP_S, Home
-from schemas import heartbeat
-from schemas.processes import STACK_FILE, states
+from schemas.service import heartbeat
+from schemas.service.processes import STACK_FILE, states
 
 ROOT = Path(__file__).parents[2]
 PROBE_S = 0.02
@@ -41,7 +41,7 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Callable[[], Awaitable[bool]] | None = None
     beats: bool = False
-    """Whether it writes a heartbeat (``schemas/heartbeat.py``)."""
+    """Whether it writes a heartbeat (``schemas/service/heartbeat.py``)."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from ingest.dialects import (
     segment,
     segment_web,
 )
-from ingest.dialects.operation import Operation
+from ingest.events.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *altacee.OPERATIONS,

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import profile_of
 from ingest.dialects import consents
-from ingest.dialects.operation import JSON, Operation, check_count, each, object_of, optional_object
-from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
-from schemas.api.asked import EVENT
+from ingest.events.canonical import profile_of
+from ingest.events.operation import JSON, Operation, check_count, each, object_of, optional_object
+from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from schemas.api.request_schemas import EVENT
 from schemas.errors import Refused
-from schemas.records import TRACK
+from schemas.records.records import TRACK
 from schemas.times import iso
 
 IDENTIFIERS = (

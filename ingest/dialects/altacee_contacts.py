@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from ingest import contacts
+from ingest.contacts import parse
 from ingest.dialects.altacee import list_of, refuse, synced_reply
-from ingest.dialects.operation import JSON, Desk, Operation, each
-from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
-from schemas import bodies, identity
-from schemas.bodies import MOST_LISTED, ContactUpsert
+from ingest.events.operation import JSON, Desk, Operation, each
+from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from schemas.api import requests
+from schemas.api.requests import MOST_LISTED, ContactUpsert
 from schemas.errors import STATUS, Refused
+from schemas.records import identity
 
 LABEL = "contacts"
 Item = tuple[ContactUpsert, RawEvent]
@@ -23,9 +24,9 @@ Item = tuple[ContactUpsert, RawEvent]
 def _item(value: Any) -> Item:
     if not isinstance(value, dict):
         raise Refused("invalid_field", "a contact must be a JSON object")
-    body = bodies.checked(ContactUpsert, value)
-    contacts.check_room(body, None)
-    event = contacts.event_of(body, contacts.identifiers_of(body), None)
+    body = requests.checked(ContactUpsert, value)
+    parse.check_room(body, None)
+    event = parse.event_of(body, parse.identifiers_of(body), None)
     event.environment = body.environment
     return body, event
 
@@ -44,7 +45,7 @@ async def _with_known(items: list[Any], desk: Desk) -> list[RawEvent | Refused]:
     events = [item if isinstance(item, Refused) else item[1] for item in items]
     for environment, places in named.items():
         asked = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
-        status, found = await desk.ask(contacts.FOUND, environment, asked)
+        status, found = await desk.ask(parse.FOUND, environment, asked)
         if status != 200:
             why = found["error"]
             raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
@@ -59,10 +60,10 @@ def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | Refused:
     if known is None:
         return Refused("not_found", "no such contact", "id")
     try:
-        contacts.check_room(body, known)
+        parse.check_room(body, known)
     except Refused as refused:
         return refused
-    return contacts.about(event, known)
+    return parse.about(event, known)
 
 
 async def write(value: Any, desk: Desk) -> Reply:

@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 import orjson
 
-from ingest import body, xmlvalue
-from ingest.canonical import profile_of
 from ingest.dialects import consents
-from ingest.dialects.operation import JSON, Desk, Operation, addresses_in, is_address, object_of, optional_object
-from ingest.raw import Accepted, Parsed, RawEvent, Reply
-from schemas import identity
+from ingest.events.canonical import profile_of
+from ingest.events.operation import JSON, Desk, Operation, addresses_in, is_address, object_of, optional_object
+from ingest.events.raw import Accepted, Parsed, RawEvent, Reply
+from ingest.http import body, xmlvalue
 from schemas.errors import Refused
+from schemas.records import identity
 
 ROOT = "/api/v1.1"
 CONTACT = "contact"

@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import profile_of
 from ingest.dialects import altcraft
-from ingest.dialects.operation import JSON, Desk, object_of
-from ingest.launch import Launch, launch_of, message, object_in, used_fields
-from ingest.raw import Parsed, RawEvent, Reply
-from schemas.access import Principal
-from schemas.control import Campaign, ControlState
+from ingest.dialects.launch import Launch, launch_of, message, object_in, used_fields
+from ingest.events.canonical import profile_of
+from ingest.events.operation import JSON, Desk, object_of
+from ingest.events.raw import Parsed, RawEvent, Reply
+from schemas.control.access import Principal
+from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import Refused
 
 START = "campaigns/triggers/start"

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import profile_of
-from ingest.dialects.operation import JSON, Operation, addresses_in, check_count, each, optional_object
-from ingest.raw import Answer, Parsed, RawEvent, Reply
+from ingest.events.canonical import profile_of
+from ingest.events.operation import JSON, Operation, addresses_in, check_count, each, optional_object
+from ingest.events.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
+from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BUILT_IN = frozenset(
     "$lib $lib_version $referer $referrer $release $url $viewport $session_id $device_id $ip $user_agent "

@@ -7,8 +7,8 @@ sends with each event what holds at the moment says little with most of them (``
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.api.words import MOST_CONSENTS as MOST
 from schemas.errors import Refused
+from schemas.limits import MOST_CONSENTS as MOST
 
 Consents = dict[str, bool | None]
 

@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 
 from ingest.dialects import parcelvoy
-from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
 from ingest.dialects.parcelvoy import data_of, identify, name_of, rest_of, used
 from ingest.dialects.senders import listed, senders
-from ingest.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from ingest.events.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
+from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import TRACK
+from schemas.records.records import TRACK
 
 GROUP = "$group"
 SCHEDULED = "$scheduled"

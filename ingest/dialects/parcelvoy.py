@@ -15,8 +15,9 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import MAX_NAME, profile_of
-from ingest.dialects.operation import (
+from ingest.dialects.senders import IDENTIFIER, SENDER, SPELLINGS, senders
+from ingest.events.canonical import MAX_NAME, profile_of
+from ingest.events.operation import (
     ADDRESSES,
     JSON,
     Desk,
@@ -29,10 +30,9 @@ from ingest.dialects.operation import (
     object_of,
     optional_object,
 )
-from ingest.dialects.senders import IDENTIFIER, SENDER, SPELLINGS, senders
-from ingest.raw import Answer, Parsed, RawEvent, Reply
+from ingest.events.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
+from schemas.records.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 DEVICE = "device"
 DEVICE_TYPE = f"${DEVICE}"

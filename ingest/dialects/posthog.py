@@ -17,8 +17,9 @@ from uuid import UUID
 
 import orjson
 
-from ingest.canonical import MAX_NAME
-from ingest.dialects.operation import (
+from ingest.dialects.posthog_body import BATCH, read
+from ingest.events.canonical import MAX_NAME
+from ingest.events.operation import (
     JSON,
     Identifying,
     Operation,
@@ -29,11 +30,10 @@ from ingest.dialects.operation import (
     earlier_id,
     optional_object,
 )
-from ingest.dialects.posthog_body import BATCH, read
-from ingest.raw import Answer, Parsed, RawEvent, Reply
-from schemas import identity
+from ingest.events.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
+from schemas.records import identity
+from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 KEYS = ("api_key", "token")
 PATHS = ("batch", "e", "capture", "i/v0/e")

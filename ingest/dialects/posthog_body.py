@@ -1,6 +1,6 @@
 """The bytes of a PostHog client's request in, the JSON value in them out: plain, packed, or base64 in a form; pure.
 
-Beacons of older browser SDKs are base64 of CESU-8: an emoji is two halves of three bytes each. `ingest/mend.py` puts
+Beacons of older browser SDKs are base64 of CESU-8: an emoji is two halves of three bytes each. `ingest/http/mend.py` puts
 them together.
 """
 
@@ -8,7 +8,7 @@ from base64 import b64decode
 from typing import Any
 from urllib.parse import parse_qs
 
-from ingest import body
+from ingest.http import body
 from schemas.errors import Refused
 
 BATCH = "batch"

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from ingest.dialects import posthog
-from ingest.dialects.operation import JSON, Desk, Operation, check_count, each, object_of
 from ingest.dialects.posthog import KEYS, both, event_of
 from ingest.dialects.posthog_body import BATCH, read
-from ingest.raw import Parsed, RawEvent, Reply
+from ingest.events.operation import JSON, Desk, Operation, check_count, each, object_of
+from ingest.events.raw import Parsed, RawEvent, Reply
 from schemas.errors import Refused
 
 CONFIG: dict[str, Any] = {

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from ingest.canonical import profile_of
 from ingest.dialects import consents
-from ingest.dialects.operation import (
+from ingest.events.canonical import profile_of
+from ingest.events.operation import (
     JSON,
     Operation,
     addresses_in,
@@ -29,9 +29,9 @@ from ingest.dialects.operation import (
     object_of,
     optional_object,
 )
-from ingest.raw import Answer, Parsed, RawEvent, Reply
+from ingest.events.raw import Answer, Parsed, RawEvent, Reply
 from schemas.errors import Refused
-from schemas.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
+from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BATCH = "batch"
 MOST_COMMON = 5 * 1024 * 1024

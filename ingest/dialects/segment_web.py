@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from ingest.dialects import segment
-from ingest.dialects.operation import JSON, Desk, Operation
-from ingest.raw import Parsed, Reply
+from ingest.events.operation import JSON, Desk, Operation
+from ingest.events.raw import Parsed, Reply
 from schemas.errors import Refused
 from schemas.times import iso
 

@@ -8,9 +8,9 @@ a type of its own.
 import re
 from typing import Any
 
-from ingest.dialects.operation import Identifying
-from schemas import identity
+from ingest.events.operation import Identifying
 from schemas.errors import Refused
+from schemas.records import identity
 
 IDENTIFIER = "identifier"
 SENDER = (("external_id", "external_id"), ("anonymous_id", "anonymous_id"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
 from ingest.receivers import mailgun, postmark, sendgrid, ses, twilio
 from ingest.receivers.posted import Posted
 from ingest.receivers.replay import SignedToken

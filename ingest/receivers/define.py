@@ -4,10 +4,10 @@ from typing import Any
 
 from ingest.receivers import NAMES, sendgrid, ses
 from schemas import ids
-from schemas.api.asked import RECEIVER
-from schemas.api.words import MAX_CONSENT, MAX_RECEIVER_SECRET
-from schemas.control import Receiver
+from schemas.api.request_schemas import RECEIVER
+from schemas.control.control_state import Receiver
 from schemas.errors import Refused
+from schemas.limits import MAX_CONSENT, MAX_RECEIVER_SECRET
 
 _FIELDS = frozenset(RECEIVER)
 

@@ -8,8 +8,8 @@ import hashlib
 import hmac
 from typing import Any
 
-from ingest import body
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
+from ingest.http import body
 from ingest.receivers.posted import Fact, Posted, check_age, event_of, same, table, unsigned
 from ingest.receivers.replay import SignedToken
 from schemas.errors import Refused

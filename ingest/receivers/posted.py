@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.raw import RawEvent
-from schemas.control import Receiver
+from ingest.events.raw import RawEvent
+from schemas.control.control_state import Receiver
 from schemas.errors import Refused
-from schemas.records import TRACK
+from schemas.records.records import TRACK
 
 REPLAY_WINDOW_MS = 24 * 3_600_000
 """Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""

@@ -8,8 +8,8 @@ import binascii
 from base64 import b64decode
 from typing import Any
 
-from ingest import body
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
+from ingest.http import body
 from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
 
 PROVIDER = "postmark"

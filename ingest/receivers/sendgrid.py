@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from ingest import body
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
+from ingest.http import body
 from ingest.receivers.posted import Fact, Posted, check_age, event_of, objects, table, unsigned
 from schemas.errors import Refused
 

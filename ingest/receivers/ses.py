@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
-from ingest import body
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
+from ingest.http import body
 from ingest.receivers.posted import Fact, Posted, event_of, table, unsigned
 from ingest.receivers.postmark import basic_auth
 from schemas.errors import Refused

@@ -10,8 +10,8 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ingest import body
-from ingest.raw import RawEvent
+from ingest.events.raw import RawEvent
+from ingest.http import body
 from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
 from schemas.errors import Refused
 

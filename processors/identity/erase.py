@@ -7,9 +7,11 @@ back. A row of the map says in the meantime that it was done, or the repeat woul
 from processors.identity import graph, made_up, seen
 from processors.identity.graph import Refusal
 from processors.runtime.stage import Send, State
-from schemas import control, erasure, identity, topics
-from schemas.control import ControlState, Erasure
-from schemas.identity import partition_of
+from schemas import topics
+from schemas.control import control_state, erasure
+from schemas.control.control_state import ControlState, Erasure
+from schemas.records import identity
+from schemas.records.identity import partition_of
 
 DONE = b"!erased/"
 """Before an erasure's id: the key of the row that says it was done here."""
@@ -46,7 +48,9 @@ def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
     sends = []
     for one in awaited(known, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
-            record = control.encode("erasure_step", erasure.step_of(one, erasure.IDENTITY, state.partition, now_ms))
+            record = control_state.encode(
+                "erasure_step", erasure.step_of(one, erasure.IDENTITY, state.partition, now_ms)
+            )
             known.apply(*record)
             sends.append(Send(topics.CONTROL.name, 0, *record))
     return sends

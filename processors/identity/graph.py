@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from schemas import identity
-from schemas.records import ALIAS
+from schemas.records import identity
+from schemas.records.records import ALIAS
 
 UNSEEN = 1 << 62
 """The place in the log of what it has not named yet."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processors.identity.graph import Component, Evidence, Pair
-from schemas import identity
-from schemas.records import CONTACT, IDENTIFY
+from schemas.records import identity
+from schemas.records.records import CONTACT, IDENTIFY
 
 
 @dataclass(frozen=True, slots=True)

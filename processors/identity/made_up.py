@@ -14,7 +14,8 @@ from struct import Struct
 
 from processors.identity.guard import Limits
 from processors.runtime.stage import State
-from schemas import identity, topics
+from schemas import topics
+from schemas.records import identity
 
 AT_ONCE = 100
 LEAST_AT_ONCE = 10

@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 from processors.identity import guard, made_up
 from processors.runtime.stage import State
-from schemas import identity, mergemap, topics
-from schemas.erasure import Erased
-from schemas.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier, Link, Merge
+from schemas import topics
+from schemas.control.erasure import Erased
+from schemas.records import identity, mergemap
+from schemas.records.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier, Link, Merge
 
 NOBODY = Erased()
 MET, CLAIMED = b"1", b"2"

@@ -10,8 +10,8 @@ from itertools import groupby
 from processors.identity.split import retract
 from processors.identity.union import LimitsOf, Resolver, default_limits
 from processors.runtime.stage import State
-from schemas.mergemap import VERSIONS_PER_RECORD
-from schemas.records import Change, Link, Merge
+from schemas.records.mergemap import VERSIONS_PER_RECORD
+from schemas.records.records import Change, Link, Merge
 
 VERSIONS_PER_LINK = 4
 """A union takes the first; a split the first for what came apart, then what came together, then what is open again."""

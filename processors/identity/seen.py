@@ -11,8 +11,17 @@ from struct import Struct
 
 from processors.runtime.stage import Rows, State
 from schemas import topics
-from schemas.records import Event
-from schemas.sameness import AGAIN, CHANGED, FIRST, SENDER_LENGTH, content_of, event_key, is_made_here, sender_of
+from schemas.records.records import Event
+from schemas.records.sameness import (
+    AGAIN,
+    CHANGED,
+    FIRST,
+    SENDER_LENGTH,
+    content_of,
+    event_key,
+    is_made_here,
+    sender_of,
+)
 
 TABLE = topics.IDENTITY_SEEN
 CHUNK = 5_000

@@ -17,7 +17,7 @@ from processors.identity import graph
 from processors.identity.graph import UNSEEN, Component, Pair, Retraction
 from processors.identity.replay import Outcome, facts_of, replay
 from processors.identity.union import Resolver, far_of, merge_of, node_of
-from schemas.records import LIFT, Identifier, Link, Merge, Rebuild
+from schemas.records.records import LIFT, Identifier, Link, Merge, Rebuild
 
 MAX_HOOD = 5000
 """Identifiers of contacts that refusals tie to the one that is split, looked at together; beyond, refusals stay."""

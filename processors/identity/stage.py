@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from processors import foreign
 from processors.identity import erase, guard, made_up, resolve, resolver
 from processors.identity.guard import Limits
 from processors.identity.seen import Seen
+from processors.runtime import foreign
 from processors.runtime.stage import Record, Rows, Send, State
-from schemas import codec, identity, topics
-from schemas.control import ControlState
-from schemas.identity import partition_of
-from schemas.records import Change, Event, Link
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.records import codec, identity
+from schemas.records.identity import partition_of
+from schemas.records.records import Change, Event, Link
 from schemas.topics import Topic
 
 MAX_RECORD = 800_000

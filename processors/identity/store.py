@@ -13,7 +13,7 @@ from processors.identity import graph
 from processors.identity.graph import Component, Member
 from processors.runtime.stage import State
 from schemas import topics
-from schemas.records import Identifier
+from schemas.records.records import Identifier
 
 
 class Graph:

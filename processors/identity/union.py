@@ -14,8 +14,8 @@ from processors.identity.graph import NOTHING, UNSEEN, Component, Evidence, Memb
 from processors.identity.guard import Limits
 from processors.identity.store import Graph
 from processors.runtime.stage import State
-from schemas import identity
-from schemas.records import IDENTIFY, Change, Identifier, Link, Merge, Rebuild
+from schemas.records import identity
+from schemas.records.records import IDENTIFY, Change, Identifier, Link, Merge, Rebuild
 
 EARLIER = 1 << 12
 """Added to the position of a second external id of an event: later than all events of the record, so that it never

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.kafka import MAX_RECORD_BYTES
+from schemas.service.kafka import MAX_RECORD_BYTES
 
 Place = tuple[str, int]
 """A topic by its name on the cluster, and a partition."""

@@ -24,7 +24,7 @@ from typing import NoReturn, Protocol
 from processors.runtime.publish import Message, Place, check_size
 from processors.runtime.stage import Background, Quarantine, Record, Send, Stage, State, Tables
 from processors.runtime.trap import Point, Trap
-from schemas.codec import UndecodableError, UnknownSchemaError
+from schemas.records.codec import UndecodableError, UnknownSchemaError
 
 log = logging.getLogger(__name__)
 

@@ -27,10 +27,10 @@ from processors.runtime.app import Runtime, state_dir
 from processors.runtime.stage import Quarantine, Record, Send, Stage
 from processors.runtime.trap import VARIABLE, Trap
 from processors.runtime.watchdog import watch
-from schemas.heartbeat import beating
-from schemas.kafka import Probe, wait_for_broker
-from schemas.process import announce_ready, set_up_logging
-from schemas.quarantine import encode
+from schemas.records.quarantine import encode
+from schemas.service.heartbeat import beating
+from schemas.service.kafka import Probe, wait_for_broker
+from schemas.service.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS, QUARANTINE, partition_count
 

@@ -6,12 +6,13 @@ A contact's last version is kept beside its row's place: what is told of its new
 
 from contextlib import suppress
 
+from processors.membership import state as rows_of
 from processors.runtime.stage import Send, State
-from processors.segments import state as rows_of
 from processors.segments.unit import ERASED, REBUILD, TABLE
-from schemas import control, erasure, topics
-from schemas.control import ControlState, Erasure
-from schemas.identity import partition_of
+from schemas import topics
+from schemas.control import control_state, erasure
+from schemas.control.control_state import ControlState, Erasure
+from schemas.records.identity import partition_of
 
 
 def awaited(known: ControlState, partition: int) -> list[Erasure]:
@@ -48,7 +49,9 @@ def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
     sends = []
     for one in awaited(known, state.partition):
         if state.get(TABLE, _mark(one)) is not None:
-            record = control.encode("erasure_step", erasure.step_of(one, erasure.SEGMENTS, state.partition, now_ms))
+            record = control_state.encode(
+                "erasure_step", erasure.step_of(one, erasure.SEGMENTS, state.partition, now_ms)
+            )
             known.apply(*record)
             sends.append(Send(topics.CONTROL.name, 0, *record))
     return sends

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from processors.runtime.stage import Send
-from schemas import codec, topics
-from schemas.records import Absorb, Change, Event, Identifier, Merge, Rebuild
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Rebuild
 
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, about, and well below the broker's limit."""

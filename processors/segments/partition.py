@@ -5,9 +5,9 @@
 2. Whatever the last unit before a restart may have told is in ``Doubt``.
 """
 
-from processors.segments.desk import Home
-from processors.segments.plans import Plans
-from processors.segments.timers import Timers
+from processors.backfill.backlog import Home
+from processors.membership.plans import Plans
+from processors.membership.timers import Timers
 from processors.segments.unit import MAX_SKEW_MS, Doubt
 
 COVERAGE = b"!coverage"

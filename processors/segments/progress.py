@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
+from processors.membership.conditions import Home, Plan
 from processors.runtime.stage import Send
-from processors.segments.conditions import Home, Plan
 from processors.segments.partition import Partition
-from schemas import control, topics
-from schemas.control import ControlState, Segment, SegmentProgress
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import ControlState, Segment, SegmentProgress
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def told(opened: Partition, partition: int, segment: Segment, state: str, plan: 
         total=total,
         reason=plan.disabled.get(segment.id, ""),
     )
-    return Send(topics.CONTROL.name, 0, *control.encode("progress", record))
+    return Send(topics.CONTROL.name, 0, *control_state.encode("progress", record))
 
 
 def counted(
@@ -84,7 +85,7 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
             version=0,
             state="live",
         )
-        yield Send(topics.CONTROL.name, 0, *control.encode("progress", record))
+        yield Send(topics.CONTROL.name, 0, *control_state.encode("progress", record))
 
 
 def scan_of(row: bytes) -> dict[str, Any]:

@@ -12,20 +12,22 @@ from typing import Any
 
 import orjson
 
-from processors import foreign
-from processors.foreign import T
+from processors.backfill.backlog import BackFill, Chunk, Desk, Rebuild
+from processors.membership import coverage
+from processors.membership import state as rows_of
+from processors.membership.coverage import Coverage
+from processors.membership.plans import Compiler, Plans
+from processors.membership.state import Contact
+from processors.membership.timers import Timers
+from processors.runtime import foreign
+from processors.runtime.foreign import T
 from processors.runtime.stage import Record, Rows, Send, State
-from processors.segments import coverage, erase, progress
-from processors.segments import state as rows_of
-from processors.segments.coverage import Coverage
-from processors.segments.desk import BackFill, Chunk, Desk, Rebuild
+from processors.segments import erase, progress
 from processors.segments.partition import COVERAGE, SCANNED, Partition
-from processors.segments.plans import Compiler, Plans
-from processors.segments.state import Contact
-from processors.segments.timers import Timers
 from processors.segments.unit import ERASED, REBUILD, TABLE, Unit
-from schemas import codec, topics
-from schemas.control import ControlState
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.records import codec
 
 log = logging.getLogger(__name__)
 

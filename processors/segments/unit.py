@@ -3,18 +3,20 @@
 import logging
 from dataclasses import dataclass
 
+from processors.backfill.backlog import Chunk, Rebuild, Wish
+from processors.membership import profile, state
+from processors.membership.plans import Plans
+from processors.membership.session import Held
+from processors.membership.state import Contact, Redirect, Row
+from processors.membership.timers import Timers
 from processors.runtime.stage import Send, State
-from processors.segments import outbox, profile, state
-from processors.segments.desk import Chunk, Rebuild, Wish
-from processors.segments.held import Held
-from processors.segments.plans import Plans
-from processors.segments.state import Contact, Redirect, Row
-from processors.segments.timers import Timers
-from schemas import codec, identity, sameness, topics
-from schemas.identity import partition_of
-from schemas.records import CONTACT, TRACK, Absorb, Change, Event, Merge
-from schemas.records import Rebuild as Made
-from schemas.tenancy import ForeignContactError
+from processors.segments import outbox
+from schemas import topics
+from schemas.records import codec, identity, sameness
+from schemas.records.identity import partition_of
+from schemas.records.records import CONTACT, TRACK, Absorb, Change, Event, Merge
+from schemas.records.records import Rebuild as Made
+from schemas.records.tenancy import ForeignContactError
 
 log = logging.getLogger(__name__)
 

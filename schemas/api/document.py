@@ -10,23 +10,23 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas import bodies
-from schemas.api.asked import BODIES
+from schemas.api import requests
+from schemas.api.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
+from schemas.api.request_schemas import BODIES
+from schemas.api.responses import SHAPES
 from schemas.api.route import ANY_KEY, PUBLIC, Described
 from schemas.api.routes import ROUTES
-from schemas.api.shapes import SHAPES
-from schemas.api.terms import OBJECT, TEXT, Schema, listed, many, record, ref
 
 MODELS: tuple[type[BaseModel], ...] = (
-    bodies.ContactUpsert,
-    bodies.ContactEdit,
-    bodies.NewCampaign,
-    bodies.CampaignEdit,
-    bodies.Listing,
-    bodies.NewKey,
-    bodies.NewEnvironment,
-    bodies.NewWorkspace,
-    bodies.WorkspaceEdit,
+    requests.ContactUpsert,
+    requests.ContactEdit,
+    requests.NewCampaign,
+    requests.CampaignEdit,
+    requests.Listing,
+    requests.NewKey,
+    requests.NewEnvironment,
+    requests.NewWorkspace,
+    requests.WorkspaceEdit,
 )
 _SAID = {
     400: "not JSON, or no object",

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
+from schemas.api.json_schema import Schema
 from schemas.api.route import SYNC
 from schemas.api.routes import ROUTES
-from schemas.api.terms import Schema
 from schemas.errors import Refused
 
 EVERYWHERE = ("apiKey", "environment")

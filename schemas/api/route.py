@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from schemas.api.terms import TEXT, Schema, one_of, whole
-from schemas.api.words import DEFAULT_LIMIT, DEFAULT_TIMEOUT_MS, MAX_LIMIT, MAX_PAGE, SYNC_WORDS, TIMEOUT_MS
+from schemas.api.json_schema import TEXT, Schema, one_of, whole
+from schemas.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_MS, MAX_LIMIT, MAX_PAGE, SYNC_WORDS, TIMEOUT_MS
 
 PUBLIC = ""
 """In place of a scope: no key is asked for."""

@@ -1,22 +1,15 @@
 """Nothing in; every native method and path of the API out, with scope, parameters, body and answers.
 
 A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
-`sinks/query/app.py` for reads); a new shape or body has its line in `schemas/api/shapes.py` or `asked.py`, or is a
-model of `schemas/bodies.py` that ``document.MODELS`` names. A test compares both tables with this one.
+`sinks/read_api/app.py` for reads); a new shape or body has its line in `schemas/api/responses.py` or `asked.py`, or is a
+model of `schemas/api/requests.py` that ``document.MODELS`` names. A test compares both tables with this one.
 """
 
 from dataclasses import replace
 
+from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, Described, get, write
-from schemas.api.terms import TEXT, TIME, Schema, one_of, whole
-from schemas.api.words import (
-    CAMPAIGN_FILTERS,
-    CAMPAIGN_SORTS,
-    MESSAGE_STATES,
-    MOST_USAGE_DAYS,
-    STEPS,
-    USAGE_DAYS,
-)
+from schemas.limits import CAMPAIGN_FILTERS, CAMPAIGN_SORTS, MESSAGE_STATES, MOST_USAGE_DAYS, STEPS, USAGE_DAYS
 
 _AS_OF: dict[str, Schema] = {"as_of": TIME}
 _SORT = one_of(*(sign + name for name in CAMPAIGN_SORTS for sign in ("", "-")))

@@ -1,7 +1,7 @@
 -- What campaign figures ask of an event's properties, taken out once when it is stored: a count then reads a few bytes
 -- a row and no JSON. Rows from before this file compute them when they are read.
 --
--- Which agents are machines is not decided here but by the query (`sinks/query/machines.py`): the list grows.
+-- Which agents are machines is not decided here but by the query (`sinks/read_api/campaigns/bot_detection.py`): the list grows.
 ALTER TABLE {database}.events
     ADD COLUMN IF NOT EXISTS _agent LowCardinality(String)
         MATERIALIZED if(type IN ('message.opened', 'message.clicked'), JSONExtractString(properties, 'user_agent'), '')

@@ -1,4 +1,4 @@
--- An event is one by its id, type and sender (`schemas/sameness.py`): rows that only share an id do not collapse.
+-- An event is one by its id, type and sender (`schemas/records/sameness.py`): rows that only share an id do not collapse.
 --
 -- 1. A column that is added may join the sorting key without a row being written again: nothing here takes longer
 --    on a large table. Rows from before have an empty `_sender` and collapse as they did.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.codec import UndecodableError
+from schemas.records.codec import UndecodableError
 from sinks.clickhouse.rows import Item
 from sinks.clickhouse.streams import Stream
 

@@ -1,14 +1,14 @@
 """Consents as events said them in; columns of `consent_changes` out; pure.
 
 Such a ``Change.profile`` is ``{"consent", "value", "key"}``: the value is given, withdrawn, or ``null`` where its
-record was removed; the key is the event's (``schemas.sameness``).
+record was removed; the key is the event's (``schemas.records.sameness``).
 """
 
 from collections.abc import Sequence
 
 import orjson
 
-from schemas.records import Change
+from schemas.records.records import Change
 from sinks.clickhouse.rows import Columns, Table, UnusableError
 
 _STATES = {b"true": "given", b"false": "withdrawn", b"null": "removed"}

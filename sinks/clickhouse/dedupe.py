@@ -9,8 +9,8 @@
 
 from enum import Enum, auto
 
-from schemas.records import Event
-from schemas.sameness import event_key
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
 
 Place = tuple[int, int, int]
 """Partition, offset and index on `events`."""

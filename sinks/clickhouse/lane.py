@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.codec import UnknownSchemaError
-from schemas.erasure import Erased
-from schemas.sameness import id_in
+from schemas.control.erasure import Erased
+from schemas.records.codec import UnknownSchemaError
+from schemas.records.sameness import id_in
 from schemas.settings import Settings
 from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.publish import Publisher

@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from schemas import codec, kafka, quarantine, topics
-from schemas.identity import partition_of
-from schemas.records import Receipt
+from schemas import topics
+from schemas.records import codec, quarantine
+from schemas.records.identity import partition_of
+from schemas.records.records import Receipt
+from schemas.service import kafka
 from schemas.settings import Settings
 from sinks.clickhouse.rows import Item
 

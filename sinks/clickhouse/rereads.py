@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from schemas.control import parse_key, record_key
+from schemas.control.control_state import parse_key, record_key
 from sinks.clickhouse.streams import STREAMS, Stream
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from schemas import identity
-from schemas.records import Change, Identifier
-from schemas.sameness import CHANGED, SENDER_LENGTH
+from schemas.records import identity
+from schemas.records.records import Change, Identifier
+from schemas.records.sameness import CHANGED, SENDER_LENGTH
 
 Columns = list[list[Any]]
 

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas import codec, topics
-from schemas.records import Change, Event, Receipt
-from schemas.sameness import event_key
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Change, Event, Receipt
+from schemas.records.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
-from sinks.clickhouse.evidence import LINKS, RETRACTED_LINKS
+from sinks.clickhouse.link_rows import LINKS, RETRACTED_LINKS
 from sinks.clickhouse.rows import (
     CONTACTS,
     DELIVERY_ATTEMPTS,

@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import Refused
-from schemas.sameness import key_from
+from schemas.records.sameness import key_from
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.dedupe import Place

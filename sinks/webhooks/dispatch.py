@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from schemas import deliveries
-from schemas.control import ControlState, Webhook
-from schemas.deliveries import Attempt, Delivery
-from sinks.webhooks import sign
-from sinks.webhooks.backoff import GONE, Outcome, after
-from sinks.webhooks.breaker import Breaker
-from sinks.webhooks.deliver import Deliverer
-from sinks.webhooks.excerpt import excerpt
-from sinks.webhooks.journal import Journal
+from schemas.control.control_state import ControlState, Webhook
+from schemas.records import deliveries
+from schemas.records.deliveries import Attempt, Delivery
+from sinks.delivery import sign
+from sinks.delivery.backoff import GONE, Outcome, after
+from sinks.delivery.breaker import Breaker
+from sinks.delivery.deliver import Deliverer
+from sinks.delivery.excerpt import excerpt
+from sinks.webhooks.delivery_log import Journal
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store

@@ -6,11 +6,12 @@ is passed over by its time.
 
 import asyncio
 
-from schemas import control, erasure, topics
-from schemas.control import ControlState
-from schemas.definitions import Erasure
+from schemas import topics
+from schemas.control import control_state, erasure
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import Erasure
+from sinks.webhooks.delivery_log import Journal, Row
 from sinks.webhooks.dispatch import now_ms
-from sinks.webhooks.journal import Journal, Row
 from sinks.webhooks.store import Store
 
 _LOOK_S = 0.1
@@ -24,7 +25,7 @@ async def erasing(known: ControlState, store: Store, journal: Journal, partition
             found = store.of_contacts(frozenset(one.contacts), now_ms())
             await journal.write([row for delivery in found for row in journal.forgotten(delivery)])
             store.unlearn(one.contacts)
-            key, value = control.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, 0, now_ms()))
+            key, value = control_state.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, 0, now_ms()))
             await journal.write([Row(topics.CONTROL, key, value, 0)])
             known.apply(key, value)
         await asyncio.sleep(_LOOK_S)

@@ -11,14 +11,15 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
 
-from schemas import codec, topics
-from schemas.deliveries import Delivery
-from schemas.identity import CONTACT_ID, partition_of
-from schemas.kafka import Tail
-from schemas.records import TRACK, Event, Identifier
+from schemas import topics
+from schemas.records import codec
+from schemas.records.deliveries import Delivery
+from schemas.records.identity import CONTACT_ID, partition_of
+from schemas.records.records import TRACK, Event, Identifier
+from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from schemas.times import parse_iso
-from sinks.webhooks.journal import Row
+from sinks.webhooks.delivery_log import Row
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import REQUESTED
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import orjson
 
-from schemas import lists
-from schemas.deliveries import fingerprint
-from schemas.records import TRACK, Change, Event
-from schemas.sameness import event_key
+from schemas.control import static_segments
+from schemas.records.deliveries import fingerprint
+from schemas.records.records import TRACK, Change, Event
+from schemas.records.sameness import event_key
 from schemas.times import iso
 
 CREATED, UPDATED, MERGED = "contact.created", "contact.updated", "contact.merged"
@@ -203,7 +203,7 @@ def _snapshot(change: Change, known: Known, complete_since_ms: int) -> list[Mess
 
 def _digest(profile: Mapping[str, Any]) -> bytes:
     visible = {name: value for name, value in profile.items() if name not in _TIMES}
-    visible["attributes"] = lists.without(profile.get("attributes") or {})
+    visible["attributes"] = static_segments.without(profile.get("attributes") or {})
     return blake2b(orjson.dumps(visible, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST).digest()
 
 
@@ -212,7 +212,7 @@ def _shown(contact_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": contact_id,
         **{name: profile.get(name) for name in named},
-        "attributes": lists.without(profile.get("attributes") or {}),
+        "attributes": static_segments.without(profile.get("attributes") or {}),
         "created_at": iso(profile.get("created_ms", 0)),
         "updated_at": iso(profile.get("updated_ms", 0)),
     }

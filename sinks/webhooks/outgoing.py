@@ -15,8 +15,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from schemas import kafka, topics
-from schemas.control import ControlState
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.service import kafka
 from schemas.settings import Settings
 from sinks.webhooks.messages import Message
 from sinks.webhooks.subscriptions import delivery_of

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from schemas import control, topics
-from schemas.control import ControlState
-from schemas.kafka import Tail, wait_for_broker
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import ControlState
+from schemas.service.kafka import Tail, wait_for_broker
 from schemas.settings import Settings
-from sinks.webhooks.deliver import Deliverer
+from sinks.delivery.deliver import Deliverer
+from sinks.delivery.lease import Claim, Lease
+from sinks.webhooks.delivery_log import Journal, Row
 from sinks.webhooks.dispatch import Dispatcher, now_ms
 from sinks.webhooks.erase import erasing
-from sinks.webhooks.follow import Follower
-from sinks.webhooks.journal import Journal, Row
 from sinks.webhooks.launches import Launches
-from sinks.webhooks.lease import Claim, Lease
+from sinks.webhooks.planner import Follower
 from sinks.webhooks.store import Store
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class Webhooks:
             return
         log.warning("webhook %s is disabled: %s", webhook_id, reason)
         news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
-        key, value = control.encode("webhook", news)
+        key, value = control_state.encode("webhook", news)
         await self._journal.write([Row(topics.CONTROL, key, value, 0)])
 
 

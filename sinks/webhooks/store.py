@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
-from schemas.codec import UndecodableError, decode_delivery
-from schemas.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Delivery
-from schemas.disk import options_of_a_copy
+from schemas.records.codec import UndecodableError, decode_delivery
+from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Delivery
+from schemas.service.rocksdb import options_of_a_copy
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)

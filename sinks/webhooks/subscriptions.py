@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from schemas import deliveries
-from schemas.control import ControlState, Webhook
-from schemas.deliveries import Delivery
+from schemas.control.control_state import ControlState, Webhook
+from schemas.records import deliveries
+from schemas.records.deliveries import Delivery
 from sinks.webhooks.messages import Message
 
 REQUESTED = "message.requested"

@@ -12,12 +12,13 @@ from typing import Any
 
 import clickhouse_connect
 
-from schemas.control import Campaign, Conversion
+from schemas.control.control_state import Campaign, Conversion
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import migrate
-from sinks.query import campaign_deliveries, campaign_series, campaigns, params
-from sinks.query.home import Home
-from sinks.query.reader import Reader
+from sinks.maintenance.migrate import migrate
+from sinks.read_api.campaigns import campaigns, deliveries, series
+from sinks.read_api.request import paging
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
@@ -106,15 +107,15 @@ async def measure(folder: Path, events: int, runs: int = 9) -> dict[str, Any]:
         await reader.start()
         home = Home(WORKSPACE, ENVIRONMENT)
         some = [_campaign(n) for n in range(CAMPAIGNS)]
-        page = params.paging({})
-        fifty = params.paging({"limit": "50"})
+        page = paging.paging({})
+        fifty = paging.paging({"limit": "50"})
         asks: dict[str, Callable[[int], Awaitable[Any]]] = {
             "one": lambda n: campaigns.one(reader, home, some[n * 31 + 5], {}),
             "one, with a goal": lambda n: campaigns.one(reader, home, _campaign(n * 31 + 6, goal=True), {}),
             "one, as of": lambda n: campaigns.one(reader, home, some[n * 31 + 7], {"as_of": "2030-01-01"}),
             "list of 50": lambda n: campaigns.page(reader, home, some[n * 50 :], fifty, {}),
-            "deliveries": lambda n: campaign_deliveries.deliveries(reader, home, some[n * 31 + 8], {}, page),
-            "timeseries": lambda n: campaign_series.series(reader, home, some[n * 31 + 9], {"interval": "hour"}),
+            "deliveries": lambda n: deliveries.deliveries(reader, home, some[n * 31 + 8], {}, page),
+            "timeseries": lambda n: series.series(reader, home, some[n * 31 + 9], {"interval": "hour"}),
         }
         try:
             for name, ask in asks.items():

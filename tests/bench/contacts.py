@@ -12,12 +12,13 @@ from typing import Any
 
 import clickhouse_connect
 
-from schemas.identity import contact_id
+from schemas.records.identity import contact_id
 from schemas.settings import Settings
-from sinks.clickhouse.migrate import migrate
-from sinks.query import contact_list, contacts, params
-from sinks.query.home import Home
-from sinks.query.reader import Reader
+from sinks.maintenance.migrate import migrate
+from sinks.read_api.contacts import contact_list, contacts
+from sinks.read_api.request import paging as params
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
 from tests import services
 from tests.bench.pipeline import quantiles
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE

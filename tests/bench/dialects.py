@@ -6,7 +6,7 @@ A new dialect is one row of a table. All carry what the native event of ``tests/
 from collections.abc import Callable
 from typing import Any
 
-from ingest import xmlvalue
+from ingest.http import xmlvalue
 from tests.load import KEY, request
 
 USERS = 5000

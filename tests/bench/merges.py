@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import psutil
 from rocksdict import Options, Rdict
 
-from ingest.view import MergeView
+from ingest.events.merge_map import MergeView
 from processors.runtime.table import STORE_OPTIONS
-from schemas import codec, mergemap
-from schemas.records import Merge
+from schemas.records import codec, mergemap
+from schemas.records.records import Merge
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, ident
 
 LOOKUPS = 20_000

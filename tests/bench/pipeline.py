@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from schemas.records import Change
+from schemas.records.records import Change
 from tests.load import Tally, flood, paced, request
 from tests.stack import LocalStack
 from tests.watching import follow_memberships

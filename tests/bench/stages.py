@@ -10,8 +10,9 @@ import orjson
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Stage, State
 from processors.segments.stage import SegmentsStage
-from schemas import codec, topics
-from schemas.control import ControlState, Segment, encode
+from schemas import topics
+from schemas.control.control_state import ControlState, Segment, encode
+from schemas.records import codec
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, event, link
 
 BATCH = 100

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.clickhouse
 def serving(path: Path, floor: int) -> Iterator[str]:
     port = free_port()
     path.with_suffix(".password").write_text(FRONT_PASSWORD)
-    command = [sys.executable, "-m", "deploy.local.clickhouse_http", "--path", str(path), "--port", str(port)]
+    command = [sys.executable, "-m", "deploy.local.clickhouse.server", "--path", str(path), "--port", str(port)]
     process = subprocess.Popen([*command, "--floor-bytes", str(floor)], cwd=ROOT)
     try:
         deadline = time.monotonic() + 60

@@ -18,11 +18,11 @@ import lz4.frame
 import pytest
 import zstandard
 
-from deploy.local.clickhouse_codes import ClickHouseError
-from deploy.local.clickhouse_password import password_of
-from deploy.local.clickhouse_sources import check_sources
-from deploy.local.clickhouse_sql import parse
-from deploy.local.http_encoding import choose
+from deploy.local.clickhouse.codes import ClickHouseError
+from deploy.local.clickhouse.encoding import choose
+from deploy.local.clickhouse.password import password_of
+from deploy.local.clickhouse.sources import check_sources
+from deploy.local.clickhouse.sql import parse
 from tests import services
 
 pytestmark = pytest.mark.clickhouse

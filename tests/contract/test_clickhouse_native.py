@@ -12,9 +12,9 @@ import lz4.frame
 import pytest
 import zstandard
 
-from deploy.local import native_frames
-from deploy.local.clickhouse_http import MAX_INSERT, MAX_QUERY
-from deploy.local.http_encoding import TooLargeError, decode
+from deploy.local.clickhouse import native_frames
+from deploy.local.clickhouse.encoding import TooLargeError, decode
+from deploy.local.clickhouse.server import MAX_INSERT, MAX_QUERY
 from tests import services
 
 pytestmark = pytest.mark.clickhouse

@@ -8,7 +8,7 @@ from typing import Self
 import httpx
 import pytest
 
-from deploy.local.clickhouse_repair import KEPT
+from deploy.local.clickhouse.repair import KEPT
 from tests.services import clickhouse_front, free_port, front_url
 
 pytestmark = pytest.mark.clickhouse

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from processors.segments import reader
+from processors.backfill import reader
 from schemas.settings import Settings, complaints
 from sinks.clickhouse import connect
 

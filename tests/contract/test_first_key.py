@@ -11,8 +11,10 @@ from deploy import first_key
 from deploy.local.seed import seed
 from deploy.local.stack import environment
 from deploy.provision import create_topics
-from schemas import control, kafka, topics
+from schemas import topics
+from schemas.control import control_state
 from schemas.errors import CannotStart, Refused
+from schemas.service import kafka
 from schemas.settings import Settings
 from tests.services import ROOT
 
@@ -41,7 +43,7 @@ async def test_a_cluster_of_ones_own_gets_its_first_key_and_another_after_a_lock
     _, state = await first_key.definitions(settings)
     found = state.key(secret, NOW_MS)
     assert found == made
-    assert set(made.scopes) == set(control.SCOPES)
+    assert set(made.scopes) == set(control_state.SCOPES)
     assert state.workspaces["main"].id == "main"
     assert made.environment in state.environments["main"]
     assert all(secret.encode() not in record.value for record in await stored(settings))
@@ -50,7 +52,7 @@ async def test_a_cluster_of_ones_own_gets_its_first_key_and_another_after_a_lock
     assert "admin" in other.scopes
     assert "instance" not in other.scopes, "another workspace's key reaches its own workspace alone"
 
-    await first_key.write(settings, [control.encode("key", made.model_copy(update={"deleted": True}))])
+    await first_key.write(settings, [control_state.encode("key", made.model_copy(update={"deleted": True}))])
     again, secret = await first_key.make(settings, "main")
     _, state = await first_key.definitions(settings)
     assert state.key(secret, NOW_MS) == again

@@ -8,10 +8,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from deploy.provision import ProvisionError, create_topics, provision
-from schemas import kafka, topics
+from schemas import topics
+from schemas.service import kafka
 from schemas.settings import Settings
 from sinks.clickhouse.connect import NoAnswerError, connected
-from sinks.clickhouse.migrate import Migration, MigrationError, migrate, migrations
+from sinks.maintenance.migrate import Migration, MigrationError, migrate, migrations
 from tests.services import free_port
 
 FIRST = Migration(
@@ -121,7 +122,7 @@ async def test_the_lock_of_a_dead_process_expires(settings: Settings, monkeypatc
     await migrate(settings, [])
     async with await connected(settings) as client:
         await client.command(f"CREATE TABLE {settings.clickhouse_database}._migrating (x UInt8) ENGINE = Memory")
-    monkeypatch.setattr("sinks.clickhouse.migrate.LOCK_EXPIRES_S", 0)
+    monkeypatch.setattr("sinks.maintenance.migrate.LOCK_EXPIRES_S", 0)
     assert await migrate(settings, [FIRST]) == ["0001_first.sql"]
 
 

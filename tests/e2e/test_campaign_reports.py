@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from schemas import control, kafka, topics
-from schemas.control import Campaign
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import Campaign
+from schemas.service import kafka
 from tests import receiving
 from tests.builders import ENVIRONMENT, WORKSPACE, cid
 from tests.stack import LocalStack
@@ -21,7 +23,7 @@ async def defined(stack: LocalStack, campaign: str) -> None:
     now = time.time_ns() // 1_000_000
     home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": now, "updated_ms": now}
     one = Campaign(id=campaign, name="Autumn", channel="email", status="sent", number=1, **home)
-    key, value = control.encode("campaign", one)
+    key, value = control_state.encode("campaign", one)
     producer = kafka.producer(stack.settings)
     await producer.start()
     try:

@@ -11,8 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from schemas import control
-from schemas.control import Campaign
+from schemas.control import control_state
+from schemas.control.control_state import Campaign
 from tests.e2e.test_one_event import unique, until
 from tests.e2e.test_vendors import START, SYNC, altcraft
 from tests.receiver import Answer, Got, Receiver, receiver
@@ -236,12 +236,12 @@ def made_record(shown: Any) -> dict[str, Any]:
     }
 
 
-async def control_put(stack: LocalStack, kind: str, record: control.Record) -> None:
+async def control_put(stack: LocalStack, kind: str, record: control_state.Record) -> None:
     """Write a definition past the edge, as an older version or a person might have."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap)
     await producer.start()
     try:
-        key, value = control.encode(kind, record)
+        key, value = control_state.encode(kind, record)
         await producer.send_and_wait("control", value, key=key)
     finally:
         await producer.stop()

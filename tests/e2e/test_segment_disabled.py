@@ -6,9 +6,10 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas import control, topics
-from schemas.control import Segment
-from schemas.kafka import producer
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import Segment
+from schemas.service.kafka import producer
 from schemas.settings import Settings
 from schemas.times import parse_time
 from tests.e2e.test_one_event import defined, send, unique, until
@@ -44,7 +45,7 @@ async def edit_as_a_newer_version(settings: Settings, segment: dict[str, Any]) -
         created_ms=written_ms,
         updated_ms=written_ms + 1,
     )
-    key, value = control.encode("segment", record)
+    key, value = control_state.encode("segment", record)
     async with producer(settings) as one:
         await one.send_and_wait(topics.name(topics.CONTROL, settings), value, key=key)
 

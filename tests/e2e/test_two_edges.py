@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from deploy.local.stack import environment
-from schemas import control, kafka, topics
-from schemas.control import Campaign
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import Campaign
+from schemas.service import kafka
 from tests.builders import ENVIRONMENT, WORKSPACE
 from tests.checks import rows
 from tests.e2e.test_one_event import unique
@@ -55,7 +57,7 @@ async def campaigns(stack: LocalStack, *names: str) -> None:
     try:
         for name in names:
             one = Campaign(id=name, name=name, channel="email", status="sent", number=1, **home)
-            key, value = control.encode("campaign", one)
+            key, value = control_state.encode("campaign", one)
             await producer.send_and_wait(topics.name(topics.CONTROL, stack.settings), value, key=key)
     finally:
         await producer.stop()

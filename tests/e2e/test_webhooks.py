@@ -7,7 +7,7 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from sinks.webhooks import sign
+from sinks.delivery import sign
 from tests.receiver import Answer, Got, receiver
 from tests.sinking import until
 from tests.stack import LocalStack

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Change
+from schemas.records.records import Change
 from tests.checks import create_segments
 from tests.stack import LocalStack, local_stack
 from tests.watching import follow_memberships

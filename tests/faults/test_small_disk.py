@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from sinks.clickhouse.squash import squash
+from sinks.maintenance.compact import squash
 from tests.checks import create_segments, rows, settled
 from tests.ledger import RULES, Ledger, deliver, make_events
 from tests.sinking import until
@@ -60,7 +60,7 @@ async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
         async with stack.client() as http:
             await until(lambda: is_done(http, erasure), "the erasure", 120)
         assert await rows(stack, "SELECT count() FROM events WHERE has(identifiers.value, 'gone')") == [(0,)]
-        monkeypatch.setattr("sinks.clickhouse.squash.LOCK_EXPIRES_S", 1)  # of the one that was cut off
+        monkeypatch.setattr("sinks.maintenance.compact.LOCK_EXPIRES_S", 1)  # of the one that was cut off
         squashed = await squash(stack.settings, age_s=0)
         assert squashed is not None
         assert squashed.overrides > 0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.local.stack import environment
-from schemas.records import Change
+from schemas.records.records import Change
 from tests.checks import create_segments, rows, settled
 from tests.ledger import RULES, Ledger, deliver, make_events
 from tests.load import paced, request

@@ -15,11 +15,12 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from deploy.local.stack import environment
-from schemas import codec, topics
-from schemas.deliveries import PENDING, Delivery
+from schemas import topics
+from schemas.records import codec
+from schemas.records.deliveries import PENDING, Delivery
 from schemas.settings import Settings
-from sinks.webhooks.journal import Journal
-from sinks.webhooks.lease import Claim
+from sinks.delivery.lease import Claim
+from sinks.webhooks.delivery_log import Journal
 from tests import services
 from tests.builders import event
 from tests.receiver import Answer, Got, receiver

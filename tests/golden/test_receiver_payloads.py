@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.control import Receiver, encode
+from schemas.control.control_state import Receiver, encode
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import MemoryLog, client_of, memory_edge

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from ingest.dialects import OPERATIONS
-from schemas import control
+from schemas.control import control_state
 from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 FOLDER = Path(__file__).parent
@@ -61,7 +61,7 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
     edge = memory_edge(tmp_path, log)
     log.tell = edge.view.apply
     for kind, record in transcript.get("control", {}).items():
-        edge.control.apply(control.record_key(kind, "local", record["id"]), orjson.dumps(record))
+        edge.control.apply(control_state.record_key(kind, "local", record["id"]), orjson.dumps(record))
     reads = RecordedReads(transcript.get("reads", {}))
     async with client_of(edge, reads) as client:
         for step in transcript["steps"]:

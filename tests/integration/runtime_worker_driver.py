@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processors.runtime.trap import VARIABLE
-from schemas import kafka
+from schemas.service import kafka
 from schemas.settings import PREFIX, Settings
 from schemas.topics import QUARANTINE, Topic, app_id, changelog
 from tests.integration.runtime_worker import ALARM, APP, COUNTED, COUNTS, KEPT, NUMBERS

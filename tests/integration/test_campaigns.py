@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from schemas.control import Campaign, Conversion, Variant
-from schemas.records import Event, Merge
+from schemas.control.control_state import Campaign, Conversion, Variant
+from schemas.records.records import Event, Merge
 from schemas.times import iso
 from sinks.clickhouse.rows import EVENTS, OVERRIDES
 from tests import campaign_oracle as oracle

@@ -8,12 +8,12 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from schemas.control import ControlState, Segment
-from schemas.records import Change, Merge
+from schemas.control.control_state import ControlState, Segment
+from schemas.records.records import Change, Merge
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
-from sinks.query.app import routes
-from sinks.query.reads import Reads as Answers
+from sinks.read_api.app import routes
+from sinks.read_api.handlers import Reads as Answers
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
 from tests.sinking import Reads, change, reads

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from schemas import control, development
-from schemas.control import ApiKey, Segment, SegmentProgress
+from schemas.control import control_state, development
+from schemas.control.control_state import ApiKey, Segment, SegmentProgress
 from schemas.ids import task_id
-from schemas.records import Quarantined
+from schemas.records.records import Quarantined
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, MEMBERSHIP_CHANGES, QUARANTINE
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
@@ -47,7 +47,7 @@ def progress(name: str, partition: int) -> SegmentProgress:
 
 def key(name: str, *scopes: str, **more: Any) -> ApiKey:
     fields = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "kind": "secret", "created_ms": NOW_MS, **more}
-    return ApiKey(id=f"key_{name}", name=name, scopes=scopes, sha256=control.digest(f"sk_{name}"), **fields)
+    return ApiKey(id=f"key_{name}", name=name, scopes=scopes, sha256=control_state.digest(f"sk_{name}"), **fields)
 
 
 def quarantined(offset: int, workspace: str) -> Quarantined:
@@ -167,7 +167,7 @@ async def test_keys_show_neither_secret_nor_hash(api: Reads) -> None:
         "rate_limit": None,
         "last_used_at": None,
     }
-    assert control.digest("sk_reader") not in answer.text
+    assert control_state.digest("sk_reader") not in answer.text
     assert "sk_" not in answer.text.replace("key_local_secret", "")
 
 

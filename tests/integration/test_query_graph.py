@@ -8,17 +8,17 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import seed
-from schemas import access, control, development
-from schemas.control import ApiKey, ControlState, Segment
-from schemas.records import Change, Merge
+from schemas.control import access, control_state, development
+from schemas.control.control_state import ApiKey, ControlState, Segment
+from schemas.records.records import Change, Merge
 from schemas.settings import Settings
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
-from sinks.graph import endpoint
-from sinks.graph.loaders import Loaders
-from sinks.graph.types import Context
-from sinks.query.home import Home
-from sinks.query.reader import Reader
-from sinks.query.writes import Edge, Writes
+from sinks.read_api.graphql import endpoint
+from sinks.read_api.graphql.loaders import Loaders
+from sinks.read_api.graphql.types import Context
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.edge_client import Edge, Writes
+from sinks.read_api.request.home import Home
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
 from tests.sinking import Reads, change, reads
@@ -74,7 +74,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
                     environment=ENVIRONMENT,
                     kind="secret",
                     scopes=scopes,
-                    sha256=control.digest(f"sk_{key}"),
+                    sha256=control_state.digest(f"sk_{key}"),
                     created_ms=NOW_MS,
                 ),
             )
@@ -237,7 +237,7 @@ async def counted(settings: Settings, state: ControlState, home: Home, query: st
 async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api: Reads) -> None:
     state = ControlState()
     for kind, record in seed.records():
-        state.apply(*control.encode(kind, record))
+        state.apply(*control_state.encode(kind, record))
     assert state.key(development.SECRET_KEY, NOW_MS) is not None
     query = """query($n: Int) { contacts(first: $n) { nodes { id segments { id contacts }
         events(first: 2) { nodes { id contact { id email } } } } } }"""

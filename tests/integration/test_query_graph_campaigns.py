@@ -7,11 +7,11 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import seed
-from schemas import control
-from schemas.control import ApiKey, Campaign, ControlState, Variant, Webhook
-from schemas.deliveries import Attempt
+from schemas.control import control_state
+from schemas.control.control_state import ApiKey, Campaign, ControlState, Variant, Webhook
+from schemas.records.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
-from sinks.query.home import Home
+from sinks.read_api.request.home import Home
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_graph import ask, contact, counted
 from tests.services import fresh_settings
@@ -77,7 +77,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
                 name=name,
                 kind="secret",
                 scopes=allowed,
-                sha256=control.digest(f"sk_{name}"),
+                sha256=control_state.digest(f"sk_{name}"),
                 created_ms=NOW_MS,
                 **HOME,
             )
@@ -225,11 +225,11 @@ async def test_what_costs_too_much_is_refused(api: Reads) -> None:
 async def test_the_number_of_queries_does_not_grow(api: Reads, query: str, most: int) -> None:
     state = ControlState()
     for kind, record in seed.records():
-        state.apply(*control.encode(kind, record))
+        state.apply(*control_state.encode(kind, record))
     for n in range(CAMPAIGNS):
-        state.apply(*control.encode("campaign", campaign(n)))
+        state.apply(*control_state.encode("campaign", campaign(n)))
     for n in range(WEBHOOKS):
-        state.apply(*control.encode("webhook", webhook(n)))
+        state.apply(*control_state.encode("webhook", webhook(n)))
     home = Home(WORKSPACE, ENVIRONMENT, [])
     counts = {}
     for n in (1, WEBHOOKS):

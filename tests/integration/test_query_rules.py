@@ -7,8 +7,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from schemas.control import Segment, SegmentProgress
-from schemas.records import Change
+from schemas.control.control_state import Segment, SegmentProgress
+from schemas.records.records import Change
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings

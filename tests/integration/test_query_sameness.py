@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from schemas import ids
-from schemas.records import Event
-from schemas.sameness import AGAIN, CHANGED, event_key
+from schemas.records.records import Event
+from schemas.records.sameness import AGAIN, CHANGED, event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, OVERRIDES
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident

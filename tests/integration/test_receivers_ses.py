@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from schemas.control import Receiver, encode
+from schemas.control.control_state import Receiver, encode
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import MemoryLog, client_of, memory_edge

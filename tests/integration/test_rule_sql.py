@@ -6,11 +6,13 @@ from typing import Any
 import clickhouse_connect
 import pytest
 
-from schemas import codec, rule, rule_sql, rule_tree, topics
-from schemas.records import Change, Event, Merge
-from sinks.clickhouse.migrate import migrate
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Change, Event, Merge
+from schemas.rules import parse, rule_tree, sql
 from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import Writer
+from sinks.maintenance.migrate import migrate
 from tests.generated import Generated
 from tests.property.world_segments import ENVIRONMENT, HOUR, WORKSPACE, World, contact_of, merge
 from tests.services import fresh_settings
@@ -67,12 +69,12 @@ async def test_live_memberships_are_those_of_the_rules_in_sql(clickhouse: str, t
     client = await clickhouse_connect.get_async_client(dsn=settings.clickhouse, database=settings.clickhouse_database)
     everybody = {key for key, _ in world.rows()}
     live = {name: {contact for contact, segment in world.members() if segment == name} for name in rules}
-    parsed = {name: rule.parse(value) for name, value in rules.items()}
+    parsed = {name: parse.parse(value) for name, value in rules.items()}
     telling = 0
     differences = {}
     try:
         for name, tree in parsed.items():
-            query = rule_sql.members(rule_tree.expand(tree, parsed.get, (name,)), WORKSPACE, ENVIRONMENT, world.now)
+            query = sql.members(rule_tree.expand(tree, parsed.get, (name,)), WORKSPACE, ENVIRONMENT, world.now)
             found = {row[0] for row in (await client.query(query.sql, parameters=query.parameters)).result_rows}
             if found != live[name]:
                 differences[name] = (rules[name], len(found - live[name]), len(live[name] - found))

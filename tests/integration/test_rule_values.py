@@ -7,11 +7,11 @@ import clickhouse_connect
 import orjson
 import pytest
 
-from schemas import rule_sql_values
-from schemas.rule import parse
-from schemas.rule_compare import dig, predicate
-from schemas.rule_nodes import Attribute
-from schemas.rule_sql_values import Parameters, Place
+from schemas.rules import sql_values
+from schemas.rules.compare import dig, predicate
+from schemas.rules.nodes import Attribute
+from schemas.rules.parse import parse
+from schemas.rules.sql_values import Parameters, Place
 from schemas.times import END_MS, FIRST_MS, MILLISECONDS_FROM
 
 pytestmark = pytest.mark.clickhouse
@@ -85,9 +85,7 @@ async def test_sql_and_stream_agree_on_every_value(clickhouse: str) -> None:
             chunk = [tree for tree in rules[first : first + AT_ONCE] if isinstance(tree, Attribute)]
             parameters = Parameters()
             place = Place("document", ("a", "b"), parameters)
-            columns = ", ".join(
-                f"groupArrayIf(n, {rule_sql_values.test(place, one.test, parameters, 0)})" for one in chunk
-            )
+            columns = ", ".join(f"groupArrayIf(n, {sql_values.test(place, one.test, parameters, 0)})" for one in chunk)
             sql = f"SELECT {columns} FROM rule_values SETTINGS precise_float_parsing = 1"
             row = (await client.query(sql, parameters=parameters.values)).result_rows[0]
             for one, found in zip(chunk, row, strict=True):

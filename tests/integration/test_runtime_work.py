@@ -6,7 +6,7 @@ import time
 import orjson
 import pytest
 
-from schemas.codec import decode_quarantined
+from schemas.records.codec import decode_quarantined
 from schemas.settings import Settings
 from schemas.topics import QUARANTINE
 from tests.integration.runtime_worker import ALARM, KEPT, NUMBERS

@@ -7,13 +7,13 @@ import clickhouse_connect
 import pytest
 import pytest_asyncio
 
-from schemas.records import Event
-from schemas.sameness import AGAIN, CHANGED, event_key
+from schemas.records.records import Event
+from schemas.records.sameness import AGAIN, CHANGED, event_key
 from schemas.settings import Settings
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
-from sinks.clickhouse.migrate import migrate, migrations
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item, Table
 from sinks.clickhouse.writer import Writer
+from sinks.maintenance.migrate import migrate, migrations
 from tests.builders import cid, event
 from tests.sinking import change
 

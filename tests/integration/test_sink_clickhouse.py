@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas import codec, topics
-from schemas.identity import partition_of
-from schemas.records import Event, Merge
-from schemas.sameness import event_key
+from schemas import topics
+from schemas.records import codec
+from schemas.records.identity import partition_of
+from schemas.records.records import Event, Merge
+from schemas.records.sameness import event_key
 from schemas.settings import Settings
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.sinking import Pipeline, change, pipeline, process, until

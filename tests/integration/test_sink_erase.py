@@ -9,11 +9,13 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from schemas import codec, control, topics
-from schemas.definitions import Erasure
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.definitions import Erasure
+from schemas.records import codec
 from schemas.settings import Settings
-from sinks.clickhouse.erase import CONDITIONS, erase
-from sinks.clickhouse.migrate import migrate
+from sinks.maintenance.erase import CONDITIONS, erase
+from sinks.maintenance.migrate import migrate
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, link
 from tests.sinking import change, pipeline, process, until
 
@@ -97,7 +99,7 @@ async def test_what_is_read_again_of_the_erased_is_passed_over(settings: Setting
             await pipe.raw(topics.LINKS, codec.encode_links([link(name, name)]))
         profile = orjson.dumps({"created_ms": NOW_MS, "updated_ms": NOW_MS})
         await pipe.changes(*(change(who, "profile", 1, profile=profile) for who in (gone, other)))
-        key, value = control.encode("erasure", one)
+        key, value = control_state.encode("erasure", one)
         await pipe.raw(topics.CONTROL, value, key=key)
         later = event("external_id:u1", event_id="evt_9", received_ms=NOW_MS + 1, origin_offset=9)
         async with process(settings, "clickhouse"):

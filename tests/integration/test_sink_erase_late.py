@@ -8,10 +8,10 @@ import clickhouse_connect
 import pytest
 import pytest_asyncio
 
-from schemas.definitions import Erasure
+from schemas.control.definitions import Erasure
 from schemas.settings import Settings
-from sinks.clickhouse.erase import EVENTS, erase
-from sinks.clickhouse.migrate import migrate
+from sinks.maintenance.erase import EVENTS, erase
+from sinks.maintenance.migrate import migrate
 from tests.builders import ENVIRONMENT, WORKSPACE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]

@@ -12,8 +12,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.provision import provision
-from schemas import codec, topics
-from schemas.records import Event
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Event
 from schemas.settings import Settings
 from tests.builders import cid, event
 from tests.services import clickhouse_front, free_port, front_url

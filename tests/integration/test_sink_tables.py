@@ -10,9 +10,9 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 from schemas.settings import Settings
 from sinks.clickhouse.dedupe import Place
-from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import RowsRefusedError, Writer
+from sinks.maintenance.migrate import migrate
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event, ident
 from tests.sinking import change
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from schemas.definitions import Erasure
-from sinks.clickhouse import squash as squashing
-from sinks.clickhouse.erase import erase
+from schemas.control.definitions import Erasure
 from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
-from sinks.clickhouse.squash import Squashed, squash
+from sinks.maintenance import compact as squashing
+from sinks.maintenance.compact import Squashed, squash
+from sinks.maintenance.erase import erase
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_contacts import contact, merge
 from tests.services import fresh_settings

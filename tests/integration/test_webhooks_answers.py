@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 
 from schemas.settings import Settings
-from sinks.webhooks.deliver import EXCERPT, Deliverer
-from sinks.webhooks.excerpt import CUT
+from sinks.delivery.deliver import EXCERPT, Deliverer
+from sinks.delivery.excerpt import CUT
 
 pytestmark = pytest.mark.kafka  # it may use sockets
 

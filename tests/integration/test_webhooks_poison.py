@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.deliveries import Delivery
+from schemas.records.deliveries import Delivery
 from tests.builders import event
 from tests.receiver import Answer, Got, receiver
 from tests.services import fresh_settings

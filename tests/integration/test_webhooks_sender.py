@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from sinks.webhooks import sign
+from sinks.delivery import sign
 from tests.builders import NOW_MS, cid, event
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 from tests.receiver import Answer, Got, Receiver, receiver

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from schemas.records import Event
+from schemas.records.records import Event
 from schemas.times import parse_duration, parse_iso, parse_time
 
 ORDER = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}

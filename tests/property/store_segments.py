@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from processors.runtime.stage import Rows, State
 from processors.segments.unit import TABLE
-from schemas import codec
-from schemas.records import Change
+from schemas.records import codec
+from schemas.records.records import Change
 
 
 @dataclass

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.property.world_segments import HOUR, NOW, event
 
 COUNT_OPS = ("gte", "gt", "lte", "lt", "eq", "ne")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import codec
-from schemas.records import Change
+from schemas.records import codec
+from schemas.records.records import Change
 from tests.builders import event
 
 SAMPLES = Path(__file__).parents[1] / "golden" / "avro"

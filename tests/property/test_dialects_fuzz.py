@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ingest import xmlvalue
 from ingest.dialects import OPERATIONS
 from ingest.dialects.altcraft import TEXTS
-from schemas import control
+from ingest.http import xmlvalue
+from schemas.control import control_state
 from schemas.errors import Refused
 from tests.builders import cid
 from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
@@ -77,7 +77,7 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
         "conversion": None,
         "updated_ms": 1,
     }
-    edge.control.apply(control.record_key("campaign", "local", "u1"), orjson.dumps(trigger))
+    edge.control.apply(control_state.record_key("campaign", "local", "u1"), orjson.dumps(trigger))
     row = {"id": CONTACT, "email": "a@b.org", "phone": "", "identifiers": [], "devices": [], "attributes": {}}
     contact: dict[str, Any] = {"id": CONTACT, "email": None, "phone": None, "attributes": {}}
     found = {"total": 1, "contacts": [row]}

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.identity import graph
-from processors.segments import profile, state
-from processors.segments.state import Contact
+from processors.membership import profile, state
+from processors.membership.state import Contact
 from schemas import topics
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
 from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, World
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from processors.identity import resolve
 from processors.runtime.stage import State
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.builders import NOW_MS, cid, event
 from tests.unit.test_erasure_decisions import Identity, erased
 

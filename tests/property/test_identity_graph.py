@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processors.identity import guard, resolver
 from processors.runtime.stage import State
 from schemas import topics
-from schemas.records import Link
+from schemas.records.records import Link
 from tests.builders import MemoryTables, cid, link
 
 # one external_id a component at most: without a conflict every order must give the same contacts

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from schemas.records import Link
+from schemas.records.records import Link
 from tests.builders import NOW_MS, event, link
 from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, World, oracle
 

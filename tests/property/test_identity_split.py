@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from processors.identity import resolver
 from processors.runtime.stage import State
 from schemas import topics
-from schemas.records import Link, Merge
+from schemas.records.records import Link, Merge
 from tests.builders import NOW_MS, MemoryTables, cid, link
 from tests.property.test_identity_graph import NODES, components, groups
 

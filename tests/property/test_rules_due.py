@@ -6,12 +6,12 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import rule, rule_tree
-from schemas.records import Event
-from schemas.rule_evaluate import compile_rule
-from schemas.rule_explain import explain
-from schemas.rule_facts import Known, Seen, counts_of
-from schemas.rule_windows import NEVER
+from schemas.records.records import Event
+from schemas.rules import parse, rule_tree
+from schemas.rules.evaluate import compile_rule
+from schemas.rules.explain import explain
+from schemas.rules.facts import Known, Seen, counts_of
+from schemas.rules.windows import NEVER
 from tests.property.oracle_segments import is_member, last
 from tests.property.strategies_segments import events, rules
 from tests.property.world_segments import HOUR, NOW
@@ -48,7 +48,7 @@ def test_no_moment_between_two_due_times_is_missed(
     written: dict[str, Any], happened: list[Event], moments: list[int]
 ) -> None:
     """Events that are still to come are known from the start: each counts when its time comes."""
-    tree = rule.parse(written)
+    tree = parse.parse(written)
     evaluate = compile_rule(tree)
     contact = known(tree, happened, START)
     verdicts = [(START, *evaluate(contact, START))]
@@ -65,7 +65,7 @@ def test_no_moment_between_two_due_times_is_missed(
 
 @given(rules, sent, st.integers(START, END))
 def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happened: list[Event], now: int) -> None:
-    tree = rule.parse(written)
+    tree = parse.parse(written)
     contact = known(tree, happened, now)
     told = explain(tree, contact, now)
     assert told.member == is_member(written, happened, now, known=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.sameness import event_key
+from schemas.records.sameness import event_key
 from tests.campaign_oracle import facts_of
 from tests.property.world_sameness import Counts, Edges
 

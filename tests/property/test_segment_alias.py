@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from processors.segments import profile, state
-from processors.segments.state import Contact
-from schemas.records import Event
+from processors.membership import profile, state
+from processors.membership.state import Contact
+from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
 from tests.property.world_identity import World

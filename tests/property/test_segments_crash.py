@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from processors.segments import profile
-from processors.segments.state import Contact
-from schemas.records import Event
+from processors.membership import profile
+from processors.membership.state import Contact
+from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import attribute_rules, events, rules
 from tests.property.world_segments import HOUR, World, contact_of, merge

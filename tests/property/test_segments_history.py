@@ -5,12 +5,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.backfill.backlog import BackFill, Chunk, Desk
+from processors.membership.state import Contact, Redirect
 from processors.runtime.stage import State
-from processors.segments.desk import BackFill, Chunk, Desk
 from processors.segments.stage import SegmentsStage
-from processors.segments.state import Contact, Redirect
-from schemas import codec, identity, topics
-from schemas.records import Event, Identifier, Merge, Rebuild
+from schemas import topics
+from schemas.records import codec, identity
+from schemas.records.records import Event, Identifier, Merge, Rebuild
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import events, rules
 from tests.property.world_segments import (

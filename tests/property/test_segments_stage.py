@@ -8,9 +8,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.segments import state as rows_of
-from processors.segments.state import Contact
-from schemas.records import Event
+from processors.membership import state as rows_of
+from processors.membership.state import Contact
+from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import events, rules
 from tests.property.world_segments import HOUR, NOW, World, contact_of, merge

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import rule_windows as windows
-from schemas.rule_windows import NEVER, Keep, Series, Threshold
+from schemas.rules import windows
+from schemas.rules.windows import NEVER, Keep, Series, Threshold
 from tests.property.strategies_segments import COUNT_OPS
 
 SPAN = 60

@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import codec, topics
-from schemas.identity import contact_id
-from schemas.records import Event, Identifier
+from schemas import topics
+from schemas.records import codec
+from schemas.records.identity import contact_id
+from schemas.records.records import Event, Identifier
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.property.world_identity import World
 from tests.property.world_segments import World as Segments

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Send, State
-from schemas import codec, topics
-from schemas.control import ControlState, Workspace, encode
-from schemas.identity import partition_of
-from schemas.mergemap import winner_of
-from schemas.records import Event, Link
+from schemas import topics
+from schemas.control.control_state import ControlState, Workspace, encode
+from schemas.records import codec
+from schemas.records.identity import partition_of
+from schemas.records.mergemap import winner_of
+from schemas.records.records import Event, Link
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid
 
 PARTITIONS = 2

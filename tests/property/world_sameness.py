@@ -9,16 +9,17 @@ from typing import Any, cast
 import httpx
 import orjson
 
-from ingest.linked import LINKED
-from ingest.recent import Recent
-from processors.segments.state import Contact
-from schemas import codec, identity, topics
-from schemas.control import ControlState, encode
-from schemas.identity import own_contact_id
-from schemas.mergemap import winner_of
-from schemas.records import Event, Receipt
-from schemas.rule_totals import units_of
-from schemas.sameness import counted_key, event_key, sender_of
+from ingest.events.ack_cache import Recent
+from ingest.events.linked import LINKED
+from processors.membership.state import Contact
+from schemas import topics
+from schemas.control.control_state import ControlState, encode
+from schemas.records import codec, identity
+from schemas.records.identity import own_contact_id
+from schemas.records.mergemap import winner_of
+from schemas.records.records import Event, Receipt
+from schemas.records.sameness import counted_key, event_key, sender_of
+from schemas.rules.aggregates import units_of
 from sinks.clickhouse.dedupe import Place, Seen, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part

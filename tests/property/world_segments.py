@@ -5,14 +5,16 @@ from typing import Any
 
 import orjson
 
+from processors.membership import state as rows_of
+from processors.membership.conditions import Plan
+from processors.membership.state import Contact, Redirect
 from processors.runtime.stage import Record, Send, State
-from processors.segments import state as rows_of
-from processors.segments.conditions import Plan
 from processors.segments.stage import SegmentsStage
-from processors.segments.state import Contact, Redirect
-from schemas import codec, control, identity, topics
-from schemas.control import ControlState, Segment
-from schemas.records import Absorb, Change, Event, Identifier, Merge, Quarantined
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import ControlState, Segment
+from schemas.records import codec, identity
+from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Quarantined
 from tests.property.store_segments import Sink, Store
 
 WORKSPACE, ENVIRONMENT = "local", "production"
@@ -123,10 +125,10 @@ class World:
             created_ms=NOW,
             updated_ms=NOW,
         )
-        self.control.apply(*control.encode("segment", segment))
+        self.control.apply(*control_state.encode("segment", segment))
 
     def remove(self, name: str) -> None:
-        self.control.apply(control.record_key("segment", WORKSPACE, name), None)
+        self.control.apply(control_state.record_key("segment", WORKSPACE, name), None)
 
     def follow(self) -> None:
         """Background work until there is none."""

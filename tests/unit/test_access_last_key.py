@@ -8,13 +8,13 @@ import httpx
 import pytest
 from starlette.routing import Route, Router
 
-from ingest import access
-from ingest.access_pages import AccessPages
-from ingest.control import ControlWriter
-from schemas import control
-from schemas.control import ApiKey, ControlState
+from ingest.control import access
+from ingest.control.access_routes import AccessPages
+from ingest.control.writer import ControlWriter
+from schemas.control import control_state
+from schemas.control.control_state import ApiKey, ControlState
 from schemas.errors import Refused
-from schemas.web import Surface
+from schemas.service.web import Surface
 from tests.edge import NOW_MS, MemoryLog, MemoryPublisher, memory_edge
 
 ADMIN, ALL = ("admin",), ("admin", "instance")
@@ -29,7 +29,7 @@ def key(name: str, scopes: tuple[str, ...] = ADMIN, workspace: str = "w", expire
         kind="secret",
         scopes=scopes,
         environment="production",
-        sha256=control.digest(f"{workspace}{name}"),
+        sha256=control_state.digest(f"{workspace}{name}"),
         expires_ms=expires_ms,
     )
 
@@ -37,7 +37,7 @@ def key(name: str, scopes: tuple[str, ...] = ADMIN, workspace: str = "w", expire
 def state_of(*keys: ApiKey) -> ControlState:
     state = ControlState()
     for one in keys:
-        state.apply(*control.encode("key", one))
+        state.apply(*control_state.encode("key", one))
     return state
 
 
@@ -94,8 +94,8 @@ class SharedLog(MemoryPublisher):
 async def test_two_edges_that_revoke_the_last_two_keys_at_once_leave_one(tmp_path: Path) -> None:
     edge = memory_edge(tmp_path / "edge", MemoryLog())
     second = key("second", ALL, workspace="local")
-    records: list[tuple[bytes, bytes]] = [control.encode("key", second)]
-    elsewhere = [control.encode("key", second.model_copy(update={"deleted": True}))]
+    records: list[tuple[bytes, bytes]] = [control_state.encode("key", second)]
+    elsewhere = [control_state.encode("key", second.model_copy(update={"deleted": True}))]
 
     def meanwhile() -> None:
         """The other edge's revocation lands just before ours, after we have looked."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import identity
+from schemas.records import identity
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 SAME_EMAILS = [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.clickhouse_codes import ClickHouseError
-from deploy.local.clickhouse_disk import Floor
+from deploy.local.clickhouse.codes import ClickHouseError
+from deploy.local.clickhouse.disk import Floor
 
 FLOOR = 1000
 

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 ANONYMOUS = {"source": "anonymous", "external_id": "a-1"}

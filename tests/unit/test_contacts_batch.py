@@ -7,8 +7,8 @@ from uuid import UUID
 import httpx
 import orjson
 
-from schemas import identity
 from schemas.ids import count_of
+from schemas.records import identity
 from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 PATH = "/v1/contacts/batch"

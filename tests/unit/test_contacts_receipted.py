@@ -8,10 +8,10 @@ import httpx
 import orjson
 import pytest
 
-from ingest.edge import Edge
-from schemas import codec, identity
-from schemas.records import Event, Merge, Receipt
-from schemas.sameness import event_key
+from ingest.events.edge import Edge
+from schemas.records import codec, identity
+from schemas.records.records import Event, Merge, Receipt
+from schemas.records.sameness import event_key
 from tests.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 HERE = ("local", "production")

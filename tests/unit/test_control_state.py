@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.control import ApiKey, ControlState, Segment, digest, encode
+from schemas.control.control_state import ApiKey, ControlState, Segment, digest, encode
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
 HOME: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS}

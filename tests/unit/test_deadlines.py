@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router
 
-from ingest.publish import Publisher
-from schemas import web
+from ingest.events.publish import Publisher
 from schemas.errors import Refused
-from schemas.kafka import TailEndedError
+from schemas.service import web
+from schemas.service.kafka import TailEndedError
 from schemas.settings import Settings
 from sinks.clickhouse import writer
-from sinks.query.reader import Reader
+from sinks.read_api.request.client import Reader
 
 LONG_S = 60.0
 

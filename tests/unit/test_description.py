@@ -11,18 +11,18 @@ from starlette.routing import Route
 from ingest.app import build_app as build_edge_app
 from ingest.dialects import OPERATIONS
 from ingest.receivers import NAMES
-from schemas import rule
 from schemas.api.document import document
+from schemas.api.responses import MESSAGE_KINDS
 from schemas.api.route import PUBLIC, Described
 from schemas.api.routes import READS, ROUTES, WRITES
-from schemas.api.shapes import MESSAGE_KINDS
-from schemas.api.words import CAMPAIGN_SORTS, EVENT_IDENTIFIERS
-from schemas.definitions import SCOPES
+from schemas.control.definitions import SCOPES
 from schemas.errors import STATUS, Refused
+from schemas.limits import CAMPAIGN_SORTS, EVENT_IDENTIFIERS
+from schemas.rules import parse
 from schemas.settings import Settings
-from sinks.query import app as reads
-from sinks.query.campaign_facts import KINDS
-from sinks.query.campaigns import SORTS
+from sinks.read_api import app as reads
+from sinks.read_api.campaigns.campaigns import SORTS
+from sinks.read_api.campaigns.facts import KINDS
 from tests.edge import MemoryLog, client_of, memory_edge
 
 UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}")}
@@ -143,7 +143,7 @@ def test_a_rule_is_described_as_it_is_parsed(written: Any, is_one: bool) -> None
     schema = {"$ref": "#/components/schemas/Rule", "components": document()["components"]}
     assert jsonschema.Draft202012Validator(schema).is_valid(written) is is_one
     try:
-        rule.parse(written)
+        parse.parse(written)
     except Refused:
         assert not is_one
     else:

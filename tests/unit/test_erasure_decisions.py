@@ -8,12 +8,14 @@ import pytest
 from processors.identity import erase as identity_erase
 from processors.identity import graph
 from processors.identity.stage import IdentityStage
+from processors.membership import state as rows_of
 from processors.runtime.stage import Record, Send, State
 from processors.segments import erase as segments_erase
-from processors.segments import state as rows_of
-from schemas import codec, control, erasure, topics
-from schemas.control import ControlState, Erasure
-from schemas.erasure import Erased
+from schemas import topics
+from schemas.control import control_state, erasure
+from schemas.control.control_state import ControlState, Erasure
+from schemas.control.erasure import Erased
+from schemas.records import codec
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 A, B, C = "external_id:u1", "email:e@x.y", "anonymous_id:a1"
@@ -113,7 +115,7 @@ class Identity:
         return self.resolved[-1]
 
     def erase(self, one: Erasure) -> None:
-        self.control.apply(*control.encode("erasure", one))
+        self.control.apply(*control_state.encode("erasure", one))
 
     def rows(self) -> bytes:
         tables = (topics.IDENTITY_MAP, topics.IDENTITY_PAIRS, topics.RESOLVER_GRAPH)
@@ -179,7 +181,7 @@ def test_segments_count_versions_on_from_before_the_erasure() -> None:
     contact.revision, contact.created = 77, NOW_MS
     contact.identifiers = {"external_id": {"u1": [NOW_MS, "evt_1"]}}
     tables.apply(0, {table: {key: rows_of.dump(contact), b"cnt_other": rows_of.dump(contact)}})
-    known.apply(*control.encode("erasure", erased(A)))
+    known.apply(*control_state.encode("erasure", erased(A)))
     state = State(0, tables)
     segments_erase.erase(known, state, ONE)
     assert not segments_erase.answers(known, State(0, tables), NOW_MS)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from schemas.errors import Refused
-from sinks.query.fair_share import ALL, RUNNING, WAITING, FairShare
+from sinks.read_api.request.fair_share import ALL, RUNNING, WAITING, FairShare
 
 
 async def test_a_flood_of_one_workspace_leaves_the_others_their_share() -> None:

@@ -6,7 +6,7 @@ import pytest
 from graphql import parse
 
 from schemas.errors import Refused
-from sinks.graph import cost
+from sinks.read_api.graphql import cost
 
 
 @pytest.mark.parametrize(

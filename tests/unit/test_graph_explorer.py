@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import b64encode
 
-from sinks.graph import endpoint
+from sinks.read_api.graphql import endpoint
 
 
 def test_the_policy_names_the_pages_own_script_and_style_by_digest() -> None:

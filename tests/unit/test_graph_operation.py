@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sinks.graph import endpoint
+from sinks.read_api.graphql import endpoint
 
 TWO = "query a { __typename } query b { __typename }"
 

@@ -8,7 +8,7 @@ from processors.identity.made_up import AT_ONCE, WAITING
 from processors.identity.resolve import new_links
 from processors.runtime.stage import State
 from schemas import topics
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.builders import MemoryTables, cid, event
 from tests.property.world_identity import World
 

@@ -8,10 +8,11 @@ import pytest
 from processors.identity import seen
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, State
-from schemas import codec, ids, topics
-from schemas.control import ControlState, Erasure, encode
-from schemas.records import Event
-from schemas.sameness import AGAIN, CHANGED, FIRST
+from schemas import ids, topics
+from schemas.control.control_state import ControlState, Erasure, encode
+from schemas.records import codec
+from schemas.records.records import Event
+from schemas.records.sameness import AGAIN, CHANGED, FIRST
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event
 
 DAY_MS = topics.DAY_MS

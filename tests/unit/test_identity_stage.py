@@ -8,10 +8,11 @@ import pytest
 
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, Send, State
-from schemas import codec, topics
-from schemas.control import ControlState, Workspace, encode
-from schemas.identity import partition_of
-from schemas.records import Change, Event
+from schemas import topics
+from schemas.control.control_state import ControlState, Workspace, encode
+from schemas.records import codec
+from schemas.records.identity import partition_of
+from schemas.records.records import Change, Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 PARTITIONS = 4

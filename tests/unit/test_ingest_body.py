@@ -12,9 +12,9 @@ import pytest
 import zstandard
 from starlette.requests import ClientDisconnect
 
-from ingest import body
-from schemas.budget import UNKNOWN, Budget
+from ingest.http import body
 from schemas.errors import Refused
+from schemas.service.memory_budget import UNKNOWN, Budget
 
 LIMIT = 1024 * 1024
 TEXT = b'{"type":"t","user_id":"u"}' * 100

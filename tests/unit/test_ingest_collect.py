@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from ingest.collect import MAX_EVENTS, Collector
-from schemas import codec
+from ingest.events.batching import MAX_EVENTS, Collector
 from schemas.errors import Refused
+from schemas.records import codec
 from tests.builders import event
 
 

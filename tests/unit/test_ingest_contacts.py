@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from ingest import contacts
-from schemas import bodies
-from schemas.bodies import ContactEdit, ContactUpsert, NewKey
+from ingest.contacts import parse
+from schemas.api import requests
+from schemas.api.requests import ContactEdit, ContactUpsert, NewKey
 from schemas.errors import Refused
-from schemas.records import Identifier
+from schemas.records.records import Identifier
 
 EMAIL = Identifier(type="email", value="a@b.c")
 USER = Identifier(type="external_id", value="u")
@@ -26,33 +26,33 @@ def check_refused(code: str, param: str | None, call: Any, *args: Any) -> None:
 
 def test_an_upsert_is_about_the_strongest_that_is_there() -> None:
     one, two = owner("cnt_1", USER), owner("cnt_2", EMAIL)
-    assert contacts.meant([USER, EMAIL], [one, two], None) == one
-    assert contacts.meant([USER, EMAIL], [None, two], None) == two
-    assert contacts.meant([USER, EMAIL], [None, None], None) is None
+    assert parse.meant([USER, EMAIL], [one, two], None) == one
+    assert parse.meant([USER, EMAIL], [None, two], None) == two
+    assert parse.meant([USER, EMAIL], [None, None], None) is None
 
 
 def test_an_edit_is_about_whom_it_names() -> None:
     mine, path = owner("cnt_1", EMAIL), ("email", "a@b.c")
-    assert contacts.meant([USER, EMAIL], [None, mine], path) == mine
-    check_refused("not_found", None, contacts.meant, [USER, EMAIL], [None, None], path)
-    check_refused("conflict", "external_id", contacts.meant, [USER, EMAIL], [owner("cnt_2"), mine], path)
+    assert parse.meant([USER, EMAIL], [None, mine], path) == mine
+    check_refused("not_found", None, parse.meant, [USER, EMAIL], [None, None], path)
+    check_refused("conflict", "external_id", parse.meant, [USER, EMAIL], [owner("cnt_2"), mine], path)
 
 
 def test_an_event_is_about_a_contacts_strongest_identifier() -> None:
     device = Identifier(type="device_id", value="d")
-    assert contacts.anchor(owner("cnt_1", USER, EMAIL)) == ("external_id", "u")
-    assert contacts.anchor(owner("cnt_1", device)) == ("id", "cnt_1"), "a device ties nobody to anything"
-    assert contacts.anchor(owner("cnt_1")) == ("id", "cnt_1")
+    assert parse.anchor(owner("cnt_1", USER, EMAIL)) == ("external_id", "u")
+    assert parse.anchor(owner("cnt_1", device)) == ("id", "cnt_1"), "a device ties nobody to anything"
+    assert parse.anchor(owner("cnt_1")) == ("id", "cnt_1")
 
 
 def test_a_contact_has_room_for_a_thousand_attributes() -> None:
     full = owner("cnt_1", **{f"a{n}": n for n in range(1000)})
-    contacts.check_room(ContactEdit(attributes={"a0": "new"}), full)
-    contacts.check_room(ContactEdit(attributes={"a0": None, "b": 1}), full)
-    check_refused("invalid_field", "attributes", contacts.check_room, ContactEdit(attributes={"b": 1}), full)
+    parse.check_room(ContactEdit(attributes={"a0": "new"}), full)
+    parse.check_room(ContactEdit(attributes={"a0": None, "b": 1}), full)
+    check_refused("invalid_field", "attributes", parse.check_room, ContactEdit(attributes={"b": 1}), full)
     large = owner("cnt_1", a="x" * 700_000)
-    contacts.check_room(ContactEdit(attributes={"a": "y"}), large)
-    check_refused("too_large", "attributes", contacts.check_room, ContactEdit(attributes={"b": "x" * 100_000}), large)
+    parse.check_room(ContactEdit(attributes={"a": "y"}), large)
+    check_refused("too_large", "attributes", parse.check_room, ContactEdit(attributes={"b": "x" * 100_000}), large)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_contact_has_room_for_a_thousand_attributes() -> None:
     ],
 )
 def test_a_wrong_field_is_named(value: Any, code: str, param: str | None) -> None:
-    check_refused(code, param, bodies.checked, ContactUpsert, value)
+    check_refused(code, param, requests.checked, ContactUpsert, value)
 
 
 def test_a_missing_field_is_named() -> None:
-    check_refused("missing_field", "name", bodies.checked, NewKey, {})
+    check_refused("missing_field", "name", requests.checked, NewKey, {})

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from ingest.dialects import OPERATIONS
-from ingest.edge import Edge
-from schemas import control
+from ingest.events.edge import Edge
+from schemas.control import control_state
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 HERE = "https://shop.example"
@@ -24,7 +24,7 @@ RUDDERSTACK = "anonymousid,authorization,content-type,rsa-retry-attempt,rsa-retr
 def edge_for(home: Path, *origins: str, log: MemoryLog | None = None, **changes: int) -> Edge:
     edge = memory_edge(home, log or MemoryLog(), **changes)
     for one in list(edge.control.workspaces.values()):
-        edge.control.apply(*control.encode("workspace", one.model_copy(update={"allowed_origins": origins})))
+        edge.control.apply(*control_state.encode("workspace", one.model_copy(update={"allowed_origins": origins})))
     return edge
 
 
@@ -140,7 +140,7 @@ async def test_one_workspace_does_not_speak_for_another(tmp_path: Path) -> None:
     other = edge.control.workspaces["local"].model_copy(
         update={"id": "other", "workspace": "other", "allowed_origins": (THERE,)}
     )
-    edge.control.apply(*control.encode("workspace", other))
+    edge.control.apply(*control_state.encode("workspace", other))
     async with client_of(edge) as client:
         for path, headers in (("/v1/events", PUBLIC), ("/v1/contacts/batch", PUBLIC), ("/v1/track", {})):
             body = TRACK | EVENT | {"writeKey": "pk_dev_local"}

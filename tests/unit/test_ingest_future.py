@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingest.event_time import MAX_SKEW_MS
+from ingest.events.event_time import MAX_SKEW_MS
 from schemas.times import iso
 from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
 

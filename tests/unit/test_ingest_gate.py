@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ingest.gate import Gate
-from schemas.access import Principal
-from schemas.control import ControlState, Workspace, encode
+from ingest.http.rate_limit import Gate
+from schemas.control.access import Principal
+from schemas.control.control_state import ControlState, Workspace, encode
 from schemas.errors import Refused
-from schemas.web import SAID_WITH
+from schemas.service.web import SAID_WITH
 
 NOW_MS = 1_790_000_000_000
 KEY = Principal(key_id="k", kind="secret", workspace="w", environment="e", scopes=(), rate_limit=4)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest import body, once
+from ingest.http import body, idempotency
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 MIB = 1024 * 1024
@@ -37,12 +37,12 @@ async def test_repeatable_requests_that_wait_are_bounded_in_bytes(tmp_path: Path
     async with client_of(memory_edge(tmp_path, log, publish_deadline_s=30)) as client:
         tasks = [asyncio.create_task(send(client, number)) for number in range(12)]
         await asyncio.sleep(0.5)
-        assert once._REPEATABLE.held + body.SERVED.held <= 64 * MIB
+        assert idempotency._REPEATABLE.held + body.SERVED.held <= 64 * MIB
         assert sum(task.done() and task.result() == 503 for task in tasks) >= 3
         log.open.set()
         answers = await asyncio.gather(*tasks)
     assert set(answers) == {202, 503}
-    assert (once._REPEATABLE.held, body.SERVED.held) == (0, 0)
+    assert (idempotency._REPEATABLE.held, body.SERVED.held) == (0, 0)
 
 
 @pytest.mark.parametrize(

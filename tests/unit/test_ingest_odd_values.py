@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest import body, xmlvalue
-from ingest.mend import mended
-from ingest.salvage import NotJson
-from schemas.records import Event
+from ingest.http import body, xmlvalue
+from ingest.http.json_recovery import NotJson
+from ingest.http.mend import mended
+from schemas.records.records import Event
 from schemas.times import parse_iso
 from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 

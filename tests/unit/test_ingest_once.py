@@ -10,8 +10,8 @@ import httpx
 import orjson
 import pytest
 
-from ingest.once import KEPT_MS, Answers
-from schemas.web import Message
+from ingest.http.idempotency import KEPT_MS, Answers
+from schemas.service.web import Message
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 EVENT = {"type": "seen", "user_id": "u"}

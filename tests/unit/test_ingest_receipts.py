@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ingest.receipts import APPLIED, STORED, Receipts
-from schemas.codec import encode_receipts
-from schemas.records import Event, Receipt
-from schemas.sameness import event_key
+from ingest.events.receipts import APPLIED, STORED, Receipts
+from schemas.records.codec import encode_receipts
+from schemas.records.records import Event, Receipt
+from schemas.records.sameness import event_key
 from tests.builders import event
 
 SOME = [event("external_id:a"), event("external_id:b"), event("external_id:a", type="purchase")]

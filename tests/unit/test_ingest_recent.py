@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest.edge import Edge
-from ingest.recent import MOST_OF_AN_ID, Recent
-from schemas.records import Event
+from ingest.events.ack_cache import MOST_OF_AN_ID, Recent
+from ingest.events.edge import Edge
+from schemas.records.records import Event
 from tests.builders import cid, event
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 

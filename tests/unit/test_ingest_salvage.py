@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest import body
-from ingest.salvage import MAX_DIAGNOSED, MAX_ITEMS, NotJson
+from ingest.http import body
+from ingest.http.json_recovery import MAX_DIAGNOSED, MAX_ITEMS, NotJson
 from schemas.errors import Refused
 from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
 

@@ -5,16 +5,16 @@ import random
 
 import pytest
 
-from ingest.gate import Gate
-from ingest.raw import Reply
-from ingest.recent import Recent
-from ingest.repeats import Repeats
-from ingest.shares import Shares
-from ingest.uses import PAUSE_MS, Uses
-from schemas import identity
-from schemas.access import Principal
-from schemas.control import ControlState, KeyUse
-from schemas.records import Event
+from ingest.events.ack_cache import Recent
+from ingest.events.raw import Reply
+from ingest.events.replay_cache import Repeats
+from ingest.http.key_usage import PAUSE_MS, Uses
+from ingest.http.rate_limit import Gate
+from ingest.http.shares import Shares
+from schemas.control.access import Principal
+from schemas.control.control_state import ControlState, KeyUse
+from schemas.records import identity
+from schemas.records.records import Event
 from tests.builders import event
 
 KB = 1024
@@ -120,7 +120,7 @@ async def test_answers_count_by_their_size_and_failures_are_not_kept() -> None:
 
 
 def test_the_key_in_use_is_not_the_one_whose_rate_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.gate.MOST_BUCKETS", 3)
+    monkeypatch.setattr("ingest.http.rate_limit.MOST_BUCKETS", 3)
     gate = Gate(ControlState(), 0)
 
     def ask(key: str) -> bytes:

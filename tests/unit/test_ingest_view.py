@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.view import MergeView
-from schemas import codec
-from schemas.definitions import Erasure
-from schemas.erasure import Erased
-from schemas.records import Identifier, Merge
+from ingest.events.merge_map import MergeView
+from schemas.control.definitions import Erasure
+from schemas.control.erasure import Erased
+from schemas.records import codec
+from schemas.records.records import Identifier, Merge
 from tests.builders import cid
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.batch import TURN_S
-from ingest.canonical import MOST_IDENTIFIERS, Caller, canonical
 from ingest.dialects.segment import MOST_COMMON
-from ingest.raw import RawEvent
+from ingest.events.batch import TURN_S
+from ingest.events.canonical import MOST_IDENTIFIERS, Caller, canonical
+from ingest.events.raw import RawEvent
 from ingest.receivers import ses
-from schemas import lists
+from schemas.control import static_segments
 from schemas.errors import Refused
-from schemas.records import TRACK
+from schemas.records.records import TRACK
 from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 JSON = {"Content-Type": "application/json"}
@@ -35,7 +35,7 @@ def _seconds(raw: RawEvent) -> float:
 @pytest.mark.parametrize("place", ["set", "set_once"])
 def test_names_of_lists_cost_linear_time_and_one_warning(place: str) -> None:
     def named(n: int) -> RawEvent:
-        said = {"plan": "pro"} | {lists.attribute_of(f"seg_{i}"): True for i in range(n)}
+        said = {"plan": "pro"} | {static_segments.attribute_of(f"seg_{i}"): True for i in range(n)}
         return _event(profile={place: said})
 
     assert min(_seconds(named(50_000)) for _ in range(3)) < 1.0

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas import control, deliveries
-from schemas.control import ApiKey, Campaign, ControlState
-from schemas.deliveries import Delivery
+from schemas.control import control_state
+from schemas.control.control_state import ApiKey, Campaign, ControlState
+from schemas.records import deliveries
+from schemas.records.deliveries import Delivery
 from schemas.settings import Settings
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.messages import of_event
@@ -26,11 +27,11 @@ def state() -> ControlState:
     home: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS}
     said = {"name": "Hello", "channel": "email", "status": "active", "number": 1, "updated_ms": NOW_MS}
     one = Campaign(id=CAMPAIGN, kind="trigger", trigger="f0", delivery={"topic": "mail"}, **home, **said)
-    found.apply(*control.encode("campaign", one))
+    found.apply(*control_state.encode("campaign", one))
     for kind in ("public", "secret"):
-        sha256 = control.digest(kind)
+        sha256 = control_state.digest(kind)
         key = ApiKey(id=f"key_{kind}", name=kind, kind=kind, scopes=("events:ingest",), sha256=sha256, **home)
-        found.apply(*control.encode("key", key))
+        found.apply(*control_state.encode("key", key))
     return found
 
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from deploy.local.native_blocks import Version, rebuilt, versioned
-from deploy.local.native_types import UnmeasurableError, column_of
+from deploy.local.clickhouse.native_blocks import Version, rebuilt, versioned
+from deploy.local.clickhouse.native_types import UnmeasurableError, column_of
 
 CHECK = b"\x01\x01\x05check\x05UInt8\x01"
 """``SELECT 1 AS check FORMAT Native``."""

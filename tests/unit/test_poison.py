@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.receipts import Receipts
-from ingest.view import MergeView
-from processors.segments import state as rows_of
+from ingest.events.merge_map import MergeView
+from ingest.events.receipts import Receipts
+from processors.membership import state as rows_of
 from processors.segments.partition import COVERAGE, SCANNED
 from processors.segments.unit import REBUILD
-from schemas import codec, control
-from schemas.control import KINDS, ControlState
-from schemas.definitions import Workspace
+from schemas.control import control_state
+from schemas.control.control_state import KINDS, ControlState
+from schemas.control.definitions import Workspace
+from schemas.records import codec
 from tests.builders import cid
 from tests.property.world_segments import World, contact_of, event, partition_of
 
@@ -53,7 +54,7 @@ VALUES = [
 @pytest.mark.parametrize("value", VALUES)
 def test_control_passes_over_what_it_cannot_read(key: bytes | None, value: bytes | None) -> None:
     known = ControlState()
-    known.apply(*control.encode("workspace", WORKSPACE))
+    known.apply(*control_state.encode("workspace", WORKSPACE))
     known.apply(key, value)
     assert known.workspaces == {"local": WORKSPACE}
 
@@ -67,8 +68,8 @@ def test_control_takes_any_bytes(key: bytes | None, value: bytes | None) -> None
 
 def test_a_definition_whose_value_names_another_workspace_is_passed_over() -> None:
     known = ControlState()
-    _, value = control.encode("workspace", WORKSPACE)
-    known.apply(control.record_key("workspace", "other", "other"), value)
+    _, value = control_state.encode("workspace", WORKSPACE)
+    known.apply(control_state.record_key("workspace", "other", "other"), value)
     assert known.workspaces == {}
     assert known.unreadable == 1
 

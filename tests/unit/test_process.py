@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from schemas import process
+from schemas.service import process
 
 
 def record(name: str, message: str, *args: object) -> logging.LogRecord:
@@ -13,7 +13,7 @@ def record(name: str, message: str, *args: object) -> logging.LogRecord:
 
 def test_a_library_that_repeats_itself_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("schemas.process.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("schemas.service.process.time.monotonic", lambda: clock[0])
     throttle = process.Throttle()
     written = [throttle.filter(record("aiokafka.consumer", "no node %s", n)) for n in range(50)]
     assert sum(written) == process.BURST
@@ -26,4 +26,4 @@ def test_a_library_that_repeats_itself_is_cut_short(monkeypatch: pytest.MonkeyPa
 
 def test_our_own_words_are_never_cut() -> None:
     throttle = process.Throttle()
-    assert all(throttle.filter(record("ingest.request", "again")) for _ in range(50))
+    assert all(throttle.filter(record("ingest.events.endpoint", "again")) for _ in range(50))

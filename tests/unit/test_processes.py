@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ingest import health
-from schemas import control, heartbeat, processes
+from ingest.http import health
+from schemas.control import control_state
+from schemas.service import heartbeat, processes
 from schemas.settings import Settings
 
 NOW = 1_790_000_000.0
@@ -85,7 +86,7 @@ async def test_a_need_that_hangs_or_fails_is_told_and_holds_nothing_up() -> None
 
 
 def test_definitions_that_were_passed_over_are_told() -> None:
-    state = control.ControlState()
+    state = control_state.ControlState()
     assert health.definitions(state) == {"state": "ok"}
     state.apply(b"poison", b"poison")
     assert health.definitions(state) == {"state": "ok", "reason": "1 records on control were not readable"}

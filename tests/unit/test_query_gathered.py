@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.errors import Refused
-from sinks.query.gathered import MOST, Gathered
-from sinks.query.home import Home
+from sinks.read_api.contacts.gathered import MOST, Gathered
+from sinks.read_api.request.home import Home
 
 HERE, THERE = Home("w1", "production"), Home("w2", "production")
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from schemas.access import Principal
+from schemas.control.access import Principal
 from schemas.errors import Refused
-from sinks.query.asked import Asked
-from sinks.query.home import Home
-from sinks.query.params import Paging, identifier, listing, paging, slice_of, time_ms
+from sinks.read_api.request.context import Asked
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, identifier, listing, paging, slice_of, time_ms
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from deploy.local import seed
-from schemas import control, development, web
-from schemas.control import ControlState
+from schemas.control import control_state, development
+from schemas.control.control_state import ControlState
 from schemas.errors import Refused
+from schemas.service import web
 from tests.builders import NOW_MS
 
 
@@ -84,7 +85,7 @@ async def test_an_answer_that_has_begun_breaks_off() -> None:
 def state() -> ControlState:
     found = ControlState()
     for kind, record in seed.records():
-        found.apply(*control.encode(kind, record))
+        found.apply(*control_state.encode(kind, record))
     return found
 
 

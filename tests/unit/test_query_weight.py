@@ -9,11 +9,11 @@ import pytest
 
 from schemas.errors import Refused
 from schemas.settings import Settings
-from sinks.graph.types import plain
-from sinks.query import weight
-from sinks.query.gathered import Gathered
-from sinks.query.home import Home
-from sinks.query.reader import Reader
+from sinks.read_api.contacts.gathered import Gathered
+from sinks.read_api.graphql.types import plain
+from sinks.read_api.request import weight
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
 
 MIB = weight.MIB
 

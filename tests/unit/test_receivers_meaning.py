@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from ingest.receivers import define, ses
-from schemas.control import Receiver, encode
+from schemas.control.control_state import Receiver, encode
 from schemas.errors import Refused
-from schemas.records import Event
+from schemas.records.records import Event
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge

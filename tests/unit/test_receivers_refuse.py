@@ -7,7 +7,7 @@ import pytest
 
 from ingest.receivers import define, mailgun, sendgrid, twilio
 from ingest.receivers.posted import REPLAY_WINDOW_MS, Posted
-from schemas.control import Receiver, encode
+from schemas.control.control_state import Receiver, encode
 from schemas.errors import Refused
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.receivers.posted import REPLAY_WINDOW_MS
 from ingest.receivers.replay import FIRST_WINDOW_MS, ReplayGuard, SignedToken
-from schemas.control import Receiver, encode
+from schemas.control.control_state import Receiver, encode
 from schemas.errors import Refused
 from tests import receiving
 from tests.builders import NOW_MS, WORKSPACE

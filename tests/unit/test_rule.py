@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas import rule
 from schemas.errors import Refused
-from schemas.rule_nodes import (
+from schemas.rules import parse
+from schemas.rules.nodes import (
     Absent,
     AllOf,
     AnyOf,
@@ -122,7 +122,7 @@ def happened(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_a_rule_is_read(value: Any, expected: Rule) -> None:
-    assert rule.parse(value) == expected
+    assert parse.parse(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_rule_is_read(value: Any, expected: Rule) -> None:
 )
 def test_what_is_no_rule_is_refused_with_its_place(value: Any, code: str, param: str) -> None:
     with pytest.raises(Refused) as refused:
-        rule.parse(value)
+        parse.parse(value)
     assert (refused.value.code, refused.value.param, refused.value.status) == (code, param, 422)
 
 
@@ -227,61 +227,61 @@ def test_what_is_no_rule_is_refused_with_its_place(value: Any, code: str, param:
 )
 def test_forms_of_several_events_are_refused_with_their_place(value: Any, param: str) -> None:
     with pytest.raises(Refused) as refused:
-        rule.parse(value)
+        parse.parse(value)
     assert refused.value.param == param
 
 
 def test_rules_nest_eight_deep() -> None:
-    rule.parse(nested(8))
+    parse.parse(nested(8))
     with pytest.raises(Refused, match="8 deep") as refused:
-        rule.parse(nested(9))
+        parse.parse(nested(9))
     assert refused.value.param == "rule" + ".not" * 8
 
 
 def test_a_rule_has_sixty_four_leaves() -> None:
-    rule.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 32}]})
+    parse.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 32}]})
     with pytest.raises(Refused, match="64") as refused:
-        rule.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 33}]})
+        parse.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 33}]})
     assert refused.value.param == "rule.any[1].all[32]"
 
 
 def test_a_rule_has_a_size() -> None:
     with pytest.raises(Refused, match="bytes") as refused:
-        rule.parse({"all": [attribute("eq", "x" * 2000)] * 40})
+        parse.parse({"all": [attribute("eq", "x" * 2000)] * 40})
     assert refused.value.param == "rule"
 
 
 def test_a_path_can_start_elsewhere() -> None:
     with pytest.raises(Refused) as refused:
-        rule.parse({"not": 1}, "segments[2].rule")
+        parse.parse({"not": 1}, "segments[2].rule")
     assert refused.value.param == "segments[2].rule.not"
 
 
 def test_weeks_are_durations_wherever_a_rule_takes_one() -> None:
-    two = rule.parse({"event": "a", "within": "2w"})
-    assert two == rule.parse({"event": "a", "within": "14d"})
+    two = parse.parse({"event": "a", "within": "2w"})
+    assert two == parse.parse({"event": "a", "within": "14d"})
     for week, days in (("now-2w", "now-14d"), ("now+1w", "now+7d")):
-        rules = [rule.parse({"attribute": "a", "op": "before", "value": value}) for value in (week, days)]
+        rules = [parse.parse({"attribute": "a", "op": "before", "value": value}) for value in (week, days)]
         assert rules[0] == rules[1]
     step = {"event": "a"}
-    assert rule.parse({"absent": step, "after": step, "for": "1w"}) == rule.parse(
+    assert parse.parse({"absent": step, "after": step, "for": "1w"}) == parse.parse(
         {"absent": step, "after": step, "for": "7d"}
     )
-    assert rule.parse({"sequence": [step, {**step, "within": "1w"}]}) == rule.parse(
+    assert parse.parse({"sequence": [step, {**step, "within": "1w"}]}) == parse.parse(
         {"sequence": [step, {**step, "within": "7d"}]}
     )
 
 
 def test_times_of_a_rule_reach_from_the_year_1_to_9999() -> None:
     for value in ("0001-01-01", "1962-05-04", "9999-12-31T23:59:59.999Z"):
-        tree = rule.parse({"attribute": "a", "op": "before", "value": value})
+        tree = parse.parse({"attribute": "a", "op": "before", "value": value})
         assert isinstance(tree, Attribute)
         assert iso(tree.test.value.ms).startswith(value)
-    assert isinstance(rule.parse({"event": "a", "between": ["0001-01-01", "9999-12-31"]}), Happened)
+    assert isinstance(parse.parse({"event": "a", "between": ["0001-01-01", "9999-12-31"]}), Happened)
 
 
 def test_a_name_that_is_no_path_is_taken_as_it_is() -> None:
     for name in ("a..b", ".a", "v1."):
-        tree = rule.parse({"attribute": name, "op": "exists"})
+        tree = parse.parse({"attribute": name, "op": "exists"})
         assert isinstance(tree, Attribute)
         assert tree.path == (name,)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from processors.segments.state import Contact
-from schemas import rule, rule_tree
-from schemas.rule_explain import MOST_TOLD, Explanation, explain
-from schemas.rule_windows import MOST_EVENTS
+from processors.membership.state import Contact
+from schemas.rules import parse, rule_tree
+from schemas.rules.explain import MOST_TOLD, Explanation, explain
+from schemas.rules.windows import MOST_EVENTS
 from tests.property.world_segments import HOUR, NOW, World, event
 
 MINUTE = 60_000
@@ -19,8 +19,8 @@ def told(written: Any, *sent: Any, others: dict[str, Any] | None = None, wait: i
     world.send(*sent)
     world.pass_time(wait)
     contact: Contact = world.contact()
-    found = {name: rule.parse(value) for name, value in (others or {}).items()}
-    told = explain(rule_tree.expand(rule.parse(written), found.get), contact, world.now)
+    found = {name: parse.parse(value) for name, value in (others or {}).items()}
+    told = explain(rule_tree.expand(parse.parse(written), found.get), contact, world.now)
     assert told.member == ("it" in world.segments_of())
     return told
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas import rule, rule_tree
 from schemas.errors import Refused
-from schemas.rule_nodes import InSegment
+from schemas.rules import parse, rule_tree
+from schemas.rules.nodes import InSegment
 from tests.property.world_segments import HOUR, World, event
 
 PRO = {"attribute": "plan", "op": "eq", "value": "pro"}
@@ -46,9 +46,9 @@ def test_a_circle_among_others_is_not_ours() -> None:
 
 
 def test_a_reference_is_the_rule_it_refers_to() -> None:
-    whole = rule_tree.expand(rule.parse({"not": to("b")}), {"b": rule.parse(PRO)}.get)
-    assert [leaf for _, leaf in rule_tree.leaves(whole)] == [InSegment(segment_id="b", rule=rule.parse(PRO))]
-    assert list(rule_tree.all_leaves(whole))[1:] == [rule.parse(PRO)]
+    whole = rule_tree.expand(parse.parse({"not": to("b")}), {"b": parse.parse(PRO)}.get)
+    assert [leaf for _, leaf in rule_tree.leaves(whole)] == [InSegment(segment_id="b", rule=parse.parse(PRO))]
+    assert list(rule_tree.all_leaves(whole))[1:] == [parse.parse(PRO)]
 
 
 def test_references_follow_in_the_same_step_and_by_time() -> None:

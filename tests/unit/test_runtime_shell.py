@@ -9,7 +9,7 @@ import pytest
 from processors.runtime.shell import QUARANTINE_LIMIT, Shell
 from processors.runtime.stage import Record, Rows, Send, Stage, State
 from processors.runtime.trap import Trap
-from schemas.codec import UndecodableError
+from schemas.records.codec import UndecodableError
 from schemas.topics import EVENTS, MERGES, Topic
 from tests.builders import MemoryTables
 

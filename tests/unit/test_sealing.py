@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas import control, sealing
-from schemas.control import ControlState, Receiver, Webhook
+from schemas.control import control_state, sealing
+from schemas.control.control_state import ControlState, Receiver, Webhook
 from schemas.settings import Settings
 from tests.builders import NOW_MS
 
@@ -42,7 +42,7 @@ def read(key: bytes, value: bytes) -> ControlState:
 def test_a_record_shows_no_secret_and_gives_it_back() -> None:
     sealing.use(["one"])
     for kind, record in (("webhook", WEBHOOK), ("receiver", RECEIVER)):
-        key, value = control.encode(kind, record)
+        key, value = control_state.encode(kind, record)
         assert not any(word in value for word in (b"whsec_one", b"whsec_before", b"mg-key"))
         known = read(key, value)
         assert [*known.webhooks_by_id.values(), *known.receivers.values()] == [record]
@@ -50,10 +50,10 @@ def test_a_record_shows_no_secret_and_gives_it_back() -> None:
 
 def test_keys_are_changed_by_a_new_one_in_front() -> None:
     sealing.use(["old"])
-    before = control.encode("webhook", WEBHOOK)
+    before = control_state.encode("webhook", WEBHOOK)
     sealing.use(["new", "old"])
     assert read(*before).webhooks_by_id["whk_1"].secret == "whsec_one"
-    after = control.encode("webhook", WEBHOOK)
+    after = control_state.encode("webhook", WEBHOOK)
     sealing.use(["new"])
     assert read(*after).webhooks_by_id["whk_1"].secret == "whsec_one"
     assert read(*before).webhooks_by_id == {}
@@ -62,14 +62,14 @@ def test_keys_are_changed_by_a_new_one_in_front() -> None:
 @pytest.mark.parametrize("keys", [[], ["another"]])
 def test_a_secret_that_cannot_be_read_is_one_definition_less(keys: list[str]) -> None:
     sealing.use(["one"])
-    sealed = control.encode("webhook", WEBHOOK)
+    sealed = control_state.encode("webhook", WEBHOOK)
     sealing.use(keys)
     known = read(*sealed)
     assert (known.webhooks_by_id, known.unreadable) == ({}, 1)
 
 
 def test_records_of_before_stay_readable() -> None:
-    clear = control.encode("webhook", WEBHOOK)
+    clear = control_state.encode("webhook", WEBHOOK)
     assert b"whsec_one" in clear[1]
     sealing.use(["one"])
     assert read(*clear).webhooks_by_id["whk_1"] == WEBHOOK

@@ -4,9 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from processors.segments import state
-from processors.segments.state import Contact
-from schemas.records import Event, Identifier
+from processors.membership import state
+from processors.membership.state import Contact
+from schemas.records.records import Event, Identifier
 from tests.property.world_segments import NOW, World, contact_of, event, merge
 
 VALUES = {"email": ("a@x.org", "b@x.org"), "phone": ("+447700900123", "+447700900124")}

@@ -3,11 +3,11 @@
 import orjson
 import pytest
 
-from processors.segments import profile
-from schemas import codec
-from schemas.identity import contact_id
-from schemas.records import Change, Event
-from schemas.sameness import event_key
+from processors.membership import profile
+from schemas.records import codec
+from schemas.records.identity import contact_id
+from schemas.records.records import Change, Event
+from schemas.records.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, WORKSPACE, World, contact_of, event, merge, told
 
 MINUTE = 60_000

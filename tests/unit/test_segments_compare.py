@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas.rule import parse
-from schemas.rule_compare import attribute_at, dig, number_of, predicate
-from schemas.rule_nodes import Attribute
+from schemas.rules.compare import attribute_at, dig, number_of, predicate
+from schemas.rules.nodes import Attribute
+from schemas.rules.parse import parse
 
 ALWAYS_FALSE_OPS = ("eq", "gt", "gte", "lt", "lte", "in", "contains", "starts_with", "ends_with", "before", "after")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from processors.membership.conditions import Compiled, compile_plan
 from processors.runtime.stage import Background, Stage
 from processors.segments import stage as spine
-from processors.segments.conditions import Compiled, compile_plan
-from schemas import rule
-from schemas.control import Segment
-from schemas.rule_conditions import Condition, needs
-from schemas.rule_nodes import Identified
+from schemas.control.control_state import Segment
+from schemas.rules import parse
+from schemas.rules.conditions import Condition, needs
+from schemas.rules.nodes import Identified
 from tests.property.world_segments import HOME, HOUR, NOW, PARTITIONS, World, event, told
 
 BOUGHT = {"event": "bought"}
@@ -31,7 +31,7 @@ def members(world: World, segment: str) -> set[str]:
 
 
 def counted(value: Any) -> str:
-    ((what, _),) = needs(rule.parse(value))
+    ((what, _),) = needs(parse.parse(value))
     return what.id
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from processors.segments.state import Contact, Redirect
-from schemas import codec, topics
-from schemas.sameness import event_key
+from processors.membership.state import Contact, Redirect
+from schemas import topics
+from schemas.records import codec
+from schemas.records.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, World, absorbs, contact_of, event, merge, partition_of, told
 
 ANON, ANN, BOB = ("anonymous_id", "a1"), ("external_id", "ann"), ("external_id", "bob")

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
-from processors.segments import profile, state
-from processors.segments.state import Contact
-from schemas import codec
-from schemas.records import Identifier
-from schemas.sameness import event_key
+from processors.membership import profile, state
+from processors.membership.state import Contact
+from schemas.records import codec
+from schemas.records.records import Identifier
+from schemas.records.sameness import event_key
 from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge
 
 

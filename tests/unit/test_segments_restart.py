@@ -1,7 +1,7 @@
 """Restarts, crashes and backlogs: timers are found again, nothing is told that was not so."""
 
-from processors.segments.telling import RESTATED
-from processors.segments.timers import Timers
+from processors.membership.changes import RESTATED
+from processors.membership.timers import Timers
 from schemas import topics
 from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge, partition_of, told
 

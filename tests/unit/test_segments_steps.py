@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Event
+from schemas.records.records import Event
 from tests.property.world_segments import DAY, HOUR, NOW, World, event, told
 
 MINUTE = 60_000

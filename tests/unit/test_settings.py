@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.seed import records
-from schemas import control
-from schemas.development import check_keys, is_loopback
+from schemas.control import control_state
+from schemas.control.development import check_keys, is_loopback
 from schemas.errors import CannotStart
 from schemas.settings import Settings, strangers
 from tests.services import ROOT
@@ -60,9 +60,9 @@ def test_only_this_machine_reaches_loopback(host: str, expected: bool) -> None:
 
 
 def test_published_keys_do_not_meet_the_network() -> None:
-    state = control.ControlState()
+    state = control_state.ControlState()
     for kind, record in records():
-        state.apply(*control.encode(kind, record))
+        state.apply(*control_state.encode(kind, record))
     public = Settings(host="10.1.2.3")
     with pytest.raises(CannotStart, match=r"HEADWATER_HOST=10\.1\.2\.3 .*sk_dev_local and pk_dev_local"):
         check_keys(state, public, NOW_MS)
@@ -70,5 +70,5 @@ def test_published_keys_do_not_meet_the_network() -> None:
     check_keys(state, Settings(host="10.1.2.3", public_dev_keys=True), NOW_MS)
     for kind, record in records():
         if kind == "key":
-            state.apply(*control.encode(kind, record.model_copy(update={"deleted": True})))
+            state.apply(*control_state.encode(kind, record.model_copy(update={"deleted": True})))
     check_keys(state, public, NOW_MS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import codec
+from schemas.records import codec
 from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.lane import Allowance, TooManyRefusedError
 from sinks.clickhouse.rows import Item

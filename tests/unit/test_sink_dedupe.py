@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import Event
-from schemas.sameness import event_key
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
 from sinks.clickhouse.dedupe import Place, Seen, Verdict, Window, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part

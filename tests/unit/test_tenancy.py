@@ -7,8 +7,9 @@ import pytest
 
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import Record, State
-from schemas import codec, identity, tenancy, topics
-from schemas.control import ControlState
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.records import codec, identity, tenancy
 from tests.builders import MemoryTables, cid, event, link
 from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 

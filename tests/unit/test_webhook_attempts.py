@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import deliveries
-from schemas.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
-from sinks.webhooks.backoff import JITTER, MAX_ATTEMPTS, WAITS_MS, Outcome, after, wait_ms
-from sinks.webhooks.breaker import FAILING, HEALTHY, OPENS_AFTER, PAUSES_MS, Breaker
+from schemas.records import deliveries
+from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
+from sinks.delivery.backoff import JITTER, MAX_ATTEMPTS, WAITS_MS, Outcome, after, wait_ms
+from sinks.delivery.breaker import FAILING, HEALTHY, OPENS_AFTER, PAUSES_MS, Breaker
 from sinks.webhooks.queue import Entry, Queue
 from tests.builders import NOW_MS
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from ingest import endpoints
-from schemas import control
-from schemas.control import ControlState, Webhook
+from ingest.control import webhooks
+from schemas.control import control_state
+from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import Refused
 from tests.builders import NOW_MS
 
@@ -15,12 +15,12 @@ GOOD = {"url": "https://example.com/hook", "types": ["order_completed", "message
 
 
 def made(**more: Any) -> Webhook:
-    return endpoints.new_webhook({**GOOD, **more}, "w", "production", NOW_MS, b"\x01" * 24)
+    return webhooks.new_webhook({**GOOD, **more}, "w", "production", NOW_MS, b"\x01" * 24)
 
 
 def test_a_definition_and_what_is_answered() -> None:
     one = made()
-    assert endpoints.shape(one, secret=True) == {
+    assert webhooks.shape(one, secret=True) == {
         "id": one.id,
         "url": "https://example.com/hook",
         "types": ["order_completed", "message.*"],
@@ -29,7 +29,7 @@ def test_a_definition_and_what_is_answered() -> None:
         "created_at": "2026-09-21T14:13:20.000Z",
         "updated_at": "2026-09-21T14:13:20.000Z",
     }
-    assert "secret" not in endpoints.shape(one)
+    assert "secret" not in webhooks.shape(one)
     assert one.secret.startswith("whsec_")
     assert Verifier(one.secret), "libraries take it"
     assert made(secret="topsecret").secret == "topsecret"
@@ -63,36 +63,36 @@ def test_a_definition_and_what_is_answered() -> None:
 )
 def test_what_is_wrong_is_named(value: Any, code: str, param: str | None) -> None:
     with pytest.raises(Refused) as refused:
-        endpoints.new_webhook(value, "w", "production", NOW_MS, b"\x01" * 24)
+        webhooks.new_webhook(value, "w", "production", NOW_MS, b"\x01" * 24)
     assert (refused.value.code, refused.value.param) == (code, param)
     assert refused.value.status == (400 if code == "invalid_type" else 422)
 
 
 def test_an_edit_changes_what_it_names() -> None:
     one = made().model_copy(update={"status": "disabled", "reason": "it answered 410"})
-    edited = endpoints.edited_webhook(one, {"status": "enabled"}, NOW_MS + 5)
+    edited = webhooks.edited_webhook(one, {"status": "enabled"}, NOW_MS + 5)
     assert (edited.status, edited.reason, edited.url, edited.types) == ("enabled", "", one.url, one.types)
-    assert endpoints.edited_webhook(one, {"types": ["a", "a"]}, NOW_MS).types == ("a",)
-    assert endpoints.edited_webhook(one, {"url": "https://z.y/"}, NOW_MS).reason == "it answered 410"
+    assert webhooks.edited_webhook(one, {"types": ["a", "a"]}, NOW_MS).types == ("a",)
+    assert webhooks.edited_webhook(one, {"url": "https://z.y/"}, NOW_MS).reason == "it answered 410"
     for wrong, param in (({"status": "on"}, "status"), ({"secret": "topsecret"}, "secret"), ({"url": None}, "url")):
         with pytest.raises(Refused) as refused:
-            endpoints.edited_webhook(one, wrong, NOW_MS)
+            webhooks.edited_webhook(one, wrong, NOW_MS)
         assert refused.value.param == param
 
 
 def test_a_rotation_keeps_the_old_secret_for_a_day() -> None:
     one = made(secret="the-old-one")
-    new = endpoints.rotated_webhook(one, {}, NOW_MS, b"\x02" * 24)
+    new = webhooks.rotated_webhook(one, {}, NOW_MS, b"\x02" * 24)
     assert new.secrets(NOW_MS) == (new.secret, "the-old-one")
-    assert new.secrets(NOW_MS + endpoints.OVERLAP_MS) == (new.secret,)
-    assert endpoints.rotated_webhook(one, {"secret": "the-new-one"}, NOW_MS, b"").secret == "the-new-one"
+    assert new.secrets(NOW_MS + webhooks.OVERLAP_MS) == (new.secret,)
+    assert webhooks.rotated_webhook(one, {"secret": "the-new-one"}, NOW_MS, b"").secret == "the-new-one"
     with pytest.raises(Refused):
-        endpoints.rotated_webhook(one, {"secret": "the-old-one"}, NOW_MS, b"")
+        webhooks.rotated_webhook(one, {"secret": "the-old-one"}, NOW_MS, b"")
 
 
 def test_it_comes_back_from_the_log_as_it_was() -> None:
     one, state = made(), ControlState()
-    state.apply(*control.encode("webhook", one))
+    state.apply(*control_state.encode("webhook", one))
     assert state.webhooks["w", "production"] == {one.id: one} == state.webhooks_by_id
-    state.apply(*control.encode("webhook", one.model_copy(update={"deleted": True})))
+    state.apply(*control_state.encode("webhook", one.model_copy(update={"deleted": True})))
     assert state.webhooks["w", "production"] == {} == state.webhooks_by_id

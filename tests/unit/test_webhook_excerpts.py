@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from schemas.deliveries import PENDING
-from sinks.webhooks.backoff import WAITS_MS, Outcome, after, asked_wait_ms
-from sinks.webhooks.excerpt import CUT, excerpt
+from schemas.records.deliveries import PENDING
+from sinks.delivery.backoff import WAITS_MS, Outcome, after, asked_wait_ms
+from sinks.delivery.excerpt import CUT, excerpt
 from tests.builders import NOW_MS
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import control
-from schemas.control import ControlState, Webhook
-from schemas.records import Change
+from schemas.control import control_state
+from schemas.control.control_state import ControlState, Webhook
+from schemas.records.records import Change
 from sinks.webhooks.messages import Known, Message, of_change, of_event
 from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
@@ -263,7 +263,7 @@ def test_who_is_told() -> None:
         webhook("late", "*", created_ms=NOW_MS + SKEW_MS + 1),
         webhook("gone", "*", deleted=True),
     ):
-        state.apply(*control.encode("webhook", one))
+        state.apply(*control_state.encode("webhook", one))
     numbers = iter(range(100))
     messages = of_event(event("external_id:u1", type="order_completed"))
 
@@ -276,13 +276,13 @@ def test_who_is_told() -> None:
     assert len({one["id"] for one in found}) == 2
     assert [one["id"] for one in planned()] == [one["id"] for one in found], "planned again it is the same delivery"
     assert planned(known_ms=NOW_MS - SKEW_MS - 1) == []
-    state.apply(*control.encode("webhook", webhook("named", "page_view", environment="staging")))
+    state.apply(*control_state.encode("webhook", webhook("named", "page_view", environment="staging")))
     assert [one["webhook_id"] for one in planned()] == ["whk_all"]
 
 
 def test_a_body_that_is_too_large_for_a_record_is_cut_to_its_ids() -> None:
     state = ControlState()
-    state.apply(*control.encode("webhook", webhook("all", "*")))
+    state.apply(*control_state.encode("webhook", webhook("all", "*")))
     (message,) = of_event(event("external_id:u1", properties={"x": "y" * MAX_BODY}))
     (one,) = plan([message], subscribed(state), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1)
     assert len(one["body"]) < 1000

@@ -8,7 +8,7 @@ import time
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sinks.webhooks import sign
+from sinks.delivery import sign
 
 BODY = '{"id":"evt_1","type":"order_completed","data":{"name":"Zoë, 日本"}}'.encode()
 DECODED = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secretsecret")

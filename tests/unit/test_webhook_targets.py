@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.control.url_policy import checked_url, host_of, is_public
 from schemas.errors import Refused
-from schemas.targets import checked_url, host_of, is_public
 
 PUBLIC = "8.8.8.8 1.1.1.1 93.184.216.34 172.32.0.1 100.128.0.1 2606:4700::1111 2a00:1450:4001::1 ::ffff:8.8.8.8"
 PUBLIC += " 64:ff9b::8.8.8.8 2002:808:808::1"

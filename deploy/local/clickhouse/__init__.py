@@ -1,0 +1,1 @@
+"""The embedded ClickHouse behind its HTTP interface, for one machine."""

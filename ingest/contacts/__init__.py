@@ -1,0 +1,1 @@
+"""Writes about one contact that are no events: upserts, splits, erasures, lists."""

@@ -1,0 +1,73 @@
+"""A moment in; a return, when identity has taken in all that was acknowledged before it and its merges are known, out.
+
+1. Identity's group has committed the ends of `events`: the links that they teach are on `links`.
+2. It has committed the ends of `links` as they are then: the merges that follow are on `merges`.
+3. This edge's copy of the merge map has come to the end of `merges`.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas import topics
+from schemas.service import kafka
+from schemas.service.kafka import Tail
+from schemas.settings import Settings
+from schemas.topics import Topic
+
+LOOK_S = 0.03
+
+
+class Barrier:
+    """Connects when it is first asked."""
+
+    def __init__(self, settings: Settings, merges: Tail) -> None:
+        self._settings = settings
+        self._merges = merges
+        self._consumer: Any = None
+        self._admin: Any = None
+        self._connecting = asyncio.Lock()
+
+    async def passed(self) -> None:
+        """Waits as long as identity does; raises what Kafka's clients raise."""
+        await self._connect()
+        for topic in (topics.EVENTS, topics.LINKS):
+            await self._committed(topic, topics.IDENTITY_APP)
+        await self._merges.catch_up()
+
+    async def stored(self) -> None:
+        """The same, and every contact that this makes can be read: segments has told of it, and the sink has it."""
+        await self.passed()
+        await self._committed(topics.RESOLVED, topics.SEGMENTS_APP)
+        await self._committed(topics.CHANGES, topics.CLICKHOUSE_GROUP)
+
+    async def _committed(self, topic: Topic, group: str) -> None:
+        name = topics.name(topic, self._settings)
+        parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, self._settings))]
+        begins = await self._consumer.beginning_offsets(parts)
+        ends = await self._consumer.end_offsets(parts)
+        while True:
+            known = await self._admin.list_consumer_group_offsets(topics.app_id(group, self._settings))
+            at = {tp: known[tp].offset if tp in known else -1 for tp in parts}
+            if all(max(at[tp], begins[tp]) >= ends[tp] for tp in parts):
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _connect(self) -> None:
+        async with self._connecting:
+            if self._admin is None:
+                self._consumer = await kafka.started(
+                    self._settings,
+                    lambda: AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False),
+                )
+                admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+                await admin.start()
+                self._admin = admin
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+        if self._admin is not None:
+            await self._admin.close()

@@ -1,0 +1,179 @@
+"""`DELETE /v1/contacts/{id}` in; an erasure on `control`, and an answer when every store has done it, out.
+
+1. The request becomes an open erasure: durable, and nothing is erased yet. What was acknowledged before it may tie
+   further ids to the contact, so it is closed when identity has taken all of that in: then it names every id of the
+   contact. An edge that starts closes what another run left open.
+2. A closed erasure takes everything until its ``erased_ms``; what comes after begins anew. Every store answers on
+   `control` when nothing is left in it; the last one waits for the sink, so `done` is not said while it stands still.
+3. What the edge itself knows goes as soon as it reads of a closed erasure, at the latest before its first request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.contacts import parse
+from ingest.contacts.barrier import Barrier
+from ingest.control.writer import ControlWriter
+from ingest.events.context import KNOWN
+from ingest.events.edge import Edge
+from ingest.http.read_api import Forward
+from schemas import ids
+from schemas.control import control_state, erasure
+from schemas.control.definitions import Erasure
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.service.kafka import TailEndedError
+from schemas.service.web import Json
+
+log = logging.getLogger(__name__)
+
+ERASED_WITHIN_S = 10.0
+_LOOK_S = 0.02
+
+
+Ask = Callable[[], Awaitable[Any]]
+"""What the read API knows of the contact: its ids; ``None`` where there is none."""
+
+
+class Erasures:
+    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter, barrier: Barrier) -> None:
+        self._edge = edge
+        self._barrier = barrier
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        self._forward = forward
+        self._writer = writer
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """`control` has been read: what another run of this edge has left open is done now."""
+        self._task = asyncio.create_task(self._forget(), name="erasures")
+        for one in self._edge.control.open_erasures.values():
+            self._close(one)
+
+    async def stop(self) -> None:
+        tasks = [self._task, *self._closing.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._barrier.stop()
+
+    def apply(self, record: Any) -> None:
+        """One record of `control`."""
+        edge = self._edge
+        edge.control.apply(record.key, record.value)
+        _, kind, record_id = control_state.parse_key(record.key) or ("", "", "")
+        if kind == "erasure" and (one := edge.control.erasures.get(record_id)) is not None:
+            edge.view.forget(one)
+            self._news.set()
+
+    async def _forget(self) -> None:
+        """What is kept beside the merge map: answers that would be given again. Then the edge says so."""
+        edge = self._edge
+        while True:
+            self._news.clear()
+            for one in list(edge.control.erasures.values()):
+                step = erasure.step_of(one, erasure.EDGE, 0, edge.clock())
+                if step.id in edge.control.erasure_steps[one.id]:
+                    continue
+                await asyncio.to_thread(edge.answers.forget, one.contacts)
+                try:
+                    await self._writer.put("erasure_step", step)
+                except (KafkaError, Refused):
+                    log.exception("erasure %s is said again", one.id)
+                    asyncio.get_running_loop().call_later(1, self._news.set)
+            await self._news.wait()
+
+    async def erase(self, request: Request) -> Response:
+        """Raises ``Refused`` (404) for a contact that is not there, or was erased."""
+        edge = self._edge
+        principal = edge.asks(request, "contacts:write")
+        home = (principal.workspace, principal.environment)
+        within_s = parse.timeout_ms({"timeout_ms": "10000"} | dict(request.query_params)) / 1000
+        path = request.scope["raw_path"].decode().split("/", 3)[3]
+        own = identity.contact_id(*home, *parse.named(request.path_params["id"], *home))
+
+        async def ask() -> Any:
+            return await self._forward.ask(request, KNOWN + path)
+
+        one = await self._begin(home, own, ask, within_s)
+        headers = {"Location": f"/v1/erasures/{one.id}"}
+        if await self._is_done(one, within_s):
+            return Response(status_code=204, headers=headers)
+        steps = edge.control.erasure_steps[one.id].values()
+        now = edge.control.erasures.get(one.id, one)
+        return Json(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+
+    async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
+        """For who has no answer to read later: waits until all stores have done it, or for a while."""
+        await self._is_done(await self._begin(home, own, ask, ERASED_WITHIN_S), ERASED_WITHIN_S)
+
+    async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
+        """From now on nothing of the contact is kept; durable when it returns. Raises ``Refused`` (404)."""
+        known = await ask()
+        if known is None and self._edge.view.winner(own) == own:
+            # its events may be acknowledged and not stored yet
+            await self._settled(within_s)
+            known = await ask()
+            if known is None and self._edge.view.winner(own) == own:
+                raise Refused("not_found", "no such contact")
+        now_ms = self._edge.clock()
+        one = Erasure(
+            id=ids.new_id("ers_", now_ms),
+            workspace=home[0],
+            environment=home[1],
+            created_ms=now_ms,
+            contacts=tuple(sorted({own, *(known["ids"] if known else ())})),
+            erased_ms=now_ms,
+            open=True,
+        )
+        await self._writer.put("erasure", one)
+        self._close(one)
+        return one
+
+    async def _settled(self, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._barrier.stored()
+        except (TimeoutError, KafkaError, TailEndedError) as error:
+            raise Refused("unavailable", "events on their way may name this contact; try again") from error
+
+    def _close(self, one: Erasure) -> None:
+        if one.id not in self._closing:
+            self._closing[one.id] = asyncio.create_task(self._find_all(one), name=f"close {one.id}")
+
+    async def _find_all(self, one: Erasure) -> None:
+        """Name every id that belongs to the contact by what was acknowledged before, and close the erasure."""
+        edge = self._edge
+        while True:
+            try:
+                await self._barrier.passed()
+                ids_now = set(one.contacts)
+                for contact_id in one.contacts:
+                    ids_now |= edge.view.members(edge.view.winner(contact_id))
+                changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
+                await self._writer.put("erasure", one.model_copy(update=changes))
+            except (KafkaError, Refused, TailEndedError):
+                log.exception("erasure %s waits: what it covers is not known yet", one.id)
+                await asyncio.sleep(1)
+            else:
+                edge.view.forget(edge.control.erasures[one.id])
+                self._closing.pop(one.id, None)
+                self._news.set()
+                return
+
+    async def _is_done(self, one: Erasure, within_s: float) -> bool:
+        edge, loop = self._edge, asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while loop.time() < end:
+            steps = list(edge.control.erasure_steps[one.id].values())
+            done = (erasure.done_ms(steps, store, edge.settings.partitions) for store in erasure.STORES)
+            if one.id in edge.control.erasures and all(at_ms is not None for at_ms in done):
+                return True
+            await asyncio.sleep(_LOOK_S)
+        return False

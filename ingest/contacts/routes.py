@@ -1,0 +1,199 @@
+"""`POST /v1/contacts` and `PATCH /v1/contacts/{id}` in; the contact as every following read shows it out.
+
+A write is an event, answered when it is stored and applied; at the deadline with 202 and a task id.
+
+1. The receipt of the stages carries the contact, so the database is not asked for it.
+2. It is asked where a write ties contacts together: until the contact has every identifier that was given, or a
+   guard has refused. This edge follows the merges itself and asks when it has seen the one that is waited for.
+3. It is asked before a write as well where that names a contact by id, or may find no room: 404, 409 and 422.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.contacts import parse
+from ingest.events.canonical import Caller, canonical
+from ingest.events.edge import Edge
+from ingest.events.receipts import Waiter
+from ingest.http.idempotency import SEED
+from ingest.http.json_body import json_of
+from ingest.http.read_api import Forward
+from schemas import ids
+from schemas.api import requests
+from schemas.api.contact_shape import shape
+from schemas.api.requests import ContactEdit, ContactUpsert
+from schemas.control import static_segments
+from schemas.control.access import Principal
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
+from schemas.service.web import Json
+from schemas.times import iso
+
+LEAST_S = 1.0
+"""For a question that the write cannot do without, however short ``timeout_ms`` is."""
+JOINED_S = 0.25
+"""A merge is seen this soon, or it may have been refused."""
+MOST_FULL = 10_000
+
+
+class ContactPages:
+    def __init__(self, edge: Edge, forward: Forward) -> None:
+        self._edge = edge
+        self._forward = forward
+        self._full: dict[str, None] = {}
+        """Contacts that have little room left, the last that were seen."""
+
+    async def upsert(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "contacts:write")
+        said = requests.checked(ContactUpsert, await json_of(request, self._edge.settings))
+        environment = self._environment(principal, said.environment)
+        return await self._write(request, principal, environment, said, parse.identifiers_of(said))
+
+    async def edit(self, request: Request) -> Response:
+        """Raises ``Refused`` (404) for nobody."""
+        principal = self._edge.asks(request, "contacts:write")
+        said = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
+        kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
+        identifiers = [(kind, value, "id"), *parse.identifiers_of(said)]
+        return await self._write(request, principal, principal.environment, said, identifiers, path=(kind, value))
+
+    def _environment(self, principal: Principal, wanted: str | None) -> str:
+        if wanted is None or wanted == principal.environment:
+            return principal.environment
+        if wanted not in self._edge.control.environments[principal.workspace]:
+            raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+        return wanted
+
+    async def _write(
+        self,
+        request: Request,
+        principal: Principal,
+        environment: str,
+        said: ContactEdit,
+        identifiers: list[tuple[str, Any, str]],
+        *,
+        path: parse.Pair | None = None,
+    ) -> Response:
+        edge, began = self._edge, time.monotonic()
+        within_s = parse.timeout_ms(request.query_params) / 1000
+        caller = self._caller(principal, environment)
+        seed = request.scope.get(SEED)
+        raw = parse.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
+        event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
+        if (
+            path is not None
+            or (isinstance(said, ContactUpsert) and said.id is not None)
+            or self._may_be_full(said, event)
+        ):
+            asked = {"identifiers": event["identifiers"]}
+            told = await self._forward.tell(request, parse.FOUND, asked, environment, max(within_s, LEAST_S))
+            known = parse.meant(event["identifiers"], told["contacts"], path)
+            parse.check_room(said, known)
+            event, more = canonical(parse.about(raw, known), caller)
+            warnings = list(dict.fromkeys(warnings + more))
+        else:
+            parse.check_room(said, None)
+        _check_size(edge, event)
+        receipts = await edge.applied(event["task_id"], [event], within_s)
+        if receipts is None:
+            return self._later(event)
+        changes: dict[str, Any] = changes_of(receipts, event_key(event)) if asks_sync(request) else {}
+        document = await self._receipted(receipts, event)
+        if document is None:
+            after = await self._read(request, event, environment, within_s - (time.monotonic() - began))
+            if after is None or after["contact"] is None:
+                return self._later(event)
+            document, warnings = after["contact"], warnings + after["warnings"]
+        self._remember(document)
+        warnings = warnings + parse.outdated(said, event, document)
+        is_new = document["created_at"] == iso(event["received_ms"])
+        extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
+        return Json({**document, **extra, **changes}, 201 if is_new else 200)
+
+    def _caller(self, principal: Principal, environment: str) -> Caller:
+        now_ms = self._edge.clock()
+        return Caller(
+            workspace=principal.workspace,
+            environment=environment,
+            key_id=principal.key_id,
+            source="altacee",
+            now_ms=now_ms,
+            max_depth=self._edge.settings.max_depth,
+            task_id=ids.task_id(now_ms, 1),
+            reply_to=self._edge.instance,
+        )
+
+    def _may_be_full(self, said: ContactEdit, event: Event) -> bool:
+        """Whether the contact may have no room for what is written to it."""
+        return parse.is_large(said) or any(self._edge.view.winner(own) in self._full for own in _own_ids(event))
+
+    def _remember(self, document: Mapping[str, Any]) -> None:
+        self._full.pop(document["id"], None)
+        if parse.nearly_full(document["attributes"]):
+            self._full[document["id"]] = None
+            if len(self._full) > MOST_FULL:
+                del self._full[next(iter(self._full))]
+
+    async def _receipted(self, receipts: Waiter, event: Event) -> dict[str, Any] | None:
+        """The contact as the stages told of it, if every read shows it so by now."""
+        said = receipts.contacts.get(event_key(event))
+        if said is None:
+            return None
+        fields = orjson.loads(said)
+        if parse.missing(event["identifiers"], fields["identifiers"]):
+            await self._edge.view.joined(_own_ids(event), JOINED_S)
+            return None
+        if self._edge.view.joined_lately(_own_ids(event)):
+            return None
+        known = self._edge.control.segments[event["workspace"], event["environment"]]
+        segments = [segment for segment in fields["segments"] if segment in known]
+        return shape(fields, static_segments.without(fields["attributes"]), segments)
+
+    async def _read(self, request: Request, event: Event, environment: str, left_s: float) -> Any:
+        """What the read API shows once it shows every identifier; none where it is away: the write is durable."""
+        left_ms = int(max(0.0, left_s) * 1000)
+        shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
+        try:
+            return await self._forward.tell(request, parse.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
+        except Refused as refused:
+            if refused.code != "unavailable":
+                raise
+            return None
+
+    def _later(self, event: Event) -> Response:
+        """It is durable and will be applied; who asks for the task learns when."""
+        return Json({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
+
+
+def asks_sync(request: Request) -> bool:
+    """The query has been checked."""
+    return request.query_params.get("sync", "false").lower() in ("true", "1")
+
+
+def changes_of(receipts: Waiter, key: str) -> dict[str, Any]:
+    """The segments that a write of a contact has changed."""
+    return {"segment_changes": {"entered": receipts.entered.get(key, []), "left": receipts.left.get(key, [])}}
+
+
+def _own_ids(event: Event) -> list[str]:
+    """The own contact ids of the identifiers that tie contacts together."""
+    home = (event["workspace"], event["environment"])
+    return [
+        identity.contact_id(*home, one["type"], one["value"])
+        for one in event["identifiers"]
+        if identity.links(one["type"])
+    ]
+
+
+def _check_size(edge: Edge, event: Event) -> None:
+    try:
+        edge.check_size(event, "")
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, "attributes") from None

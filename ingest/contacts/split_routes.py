@@ -1,0 +1,118 @@
+"""POST /v1/contacts/{id}/split in, the contacts that its identifiers make up afterwards out.
+
+1. What ties the contact is asked of the read API, with the key of the request: it says 404 and 403 by itself. It is
+   a moment behind, so evidence that it does not know is looked for until ``FRESH_S`` have passed.
+2. All retractions are one record of `links`. It is done when this edge's copy of the merge map has come to that
+   record for every identifier that was named, and the read API shows each contact with its own ids.
+3. A split lasts: what it takes apart is not tied again by the next event. ``lift`` ends that, and ties nothing itself.
+4. Who does not see it in time is answered 202 with what the edge knows: it was taken, and it will be done.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.contacts import split
+from ingest.contacts.split import Tie
+from ingest.events.edge import Edge
+from ingest.http.json_body import json_of
+from ingest.http.read_api import Forward
+from schemas import topics
+from schemas.errors import Refused
+from schemas.records import codec, records
+from schemas.records.identity import contact_id, partition_of
+from schemas.records.mergemap import VERSIONS_PER_RECORD
+from schemas.records.records import Identifier
+from schemas.service.web import Json
+
+FRESH_S = 1.5
+WAIT_S = 5.0
+POLL_S = 0.03
+
+
+class Splitting:
+    def __init__(self, edge: Edge, forward: Forward) -> None:
+        self._edge = edge
+        self._forward = forward
+
+    async def split_contact(self, request: Request) -> Response:
+        """The handler; what it raises is answered by ``schemas.service.web.Surface``."""
+        principal = self._edge.asks(request, "contacts:write")
+        home = principal.workspace, principal.environment
+        wanted = split.parse(await json_of(request, self._edge.settings))
+        path = request.scope["raw_path"].decode("latin-1").split("?", 1)[0]
+        members, ties = await self._chosen(request, path, wanted)
+        own = [contact_id(*home, side["type"], side["value"]) for tie in ties for side in (tie.a, tie.b)]
+        version = await self._publish(ties, home, records.LIFT if wanted.lift else records.SPLIT)
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        view = self._edge.view
+        if not await _until(lambda: all(view.version(node) >= version for node in own), deadline):
+            return Json({"contacts": self._contacts(members)}, 202)
+        while not await self._shows(request, members):
+            if asyncio.get_running_loop().time() > deadline:
+                return Json({"contacts": self._contacts(members)}, 202)
+            await asyncio.sleep(POLL_S)
+        return Json({"contacts": self._contacts(members)})
+
+    async def _chosen(self, request: Request, path: str, wanted: split.Split) -> tuple[list[str], list[Tie]]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + FRESH_S
+        while True:
+            said = await self._forward.ask(request, path)
+            if said is None:
+                raise Refused("not_found", "no such contact")
+            ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in said["ties"]]
+            apart = [Tie("", _named(tie["a"]), _named(tie["b"])) for tie in said["separated"]]
+            try:
+                return said["members"], split.lifted(wanted, apart) if wanted.lift else split.chosen(wanted, ties)
+            except Refused:
+                if loop.time() > deadline:
+                    raise
+            await asyncio.sleep(POLL_S * 3)
+
+    async def _publish(self, ties: list[Tie], home: tuple[str, str], kind: str) -> int:
+        """The lowest version of what this causes."""
+        settings = self._edge.settings
+        key = "/".join(home)
+        offset = await self._edge.publisher.send(
+            topics.name(topics.LINKS, settings),
+            codec.encode_links(split.links(ties, *home, self._edge.clock(), kind=kind)),
+            partition=partition_of(key, settings.partitions),
+            key=key.encode(),
+        )
+        return offset * VERSIONS_PER_RECORD
+
+    def _contacts(self, members: list[str]) -> list[str]:
+        """Those that these ids belong to; the one of before first."""
+        return list(dict.fromkeys(self._edge.view.winner(node) for node in members))
+
+    async def _shows(self, request: Request, members: list[str]) -> bool:
+        """Whether the read API sees every id where this edge sees it, in rows that are of today."""
+        parts: dict[str, set[str]] = defaultdict(set)
+        for node in members:
+            parts[self._edge.view.winner(node)].add(node)
+        for contact, nodes in parts.items():
+            said = await self._forward.ask(request, f"/v1/contacts/{contact}/split")
+            if said is None:
+                return False
+            shown = set(said["members"])
+            if said["contact_id"] != contact or not said["settled"] or not nodes <= shown:
+                return False
+            if shown & (set(members) - nodes):
+                return False
+        return True
+
+
+def _named(said: dict[str, str]) -> Identifier:
+    return Identifier(type=said["type"], value=said["value"])
+
+
+async def _until(true: Callable[[], bool], deadline: float) -> bool:
+    while not true():
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True

@@ -1,0 +1,104 @@
+"""`POST` and `DELETE /v1/segments/{id}/contacts` in; who is on the list of a static segment, and who is unknown, out.
+
+Putting a contact on a list is an event of that contact: stored, replayed, merged and repeated as every other.
+"""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.contacts import parse
+from ingest.events.canonical import Caller, canonical
+from ingest.events.edge import Edge
+from ingest.events.raw import RawEvent
+from ingest.http.json_body import json_of
+from ingest.http.read_api import Forward
+from schemas import ids
+from schemas.api import requests
+from schemas.api.requests import MOST_LISTED, Listing
+from schemas.control import static_segments
+from schemas.control.control_state import Segment
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.records.records import CONTACT
+from schemas.service.web import Json
+
+FOUND = "/internal/segments/found"
+LIST_TYPE = "$list"
+
+
+class StaticLists:
+    def __init__(self, edge: Edge, forward: Forward) -> None:
+        self._edge = edge
+        self._forward = forward
+
+    async def add(self, request: Request) -> Response:
+        return await self._write(request, listed=True)
+
+    async def remove(self, request: Request) -> Response:
+        return await self._write(request, listed=False)
+
+    async def _write(self, request: Request, *, listed: bool) -> Response:
+        """Durable when answered; with 200 also applied, with 202 not yet. Who is unknown is named, nobody is made."""
+        principal = self._edge.asks(request, "segments:write")
+        segment = self._segment(principal.workspace, principal.environment, request.path_params["id"])
+        body = await json_of(request, self._edge.settings)
+        if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
+            raise Refused("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
+        said = requests.checked(Listing, body)
+        within_s = parse.timeout_ms(request.query_params) / 1000
+        home = (principal.workspace, principal.environment)
+        named = [_named(text, n, *home) for n, text in enumerate(said.contacts)]
+        asked = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}
+        owners = (await self._forward.tell(request, FOUND, asked, principal.environment))["contacts"]
+        known = {owner["id"]: owner for owner in owners if owner is not None}
+        now_ms = self._edge.clock()
+        caller = Caller(
+            workspace=principal.workspace,
+            environment=principal.environment,
+            key_id=principal.key_id,
+            source="altacee",
+            now_ms=now_ms,
+            max_depth=self._edge.settings.max_depth,
+            task_id=ids.task_id(now_ms, len(known)),
+            reply_to=self._edge.instance,
+        )
+        events = [canonical(_event(segment, owner, listed=listed), caller)[0] for owner in known.values()]
+        applied = not events or await self._edge.applied(caller.task_id, events, within_s) is not None
+        answer = {
+            "id": segment.id,
+            "contacts": len(known),
+            "unknown": [text for text, owner in zip(said.contacts, owners, strict=True) if owner is None],
+        }
+        return Json(answer) if applied else Json({**answer, "task_id": caller.task_id}, 202)
+
+    def _segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
+        """Raises ``Refused``: 404, or 409 for a segment that has a rule."""
+        found = self._edge.control.segments[workspace, environment].get(segment_id)
+        if found is None:
+            raise Refused("not_found", "no such segment")
+        if found.kind != "static":
+            raise Refused("conflict", "the segment has a rule: its members follow from it")
+        return found
+
+
+def _named(text: str, index: int, workspace: str, environment: str) -> parse.Pair:
+    try:
+        return parse.named(text, workspace, environment)
+    except Refused:
+        raise Refused(
+            "invalid_field", "neither a contact id of this environment nor type:value", f"contacts[{index}]"
+        ) from None
+
+
+def _event(segment: Segment, owner: dict[str, Any], *, listed: bool) -> RawEvent:
+    kind, value = parse.anchor(owner)
+    return RawEvent(
+        kind=CONTACT,
+        type=LIST_TYPE,
+        identifiers=[(kind, value, identity.CONTACT_ID)],
+        properties={"segment_id": segment.id, "listed": listed},
+        profile={"set": {static_segments.attribute_of(segment.id): True if listed else None}},
+        lists=True,
+    )

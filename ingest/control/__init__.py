@@ -1,0 +1,1 @@
+"""Definitions of workspaces in, records on `control` out."""

@@ -1,0 +1,146 @@
+"""Bodies of keys, environments and workspaces in; their records, and what a write of them answers, out.
+
+A key is shown once, in the answer that makes it: only its hash is kept.
+"""
+
+import secrets
+from typing import Any
+
+from schemas import ids
+from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.control import control_state
+from schemas.control.access import Principal
+from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace
+from schemas.errors import Refused
+from schemas.times import iso, parse_time
+
+PREFIXES = {"secret": "sk_", "public": "pk_"}
+FIRST_ENVIRONMENTS = ("production", "staging")
+INSTANCE = "instance"
+ADMIN = "admin"
+
+
+def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int) -> tuple[ApiKey, str]:
+    """The record and the secret; nobody gives away the scope ``instance`` who has it not."""
+    environment = body.environment or principal.environment
+    if environment not in state.environments[principal.workspace]:
+        raise Refused("unknown_environment", f"no environment {environment[:80]!r} here", "environment")
+    scopes = _scopes(body, principal)
+    expires_ms = None
+    if body.expires_at is not None:
+        expires_ms = parse_time(body.expires_at)
+        if expires_ms is None or expires_ms <= now_ms:
+            raise Refused("invalid_field", "expires_at must be a time that is to come", "expires_at")
+    secret = PREFIXES[body.kind] + secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=ids.new_id("key_", now_ms),
+        workspace=principal.workspace,
+        created_ms=now_ms,
+        name=body.name,
+        kind=body.kind,
+        scopes=scopes,
+        environment=environment,
+        sha256=control_state.digest(secret),
+        expires_ms=expires_ms,
+        rate_limit=body.rate_limit,
+    )
+    return key, secret
+
+
+def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
+    allowed = control_state.PUBLIC_SCOPES if body.kind == "public" else control_state.SCOPES
+    if body.scopes is None:
+        if body.kind == "public":
+            return control_state.PUBLIC_SCOPES
+        raise Refused("missing_field", "scopes is needed", "scopes")
+    for n, scope in enumerate(body.scopes):
+        if scope not in allowed:
+            raise Refused("invalid_field", f"a {body.kind} key has of {', '.join(allowed)}", f"scopes[{n}]")
+        if scope == INSTANCE and INSTANCE not in principal.scopes:
+            raise Refused("missing_scope", f"the key lacks the scope {INSTANCE}", f"scopes[{n}]")
+    if not body.scopes:
+        raise Refused("invalid_field", "at least one scope is needed", "scopes")
+    return tuple(dict.fromkeys(body.scopes))
+
+
+def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
+    """Raises ``Refused`` (409) where without this key nothing could make keys any more, or not for as long."""
+    others = [one for one in state.keys.values() if one.id != key.id or one.workspace != key.workspace]
+    for scope in (ADMIN, INSTANCE):
+        if scope not in key.scopes or not key.is_valid(now_ms):
+            continue
+        alike = [one for one in others if scope in one.scopes and one.is_valid(now_ms)]
+        if scope == ADMIN:
+            alike = [one for one in alike if one.workspace == key.workspace]
+        if not any(_lasts_as_long(one, key) for one in alike):
+            where = "of the workspace" if scope == ADMIN else "of all workspaces"
+            last = f"it is the last key {where} with the scope {scope}, or the one that lasts longest"
+            raise Refused("conflict", f"{last}: make another one first")
+
+
+def _lasts_as_long(one: ApiKey, key: ApiKey) -> bool:
+    return one.expires_ms is None or (key.expires_ms is not None and one.expires_ms >= key.expires_ms)
+
+
+def new_environment(body: NewEnvironment, workspace: str, state: ControlState, now_ms: int) -> Environment:
+    """Numbers follow the order of creation."""
+    known = state.environments[workspace]
+    if body.id in known:
+        raise Refused("conflict", f"there is an environment {body.id!r}", "id")
+    number = max((one.number for one in known.values()), default=0) + 1
+    return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number)
+
+
+def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple[Workspace, list[Environment]]:
+    workspace_id = body.id or ids.new_id("ws_", now_ms)
+    if workspace_id in state.workspaces:
+        raise Refused("conflict", f"there is a workspace {workspace_id!r}", "id")
+    common: dict[str, Any] = {"workspace": workspace_id, "created_ms": now_ms}
+    workspace = Workspace(id=workspace_id, name=body.name, allowed_origins=tuple(body.allowed_origins), **common)
+    return workspace, [Environment(id=e, number=n, **common) for n, e in enumerate(FIRST_ENVIRONMENTS, 1)]
+
+
+def first_key(workspace: Workspace, now_ms: int, *, instance: bool = False) -> tuple[ApiKey, str]:
+    """All scopes; that of the instance only where it is asked for."""
+    secret = PREFIXES["secret"] + secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=ids.new_id("key_", now_ms),
+        workspace=workspace.id,
+        created_ms=now_ms,
+        name="first key",
+        kind="secret",
+        scopes=tuple(scope for scope in control_state.SCOPES if instance or scope != INSTANCE),
+        environment=FIRST_ENVIRONMENTS[0],
+        sha256=control_state.digest(secret),
+    )
+    return key, secret
+
+
+def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
+    """What is not named stays as it is; limits are replaced one by one, ``null`` gives the default back."""
+    said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) is not None}
+    if "allowed_origins" in said:
+        said["allowed_origins"] = tuple(said["allowed_origins"])
+    if "limits" in said:
+        limits = workspace.limits | said["limits"]
+        said["limits"] = {kind: most for kind, most in limits.items() if most is not None}
+    return workspace.model_copy(update=said)
+
+
+def environment_shape(environment: Environment) -> dict[str, Any]:
+    return {"id": environment.id, "number": environment.number, "created_at": iso(environment.created_ms)}
+
+
+def key_shape(key: ApiKey, secret: str) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "key": secret,
+        "name": key.name,
+        "kind": key.kind,
+        "scopes": list(key.scopes),
+        "environment": key.environment,
+        "rate_limit": key.rate_limit,
+        "created_at": iso(key.created_ms),
+        "expires_at": None if key.expires_ms is None else iso(key.expires_ms),
+        "last_used_at": None,
+    }

@@ -1,0 +1,103 @@
+"""Requests that make and revoke keys, environments and workspaces in; records on `control`, and answers, out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.control import access
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.json_body import json_of
+from schemas.api import requests
+from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.control.control_state import workspace_shape
+from schemas.errors import Refused
+from schemas.service.web import Json
+
+
+class AccessPages:
+    """One write at a time: numbers and names are given out once at this edge.
+
+    ``caught_up`` returns when what all edges have written until now is known here.
+    """
+
+    def __init__(self, edge: Edge, writer: ControlWriter, caught_up: Callable[[], Awaitable[None]]) -> None:
+        self._edge = edge
+        self._writer = writer
+        self._caught_up = caught_up
+        self._one = asyncio.Lock()
+
+    async def create_key(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "admin")
+        body = requests.checked(NewKey, await json_of(request, self._edge.settings))
+        key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
+        await self._writer.put("key", key)
+        return Json(access.key_shape(key, secret), 201)
+
+    async def revoke_key(self, request: Request) -> Response:
+        """Raises ``Refused``: 404, and 409 for the last key that can make others.
+
+        Two edges may each revoke one of two keys at the same time. Each looks again at what both have written,
+        so at least the later one sees that no key is left, and gives its own back.
+        """
+        principal = self._edge.asks(request, "admin")
+        async with self._one:
+            await self._known(self._edge.settings.publish_deadline_s)
+            key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
+            if key is None:
+                raise Refused("not_found", "no such key")
+            access.check_revocable(key, self._edge.control, self._edge.clock())
+            await self._writer.put("key", key.model_copy(update={"deleted": True}))
+            try:
+                await self._known(self._edge.settings.publish_deadline_s)
+                access.check_revocable(key, self._edge.control, self._edge.clock())
+            except Refused:
+                await self._writer.put("key", key)
+                raise
+        return Response(status_code=204)
+
+    async def _known(self, within_s: float) -> None:
+        """Raises ``Refused`` (503)."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._caught_up()
+        except (KafkaError, TimeoutError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
+
+    async def create_environment(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "admin")
+        body = requests.checked(NewEnvironment, await json_of(request, self._edge.settings))
+        async with self._one:
+            made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
+            await self._writer.put("environment", made)
+        return Json(access.environment_shape(made), 201)
+
+    async def create_workspace(self, request: Request) -> Response:
+        """The key comes last: with it everything that it needs is there."""
+        self._edge.asks(request, access.INSTANCE)
+        body = requests.checked(NewWorkspace, await json_of(request, self._edge.settings))
+        async with self._one:
+            now_ms = self._edge.clock()
+            workspace, environments = access.new_workspace(body, self._edge.control, now_ms)
+            key, secret = access.first_key(workspace, now_ms)
+            await self._writer.put("workspace", workspace)
+            for environment in environments:
+                await self._writer.put("environment", environment)
+            await self._writer.put("key", key)
+        shape = workspace_shape(workspace)
+        shape["environments"] = [access.environment_shape(one) for one in environments]
+        return Json({**shape, "key": access.key_shape(key, secret)}, 201)
+
+    async def edit_workspace(self, request: Request) -> Response:
+        """Raises ``Refused`` (404) for any workspace but the key's own."""
+        principal = self._edge.asks(request, "admin")
+        workspace = self._edge.control.workspaces.get(principal.workspace)
+        if workspace is None or request.path_params["id"] != workspace.id:
+            raise Refused("not_found", "no such workspace")
+        body = requests.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
+        edited = access.edited_workspace(workspace, body)
+        await self._writer.put("workspace", edited)
+        return Json(workspace_shape(edited))

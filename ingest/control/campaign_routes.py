@@ -1,0 +1,114 @@
+"""`POST /v1/campaigns` and `PATCH /v1/campaigns/{id}` in; the campaign with its figures, as reads show it, out.
+
+Where a trigger's messages go is settled here: a webhook that there is, a URL, for which an endpoint is made that is
+told of nothing else (its secret by `POST /v1/webhooks/{id}/rotate`), or a Kafka topic, which is created here and
+carries the workspace in its name.
+"""
+
+import asyncio
+import secrets
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.control import campaigns, webhooks
+from ingest.control.webhook_routes import SECRET_BYTES
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.json_body import json_of
+from ingest.http.read_api import Forward
+from ingest.http.ssrf_guard import check_target
+from schemas import topics
+from schemas.api import requests
+from schemas.api.requests import CampaignEdit, NewCampaign
+from schemas.control import url_policy
+from schemas.control.control_state import Campaign, Webhook
+from schemas.errors import Refused
+from schemas.service import kafka
+
+MOST_TOPICS = 20
+"""Topics of all campaigns of a workspace."""
+
+
+class CampaignPages:
+    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+
+    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._forward = forward
+        self._writer = writer
+
+    async def create(self, request: Request) -> Response:
+        principal = self._edge.asks(request, "campaigns:write")
+        body = requests.checked(NewCampaign, await json_of(request, self._edge.settings))
+        campaign = campaigns.new_campaign(
+            body,
+            principal.workspace,
+            principal.environment,
+            self._edge.clock(),
+            number=self._writer.next_number(principal.workspace),
+            trigger=secrets.token_hex(24),
+        )
+        await self._put(campaign, None)
+        return await self._forward.read(request, f"/v1/campaigns/{campaign.id}", 201)
+
+    async def edit(self, request: Request) -> Response:
+        """The read API's answer after the edit, so that the figures are true."""
+        principal = self._edge.asks(request, "campaigns:write")
+        before = self._writer.campaign(principal.workspace, principal.environment, request.path_params["id"])
+        body = requests.checked(CampaignEdit, await json_of(request, self._edge.settings))
+        await self._put(campaigns.edited_campaign(before, body, self._edge.clock()), before)
+        return await self._forward.read(request)
+
+    async def _put(self, campaign: Campaign, before: Campaign | None) -> None:
+        """The endpoint first: a campaign never names one that is not there."""
+        delivery, known = campaign.delivery, before.delivery if before else None
+        if delivery is not None and delivery != known:
+            delivery = await self._settled(campaign, delivery, known or {})
+            campaign = campaign.model_copy(update={"delivery": delivery})
+        await self._writer.put("campaign", campaign)
+
+    async def _settled(self, campaign: Campaign, delivery: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+        """Raises ``Refused`` (422) naming the field."""
+        if "topic" in delivery:
+            await self._make_topic(campaign, delivery["topic"])
+            return delivery
+        home = (campaign.workspace, campaign.environment)
+        if "url" not in delivery:
+            if delivery["webhook_id"] not in self._edge.control.webhooks[home]:
+                raise Refused("invalid_field", "no such webhook", "delivery.webhook_id")
+            return delivery
+        webhook = await self._endpoint(campaign, delivery["url"], known)
+        await self._writer.put("webhook", webhook)
+        return {"url": webhook.url, "webhook_id": webhook.id}
+
+    async def _make_topic(self, campaign: Campaign, name: str) -> None:
+        edge = self._edge
+        used = {(one.delivery or {}).get("topic") for one in edge.control.campaigns_of(campaign.workspace)} - {None}
+        if name not in used and len(used) >= MOST_TOPICS:
+            raise Refused("invalid_field", f"a workspace has at most {MOST_TOPICS} topics", "delivery.topic")
+        try:
+            async with asyncio.timeout(edge.settings.publish_deadline_s):
+                await kafka.make_topic(edge.settings, topics.customer(campaign.workspace, name, edge.settings))
+        except (TimeoutError, KafkaConnectionError, UnknownError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
+        except KafkaError as error:
+            reason = f"Kafka refuses the topic: {type(error).__name__}"
+            raise Refused("invalid_field", reason, "delivery.topic") from error
+
+    async def _endpoint(self, campaign: Campaign, url: str, known: dict[str, Any]) -> Webhook:
+        try:
+            url_policy.checked_url(url)
+        except Refused as refused:
+            raise Refused(refused.code, refused.message, "delivery.url") from None
+        await check_target(self._edge.settings, url, "delivery.url")
+        own = self._edge.control.webhooks_by_id.get(known.get("webhook_id", "")) if "url" in known else None
+        now_ms = self._edge.clock()
+        if own is not None:
+            return own.model_copy(update={"url": url, "updated_ms": now_ms})
+        said = {"url": url, "types": ["message.requested"]}
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        made = webhooks.new_webhook(said, campaign.workspace, campaign.environment, now_ms, entropy)
+        return made.model_copy(update={"types": (), "campaign": campaign.id})

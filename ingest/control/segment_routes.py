@@ -1,0 +1,86 @@
+"""Requests that are not events in (definitions), answers out: the edge's slower paths."""
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ingest.control import writer as control
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.json_body import json_of
+from ingest.http.read_api import Forward
+from schemas.control.control_state import Segment
+from schemas.errors import Refused
+from schemas.service.web import Json
+
+WARNINGS = "/internal/segments/warnings"
+SETTLES_WITHIN_S = 1.0
+
+
+class Pages:
+    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+
+    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._forward = forward
+        self._writer = writer
+
+    async def create_segment(self, request: Request) -> Response:
+        workspace, environment = self.home(request, "segments:write")
+        segment = control.new_segment(await self.json(request), workspace, environment, self._edge.clock())
+        self._writer.check_references(segment)
+        await self._writer.put("segment", segment)
+        await self._settled(segment)
+        answer = await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
+        return await self._warned(request, segment, answer)
+
+    async def _warned(self, request: Request, segment: Segment, answer: StreamingResponse) -> Response:
+        """The answer with what is odd about the rule; without, where that cannot be said: it is written."""
+        if segment.rule is None or answer.status_code not in (200, 201):
+            return answer
+        try:
+            said = await self._forward.tell(request, WARNINGS, {"rule": segment.rule}, segment.environment)
+        except Refused:
+            return answer
+        if not said["warnings"]:
+            return answer
+        raw = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
+        return Json({**orjson.loads(raw), "warnings": said["warnings"]}, answer.status_code)
+
+    async def _settled(self, segment: Segment) -> None:
+        """Where there is little history the segment is exact before its author has read the answer."""
+        deadline = time.monotonic() + SETTLES_WITHIN_S
+        partitions = self._edge.settings.partitions
+        while self._edge.control.standing(segment, partitions)[0] == "backfilling" and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # a record from another process: nothing here could be awaited
+
+    async def edit_segment(self, request: Request) -> Response:
+        """The read API's answer after the edit, so that the counts are true."""
+        workspace, environment = self.home(request, "segments:write")
+        segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        edited = control.edited_segment(segment, await self.json(request), self._edge.clock())
+        self._writer.check_references(edited)
+        await self._writer.put("segment", edited)
+        await self._settled(edited)
+        answer = await self._forward.read(request)
+        return answer if edited.rule == segment.rule else await self._warned(request, edited, answer)
+
+    async def delete_segment(self, request: Request) -> Response:
+        workspace, environment = self.home(request, "segments:write")
+        segment = self._writer.segment(workspace, environment, request.path_params["id"])
+        self._writer.check_unused(segment)
+        await self._writer.put("segment", segment.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    def home(self, request: Request, scope: str) -> tuple[str, str]:
+        """Workspace and environment of who asks; raises ``Refused`` for who may not."""
+        principal = self._edge.asks(request, scope)
+        return principal.workspace, principal.environment
+
+    async def json(self, request: Request, default: Any = None) -> Any:
+        """The body's value; ``default`` where there may be none."""
+        return await json_of(request, self._edge.settings, default)

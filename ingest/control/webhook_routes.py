@@ -1,0 +1,116 @@
+"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out."""
+
+import asyncio
+import secrets
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.control import webhooks
+from ingest.control.segment_routes import Pages
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.read_api import Forward
+from ingest.http.ssrf_guard import check_target
+from schemas import topics
+from schemas.control.control_state import Webhook
+from schemas.errors import Refused
+from schemas.records import codec, deliveries
+from schemas.records.identity import partition_of
+from schemas.service.kafka import Tail
+from schemas.service.web import Json
+
+FOUND_S, ASK_S = 3.0, 0.1
+"""How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
+SECRET_BYTES = 24
+
+
+class WebhookPages:
+    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+
+    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter, definitions: Tail) -> None:
+        self._edge = edge
+        self._pages = pages
+        self._forward = forward
+        self._writer = writer
+        self._definitions = definitions
+
+    async def create(self, request: Request) -> Response:
+        home = self._pages.home(request, "webhooks:write")
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        webhook = webhooks.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
+        await check_target(self._edge.settings, webhook.url)
+        await self._writer.put("webhook", webhook)
+        return Json(webhooks.shape(webhook, secret=True), 201)
+
+    async def edit(self, request: Request) -> Response:
+        webhook = await self._webhook(request)
+        value = await self._pages.json(request)
+        edited = webhooks.edited_webhook(webhook, value, self._edge.clock())
+        if edited.url != webhook.url:
+            await check_target(self._edge.settings, edited.url)
+        await self._writer.put("webhook", edited)
+        return Json(webhooks.shape(edited))
+
+    async def delete(self, request: Request) -> Response:
+        """Raises ``Refused`` (409) where a campaign's messages go there."""
+        webhook = await self._webhook(request)
+        self._check_unused(webhook)
+        await self._writer.put("webhook", webhook.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+    def _check_unused(self, webhook: Webhook) -> None:
+        known = self._edge.control.campaigns[webhook.workspace, webhook.environment].values()
+        users = [c.id for c in known if (c.delivery or {}).get("webhook_id") == webhook.id and c.status != "archived"]
+        if users:
+            raise Refused("conflict", f"messages of campaigns go there: {', '.join(sorted(users)[:5])}")
+
+    async def rotate(self, request: Request) -> Response:
+        webhook = await self._webhook(request)
+        value = await self._pages.json(request, default={})
+        entropy = secrets.token_bytes(SECRET_BYTES)
+        rotated = webhooks.rotated_webhook(webhook, value, self._edge.clock(), entropy)
+        await self._writer.put("webhook", rotated)
+        return Json(webhooks.shape(rotated, secret=True))
+
+    async def retry(self, request: Request) -> Response:
+        """Accepted when the wish is durable; the attempt follows at once."""
+        webhook = await self._webhook(request)
+        delivery = deliveries.delivery_of(request.path_params["delivery_id"])
+        logged = None if delivery is None else await self._logged(request)
+        if delivery is None or logged is None:
+            raise Refused("not_found", "no such delivery")
+        settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
+        await self._edge.publisher.send(
+            topics.name(topics.DELIVERIES, settings),
+            codec.encode_delivery(wish),
+            key=deliveries.asked_key(delivery),
+            partition=partition_of(deliveries.home_of(logged["contact_id"] or "", delivery), settings.partitions),
+        )
+        return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
+
+    async def _webhook(self, request: Request) -> Webhook:
+        """As it stands on `control` now, whichever edge wrote it."""
+        home = self._pages.home(request, "webhooks:write")
+        try:
+            async with asyncio.timeout(self._edge.settings.publish_deadline_s):
+                await self._definitions.catch_up()
+        except (KafkaError, TimeoutError) as error:
+            raise Refused("unavailable", "Kafka does not answer; try again") from error
+        found = self._edge.control.webhooks[home].get(request.path_params["id"])
+        if found is None:
+            raise Refused("not_found", "no such webhook")
+        return found
+
+    async def _logged(self, request: Request) -> Any:
+        """What the log has; who has just seen an attempt may ask before it is there."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + FOUND_S
+        path = request.url.path.removesuffix("/retry")
+        while True:
+            found = await self._forward.ask(request, path)
+            if found is not None or clock() > deadline:
+                return found
+            await asyncio.sleep(ASK_S)

@@ -1,0 +1,118 @@
+"""Webhook definitions in (bodies of requests), checked records out; pure but for the secrets that are made."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from schemas import ids
+from schemas.api.request_schemas import ROTATION, WEBHOOK, WEBHOOK_EDIT
+from schemas.control import url_policy
+from schemas.control.control_state import Webhook
+from schemas.errors import Refused
+from schemas.limits import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
+from schemas.times import iso
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
+OVERLAP_MS = 24 * 3_600_000
+"""How long the secret of before a rotation stays valid."""
+
+
+def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes) -> Webhook:
+    """A definition from a POST body; raises ``Refused`` with the name of the wrong field."""
+    body = _object(value, WEBHOOK)
+    for name in ("url", "types"):
+        if name not in body:
+            raise Refused("missing_field", f"{name} is needed", name)
+    return Webhook(
+        id=ids.new_id("whk_", now_ms),
+        workspace=workspace,
+        environment=environment,
+        url=url_policy.checked_url(body["url"]),
+        types=_types(body["types"]),
+        secret=_secret(body, entropy),
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
+
+
+def edited_webhook(webhook: Webhook, value: Any, now_ms: int) -> Webhook:
+    """The definition after a PATCH."""
+    body = _object(value, WEBHOOK_EDIT)
+    news: dict[str, Any] = {"updated_ms": now_ms}
+    if "url" in body:
+        news["url"] = url_policy.checked_url(body["url"])
+    if "types" in body:
+        news["types"] = _types(body["types"])
+    if "status" in body:
+        if body["status"] not in ("enabled", "disabled"):
+            raise Refused("invalid_field", "status must be enabled or disabled", "status")
+        news |= {"status": body["status"], "reason": ""}
+    return webhook.model_copy(update=news)
+
+
+def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -> Webhook:
+    """The definition with another secret; the one of before stays valid for a while."""
+    secret = _secret(_object(value, ROTATION), entropy)
+    if secret == webhook.secret:
+        raise Refused("invalid_field", "that is the secret it has", "secret")
+    return webhook.model_copy(
+        update={
+            "secret": secret,
+            "previous_secret": webhook.secret,
+            "previous_until_ms": now_ms + OVERLAP_MS,
+            "updated_ms": now_ms,
+        }
+    )
+
+
+def shape(webhook: Webhook, *, secret: bool = False) -> dict[str, Any]:
+    """What is answered; the secret only where it is new."""
+    shown: dict[str, Any] = {"id": webhook.id, "url": webhook.url, "types": list(webhook.types)}
+    if secret:
+        shown["secret"] = webhook.secret
+    return shown | {
+        "status": webhook.status,
+        "created_at": iso(webhook.created_ms),
+        "updated_at": iso(webhook.updated_ms),
+    }
+
+
+def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    if not value.keys() <= fields.keys():
+        name = min(value.keys() - fields.keys())
+        raise Refused("unknown_field", f"{name[:80]} is no field of it", name[:80])
+    return value
+
+
+def _types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TYPES:
+        raise Refused("invalid_field", f"types must be a list of 1 to {MAX_TYPES} event types", "types")
+    for index, one in enumerate(value):
+        if not isinstance(one, str) or not one.strip() or len(one) > MAX_TYPE:
+            raise Refused("invalid_field", f"a type is 1 to {MAX_TYPE} characters", f"types[{index}]")
+        if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
+            raise Refused("invalid_field", "a type is a name, group.* or *", f"types[{index}]")
+    return tuple(dict.fromkeys(value))
+
+
+def _secret(body: dict[str, Any], entropy: bytes) -> str:
+    value = body.get("secret")
+    if value is None:
+        return SECRET_PREFIX + b64encode(entropy).decode()
+    low, high = SECRET_LENGTHS
+    if not isinstance(value, str) or not low <= len(value) <= high:
+        raise Refused("invalid_field", f"secret must be {low} to {high} characters", "secret")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise Refused("invalid_field", "secret must be printable ASCII without spaces", "secret")
+    if value.startswith(SECRET_PREFIX) and not _is_base64(value.removeprefix(SECRET_PREFIX)):
+        raise Refused("invalid_field", f"what follows {SECRET_PREFIX} must be base64", "secret")
+    return value
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except ValueError:
+        return False

@@ -1,0 +1,86 @@
+"""Events whose ids clients chose in, the first answer to each out: a retry is answered as its first try was."""
+
+from typing import NamedTuple
+
+from ingest.http.shares import ENTRY, TEXT, Shares
+from schemas.records.records import Event
+from schemas.records.sameness import CONFLICT
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Some 50,000 events with ids as long as a UUID."""
+MOST_OF_AN_ID = 8
+"""Events of one id that are remembered; of more the pipeline knows."""
+_ANOTHER = f"{CONFLICT}: another event has this event_id; both count"
+_OTHER = f"{CONFLICT}: this event came before with other content, which counts"
+
+_Known = tuple[str, str, int, str, int]
+"""Type, sender, content; contact id and time of receipt as they were answered."""
+_Key = tuple[str, str]
+"""Environment and event id."""
+_NUMBERS = 64
+_CONTACTS = 2 * (TEXT + 36)
+
+
+def size_of(key: _Key, known: tuple[_Known, ...]) -> int:
+    """Bytes that the events of an id take."""
+    size = ENTRY + TEXT + len(key[1])
+    for one in known:
+        size += ENTRY + TEXT + len(one[0]) + _CONTACTS + _NUMBERS
+    return size
+
+
+class First(NamedTuple):
+    """How an event was answered, and what the sender of its copy has to be told, often nothing."""
+
+    contact_id: str
+    received_ms: int
+    conflict: str
+
+
+class Recent:
+    """The ids of the last durable events of this edge whose id came from the client, as many as ``limit`` bytes hold.
+
+    Each workspace forgets its own. Best effort: it spares the pipeline most repeats. What it does not know is counted
+    once all the same, since the identity stage marks every copy (``schemas/records/sameness.py``).
+    """
+
+    def __init__(self, limit: int = MOST_BYTES) -> None:
+        self._first: Shares[_Key, tuple[_Known, ...]] = Shares(limit, size_of)
+        """By workspace; more than one where several events have an id."""
+
+    def get(self, event: Event) -> First | None:
+        """The first of the same events; ``event`` still has its sender for a contact."""
+        known = self._first.get(event["workspace"], (event["environment"], event["event_id"]))
+        return None if known is None else _find(known, event)
+
+    def put(self, event: Event, contact_id: str) -> str:
+        """Remember how it was answered; what its sender has to be told, often nothing."""
+        workspace, key = event["workspace"], (event["environment"], event["event_id"])
+        known = self._first.get(workspace, key)
+        one = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
+        if known is None:
+            self._first.put(workspace, key, (one,))
+            return ""
+        if (first := _find(known, event)) is not None:
+            return first.conflict
+        if len(known) < MOST_OF_AN_ID:
+            self._first.put(workspace, key, (*known, one))
+        return _ANOTHER
+
+
+def _find(known: tuple[_Known, ...], event: Event) -> First | None:
+    for one in known:
+        if _is_same(one, event):
+            return First(one[3], one[4], _OTHER if one[2] != _content(event) else "")
+    return None
+
+
+def _is_same(known: _Known, event: Event) -> bool:
+    """As ``schemas.records.sameness`` decides: the id is the same already."""
+    return known[0] == event["type"] and known[1] == event["contact_id"]
+
+
+def _content(event: Event) -> int:
+    """What ``schemas.records.sameness.content_of`` looks at, by a hash that this process alone understands: it is quick."""
+    names = event["kind"], event["campaign_id"], event["message_id"], event["variant"], event["channel"]
+    return hash((event["properties"], event["profile"], names))

@@ -1,0 +1,181 @@
+"""The events of one request in, checked, published and (for ``sync=true``) waited for; what became of each out."""
+
+import asyncio
+import time
+from uuid import UUID
+
+from ingest.events.canonical import Caller, canonical
+from ingest.events.edge import Edge
+from ingest.events.linked import Linked
+from ingest.events.raw import Accepted, RawEvent
+from schemas import ids
+from schemas.errors import Refused
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
+
+TURN_S = 0.01
+"""How long the events of one request are worked on before other requests have their turn."""
+
+
+class Turns:
+    """Of a request that is worked on for long: what an event costs depends on what is in it, so time is counted."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + TURN_S
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._until
+
+    async def next(self) -> None:
+        """Let other requests have theirs."""
+        await asyncio.sleep(0)
+        self._until = time.monotonic() + TURN_S
+
+
+class Batch:
+    """The events of one request."""
+
+    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool, linked: Linked | None = None) -> None:
+        """``linked`` is asked of what waits for its end."""
+        self._edge = edge
+        self._caller = caller
+        self._any_environment = any_environment
+        self.task_id = caller.task_id
+        self.applied = False
+        self._entered: dict[str, list[str]] = {}
+        self._left: dict[str, list[str]] = {}
+        self._linked = linked
+        self._refused: dict[str, list[str]] = {}
+
+    async def one(self, raw: RawEvent, timeout_ms: int | None) -> Accepted:
+        """The common case: one event, taken or refused as a whole."""
+        event, warnings = self._canonical(raw, 0)
+        repeated = self._repeated(raw, event, warnings)
+        if repeated is not None:
+            return repeated
+        if timeout_ms is None:
+            await self._edge.submit(event)
+        else:
+            await self._and_wait([event], timeout_ms)
+        return self._accepted(raw, event, warnings)
+
+    async def many(
+        self, raws: list[RawEvent | Refused], label: str, timeout_ms: int | None, *, atomic: bool
+    ) -> list[Accepted | Refused]:
+        """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
+        checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
+        turns = Turns()
+        for index, raw in enumerate(raws):
+            if turns.is_over():
+                await turns.next()
+            try:
+                checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # a Refused raises itself
+            except Refused as refused:
+                at = refused.at(f"{label}[{index}]")
+                if atomic:
+                    raise at from None
+                checked.append(at)
+        _in_order([c[1] for c in checked if not isinstance(c, Refused) and c[0].event_id is None])
+        items: list[Accepted | Refused | None] = [
+            c if isinstance(c, Refused) else self._repeated(c[0], c[1], c[2]) for c in checked
+        ]
+        todo = [(i, *c) for i, c in enumerate(checked) if items[i] is None and not isinstance(c, Refused)]
+        if atomic or timeout_ms is not None:
+            # the exact size is known when an event is encoded, and then its neighbours may be on their way
+            for index, _, event, _ in todo:
+                self._edge.check_size(event, f"{label}[{index}]")
+        if self.task_id:
+            self._count([event for _, _, event, _ in todo])
+        if timeout_ms is not None:
+            await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
+        futures = set()
+        for index, _, event, _ in todo:
+            if turns.is_over():
+                await turns.next()
+            if timeout_ms is None:
+                try:
+                    futures.add(self._edge.submit(event))
+                except Refused as refused:
+                    if refused.code == "unavailable":
+                        raise
+                    items[index] = refused.at(f"{label}[{index}]")
+        for future in futures:
+            await future
+        for index, raw, event, warnings in todo:
+            if items[index] is None:
+                items[index] = self._accepted(raw, event, warnings)
+        return [item for item in items if item is not None]
+
+    def _count(self, events: list[Event]) -> None:
+        """The task is done when each of them is stored."""
+        self.task_id = ids.counted(UUID(self.task_id), len({event_key(event) for event in events}))
+        for event in events:
+            event["task_id"] = self.task_id
+
+    def _canonical(self, raw: RawEvent | Refused, index: int) -> tuple[Event, list[str]]:
+        if isinstance(raw, Refused):
+            raise raw
+        if self._caller.seed and raw.event_id is None:
+            raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index:05}"
+        wanted = raw.environment
+        if wanted is not None and wanted != self._caller.environment:
+            if not self._any_environment:
+                raise Refused("missing_scope", "a public key writes to its own environment only", "environment")
+            if wanted not in self._edge.control.environments[self._caller.workspace]:
+                raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+        return canonical(raw, self._caller)
+
+    def _repeated(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted | None:
+        """The first answer, where this edge gave one; who waits for receipts needs the event to pass again."""
+        if raw.event_id is None or self._caller.reply_to:
+            return None
+        first = self._edge.recent.get(event)
+        if first is None:
+            return None
+        if first.conflict:
+            warnings.append(first.conflict)
+        return Accepted(
+            event_id=event["event_id"], contact_id=first.contact_id, received_ms=first.received_ms, warnings=warnings
+        )
+
+    def _accepted(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted:
+        contact_id = self._edge.view.winner(event["contact_id"])
+        if raw.event_id is not None:
+            conflict = self._edge.recent.put(event, contact_id)
+            if conflict:
+                warnings.append(conflict)
+        # of copies in one request the first changed what there was to change
+        key = event_key(event) if self._entered else ""
+        warnings.extend(self._refused.get(key, ()))
+        return Accepted(
+            event_id=event["event_id"],
+            contact_id=contact_id,
+            received_ms=event["received_ms"],
+            warnings=warnings,
+            entered=self._entered.pop(key, None) if key else None,
+            left=self._left.pop(key, None) if key else None,
+        )
+
+    async def _and_wait(self, events: list[Event], timeout_ms: int) -> None:
+        """Publish, then wait until each is stored and applied, or until the deadline."""
+        task_id, receipts = self.task_id, self._edge.receipts
+        end = time.monotonic() + timeout_ms / 1000
+        waiter = receipts.expect(task_id, [event_key(event) for event in events])
+        try:
+            for future in {self._edge.submit(event) for event in events}:
+                await future
+        except BaseException:
+            receipts.forget(task_id)
+            raise
+        self.applied = await receipts.wait(task_id, timeout_ms / 1000) if events else True
+        self._entered, self._left = waiter.entered, waiter.left
+        if self.applied and self._linked is not None:
+            refused = await self._linked.wait(events, end - time.monotonic())
+            self.applied, self._refused = refused is not None, refused or {}
+
+
+def _in_order(events: list[Event]) -> None:
+    """Where times are the same the greater id is the later event: ids that are made here follow the batch's order."""
+    if len(events) > 1:
+        for event, event_id in zip(events, sorted(event["event_id"] for event in events), strict=True):
+            event["event_id"] = event_id

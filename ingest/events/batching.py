@@ -1,0 +1,111 @@
+"""Encoded events in, micro-batches on `events` out; a future per batch tells when it is durable.
+
+The first event opens a batch; it closes when the record before it is acknowledged, or at 500 events or 256 KiB.
+So alone an event waits for nothing, and under load batches grow by themselves.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from schemas.errors import Refused
+from schemas.records.codec import join_events
+
+MAX_EVENTS = 500
+MAX_BYTES = 256 * 1024
+Publish = Callable[[int, bytes], Awaitable[None]]
+"""(partition, record) -> returns when all replicas have it; raises ``Refused`` (503) when it will not."""
+
+
+class _Batch:
+    __slots__ = ("done", "items", "owners", "size")
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.items: list[bytes] = []
+        self.owners: dict[str, int] = {}
+        """Bytes of each workspace in it."""
+        self.size = 0
+        self.done = done
+
+
+class Collector:
+    """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits.
+
+    A workspace may have as much waiting as it leaves free, so one alone fills half, and others find room beside it.
+    """
+
+    def __init__(self, publish: Publish, partitions: int, *, deadline_s: float, buffer_bytes: int) -> None:
+        self._publish = publish
+        self._deadline_s = deadline_s
+        self._buffer_bytes = buffer_bytes
+        self._waiting: list[deque[_Batch]] = [deque() for _ in range(partitions)]
+        self._senders: list[asyncio.Task[None] | None] = [None] * partitions
+        self._pending: dict[str, int] = {}
+        self.pending_bytes = 0
+
+    def add(self, partition: int, item: bytes, owner: str) -> asyncio.Future[None]:
+        """Put an event on its way; ``owner`` is its workspace.
+
+        The future is done when it is durable; ``Refused`` (503) at the deadline. All events of the batch share it,
+        so a request must not cancel it.
+        """
+        pending = self._pending.get(owner, 0)
+        if self.pending_bytes + pending > self._buffer_bytes:
+            raise Refused("unavailable", "too much is waiting for Kafka; try again")
+        queue = self._waiting[partition]
+        batch = queue[-1] if queue else None
+        if batch is None or len(batch.items) >= MAX_EVENTS or batch.size + len(item) > MAX_BYTES:
+            batch = self._open(partition)
+        batch.items.append(item)
+        batch.size += len(item)
+        batch.owners[owner] = batch.owners.get(owner, 0) + len(item)
+        self._pending[owner] = pending + len(item)
+        self.pending_bytes += len(item)
+        return batch.done
+
+    def _give_back(self, batch: _Batch) -> None:
+        self.pending_bytes -= batch.size
+        for owner, size in batch.owners.items():
+            left = self._pending[owner] - size
+            if left:
+                self._pending[owner] = left
+            else:
+                del self._pending[owner]
+
+    def _open(self, partition: int) -> _Batch:
+        loop = asyncio.get_running_loop()
+        batch = _Batch(loop.create_future())
+        batch.done.add_done_callback(_retrieve)
+        loop.call_later(self._deadline_s, _expire, batch.done)
+        self._waiting[partition].append(batch)
+        if self._senders[partition] is None:
+            self._senders[partition] = asyncio.create_task(self._send(partition))
+        return batch
+
+    async def _send(self, partition: int) -> None:
+        queue = self._waiting[partition]
+        # let every request that is ready in this turn of the loop join the first batch
+        await asyncio.sleep(0)
+        while queue:
+            batch = queue.popleft()
+            try:
+                if not batch.done.done():  # else its clients have had their 503: what was never sent need not be
+                    await self._publish(partition, join_events(batch.items))
+                    if not batch.done.done():
+                        batch.done.set_result(None)
+            except Refused as refused:
+                if not batch.done.done():
+                    batch.done.set_exception(refused)
+            finally:
+                self._give_back(batch)
+        self._senders[partition] = None
+
+
+def _expire(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(Refused("unavailable", "not durable yet; send it again with the same event id"))
+
+
+def _retrieve(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,201 @@
+"""A raw event in, the canonical Event and its warnings out: ids, times, identifiers and limits; pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ingest.events.event_time import event_time
+from ingest.events.raw import RawEvent
+from schemas import ids
+from schemas.control import static_segments
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.records.records import Event, Identifier
+from schemas.warning import STORED_AS, warning
+
+MAX_NAME = 256
+MOST_IDENTIFIERS = 100
+"""Of one event; what a contact may have of them is another matter."""
+_TEXTS = ("campaign_id", "message_id", "variant", "channel")
+_TEXT_NAMES = frozenset(_TEXTS)
+_NO_TEXTS = dict.fromkeys(_TEXTS, "")
+_NESTED = (dict, list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sends, when, and who waits for it."""
+
+    workspace: str
+    environment: str
+    key_id: str
+    source: str
+    now_ms: int
+    max_depth: int
+    task_id: str = ""
+    reply_to: str = ""
+    lenient: bool = False
+    """Whether an odd value costs itself and not its event: clients of such a dialect drop a batch on a refusal."""
+    seed: str = ""
+    """What the ids of events without one of their own follow from, where the client said how to tell a repeat."""
+
+
+def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
+    """Raises ``Refused`` naming the field. The strongest identifier stands first and gives the contact id."""
+    environment = raw.environment or caller.environment
+    warnings: list[str] = []
+    tenant = identity.tenant_prefix(caller.workspace, environment)
+    found = _identifiers(raw, warnings, tenant, lenient=caller.lenient)
+    if not found and raw.needs_identifier:
+        raise _unidentified(raw)
+    properties = raw.properties
+    texts = _texts(raw, lenient=caller.lenient)
+    if raw.profile and not raw.lists:
+        _take_no_lists(raw.profile, warnings)
+    timestamp_ms = event_time(raw, caller.now_ms, warnings, lenient=caller.lenient)
+    for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
+        if value:
+            _check_depth(value, name, caller.max_depth)
+    if warnings:
+        raw.context = {**(raw.context or {}), STORED_AS: list(warnings)}
+    contact = identity.contact_id(caller.workspace, environment, *found[0]) if found else ""
+    event = Event(
+        event_id=_event_id(raw.event_id, caller.now_ms),
+        workspace=caller.workspace,
+        environment=environment,
+        kind=raw.kind,
+        type=_name(raw.type),
+        contact_id=contact,
+        identifiers=[Identifier(type=t, value=v) for t, v in found],
+        timestamp_ms=timestamp_ms,
+        received_ms=caller.now_ms,
+        properties=orjson.dumps(properties),
+        context=orjson.dumps(raw.context) if raw.context else b"",
+        profile=orjson.dumps(raw.profile) if raw.profile else b"",
+        **texts,  # type: ignore[typeddict-item]  # the four names are its keys
+        source=caller.source,
+        key_id=caller.key_id,
+        task_id=caller.task_id,
+        reply_to=caller.reply_to,
+    )
+    return event, warnings
+
+
+def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
+    for place in ("set", "set_once"):
+        said = profile.get(place) or {}
+        ignored = [name for name in said if static_segments.is_list(name)]
+        if ignored:
+            profile[place] = {name: value for name, value in said.items() if not static_segments.is_list(name)}
+            more = f" (and {len(ignored) - 1} more)" if len(ignored) > 1 else ""
+            text = f"{ignored[0][:MAX_NAME]}{more} is a segment's list and was ignored"
+            warnings.append(warning("ignored_attribute", text))
+
+
+def _unidentified(raw: RawEvent) -> Refused:
+    for _, value, field in raw.identifiers:
+        if value is not None:
+            odd = isinstance(value, bool) or not isinstance(value, str | int)
+            return _no_identifier(value, field) if odd else _nobody(field)
+    return Refused("missing_field", "at least one identifier is needed", "user_id")
+
+
+def _nobody(field: str) -> Refused:
+    return Refused("invalid_field", f"{field} identifies nobody", field)
+
+
+def _no_identifier(value: Any, field: str) -> Refused:
+    if not isinstance(value, str):
+        return Refused("invalid_field", f"{field} must be a string", field)
+    return Refused("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
+
+
+def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bool) -> list[tuple[str, str]]:
+    if len(raw.identifiers) > MOST_IDENTIFIERS:
+        field = raw.identifiers[MOST_IDENTIFIERS][2]
+        raise Refused("invalid_field", f"an event has at most {MOST_IDENTIFIERS} identifiers", field)
+    found: list[tuple[str, str]] = []
+    for kind, value, field in raw.identifiers:
+        if value is None:
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # noqa: PLW2901 - numeric ids are common and mean their digits
+        if not isinstance(value, str) or len(value) > identity.MAX_LENGTH:
+            if not lenient:
+                raise _no_identifier(value, field)
+            text = f"{_no_identifier(value, field).message}; it was ignored"
+            warnings.append(warning("ignored_identifier", text))
+            continue
+        normal = identity.normalise(kind, value)
+        if normal is None:
+            warnings.append(warning("ignored_identifier", f"{field} identifies nobody and was ignored"))
+        elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
+            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
+        elif (kind, normal) not in found:
+            found.append((kind, normal))
+    if len(found) > 1:
+        found.sort(key=lambda pair: identity.rank(pair[0]))
+    return found
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise Refused("invalid_field", "type must be a non-empty string", "type")
+    if len(value) > MAX_NAME:
+        raise Refused("invalid_field", f"type is longer than {MAX_NAME} characters", "type")
+    return value
+
+
+def _event_id(value: Any, now_ms: int) -> str:
+    if value is None:
+        return ids.new_id("evt_", now_ms)
+    if not isinstance(value, str) or not value or len(value) > MAX_NAME or not value.isprintable():
+        raise Refused("invalid_field", f"event_id must be 1 to {MAX_NAME} printable characters", "event_id")
+    return value
+
+
+def _texts(raw: RawEvent, *, lenient: bool) -> dict[str, str]:
+    """The message that an event is about; most events are about none, which is told without a look at each field."""
+    named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
+    if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
+        return _NO_TEXTS
+    texts = {
+        name: _text(value, name, raw.properties, lenient=lenient) for name, value in zip(_TEXTS, named, strict=True)
+    }
+    message_id = texts["message_id"]
+    if message_id[:1] == "<" and message_id[-1:] == ">":  # as a mail's header has it
+        texts["message_id"] = message_id[1:-1]
+    return texts
+
+
+def _text(value: Any, name: str, properties: dict[str, Any], *, lenient: bool) -> str:
+    place = name
+    if value is None:
+        value = properties.get(name)
+        place = f"properties.{name}"
+        if not isinstance(value, str) or (lenient and len(value) > MAX_NAME):
+            return ""  # a property may be called so and be something else
+    if not isinstance(value, str) or len(value) > MAX_NAME:
+        raise Refused("invalid_field", f"{name} must be a string of at most {MAX_NAME} characters", place)
+    return value
+
+
+def _check_depth(root: Any, name: str, limit: int) -> None:
+    level = [v for v in _children(root) if isinstance(v, _NESTED)]
+    depth = 1
+    while level:
+        depth += 1
+        if depth > limit:
+            raise Refused("invalid_field", f"{name} is nested deeper than {limit}", name)
+        level = [v for parent in level for v in _children(parent) if isinstance(v, _NESTED)]
+
+
+def _children(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def profile_of(attributes: dict[str, Any] | None, consents: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The ``profile`` of a call that sets attributes or consents."""
+    said = {name: value for name, value in (("set", attributes), ("consents", consents)) if value}
+    return said or None

@@ -1,0 +1,157 @@
+"""A caller in; what its operation may ask of the edge and of the read API beside taking events, out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from ingest.events.edge import Edge
+from ingest.events.raw import Answer, Parsed
+from ingest.http.read_api import Forward
+from schemas import topics
+from schemas.control.access import Principal, key_of
+from schemas.control.control_state import Campaign
+from schemas.errors import Refused
+from schemas.records import identity
+
+JOIN_S = 2.0
+_LOOK_S = 0.01
+_ASK_S = 0.2
+Take = Callable[[Parsed], Awaitable[Answer]]
+
+
+KNOWN = "/internal/contacts/known/"
+"""Path of the read API that says which ids a contact has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """``ingest.events.operation.Desk`` of one request."""
+
+    edge: Edge
+    forward: Forward
+    principal: Principal
+    headers: Mapping[bytes, bytes]
+    query: Mapping[str, str]
+    params: Mapping[str, str]
+    scheme: str
+    repeat_id: str
+    taker: Take
+
+    async def take(self, parsed: Parsed) -> Answer:
+        return await self.taker(parsed)
+
+    @property
+    def most(self) -> int:
+        return self.edge.settings.max_vendor_events
+
+    @property
+    def key(self) -> str:
+        return key_of(self.headers, self.query) or ""
+
+    @property
+    def base_url(self) -> str:
+        """By ``public_url``, else as the caller and the proxy in front of this server say."""
+        if self.edge.settings.public_url:
+            return self.edge.settings.public_url.rstrip("/")
+        forwarded = self.headers.get(b"x-forwarded-proto", b"").split(b",", 1)[0].strip().lower()
+        scheme = forwarded.decode() if forwarded in (b"http", b"https") else self.scheme
+        return f"{scheme}://{self.headers.get(b'host', b'localhost').decode('latin-1')}"
+
+    @property
+    def now_ms(self) -> int:
+        return self.edge.clock()
+
+    def campaign(self, reference: Any) -> Campaign:
+        known = {one.id: one for one in self.edge.control.campaigns_of(self.principal.workspace)}
+        text = str(reference)
+        found = known.get(text) if isinstance(reference, str) else None
+        if found is None and not isinstance(reference, bool):
+            numbered = [one for one in known.values() if str(one.number) == text]
+            found = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
+        if found is None:
+            raise Refused("not_found", "no such campaign", "id")
+        return found
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        return self.edge.control.triggers.get(trigger)
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        return await self.forward.inquire(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        topic = topics.name(topics.LAUNCHES, self.edge.settings)
+        deadline = self.edge.settings.publish_deadline_s
+        try:
+            async with asyncio.timeout(deadline):
+                await self.edge.publisher.send(topic, orjson.dumps(value), key=launch_id.encode())
+        except TimeoutError:
+            raise Refused("unavailable", "not durable yet; send it again") from None
+
+    def contact_of(self, kind: str, value: Any, field: str) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # as a numeric id means its digits everywhere
+        normal = identity.normalise(kind, value) if isinstance(value, str) else None
+        home = (self.principal.workspace, self.principal.environment)
+        if normal is None:
+            raise Refused("invalid_field", f"{field} identifies nobody", field)
+        if kind == identity.CONTACT_ID and not identity.belongs_to(normal, *home):
+            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
+        return identity.contact_id(*home, kind, normal)
+
+    async def erase(self, contact_id: str, environment: str) -> None:
+        home = (self.principal.workspace, environment)
+
+        async def ask() -> Any:
+            status, known = await self.ask(f"{KNOWN}{contact_id}", environment)
+            return known if status == 200 else None
+
+        if self.edge.forget is None:
+            raise Refused("unavailable", "nothing can be erased now; try again")
+        await self.edge.forget(home, contact_id, ask)
+
+    def winner(self, contact_id: str) -> str:
+        return self.edge.view.winner(contact_id)
+
+    def environment(self, name: Any) -> str:
+        known = self.edge.control.environments[self.principal.workspace]
+        if isinstance(name, str) and name in known:
+            return name
+        if not isinstance(name, bool) and str(name).isascii() and str(name).isdigit():
+            found = next((slug for slug, one in known.items() if str(one.number) == str(name)), None)
+            if found is not None:
+                return found
+        raise Refused("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
+
+    async def joined(self, a: str, b: str) -> bool | None:
+        """The merges that the edge follows say yes; for a no the read API is asked from time to time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        end, ask_at = now + JOIN_S, now + _ASK_S
+        while now < end:
+            if self.winner(a) == self.winner(b):
+                return True
+            if now >= ask_at:
+                ask_at = now + _ASK_S
+                if await self.is_refused(a, b):
+                    return False
+            await asyncio.sleep(_LOOK_S)
+            now = loop.time()
+        return None
+
+    async def is_refused(self, a: str, b: str) -> bool:
+        """Whether the tables know that the two cannot be one contact; no where the read API is away."""
+        try:
+            status, value = await self.ask(f"/internal/refused?{urlencode({'a': a, 'b': b})}", "")
+        except Refused:
+            return False
+        return status == 200 and bool(value["refused"])
+
+    async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if environment:
+            headers["Headwater-Environment"] = environment
+        return await self.forward.inquire(path, headers, body)

@@ -1,0 +1,116 @@
+"""Everything a request at the edge needs, wired once; canonical events in, durable ones (or a 503) out."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from ingest.events.ack_cache import Recent
+from ingest.events.batching import Collector
+from ingest.events.merge_map import MergeView
+from ingest.events.publish import Publisher
+from ingest.events.receipts import Receipts, Waiter
+from ingest.events.replay_cache import Repeats
+from ingest.http.idempotency import Answers
+from ingest.http.rate_limit import Gate
+from schemas import topics
+from schemas.api import parameters
+from schemas.control.access import Principal, key_of
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from schemas.records.codec import encode_event
+from schemas.records.identity import partition_of
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
+from schemas.service.web import authorise
+from schemas.settings import Settings
+
+SMALL_FIELDS = 32 * 1024
+"""More than everything but properties, context and profile can take: seven identifiers and a dozen names."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Edge:
+    """The edge's parts; ``clock`` gives epoch ms."""
+
+    settings: Settings
+    instance: str
+    control: ControlState
+    publisher: Publisher
+    collector: Collector
+    receipts: Receipts
+    view: MergeView
+    recent: Recent
+    gate: Gate
+    answers: Answers
+    repeats: Repeats
+    clock: Callable[[], int] = now_ms
+    forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
+    """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
+
+    def asks(self, request: Request, scope: str | None) -> Principal:
+        """Who asks, let in by the gate; raises ``Refused`` (401, 403, 422, 429)."""
+        now_ms, headers = self.clock(), dict(request.scope["headers"])
+        principal = authorise(self.control, headers, request.query_params, scope, now_ms)
+        self.gate.admit(request.scope, headers, principal, now_ms)
+        parameters.check(request.method, request.url.path, request.scope["query_string"])
+        return principal
+
+    def passes(self, request: Request) -> None:
+        """The gate for what another process authorises: one without a valid key is that one's to refuse."""
+        key = key_of(dict(request.scope["headers"]), request.query_params)
+        if key and self.control.key(key, self.clock()) is not None:
+            self.asks(request, None)
+
+    def check_size(self, event: Event, place: str) -> None:
+        """Raises ``Refused`` for what ``submit`` might find too large: stricter than it by the small fields' room."""
+        size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
+        if size + SMALL_FIELDS > self.settings.max_event_bytes:
+            raise _too_large(self.settings, event).at(place)
+
+    async def applied(self, task_id: str, events: list[Event], within_s: float) -> Waiter | None:
+        """Publish these, all durable when it returns; what their receipts say, none where one is not there in time."""
+        waiter = self.receipts.expect(task_id, [event_key(event) for event in events])
+        try:
+            for future in {self.submit(event) for event in events}:
+                await future
+        except BaseException:
+            self.receipts.forget(task_id)
+            raise
+        return waiter if await self.receipts.wait(task_id, within_s) else None
+
+    def submit(self, event: Event) -> asyncio.Future[None]:
+        """Put one event on its way; raises ``Refused`` for one that is too large, or when too much is waiting."""
+        item = encode_event(event)
+        if len(item) > self.settings.max_event_bytes:
+            raise _too_large(self.settings, event)
+        # an event of nobody has no partition of its own
+        partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
+        return self.collector.add(partition, item, event["workspace"])
+
+
+def _too_large(settings: Settings, event: Event) -> Refused:
+    largest = max(("properties", "context", "profile"), key=lambda name: len(event[name]))  # type: ignore[literal-required]
+    return Refused("too_large", f"an event is larger than {settings.max_event_bytes} bytes", largest)
+
+
+def collector(settings: Settings, publisher: Publisher) -> Collector:
+    """The collector in front of the `events` topic."""
+    topic = topics.name(topics.EVENTS, settings)
+
+    async def publish(partition: int, record: bytes) -> None:
+        await publisher.publish(topic, record, partition=partition)
+
+    return Collector(
+        publish,
+        settings.partitions,
+        deadline_s=settings.publish_deadline_s,
+        buffer_bytes=settings.publish_buffer_bytes,
+    )

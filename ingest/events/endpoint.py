@@ -1,0 +1,218 @@
+"""SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
+
+import logging
+from dataclasses import replace
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+
+from ingest.events.batch import Batch
+from ingest.events.canonical import Caller
+from ingest.events.context import Counter
+from ingest.events.edge import Edge
+from ingest.events.linked import Linked
+from ingest.events.operation import Operation
+from ingest.events.raw import Accepted, Answer, Parsed, Reply
+from ingest.events.replay_cache import Repeats
+from ingest.http import body, body_key
+from ingest.http.cors import KEYED, WORKSPACE
+from ingest.http.idempotency import SEED
+from ingest.http.json_recovery import NotJson
+from ingest.http.read_api import Forward
+from schemas import ids
+from schemas.api import parameters
+from schemas.control.access import KEY_HEADERS, Principal, key_of
+from schemas.errors import Refused
+from schemas.limits import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
+from schemas.service.memory_budget import UNKNOWN
+from schemas.service.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = (b"retry-after", b"1")
+
+
+class _Asked(NamedTuple):
+    """A request whose body has been read."""
+
+    scope: Scope
+    headers: dict[bytes, bytes]
+    query: dict[str, str]
+    principal: Principal
+    caller: Caller
+    timeout_ms: int | None
+    raw: bytes
+
+
+class IngestEndpoint:
+    """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
+
+    def __init__(self, operation: Operation, edge: Edge, forward: Forward) -> None:
+        self._operation = operation
+        self._edge = edge
+        self._forward = forward
+        settings = edge.settings
+        # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
+        self._most = settings.max_batch_events if operation.source == "altacee" else settings.max_vendor_events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._operation
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        query: dict[str, str] = {}
+        request_id = ids.request_id(headers.get(b"x-request-id"), self._edge.clock())
+        try:
+            if scope["query_string"]:
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            reply = await self._handle(scope, headers, query, receive)
+        except Refused as refused:
+            reply = operation.refuse(refused, request_id)
+        except ClientDisconnect:
+            log.debug("%s %s: the client went away", operation.path, request_id)
+            return
+        except Exception:
+            log.exception("%s %s", operation.path, request_id)
+            reply = operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
+        if operation.finish is not None:
+            reply = operation.finish(reply, headers, query)
+        within = REQUEST_ID in scope
+        if SAID_WITH in scope and not within:
+            reply = replace(reply, headers=(*reply.headers, *scope[SAID_WITH]))
+        # within a surface the request id and what else is said are put on by it
+        await _respond(send, reply, "" if within else request_id)
+
+    async def _handle(
+        self, scope: Scope, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive
+    ) -> Reply:
+        now_ms = self._edge.clock()
+        operation, settings = self._operation, self._edge.settings
+        if operation.constant is not None:
+            await body.read(receive, settings.max_body_bytes)
+            return operation.constant
+        for name in operation.query_keys:
+            if name in query:
+                query.setdefault("apiKey", query[name])
+        if operation.key_part:
+            headers = {name: value for name, value in headers.items() if name not in KEY_HEADERS}
+            query["apiKey"] = scope["path_params"][operation.key_part]
+        late = bool(operation.body_keys) and operation.holder is None and key_of(headers, query) is None
+        if operation.holder is not None:
+            principal = operation.holder(self._edge.control, scope["path_params"])
+        elif not late:
+            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
+        if not late:
+            self._edge.gate.admit(scope, headers, principal, now_ms)
+        if query and operation.source == "altacee":
+            parameters.check(scope["method"], operation.path, scope["query_string"])
+        timeout_ms = _sync_timeout(query)
+        content_type = headers.get(b"content-type", b"")
+        if operation.read is None and not operation.any_type:
+            body.check_content_type(content_type)
+        raw = await body.read(receive, settings.max_body_bytes, scope.get(WORKSPACE, UNKNOWN))
+        encoding = headers.get(b"content-encoding", b"")
+        if operation.any_type and not encoding and raw.startswith(body.GZIP):
+            encoding = b"gzip"
+        raw = body.decode(raw, encoding, settings.max_body_bytes)
+        value = (
+            body.parse_batch(raw, operation.batch_label)
+            if operation.read is None
+            else operation.read(content_type, raw, settings.max_body_bytes)
+        )
+        if late:
+            headers = scope[KEYED] = body_key.with_key(headers, value, operation.body_keys)
+            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
+            self._edge.gate.admit(scope, headers, principal, now_ms)
+        if isinstance(value, NotJson):
+            value = value.recover(mend=operation.lenient)
+        caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
+        if operation.serve is None and len(raw) <= body.SMALL:
+            parsed = operation.parse(value, self._most)
+            linked = self._linked(headers, query, timeout_ms)
+            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
+        asked = _Asked(scope, headers, query, principal, caller, timeout_ms, raw)
+        with body.SERVED.holding(len(raw), principal.workspace):
+            return await self._serve(asked, value)
+
+    async def _serve(self, asked: "_Asked", value: Any) -> Reply:
+        """The answer to a body that has been read."""
+        operation, principal, timeout_ms = self._operation, asked.principal, asked.timeout_ms
+        scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
+        serve, linked = operation.serve, self._linked(headers, query, timeout_ms)
+        if serve is None:
+            parsed = operation.parse(value, self._most)
+            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
+
+        async def take(parsed: Parsed) -> Answer:
+            return await self._take(caller, principal, timeout_ms, parsed, linked)
+
+        repeats, given = self._edge.repeats, headers.get(b"x-request-id")
+        keys = Repeats.keys(principal.key_id, scope["path"], given, asked.raw) if operation.once_s else []
+        counter = Counter(
+            edge=self._edge,
+            forward=self._forward,
+            principal=principal,
+            headers=headers,
+            query=query,
+            params=scope.get("path_params", {}),
+            scheme=scope["scheme"],
+            repeat_id=repeats.name(principal.workspace, keys, operation.once_s, given) if keys else "",
+            taker=take,
+        )
+        if not keys:
+            return await serve(value, counter)
+        return await repeats.once(principal.workspace, keys, operation.once_s, lambda: serve(value, counter))
+
+    def _caller(self, principal: Principal, now_ms: int, seed: str, *, synced: bool) -> Caller:
+        operation, settings = self._operation, self._edge.settings
+        return Caller(
+            workspace=principal.workspace,
+            environment=principal.environment,
+            key_id=principal.key_id,
+            source=operation.source,
+            now_ms=now_ms,
+            max_depth=settings.max_depth,
+            lenient=operation.lenient,
+            task_id=ids.task_id(now_ms, 1) if synced or operation.always_task else "",
+            reply_to=self._edge.instance if synced else "",
+            seed=seed,
+        )
+
+    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> Linked | None:
+        return None if timeout_ms is None else Linked(self._edge, self._forward, key_of(headers, query))
+
+    async def _take(
+        self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: Linked | None
+    ) -> Answer:
+        any_environment = self._operation.any_environment or principal.kind == "secret"
+        batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
+        if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
+            items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
+        else:
+            items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
+        return Answer(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
+
+
+def _sync_timeout(query: dict[str, str]) -> int | None:
+    """Milliseconds to wait for ``sync=true``; ``None``: do not wait."""
+    if not query:
+        return None
+    wanted = query.get("sync", "false").lower()
+    if wanted not in SYNC_WORDS:
+        raise Refused("invalid_field", "sync must be true or false", "sync")
+    if wanted in ("false", "0"):
+        return None
+    text = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS))
+    low, high = TIMEOUT_MS
+    if len(text) > 9 or not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
+    return int(text)
+
+
+async def _respond(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    if request_id:
+        headers += ((b"x-request-id", request_id.encode()), NO_SNIFFING)
+    if reply.status in (429, 503):
+        headers.append(RETRY_AFTER)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

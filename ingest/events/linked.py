@@ -1,0 +1,82 @@
+"""Events that have been applied in; once the merges that they cause can be read, or are refused, their warnings out.
+
+1. An event whose identifiers are one contact's already, and did not become it a moment ago, waits for nothing.
+2. A merge that this edge has seen is waited for until the tables show it. One that is not seen within ``SEEN_S`` is
+   taken for none: ids that an SDK makes up for a call tie nothing, and nobody says so.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from ingest.events.edge import Edge
+from ingest.http.read_api import Forward
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.records.records import Event
+from schemas.records.sameness import event_key
+
+LINKED = "/internal/events/linked"
+"""Path of the read API that only the edge asks; it shows nothing of a contact."""
+SEEN_S = 1.0
+MOST_ASKED = 100
+"""Events of one request whose merges are waited for one by one; more come in an import, which reads its tasks."""
+
+
+class Linked:
+    """Of one request; ``key`` is its API key."""
+
+    def __init__(self, edge: Edge, forward: Forward, key: str | None) -> None:
+        self._edge = edge
+        self._forward = forward
+        self._headers = {"authorization": f"Bearer {key}"}
+
+    async def wait(self, events: Sequence[Event], within_s: float) -> dict[str, list[str]] | None:
+        """Warnings by the events' keys; ``None`` where a merge cannot be read in time."""
+        end = time.monotonic() + within_s
+        tying = [event for event in events if self._ties(event)][:MOST_ASKED]
+        if not tying:
+            return {}
+        answers = await asyncio.gather(*(self._ask(event, end) for event in tying))
+        if None in answers:
+            return None
+        return {event_key(event): said for event, said in zip(tying, answers, strict=True) if said}
+
+    def _ties(self, event: Event) -> bool:
+        own = self._own_ids(event)
+        return len(own) > 1 and (not self._is_one(own) or self._edge.view.joined_lately(own))
+
+    def _is_one(self, own: Sequence[str]) -> bool:
+        return len({self._edge.view.winner(one) for one in own}) == 1
+
+    def _own_ids(self, event: Event) -> list[str]:
+        home = (event["workspace"], event["environment"])
+        return [identity.contact_id(*home, one["type"], one["value"]) for one in self._links(event)]
+
+    def _links(self, event: Event) -> list[Any]:
+        workspace = self._edge.control.workspaces.get(event["workspace"])
+        apart = identity.APART if workspace is None else workspace.apart
+        return [one for one in event["identifiers"] if one["type"] not in {*apart, identity.CONTACT_ID}]
+
+    async def _ask(self, event: Event, end: float) -> list[str] | None:
+        own, path = self._own_ids(event), f"{LINKED}?environment={quote(event['environment'], safe='')}"
+        seen_by = time.monotonic() + SEEN_S
+        while (now := time.monotonic()) < end:
+            await self._edge.view.joined(own, min(0.1, end - now))
+            is_one = self._is_one(own)
+            if not is_one and now > seen_by:
+                return []
+            within_ms = int(max(0.0, min(end - time.monotonic(), SEEN_S if is_one else 0.2)) * 1000)
+            try:
+                asked = {"identifiers": self._links(event), "timeout_ms": within_ms}
+                status, said = await self._forward.inquire(path, self._headers, asked)
+            except Refused:
+                return None  # it is durable; when it can be read nobody can say now
+            if status != 200:
+                return []
+            if said["linked"]:
+                warnings: list[str] = said["warnings"]
+                return warnings
+        return None if self._is_one(own) else []

@@ -1,0 +1,163 @@
+"""Records of `merges` in, the winner of a contact id out: the edge's copy of the merge map, on disk.
+
+Memory is bounded by the cache settings below, whatever the number of merges. Where it stopped is written in
+the same batch as what it read, so a restart goes on from there and ``Tail.start`` makes it right again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rocksdict import Rdict, ReadOptions, WriteBatch
+
+from schemas.control.definitions import Erasure
+from schemas.control.erasure import Erased
+from schemas.records import mergemap, tenancy
+from schemas.records.codec import decode_merge
+from schemas.service.rocksdb import options_of_a_copy
+
+log = logging.getLogger(__name__)
+LATELY_S = 5.0
+_POSITION = b"!position/"
+_ERASED = b"!erased/"
+_OF = b"!of/"
+"""Before a winner and one of its losers."""
+
+
+class MergeView:
+    """loser -> (version, winner); the highest version wins, so records may repeat."""
+
+    def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:
+        self._erased = Erased() if erased is None else erased
+        folder.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(folder), options_of_a_copy())
+        self._partitions = partitions
+        self._empty = self._db.get(b"!any") is None
+        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
+        self._lately: dict[str, float] = {}
+        """When ids lost, as long as that may not be read everywhere."""
+
+    def positions(self) -> dict[int, int]:
+        """The next offset to read of each partition."""
+        found = {p: self._db.get(_POSITION + str(p).encode()) for p in range(self._partitions)}
+        return {p: int(raw) for p, raw in found.items() if raw is not None}
+
+    def winner(self, contact_id: str) -> str:
+        """The contact that the id belongs to, as far as this edge knows; itself where it never lost."""
+        if self._empty or not contact_id:
+            return contact_id
+        found: bytes | None = self._db.get(contact_id.encode())
+        return contact_id if found is None else mergemap.winner_of(found)
+
+    def _note(self, loser: str) -> None:
+        now = time.monotonic()
+        self._lately.pop(loser, None)
+        self._lately[loser] = now
+        while (oldest := next(iter(self._lately))) and now - self._lately[oldest] > LATELY_S:
+            del self._lately[oldest]
+
+    def joined_lately(self, ids: Sequence[str]) -> bool:
+        """Whether one of these lost so lately that the tables may not say so yet."""
+        since = time.monotonic() - LATELY_S
+        return any(self._lately.get(one, 0.0) > since for one in ids)
+
+    async def joined(self, ids: Sequence[str], within_s: float) -> bool:
+        """Whether these ids are one contact's, or become it in time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while len({self.winner(one) for one in ids}) > 1:
+            news = loop.create_future()
+            for one in ids:
+                self._awaited.setdefault(one, []).append(news)
+            try:
+                async with asyncio.timeout_at(end):
+                    await news
+            except TimeoutError:
+                return False
+            finally:
+                for one in ids:
+                    self._no_longer_awaits(one, news)
+        return True
+
+    def _no_longer_awaits(self, contact_id: str, news: asyncio.Future[None]) -> None:
+        left = [future for future in self._awaited.get(contact_id, ()) if future is not news]
+        if left:
+            self._awaited[contact_id] = left
+        else:
+            self._awaited.pop(contact_id, None)
+
+    def version(self, contact_id: str) -> int:
+        """The place in the log of links that this edge's knowledge of the id comes from; 0: it never lost."""
+        found: bytes | None = self._db.get(contact_id.encode())
+        return 0 if found is None else mergemap.version_of(found)
+
+    def apply(self, record: Any) -> None:
+        """One record of the `merges` topic."""
+        batch = WriteBatch(raw_mode=True)
+        batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
+        try:
+            read = None if record.value is None else _row_of(record.value, self._erased)
+        except (ValueError, OverflowError) as error:
+            log.error("merges/%s/%s is passed over: %s", record.partition, record.offset, error)  # noqa: TRY400
+            read = None
+        if read is not None:
+            self._merge(batch, *read)
+        self._db.write(batch)
+        if read is not None:
+            self._note(read[0].decode())
+        if read is not None and self._awaited:
+            for future in self._awaited.pop(read[0].decode(), ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def members(self, contact_id: str) -> set[str]:
+        """Every id that resolves to the contact, as far as this edge knows; the contact's own too."""
+        prefix = _OF + contact_id.encode() + b"/"
+        options = ReadOptions()
+        options.set_iterate_upper_bound(_OF + contact_id.encode() + b"0")
+        found = self._db.items(from_key=prefix, read_opt=options)
+        return {contact_id} | {key[len(prefix) :].decode() for key, _ in found}
+
+    def _merge(self, batch: WriteBatch, loser: bytes, row: bytes) -> None:
+        known = self._db.get(loser)
+        if mergemap.replaces(row, known):
+            batch.put(loser, row)
+            if known is not None:
+                batch.delete(_reverse(loser, known))
+            if mergemap.winner_of(row).encode() != loser:
+                batch.put(_reverse(loser, row), b"")
+            if self._empty:
+                batch.put(b"!any", b"1")
+                self._empty = False
+
+    def forget(self, erasure: Erasure) -> None:
+        """Erased contacts: their ids stand for themselves again. Once, whoever merges anew after it stays merged."""
+        mark = _ERASED + erasure.id.encode()
+        if self._db.get(mark) is not None:
+            return
+        batch = WriteBatch(raw_mode=True)
+        batch.put(mark, b"1")
+        for contact_id in erasure.contacts:
+            known = self._db.get(contact_id.encode())
+            if known is not None:
+                batch.delete(contact_id.encode())
+                batch.delete(_reverse(contact_id.encode(), known))
+        self._db.write(batch)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _reverse(loser: bytes, row: bytes) -> bytes:
+    """The key by which a winner's losers are found."""
+    return _OF + mergemap.winner_of(row).encode() + b"/" + loser
+
+
+def _row_of(value: bytes, erased: Erased) -> tuple[bytes, bytes] | None:
+    """Key and row of a merge, ``None`` for one that was erased; raises ``ValueError`` or ``OverflowError``."""
+    merge = decode_merge(value)
+    tenancy.check(merge)
+    return None if erased.covers(merge) else (merge["loser"].encode(), mergemap.row_of(merge))

@@ -1,0 +1,215 @@
+"""What a dialect has to say about one of its paths; nothing in here or beside it knows of Kafka."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ingest.events.raw import Answer, Parsed, Reply
+from schemas.control.access import Principal
+from schemas.control.control_state import Campaign, ControlState
+from schemas.errors import Refused
+from schemas.records import identity
+
+JSON = (b"content-type", b"application/json")
+
+
+ADDRESSES = (identity.EMAIL, identity.PHONE)
+Identifying = tuple[str, Any, str]
+"""Type, value, and the name of the field that it came from."""
+
+
+def nothing_parsed(_value: Any, _most: int) -> Parsed:
+    raise NotImplementedError("an operation without parse has serve")
+
+
+def nothing_replied(_answer: Answer) -> Reply:
+    raise NotImplementedError("an operation without reply has serve")
+
+
+class Desk(Protocol):
+    """What an operation that does more than take events may ask for; everything is the caller's and nobody else's."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Of the request, their names in lower case."""
+
+    @property
+    def most(self) -> int:
+        """Items that one request may have."""
+
+    @property
+    def key(self) -> str:
+        """The caller's key, as it was sent."""
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host by which the caller reaches this server."""
+
+    @property
+    def repeat_id(self) -> str:
+        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or for ``once_s``."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The named parts of the path."""
+
+    @property
+    def now_ms(self) -> int: ...
+
+    def campaign(self, reference: Any) -> Campaign:
+        """A campaign of the caller's workspace, by id or number; raises ``Refused`` (404)."""
+
+    def triggered(self, trigger: str) -> Campaign | None:
+        """The campaign of a trigger's link."""
+
+    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+        """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
+
+    async def keep(self, launch_id: str, value: Any) -> None:
+        """Store what a launch's messages refer to, durably; raises ``Refused`` (503)."""
+
+    async def take(self, parsed: Parsed) -> Answer:
+        """As for an operation that only takes events; raises ``Refused``."""
+
+    def contact_of(self, kind: str, value: Any, field: str) -> str:
+        """The own contact id of an identifier; raises ``Refused`` for one that names nobody."""
+
+    async def erase(self, contact_id: str, environment: str) -> None:
+        """Everything of a contact goes, in every store; raises ``Refused`` (404)."""
+
+    def winner(self, contact_id: str) -> str:
+        """The contact that the id belongs to, as far as the edge knows."""
+
+    def environment(self, name: Any) -> str:
+        """The slug of an environment given by slug or number; raises ``Refused``."""
+
+    async def joined(self, a: str, b: str) -> bool | None:
+        """Whether two own contact ids became one contact: false where that was refused, none where it is not known."""
+
+    async def is_refused(self, a: str, b: str) -> bool:
+        """Whether the two cannot become one contact, as far as the tables know."""
+
+    async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
+        """The read API's answer to the caller; raises ``Refused`` (503) where it is away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One path. ``parse`` may raise ``Refused`` for the whole request; ``refuse`` gets the request id."""
+
+    source: str
+    path: str
+    parse: Callable[[Any, int], Parsed] = nothing_parsed
+    """(JSON value, most items) -> items"""
+    reply: Callable[[Answer], Reply] = nothing_replied
+    serve: Callable[[Any, Desk], Awaitable[Reply]] | None = None
+    """In place of ``parse`` and ``reply``, where the answer takes more than events being durable."""
+    refuse: Callable[[Refused, str], Reply]
+    batch_label: str = ""
+    """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
+    methods: tuple[str, ...] = ("POST",)
+    holder: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
+    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``Refused``."""
+    scope: str = "events:ingest"
+    any_environment: bool = False
+    """Whether a public key may name another environment of its workspace too."""
+    lenient: bool = False
+    """Whether an odd value costs itself and not its event, as the clients of the vendor expect."""
+    always_task: bool = False
+    """Whether every answer carries a task id, not only one that waited."""
+    read: Callable[[bytes, bytes, int], Any] | None = None
+    """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
+    finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
+    """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
+    query_keys: tuple[str, ...] = ()
+    """Parameters that may hold the key beside ``apiKey``."""
+    key_part: str = ""
+    """Name of the part of the path that is the key."""
+    body_keys: tuple[str, ...] = ()
+    """Fields of the body, its items or their ``properties`` that may hold the key, where nothing else does."""
+    any_type: bool = False
+    """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
+    constant: Reply | None = None
+    """The answer to whatever is sent, with a key or without: nothing of it is looked at."""
+    once_s: int = 0
+    """For how many seconds the same request of the same key is answered with its first answer."""
+
+
+def object_of(value: Any, what: str = "the body") -> dict[str, Any]:
+    """Raises ``Refused`` (400) unless the value is a JSON object."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", f"{what} must be a JSON object")
+    return value
+
+
+def optional_object(value: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """An optional object field; raises ``Refused`` (422) for another type. PHP writes an empty object as ``[]``."""
+    found = value.get(name)
+    if found is None or isinstance(found, dict):
+        return found
+    if found == []:
+        return {}
+    raise Refused("invalid_field", f"{name} must be an object", name)
+
+
+def addresses_in(values: Mapping[str, Any], place: str) -> list[Identifying]:
+    """The e-mail address and phone among the traits of a call."""
+    return [(name, values[name], f"{place}.{name}") for name in ADDRESSES if is_address(name, values.get(name))]
+
+
+def is_address(kind: str, value: Any) -> bool:
+    """Whether a value may be one: a text, or of a phone the number that XML makes of digits."""
+    return isinstance(value, str) or (kind == identity.PHONE and type(value) is int)
+
+
+def earlier_id(value: Any, field: str) -> list[tuple[str, Any, str]]:
+    """Identifiers of a sender's earlier id, which a vendor writes alike for a stranger and for a known person.
+
+    What is stored under the value is taken along, whether as an ``external_id`` or as an ``anonymous_id``, before or
+    after this call. They follow the sender's own ``external_id``, which keeps the contact. Kind ``identify``: unless
+    that is somebody identified; kind ``alias``: whatever it is.
+    """
+    return [("external_id", value, field), ("anonymous_id", value, field)]
+
+
+def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
+    """Items parsed one by one; what cannot be is its refusal, in its place."""
+    items = []
+    for value in values:
+        if isinstance(value, Refused):
+            items.append(value)
+            continue
+        try:
+            items.append(one(value))
+        except Refused as refused:
+            items.append(refused)
+    return items
+
+
+def check_count(values: list[Any], most: int, name: str) -> None:
+    """Raises ``Refused`` for an empty batch (422) or one over the limit (413)."""
+    item = "contact" if name == "contacts" else "event"
+    if not values:
+        raise Refused("invalid_field", f"at least one {item} is needed", name)
+    if len(values) > most:
+        raise Refused("too_many", f"at most {most} {item}s in one request", name)
+
+
+def check_taken(answer: Answer) -> None:
+    """Raises ``Refused`` where an item was: for clients that drop a batch, or send it again, as a whole.
+
+    What was taken stays taken, and is known again by its id. What can be sent again comes first.
+    """
+    refused = [item for item in answer.items if isinstance(item, Refused)]
+    if not refused:
+        return
+    first = min(refused, key=lambda one: one.status not in (429, 503))
+    if len(refused) == 1:
+        raise first
+    raise Refused(first.code, f"{first.message} (and {len(refused) - 1} more of the batch refused)", first.param)

@@ -1,0 +1,78 @@
+"""Records in, acknowledgements of all replicas out; a producer that broke is replaced by a new one."""
+
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+
+from schemas.errors import Refused
+from schemas.service import kafka
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """The edge's one Kafka producer.
+
+    While the broker is away a send waits (an idempotent batch never expires): deadlines are the caller's.
+    After an error that producer can be poisoned for good (its sequence numbers have a hole), so it is left
+    behind; the client's retry with the same event id makes the repeat harmless.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._replacing = asyncio.Lock()
+
+    async def start(self) -> None:
+        self._producer = await kafka.started_producer(self._settings)
+
+    async def stop(self) -> None:
+        # with the broker away stop() would wait for ever for what cannot be sent
+        try:
+            await asyncio.wait_for(self._producer.stop(), 5)
+        except TimeoutError:
+            log.warning("stopped with records that the broker never acknowledged")
+
+    async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+        """As ``publish``, and ``Refused`` (503) at the deadline: then it may still become durable later."""
+        sending = asyncio.ensure_future(self.publish(topic, value, partition=partition, key=key))
+        sending.add_done_callback(_retrieve)
+        try:
+            async with asyncio.timeout(self._settings.publish_deadline_s):
+                # shielded: the batch that it lies in is on its way, whoever waits for it
+                return await asyncio.shield(sending)
+        except TimeoutError as error:
+            raise Refused("unavailable", "not durable yet; look whether it is there before you repeat it") from error
+
+    async def publish(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+        """Its offset when it is durable, however long that takes; raises ``Refused`` (503) where it is not taken."""
+        producer = self._producer
+        try:
+            sent = await (await producer.send(topic, value, key=key, partition=partition))
+        except KafkaError as error:
+            log.exception("a record for %s was not taken", topic)
+            await self._replace(producer)
+            raise Refused("unavailable", "Kafka did not take it; try again") from error
+        return int(sent.offset)
+
+    async def _replace(self, broken: object) -> None:
+        async with self._replacing:
+            if self._producer is not broken:
+                return
+            old = self._producer
+            self._producer = await kafka.started_producer(self._settings)
+            asyncio.create_task(_discard(old), name="discard producer")  # noqa: RUF006 - nobody waits for it
+
+
+async def _discard(producer: object) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), 5)  # type: ignore[attr-defined]  # aiokafka is untyped
+    except (TimeoutError, KafkaError):
+        log.warning("a broken producer was dropped")
+
+
+def _retrieve(sending: asyncio.Future[int]) -> None:
+    """After the deadline nobody asks any more; what went wrong is in the log."""
+    if not sending.cancelled():
+        sending.exception()

@@ -1,0 +1,92 @@
+"""Requests in, the first answer to each out: one that is sent again while it is remembered is not applied again.
+
+The same request is one of the same key to the same path with the same body, or with the same ``X-Request-Id``.
+Only answers that were given are remembered: what was refused may be tried again. Best effort across edges, so
+what an operation writes should have ids that follow from the request.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from ingest.events.raw import Reply
+from ingest.http.shares import ENTRY, TEXT, Shares
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of answers, and as much of names."""
+Key = tuple[str, str, bytes]
+_FUTURE = 300
+
+
+class _First(NamedTuple):
+    until: float
+    answer: asyncio.Future[Reply]
+    size: int
+    """Bytes of the answer, once there is one."""
+
+
+def _key_size(key: Key) -> int:
+    return ENTRY + 3 * TEXT + len(key[0]) + len(key[1]) + len(key[2])
+
+
+class Repeats:
+    """The last answers of each workspace, oldest out first; a repeat of a request in flight waits for it."""
+
+    def __init__(self, limit: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: Shares[Key, _First] = Shares(limit, lambda key, first: _key_size(key) + _FUTURE + first.size)
+        self._names: Shares[Key, tuple[float, str]] = Shares(limit, lambda key, _: _key_size(key) + 2 * TEXT)
+
+    @staticmethod
+    def keys(key_id: str, path: str, request_id: bytes | None, body: bytes) -> list[Key]:
+        """By what a request is known again."""
+        found = [(key_id, path, hashlib.blake2b(body, digest_size=16).digest())]
+        if request_id:
+            found.append((key_id, path, b"id/" + request_id[:128]))
+        return found
+
+    def name(self, owner: str, keys: list[Key], seconds: float, request_id: bytes | None) -> str:
+        """32 hex digits, the same for a repeat, also of a request that was refused; ``owner`` is its workspace.
+
+        So what a first try wrote counts once. With a request id it is the same at every edge and for ever.
+        """
+        if request_id:
+            return hashlib.blake2b(
+                b"\0".join((keys[-1][0].encode(), keys[-1][1].encode(), keys[-1][2])), digest_size=16
+            ).hexdigest()
+        now = self._clock()
+        known = self._names.get(owner, keys[0])
+        if known is None or now >= known[0]:
+            known = (now + seconds, secrets.token_hex(16))
+        self._names.put(owner, keys[0], known)
+        return known[1]
+
+    async def once(self, owner: str, keys: list[Key], seconds: float, serve: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The first answer where there is one; raises what ``serve`` raises, to all requests that wait for it."""
+        now = self._clock()
+        for key in keys:
+            known = self._first.get(owner, key)
+            if known is not None and now < known.until:
+                return await asyncio.shield(known.answer)
+        answer = asyncio.ensure_future(serve())
+        for key in keys:
+            self._first.put(owner, key, _First(now + seconds, answer, 0))
+        answer.add_done_callback(lambda _: self._settle(owner, keys, answer))
+        # a client that goes away must not take the answer from those that wait with it
+        return await asyncio.shield(answer)
+
+    def _settle(self, owner: str, keys: list[Key], answer: asyncio.Future[Reply]) -> None:
+        """Count an answer by its size; forget one that is none."""
+        failed = answer.cancelled() or answer.exception() is not None
+        size = 0 if failed else len(answer.result().body)
+        for key in keys:
+            known = self._first.get(owner, key)
+            if known is None or known.answer is not answer:
+                continue
+            if failed:
+                self._first.pop(owner, key)
+            else:
+                self._first.put(owner, key, known._replace(size=size))

@@ -1,0 +1,211 @@
+"""A POST with an `Idempotency-Key` in; the first answer to it out, for a day, however often and from wherever it comes.
+
+1. Same key and same body: the first answer again, byte for byte. Another body: 409. What was refused may be tried
+   again with another body: only what was done is kept.
+2. Requests with one key at the same time are one: the others wait for its answer.
+3. Answers lie on the edge's own disk, so they outlive a restart. Another edge does not know them, nor does this one
+   after a 503, so event ids follow from the key as well: what is done twice is stored once.
+"""
+
+import asyncio
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Collection
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken
+from rocksdict import AccessType, Options, Rdict
+
+from ingest.http import body
+from ingest.http.rate_limit import Gate
+from schemas.control import access
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from schemas.service.memory_budget import Budget
+from schemas.service.web import App, Message, Receive, Scope, Send, Surface
+
+HEADER = b"idempotency-key"
+SEED = "headwater.seed"
+"""Under it a request's scope has what the ids of its events follow from."""
+WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
+"""Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
+KEPT_MS = 86_400_000
+_REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
+"""Bodies of those that are served, or wait for the one before."""
+MOST = 255
+
+
+class Answers:
+    """What was answered, by workspace, environment, API key, path and key; older than a day is forgotten."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(4 << 20)
+        options.set_max_write_buffer_number(2)
+        self._db = Rdict(str(folder), options, access_type=AccessType.read_write().with_ttl(KEPT_MS // 1000))
+
+    def get(self, name: bytes, now_ms: int, cipher: Fernet | None = None) -> tuple[str, list[Message]] | None:
+        """``cipher`` is what an answer that holds a secret was kept with."""
+        raw = self._db.get(name)
+        if raw is None:
+            return None
+        # compaction forgets when it comes to it
+        head, _, payload = raw.partition(b"\n")
+        said = orjson.loads(head)
+        if now_ms - said["at"] >= KEPT_MS:
+            return None
+        headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in said["headers"]]
+        start = {"type": "http.response.start", "status": said["status"], "headers": headers}
+        if cipher is not None:
+            try:
+                payload = cipher.decrypt(payload)
+            except InvalidToken:  # kept by a version that did not encrypt
+                return None
+        return said["digest"], [start, {"type": "http.response.body", "body": payload}]
+
+    def put(self, name: bytes, digest: str, messages: list[Message], now_ms: int, cipher: Fernet | None = None) -> None:
+        start = messages[0]
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in start["headers"] if k.lower() not in _OWN]
+        said = {"at": now_ms, "digest": digest, "status": start["status"], "headers": headers}
+        payload = b"".join(m.get("body", b"") for m in messages[1:])
+        if cipher is not None:
+            payload = cipher.encrypt(payload)
+        self._db.put(name, orjson.dumps(said) + b"\n" + payload)
+
+    def forget(self, words: Collection[str]) -> None:
+        """Answers in which one of these stands."""
+        wanted = [word.encode() for word in words]
+        for name, raw in self._db.items():
+            if any(word in raw for word in wanted):
+                self._db.delete(name)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+_OWN = frozenset({b"x-request-id", b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset"})
+"""Each answer has its own of these."""
+
+
+class Once:
+    """Around an app; a request without the header or with a key that is none passes through."""
+
+    def __init__(self, app: App, control: ControlState, gate: Gate, answers: Answers, limit: int) -> None:
+        self._app = app
+        self._control = control
+        self._gate = gate
+        self._answers = answers
+        self._limit = limit
+        self._running: dict[bytes, asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, now_ms: int) -> None:
+        try:
+            await self._answer(scope, receive, send, now_ms)
+        except Refused as refused:  # ours: the app answers its own
+            await Surface(_raising(refused))(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, now_ms: int) -> None:
+        headers = dict(scope["headers"])
+        query_string = scope["query_string"]
+        query = dict(parse_qsl(query_string.decode("latin-1")))
+        secret = access.key_of(headers, query)
+        key = self._control.key(secret, now_ms) if secret else None
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        given = _checked(headers[HEADER])
+        raw = await body.read(receive, self._limit, key.workspace)
+        _REPEATABLE.hold(scope, len(raw), key.workspace)
+        environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
+        place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
+        name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
+        # not kept: what it was unpacked to would be held by each request that waits
+        digest = _digest(query_string, _decoded(raw, headers.get(b"content-encoding", b""), self._limit))
+        while (running := self._running.get(name)) is not None:
+            await running.wait()
+        cipher = _cipher(place) if scope["path"].startswith(WITH_SECRETS) else None
+        known = self._answers.get(name, now_ms, cipher)
+        if known is not None:
+            # the app counts a request that it answers itself
+            self._gate.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
+            if known[0] != digest:
+                raise Refused("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
+            await Surface(_saying(known[1]))(scope, receive, send)
+            return
+        scope[SEED] = name.hex()
+        said: list[Message] = []
+        self._running[name] = done = asyncio.Event()
+        try:
+            await self._app(scope, _again(raw, receive), _into(said))
+            if said and 200 <= said[0]["status"] < 300:
+                self._answers.put(name, digest, said, now_ms, cipher)
+        finally:
+            del self._running[name]
+            done.set()
+        for message in said:
+            await send(message)
+
+
+def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
+    """What the body says: a client that packs each try anew (gzip writes the time) sends other bytes for the same."""
+    try:
+        return body.decode(raw, encoding, limit)
+    except Refused:
+        return raw  # the app refuses it in its own words
+
+
+def _digest(query_string: bytes, said: bytes) -> str:
+    return hashlib.sha256(query_string + b"\0" + said).hexdigest()
+
+
+def _cipher(place: str) -> Fernet:
+    """Of the Idempotency-Key, which is kept nowhere: who has the disk cannot read the answer, who repeats can."""
+    key = hashlib.sha256(b"answer\0" + place.encode("utf-8", "surrogateescape")).digest()
+    return Fernet(urlsafe_b64encode(key))
+
+
+def _into(said: list[Message]) -> Send:
+    async def heard(message: Message) -> None:
+        said.append(message)
+
+    return heard
+
+
+def _saying(messages: list[Message]) -> App:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    return app
+
+
+def _raising(refused: Refused) -> App:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise refused
+
+    return app
+
+
+def _checked(value: bytes) -> str:
+    text = value.decode("latin-1")
+    if not 1 <= len(text) <= MOST or not text.isprintable():
+        raise Refused("invalid_field", f"Idempotency-Key must be 1 to {MOST} printable characters", "Idempotency-Key")
+    return text
+
+
+def _again(raw: bytes, receive: Receive) -> Receive:
+    """The body once more; then what the client does, which is to go away at some time."""
+    given = False
+
+    async def once() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    return once

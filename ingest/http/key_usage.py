@@ -1,0 +1,59 @@
+"""What the gate has seen of keys in, their last use on `control` out: at most a record a minute and key."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ingest.http.rate_limit import Gate
+from schemas.control.control_state import KeyUse
+from schemas.errors import Refused
+
+log = logging.getLogger(__name__)
+
+PAUSE_MS = 60_000
+LOOK_S = 2.0
+Put = Callable[[str, KeyUse], Awaitable[None]]
+
+
+class Uses:
+    """The first use of a key is told at once, later ones when a minute has passed; the rest at the end."""
+
+    def __init__(self, gate: Gate, put: Put) -> None:
+        self._gate = gate
+        self._put = put
+        self._told: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="uses of keys")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def tell(self) -> None:
+        """Write down what is due."""
+        for key_id, (workspace, used_ms) in list(self._gate.used.items()):
+            if used_ms - self._told.get(key_id, -PAUSE_MS) < PAUSE_MS:
+                continue
+            use = KeyUse(id=key_id, workspace=workspace, created_ms=used_ms, used_ms=used_ms)
+            await self._put("key_use", use)
+            self._told.pop(key_id, None)
+            self._told[key_id] = used_ms
+            if self._gate.used[key_id] == (workspace, used_ms):
+                del self._gate.used[key_id]
+            self._forget(used_ms)
+
+    def _forget(self, now_ms: int) -> None:
+        """What was told so long ago that the next use is told at once; oldest first."""
+        while self._told and now_ms - self._told[oldest := next(iter(self._told))] >= PAUSE_MS:
+            del self._told[oldest]
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.tell()
+            except Refused as refused:
+                log.warning("the last uses of keys are told later: %s", refused)

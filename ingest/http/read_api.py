@@ -1,0 +1,178 @@
+"""Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from yarl import URL
+
+from ingest.http import body
+from ingest.http.cors import WORKSPACE
+from schemas.api import parameters
+from schemas.errors import STATUS, Refused
+from schemas.service.memory_budget import UNKNOWN
+from schemas.service.web import REQUEST_ID
+
+_HOP = frozenset({"connection", "date", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
+MAX_BODY = 256 * 1024
+"""Bytes of a body that is handed on: a rule or a GraphQL document."""
+CONNECT_S = 2.0
+LATER_S = 1.0
+"""The read API itself refuses what takes too long; one that says nothing at all is given up this much later."""
+
+
+class Forward:
+    """Hands requests on to ``sinks query``; where it is away the answer is 503."""
+
+    def __init__(self, base_url: str, within_s: float = 10.0) -> None:
+        self._base = base_url
+        self._timeout = aiohttp.ClientTimeout(total=within_s + LATER_S, connect=CONNECT_S)
+
+    async def start(self) -> None:
+        # answers pass through as they are, compressed ones too
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+
+    async def stop(self) -> None:
+        await self._session.close()
+
+    async def check(self) -> None:
+        """Raises ``Refused`` with the reason where the read API says that it is not ready."""
+        async with self._session.get(f"{self._base}/health/ready") as answer:
+            if answer.status == 200:
+                return
+            said = orjson.loads(await answer.read())
+        components = said.get("components", {}).items()
+        away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
+        raise Refused("unavailable", "; ".join(away) or f"it answers {answer.status}")
+
+    async def check_front(self, url: str) -> None:
+        """Raises ``Refused`` with the reason where the embedded database says that it does not write."""
+        async with self._session.get(f"{url}/health") as answer:
+            if answer.status != 200:
+                raise Refused("unavailable", str(orjson.loads(await answer.read())["reason"]))
+
+    async def handle(self, request: Request) -> Response:
+        """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
+        owner = request.scope.get(WORKSPACE, UNKNOWN)
+        raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
+        body.hold(request.scope, raw, owner)
+        return await self._pass(request, request.method, raw)
+
+    async def read(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
+        """The read API's answer to a GET of the path that the request wrote to, or of another one.
+
+        ``status`` takes the place of its 200. Raises ``Refused`` (503) that says that it is written all the same.
+        """
+        try:
+            answer = await self._pass(request, "GET", b"", path)
+        except Refused as refused:
+            raise _written(path or request.url.path) from refused
+        if answer.status_code >= 500:
+            async for _ in answer.body_iterator:
+                pass  # read to its end, the connection is free again
+            raise _written(path or request.url.path)
+        if status and answer.status_code == 200:
+            answer.status_code = status
+        return answer
+
+    async def ask(self, request: Request, path: str) -> Any:
+        """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
+
+        Raises ``Refused``: 503 where it cannot say, 403 for who may not know.
+        """
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
+        url = URL(self._base + path, encoded=True).with_query(
+            [(k, v) for k, v in request.query_params.multi_items() if k in parameters.EVERYWHERE]
+        )
+        try:
+            async with self._session.get(url, headers=headers) as answer:
+                raw = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away() from error
+        if answer.status >= 500:
+            raise _away()
+        if answer.status == 403:
+            raise Refused("missing_scope", "the key may not read this")
+        return orjson.loads(raw) if answer.status == 200 else None
+
+    async def allows(self, request: Request) -> set[str]:
+        """The methods that the read API takes on this path; empty where it has none."""
+        url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
+        try:
+            async with self._session.options(URL(url, encoded=True)) as answer:
+                said = answer.headers.get("Allow", "") if answer.status != 404 else ""
+                return {method.strip() for method in said.split(",") if method.strip()}
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away() from error
+
+    async def tell(self, request: Request, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
+        """What the read API answers to the request's sender about this; raises what it refuses.
+
+        ``within_s`` takes the place of the usual deadline.
+        """
+        timeout = aiohttp.ClientTimeout(total=within_s, connect=CONNECT_S) if within_s else self._timeout
+        headers = {k: v for k, v in request.headers.items() if k in ("authorization", "x-api-key")}
+        query = {k: v for k, v in request.query_params.items() if k == "apiKey"} | {"environment": environment}
+        try:
+            async with self._session.post(
+                self._base + path, data=orjson.dumps(value), headers=headers, params=query, timeout=timeout
+            ) as answer:
+                said = orjson.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise _away() from error
+        if answer.status >= 500:
+            raise _away()
+        if answer.status != 200:
+            why = said["error"]
+            raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
+        return said
+
+    async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
+        """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``Refused`` (503)."""
+        try:
+            async with self._session.request(
+                "GET" if value is None else "POST",
+                URL(f"{self._base}{path}", encoded=True),
+                headers=headers,
+                data=None if value is None else orjson.dumps(value),
+                allow_redirects=False,
+            ) as answer:
+                said = orjson.loads(await answer.read())
+                if answer.status >= 500:
+                    raise _away()
+                return answer.status, said
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise _away() from error
+
+    async def _pass(self, request: Request, method: str, raw: bytes, path: str = "") -> StreamingResponse:
+        query = request.url.query
+        if path or method != request.method:
+            # of a write's parameters a read takes those alone that every route has
+            query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k in parameters.EVERYWHERE])
+        url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        headers["X-Request-Id"] = request.scope[REQUEST_ID]
+        try:
+            answer = await self._session.request(
+                method,
+                URL(f"{url}?{query}" if query else url, encoded=True),
+                headers=headers,
+                data=raw or None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away() from error
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
+        return StreamingResponse(answer.content.iter_any(), answer.status, kept)
+
+
+def _written(path: str) -> Refused:
+    return Refused("unavailable", f"it is written and the read API cannot show it now: do not repeat it, read {path}")
+
+
+def _away() -> Refused:
+    return Refused("unavailable", "the read API is away; try again")

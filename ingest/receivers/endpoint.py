@@ -1,0 +1,195 @@
+"""Endpoints for providers' webhooks in (defined, removed, posted to), durable events and answers out.
+
+1. Nothing is stored of a request that is not the provider's: 401, or 404 where there is no such endpoint.
+2. A request is taken whole or not at all, and answered 200 when all of it is durable; the provider repeats the others.
+3. The only calls outwards go to Amazon SNS: for the certificate that signed a message, and to confirm a subscription
+   that such a message asks for.
+"""
+
+import time
+
+import aiohttp
+from starlette.requests import Request
+from starlette.responses import Response
+from yarl import URL
+
+from ingest.control.writer import ControlWriter
+from ingest.events.batch import Turns
+from ingest.events.canonical import Caller, canonical
+from ingest.events.edge import Edge
+from ingest.events.raw import RawEvent
+from ingest.http import body
+from ingest.receivers import PROVIDERS, define, ses
+from ingest.receivers.posted import ENDS_CONSENT, Posted
+from ingest.receivers.replay import ReplayGuard
+from schemas.control.control_state import Receiver, encode
+from schemas.errors import Refused
+from schemas.service.web import Json
+from schemas.times import iso
+
+PATH = "/v1/receivers"
+_TIMEOUT = aiohttp.ClientTimeout(total=8)
+_MAX_ANSWER = 64 * 1024
+_CERTIFICATE_S = 3600.0
+_MAX_CERTIFICATES = 64
+
+
+class Sns:
+    """What Amazon SNS is asked; certificates are kept for an hour."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base = base_url
+        self._certificates: dict[str, tuple[float, bytes]] = {}
+
+    async def certificate(self, url: str) -> bytes:
+        """Raises ``Refused`` (503) where it does not come: SNS sends the message again."""
+        found = self._certificates.get(url)
+        if found is not None and found[0] > time.monotonic():
+            return found[1]
+        pem = await self.get(url)
+        if len(self._certificates) >= _MAX_CERTIFICATES:
+            del self._certificates[next(iter(self._certificates))]
+        self._certificates[url] = (time.monotonic() + _CERTIFICATE_S, pem)
+        return pem
+
+    async def get(self, url: str) -> bytes:
+        """``url`` has been checked to be SNS's."""
+        target = URL(url, encoded=True)
+        if self._base:
+            target = URL(f"{self._base}{target.raw_path_qs}", encoded=True)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+                session.get(target, allow_redirects=False) as answer,
+            ):
+                if answer.status != 200:
+                    raise Refused("unavailable", f"Amazon SNS answered {answer.status}; try again")
+                return await answer.content.read(_MAX_ANSWER)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("unavailable", "Amazon SNS does not answer; try again") from error
+
+
+class Receivers:
+    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+
+    def __init__(self, edge: Edge, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._writer = writer
+        self._sns = Sns(edge.settings.sns_url)
+        self._replays = ReplayGuard()
+
+    async def create(self, request: Request) -> Response:
+        now_ms = self._edge.clock()
+        principal = self._edge.asks(request, "webhooks:write")
+        body.check_content_type(request.headers.get("content-type", "").encode("latin-1"))
+        value = body.parse(await self._body(request, principal.workspace))
+        environment = principal.environment
+        if isinstance(value, dict) and value.get("environment") is not None:
+            environment = value["environment"]
+            if not isinstance(environment, str):
+                raise Refused("invalid_field", "environment must be a string", "environment")
+            if environment not in self._edge.control.environments[principal.workspace]:
+                raise Refused("unknown_environment", "no such environment here", "environment")
+        receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
+        await self._put(receiver)
+        base = self._edge.settings.public_url or str(request.base_url).rstrip("/")
+        shape = {
+            "id": receiver.id,
+            "url": f"{base}{PATH}/{receiver.provider}/{receiver.id}",
+            "provider": receiver.provider,
+            "environment": receiver.environment,
+            "consent": receiver.ended_consent,
+            "created_at": iso(receiver.created_ms),
+        }
+        return Json(shape, 201)
+
+    async def delete(self, request: Request) -> Response:
+        control, principal = self._edge.control, self._edge.asks(request, "webhooks:write")
+        found = control.receivers.get(request.path_params["id"])
+        if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
+            raise Refused("not_found", "no such receiver")
+        await self._put(found.model_copy(update={"deleted": True, "secret": ""}))
+        return Response(status_code=204)
+
+    async def _put(self, receiver: Receiver) -> None:
+        """It holds at once at the edge that answers so; the others follow the topic."""
+        await self._writer.put("receiver", receiver)
+        self._edge.control.apply(*encode("receiver", receiver))
+
+    async def receive(self, request: Request) -> Response:
+        receiver = self._edge.control.receivers.get(request.path_params["id"])
+        if receiver is None or receiver.provider != request.path_params["provider"]:
+            raise Refused("not_found", "no such receiver")
+        posted = await self._posted(request, receiver)
+        if receiver.provider == ses.PROVIDER:
+            raws = await self._ses(posted)
+        else:
+            provider = PROVIDERS[receiver.provider]
+            provider.verify(posted)
+            if provider.token is not None:
+                self._replays.check(receiver.workspace, provider.token(posted), posted.body, posted.now_ms)
+            raws = provider.events(posted)
+        return Json({"accepted": await self._take(receiver, raws)})
+
+    async def _ses(self, posted: Posted) -> list[RawEvent]:
+        message = ses.message_of(posted)
+        ses.check(posted, message)
+        ses.verify(message, await self._sns.certificate(ses.certificate_url(message)), posted.now_ms)
+        if message["Type"] == ses.CONFIRMATION:
+            await self._sns.get(ses.amazon(message.get("SubscribeURL"), "SubscribeURL"))
+        return ses.events(message)
+
+    async def _take(self, receiver: Receiver, raws: list[RawEvent]) -> int:
+        settings = self._edge.settings
+        if len(raws) > settings.max_vendor_events:
+            raise Refused("too_many", f"at most {settings.max_vendor_events} events in one request")
+        caller = Caller(
+            workspace=receiver.workspace,
+            environment=receiver.environment,
+            key_id=receiver.id,
+            source=receiver.provider,
+            now_ms=self._edge.clock(),
+            max_depth=settings.max_depth,
+            lenient=True,
+        )
+        events = []
+        turns = Turns()
+        for raw in raws:
+            if raw.type in ENDS_CONSENT and raw.identifiers:
+                raw.profile = {"consents": {receiver.ended_consent: False}}
+            events.append(canonical(raw, caller)[0])
+            if turns.is_over():
+                await turns.next()
+        for index, event in enumerate(events):
+            self._edge.check_size(event, f"[{index}]")
+        for future in {self._edge.submit(event) for event in events}:
+            await future
+        return len(events)
+
+    async def _posted(self, request: Request, receiver: Receiver) -> Posted:
+        return Posted(
+            receiver=receiver,
+            urls=self._urls(request),
+            query=dict(request.query_params),
+            headers=dict(request.headers),
+            body=await self._body(request, receiver.workspace),
+            now_ms=self._edge.clock(),
+        )
+
+    async def _body(self, request: Request, workspace: str) -> bytes:
+        limit = self._edge.settings.max_body_bytes
+        raw = await body.read(request.receive, limit, workspace)
+        raw = body.decode(raw, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+        body.hold(request.scope, raw, workspace)
+        return raw
+
+    def _urls(self, request: Request) -> tuple[str, ...]:
+        """As the provider may have called this request: a proxy before us may have ended TLS, or named the port."""
+        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        query = request.scope["query_string"].decode("latin-1")
+        rest = f"{path}?{query}" if query else path
+        if self._edge.settings.public_url:
+            return (self._edge.settings.public_url + rest,)
+        host = request.headers.get("host", "")
+        hosts = {host, host.partition(":")[0], f"{host}:443" if ":" not in host else host}
+        return tuple(f"{scheme}://{one}{rest}" for scheme in ("https", "http") for one in sorted(hosts))

@@ -1,0 +1,103 @@
+"""Wishes for history in, chunks of stored events out: where the stage and whoever reads ClickHouse meet; no I/O.
+
+A contact's state is a join, so an event may be fed any number of times. History therefore needs no exact offset,
+only coverage: a wish is put down when everything after it is counted live, and the reader sees to it that
+everything before it is stored before it reads (``processors/backfill/reader.py``).
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from schemas.records.records import Event, Identifier
+from schemas.rules.windows import Keep
+
+Home = tuple[str, str]
+"""Workspace and environment."""
+MOST_CHUNKS = 3
+"""Chunks of a partition that wait to be taken in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BackFill:
+    """Events of these types that reached the partition, for conditions it has not counted so far."""
+
+    partition: int
+    home: Home
+    types: frozenset[str]
+    within_ms: int | None
+    """Older ones cannot count any more; ``None``: all may."""
+    keeps: Mapping[str, Keep]
+    """What contacts have when it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rebuild:
+    """Every event that came with one of these identifiers, for a contact that is made of them since a split."""
+
+    partition: int
+    home: Home
+    contact_id: str
+    members: Mapping[str, Identifier]
+    """By their own contact ids."""
+
+
+Wish = BackFill | Rebuild
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Some of what was wished for; ``done`` and ``total`` count contacts."""
+
+    wish: Wish
+    events: list[Event]
+    is_last: bool
+    done: int = 0
+    total: int = 0
+
+
+class Desk:
+    """``on_wish``, ``on_taken`` and ``on_chunk`` tell the other side that there is something new."""
+
+    def __init__(self) -> None:
+        self.wishes: deque[Wish] = deque()
+        self._chunks: dict[int, deque[Chunk]] = defaultdict(deque)
+        self._open: set[Wish] = set()
+        self.on_wish: Callable[[], None] = lambda: None
+        self.on_taken: Callable[[], None] = lambda: None
+        self.on_chunk: Callable[[], None] = lambda: None
+
+    def ask(self, wish: Wish) -> None:
+        self.wishes.append(wish)
+        self._open.add(wish)
+        self.on_wish()
+
+    def is_open(self, wish: Wish) -> bool:
+        """False once the partition belongs to another worker: nobody waits for the rest."""
+        return wish in self._open
+
+    def has_room(self, partition: int) -> bool:
+        return len(self._chunks[partition]) < MOST_CHUNKS
+
+    def give(self, chunk: Chunk) -> None:
+        """In the order of the events of one wish."""
+        if self.is_open(chunk.wish):
+            self._chunks[chunk.wish.partition].append(chunk)
+            self.on_chunk()
+
+    def has(self, partition: int) -> bool:
+        return bool(self._chunks.get(partition))
+
+    def take(self, partition: int) -> Chunk:
+        chunk = self._chunks[partition].popleft()
+        if chunk.is_last:
+            self._open.discard(chunk.wish)
+        self.on_taken()
+        return chunk
+
+    def forget(self, partition: int) -> None:
+        """The partition is given up; its wishes are put down again by whoever gets it."""
+        self._chunks.pop(partition, None)
+        self._open = {wish for wish in self._open if wish.partition != partition}
+        self.wishes = deque(wish for wish in self.wishes if wish.partition != partition)
+        self.on_taken()

@@ -1,0 +1,208 @@
+"""Wishes for history in, stored events out of ClickHouse: what was accepted before a wish is stored before it is read.
+
+Whatever fails here is tried again, a wish from its beginning: an event may be fed any number of times.
+"""
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from processors.backfill.backlog import BackFill, Chunk, Desk, Home, Rebuild, Wish
+from processors.backfill.sink_progress import Stored
+from schemas import topics
+from schemas.records.records import Event
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+GRACE_S = 0.25
+"""Until then every worker has seen a new rule: an event that one passes on to another is counted or covered."""
+BUCKET, CHUNK = 20_000, 1_000
+"""Events of one query, about, and of one chunk."""
+
+_COLUMNS = """
+SELECT event_id, _kind AS kind, type, contact_id, own_contact_id, identifiers,
+       toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+       toUnixTimestamp64Milli(received_at) AS received_ms, properties, _profile AS profile
+FROM events
+"""
+_KEY = ("event_id", "type", "own_contact_id")
+"""What tells a contact's events apart; of an event that was stored twice both rows have the same."""
+_HOME = "WHERE workspace = {workspace:String} AND environment = {environment:String}"
+_BACK_FILL = f"""{_HOME}
+    AND type IN {{types:Array(String)}} AND _kind = 'track' AND contact_id != ''
+    AND _topic = {{topic:String}} AND _partition = {{partition:Int32}}
+    AND timestamp >= fromUnixTimestamp64Milli({{since_ms:Int64}})
+"""
+_SIZE = "SELECT uniqExact(contact_id) AS contacts, count() AS events FROM events "
+_BUCKET = " AND cityHash64(contact_id) % {buckets:UInt32} = {bucket:UInt32} ORDER BY contact_id"
+_REBUILD = f"""{_HOME}
+    AND own_contact_id IN {{ids:Array(String)}}
+    AND (event_id, type, own_contact_id) > ({{event_id:String}}, {{type:String}}, {{own_contact_id:String}})
+ORDER BY event_id, type, own_contact_id
+LIMIT {{limit:UInt32}}
+"""
+
+
+class Reader:
+    """One for all partitions of a worker; connects when the first wish comes."""
+
+    def __init__(self, settings: Settings, desk: Desk, wake: Callable[[], None]) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._topic = topics.name(topics.RESOLVED, settings)
+        self._stored = Stored(settings)
+        self._news = asyncio.Condition()
+        self._client: Any = None
+        self._ripe: dict[Wish, float] = {}
+        desk.on_wish, desk.on_taken = self._on_wish, self._notify
+        desk.on_chunk = wake
+        self._notifying: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._serve(kind), name=kind.__name__) for kind in (BackFill, Rebuild)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stored.close()
+
+    def _on_wish(self) -> None:
+        ripe = time.monotonic() + GRACE_S
+        self._ripe = {wish: self._ripe.get(wish, ripe) for wish in self._desk.wishes}
+        self._notify()
+
+    def _notify(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._notify_all())
+        self._notifying.add(task)
+        task.add_done_callback(self._notifying.discard)
+
+    async def _notify_all(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def _serve(self, kind: type[Wish]) -> None:
+        while True:
+            wish = await self._next(kind)
+            await asyncio.sleep(self._ripe.get(wish, 0.0) - time.monotonic())
+            while self._desk.is_open(wish):
+                try:
+                    await (self._back_fill(wish) if isinstance(wish, BackFill) else self._rebuild(wish))
+                    break
+                except Exception:  # whatever it is, the contacts wait for it
+                    log.exception("history of partition %d is read again", wish.partition)
+                    await asyncio.sleep(AGAIN_S)
+
+    async def _next(self, kind: type[Wish]) -> Wish:
+        async with self._news:
+            while True:
+                for wish in self._desk.wishes:
+                    if isinstance(wish, kind):
+                        self._desk.wishes.remove(wish)
+                        return wish
+                await self._news.wait()
+
+    # --- what is read
+
+    async def _back_fill(self, wish: BackFill) -> None:
+        await self._stored.wait([wish.partition])
+        since = 0 if wish.within_ms is None else _now_ms() - wish.within_ms
+        where = {
+            "types": sorted(wish.types),
+            "topic": self._topic,
+            "partition": wish.partition,
+            "since_ms": since,
+        }
+        (size,) = await self._rows(_SIZE + _BACK_FILL, wish.home, **where)
+        buckets, done = max(1, -(-size["events"] // BUCKET)), 0
+        for bucket in range(buckets):
+            sql = _COLUMNS + _BACK_FILL + _BUCKET
+            rows = await self._rows(sql, wish.home, **where, buckets=buckets, bucket=bucket)
+            for start in range(0, len(rows), CHUNK):
+                some = rows[start : start + CHUNK]
+                done += len({row["contact_id"] for row in some})
+                await self._give(wish, some, done=min(done, size["contacts"]), total=size["contacts"])
+        await self._give(wish, [], done=size["contacts"], total=size["contacts"], is_last=True)
+
+    async def _rebuild(self, wish: Rebuild) -> None:
+        await self._stored.wait(range(self._settings.partitions))
+        after = dict.fromkeys(_KEY, "")
+        while True:
+            ids = sorted(wish.members)
+            rows = await self._rows(_COLUMNS + _REBUILD, wish.home, ids=ids, **after, limit=CHUNK)
+            is_last = len(rows) < CHUNK
+            await self._give(wish, rows, is_last=is_last)
+            if is_last:
+                return
+            after = {name: rows[-1][name] for name in _KEY}
+
+    async def _give(
+        self, wish: Wish, rows: list[dict[str, Any]], *, done: int = 0, total: int = 0, is_last: bool = False
+    ) -> None:
+        events = [_event(row, wish.home) for row in rows]
+        async with self._news:
+            await self._news.wait_for(lambda: self._desk.has_room(wish.partition) or not self._desk.is_open(wish))
+        self._desk.give(Chunk(wish=wish, events=events, is_last=is_last, done=done, total=total))
+
+    # --- where it is read
+
+    async def _rows(self, sql: str, home: Home, **parameters: Any) -> list[dict[str, Any]]:
+        if self._client is None:
+            self._client = await _connected(self._settings)
+        named = {"workspace": home[0], "environment": home[1], **parameters}
+        result = await self._client.query(sql, parameters=named)
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+def _event(row: dict[str, Any], home: Home) -> Event:
+    """As it was on `resolved`, as far as a contact's state follows from it."""
+    identifiers = [{"type": one[0], "value": one[1]} if isinstance(one, tuple) else one for one in row["identifiers"]]
+    return Event(
+        event_id=row["event_id"],
+        workspace=home[0],
+        environment=home[1],
+        kind=row["kind"],
+        type=row["type"],
+        contact_id=row["contact_id"],
+        identifiers=orjson.loads(orjson.dumps(identifiers)),
+        timestamp_ms=row["timestamp_ms"],
+        received_ms=row["received_ms"],
+        properties=row["properties"].encode(),
+        context=b"",
+        profile=row["profile"].encode(),
+        campaign_id="",
+        message_id="",
+        variant="",
+        channel="",
+        source="",
+        key_id="",
+        task_id="",
+        reply_to="",
+    )
+
+
+async def _connected(settings: Settings) -> Any:
+    # a worker that never needs it does not pay for it, and the event loop does not wait for the import
+    driver = await asyncio.to_thread(importlib.import_module, "clickhouse_connect")
+    options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
+    vars(options).update(np=None, pd=None)  # 60 MB for data frames that nobody asks for
+    return await driver.get_async_client(
+        dsn=settings.clickhouse,
+        interface=settings.clickhouse_interface,
+        database=settings.clickhouse_database,
+        autogenerate_session_id=False,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""Events of a contact in, its attributes, conditions and memberships out."""

@@ -1,0 +1,180 @@
+"""The segments of one workspace and environment in, a Plan out: what to count, and whom an event concerns.
+
+A segment that refers to another is concerned by all that concerns the other, and its rule changes with the other's.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from processors.membership.state import Contact
+from schemas.control.control_state import Segment
+from schemas.errors import Refused
+from schemas.rules import parse as rule
+from schemas.rules import rule_tree
+from schemas.rules.compare import names_of
+from schemas.rules.conditions import MEANING, Condition, Counted, condition, hash_of, needs
+from schemas.rules.evaluate import Evaluate, Verdict, compile_rule
+from schemas.rules.nodes import Attribute, Consent, Identified, InSegment, Rule
+from schemas.rules.windows import Keep
+
+log = logging.getLogger(__name__)
+
+Home = tuple[str, str]
+"""Workspace and environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """One segment that can be evaluated; ``rule`` is whole."""
+
+    id: str
+    version: int
+    rule: Rule
+    evaluate: Evaluate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All segments of one home; ``disabled`` (with the reason) are left as they are."""
+
+    home: Home
+    digest: str
+    versions: dict[str, str]
+    """Segment id -> what changes with its rule."""
+    segments: dict[str, Compiled]
+    conditions: dict[str, Condition]
+    keeps: dict[str, Keep]
+    by_event: dict[str, tuple[Condition, ...]]
+    by_attribute: dict[str, frozenset[str]]
+    by_consent: dict[str, frozenset[str]]
+    by_identity: frozenset[str]
+    when_empty: frozenset[str]
+    """Segments that a contact is a member of of whom nothing is known."""
+    disabled: dict[str, str] = field(default_factory=dict)
+    pending: frozenset[str] = frozenset()
+    """Segments whose history is not complete: they are counted for, and not judged."""
+
+    def concerned(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
+        """Every segment that an event which says this may have changed."""
+        found = set(self.by_identity | self.when_empty)
+        found.update(*(condition.segments for condition in self.by_event.get(event_type, ())))
+        found.update(*(self.by_attribute.get(name, ()) for name in attributes))
+        found.update(*(self.by_consent.get(name, ()) for name in consents))
+        return found
+
+    def judge(self, segment: Compiled, contact: Contact, now_ms: int) -> Verdict | None:
+        """``None`` for a disabled or pending segment; one that raises is disabled."""
+        if segment.id in self.disabled or segment.id in self.pending:
+            return None
+        try:
+            return segment.evaluate(contact, now_ms)
+        except Exception as error:  # noqa: BLE001 - a client's rule must stop nobody else
+            self.disable([segment.id], error)
+            return None
+
+    def matches(self, condition: Condition, time_ms: int, properties: Any) -> tuple[int, ...] | None:
+        """As ``Condition.counts``; where it raises its segments are disabled."""
+        try:
+            return condition.counts(time_ms, properties)
+        except Exception as error:  # noqa: BLE001 - a client's rule must stop nobody else
+            self.disable(condition.segments, error)
+            return None
+
+    def still_disabled(self, versions: dict[str, str]) -> dict[str, str]:
+        return {s: why for s, why in self.disabled.items() if versions.get(s) == self.versions.get(s)}
+
+    def disable(self, segments: Iterable[str], error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        for segment in segments:
+            if segment not in self.disabled:
+                self.disabled[segment] = reason
+                log.error("segment %s of %s/%s is disabled: %s", segment, *self.home, reason)
+
+
+def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = None) -> Plan:
+    """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``."""
+    defined = sorted(segments, key=lambda segment: segment.id)
+    trees, failed = _trees(defined)
+    versions = {s.id: f"{s.version}:{_hash_of_whole(s, trees.get(s.id))}" for s in defined}
+    compiled = {
+        s.id: Compiled(id=s.id, version=s.version, rule=trees[s.id], evaluate=compile_rule(trees[s.id]))
+        for s in defined
+        if s.id in trees
+    }
+    leaves = [(name, leaf) for name, tree in trees.items() for leaf in rule_tree.all_leaves(tree)]
+    conditions, by_event = _conditions(leaves)
+    plan = Plan(
+        home=home,
+        digest=digest_of(home, versions),
+        versions=versions,
+        segments=compiled,
+        conditions=conditions,
+        keeps={condition.id: condition.keep for condition in conditions.values()},
+        by_event=by_event,
+        by_attribute=_index((n, s) for s, leaf in leaves if isinstance(leaf, Attribute) for n in names_of(leaf.path)),
+        by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
+        by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
+        when_empty=frozenset(),
+        disabled=before.still_disabled(versions) if before else {},
+    )
+    for segment_id, error in failed:
+        plan.disable([segment_id], error)
+    nobody = Contact(*home)
+    verdicts = {s: plan.judge(one, nobody, 0) for s, one in compiled.items()}
+    return replace(plan, when_empty=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
+
+
+def digest_of(home: Home, versions: dict[str, str]) -> str:
+    """What a contact's row says of the plan that it follows."""
+    return hash_of([*home, versions])
+
+
+def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
+    """Whole rules by segment; what cannot be read, or goes in a circle, with its error."""
+    parsed: dict[str, Rule] = {}
+    failed: list[tuple[str, Exception]] = []
+    for segment in defined:
+        try:
+            parsed[segment.id] = rule.parse(segment.rule)
+        except Refused as error:
+            failed.append((segment.id, error))
+    whole: dict[str, Rule] = {}
+    for name, tree in parsed.items():
+        try:
+            whole[name] = rule_tree.expand(tree, parsed.get, (name,))
+        except Refused as error:
+            failed.append((name, error))
+    return whole, failed
+
+
+def _hash_of_whole(segment: Segment, tree: Rule | None) -> str:
+    others = [] if tree is None else [leaf for _, leaf in rule_tree.leaves(tree) if isinstance(leaf, InSegment)]
+    return hash_of([MEANING, segment.rule, *others])
+
+
+def _conditions(
+    leaves: list[tuple[str, Rule]],
+) -> tuple[dict[str, Condition], dict[str, tuple[Condition, ...]]]:
+    counted: dict[str, Counted] = {}
+    users: dict[str, list[tuple[str, Keep]]] = defaultdict(list)
+    for segment, leaf in leaves:
+        for what, keep in needs(leaf):
+            counted[what.id] = what
+            users[what.id].append((segment, keep))
+    conditions: dict[str, Condition] = {}
+    by_event: dict[str, list[Condition]] = defaultdict(list)
+    for name, those in users.items():
+        made = condition(counted[name], [keep for _, keep in those], frozenset(segment for segment, _ in those))
+        conditions[name] = made
+        by_event[counted[name].event].append(made)
+    return conditions, {event: tuple(some) for event, some in by_event.items()}
+
+
+def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, segment in pairs:
+        found[name].add(segment)
+    return {name: frozenset(segments) for name, segments in found.items()}

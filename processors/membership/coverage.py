@@ -1,0 +1,93 @@
+"""What a partition's contacts have counted over all of history in, the segments that lack some of it out; pure.
+
+A condition is covered once every contact of the partition has had its history fed; a segment is pending until all
+its conditions are. What is dropped from the plan is forgotten at once: contacts drop the events with it.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from processors.membership.conditions import Home, Plan
+from schemas.rules.conditions import Condition
+from schemas.rules.windows import Keep
+
+log = logging.getLogger(__name__)
+
+
+def covers(known: Keep, wanted: Keep) -> bool:
+    """Whether who kept ``known`` has kept all that ``wanted`` asks for."""
+    if known.most < wanted.most:
+        return False
+    return known.ms is None or (wanted.ms is not None and known.ms >= wanted.ms)
+
+
+class Coverage:
+    """By home and condition: how much of it is there for every contact. ``dirty``: to be put into its row."""
+
+    def __init__(self, known: Mapping[Home, Mapping[str, Keep]] | None = None) -> None:
+        self._known = {home: dict(some) for home, some in (known or {}).items()}
+        self.dirty = False
+        self.generation = 0
+
+    def missing(self, plan: Plan) -> dict[str, Condition]:
+        """Conditions of the plan that contacts lack events of."""
+        known = self._known.get(plan.home, {})
+        return {
+            name: condition
+            for name, condition in plan.conditions.items()
+            if name not in known or not covers(known[name], condition.keep)
+        }
+
+    def pending(self, plan: Plan) -> frozenset[str]:
+        """Segments that cannot be told yet."""
+        return frozenset(s for condition in self.missing(plan).values() for s in condition.segments)
+
+    def forget(self, plans: Iterable[Plan]) -> None:
+        """Drop what no plan counts any more, and what it keeps less of."""
+        by_home = {plan.home: plan for plan in plans}
+        for home in list(self._known):
+            plan = by_home.get(home)
+            kept = {
+                name: plan.keeps[name] if covers(keep, plan.keeps[name]) else keep
+                for name, keep in self._known[home].items()
+                if plan is not None and name in plan.keeps
+            }
+            if kept != self._known[home]:
+                self._known[home] = kept
+                self._changed()
+
+    def add(self, home: Home, keeps: Mapping[str, Keep]) -> None:
+        """These have been fed to every contact."""
+        if keeps:
+            self._known.setdefault(home, {}).update(keeps)
+            self._changed()
+
+    def _changed(self) -> None:
+        self.dirty = True
+        self.generation += 1
+
+    def dump(self) -> list[Any]:
+        return [
+            [*home, {name: [keep.most, keep.ms] for name, keep in some.items()}]
+            for home, some in self._known.items()
+            if some
+        ]
+
+
+def load(rows: Iterable[Any]) -> Coverage:
+    """Of ``dump``."""
+    return Coverage(
+        {(w, e): {name: Keep(most=most, ms=ms) for name, (most, ms) in some.items()} for w, e, some in rows}
+    )
+
+
+def load_row(row: bytes) -> Coverage:
+    """What history is counted; nothing where that cannot be read: it is read again."""
+    try:
+        return load(orjson.loads(row))
+    except (ValueError, TypeError, AttributeError):
+        log.error("what history is counted cannot be read; it is counted again")  # noqa: TRY400
+        return Coverage()

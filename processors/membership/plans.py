@@ -1,0 +1,108 @@
+"""The replicated definitions in, the Plan of every workspace and environment out, recompiled where one changed.
+
+Rules are compiled once (``Compiler``); a partition's ``Plans`` are the same with those segments pending whose
+history its contacts do not have yet. A pending segment has another version, so that everybody is asked again
+when it no longer is.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from processors.membership.conditions import Home, Plan, compile_plan, digest_of
+from processors.membership.coverage import Coverage
+from schemas.control.control_state import ControlState
+
+Versions = dict[str, str]
+PENDING = ":pending"
+
+
+class Compiler:
+    """``generation`` grows with every change of a plan."""
+
+    def __init__(self, control: ControlState) -> None:
+        self._control = control
+        self._revision = -1
+        self._stamps: dict[Home, list[tuple[str, int, int]]] = {}
+        self.plans: dict[Home, Plan] = {}
+        self.generation = 0
+
+    def refresh(self) -> None:
+        """Take in what has changed; cheap if nothing has."""
+        if self._revision == self._control.revision:
+            return
+        self._revision = self._control.revision
+        fresh: dict[Home, Plan] = {}
+        stamps: dict[Home, list[tuple[str, int, int]]] = {}
+        for home, found in self._control.segments.items():
+            if found:
+                stamps[home] = sorted((segment.id, segment.version, segment.updated_ms) for segment in found.values())
+                known = self.plans.get(home)
+                is_same = known is not None and self._stamps.get(home) == stamps[home]
+                fresh[home] = known if known and is_same else compile_plan(home, found.values(), known)
+        if stamps != self._stamps:
+            self.plans, self._stamps = fresh, stamps
+            self.generation += 1
+
+
+class Plans:
+    """Of one partition; ``digests`` are those of all homes with segments."""
+
+    def __init__(self, compiler: Compiler, coverage: Coverage | None) -> None:
+        """Without ``coverage`` nothing is ever pending: events count from when a segment was seen."""
+        self._compiler = compiler
+        self.coverage = coverage
+        self._seen = (-1, -1)
+        self._plans: dict[Home, Plan] = {}
+        self._versions: dict[str, Versions] = {}
+        self.generation = 0
+        self.digests: frozenset[bytes] = frozenset()
+
+    def refresh(self) -> None:
+        """Take in what has changed; cheap if nothing has."""
+        self._compiler.refresh()
+        seen = (self._compiler.generation, self.coverage.generation if self.coverage else 0)
+        if self._seen == seen:
+            return
+        if self.coverage is not None:
+            self.coverage.forget(self._compiler.plans.values())
+            seen = (self._compiler.generation, self.coverage.generation)
+        self._seen = seen
+        self._plans = {home: self._derived(plan) for home, plan in self._compiler.plans.items()}
+        self.learn(self.current())
+        digests = frozenset(plan.digest.encode() for plan in self._plans.values())
+        if digests != self.digests:
+            self.digests = digests
+            self.generation += 1
+
+    def _derived(self, plan: Plan) -> Plan:
+        pending = self.coverage.pending(plan) if self.coverage is not None else None
+        if not pending:
+            return plan
+        versions = {s: version + PENDING * (s in pending) for s, version in plan.versions.items()}
+        return replace(plan, digest=digest_of(plan.home, versions), versions=versions, pending=pending)
+
+    def homes(self) -> Iterable[Plan]:
+        """The plans of all homes with segments."""
+        return self._plans.values()
+
+    def of(self, workspace: str, environment: str) -> Plan:
+        home = (workspace, environment)
+        plan = self._plans.get(home)
+        if plan is None:
+            plan = self._plans[home] = compile_plan(home, ())
+            self.learn({plan.digest: plan.versions})
+        return plan
+
+    def learn(self, versions: Mapping[str, Versions]) -> None:
+        """What plans of before, by their digests, were made of."""
+        self._versions.update(versions)
+
+    def versions(self, digest: str) -> Versions | None:
+        return self._versions.get(digest)
+
+    def those(self, digests: Iterable[bytes]) -> dict[str, Versions]:
+        """Of these plans, as far as they are known."""
+        return {digest: self._versions[digest] for digest in map(bytes.decode, digests) if digest in self._versions}
+
+    def current(self) -> dict[str, Versions]:
+        return {plan.digest: plan.versions for plan in self._plans.values() if plan.versions}

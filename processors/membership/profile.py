@@ -1,0 +1,200 @@
+"""What an event says of its contact in, the contact's attributes, consents and devices out, and its snapshot.
+
+The last writer wins by (time, event id), per attribute. A time later than the receipt counts as the time of
+receipt: a clock that is ahead must not silence everybody else. What is to be set once has the time turned round:
+it loses to every other writer, and of its like the first one wins.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from processors.membership.entries import Entries, newest, write
+from processors.membership.state import Contact
+from schemas.records import identity
+from schemas.records.records import ALIAS, IDENTIFY, Event
+
+MOST_ATTRIBUTES = 1000
+MOST_CONSENTS = 100
+MOST_DEVICES = 100
+MOST_ADDRESSES = 40
+"""More than a contact may have: some that were said are another's."""
+_ADDRESSES = (identity.EMAIL, identity.PHONE)
+MOST_STANDING = 100
+
+Said = dict[str, Any]
+"""``set``, ``set_once``, ``consents``, ``consent_state``, ``device`` and ``devices`` (by their ids), each optional."""
+
+
+class Learnt(NamedTuple):
+    """What one event did to a profile."""
+
+    attributes: set[str]
+    consents: set[str]
+    changed: bool
+    """Whether the profile reads differently now."""
+    kept: bool
+    """Whether there is something to keep: the same value at a later time is news to what comes out of order."""
+
+
+def said_by(event: Event) -> Said:
+    """The event's ``profile``; what is not an object says nothing."""
+    if not event["profile"]:
+        return {}
+    said = orjson.loads(event["profile"])
+    if not isinstance(said, dict):
+        return {}
+    return {name: value for name, value in said.items() if isinstance(value, dict)}
+
+
+def stamp_of(event: Event) -> tuple[int, str]:
+    return min(event["timestamp_ms"], event["received_ms"]), event["event_id"]
+
+
+def learn(contact: Contact, event: Event, said: Said) -> Learnt:
+    """Take in what an event says; the time of the last change moves only where something reads differently."""
+    stamp = stamp_of(event)
+    firsts, new_firsts = _write_all(contact.attributes, said.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
+    attributes, new_values = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
+    attributes |= firsts
+    consents, new_consents = _write_all(contact.consents, all_consents(said), stamp, MOST_CONSENTS)
+    devices, new_devices = _write_all(contact.devices, _devices(said), stamp, MOST_DEVICES)
+    changed = bool(attributes or consents or devices)
+    if changed:
+        contact.updated = max(contact.updated, event["received_ms"])
+    return Learnt(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
+
+
+def learn_standing(contact: Contact, event: Event) -> bool:
+    """Of an event that names an earlier external id: by which one the contact goes; whether that is news."""
+    named = [one["value"] for one in event["identifiers"] if one["type"] == identity.EXTERNAL_ID]
+    if len(named) < 2 or event["kind"] not in (IDENTIFY, ALIAS):
+        return False
+    stamp = stamp_of(event)
+    news = [write(contact.standing, value, [n == 0, *stamp]) for n, value in enumerate(named)]
+    newest(contact.standing, MOST_STANDING)
+    return any(news)
+
+
+def addressed(contact: Contact, event: Event) -> bool:
+    """Note the e-mail and phone that an event says; whether there is something to keep."""
+    said = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
+    if not said:
+        return False
+    kept = [write(contact.addresses, name, [None, *stamp_of(event)]) for name in said]
+    newest(contact.addresses, MOST_ADDRESSES)
+    return any(kept)
+
+
+def addresses_of(contact: Contact) -> list[str | None]:
+    """The e-mail and the phone that were said last."""
+    return [_latest(contact, kind) for kind in _ADDRESSES]
+
+
+def _once(stamp: tuple[int, str]) -> tuple[int, str]:
+    return -stamp[0], stamp[1]
+
+
+def consents_of(said: Said, place: str = "consents") -> dict[str, bool | None]:
+    """``None`` takes a consent's record away; what is neither says nothing."""
+    return {name: value for name, value in said.get(place, {}).items() if isinstance(value, bool | None)}
+
+
+def all_consents(said: Said) -> dict[str, bool | None]:
+    """Those that were given or withdrawn, and those that only hold."""
+    if "consent_state" not in said:
+        return consents_of(said) if "consents" in said else {}
+    return {**consents_of(said, "consent_state"), **consents_of(said)}
+
+
+def told_consents(said: Said, changed: set[str]) -> dict[str, bool | None]:
+    """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
+    if "consent_state" not in said:
+        return all_consents(said)
+    given = said.get("consents", {})
+    return {name: value for name, value in all_consents(said).items() if name in changed or name in given}
+
+
+def _devices(said: Said) -> Said:
+    device = said.get("device", {})
+    device_id = device.get("device_id")
+    alone = {device_id: device} if isinstance(device_id, str) else {}
+    return {**said.get("devices", {}), **alone}
+
+
+def _write_all(entries: Entries, values: Said, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
+    """Names whose value is another one now, and whether any entry is."""
+    changed, kept = set(), False
+    for name, value in values.items():
+        known = entries.get(name)
+        if write(entries, name, [value, *stamp]):
+            kept = True
+            if _text(value) != _text(None if known is None else known[0]):
+                changed.add(name)
+    gone = newest(entries, most)
+    return changed | set(gone), kept or bool(gone)
+
+
+def _text(value: Any) -> bytes:
+    # as JSON: 1 is not true
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def trim(contact: Contact) -> None:
+    """As many of each as ``learn`` lets there be."""
+    newest(contact.attributes, MOST_ATTRIBUTES)
+    newest(contact.consents, MOST_CONSENTS)
+    newest(contact.devices, MOST_DEVICES)
+    newest(contact.addresses, MOST_ADDRESSES)
+    newest(contact.standing, MOST_STANDING)
+
+
+MOST_RECEIPTED = 64 * 1024
+"""Bytes of a contact that an answer is made of; a larger one is read where it is stored."""
+
+
+def snapshot(contact: Contact) -> bytes:
+    """The JSON of a profile change."""
+    return orjson.dumps(_shown(contact))
+
+
+def receipted(contact_id: str, contact: Contact) -> bytes:
+    """The contact for the answer to a write of it, with its segments; empty: it is too large, or not complete."""
+    if contact.pending:
+        return b""
+    shown = orjson.dumps({"id": contact_id, **_shown(contact), "segments": sorted(contact.members)})
+    return shown if len(shown) <= MOST_RECEIPTED else b""
+
+
+def _shown(contact: Contact) -> dict[str, Any]:
+    firsts = [since[0] for values in contact.identifiers.values() for since in values.values()]
+    created = contact.created or min(firsts, default=0)
+    identifiers = sorted(
+        (identity.rank(kind), kind, value) for kind, values in contact.identifiers.items() for value in values
+    )
+    return {
+        identity.EMAIL: _latest(contact, identity.EMAIL),
+        identity.PHONE: _latest(contact, identity.PHONE),
+        identity.EXTERNAL_ID: _latest(contact, identity.EXTERNAL_ID),
+        "anonymous_ids": sorted(contact.identifiers.get(identity.ANONYMOUS_ID, ())),
+        "identifiers": [{"type": kind, "value": value} for _, kind, value in identifiers],
+        "attributes": _present(contact.attributes),
+        "consents": _present(contact.consents),
+        "devices": list(_present(contact.devices).values()),
+        "created_ms": created,
+        "updated_ms": max(contact.updated, created, *firsts) if firsts else max(contact.updated, created),
+    }
+
+
+def _latest(contact: Contact, kind: str) -> str | None:
+    """What was said last, of what belongs to the contact."""
+    values = contact.identifiers.get(kind)
+    if not values:
+        return None
+    given_up = {v for v, entry in contact.standing.items() if not entry[0]} if kind == identity.EXTERNAL_ID else set()
+    said = {v: contact.addresses.get(f"{kind}:{v}", (None, *since))[1] for v, since in values.items()}
+    return max(values, key=lambda value: (value not in given_up, said[value], value))
+
+
+def _present(entries: Entries) -> dict[str, Any]:
+    return {name: entries[name][0] for name in sorted(entries) if entries[name][0] is not None}

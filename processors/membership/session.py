@@ -1,0 +1,246 @@
+"""One contact in the hands of a unit of work: events, joins, splits, time and new rules in, its changes out."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from processors.membership import profile, state
+from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, Telling
+from processors.membership.plans import Versions
+from processors.membership.profile import Said
+from processors.membership.state import Contact, Redirect
+from schemas.control import static_segments
+from schemas.records import identity, sameness
+from schemas.records.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
+from schemas.rules import windows
+
+MINUTE_MS = 60_000
+
+
+def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:
+    """By their own contact ids."""
+    return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
+
+
+class Held(Telling):
+    """Each method is a cause; ``finish`` comes last."""
+
+    __slots__ = ()
+
+    # --- causes
+
+    def tick(self, contact: Contact) -> list[str]:
+        """Let time do what it has done by now; the segments that were asked."""
+        due = sorted((due, segment) for segment, due in contact.dues.items() if due <= self.now_ms)
+        if due:
+            state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+        for due_ms, segment in due:
+            del contact.dues[segment]
+            self.dirty = True
+            self._evaluate(contact, [segment], Cause(BY_TIME, due_ms))
+        return [segment for _, segment in due]
+
+    def refresh(self, contact: Contact, before: Versions | None) -> list[str]:
+        """Follow the plan instead of the one that was made of ``before`` (``None``: unknown); what was asked."""
+        plan = self.plan
+        cause = Cause(BY_RULE, self.now_ms)
+        contact.plan = plan.digest
+        self.dirty = True
+        for segment in [s for s in contact.members if s not in plan.versions]:
+            self._leave(contact, segment, cause)
+        self._forget_lists(contact, before)
+        contact.dues = {s: due for s, due in contact.dues.items() if s in plan.segments}
+        contact.counts = {c: series for c, series in contact.counts.items() if c in plan.conditions}
+        state.prune(contact, plan.keeps, list(contact.counts), self.now_ms)
+        if contact.is_empty:
+            return []
+        changed = [s for s in plan.segments if before is None or before.get(s) != plan.versions[s]]
+        self._evaluate(contact, changed, cause)
+        return changed
+
+    def _forget_lists(self, contact: Contact, before: Versions | None) -> None:
+        """Lists that are gone; one that the plan does not know yet stays."""
+        for segment in [s for s in before or () if s not in self.plan.versions]:
+            if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
+                self._told = True
+
+    def hear(self, contact: Contact, event: Event, said: Said) -> tuple[list[str], list[str]]:
+        """An event of the contact; the segments it entered and left by it."""
+        touched = self._learn(contact, event, said)
+        if not touched:
+            return [], []
+        self.dirty = True
+        return self._evaluate(
+            contact, touched, Cause(BY_EVENT, min(event["timestamp_ms"], self.now_ms), event["event_id"])
+        )
+
+    def is_foreign(self, event: Event) -> bool:
+        """Whether the event is one of those that a split took away."""
+        foreign = self.row.foreign if isinstance(self.row, Contact) else {}
+        return bool(foreign) and identity.own_contact_id(event) in foreign
+
+    def recount(self, contact: Contact, event: Event) -> None:
+        """An event of long ago that conditions may not have counted; nothing else is learnt of it."""
+        touched: set[str] = set()
+        if event["kind"] == TRACK and event["type"] in self.plan.by_event:
+            self._count(contact, event, touched)
+        if touched:
+            self.dirty = True
+            self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
+
+    def _learn(self, contact: Contact, event: Event, said: Said) -> set[str]:
+        """The segments that have to be asked again."""
+        plan = self.plan
+        touched = set(plan.when_empty) if contact.is_empty else set()
+        if event["identifiers"]:
+            first = event["identifiers"][0]
+            if state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
+                self._told = True
+                touched |= plan.by_identity
+            shown = profile.addresses_of(contact)
+            if profile.addressed(contact, event):
+                self.dirty = True
+                self._told |= shown != profile.addresses_of(contact)
+            if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
+                self._told = True
+        if said:
+            learnt = profile.learn(contact, event, said)
+            self._told |= learnt.changed
+            self.dirty |= learnt.kept
+            touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
+            touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
+            self._consent(event, profile.told_consents(said, learnt.consents))
+        if event["kind"] == TRACK and event["type"] in plan.by_event:
+            self._count(contact, event, touched)
+        self._date(contact, event)
+        return touched
+
+    def absorb(self, contact: Contact, absorb: Absorb) -> None:
+        """What a loser brings: its identifier, and the state it had."""
+        brought: set[str] = set()
+        if absorb["state"]:
+            other = state.load_payload(absorb["state"])
+            if isinstance(other, Contact):
+                state.join(contact, other)
+                brought = set(other.members).difference(contact.members)
+        identifier = absorb["identifier"]
+        if identifier is not None:
+            state.identify(contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"])
+        profile.trim(contact)
+        state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+        self._welcome(contact, absorb)
+        self._told = self.dirty = True
+        cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
+        self._carry(contact, brought, cause)
+        self._evaluate(contact, self.plan.segments, cause)
+
+    def _carry(self, contact: Contact, brought: set[str], cause: Cause) -> None:
+        """The segments that only the loser was in: they are kept without a word, or the person leaves them now."""
+        plan = self.plan
+        judged = [s for s in brought if s in plan.segments and s not in plan.pending and s not in plan.disabled]
+        self._evaluate(contact, judged, Cause(CARRIED, cause.at_ms, cause.event_id))
+        for segment in sorted(judged):
+            if segment not in contact.members and not contact.pending:
+                version = plan.segments[segment].version
+                self._change(segment, cause, member=False, at_ms=cause.at_ms, version=version)
+
+    def lose(self, contact: Contact, merge: Merge) -> None:
+        """Another contact has what was this one's; its state is the caller's to send there."""
+        cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
+        for segment in list(contact.members):
+            self._leave(contact, segment, cause)
+        redirect = Redirect(contact.workspace, contact.environment, merge["winner"], merge["version"], contact.revision)
+        self.redirect(redirect, merge)
+
+    def redirect(self, redirect: Redirect, merge: Merge) -> None:
+        """The contact is another one from now on."""
+        redirect.winner, redirect.version = merge["winner"], merge["version"]
+        self.row, self.dirty, self._told = redirect, True, False
+        self._say("profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner})
+
+    def _welcome(self, contact: Contact, absorb: Absorb) -> None:
+        """Who was taken away by a split and has come back since is no stranger any more."""
+        if not contact.foreign:
+            return
+        home = (contact.workspace, contact.environment)
+        ours = {identity.contact_id(*home, kind, v) for kind, values in contact.identifiers.items() for v in values}
+        for own in [own for own, version in contact.foreign.items() if own in ours and version < absorb["version"]]:
+            del contact.foreign[own]
+
+    def split(self, contact: Contact, merge: Merge) -> None:
+        """The contact consists of other identifiers than it did: it starts anew, and waits for their history."""
+        contact.merge_version = merge["version"]
+        contact.forget()
+        home = (contact.workspace, contact.environment)
+        for rebuild in merge.get("rebuilds", ()):
+            if rebuild["winner"] != self.contact_id:
+                contact.foreign.update(dict.fromkeys(members_of(home, rebuild), merge["version"]))
+        for rebuild in merge.get("rebuilds", ()):
+            if rebuild["winner"] == self.contact_id:
+                self.await_history(contact, rebuild, (merge["at_ms"], merge["event_id"]))
+        self.dirty = True
+
+    def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
+        """Nothing is told of the contact until the history of these identifiers has been fed."""
+        contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
+        for one in rebuild["members"]:
+            state.identify(contact, one["type"], one["value"], *stamp)
+        self.dirty = True
+
+    def fed(self, contact: Contact, members: Iterable[str]) -> None:
+        """The history of these is there; once that of all is, the difference to what was told is told."""
+        awaited = [own for own in members if contact.pending.pop(own, None)]
+        self.dirty = True
+        if awaited and not contact.pending:
+            profile.trim(contact)
+            state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+            self._told = True
+            self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
+
+    def restore(self, version: int) -> None:
+        """The contact stands for itself again; what it had went to its winner."""
+        if isinstance(self.row, Redirect):
+            contact = Contact(self.row.workspace, self.row.environment)
+            contact.revision = self.row.revision
+            contact.plan = self.plan.digest
+            self.row = contact
+        self.row.merge_version = version
+        self.dirty = True
+
+    # --- what is learnt
+
+    def _consent(self, event: Event, given: dict[str, bool | None]) -> None:
+        """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
+        at_ms, event_id = profile.stamp_of(event)
+        for name, value in given.items():
+            said = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
+            self._say("consent", at_ms, {"event_id": event_id, "profile": said})
+
+    def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
+        properties = None
+        time_ms = event["timestamp_ms"]
+        key = ""
+        for condition in self.plan.by_event[event["type"]]:
+            if condition.reads_properties and properties is None:
+                properties = orjson.loads(event["properties"] or b"{}")
+            value = self.plan.matches(condition, time_ms, properties)
+            if value is None:
+                continue
+            key = key or sameness.counted_key(event["event_id"], sameness.sender_of(event))
+            series = contact.counts.setdefault(condition.id, [[], [], *([] for _ in value)])
+            if windows.add(series, time_ms, key, condition.keep, self.now_ms, *value):
+                touched |= condition.segments
+            if not series[0]:
+                del contact.counts[condition.id]
+
+    def _date(self, contact: Contact, event: Event) -> None:
+        received = event["received_ms"]
+        if not contact.created or received < contact.created:
+            contact.created = received
+            self._told = True
+        # by the minute: else each event of a busy contact would be a write
+        seen = profile.stamp_of(event)[0] // MINUTE_MS * MINUTE_MS
+        if seen > contact.seen:
+            contact.seen = seen
+            self.dirty = True
+        self.dirty |= self._told

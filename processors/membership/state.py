@@ -1,0 +1,279 @@
+"""A row of the `states` table in, a contact or a redirect out, and back; two contacts joined into one.
+
+A row is 8 bytes of due time (epoch ms, big-endian, 0: none), so that timers are found without reading
+further, and the JSON of ``Contact`` or ``Redirect``, plan digest first.
+
+Everything that is learnt of a contact (``Contact.learnt``) is a join-semilattice: any order, repetition or
+grouping of events and joins gives the same. Memberships and due times are not joined, they follow from it. The time
+of the last change is the one exception: what was a change, and what said only what was so, depends on what came first.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from processors.membership.entries import Entries, newest, write
+from schemas.records import identity
+from schemas.records.records import Identifier
+from schemas.rules import windows
+from schemas.rules.windows import Keep, Series
+
+NO_DUE = bytes(8)
+MAX_ROW = 1_000_000
+"""Bytes; a row, and with it the state in an absorb, has to fit into one Kafka record."""
+VERSIONS_PER_MS = 1024
+
+
+class Versioned:
+    """Rows know the version of the last change that was told of them."""
+
+    __slots__ = ("revision",)
+    revision: int
+
+    def next_version(self, now_ms: int) -> int:
+        """Greater than every version before it, those included that a crash has kept out of the state.
+
+        So it follows the clock, and not the number of changes.
+        """
+        self.revision = max(self.revision + 1, now_ms * VERSIONS_PER_MS)
+        return self.revision
+
+
+_ENTRIES = ("addresses", "standing", "attributes", "consents", "devices")
+"""Parts of a contact that the last writer decides, entry by entry."""
+_LEARNT = ("created", "updated", "seen", "identifiers", *_ENTRIES, "counts")
+
+
+class Contact(Versioned):
+    """What is known of one contact; changed in place."""
+
+    __slots__ = (
+        "addresses",
+        "attributes",
+        "consents",
+        "counts",
+        "created",
+        "devices",
+        "dues",
+        "environment",
+        "foreign",
+        "identifiers",
+        "members",
+        "merge_version",
+        "pending",
+        "plan",
+        "seen",
+        "standing",
+        "updated",
+        "workspace",
+    )
+
+    def __init__(self, workspace: str, environment: str) -> None:
+        self.workspace = workspace
+        self.environment = environment
+        self.plan = ""
+        """Digest of the plan that memberships and due times follow from."""
+        self.revision = 0
+        self.merge_version = 0
+        self.created = 0
+        self.updated = 0
+        self.seen = 0
+        self.identifiers: dict[str, dict[str, list[Any]]] = {}
+        """Type, value -> ``[time, event id]`` of the first that said so."""
+        self.standing: Entries = {}
+        """External ids that calls named together: whether the contact goes by it; false: it was given up."""
+        self.addresses: Entries = {}
+        """``type:value`` of e-mails and phones -> when it was said last."""
+        self.attributes: Entries = {}
+        self.consents: Entries = {}
+        self.devices: Entries = {}
+        self.counts: dict[str, Series] = {}
+        self.members: dict[str, list[int]] = {}
+        """Segment id -> ``[since, segment version]``."""
+        self.dues: dict[str, int] = {}
+        """Segment id -> when its membership may change by itself."""
+        self.foreign: dict[str, int] = {}
+        """Own contact ids that a split took away, and its version: their events may still come here."""
+        self.pending: dict[str, Identifier] = {}
+        """Own contact ids, and their identifiers, whose history has to be fed before anything is told."""
+
+    @property
+    def due(self) -> int:
+        """0: never."""
+        return min(self.dues.values(), default=0)
+
+    @property
+    def is_identified(self) -> bool:
+        return any(map(identity.is_known, self.identifiers))
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has been learnt yet."""
+        return not (self.created or self.identifiers)
+
+    def learnt(self) -> dict[str, Any]:
+        """The part that is joined."""
+        learnt: dict[str, Any] = {
+            "t": [self.created, self.updated, self.seen],
+            "i": self.identifiers,
+            "a": self.attributes,
+            "s": self.consents,
+            "d": self.devices,
+            "c": self.counts,
+        }
+        if self.addresses:
+            learnt["l"] = self.addresses
+        if self.standing:
+            learnt["g"] = self.standing
+        return learnt
+
+    def forget(self) -> None:
+        """Know nothing; what was told (memberships, versions) stays as it is."""
+        blank = Contact(self.workspace, self.environment)
+        for name in _LEARNT:
+            setattr(self, name, getattr(blank, name))
+
+    def payload(self) -> bytes:
+        """What a winner is told of a loser."""
+        home = {"w": self.workspace, "e": self.environment}
+        return orjson.dumps({**home, "r": self.revision, "m": self.members, **self.learnt()})
+
+
+class Redirect(Versioned):
+    """What is left of a contact that lost a merge."""
+
+    __slots__ = ("environment", "version", "winner", "workspace")
+
+    def __init__(self, workspace: str, environment: str, winner: str, version: int, revision: int) -> None:
+        self.workspace = workspace
+        self.environment = environment
+        self.winner = winner
+        self.version = version
+        self.revision = revision
+
+
+Row = Contact | Redirect
+
+
+def due_of(row: bytes) -> int:
+    return int.from_bytes(row[:8])
+
+
+def plan_of(row: bytes) -> bytes:
+    """The digest in a contact's row, without reading the rest; something else for other rows."""
+    return row[14 : row.find(b'"', 14)]
+
+
+class UnreadableRowError(ValueError):
+    """Bytes that are no row of this version."""
+
+
+def load(row: bytes) -> Row:
+    """Raises ``UnreadableRowError``."""
+    return load_payload(row[8:])
+
+
+def load_payload(payload: bytes) -> Row:
+    """Raises ``UnreadableRowError``."""
+    try:
+        return _row_of(orjson.loads(payload))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableRowError(f"not a contact's row: {error!r}") from error
+
+
+def _row_of(said: dict[str, Any]) -> Row:
+    if "x" in said:
+        winner, version = said["x"]
+        return Redirect(said["w"], said["e"], winner, version, said["r"])
+    contact = Contact(said["w"], said["e"])
+    contact.plan = said.get("p", "")
+    contact.revision = said["r"]
+    contact.merge_version = said.get("v", 0)
+    contact.created, contact.updated, contact.seen = said["t"]
+    contact.identifiers = said["i"]
+    contact.standing = said.get("g") or {}
+    contact.addresses = said.get("l") or {}
+    contact.attributes = said["a"]
+    contact.consents = said["s"]
+    contact.devices = said["d"]
+    contact.counts = said["c"]
+    contact.members = said.get("m") or {}
+    contact.dues = said.get("n") or {}
+    contact.foreign = said.get("f") or {}
+    contact.pending = said.get("q") or {}
+    return contact
+
+
+def dump(row: Row) -> bytes:
+    if isinstance(row, Redirect):
+        redirect = {"w": row.workspace, "e": row.environment, "r": row.revision, "x": [row.winner, row.version]}
+        return NO_DUE + orjson.dumps(redirect)
+    said = {
+        "p": row.plan,
+        "w": row.workspace,
+        "e": row.environment,
+        "r": row.revision,
+        "v": row.merge_version,
+        **row.learnt(),
+        "m": row.members,
+        "n": row.dues,
+    }
+    if row.foreign:
+        said["f"] = row.foreign
+    if row.pending:
+        said["q"] = row.pending
+    return row.due.to_bytes(8) + orjson.dumps(said)
+
+
+def join(into: Contact, other: Contact) -> None:
+    """All that ``other`` has learnt, too. What counts have to be kept is the caller's to know."""
+    created = [c for c in (into.created, other.created) if c]
+    into.created = min(created, default=0)
+    into.updated = max(into.updated, other.updated)
+    into.seen = max(into.seen, other.seen)
+    into.revision = max(into.revision, other.revision)
+    for kind, values in other.identifiers.items():
+        for value, since in values.items():
+            identify(into, kind, value, *since)
+    for name in _ENTRIES:
+        mine: Entries = getattr(into, name)
+        for key, stamped in getattr(other, name).items():
+            write(mine, key, stamped)
+    for condition, series in other.counts.items():
+        mine_too = into.counts.get(condition)
+        into.counts[condition] = series if mine_too is None else windows.union(mine_too, series)
+
+
+def identify(contact: Contact, kind: str, value: str, time_ms: int, event_id: str) -> bool:
+    """An identifier of the contact; False if it was known. A contact id is none: it would only name itself."""
+    if kind == identity.CONTACT_ID:
+        return False
+    values = contact.identifiers.setdefault(kind, {})
+    since, first = values.get(value, (time_ms, event_id))
+    is_new = value not in values
+    values[value] = [*min((since, first), (time_ms, event_id))]
+    return is_new or [since, first] != values[value]
+
+
+def shrink(contact: Contact) -> list[str]:
+    """Make a contact fit into a row, at the cost of its oldest attributes, then events; the attributes that went."""
+    gone = []
+    while len(dump(contact)) > MAX_ROW:
+        if contact.attributes:
+            gone += newest(contact.attributes, len(contact.attributes) // 2)
+            continue
+        contact.counts = {c: [column[1::2] for column in series] for c, series in contact.counts.items()}
+    return gone
+
+
+def prune(contact: Contact, keeps: dict[str, Keep], conditions: Iterable[str], now_ms: int) -> None:
+    """Drop events that can never count again, and series that have none left."""
+    for condition in conditions:
+        series = contact.counts.get(condition)
+        if series is None:
+            continue
+        if condition in keeps:
+            windows.prune(series, keeps[condition], now_ms)
+        if not series[0]:
+            del contact.counts[condition]

@@ -1,0 +1,43 @@
+"""Decoded data of one record in; those that keep to their tenant, and a quarantine message for each other, out; pure.
+
+The edge refuses a foreign contact id, so here it takes a fault of ours or a writer to Kafka that is not ours.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from processors.runtime.stage import Record, Send
+from schemas import topics
+from schemas.records import quarantine, tenancy
+from schemas.records.identity import partition_of
+
+T = TypeVar("T", bound=Mapping[str, Any])
+
+
+def admit(
+    record: Record, data: Sequence[T], encode: Callable[[T], bytes], *, partitions: int, now_ms: int
+) -> tuple[list[tuple[int, T]], list[Send]]:
+    """The data with their index in the record, and what to send to `quarantine`; ``encode`` gives one's bytes."""
+    admitted: list[tuple[int, T]] = []
+    sends: list[Send] = []
+    for index, datum in enumerate(data):
+        try:
+            tenancy.check(datum)
+        except tenancy.ForeignContactError as error:
+            key, value = quarantine.encode(
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                index=index,
+                key=record.key,
+                payload=encode(datum),
+                reason=tenancy.FOREIGN,
+                detail=str(error),
+                now_ms=now_ms,
+                workspace=datum["workspace"],
+                event_id=datum.get("event_id", ""),
+            )
+            sends.append(Send(topics.QUARANTINE.name, partition_of(key.decode(), partitions), key, value))
+        else:
+            admitted.append((index, datum))
+    return admitted, sends

@@ -1,0 +1,156 @@
+"""The constants that check bodies by hand in, the schemas of those bodies out.
+
+Models of ``schemas.api.requests`` describe themselves; here is what is checked without one: events, because they are many,
+rules, because they nest, and the bodies whose refusals say more than a model could.
+"""
+
+from schemas.api.json_schema import ANYTHING, OBJECT, TEXT, Schema, many, mapping, maybe, one_of, record, ref, text
+from schemas.api.requests import MOST_LISTED
+from schemas.control.definitions import SEGMENT_KINDS
+from schemas.control.url_policy import MAX_URL
+from schemas.limits import (
+    EVENT_IDENTIFIERS,
+    MAX_CONSENT,
+    MAX_NAME,
+    MAX_RECEIVER_SECRET,
+    MAX_SPLIT,
+    MAX_TYPE,
+    MAX_TYPES,
+    MOST_CONSENTS,
+    SECRET_LENGTHS,
+)
+from schemas.rules.operands import MAX_TEXT, OPERANDS
+from schemas.rules.parse import COUNT_OPS, FIELDS, MAX_COUNT, MAX_STEPS, MAX_WHERE
+
+_ID = maybe({"type": ["string", "integer"]})
+_TIME = maybe({"type": ["string", "number"], "description": "ISO 8601, or unix seconds or milliseconds"})
+
+EVENT: dict[str, Schema] = {
+    "type": {"type": "string", "minLength": 1, "maxLength": 256},
+    **dict.fromkeys(EVENT_IDENTIFIERS, _ID),
+    "timestamp": _TIME,
+    "properties": maybe(OBJECT),
+    "context": maybe(OBJECT),
+    "consents": maybe({**mapping(maybe({"type": "boolean"})), "maxProperties": MOST_CONSENTS}),
+    **dict.fromkeys(("message_id", "event_id", "campaign_id", "variant", "channel"), maybe(text(0, 256))),
+    "environment": maybe(TEXT),
+}
+"""Fields of an event; ``type`` is needed, and one of the identifiers."""
+
+SEGMENT: dict[str, Schema] = {"name": {**text(1, MAX_NAME), "pattern": r"\S"}, "rule": ref("Rule")}
+_URL = {"type": "string", "minLength": 1, "maxLength": MAX_URL, "pattern": "^[hH][tT][tT][pP][sS]?://"}
+_TYPES = {
+    **many({**text(1, MAX_TYPE), "description": "a name, group.* or *"}, 1, MAX_TYPES),
+    "description": "what it is told of",
+}
+_SECRET = maybe({**text(*SECRET_LENGTHS), "description": "printable ASCII; none: one is made"})
+WEBHOOK: dict[str, Schema] = {"url": _URL, "types": _TYPES, "secret": _SECRET}
+WEBHOOK_EDIT: dict[str, Schema] = {"url": _URL, "types": _TYPES, "status": one_of("enabled", "disabled")}
+ROTATION: dict[str, Schema] = {"secret": _SECRET}
+_PROOF = maybe(text(1, MAX_RECEIVER_SECRET))
+RECEIVER: dict[str, Schema] = {
+    "provider": TEXT,
+    "signing_secret": _PROOF,
+    "public_key": _PROOF,
+    "topic_arn": maybe(
+        {**text(1, MAX_RECEIVER_SECRET), "description": "needed for ses: arn:aws:sns:<region>:<account>:<name>"}
+    ),
+    "consent": maybe(
+        {
+            **text(1, MAX_CONSENT),
+            "pattern": r"\S",
+            "description": "what an unsubscribe or complaint ends; none: email_marketing, or sms_marketing",
+        }
+    ),
+    "environment": maybe(TEXT),
+}
+IDENTIFIER = record({"type": TEXT, "value": TEXT})
+SPLIT: dict[str, Schema] = {
+    "evidence": many(text(1, 512), 1, MAX_SPLIT),
+    "identifiers": many(ref("Identifier"), 1, MAX_SPLIT),
+    "lift": many(ref("Identifier"), 1, MAX_SPLIT),
+}
+
+_PATH = text(1, MAX_TEXT)
+_OPERATOR = one_of(*OPERANDS)
+_DURATION: Schema = {"type": "string", "pattern": "^[0-9]+[smhdw]$", "examples": ["30d"]}
+_STEP: dict[str, Schema] = {
+    "event": text(1, MAX_TEXT),
+    "where": many(record({"property": _PATH, "op": _OPERATOR}, {"value": ANYTHING}), 0, MAX_WHERE),
+}
+_WINDOWED = record({"event": _STEP["event"]}, {"where": _STEP["where"], "within": _DURATION})
+_COUNT = record({"op": one_of(*COUNT_OPS), "value": {"type": "number", "minimum": 0, "maximum": MAX_COUNT}})
+_TOTAL = record({"property": _PATH, "op": one_of(*COUNT_OPS), "value": {"type": "number"}})
+_RULES = many(ref("Rule"), 1)
+_PARTS: dict[str, Schema] = {
+    "all": _RULES,
+    "any": _RULES,
+    "not": ref("Rule"),
+    "attribute": _PATH,
+    "event": _STEP["event"],
+    "where": _STEP["where"],
+    "count": _COUNT,
+    "sum": _TOTAL,
+    "max": _TOTAL,
+    "min": _TOTAL,
+    "within": _DURATION,
+    "between": many({"type": "string", "format": "date-time"}, 2, 2),
+    "sequence": many(_WINDOWED, 2, MAX_STEPS),
+    "absent": record({"event": _STEP["event"]}, {"where": _STEP["where"]}),
+    "after": record({"event": _STEP["event"]}, {"where": _STEP["where"]}),
+    "for": _DURATION,
+    "segment": text(1, MAX_TEXT),
+    "consent": text(1, MAX_TEXT),
+    "identified": {"type": "boolean"},
+}
+_NEEDED = {"attribute": ("op",), "absent": ("after", "for")}
+_OTHERS: dict[str, dict[str, Schema]] = {
+    "attribute": {"op": _OPERATOR, "value": ANYTHING},
+    "consent": {"value": {"type": "boolean"}},
+}
+
+
+def _form(form: str) -> Schema:
+    beside = {name: _OTHERS.get(form, {}).get(name) or _PARTS.get(name, ANYTHING) for name in FIELDS[form]}
+    needed = {name: beside.pop(name) for name in _NEEDED.get(form, ())}
+    return record({form: _PARTS[form], **needed}, beside)
+
+
+RULE: Schema = {
+    "anyOf": [_form(form) for form in FIELDS],
+    "description": "one form, and what may stand beside it",
+    "examples": [{"event": "order_completed", "count": {"op": "gte", "value": 3}, "within": "30d"}],
+}
+
+BODIES: dict[str, Schema] = {
+    "Rule": RULE,
+    "Identifier": IDENTIFIER,
+    "Event": {
+        **record({"type": EVENT["type"]}, {name: one for name, one in EVENT.items() if name != "type"}),
+        "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
+        "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
+    },
+    "NewSegment": record({"name": SEGMENT["name"]}, {"rule": SEGMENT["rule"], "kind": one_of(*SEGMENT_KINDS)}),
+    "SegmentEdit": record({}, {**SEGMENT, "kind": one_of(*SEGMENT_KINDS)}),
+    "SegmentPreview": record({"rule": ref("Rule")}),
+    "NewWebhook": record({"url": _URL, "types": _TYPES}, {"secret": _SECRET}),
+    "WebhookEdit": record({}, WEBHOOK_EDIT),
+    "SecretRotation": record({}, ROTATION),
+    "NewReceiver": record({"provider": TEXT}, {n: one for n, one in RECEIVER.items() if n != "provider"}),
+    "Split": {"anyOf": [record({name: one}) for name, one in SPLIT.items()]},
+    "GraphQLRequest": {
+        "type": "object",
+        "properties": {"query": TEXT, "variables": maybe(OBJECT), "operationName": maybe(TEXT)},
+        "required": ["query"],
+    },
+}
+BODIES["ContactBatch"] = {
+    "anyOf": [
+        record({"contacts": many(ref("ContactUpsert"), 1, MOST_LISTED)}),
+        many(ref("ContactUpsert"), 1, MOST_LISTED),
+    ],
+    "examples": [{"contacts": [{"external_id": "u1", "attributes": {"plan": "pro"}}]}],
+}
+BODIES["EventBatch"] = {
+    "anyOf": [record({"events": many(ref("Event"), 1)}), many(ref("Event"), 1)],
+}

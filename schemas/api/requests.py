@@ -1,0 +1,211 @@
+"""Request bodies of the native API in, checked records out: each body is a model that the API's description is made of.
+
+A value that is wrong is refused by the path of its field; a field that the model does not know is refused too.
+"""
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.times import parse_duration
+
+Text = str | int | None
+"""An identifier: numbers mean their digits."""
+Time = str | int | float | None
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^\s/,]{1,255})$")]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+MAX_LIMIT = 1000
+"""Most identifiers that a contact may have: a union costs as much as what it joins."""
+
+
+def _has_a_limit(kind: str) -> str:
+    if not identity.is_type(kind) or kind == identity.CONTACT_ID or kind in identity.ALIASES:
+        raise ValueError("not a type of identifier, custom or total")
+    return kind
+
+
+def _is_duration(text: str) -> str:
+    if parse_duration(text) is None:
+        raise ValueError("not a duration such as 12h, 7d or 2w")
+    return text
+
+
+def _as_object(value: Any) -> Any:
+    """PHP writes an empty object as an empty array."""
+    return {} if value == [] else value
+
+
+AnObject = BeforeValidator(_as_object)
+LimitOf = Annotated[str, AfterValidator(_has_a_limit)]
+
+
+class Body(BaseModel):
+    """``strict``: a number is no text and 1 is no boolean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Device(BaseModel):
+    """Whatever else is known of a device is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    device_id: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ContactEdit(Body):
+    """What is said of a contact: ``null`` takes an attribute or a consent away."""
+
+    external_id: Text = None
+    email: Text = None
+    phone: Text = None
+    anonymous_id: Text = None
+    attributes: Annotated[dict[str, Any], Field(max_length=1000), AnObject] = {}
+    consents: Annotated[dict[str, bool | None], Field(max_length=100), AnObject] = {}
+    devices: Annotated[list[Device], Field(max_length=100)] = []
+    timestamp: Time = None
+
+
+class ContactUpsert(ContactEdit):
+    """At least one of the identifiers."""
+
+    id: str | None = None
+    user_id: Text = None
+    environment: str | None = None
+
+
+MOST_LISTED = 1000
+"""Contacts in one request; over it the answer is 413, as for a batch of events."""
+
+
+class Listing(Body):
+    """Contacts by id or ``type:value``."""
+
+    contacts: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=600)]], Field(min_length=1, max_length=MOST_LISTED)
+    ]
+
+
+class NewKey(Body):
+    name: Name
+    kind: Literal["secret", "public"] = "secret"
+    scopes: list[str] | None = None
+    environment: str | None = None
+    expires_at: Time = None
+    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class NewEnvironment(Body):
+    id: Slug
+
+
+class NewWorkspace(Body):
+    name: Name
+    id: Slug | None = None
+    allowed_origins: Annotated[list[Origin], Field(max_length=100)] = ["*"]
+
+
+class WorkspaceEdit(Body):
+    name: Name | None = None
+    allowed_origins: Annotated[list[Origin], Field(max_length=100)] | None = None
+    limits: dict[LimitOf, Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None] | None = None
+    link_devices: bool | None = None
+    link_emails: bool | None = None
+    link_phones: bool | None = None
+
+
+class Delivery(Body):
+    """Where a trigger's messages go: one of the three."""
+
+    webhook_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+", max_length=2000)] | None = None
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = None
+    """The records are on the Kafka topic ``customer.<workspace>.<topic>``."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("delivery must have one of webhook_id, url and topic")
+        return self
+
+
+class VariantBody(Body):
+    id: Name
+    name: Name
+
+
+class ConversionBody(Body):
+    """The goal: this event of a recipient within ``window``, a duration such as ``7d``."""
+
+    event: Annotated[str, Field(min_length=1, max_length=256)]
+    window: Annotated[str, AfterValidator(_is_duration)] = "7d"
+    value: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+def _differ(variants: list[VariantBody]) -> list[VariantBody]:
+    if len({one.id for one in variants}) < len(variants):
+        raise ValueError("two variants have one id")
+    return variants
+
+
+Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
+CampaignKind = Literal["standard", "broadcast", "regular", "trigger"]
+CampaignStatus = Literal["draft", "scheduled", "active", "sending", "sent", "paused", "archived"]
+Variants = Annotated[list[VariantBody], Field(max_length=20), AfterValidator(_differ)]
+
+
+class CampaignEdit(Body):
+    name: Name | None = None
+    channel: Channel | None = None
+    status: CampaignStatus | None = None
+    kind: CampaignKind | None = None
+    delivery: Delivery | None = None
+    variants: Variants | None = None
+    conversion: ConversionBody | None = None
+
+
+class NewCampaign(Body):
+    name: Name
+    channel: Channel
+    status: CampaignStatus | None = None
+    kind: CampaignKind = "standard"
+    delivery: Delivery | None = None
+    variants: Variants = []
+    conversion: ConversionBody | None = None
+
+
+Model = TypeVar("Model", bound=Body)
+_CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
+
+
+def checked(model: type[Model], value: Any) -> Model:
+    """Raises ``Refused``: 400 for what is no object, 422 with the path of the first wrong field."""
+    if not isinstance(value, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        # a field that is unknown is likely the one that is missing, misspelt
+        first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+        code = _CODES.get(first["type"], "invalid_field")
+        path = _path(first["loc"], value)
+        said = {"missing_field": "is needed", "unknown_field": "is no field of this body"}.get(code, first["msg"])
+        raise Refused(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
+
+
+def _path(places: tuple[str | int, ...], value: Any) -> str:
+    """As far as the places are some in the value; behind them pydantic names the branches of a union."""
+    path = ""
+    for place in places:
+        if isinstance(value, dict):
+            path += f".{place}" if path else str(place)
+            value = value.get(place)
+        elif isinstance(value, list) and isinstance(place, int):
+            path += f"[{place}]"
+            value = value[place]
+        else:
+            break
+    return path[:200]

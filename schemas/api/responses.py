@@ -1,0 +1,297 @@
+"""Nothing in; JSON Schemas of all that the API answers out: a shape here is what the answering functions must make.
+
+`tests/e2e/test_described_api.py` holds real answers against them, so a field that is added there and not here fails.
+"""
+
+from schemas.api.json_schema import (
+    ANYTHING,
+    COUNT,
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TIME,
+    WHOLE,
+    Schema,
+    many,
+    mapping,
+    maybe,
+    one_of,
+    record,
+    ref,
+)
+from schemas.control.definitions import SCOPES, SEGMENT_KINDS
+from schemas.errors import STATUS
+from schemas.limits import MESSAGE_STATES, STEPS
+from schemas.warning import PATTERN
+
+_WARNINGS = {"warnings": many({**TEXT, "pattern": PATTERN})}
+_PAIR = record({"type": TEXT, "value": TEXT})
+_SEPARATED = record({"a": _PAIR, "b": _PAIR, "at": TIME})
+"""An identifier of the contact, one that a split keeps from it, and since when."""
+_IDS = record({"entered": many(TEXT), "left": many(TEXT)})
+_TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
+_TASK = {"task_id": TEXT}
+
+_PROBLEM = record({"code": one_of(*STATUS), "message": TEXT}, {"param": TEXT, "request_id": TEXT})
+_RESULT: Schema = {
+    "anyOf": [
+        record({"index": COUNT, "event_id": TEXT, "contact_id": TEXT}, _WARNINGS),
+        record({"index": COUNT, "error": _PROBLEM}),
+    ]
+}
+_CONTACT_RESULT: Schema = {
+    "anyOf": [record({"index": COUNT, "id": TEXT}, _WARNINGS), record({"index": COUNT, "error": _PROBLEM})]
+}
+_CONTACTS: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_CONTACT_RESULT)}
+_BATCH: dict[str, Schema] = {"accepted": COUNT, "rejected": COUNT, "results": many(_RESULT)}
+
+_EVENT: dict[str, Schema] = {
+    **dict.fromkeys(("event_id", "type"), TEXT),
+    **dict.fromkeys(("timestamp", "received_at"), TIME),
+    "properties": OBJECT,
+    "context": maybe(OBJECT),
+    **dict.fromkeys(_TEXTS, maybe(TEXT)),
+    "identifiers": many(ANYTHING),
+}
+_SEGMENT: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "kind": one_of(*SEGMENT_KINDS),
+    "rule": maybe(ref("Rule")),
+    "version": COUNT,
+}
+_CONTACT: dict[str, Schema] = {
+    "id": TEXT,
+    **dict.fromkeys(("email", "phone", "external_id"), maybe(TEXT)),
+    "anonymous_ids": many(TEXT),
+    "attributes": OBJECT,
+    "consents": mapping(maybe(FLAG)),
+    "devices": ANYTHING,
+    "segments": many(TEXT),
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+_KEY: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "kind": one_of("secret", "public"),
+    "scopes": many(one_of(*SCOPES)),
+    "environment": TEXT,
+    "rate_limit": maybe(COUNT),
+    "created_at": TIME,
+    "expires_at": maybe(TIME),
+    "last_used_at": maybe(TIME),
+}
+_ENVIRONMENT = record({"id": TEXT, "number": COUNT, "created_at": TIME})
+_WORKSPACE: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "allowed_origins": many(TEXT),
+    "limits": mapping(COUNT),
+    "link_devices": FLAG,
+    "link_emails": FLAG,
+    "link_phones": FLAG,
+    "created_at": TIME,
+}
+_WEBHOOK: dict[str, Schema] = {
+    "id": TEXT,
+    "url": TEXT,
+    "types": many(TEXT),
+    "status": one_of("enabled", "disabled"),
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+_ATTEMPT: dict[str, Schema] = {
+    **dict.fromkeys(("id", "delivery_id", "event_id", "type", "status"), TEXT),
+    "contact_id": maybe(TEXT),
+    "attempt": COUNT,
+    "response_code": maybe(COUNT),
+    "error": maybe(TEXT),
+    "duration_ms": COUNT,
+    "at": TIME,
+    "next_attempt_at": maybe(TIME),
+}
+_KINDS = ("requested", "sent", "delivered", "opened", "machine_opened", "clicked", "machine_clicked")
+MESSAGE_KINDS = (*_KINDS, "bounced", "complained", "unsubscribed", "failed")
+_FIGURES = dict.fromkeys((*MESSAGE_KINDS, "conversions"), COUNT)
+_STATS: Schema = record(
+    {
+        **_FIGURES,
+        "conversion_events": COUNT,
+        "conversion_value": NUMBER,
+        "bounces": mapping(COUNT),
+        "rates": mapping(maybe(NUMBER)),
+    },
+    {"contacts": record(_FIGURES)},
+)
+_CAMPAIGN: dict[str, Schema] = {
+    "id": TEXT,
+    "number": COUNT,
+    **dict.fromkeys(("name", "kind", "channel", "status"), TEXT),
+    "conversion": maybe(record({"event": TEXT, "window": TEXT, "value": maybe(TEXT)})),
+    "delivery": maybe(mapping(TEXT)),
+    **dict.fromkeys(("trigger_url",), maybe(TEXT)),
+    "sent_at": maybe(TIME),
+    "created_at": TIME,
+    "updated_at": TIME,
+    "stats": ref("CampaignStats"),
+}
+_VARIANT: dict[str, Schema] = {"id": TEXT, "name": maybe(TEXT)}
+_DAY: dict[str, Schema] = {"date": TEXT, "environment": TEXT, "events": COUNT, "duplicates": COUNT}
+
+SHAPES: dict[str, Schema] = {
+    "Error": record({"error": _PROBLEM}),
+    "Health": record(
+        {"status": one_of("live", "ready", "degraded", "unavailable")},
+        {"events": FLAG, "reads": FLAG, "components": mapping(record({"state": TEXT}, {"reason": TEXT}))},
+    ),
+    "EventAccepted": record(
+        {"event_id": TEXT, "contact_id": TEXT, "received_at": TIME}, {**_WARNINGS, **_TASK, "segment_changes": _IDS}
+    ),
+    "BatchAccepted": record(_BATCH, {**_TASK, "segment_changes": _IDS}),
+    "BatchRefused": {"anyOf": [record({**_BATCH, "error": _PROBLEM}), ref("Error")]},
+    "Task": record(
+        {
+            "task_id": TEXT,
+            "status": one_of("pending", "completed", "failed"),
+            "progress": record({"total": COUNT, "done": COUNT}),
+            "events": many(record({"event_id": TEXT, "disposition": TEXT, "reason": maybe(TEXT)})),
+        }
+    ),
+    "Contact": record(_CONTACT),
+    "ContactWritten": record(_CONTACT, {**_WARNINGS, "segment_changes": _IDS}),
+    "ContactsTaken": record({**_CONTACTS, **_TASK}, {"segment_changes": _IDS}),
+    "ContactsRefused": {"anyOf": [record({**_CONTACTS, "error": _PROBLEM}), ref("Error")]},
+    "ContactLater": record({"task_id": TEXT, "id": TEXT}),
+    "ContactEvent": record({**_EVENT, "contact_id": TEXT}),
+    "StoredEvent": record({**_EVENT, "contact_id": maybe(TEXT), **_WARNINGS}),
+    "ContactSegment": record({"id": TEXT, "since": TIME, "version": COUNT, "name": TEXT}),
+    "ContactConsent": record({"consent": TEXT, "value": maybe(FLAG), "at": TIME, "event_id": TEXT}),
+    "Erasure": record(
+        {
+            "id": TEXT,
+            "status": one_of("pending", "done"),
+            "created_at": TIME,
+            "stores": many(
+                record({"store": TEXT, "status": one_of("pending", "expiring", "done"), "at": maybe(TIME)}),
+            ),
+        }
+    ),
+    "ContactIdentity": record(
+        {
+            "contact_id": TEXT,
+            "identifiers": many(
+                record(
+                    {
+                        "type": TEXT,
+                        "value": TEXT,
+                        "since": TIME,
+                        "evidence": many(
+                            record({"event_id": TEXT, "kind": TEXT, "at": TIME, "with": maybe(_PAIR)}),
+                        ),
+                    }
+                )
+            ),
+            "merges": many(record({"from": TEXT, "into": TEXT, "at": TIME, "event_id": TEXT})),
+            "refused": many(record({"type": TEXT, "value": TEXT, "reason": TEXT, "event_id": TEXT, "at": TIME})),
+            "separated": many(_SEPARATED),
+        }
+    ),
+    "ContactTies": record(
+        {
+            "contact_id": TEXT,
+            "members": many(TEXT),
+            "settled": FLAG,
+            "ties": many(record({"event_id": TEXT, "a": _PAIR, "b": _PAIR})),
+            "separated": many(_SEPARATED),
+        }
+    ),
+    "Listed": record({"id": TEXT, "contacts": COUNT, "unknown": many(TEXT)}, {"task_id": TEXT}),
+    "SplitDone": record({"contacts": many(TEXT)}),
+    "Segment": record(
+        {
+            **_SEGMENT,
+            "status": one_of("live", "backfilling", "disabled"),
+            "progress": record({"contacts_done": COUNT, "contacts_total": COUNT}),
+            "contacts": COUNT,
+            **dict.fromkeys(("fresh_as_of", "created_at", "updated_at"), TIME),
+        },
+        {"reason": TEXT, **_WARNINGS},
+    ),
+    "Explanation": record(
+        {
+            "member": FLAG,
+            "since": maybe(TIME),
+            "version": COUNT,
+            "leaves": many(
+                record(
+                    {"path": TEXT, "met": FLAG, "value": ANYTHING, "threshold": ANYTHING, "events": many(TEXT)},
+                    {"truncated": FLAG},
+                )
+            ),
+            "changes_at": maybe(TIME),
+        }
+    ),
+    "Preview": record({"contacts": COUNT, "sample": many(TEXT)}, _WARNINGS),
+    "Parity": record(
+        {
+            "checked_at": maybe(TIME),
+            **dict.fromkeys(("rounds", "compared", "differences"), COUNT),
+            "latest": many(OBJECT),
+        }
+    ),
+    "CampaignStats": _STATS,
+    "Campaign": record({**_CAMPAIGN, "variants": many(record(_VARIANT, {"stats": ref("CampaignStats")}))}),
+    "CampaignDelivery": record(
+        {
+            **dict.fromkeys(("message_id", "contact_id"), maybe(TEXT)),
+            "state": one_of(*MESSAGE_STATES),
+            **dict.fromkeys(("variant", "channel"), maybe(TEXT)),
+            **{f"{kind}_at": maybe(TIME) for kind in MESSAGE_KINDS},
+            "bounce_class": maybe(TEXT),
+        }
+    ),
+    "CampaignSeries": record({"interval": one_of(*STEPS), "data": many(record({"at": TIME, **_FIGURES}))}),
+    "Webhook": record({**_WEBHOOK, "reason": maybe(TEXT)}),
+    "WebhookWritten": record(_WEBHOOK, {"secret": TEXT}),
+    "DeliveryAttempt": record(_ATTEMPT),
+    "DeliveryDetail": record(
+        {
+            **_ATTEMPT,
+            "request": record({"url": TEXT, "headers": OBJECT, "body": TEXT}),
+            "response": record({"body": TEXT}),
+        }
+    ),
+    "RetryAccepted": record({"delivery_id": TEXT, "webhook_id": TEXT, "status": TEXT}),
+    "Receiver": record({"id": TEXT, "provider": TEXT, "path": TEXT, "consent": TEXT, "created_at": TIME}),
+    "ReceiverMade": record(
+        {"id": TEXT, "url": TEXT, "provider": TEXT, "environment": TEXT, "consent": TEXT, "created_at": TIME}
+    ),
+    "Received": record({"accepted": COUNT}),
+    "Key": record(_KEY),
+    "KeyMade": record({**_KEY, "key": TEXT}),
+    "Environment": _ENVIRONMENT,
+    "Workspace": record(_WORKSPACE),
+    "WorkspaceMade": record({**_WORKSPACE, "environments": many(_ENVIRONMENT), "key": ref("KeyMade")}),
+    "Usage": record(
+        {
+            "since": TIME,
+            "data": many(record(_DAY)),
+            "contacts": many(record({"environment": TEXT, "contacts": COUNT})),
+            "totals": record(dict.fromkeys(("events", "duplicates", "contacts"), COUNT)),
+        }
+    ),
+    "Quarantined": record(
+        {
+            **dict.fromkeys(("id", "topic"), TEXT),
+            **dict.fromkeys(("partition", "offset", "index"), WHOLE),
+            "event_id": maybe(TEXT),
+            "reason": TEXT,
+            "detail": TEXT,
+            "at": TIME,
+        }
+    ),
+    "Document": {"type": "object", "required": ["openapi", "paths"]},
+    "GraphQLAnswer": {"type": "object", "properties": {"data": maybe(OBJECT), "errors": many(OBJECT)}},
+}

@@ -1,0 +1,1 @@
+"""What workspaces define and who may do what."""

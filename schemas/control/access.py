@@ -1,0 +1,107 @@
+"""A request's headers and query in; who asks, what they may do and in which environment, out; pure."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+
+_KEYS = (b"pk_", b"sk_")
+KEY_HEADERS = (b"authorization", b"x-api-key", b"x-write-key")
+"""Headers that may hold a key."""
+ADMINISTRATIVE = frozenset({"admin", "instance"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The holder of a valid key."""
+
+    key_id: str
+    kind: str
+    workspace: str
+    environment: str
+    """The key's own; ``environment_of`` says which one the request is about."""
+    scopes: tuple[str, ...]
+    rate_limit: int | None = None
+
+
+def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | None:
+    """The API key: in ``Authorization``, in ``X-API-Key`` or ``X-Write-Key``, then ``?apiKey=``.
+
+    ``Authorization`` is ``Bearer`` and the key, ``Basic`` with the key as user, or the key alone, as one SDK has it.
+    """
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        scheme, _, secret = authorization.partition(b" ")
+        scheme = scheme.lower()
+        if scheme == b"bearer" and secret:
+            return secret.strip().decode("latin-1")
+        if scheme == b"basic":
+            return _user_of(secret)
+        if not secret and authorization.startswith(_KEYS):
+            return authorization.decode("latin-1")
+    header = headers.get(b"x-api-key")
+    if header:
+        return header.decode("latin-1")
+    header = headers.get(b"x-write-key")
+    if header:
+        # of a pair "key:secret" the key, as the user of Basic is
+        return header.partition(b":")[0].decode("latin-1")
+    return query.get("apiKey")
+
+
+def check_place(principal: "Principal", headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> None:
+    """Raises ``Refused`` (403) for a key with administrative scopes in a URL: proxies log those."""
+    in_header = any(headers.get(name) for name in KEY_HEADERS)
+    if not in_header and query.get("apiKey") and ADMINISTRATIVE.intersection(principal.scopes):
+        message = "a key with admin rights is not taken from a URL: send it in the header Authorization"
+        raise Refused("missing_scope", message)
+
+
+def _user_of(credentials: bytes) -> str | None:
+    try:
+        return b64decode(credentials.strip(), validate=True).decode("latin-1").partition(":")[0] or None
+    except ValueError:
+        return None
+
+
+def authorise(control: ControlState, key: str | None, scope: str | None, now_ms: int) -> Principal:
+    """Raises ``Refused``: 401 without a valid key, 403 without the scope; ``None``: what is asked for decides later."""
+    if not key:
+        raise Refused("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
+    found = control.key(key, now_ms)
+    if found is None:
+        raise Refused("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
+    if scope is not None and scope not in found.scopes:
+        raise Refused("missing_scope", f"the key lacks the scope {scope}")
+    return Principal(
+        key_id=found.id,
+        kind=found.kind,
+        workspace=found.workspace,
+        environment=found.environment,
+        scopes=found.scopes,
+        rate_limit=found.rate_limit,
+    )
+
+
+def environment_of(
+    control: ControlState, principal: Principal, headers: Mapping[bytes, bytes], query: Mapping[str, str]
+) -> str:
+    """The environment that the request is about: ``?environment=``, the header, else the key's own.
+
+    Raises ``Refused``: 403 for another one with a public key, 422 for one that does not exist.
+    """
+    wanted = query.get("environment")
+    if wanted is None:
+        header = headers.get(b"headwater-environment")
+        if header is None:
+            return principal.environment
+        wanted = header.decode("latin-1")
+    if wanted == principal.environment:
+        return wanted
+    if principal.kind != "secret":
+        raise Refused("missing_scope", "a public key reaches its own environment only", "environment")
+    if wanted not in control.environments[principal.workspace]:
+        raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+    return wanted

@@ -1,0 +1,256 @@
+"""Records of the `control` topic in; what workspaces, keys, segments and webhooks there are out: one fold for all."""
+
+import hashlib
+import hmac
+import logging
+from collections import defaultdict
+
+import orjson
+
+from schemas.control.definitions import (
+    PUBLIC_SCOPES,
+    SCOPES,
+    ApiKey,
+    Campaign,
+    Conversion,
+    Environment,
+    Erasure,
+    ErasureStep,
+    KeyUse,
+    Receiver,
+    Record,
+    Segment,
+    SegmentProgress,
+    Variant,
+    Webhook,
+    Workspace,
+    workspace_shape,
+)
+from schemas.control.erasure import Erased
+
+__all__ = [
+    "KINDS",
+    "PUBLIC_SCOPES",
+    "SCOPES",
+    "ApiKey",
+    "Campaign",
+    "ControlState",
+    "Conversion",
+    "Environment",
+    "Erasure",
+    "ErasureStep",
+    "KeyUse",
+    "Receiver",
+    "Record",
+    "Segment",
+    "SegmentProgress",
+    "Variant",
+    "Webhook",
+    "Workspace",
+    "digest",
+    "encode",
+    "parse_key",
+    "record_key",
+    "workspace_shape",
+]
+
+log = logging.getLogger(__name__)
+
+KINDS: dict[str, type[Record]] = {
+    "workspace": Workspace,
+    "environment": Environment,
+    "key": ApiKey,
+    "key_use": KeyUse,
+    "segment": Segment,
+    "progress": SegmentProgress,
+    "webhook": Webhook,
+    "campaign": Campaign,
+    "receiver": Receiver,
+    "erasure": Erasure,
+    "erasure_step": ErasureStep,
+}
+
+
+def digest(key: str) -> str:
+    """What is stored of an API key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def record_key(kind: str, workspace: str, record_id: str) -> bytes:
+    return f"{workspace}/{kind}/{record_id}".encode()
+
+
+def parse_key(key: bytes | None) -> tuple[str, str, str] | None:
+    """Workspace, kind and id of a record's key; ``None`` where it is no such key."""
+    try:
+        workspace, kind, record_id = (key or b"").decode().split("/", 2)
+    except ValueError:
+        return None
+    return workspace, kind, record_id
+
+
+def encode(kind: str, record: Record) -> tuple[bytes, bytes]:
+    """Kafka key and value of a record."""
+    return record_key(kind, record.workspace, record.id), record.model_dump_json().encode()
+
+
+class ControlState:
+    """The fold over `control`: last record per key wins; reading is dict look-ups."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.unreadable = 0
+        """Records that were passed over."""
+        self.workspaces: dict[str, Workspace] = {}
+        self.environments: dict[str, dict[str, Environment]] = defaultdict(dict)
+        self.keys: dict[str, ApiKey] = {}
+        self.key_uses: dict[tuple[str, str], int] = {}
+        self._key_digests: dict[tuple[str, str], str] = {}
+        self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
+        self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.progress: dict[tuple[str, str], dict[int, SegmentProgress]] = defaultdict(dict)
+        """By workspace and segment, then partition."""
+        self.webhooks: dict[tuple[str, str], dict[str, Webhook]] = defaultdict(dict)
+        self.webhooks_by_id: dict[str, Webhook] = {}
+        self.campaigns: dict[tuple[str, str], dict[str, Campaign]] = defaultdict(dict)
+        self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.receivers: dict[str, Receiver] = {}
+        """By id: their own requests carry no key that would say whose they are."""
+        self.triggers: dict[str, Campaign] = {}
+        self.erased = Erased()
+        self.erasures: dict[str, Erasure] = {}
+        self.open_erasures: dict[str, Erasure] = {}
+        self.erasure_steps: dict[str, dict[str, ErasureStep]] = defaultdict(dict)
+        """By erasure, then the step's id."""
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in; never raises.
+
+        A record that this version cannot read is passed over, so an old process reads a newer topic: a definition
+        stays as it was; a key becomes invalid, for the record may revoke it. So is one whose value names another
+        workspace or id than its key.
+        """
+        parsed = parse_key(key)
+        if parsed is None:
+            self._pass_over(key, "not a key of this topic")
+            return
+        workspace, kind, record_id = parsed
+        model = KINDS.get(kind)
+        if model is None:
+            return
+        try:
+            record = None if value is None else model.model_validate(orjson.loads(value))
+            if record is not None and (record.workspace, record.id) != (workspace, record_id):
+                raise ValueError("its value belongs to another key")  # noqa: TRY301 - as the model's own
+        except (ValueError, RecursionError) as error:
+            self._pass_over(key, type(error).__name__)  # its text may hold a secret
+            if kind == "key":
+                self._forget(kind, workspace, record_id)
+                self.revision += 1
+            return
+        # what a stage reports of a definition, or when a key was used, changes none
+        self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
+        self._forget(kind, workspace, record_id)
+        if record is not None and not record.deleted:
+            self._keep(record)
+
+    def _pass_over(self, key: bytes | None, reason: str) -> None:
+        self.unreadable += 1
+        log.error("a record on control cannot be read by this version (key %.200r): %s", key, reason)
+
+    def _forget(self, kind: str, workspace: str, record_id: str) -> None:
+        if kind == "workspace":
+            if record_id == workspace:
+                self.workspaces.pop(workspace, None)
+        elif kind == "environment":
+            self.environments[workspace].pop(record_id, None)
+        elif kind == "key":
+            self.keys.pop(self._key_digests.pop((workspace, record_id), ""), None)
+        elif kind == "key_use":
+            self.key_uses.pop((workspace, record_id), None)
+        elif kind == "segment":
+            home = self._segment_homes.pop((workspace, record_id), None)
+            if home is not None:
+                self.segments[home].pop(record_id, None)
+        elif kind == "progress":
+            segment, _, partition = record_id.rpartition(".")
+            if partition.isascii() and partition.isdigit():
+                self.progress[workspace, segment].pop(int(partition[:9]), None)
+        elif kind == "webhook":
+            webhook = self.webhooks_by_id.pop(record_id, None)
+            if webhook is not None:
+                self.webhooks[webhook.workspace, webhook.environment].pop(record_id, None)
+        elif kind == "campaign":
+            home = self._campaign_homes.pop((workspace, record_id), None)
+            if home is not None:
+                self.triggers.pop(self.campaigns[home].pop(record_id).trigger, None)
+        elif kind == "receiver":
+            self.receivers.pop(record_id, None)
+
+    def _keep(self, record: Record) -> None:
+        match record:
+            case Workspace():
+                self.workspaces[record.workspace] = record
+            case Environment():
+                self.environments[record.workspace][record.id] = record
+            case ApiKey():
+                self.keys[record.sha256] = record
+                self._key_digests[record.workspace, record.id] = record.sha256
+            case KeyUse():
+                self.key_uses[record.workspace, record.id] = record.used_ms
+            case Segment():
+                home = (record.workspace, record.environment)
+                self.segments[home][record.id] = record
+                self._segment_homes[record.workspace, record.id] = home
+            case SegmentProgress():
+                self.progress[record.workspace, record.segment][record.partition] = record
+            case Webhook():
+                self.webhooks[record.workspace, record.environment][record.id] = record
+                self.webhooks_by_id[record.id] = record
+            case Campaign():
+                home = (record.workspace, record.environment)
+                self.campaigns[home][record.id] = record
+                self._campaign_homes[record.workspace, record.id] = home
+                if record.trigger:
+                    self.triggers[record.trigger] = record
+            case Receiver():
+                self.receivers[record.id] = record
+            case Erasure() if record.open:
+                if record.id not in self.erasures:
+                    self.open_erasures[record.id] = record
+            case Erasure():
+                self.open_erasures.pop(record.id, None)
+                self.erasures[record.id] = record
+                self.erased.add(record)
+            case ErasureStep():
+                self.erasure_steps[record.erasure][record.id] = record
+            case _:
+                raise TypeError(type(record))
+
+    def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
+        """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
+        found = self.progress[segment.workspace, segment.id].values()
+        known = [one for one in found if one.version == segment.version and one.partition < partitions]
+        done, total = sum(one.done for one in known), sum(one.total for one in known)
+        reason = next((one.reason for one in known if one.state == "disabled"), "")
+        if reason:
+            return "disabled", done, total, reason
+        is_live = sum(one.state == "live" for one in known) == partitions
+        return "live" if is_live else "backfilling", done, total, ""
+
+    def key(self, secret: str, now_ms: int) -> ApiKey | None:
+        """The valid key with this secret."""
+        sha256 = digest(secret)
+        key = self.keys.get(sha256)
+        if key is None or not hmac.compare_digest(key.sha256, sha256):
+            return None
+        return key if key.is_valid(now_ms) else None
+
+    def campaigns_of(self, workspace: str) -> list[Campaign]:
+        """Of all its environments."""
+        homes = [(workspace, name) for name in self.environments[workspace]]
+        return [one for home in homes for one in self.campaigns[home].values()]
+
+    def key_named(self, workspace: str, key_id: str) -> ApiKey | None:
+        """The key with this id, valid or expired."""
+        return self.keys.get(self._key_digests.get((workspace, key_id), ""))

@@ -1,0 +1,220 @@
+"""What a workspace defines, as records of the `control` topic: values in, checked and frozen records out."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.control.sealing import Secret
+from schemas.records import identity
+from schemas.times import iso
+
+SCOPES = (
+    "contacts:read",
+    "contacts:write",
+    "events:ingest",
+    "campaigns:read",
+    "campaigns:write",
+    "segments:read",
+    "segments:write",
+    "webhooks:read",
+    "webhooks:write",
+    "admin",
+    "instance",
+)
+PUBLIC_SCOPES = ("events:ingest",)
+
+
+SEGMENT_KINDS = ("rule", "static")
+
+
+class Record(BaseModel):
+    """What every control record has; ``extra`` is refused so that a typo in a producer shows at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    workspace: str
+    created_ms: int
+    deleted: bool = False
+
+
+class Workspace(Record):
+    """``limits`` are those of ``schemas.records.identity.LIMITS`` that the workspace has set itself."""
+
+    name: str
+    allowed_origins: tuple[str, ...] = ("*",)
+    """Whose pages may use a public key in a browser."""
+    limits: dict[str, int] = {}
+    link_devices: bool = False
+    """Whether a device id ties contacts together like any other identifier."""
+    link_emails: bool = True
+    """Whether an e-mail address does; a family or a shop's desk may share one."""
+    link_phones: bool = True
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """The types of identifiers that tie no contacts together."""
+        if self.link_emails and self.link_phones and not self.link_devices:
+            return identity.APART
+        switches = {
+            identity.DEVICE_ID: self.link_devices,
+            identity.EMAIL: self.link_emails,
+            identity.PHONE: self.link_phones,
+        }
+        return frozenset(kind for kind, links in switches.items() if not links)
+
+
+def workspace_shape(workspace: Workspace) -> dict[str, Any]:
+    """As the API shows it, all limits named."""
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "allowed_origins": list(workspace.allowed_origins),
+        "limits": identity.LIMITS | workspace.limits,
+        "link_devices": workspace.link_devices,
+        "link_emails": workspace.link_emails,
+        "link_phones": workspace.link_phones,
+        "created_at": iso(workspace.created_ms),
+    }
+
+
+class Environment(Record):
+    """``id`` is the slug, ``number`` the place in order of creation (1 = production)."""
+
+    number: int
+
+
+class ApiKey(Record):
+    """Only the SHA-256 of the key is kept."""
+
+    name: str
+    kind: Literal["secret", "public"]
+    scopes: tuple[str, ...]
+    environment: str
+    sha256: str
+    expires_ms: int | None = None
+    rate_limit: int | None = None
+    """Requests a second at each edge; ``None``: the setting's."""
+
+    def is_valid(self, now_ms: int) -> bool:
+        return not self.deleted and (self.expires_ms is None or now_ms < self.expires_ms)
+
+
+class KeyUse(Record):
+    """When a key was last seen; ``id`` is the key's."""
+
+    used_ms: int
+
+
+class Segment(Record):
+    """``rule`` as it was written, of kind ``static`` that of its list; ``version`` grows with each edit."""
+
+    environment: str
+    name: str
+    kind: Literal["rule", "static"] = "rule"
+    rule: Any
+    version: int
+    updated_ms: int
+
+
+class SegmentProgress(Record):
+    """How far one partition has come with a version of a segment; ``id`` is ``<segment>.<partition>``."""
+
+    segment: str
+    partition: int
+    version: int
+    state: Literal["backfilling", "live", "disabled"]
+    done: int = 0
+    total: int = 0
+    """Contacts whose history has been read, and has to be."""
+    reason: str = ""
+
+
+class Webhook(Record):
+    """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
+
+    environment: str
+    url: str
+    types: tuple[str, ...]
+    secret: Secret = Field(repr=False)
+    previous_secret: Secret = Field("", repr=False)
+    previous_until_ms: int = 0
+    status: Literal["enabled", "disabled"] = "enabled"
+    reason: str = ""
+    """Why it was disabled, where it was not the owner who did it."""
+    campaign: str = ""
+    """The campaign that it was made for; it has no types then."""
+    updated_ms: int
+
+    def secrets(self, now_ms: int) -> tuple[str, ...]:
+        """Those that are valid, the newest first."""
+        return (self.secret, self.previous_secret) if now_ms < self.previous_until_ms else (self.secret,)
+
+
+class Variant(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    name: str
+
+
+class Conversion(BaseModel):
+    """What counts as the goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    event: str
+    window: str
+    value: str | None = None
+    """Name of the property that is summed up."""
+
+
+class Campaign(Record):
+    """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
+
+    environment: str
+    name: str
+    kind: str = "standard"
+    channel: str
+    status: str
+    number: int
+    trigger: str = ""
+    delivery: dict[str, Any] | None = None
+    """Where a trigger's messages go: ``webhook_id``, ``url`` or ``topic``."""
+    variants: tuple[Variant, ...] = ()
+    conversion: Conversion | None = None
+    sent_ms: int | None = None
+    updated_ms: int
+
+
+class Receiver(Record):
+    """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
+
+    environment: str
+    provider: str
+    secret: Secret = Field("", repr=False)
+    """A signing secret or a public key, as the provider has it."""
+    topic_arn: str = ""
+    consent: str = ""
+    """As it was given."""
+
+    @property
+    def ended_consent(self) -> str:
+        """The consent that an unsubscribe or a complaint at the provider ends."""
+        return self.consent or ("sms_marketing" if self.provider == "twilio" else "email_marketing")
+
+
+class Erasure(Record):
+    """Contacts whose past is erased, by their own contact ids: hashes, so that it names nobody itself."""
+
+    environment: str
+    contacts: tuple[str, ...]
+    erased_ms: int
+    """What was received of them until then is erased."""
+    open: bool = False
+    """Which contacts it is about is not known yet: what was acknowledged before it is still on its way to identity."""
+
+
+class ErasureStep(Record):
+    """A store has nothing of an erasure left since ``created_ms``; ``id`` is ``<erasure>.<store>.<partition>``."""
+
+    erasure: str
+    store: str
+    partition: int

@@ -1,0 +1,91 @@
+"""Erasures in, whether something was said before one of them, and where each of them stands, out; pure.
+
+An erasure names contacts by their own contact ids, which are hashes, and a moment. Whatever was received of them
+until then is erased: who reads it later, from wherever, passes it over. What comes after it begins anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from schemas import topics
+from schemas.control.definitions import Erasure, ErasureStep
+from schemas.records import identity
+from schemas.times import iso
+
+IDENTITY, SEGMENTS, CLICKHOUSE, WEBHOOKS, EDGE = "identity", "segments", "clickhouse", "webhooks", "edge"
+STORES = (EDGE, IDENTITY, SEGMENTS, WEBHOOKS, CLICKHOUSE)
+PARTITIONED = frozenset({IDENTITY, SEGMENTS})
+"""Stores of which each partition says for itself when it is done."""
+
+
+class Erased:
+    """Own contact ids, and until when everything of them is erased."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, int] = {}
+
+    def add(self, erasure: Erasure) -> None:
+        for contact_id in erasure.contacts:
+            self._until[contact_id] = max(self._until.get(contact_id, 0), erasure.erased_ms)
+
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
+    def covers(self, datum: Mapping[str, Any]) -> bool:
+        """Whether an event, link, merge, absorb, change or attempt is of a contact as it was before its erasure."""
+        if not self._until:
+            return False
+        at_ms = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)
+        return any(at_ms <= self._until.get(one, -1) for one in _named(datum))
+
+    def covers_id(self, contact_id: str, at_ms: int) -> bool:
+        return at_ms <= self._until.get(contact_id, -1)
+
+
+def _named(datum: Mapping[str, Any]) -> Iterable[str]:
+    """The own contact ids that a datum is about."""
+    yield from (datum[name] for name in ("contact_id", "loser", "winner") if name in datum)
+    found = [datum[side] for side in ("a", "b") if isinstance(datum.get(side), dict)]
+    found += datum["identifiers"][:1] if "identifiers" in datum else []
+    for one in found:
+        yield identity.contact_id(datum["workspace"], datum["environment"], one["type"], one["value"])
+
+
+def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> ErasureStep:
+    """What a store says when nothing of the erasure is left in it."""
+    return ErasureStep(
+        id=f"{erasure.id}.{store}.{partition}",
+        workspace=erasure.workspace,
+        created_ms=now_ms,
+        erasure=erasure.id,
+        store=store,
+        partition=partition,
+    )
+
+
+def done_ms(steps: Iterable[ErasureStep], store: str, partitions: int) -> int | None:
+    """When the store was done with it, all its partitions; ``None``: not yet."""
+    known = {step.partition: step.created_ms for step in steps if step.store == store}
+    wanted = range(partitions if store in PARTITIONED else 1)
+    return max(known[p] for p in wanted) if all(p in known for p in wanted) else None
+
+
+def shape(erasure: Erasure, steps: Iterable[ErasureStep], partitions: int, now_ms: int) -> dict[str, Any]:
+    """As the API shows it: Kafka's own copies go by retention, which the stores of the pipeline do not wait for."""
+    steps = list(steps)
+    stores = []
+    for store in STORES:
+        at_ms = done_ms(steps, store, partitions)
+        stores.append({"store": store, "status": "pending" if at_ms is None else "done", "at": at_ms and iso(at_ms)})
+    is_done = all(one["status"] == "done" for one in stores)
+    for topic in topics.DATA:
+        if topic.retention_ms is not None:
+            at_ms = erasure.erased_ms + topic.retention_ms
+            status = "done" if at_ms <= now_ms else "expiring"
+            stores.append({"store": f"kafka:{topic.name}", "status": status, "at": iso(at_ms)})
+    return {
+        "id": erasure.id,
+        "status": "done" if is_done else "pending",
+        "created_at": iso(erasure.erased_ms),
+        "stores": stores,
+    }

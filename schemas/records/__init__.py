@@ -1,0 +1,1 @@
+"""Records on the topics: their shapes, their bytes, their identity."""

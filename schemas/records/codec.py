@@ -1,0 +1,226 @@
+"""Records in, Avro single-object bytes out, and back; old fingerprints stay readable.
+
+Single-object encoding (https://avro.apache.org/docs/1.12.0/specification/#single-object-encoding): two marker
+bytes, the schema's CRC-64-AVRO fingerprint, the datum. A schema is a file ``schemas/avro/<name>.vN.avsc``;
+a changed record is a new file with the next number, and bytes of every earlier one decode with defaults.
+"""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+import fastavro
+import orjson
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.records.deliveries import Attempt, Delivery
+from schemas.records.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt
+
+FOLDER = Path(__file__).parents[1] / "avro"
+MARKER = b"\xc3\x01"
+HEADER = 10
+
+
+class UndecodableError(ValueError):
+    """The bytes are no record of ours; the message says which part is wrong."""
+
+
+class UnknownSchemaError(UndecodableError):
+    """A record of a schema that this version does not have: a newer one may have written it."""
+
+
+def _parsed(raw: Any) -> Any:
+    schema = fastavro.parse_schema(raw)
+    _bytes_defaults(schema)
+    return schema
+
+
+def _bytes_defaults(schema: Any) -> None:
+    """Avro's JSON writes the default of bytes as text, and fastavro would hand that text out as it is."""
+    for part in schema if isinstance(schema, list) else [schema]:
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") == "bytes" and isinstance(part.get("default"), str):
+            part["default"] = part["default"].encode("latin-1")
+        for below in ("type", "items", "fields"):
+            _bytes_defaults(part.get(below))
+
+
+def _load(path: Path) -> tuple[Any, Any, bytes]:
+    """A schema as it is written, parsed, and the header of its records."""
+    raw = orjson.loads(path.read_bytes())
+    crc = fingerprint(to_parsing_canonical_form(fastavro.parse_schema(raw)), "CRC-64-AVRO")
+    return raw, _parsed(raw), MARKER + bytes.fromhex(crc)
+
+
+class Codec:
+    """One kind of record in all its versions; the newest is written."""
+
+    def __init__(self, name: str) -> None:
+        versions = sorted(FOLDER.glob(f"{name}.v*.avsc"), key=lambda p: int(p.suffixes[0][2:]))
+        self.name = name
+        self._readers: dict[bytes, Any] = {}
+        for path in versions:
+            self._raw, self.schema, self.header = _load(path)
+            self._readers[self.header] = self.schema
+
+    def encode(self, datum: Any) -> bytes:
+        """One datum as a Kafka value."""
+        out = BytesIO()
+        out.write(self.header)
+        fastavro.schemaless_writer(out, self.schema, datum, disable_tuple_notation=True)
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> Any:
+        """The datum, in the newest version's shape; raises ``UndecodableError``."""
+        if data[:2] != MARKER:
+            raise UndecodableError(f"{self.name}: not a single-object Avro record")
+        writer = self._readers.get(data[:HEADER])
+        if writer is None:
+            raise UnknownSchemaError(f"{self.name}: unknown schema fingerprint {data[2:HEADER].hex()}")
+        stream = BytesIO(data)
+        stream.seek(HEADER)
+        reader = None if writer is self.schema else self.schema
+        try:
+            datum = fastavro.schemaless_reader(stream, writer, reader)
+        except Exception as error:  # fastavro raises whatever the bytes lead it to
+            raise UndecodableError(f"{self.name}: {type(error).__name__}: {error}") from error
+        if stream.tell() != len(data):
+            raise UndecodableError(f"{self.name}: {len(data) - stream.tell()} bytes too many")
+        return datum
+
+
+def _long(value: int) -> bytes:
+    """Avro's zig-zag variable-length long, for the block counts of an array."""
+    n = value << 1
+    out = bytearray()
+    while n > 0x7F:
+        out.append((n & 0x7F) | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+class BatchCodec(Codec):
+    """A record whose only field is an array: items are encoded alone, and a batch is their concatenation.
+
+    So an event is encoded once, its size is known before it joins a batch, and closing a batch costs a copy.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        field = self._raw["fields"][0]
+        self.field: str = field["name"]
+        # parsed by itself: fastavro parses an unparsed schema again at every call, which costs twice the writing
+        self._item = _parsed(field["type"]["items"])
+
+    def item(self, datum: Any) -> bytes:
+        out = BytesIO()
+        fastavro.schemaless_writer(out, self._item, datum, disable_tuple_notation=True)
+        return out.getvalue()
+
+    def join(self, items: Sequence[bytes]) -> bytes:
+        """Items of ``item`` as one Kafka value; at least one."""
+        return b"".join((self.header, _long(len(items)), *items, b"\x00"))
+
+    def batch(self, data: Sequence[Any]) -> bytes:
+        return self.join([self.item(d) for d in data])
+
+    def items(self, data: bytes) -> list[Any]:
+        return cast("list[Any]", self.decode(data)[self.field])
+
+
+_events = BatchCodec("event_batch")
+_links = BatchCodec("link_batch")
+_changes = BatchCodec("change_batch")
+_receipts = BatchCodec("receipt_batch")
+_merge = Codec("merge")
+_absorb = Codec("absorb")
+_quarantined = Codec("quarantined")
+_delivery = Codec("delivery")
+_attempts = BatchCodec("attempt_batch")
+ALL: tuple[Codec, ...] = (
+    *(_events, _links, _changes, _receipts, _merge, _absorb, _quarantined),
+    *(_delivery, _attempts),
+)
+
+
+def encode_event(event: Event) -> bytes:
+    return _events.item(event)
+
+
+def join_events(items: Sequence[bytes]) -> bytes:
+    return _events.join(items)
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    return _events.batch(events)
+
+
+def decode_events(data: bytes) -> list[Event]:
+    return _events.items(data)
+
+
+def encode_links(links: Sequence[Link]) -> bytes:
+    return _links.batch(links)
+
+
+def decode_links(data: bytes) -> list[Link]:
+    return _links.items(data)
+
+
+def encode_changes(changes: Sequence[Change]) -> bytes:
+    return _changes.batch(changes)
+
+
+def decode_changes(data: bytes) -> list[Change]:
+    return _changes.items(data)
+
+
+def encode_receipts(receipts: Sequence[Receipt]) -> bytes:
+    return _receipts.batch(receipts)
+
+
+def decode_receipts(data: bytes) -> list[Receipt]:
+    return _receipts.items(data)
+
+
+def encode_merge(merge: Merge) -> bytes:
+    return _merge.encode(merge)
+
+
+def decode_merge(data: bytes) -> Merge:
+    return cast("Merge", _merge.decode(data))
+
+
+def encode_absorb(absorb: Absorb) -> bytes:
+    return _absorb.encode(absorb)
+
+
+def decode_absorb(data: bytes) -> Absorb:
+    return cast("Absorb", _absorb.decode(data))
+
+
+def encode_quarantined(row: Quarantined) -> bytes:
+    return _quarantined.encode(row)
+
+
+def decode_quarantined(data: bytes) -> Quarantined:
+    return cast("Quarantined", _quarantined.decode(data))
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    return _delivery.encode(delivery)
+
+
+def decode_delivery(data: bytes) -> Delivery:
+    return cast("Delivery", _delivery.decode(data))
+
+
+def encode_attempts(attempts: Sequence[Attempt]) -> bytes:
+    return _attempts.batch(attempts)
+
+
+def decode_attempts(data: bytes) -> list[Attempt]:
+    return _attempts.items(data)

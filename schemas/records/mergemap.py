@@ -1,0 +1,28 @@
+"""A merge in, the row that a merge map keeps of it out; whoever replicates `merges` keeps the same rows.
+
+A row is the version in eight bytes, then the winner: rows compare by version, and the highest one holds, so
+merges may repeat and come late. A version is a place in the log of links: the offset of a record, and within it.
+"""
+
+from schemas.records.records import Merge
+
+_VERSION_BYTES = 8
+VERSIONS_PER_RECORD = 1 << 13
+"""Room for what the links of one record cause."""
+
+
+def row_of(merge: Merge) -> bytes:
+    return merge["version"].to_bytes(_VERSION_BYTES) + merge["winner"].encode()
+
+
+def replaces(row: bytes, known: bytes | None) -> bool:
+    """Whether a row takes the place of the one that is known of the same loser."""
+    return known is None or known[:_VERSION_BYTES] <= row[:_VERSION_BYTES]
+
+
+def winner_of(row: bytes) -> str:
+    return row[_VERSION_BYTES:].decode()
+
+
+def version_of(row: bytes) -> int:
+    return int.from_bytes(row[:_VERSION_BYTES])

@@ -1,0 +1,35 @@
+"""A record that could not be processed in, the bytes for the `quarantine` topic out: reason and original together."""
+
+from schemas.records import codec
+from schemas.records.records import Quarantined
+
+
+def encode(
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    payload: bytes,
+    reason: str,
+    detail: str,
+    now_ms: int,
+    index: int = -1,
+    workspace: str = "",
+    event_id: str = "",
+) -> tuple[bytes, bytes]:
+    """Kafka key (its origin, so a repeat lands on the same place) and value."""
+    row = Quarantined(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        index=index,
+        workspace=workspace,
+        event_id=event_id,
+        reason=reason,
+        detail=detail[:2000],
+        at_ms=now_ms,
+        key=key or b"",
+        payload=payload[:1_000_000],
+    )
+    return f"{topic}/{partition}/{offset}/{index}".encode(), codec.encode_quarantined(row)

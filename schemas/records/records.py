@@ -1,0 +1,137 @@
+"""The shapes of the records on the topics: what `schemas/records/codec.py` reads and writes, field for field.
+
+They are ``TypedDict``s, not dataclasses: an event crosses three processes, and fastavro reads and writes
+dicts without a copy. The meaning of each field stands in ``schemas/avro/*.avsc``.
+"""
+
+from typing import NotRequired, TypedDict
+
+TRACK = "track"
+IDENTIFY = "identify"
+ALIAS = "alias"
+CONTACT = "contact"
+"""Values of an event's ``kind`` that stages decide by."""
+IDENTIFY_TYPE = f"${IDENTIFY}"
+ALIAS_TYPE = f"${ALIAS}"
+"""Types of the events that identify and alias calls are stored as; ``$`` keeps them apart from a client's own."""
+SPLIT = "split"
+LIFT = "lift"
+"""Values of a retracting link's ``kind``: its pair is separated from then on, or may be tied again."""
+
+
+class Identifier(TypedDict):
+    type: str
+    value: str
+
+
+class Event(TypedDict):
+    event_id: str
+    workspace: str
+    environment: str
+    kind: str
+    type: str
+    contact_id: str
+    identifiers: list[Identifier]
+    timestamp_ms: int
+    received_ms: int
+    properties: bytes
+    context: bytes
+    profile: bytes
+    campaign_id: str
+    message_id: str
+    variant: str
+    channel: str
+    source: str
+    key_id: str
+    task_id: str
+    reply_to: str
+    origin_partition: NotRequired[int]
+    origin_offset: NotRequired[int]
+    origin_index: NotRequired[int]
+    repeat: NotRequired[int]
+
+
+class Link(TypedDict):
+    event_id: str
+    workspace: str
+    environment: str
+    kind: str
+    at_ms: int
+    a: Identifier
+    b: Identifier
+    explicit: bool
+    retract: NotRequired[bool]
+
+
+class Rebuild(TypedDict):
+    winner: str
+    members: list[Identifier]
+
+
+class Merge(TypedDict):
+    workspace: str
+    environment: str
+    loser: str
+    winner: str
+    version: int
+    at_ms: int
+    event_id: str
+    identifier: Identifier
+    rebuilds: NotRequired[list[Rebuild]]
+
+
+class Absorb(TypedDict):
+    workspace: str
+    environment: str
+    winner: str
+    loser: str
+    version: int
+    at_ms: int
+    event_id: str
+    identifier: Identifier | None
+    state: bytes
+    events: list[Event]
+    rebuild: NotRequired[Rebuild | None]
+
+
+class Change(TypedDict):
+    workspace: str
+    environment: str
+    contact_id: str
+    kind: str
+    version: int
+    at_ms: int
+    event_id: NotRequired[str]
+    segment_id: NotRequired[str]
+    member: NotRequired[bool]
+    segment_version: NotRequired[int]
+    reason: NotRequired[str]
+    profile: NotRequired[bytes]
+    merged_into: NotRequired[str]
+    reply_to: NotRequired[str]
+    task_id: NotRequired[str]
+    entered: NotRequired[list[str]]
+    left: NotRequired[list[str]]
+
+
+class Receipt(TypedDict):
+    event_id: str
+    task_id: str
+    stage: str
+    entered: list[str]
+    left: list[str]
+    contact: NotRequired[bytes]
+
+
+class Quarantined(TypedDict):
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    workspace: str
+    event_id: str
+    reason: str
+    detail: str
+    at_ms: int
+    key: bytes
+    payload: bytes

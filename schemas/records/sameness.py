@@ -1,0 +1,64 @@
+"""When two events are one: the one place that decides; pure.
+
+An event is the same event when its id, its type and its sender are the same, within a workspace's environment. The
+sender is the own contact id of the strongest identifier (empty: nobody): merges and splits never change it.
+
+1. Every copy of an event lands in the same partition of `events`, whatever edge took it, since that is chosen by the
+   sender. The identity stage remembers what it has seen there and marks each copy but the first (``repeat``):
+   everything after it goes by that mark.
+2. Two events that only share an id are kept apart by ``event_key``, or by its three parts in SQL.
+"""
+
+import zlib
+
+from schemas.records.identity import own_contact_id
+from schemas.records.records import Event
+
+FIRST, AGAIN, CHANGED = 0, 1, 2
+"""Values of an event's ``repeat``: not seen before; seen before; seen before with other content."""
+CONFLICT = "event_id_conflict"
+SEPARATOR = "\x7f"
+"""No event id has it: it is not printable. JSON does not escape it."""
+SENDER_LENGTH = 12
+"""Characters of a sender in the keys of one contact's events: 60 bits tell its few identifiers apart."""
+_OURS = 36
+
+
+def event_key(event: Event) -> str:
+    """What is the same for all copies of an event, and for nothing else, within an environment."""
+    return key_from(event["event_id"], event["type"], own_contact_id(event))
+
+
+def key_from(event_id: str, kind: str, sender: str) -> str:
+    """The same of an event's type and its sender's own contact id."""
+    return f"{event_id}{SEPARATOR}{kind}{SEPARATOR}{sender}"
+
+
+def sender_of(event: Event) -> str:
+    """The end of the sender's own contact id; empty: nobody."""
+    return own_contact_id(event)[-SENDER_LENGTH:]
+
+
+def counted_key(event_id: str, sender: str) -> str:
+    """The key among events of one type and one contact, for what counts them; ``sender`` as ``sender_of`` gives it."""
+    return f"{event_id}{SEPARATOR}{sender}"
+
+
+def id_in(text: str) -> str:
+    """The event id of a key."""
+    return text.partition(SEPARATOR)[0]
+
+
+def content_of(event: Event) -> int:
+    """32 bits that differ, but for one in four billion, where two copies of an event do not say the same.
+
+    Times say nothing: one that the client did not give is the receipt's, and others are put right by when it sent.
+    """
+    texts = "\0".join(event[name] for name in ("kind", "campaign_id", "message_id", "variant", "channel"))
+    return zlib.crc32(b"\0".join((texts.encode("utf-8", "surrogatepass"), event["profile"], event["properties"])))
+
+
+def is_made_here(event: Event) -> bool:
+    """Whether the edge made the id, which then never comes again: it begins with the time of receipt."""
+    event_id = event["event_id"]
+    return len(event_id) == _OURS and event_id.startswith(f"evt_{event['received_ms']:012x}")

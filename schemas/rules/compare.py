@@ -1,0 +1,153 @@
+"""A rule's comparison in, a function from a JSON value to yes or no out; ``None`` stands for a missing value.
+
+1. A missing value matches only ``not_exists``, ``ne`` and ``not_in``, the exact opposites of ``eq`` and ``in``.
+2. A type that does not fit is no match, never an error.
+3. A number equals a string that spells it, and true the string "true", whichever of them the rule says. Two strings
+   are equal where their characters are: "01" is not "1".
+4. A name with dots is the exact name of a field where there is one, else a path.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schemas.rules.nodes import Comparison, Instant, Scalar
+from schemas.times import value_ms
+
+Predicate = Callable[[Any], bool]
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?")
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "before": operator.lt,
+    "after": operator.gt,
+}
+EXACT_DIGITS = 20
+"""Of a text that spells a whole number: as many as 64 bits may have."""
+
+
+def number_of(value: Any) -> int | float | None:
+    """The number that a JSON value is, or spells."""
+    kind = type(value)
+    if kind is int or kind is float:
+        found: int | float = value
+    elif kind is str and _NUMBER.fullmatch(value):
+        digits = value[1:] if value[0] in "+-" else value
+        found = int(value) if digits.isdigit() and len(digits) <= EXACT_DIGITS else float(value)
+    else:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def dig(value: Any, path: tuple[str, ...]) -> Any:
+    """What lies at a path of object fields, or ``None``; at each step the rest of the path as one name comes first."""
+    for at, name in enumerate(path):
+        if type(value) is not dict:
+            return None
+        if at + 1 < len(path) and (whole := value.get(".".join(path[at:]))) is not None:
+            return whole
+        value = value.get(name)
+    return value
+
+
+def names_of(path: tuple[str, ...]) -> set[str]:
+    """The attributes that a rule's value may come from."""
+    return {path[0], ".".join(path)}
+
+
+def attribute_at(attributes: Mapping[str, list[Any]], path: tuple[str, ...]) -> tuple[Any, list[Any] | None]:
+    """The value of an attribute that a rule names, and the entry (``[value, time, event id]``) that it lies in."""
+    if len(path) > 1:
+        entry = attributes.get(".".join(path))
+        if entry is not None and entry[0] is not None:
+            return entry[0], entry
+    entry = attributes.get(path[0])
+    return (None, None) if entry is None else (dig(entry[0], path[1:]), entry)
+
+
+def predicate(test: Comparison) -> Predicate:
+    """For a test whose value does not move with the present."""
+    match test.op:
+        case "exists":
+            return lambda value: value is not None
+        case "not_exists":
+            return lambda value: value is None
+        case "eq":
+            return _equals(test.value)
+        case "ne":
+            return _not(_equals(test.value))
+        case "in":
+            return _is_one_of(test.value)
+        case "not_in":
+            return _not(_is_one_of(test.value))
+        case "contains":
+            return _contains(test.value)
+        case "starts_with":
+            return lambda value: type(value) is str and value.startswith(test.value)
+        case "ends_with":
+            return lambda value: type(value) is str and value.endswith(test.value)
+        case op:
+            return _ordered(_ORDER[op], test.value)
+
+
+def _not(positive: Predicate) -> Predicate:
+    return lambda value: not positive(value)
+
+
+_TRUTHS = {True: "true", False: "false"}
+
+
+def _equals(wanted: Scalar) -> Predicate:
+    # the type first: 1 == True
+    if type(wanted) is bool:
+        spelt = _TRUTHS[wanted]
+        return lambda value: value is wanted or (type(value) is str and value == spelt)
+    if type(wanted) is not str:
+        return lambda value: number_of(value) == wanted
+    number = number_of(wanted)
+    truth = next((truth for truth, spelt in _TRUTHS.items() if spelt == wanted), None)
+    if number is not None:
+        return lambda value: value == wanted if type(value) is str else number_of(value) == number
+    return lambda value: value == wanted if type(value) is str else truth is not None and value is truth
+
+
+def _is_one_of(wanted: tuple[Scalar, ...]) -> Predicate:
+    spelt = {one: number for one in wanted if type(one) is str and (number := number_of(one)) is not None}
+    numbers = frozenset(one for one in wanted if type(one) in (int, float))
+    truths = {_TRUTHS[one] for one in wanted if type(one) is bool}
+    texts = truths.union(one for one in wanted if type(one) is str)
+    any_number = numbers.union(spelt.values())
+
+    def test(value: Any) -> bool:
+        kind = type(value)
+        if kind is bool:
+            return _TRUTHS[value] in texts
+        if kind is str:
+            return value in texts or (bool(numbers) and number_of(value) in numbers)
+        return bool(any_number) and number_of(value) in any_number
+
+    return test
+
+
+def _contains(wanted: Scalar) -> Predicate:
+    """A part of a string, or an element of an array."""
+    equals = _equals(wanted)
+
+    def test(value: Any) -> bool:
+        if type(value) is list:
+            return any(equals(element) for element in value)
+        return type(value) is str and type(wanted) is str and wanted in value
+
+    return test
+
+
+def _ordered(compare: Callable[[Any, Any], bool], limit: float | Instant) -> Predicate:
+    if isinstance(limit, Instant):
+        moment = limit.ms
+        return lambda value: (time := value_ms(value)) is not None and compare(time, moment)
+    return lambda value: (number := number_of(value)) is not None and compare(number, limit)

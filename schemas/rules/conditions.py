@@ -1,0 +1,115 @@
+"""The leaves of rules in, what has to be counted for them out: conditions that several rules may share.
+
+A condition is an event type, what its properties must be, bounds in time that do not move, and where it takes a
+value from. Its id is a hash of just that, so that an edited threshold or window finds the events of before.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from schemas.rules import windows
+from schemas.rules.aggregates import units_of
+from schemas.rules.compare import Predicate, dig, predicate
+from schemas.rules.nodes import Absent, Between, Happened, InOrder, Rule, Step, Where, Within
+from schemas.rules.windows import Keep
+
+MATCHED: tuple[int, ...] = ()
+MEANING = 2
+"""Grows where a comparison or a path comes to mean something else: what was counted by the old one is counted anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What is counted; ``path`` leads to its value, where it has one."""
+
+    event: str
+    where: tuple[Where, ...] = ()
+    between: Between | None = None
+    path: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        where = sorted(hash_of([w.path, w.test.op, w.test.value]) for w in self.where)
+        meaning = [MEANING] if where or self.path else []
+        return hash_of([self.event, where, self.between, *([self.path] if self.path else []), *meaning])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What is counted once for all ``segments``."""
+
+    id: str
+    tests: tuple[tuple[tuple[str, ...], Predicate], ...]
+    between: Between | None
+    path: tuple[str, ...]
+    keep: Keep
+    segments: frozenset[str]
+
+    @property
+    def reads_properties(self) -> bool:
+        return bool(self.tests or self.path)
+
+    def counts(self, time_ms: int, properties: Any) -> tuple[int, ...] | None:
+        """The event's value if it has to have one, ``MATCHED`` if not, ``None`` for one that does not count.
+
+        ``properties`` are looked at only where the condition reads them.
+        """
+        if self.between is not None and not self.between.from_ms <= time_ms < self.between.to_ms:
+            return None
+        for path, test in self.tests:
+            if not test(dig(properties, path)):
+                return None
+        if not self.path:
+            return MATCHED
+        value = units_of(dig(properties, self.path))
+        return None if value is None else (value,)
+
+
+def counted(leaf: Happened) -> Counted:
+    between = leaf.window if isinstance(leaf.window, Between) else None
+    return Counted(event=leaf.event, where=leaf.where, between=between, path=leaf.measure.path)
+
+
+def counted_step(step: Step) -> Counted:
+    return Counted(event=step.event, where=step.where)
+
+
+def needs(leaf: Rule) -> Iterator[tuple[Counted, Keep]]:
+    """What a leaf asks to be counted, and how much of it."""
+    everything = Keep(most=windows.MOST_EVENTS, ms=None)
+    match leaf:
+        case Happened(measure=measure, window=window):
+            ms = window.ms if isinstance(window, Within) else None
+            is_count = measure.kind == "count"
+            most = windows.threshold(measure.op, int(measure.value)).keeps if is_count else windows.MOST_EVENTS
+            yield counted(leaf), Keep(most=most, ms=ms)
+        case InOrder(steps=steps):
+            for step in steps:
+                yield counted_step(step), everything
+        case Absent(missing=missing, after=after):
+            yield counted_step(missing), everything
+            yield counted_step(after), everything
+
+
+def condition(what: Counted, keeps: list[Keep], segments: frozenset[str]) -> Condition:
+    """For all who need it, as much as any of them does."""
+    bounds = [keep.ms for keep in keeps]
+    return Condition(
+        id=what.id,
+        tests=tuple((where.path, predicate(where.test)) for where in what.where),
+        between=what.between,
+        path=what.path,
+        keep=Keep(
+            most=max(keep.most for keep in keeps),
+            ms=None if None in bounds else max(ms for ms in bounds if ms is not None),
+        ),
+        segments=segments,
+    )
+
+
+def hash_of(value: Any) -> str:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -1,0 +1,165 @@
+"""A rule in, a pure function ``(contact, now) -> (holds, when that may change by itself)`` out.
+
+Until the due time of a verdict passes or the contact changes, the verdict holds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from schemas.rules import aggregates as totals
+from schemas.rules import steps, windows
+from schemas.rules.compare import attribute_at, predicate
+from schemas.rules.conditions import counted, counted_step
+from schemas.rules.nodes import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Attribute,
+    Comparison,
+    Consent,
+    Happened,
+    Identified,
+    InOrder,
+    InSegment,
+    Instant,
+    Not,
+    Rule,
+    Within,
+)
+from schemas.rules.windows import NEVER, Series
+from schemas.times import value_ms
+
+
+class Facts(Protocol):
+    """What rules ask of a contact; attributes and consents are ``[value, time, event id]`` by name."""
+
+    @property
+    def attributes(self) -> Mapping[str, list[Any]]: ...
+
+    @property
+    def consents(self) -> Mapping[str, list[Any]]: ...
+
+    @property
+    def counts(self) -> Mapping[str, Series]:
+        """By the id of their condition."""
+        ...
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """Segments without a rule that the contact is in, among others."""
+        ...
+
+    @property
+    def is_identified(self) -> bool: ...
+
+
+Verdict = tuple[bool, int]
+Evaluate = Callable[[Facts, int], Verdict]
+
+
+def compile_rule(rule: Rule) -> Evaluate:
+    """Of a whole tree: ``schemas.rules.rule_tree.expand`` puts in what it refers to."""
+    match rule:
+        case AllOf(rules=rules):
+            return _until([compile_rule(part) for part in rules], stop=False)
+        case AnyOf(rules=rules):
+            return _until([compile_rule(part) for part in rules], stop=True)
+        case Not(rule=inner):
+            return _not(compile_rule(inner))
+        case Attribute(path=path, test=Comparison(value=Instant(moving=True)) as test):
+            return _moving(path, test)
+        case Attribute(path=path, test=test):
+            return _attribute(path, test)
+        case Happened():
+            return _counted(rule)
+        case InOrder():
+            return _in_order(rule)
+        case Absent():
+            return _absent(rule)
+        case InSegment(segment_id=segment_id, rule=other):
+            return _listed(segment_id) if other is None else compile_rule(other)
+        case Consent(name=name, value=value):
+            return _consent(name, wanted=value)
+        case Identified(value=value):
+            return lambda contact, _now_ms: (contact.is_identified is value, NEVER)
+
+
+def _until(parts: Sequence[Evaluate], *, stop: bool) -> Evaluate:
+    """Any (``stop=True``) or all (``stop=False``) of the parts."""
+
+    def evaluate(contact: Facts, now_ms: int) -> Verdict:
+        first_due = NEVER
+        for part in parts:
+            holds, due = part(contact, now_ms)
+            if holds is stop:
+                return stop, due  # as long as this part stays so, the others do not matter
+            first_due = min(first_due, due)
+        return not stop, first_due
+
+    return evaluate
+
+
+def _not(inner: Evaluate) -> Evaluate:
+    def evaluate(contact: Facts, now_ms: int) -> Verdict:
+        holds, due = inner(contact, now_ms)
+        return not holds, due
+
+    return evaluate
+
+
+def _attribute(path: tuple[str, ...], test: Comparison) -> Evaluate:
+    holds = predicate(test)
+    return lambda contact, _now_ms: (holds(attribute_at(contact.attributes, path)[0]), NEVER)
+
+
+def _moving(path: tuple[str, ...], test: Comparison) -> Evaluate:
+    """``before`` or ``after`` a moment that moves with the present: time alone decides one day."""
+    offset, is_before = test.value.ms, test.op == "before"
+
+    def evaluate(contact: Facts, now_ms: int) -> Verdict:
+        time = value_ms(attribute_at(contact.attributes, path)[0])
+        if time is None:
+            return False, NEVER
+        met = time - offset
+        if is_before:
+            return now_ms > met, NEVER if now_ms > met else met + 1
+        return now_ms < met, met if now_ms < met else NEVER
+
+    return evaluate
+
+
+def _counted(leaf: Happened) -> Evaluate:
+    condition, kind = counted(leaf).id, leaf.measure.kind
+    within_ms = leaf.window.ms if isinstance(leaf.window, Within) else None
+    if kind == "count":
+        limit = windows.threshold(leaf.measure.op, int(leaf.measure.value))
+        judge = windows.judge
+        return lambda contact, now_ms: judge(contact.counts.get(condition), limit, within_ms, now_ms)
+    bound = totals.Limit.of(leaf.measure)
+    return lambda contact, now_ms: totals.judge(contact.counts.get(condition), kind, bound, within_ms, now_ms)
+
+
+def _in_order(leaf: InOrder) -> Evaluate:
+    conditions = [counted_step(step).id for step in leaf.steps]
+    within = [step.within_ms for step in leaf.steps]
+    return lambda contact, now_ms: steps.sequence([contact.counts.get(c) for c in conditions], within, now_ms)
+
+
+def _absent(leaf: Absent) -> Evaluate:
+    missing, after = counted_step(leaf.missing).id, counted_step(leaf.after).id
+    return lambda contact, now_ms: steps.absence(
+        contact.counts.get(missing), contact.counts.get(after), leaf.for_ms, now_ms
+    )
+
+
+def _listed(segment_id: str) -> Evaluate:
+    """Of a segment that has no rule: who is in it now."""
+    return lambda contact, _now_ms: (segment_id in contact.members, NEVER)
+
+
+def _consent(name: str, *, wanted: bool) -> Evaluate:
+    def evaluate(contact: Facts, _now_ms: int) -> Verdict:
+        stamped = contact.consents.get(name)
+        return stamped is not None and stamped[0] is wanted, NEVER
+
+    return evaluate

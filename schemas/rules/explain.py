@@ -1,0 +1,167 @@
+"""A whole rule, what is known of a contact and a moment in; whether it holds, each leaf's part in that, and until when.
+
+``met`` and ``changes_at`` come from the very functions that decide memberships; the rest is what these looked at.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.records.sameness import id_in
+from schemas.rules import aggregates as totals
+from schemas.rules import rule_tree, steps
+from schemas.rules.compare import attribute_at
+from schemas.rules.conditions import counted, counted_step
+from schemas.rules.evaluate import Facts, compile_rule
+from schemas.rules.nodes import (
+    Absent,
+    Attribute,
+    Comparison,
+    Consent,
+    Happened,
+    Identified,
+    InOrder,
+    InSegment,
+    Instant,
+    Rule,
+    Within,
+)
+from schemas.rules.windows import NEVER, Series, known
+from schemas.times import END_MS, FIRST_MS, iso
+
+MOST_TOLD = 100
+"""Event ids of a leaf; of more the latest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """``value`` was compared with ``threshold``; ``truncated``: only the newest events are known."""
+
+    path: str
+    met: bool
+    value: Any = None
+    threshold: Any = None
+    events: tuple[str, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """``changes_ms`` is when ``member`` may change without another event; ``None``: never."""
+
+    member: bool
+    leaves: tuple[Leaf, ...]
+    changes_ms: int | None
+
+    def shape(self, since_ms: int | None, version: int) -> dict[str, Any]:
+        """As the API shows it; ``since_ms`` is the membership's."""
+        return {
+            "member": self.member,
+            "since": None if since_ms is None else iso(since_ms),
+            "version": version,
+            "leaves": [
+                {
+                    "path": leaf.path,
+                    "met": leaf.met,
+                    "value": leaf.value,
+                    "threshold": leaf.threshold,
+                    "events": list(leaf.events),
+                    **({"truncated": True} if leaf.truncated else {}),
+                }
+                for leaf in self.leaves
+            ],
+            "changes_at": None if self.changes_ms is None else iso(self.changes_ms),
+        }
+
+
+def explain(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
+    """``tree`` is whole, as ``schemas.rules.rule_tree.expand`` makes it; pure."""
+    evaluate = compile_rule(tree)
+    member, due = evaluate(contact, now_ms)
+    found = tuple(_leaf(at, leaf, contact, now_ms) for at, leaf in rule_tree.leaves(tree))
+    while due < NEVER and evaluate(contact, due)[0] is member:
+        due = evaluate(contact, due)[1]  # one of several parts changes, and the whole does not
+    return Explanation(member=member, leaves=found, changes_ms=due if due < NEVER else None)
+
+
+def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:
+    met = compile_rule(leaf)(contact, now_ms)[0]
+    match leaf:
+        case Attribute(path=path, test=test):
+            value, stamped = attribute_at(contact.attributes, path)
+            events = (stamped[2],) if stamped is not None and stamped[2] else ()
+            return Leaf(path=at, met=met, value=value, threshold=_operand(test, now_ms), events=events)
+        case Consent(name=name, value=wanted):
+            stamped = contact.consents.get(name)
+            events = (stamped[2],) if stamped is not None and stamped[2] else ()
+            return Leaf(
+                path=at, met=met, value=None if stamped is None else stamped[0], threshold=wanted, events=events
+            )
+        case Identified(value=wanted):
+            return Leaf(path=at, met=met, value=contact.is_identified, threshold=wanted)
+        case InSegment():
+            return Leaf(path=at, met=met, value=met, threshold=True)
+        case Happened():
+            return _happened(at, leaf, contact, now_ms, met=met)
+        case InOrder():
+            return _in_order(at, leaf, contact, now_ms, met=met)
+        case Absent():
+            return _absent(at, leaf, contact, now_ms, met=met)
+        case _:
+            raise TypeError(f"{type(leaf).__name__} is no leaf")
+
+
+def _operand(test: Comparison, now_ms: int) -> Any:
+    if isinstance(test.value, Instant):
+        ms = test.value.ms + (now_ms if test.value.moving else 0)
+        return iso(min(max(ms, FIRST_MS), END_MS - 1))
+    return list(test.value) if isinstance(test.value, tuple) else test.value
+
+
+def _happened(at: str, leaf: Happened, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
+    series = contact.counts.get(counted(leaf).id)
+    start, end, truncated = known(series, now_ms)
+    if isinstance(leaf.window, Within) and series is not None:
+        first = bisect_left(series[0], now_ms - leaf.window.ms, start, end)
+        start, truncated = first, truncated and first == start
+    ids = [] if series is None else series[1][start:end]
+    kind = leaf.measure.kind
+    value: int | float | None = len(ids)
+    if kind != "count":
+        value = totals.shown(totals.total(kind, [] if series is None else series[2][start:end]))
+    return Leaf(path=at, met=met, value=value, threshold=leaf.measure.value, events=_latest(ids), truncated=truncated)
+
+
+def _in_order(at: str, leaf: InOrder, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
+    series = [contact.counts.get(counted_step(step).id) for step in leaf.steps]
+    got = steps.witness(series, [step.within_ms for step in leaf.steps], now_ms)
+    return Leaf(
+        path=at,
+        met=met,
+        value=len(got),
+        threshold=len(leaf.steps),
+        events=_latest([key for _, key in got]),
+        truncated=_is_cut(series, now_ms),
+    )
+
+
+def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
+    """``value`` is for how long the longest has gone unanswered, in seconds; ``threshold`` is ``for`` in seconds."""
+    missing, after = (contact.counts.get(counted_step(step).id) for step in (leaf.missing, leaf.after))
+    waiting = [e for e in steps.unanswered(missing, after, leaf.for_ms, now_ms) if e[0] <= now_ms]
+    return Leaf(
+        path=at,
+        met=met,
+        value=totals.shown((now_ms - waiting[0][0]) * 1000) if waiting else None,
+        threshold=leaf.for_ms // 1000,
+        events=_latest([key for _, key in waiting]),
+        truncated=_is_cut([missing, after], now_ms),
+    )
+
+
+def _is_cut(some: list[Series | None], now_ms: int) -> bool:
+    return any(known(series, now_ms)[2] for series in some)
+
+
+def _latest(ids: list[str]) -> tuple[str, ...]:
+    return tuple(id_in(key) for key in ids[-MOST_TOLD:])

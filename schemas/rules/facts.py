@@ -1,0 +1,59 @@
+"""A contact's events as they are stored in, what rules ask of it out: to judge without the stage's state."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.records.sameness import counted_key
+from schemas.rules import rule_tree, windows
+from schemas.rules.conditions import Condition, Counted, condition, needs
+from schemas.rules.nodes import Rule
+from schemas.rules.windows import MOST_EVENTS, Keep, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """``schemas.rules.evaluate.Facts`` as plain values."""
+
+    attributes: dict[str, list[Any]] = field(default_factory=dict)
+    consents: dict[str, list[Any]] = field(default_factory=dict)
+    counts: dict[str, Series] = field(default_factory=dict)
+    members: dict[str, Any] = field(default_factory=dict)
+    is_identified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A tracked event; ``properties`` as plain JSON values."""
+
+    time_ms: int
+    event_id: str
+    sender: str = ""
+    """The end of its sender's own contact id, as ``schemas.records.sameness`` cuts it."""
+    type: str
+    properties: Any
+
+
+def counted_for(tree: Rule) -> dict[str, list[Condition]]:
+    """What a whole rule has counted, by type of event: of each the newest ``MOST_EVENTS``, however old."""
+    everything = Keep(most=MOST_EVENTS, ms=None)
+    found: dict[str, Counted] = {what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)}
+    by_type: dict[str, list[Condition]] = defaultdict(list)
+    for what in found.values():
+        by_type[what.event].append(condition(what, [everything], frozenset()))
+    return by_type
+
+
+def counts_of(tree: Rule, events: Iterable[Seen], now_ms: int) -> dict[str, Series]:
+    """The series of a whole rule's conditions."""
+    conditions = counted_for(tree)
+    counts: dict[str, Series] = {}
+    for event in events:
+        key = counted_key(event.event_id, event.sender)
+        for one in conditions.get(event.type, ()):
+            value = one.counts(event.time_ms, event.properties)
+            if value is not None:
+                series = counts.setdefault(one.id, [[], [], *([] for _ in value)])
+                windows.add(series, event.time_ms, key, one.keep, now_ms, *value)
+    return counts

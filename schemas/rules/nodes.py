@@ -1,0 +1,135 @@
+"""The segment rule language as a tree of frozen nodes: what `schemas/rules/parse.py` makes and the segments stage compiles."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """Epoch ms, or where ``moving`` the ms that are added to the present moment."""
+
+    ms: int
+    moving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """``value`` is a Scalar, a tuple of them (``in``, ``not_in``), an Instant, or None (``exists``, ``not_exists``)."""
+
+    op: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOf:
+    rules: tuple["Rule", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    rules: tuple["Rule", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not:
+    rule: "Rule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """``path`` starts with the attribute's name."""
+
+    path: tuple[str, ...]
+    test: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A test on a property of an event; no Instant in it moves."""
+
+    path: tuple[str, ...]
+    test: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How many, or the sum, max or min of the property at ``path``, where it is a number."""
+
+    kind: str = "count"
+    path: tuple[str, ...] = ()
+    op: str = "gte"
+    value: int | float = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """From ``ms`` ago until now, both included."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """The end is not included."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """No window: ever."""
+
+    event: str
+    where: tuple[Where, ...] = ()
+    measure: Measure = Measure()
+    window: Within | Between | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Less than ``within_ms`` after the step before it."""
+
+    event: str
+    where: tuple[Where, ...] = ()
+    within_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InOrder:
+    """Events of which each is later than the one of the step before it."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """``for_ms`` have passed since some ``after`` without another event that is ``missing``, from ``after`` on."""
+
+    missing: Step
+    after: Step
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InSegment:
+    """``rule`` is the other segment's, once ``schemas.rules.rule_tree.expand`` has put it in; ``None``: it has none."""
+
+    segment_id: str
+    rule: "Rule | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    name: str
+    value: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    value: bool
+
+
+Rule = AllOf | AnyOf | Not | Attribute | Happened | InOrder | Absent | InSegment | Consent | Identified

@@ -1,0 +1,138 @@
+"""Rules that refer to each other in, whole trees out: each reference holds the rule it refers to, and none goes round.
+
+A reference is judged as if the other rule stood in its place: what makes the other true makes this one true in the
+same step, whatever the order. So the sizes of both add up, and are bounded together.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from schemas.errors import Refused
+from schemas.rules import parse
+from schemas.rules.nodes import AllOf, AnyOf, InSegment, Not, Rule
+
+MAX_WHOLE = 512
+"""Conditions of a rule with those of the segments it refers to, each as often as it is referred to."""
+MAX_CHAIN = 8
+"""Segments that refer to each other in a row."""
+
+Find = Callable[[str], Rule | None]
+"""The rule of another segment; ``None`` where it has none, or is none."""
+
+
+def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:
+    """Each condition with its path, those of referred segments not among them."""
+    match tree:
+        case AllOf(rules=rules) | AnyOf(rules=rules):
+            form = "all" if isinstance(tree, AllOf) else "any"
+            for index, part in enumerate(rules):
+                yield from leaves(part, f"{at}.{form}[{index}]")
+        case Not(rule=inner):
+            yield from leaves(inner, f"{at}.not")
+        case _:
+            yield at, tree
+
+
+def all_leaves(tree: Rule) -> Iterator[Rule]:
+    """Each condition, those of referred segments too."""
+    for _, leaf in leaves(tree):
+        yield leaf
+        if isinstance(leaf, InSegment) and leaf.rule is not None:
+            yield from all_leaves(leaf.rule)
+
+
+def references(tree: Rule) -> dict[str, str]:
+    """Path -> id of the segment that is referred to there."""
+    return {f"{at}.segment": leaf.segment_id for at, leaf in leaves(tree) if isinstance(leaf, InSegment)}
+
+
+def expand(tree: Rule, find: Find, chain: tuple[str, ...] = ()) -> Rule:
+    """The tree with the rules of other segments in it; raises ``Refused`` (422) with the path of what goes too far."""
+    return _Expansion(find).rule(tree, "rule", chain)
+
+
+class _Expansion:
+    def __init__(self, find: Find) -> None:
+        self._find = find
+        self._leaves = 0
+
+    def rule(self, tree: Rule, at: str, chain: tuple[str, ...]) -> Rule:
+        match tree:
+            case AllOf(rules=rules):
+                return AllOf(rules=tuple(self.rule(r, f"{at}.all[{n}]", chain) for n, r in enumerate(rules)))
+            case AnyOf(rules=rules):
+                return AnyOf(rules=tuple(self.rule(r, f"{at}.any[{n}]", chain) for n, r in enumerate(rules)))
+            case Not(rule=inner):
+                return Not(rule=self.rule(inner, f"{at}.not", chain))
+        self._leaves += 1
+        if self._leaves > MAX_WHOLE:
+            raise Refused("invalid_field", f"with the segments it refers to it has over {MAX_WHOLE} conditions", at)
+        return self._referred(tree, f"{at}.segment", chain) if isinstance(tree, InSegment) else tree
+
+    def _referred(self, leaf: InSegment, at: str, chain: tuple[str, ...]) -> Rule:
+        if leaf.segment_id in chain:
+            raise Refused("invalid_field", f"a circle: {' -> '.join((*chain, leaf.segment_id))}", at)
+        if len(chain) > MAX_CHAIN:
+            raise Refused("invalid_field", f"segments refer to each other at most {MAX_CHAIN} deep", at)
+        found = self._find(leaf.segment_id)
+        if found is None:
+            return leaf
+        try:
+            return replace(leaf, rule=self.rule(found, "rule", (*chain, leaf.segment_id)))
+        except Refused as refused:
+            raise Refused(refused.code, refused.message, at) from refused
+
+
+def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
+    """Whether a rule may be written among the ``others`` of its home (id -> rule as written, ``None``: it has none).
+
+    Raises ``Refused`` (422) for what is no rule, for a segment that does not exist, a circle, and a size that it, or
+    with it a segment that refers to it, would reach.
+    """
+    tree = parse.parse(written)
+    known: dict[str, Rule | None] = {segment_id: tree}
+
+    def find(name: str) -> Rule | None:
+        if name not in known:
+            said = others.get(name)
+            known[name] = None if said is None else parse.parse(said)
+        return known[name]
+
+    for at, name in references(tree).items():
+        if name not in others and name != segment_id:
+            raise Refused("invalid_field", f"no such segment: {name}", at)
+    expand(tree, find, (segment_id,))
+    for name in users_of(segment_id, others, find):
+        try:
+            expand(known[name] or tree, find, (name,))
+        except Refused as refused:
+            raise Refused("invalid_field", f"{name} refers to this segment: {refused.message}", "rule") from refused
+
+
+def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
+    """The whole tree of a rule that has been written; one that cannot be read is as if it had none."""
+
+    def find(name: str) -> Rule | None:
+        try:
+            return None if others.get(name) is None else parse.parse(others[name])
+        except Refused:
+            return None
+
+    return expand(parse.parse(written), find, (segment_id,))
+
+
+def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = None) -> list[str]:
+    """Segments that refer to this one, directly or by others; those whose rule cannot be read do not."""
+    direct: dict[str, set[str]] = {}
+    for name, said in others.items():
+        try:
+            tree = find(name) if find is not None else None if said is None else parse.parse(said)
+        except Refused:
+            continue
+        if name != segment_id and tree is not None:
+            direct[name] = set(references(tree).values())
+    found = {segment_id}
+    while more := {name for name, refers in direct.items() if refers & found} - found:
+        found |= more
+    return sorted(found - {segment_id})

@@ -1,0 +1,191 @@
+"""A whole rule, a home and a moment in; the ClickHouse query of exactly the contacts that are members then out.
+
+1. The rule as it was written decides, not what the stage has made of it: rows of `events_resolved` and `contacts`.
+2. An event counts once, at its latest time, from its time on. Where the stage keeps the newest ``MOST_EVENTS`` of the
+   past, so does this.
+3. Values are parameters, never text of the query.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.records import identity
+from schemas.records.records import TRACK
+from schemas.records.sameness import SENDER_LENGTH, SEPARATOR
+from schemas.rules.aggregates import Limit
+from schemas.rules.conditions import Counted, counted, counted_step, needs
+from schemas.rules.nodes import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Attribute,
+    Consent,
+    Happened,
+    Identified,
+    InOrder,
+    InSegment,
+    Not,
+    Rule,
+    Within,
+)
+from schemas.rules.parse import LARGEST
+from schemas.rules.sql_values import Parameters, Place, test
+from schemas.rules.windows import MOST_EVENTS
+
+_ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "ne": "!="}
+
+_CONTACTS = """
+SELECT contact_id, attributes, consents, identifiers FROM contacts FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''"""
+_COUNTED_KEY = f"concat(event_id, char({ord(SEPARATOR)}), right(own_contact_id, {SENDER_LENGTH}))"
+"""What ``schemas.records.sameness.counted_key`` gives."""
+_EVENTS = f"""
+SELECT contact_id, {_COUNTED_KEY} AS key, toUnixTimestamp64Milli(timestamp) AS time_ms, type, properties
+FROM events_resolved
+WHERE workspace = {{workspace:String}} AND environment = {{environment:String}} AND contact_id != ''"""  # noqa: S608 - constants
+_LISTED = """contact_id IN
+(
+    SELECT contact_id FROM memberships FINAL
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND member AND segment_id = """
+_ONLY = " AND contact_id IN {contacts:Array(String)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """SQL that yields one column, ``contact_id``, and the parameters it names."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts: list[str] | None = None) -> Query:
+    """``tree`` is whole; of all contacts, or of these."""
+    compiler = _Compiler(now_ms)
+    condition = compiler.rule(tree)
+    only = "" if contacts is None else _ONLY
+    source = f"({_CONTACTS}{only}\n) AS c"
+    if compiler.columns:
+        columns = "".join(f",\n    {sql} AS {name}" for sql, name in compiler.columns.items())
+        types = compiler.parameters.add(sorted(compiler.types), "Array(String)")
+        until = f" AND time_ms <= {compiler.parameters.whole(now_ms)} AND _kind = '{TRACK}' AND type IN ({types})"
+        events = f"{_EVENTS}{only}{until}\nORDER BY time_ms DESC LIMIT 1 BY contact_id, type, key"
+        seen = f"SELECT contact_id{columns}\nFROM ({events}\n)\nGROUP BY contact_id"
+        source += f"\nLEFT JOIN\n(\n{seen}\n) AS e USING (contact_id)"
+    sql = f"SELECT contact_id FROM {source}\nWHERE {condition}\nSETTINGS precise_float_parsing = 1"  # noqa: S608 - our own words
+    return Query(
+        sql=sql,
+        parameters={
+            **compiler.parameters.values,
+            "workspace": workspace,
+            "environment": environment,
+            **({} if contacts is None else {"contacts": contacts}),
+        },
+    )
+
+
+class _Compiler:
+    """``columns`` are what has to be known of a contact's events: an aggregate and its name."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.parameters = Parameters()
+        self.columns: dict[str, str] = {}
+        self.types: set[str] = set()
+        self._now_ms = now_ms
+        self._now = self.parameters.whole(now_ms)
+
+    def rule(self, tree: Rule) -> str:
+        """A condition that is never NULL."""
+        match tree:
+            case AllOf(rules=rules):
+                return f"({' AND '.join(map(self.rule, rules))})"
+            case AnyOf(rules=rules):
+                return f"({' OR '.join(map(self.rule, rules))})"
+            case Not(rule=inner):
+                return f"(NOT {self.rule(inner)})"
+            case InSegment(segment_id=segment_id, rule=None):
+                return f"{_LISTED}{self.parameters.text(segment_id)}\n)"
+            case InSegment(rule=other) if other is not None:
+                return self.rule(other)
+        return self._leaf(tree)
+
+    def _leaf(self, leaf: Rule) -> str:
+        for what, _ in needs(leaf):
+            self.types.add(what.event)
+        match leaf:
+            case Attribute(path=path, test=comparison):
+                return test(Place("attributes", path, self.parameters), comparison, self.parameters, self._now_ms)
+            case Consent(name=name, value=wanted):
+                place = Place("consents", (name,), self.parameters)
+                return f"({place.kind} = 'Bool' AND {place.boolean} = {int(wanted)})"
+            case Identified(value=wanted):
+                weak = f"('{identity.ANONYMOUS_ID}', '{identity.DEVICE_ID}')"
+                return f"(arrayExists(i -> i.1 NOT IN {weak}, identifiers) = {int(wanted)})"
+            case Happened() if leaf.measure.kind == "count":
+                return self._count(leaf)
+            case Happened():
+                return self._total(leaf)
+            case InOrder():
+                return self._in_order(leaf)
+            case Absent():
+                return self._absent(leaf)
+        raise TypeError(f"{type(leaf).__name__} is no leaf")
+
+    def _count(self, leaf: Happened) -> str:
+        counts = self._matches(counted(leaf))
+        if isinstance(leaf.window, Within):
+            counts += f" AND time_ms >= {self._ago(leaf.window.ms)}"
+        found = self._column(f"countIf({counts})")
+        return f"({found} {_ORDER[leaf.measure.op]} {self.parameters.whole(int(leaf.measure.value))})"
+
+    def _total(self, leaf: Happened) -> str:
+        kind, op = leaf.measure.kind, leaf.measure.op
+        events = self._series(counted(leaf))
+        if isinstance(leaf.window, Within):
+            events = f"arrayFilter(x -> x.1 >= {self._ago(leaf.window.ms)}, {events})"
+        values = f"arrayMap(x -> toInt128(x.3), {events})"
+        compared = f"arrayReduce('{kind}', {values}) {_ORDER[op]} {self.parameters.whole(Limit.of(leaf.measure).units)}"
+        return f"({compared})" if kind == "sum" else f"if(empty({events}), {int(op == 'ne')}, {compared})"
+
+    def _in_order(self, leaf: InOrder) -> str:
+        first, *rest = leaf.steps
+        reached = f"arrayMap(x -> x.1, {self._series(counted_step(first))})"
+        for step in rest:
+            near = "" if step.within_ms is None else f" AND t - r < {self.parameters.whole(step.within_ms)}"
+            times = f"arrayMap(x -> x.1, {self._series(counted_step(step))})"
+            reached = f"arrayFilter(t -> arrayExists(r -> r < t{near}, {reached}), {times})"
+        return f"notEmpty({reached})"
+
+    def _absent(self, leaf: Absent) -> str:
+        answers, triggers = self._series(counted_step(leaf.missing)), self._series(counted_step(leaf.after))
+        span = self.parameters.whole(leaf.for_ms)
+        answered = f"arrayExists(b -> b.2 != a.2 AND b.1 >= a.1 AND b.1 < a.1 + {span}, {answers})"
+        is_known = f"(length({answers}) < {MOST_EVENTS} OR (a.1, a.2) >= ({answers}[1].1, {answers}[1].2))"
+        return f"arrayExists(a -> a.1 + {span} <= {self._now} AND {is_known} AND NOT {answered}, {triggers})"
+
+    # --- columns
+
+    def _column(self, aggregate: str) -> str:
+        return self.columns.setdefault(aggregate, f"e{len(self.columns)}")
+
+    def _series(self, what: Counted) -> str:
+        """The newest few by (time, id), oldest first, each with its value where it has one."""
+        counts, entry = self._matches(what), "(time_ms, key)"
+        if what.path:
+            units = Place("properties", what.path, self.parameters).units(LARGEST)
+            counts += f" AND {units} IS NOT NULL"
+            entry = f"(time_ms, key, assumeNotNull({units}))"
+        newest = f"arrayReverse(arraySlice(arrayReverseSort(groupArrayIf({entry}, {counts})), 1, {MOST_EVENTS}))"
+        return self._column(newest)
+
+    def _matches(self, what: Counted) -> str:
+        tests = [f"type = {self.parameters.text(what.event)}"]
+        if what.between is not None:
+            first, end = (self.parameters.whole(ms) for ms in (what.between.from_ms, what.between.to_ms))
+            tests.append(f"time_ms >= {first} AND time_ms < {end}")
+        for where in what.where:
+            place = Place("properties", where.path, self.parameters)
+            tests.append(test(place, where.test, self.parameters, self._now_ms))
+        return " AND ".join(tests)
+
+    def _ago(self, ms: int) -> str:
+        return self.parameters.whole(self._now_ms - ms)

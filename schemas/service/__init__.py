@@ -1,0 +1,1 @@
+"""What every process shares: Kafka, HTTP, disk, signals, signs of life."""

@@ -1,0 +1,169 @@
+"""An ASGI app in; the same app out with what all of our HTTP answers have: a request id, and errors in one shape.
+
+1. ``X-Request-Id`` stands on every answer: the client's own where it is a sane one, else a new one.
+2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``Refused`` with its
+   status, 404 and 405 of the router, and 500 for everything else, which is logged with the request id.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import uvicorn
+from aiokafka.errors import KafkaError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from schemas import ids
+from schemas.control import access
+from schemas.control.access import Principal
+from schemas.control.control_state import ControlState
+from schemas.errors import CannotStart, Refused
+from schemas.service.http_protocol import BoundedProtocol
+from schemas.service.kafka import TailEndedError
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID = "headwater.request_id"
+SAID_WITH = "headwater.headers"
+"""Headers that every answer to a request carries beside its own, refusals too."""
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Json(Response):
+    """An answer in JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def refusal(refused: Refused, request_id: str, headers: Mapping[str, str] | None = None) -> Json:
+    """The answer to a refused request."""
+    said = dict(headers or {})
+    if refused.status in (429, 503):
+        said |= RETRY_AFTER
+    if refused.allow:
+        said["Allow"] = ", ".join(refused.allow)
+    return Json({"error": refused.body(request_id)}, refused.status, said)
+
+
+def refused_by(error: HTTPException) -> Refused:
+    """The router's own exceptions in our words."""
+    if error.status_code == 405:
+        return Refused("method_not_allowed", "this path takes another method")
+    if error.status_code == 404:
+        return Refused("not_found", "no such path")
+    return Refused("internal" if error.status_code >= 500 else "invalid_type", str(error.detail))
+
+
+class Surface:
+    """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
+
+    An answer has begun before ``within_s``, where that is given; else it is 503.
+    ``app`` is a ``Router`` or anything that raises: Starlette's own error handlers would answer before this does.
+    """
+
+    def __init__(self, app: App, within_s: Callable[[Scope], float] | None = None) -> None:
+        self._app = app
+        self._within_s = within_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, _briefly(send))
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        request_id = ids.request_id(given, time.time_ns() // 1_000_000)
+        scope[REQUEST_ID] = request_id
+        scope.setdefault("app", self)  # with it the router raises its 404 and 405 instead of answering in plain text
+        header = (b"x-request-id", request_id.encode())
+        started = failed = False
+
+        async def identified(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                if not deadline.expired() and not failed:
+                    deadline.reschedule(None)
+                message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header, NO_SNIFFING]
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._within_s(scope) if self._within_s else None) as deadline:
+                await self._app(scope, receive, identified)
+        except ClientDisconnect:
+            log.debug("%s %s %s: the client went away", scope["method"], scope["path"], request_id)
+        except Exception as error:
+            failed = True
+            if not isinstance(error, Refused | HTTPException):
+                log.exception("%s %s %s", scope["method"], scope["path"], request_id)
+            if started:
+                raise  # half an answer is none
+            await answer_to(error, request_id)(scope, receive, identified)
+
+
+def answer_to(error: Exception, request_id: str) -> Json:
+    """What an endpoint's exception is answered with."""
+    if isinstance(error, Refused):
+        return refusal(error, request_id)
+    if isinstance(error, HTTPException):
+        return refusal(refused_by(error), request_id, error.headers)
+    if isinstance(error, KafkaError | TailEndedError | TimeoutError):
+        return refusal(Refused("unavailable", "what this needs does not answer; try again"), request_id)
+    return refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
+
+
+def authorise(
+    control: ControlState, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str | None, now_ms: int
+) -> Principal:
+    """Who asks, in the environment that the request is about.
+
+    Raises ``Refused``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
+    """
+    principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
+    access.check_place(principal, headers, query)
+    environment = access.environment_of(control, principal, headers, query)
+    return principal if environment == principal.environment else replace(principal, environment=environment)
+
+
+def serve(app: App, host: str, port: int) -> None:
+    """Run an app in this process until SIGTERM; logging is set up already."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _briefly(send: Send) -> Send:
+    """Of a process that must not start the log has the reason alone, in place of a traceback."""
+
+    async def brief(message: Message) -> None:
+        last = message.get("message", "").strip().rpartition("\n")[2]
+        name, _, reason = last.partition(": ")
+        await send({**message, "message": reason} if name.endswith(CannotStart.__name__) else message)
+
+    return brief

@@ -1,0 +1,298 @@
+"""SPINE of the ClickHouse sink. Kafka in, one lane a topic, the only commit of offsets out.
+
+1. Where partitions are assigned, the tables say where to go on (`sinks/clickhouse/resume.py`); until then nothing
+   that was read is taken.
+2. Offsets are committed a few times a second, after their rows are stored. They only say where to start looking: the
+   data is the checkpoint, so a crash before a commit stores nothing twice.
+3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
+4. Partitions are given away after their last block has ended, or 5 s later without it.
+5. A request to read a topic again (`sinks/clickhouse/rereads.py`) opens a new session, which goes on from there.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas import topics
+from schemas.control.erasure import Erased
+from schemas.errors import Refused
+from schemas.service.kafka import wait_for_broker
+from schemas.settings import Settings
+from sinks.clickhouse.lane import Allowance, Lane, Outlets
+from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.rereads import Mark, Rereads, mark_of
+from sinks.clickhouse.resume import Bounds, resume
+from sinks.clickhouse.streams import STREAMS, Stream
+from sinks.clickhouse.writer import Writer
+
+log = logging.getLogger(__name__)
+
+COMMIT_EVERY_S = 0.25
+PACE_S = 0.025
+"""Records are taken at most this often: the broker answers a question for many as cheaply as one for a single one."""
+GIVE_AWAY_S = 5.0
+
+
+class Session:
+    """The lanes from one assignment of partitions to the next."""
+
+    def __init__(self, loop: "Loop", assigned: Iterable[TopicPartition]) -> None:
+        self._loop = loop
+        self.assigned = frozenset(assigned)
+        self._marks: dict[TopicPartition, Mark] = {}
+        self.knows = loop.rereads.newest_id()
+        """The newest request to read again that it was opened with."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._committed: dict[TopicPartition, int] = {}
+        self.lanes: dict[str, Lane] = {}
+
+    async def open(self) -> None:
+        """Find out where to go on; then the lanes run."""
+        loop = self._loop
+        lanes = {}
+        committed = await committed_of(loop.settings)
+        for stream in STREAMS:
+            topic = topics.name(stream.topic, loop.settings)
+            assigned = [tp for tp in self.assigned if tp.topic == topic]
+            bounds = await self._bounds(stream.topic.name, assigned, committed)
+            lane = lanes[topic] = loop.lane(stream, topic)
+            places = await resume(stream, topic, bounds, partial(self._ends, assigned), loop.writer)
+            for partition, (offset, part) in places.items():
+                lane.begin(partition, offset, part)
+                loop.consumer.seek(TopicPartition(topic, partition), offset)
+        loop.consumer.resume(*self.assigned)
+        self.lanes = lanes
+        self._tasks = [asyncio.create_task(lane.run(), name=f"lane {topic}") for topic, lane in lanes.items()]
+        for task in self._tasks:
+            task.add_done_callback(loop.on_lane_ended)
+
+    async def _bounds(
+        self, topic: str, assigned: list[TopicPartition], committed: dict[TopicPartition, OffsetAndMetadata]
+    ) -> dict[int, Bounds]:
+        first = await self._loop.consumer.beginning_offsets(assigned)
+        end = await self._ends(assigned)
+        found = {}
+        for tp in assigned:
+            offset, text = committed.get(tp, (None, ""))
+            noted = mark_of(text)
+            mark = self._marks[tp] = self._loop.rereads.mark(topic, tp.partition, noted)
+            found[tp.partition] = Bounds(
+                committed=offset, first=first[tp], end=end[tp.partition], noted=noted, mark=mark
+            )
+        return found
+
+    async def _ends(self, assigned: list[TopicPartition]) -> dict[int, int]:
+        return {tp.partition: end for tp, end in (await self._loop.consumer.end_offsets(assigned)).items()}
+
+    async def close(self) -> None:
+        """Let each block that is being stored end; then stop."""
+        if self._tasks:
+            idle = asyncio.gather(*(lane.end() for lane in self.lanes.values()))
+            await asyncio.wait([idle], timeout=GIVE_AWAY_S)
+            idle.cancel()
+        for task in self._tasks:
+            task.remove_done_callback(self._loop.on_lane_ended)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.commit()
+
+    async def commit(self) -> None:
+        done = {
+            TopicPartition(topic, partition): offset
+            for topic, lane in self.lanes.items()
+            for partition, offset in lane.done.items()
+        }
+        news = {tp: offset for tp, offset in done.items() if self._committed.get(tp) != offset}
+        if not news:
+            return
+        noted = {tp: (offset, self._marks[tp].at(offset)) for tp, offset in news.items()}
+        try:
+            await self._loop.consumer.commit(noted)
+        except KafkaError as error:
+            log.warning("offsets not committed now, the tables know them: %r", error)
+        else:
+            self._committed.update(news)
+
+    def again(self) -> list[str]:
+        """What is still read again, in words."""
+        found = []
+        for topic, lane in self.lanes.items():
+            places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]
+            left = sum(max(0, until - lane.place(tp.partition)) for tp, until in places)
+            if left:
+                found.append(f"{topic} is read again, {left} records to go")
+        return found
+
+
+async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed, with the notes beside it; waits for the broker."""
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
+        except KafkaError as error:
+            log.warning("what is committed cannot be read now: %r", error)
+            await asyncio.sleep(0.5)
+        else:
+            return {tp: one for tp, one in found.items() if one.offset >= 0}
+        finally:
+            await admin.close()
+
+
+class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Consumer, writer and publisher; one session at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_ready: Callable[[], None],
+        erased: Erased | None = None,
+        rereads: Rereads | None = None,
+    ) -> None:
+        self.settings = settings
+        self.rereads = Rereads() if rereads is None else rereads
+        self.writer = Writer(settings)
+        self._publisher = Publisher(settings)
+        self._outlets = Outlets(
+            settings=settings,
+            writer=self.writer,
+            publisher=self._publisher,
+            allowance=Allowance(),
+            on_space=self._on_space,
+            erased=Erased() if erased is None else erased,
+        )
+        self._on_ready = on_ready
+        self._session: Session | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._paused: set[TopicPartition] = set()
+
+    async def run(self) -> None:
+        """Until it is cancelled; raises what a lane died of."""
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await wait_for_broker(self.settings)
+        await self.writer.start()
+        await self._publisher.start()
+        self.consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap,
+            group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self.settings),
+            group_instance_id=f"{topics.app_id(topics.CLICKHOUSE_GROUP, self.settings)}-{self.settings.worker}",
+            session_timeout_ms=int(self.settings.session_timeout_s * 1000),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=1000,
+            fetch_max_bytes=8 << 20,
+            metadata_max_age_ms=60_000,
+        )
+        await self.consumer.start()
+        self.consumer.subscribe([topics.name(s.topic, self.settings) for s in STREAMS], listener=self)
+        tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._commit())]
+        try:
+            await asyncio.wait([*tasks, self._ended], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._ended, *tasks):
+                if ended.done():
+                    ended.result()
+        finally:
+            await self._close(tasks)
+
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.on_partitions_revoked(())
+        await self.consumer.stop()
+        await self._publisher.stop()
+        await self.writer.stop()
+
+    def lane(self, stream: Stream, topic: str) -> Lane:
+        return Lane(stream, topic, self._outlets)
+
+    def on_lane_ended(self, task: asyncio.Task[None]) -> None:
+        if not self._ended.done() and not task.cancelled():
+            error = task.exception()
+            self._ended.set_exception(error or RuntimeError(f"{task.get_name()} ended"))
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        session, self._session, self._opening = self._session, None, None
+        if session is not None:
+            await session.close()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        # a fetch waits for data, and every other question to the same broker waits behind it
+        self.consumer.pause(*assigned)
+        # not awaited here: ClickHouse may be away, and the group must not wait for it
+        self._opening = asyncio.create_task(self._open(Session(self, assigned)))
+
+    async def _open(self, session: Session) -> None:
+        try:
+            await session.open()
+        except Exception as error:  # noqa: BLE001 - it ends the process
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            return
+        self._paused.clear()
+        self._session = session
+        self._on_ready()
+
+    async def _poll(self) -> None:
+        began = 0.0
+        while True:
+            await asyncio.sleep(began + PACE_S - time.monotonic())
+            try:
+                found = await self.consumer.getmany(timeout_ms=60_000)
+            except KafkaError:
+                log.exception("the sink waits for the broker")
+                await asyncio.sleep(0.5)
+                continue
+            began = time.monotonic()
+            session = self._session
+            if session is None:
+                continue  # the tables will say where to go on, and it is read again from there
+            for tp, records in found.items():
+                lane = session.lanes[tp.topic]
+                lane.put(tp.partition, records)
+                if lane.is_full and tp not in self._paused:
+                    self._paused.add(tp)
+                    self.consumer.pause(tp)
+
+    def _on_space(self) -> None:
+        session = self._session
+        for tp in list(self._paused):
+            if session is not None and not session.lanes[tp.topic].is_full:
+                self._paused.discard(tp)
+                self.consumer.resume(tp)
+
+    async def _commit(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            if self._session is None:
+                continue
+            await self._session.commit()
+            if self._session is not None and self._session.knows < self.rereads.newest_id():
+                session, self._session = self._session, None
+                self._opening = asyncio.create_task(self._open_again(session))
+
+    async def _open_again(self, session: Session) -> None:
+        closing = asyncio.create_task(session.close())
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await closing  # the partitions may be given away meanwhile, but not before
+        self.consumer.pause(*session.assigned)
+        await self._open(Session(self, session.assigned))
+
+    async def check_again(self) -> None:
+        """Raises ``Refused`` with what is read again, while something is."""
+        again = self._session.again() if self._session is not None else []
+        if again:
+            raise Refused("unavailable", "; ".join(again))

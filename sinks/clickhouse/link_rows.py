@@ -1,0 +1,54 @@
+"""Links in; columns of what ties identifiers and of what was taken back out; pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.records import identity
+from schemas.records.records import LIFT, Identifier
+from sinks.clickhouse.rows import Columns, Table
+
+LIFTED = "*"
+"""In place of an event id: from then on the pair may be tied again."""
+
+
+def _link(links: Sequence[Any]) -> Columns:
+    columns = [
+        [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
+    ]
+    for side in ("a", "b"):
+        columns.append([identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for k in links])
+        columns.append([k[side]["type"] for k in links])
+        columns.append([k[side]["value"] for k in links])
+    return columns
+
+
+def _named(identifier: Identifier) -> dict[str, str]:
+    return {"kind": identifier["type"], "value": identifier["value"]}
+
+
+LINKS = Table(
+    name="links",
+    columns=(
+        *("workspace", "environment", "event_id", "kind", "at", "explicit"),
+        *("a_id", "a_type", "a_value", "b_id", "b_type", "b_value"),
+    ),
+    columns_of=_link,
+)
+
+
+def _retracted(links: Sequence[Any]) -> Columns:
+    columns = [[k[name] for k in links] for name in ("workspace", "environment")]
+    columns.append([LIFTED if k["kind"] == LIFT else k["event_id"] for k in links])
+    columns.append([k["at_ms"] for k in links])
+    pairs = [
+        sorted(identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for side in ("a", "b"))
+        for k in links
+    ]
+    return [*columns, [a for a, _ in pairs], [b for _, b in pairs]]
+
+
+RETRACTED_LINKS = Table(
+    name="retracted_links",
+    columns=("workspace", "environment", "event_id", "at", "a_id", "b_id"),
+    columns_of=_retracted,
+)

@@ -1,0 +1,1 @@
+"""A delivery in, one signed attempt and what follows from its answer out."""

@@ -1,0 +1,75 @@
+"""A delivery and what came of its attempt in; the delivery as it stands after it out; pure.
+
+Ten attempts over 24 hours. An attempt that somebody asked for is one more: where the delivery had ended, its
+failure ends it again.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+
+from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
+
+SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
+WAITS_MS = (
+    *(5 * SECOND_MS, 30 * SECOND_MS, 2 * MINUTE_MS, 10 * MINUTE_MS, 30 * MINUTE_MS),
+    *(HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, 12 * HOUR_MS),
+)
+MAX_ATTEMPTS = len(WAITS_MS) + 1
+JITTER = 0.2
+GONE = 410
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a request; ``code`` 0: no answer, and ``error`` says why."""
+
+    code: int
+    error: str
+    duration_ms: int
+    response: bytes = b""
+    retry_after_ms: int = 0
+    """The least wait that the receiver asks for."""
+    expired: bool = False
+    """Nothing was sent: nobody wants it any more."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other attempt can be of use."""
+        return self.expired or self.code == GONE
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.code < 300
+
+
+def asked_wait_ms(retry_after: str, now_ms: int) -> int:
+    """Of a ``Retry-After`` in seconds or as an HTTP date; 0 where it is neither, or over already."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9]) * SECOND_MS
+    try:
+        at = parsedate_to_datetime(text)
+        return max(0, round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000) - now_ms)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def wait_ms(delivery_id: str, attempts: int) -> int:
+    """Before the next attempt after so many; within ± 20 %, always the same for the same delivery."""
+    digest = blake2b(f"{delivery_id}/{attempts}".encode(), digest_size=8).digest()
+    share = int.from_bytes(digest) / 2**64
+    return round(WAITS_MS[attempts - 1] * (1 - JITTER + 2 * JITTER * share))
+
+
+def after(delivery: Delivery, outcome: Outcome, now_ms: int) -> Delivery:
+    """The delivery after one more attempt that ended now."""
+    attempts = delivery["attempts"] + 1
+    status, due_ms = FAILED, 0
+    if outcome.is_success:
+        status = SUCCEEDED
+    elif delivery["status"] == PENDING and attempts < MAX_ATTEMPTS and not outcome.is_final:
+        asked_ms = min(outcome.retry_after_ms, WAITS_MS[-1])
+        status, due_ms = PENDING, now_ms + max(wait_ms(delivery["id"], attempts), asked_ms)
+    return {**delivery, "status": status, "attempts": attempts, "due_ms": due_ms, "updated_ms": now_ms}

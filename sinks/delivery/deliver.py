@@ -1,0 +1,144 @@
+"""One request in; what came of it out, within ten seconds and whatever the other side does.
+
+1. Redirects are not followed, no proxy and no cookie is used, and nothing is unpacked.
+2. Every connection goes to an address that was checked when its socket was made, after the name was resolved: a name
+   that answers differently the second time gains nothing. ``webhook_allow_private`` switches that off.
+3. Of an answer only the beginning is read.
+4. Nothing is sent while another sender may be at work; that is looked at again once a connection has been made.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from schemas.control.url_policy import is_public
+from schemas.settings import Settings
+from sinks.delivery.backoff import Outcome, asked_wait_ms
+from sinks.delivery.excerpt import excerpt
+from sinks.delivery.lease import LeaseLostError
+
+TIMEOUT_S = 10.0
+BODY_S = 1.0
+EXCERPT = 2048
+BUSY = (429, 503)
+"""Answers whose ``Retry-After`` counts."""
+CONNECTIONS = 4000
+IDLE_S = 30.0
+
+
+class PrivateTargetError(OSError):
+    """The name leads to an address that webhooks must not reach."""
+
+
+def public_socket(info: Any) -> socket.socket:
+    """A socket for this address; raises ``PrivateTargetError``."""
+    family, kind, proto, _, address = info
+    if not is_public(address[0]):
+        raise PrivateTargetError(f"{address[0]} is no public address")
+    return socket.socket(family, kind, proto)
+
+
+class HeldConnector(aiohttp.TCPConnector):
+    """Gives no connection away while another sender may be at work, however long it took to make it."""
+
+    def __init__(self, hold: Callable[[], Awaitable[None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._hold = hold
+
+    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **options)
+        try:
+            await self._hold()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class Deliverer:
+    """One pool of connections; a host's own requests are bounded by its lane."""
+
+    def __init__(self, settings: Settings, hold: Callable[[], Awaitable[None]]) -> None:
+        self._allow_private = settings.webhook_allow_private
+        self._hold = hold
+
+    async def start(self) -> None:
+        connector = HeldConnector(
+            self._hold,
+            limit=CONNECTIONS,
+            ttl_dns_cache=10,
+            keepalive_timeout=IDLE_S,
+            socket_factory=None if self._allow_private else public_socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            skip_auto_headers=("Accept", "Accept-Encoding"),
+        )
+
+    async def stop(self) -> None:
+        await self._session.close()
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        """Raises nothing but ``CancelledError`` and what ``hold`` raises."""
+        await self._hold()
+        began = time.monotonic()
+        code, error, response, retry_after_ms = 0, "", b"", 0
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+                code = answer.status
+                if code in BUSY:
+                    retry_after_ms = asked_wait_ms(answer.headers.get("Retry-After", ""), time.time_ns() // 1_000_000)
+                response = excerpt(await _beginning(answer), EXCERPT)
+        except LeaseLostError:
+            raise
+        except TimeoutError:
+            error = f"no answer within {TIMEOUT_S:g} s"
+        except Exception as caught:  # noqa: BLE001 - whatever an endpoint or its address leads to is its failure
+            error = _said(caught)
+        if code and not 200 <= code < 300:
+            error = f"status {code}"
+        duration_ms = round((time.monotonic() - began) * 1000)
+        return Outcome(
+            code=code,
+            error="" if 200 <= code < 300 else error,
+            duration_ms=duration_ms,
+            response=response,
+            retry_after_ms=retry_after_ms,
+        )
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    """What comes of the body within a second; the status is the answer, whatever becomes of the rest."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            # one byte more tells that there is more
+            while len(found) <= EXCERPT and not answer.content.at_eof():
+                found += await answer.content.read(EXCERPT + 1 - len(found))
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        answer.close()
+    return bytes(found)
+
+
+def _said(error: Exception) -> str:
+    """The reason in a few words; no address of ours is in it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PrivateTargetError) or "is no public address" in str(cause):
+            return "the address is private: refused"
+        cause = cause.__cause__ or getattr(cause, "os_error", None)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name cannot be resolved"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"TLS: {type(error).__name__}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or error.os_error}"[:200]
+    return f"{type(error).__name__}: {error}"[:200]

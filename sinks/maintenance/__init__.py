@@ -1,0 +1,1 @@
+"""What keeps the tables right beside inserts: migrations, erasures, compaction of contact ids."""

@@ -1,0 +1,183 @@
+"""Erasures on `control` in; no row of their contacts in any table, and the answer on `control`, out.
+
+1. Rows go at once, and once more when identity and segments have answered and everything that they had sent until
+   then is stored. Then the answer is given; until it is there, a restart begins anew. The events' own rows go with
+   the second pass only: they tell which records in quarantine, which may come in between, are the contact's.
+2. What is read again from Kafka later is passed over by the lanes (`sinks/clickhouse/lane.py`).
+3. Rows are rewritten, not marked: when the answer is given, the bytes of the active parts are gone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas import topics
+from schemas.control import control_state, erasure
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import Erasure
+from schemas.service.kafka import Tail, started_producer
+from schemas.settings import Settings
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.streams import STREAMS
+from sinks.maintenance import mutations
+from sinks.maintenance.mutations import MutationFailedError
+
+log = logging.getLogger(__name__)
+
+_IDS = "{ids:Array(String)}"
+_HERE = "workspace = {workspace:String}"
+_HOME = f"{_HERE} AND environment = {{environment:String}}"
+_OF = f"contact_id IN {_IDS}"
+_UNTIL = " <= fromUnixTimestamp64Milli({until:Int64})"
+_SETTLED = " <= fromUnixTimestamp64Milli({settled:Int64})"
+_EVENT_IDS = f"SELECT event_id FROM events WHERE own_contact_id IN {_IDS} AND received_at{_UNTIL}"  # noqa: S608 - constants
+_PEOPLE = f"SELECT one.1, one.2 FROM (SELECT arrayJoin(identifiers) AS one FROM contacts WHERE {_OF})"  # noqa: S608 - constants
+CONDITIONS: tuple[tuple[str, str], ...] = (
+    # first those that are found by what the later ones still know
+    ("duplicates", f"own_contact_id IN {_IDS} AND received_at{_UNTIL}"),
+    ("quarantine", f"({_HERE} AND event_id IN ({_EVENT_IDS}) OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
+    ("refused_links", f"({_OF} OR (type, value) IN ({_PEOPLE})) AND at{_UNTIL}"),
+    ("delivery_attempts", f"({_OF} OR multiSearchAny(request_body, {_IDS})) AND at{_SETTLED}"),
+    ("consent_changes", f"{_OF} AND at{_UNTIL}"),
+    *((name, f"{_OF} AND at{_SETTLED}") for name in ("membership_changes", "memberships", "contact_memberships")),
+    *(
+        (name, f"(loser IN {_IDS} OR winner IN {_IDS}) AND at{_UNTIL}")
+        for name in ("contact_overrides", "contact_merges")
+    ),
+    *((name, f"(a_id IN {_IDS} OR b_id IN {_IDS}) AND at{_UNTIL}") for name in ("links", "retracted_links")),
+    ("events", f"(own_contact_id IN {_IDS} OR {_OF}) AND received_at{_UNTIL}"),
+    ("contacts", f"{_OF} AND (created_at{_UNTIL} OR merged_into IN {_IDS})"),
+)
+"""Table by table, which rows are a contact's as it was."""
+
+EVENTS = "events"
+
+RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
+"""A database that cannot rewrite rows, its disk being full for one, is not asked twice a second."""
+_LOOK_S = 0.1
+
+
+async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = "", only: str = "") -> None:
+    """Return when no table (but ``keep``, or ``only`` that one) has a row of it.
+
+    ``settled_ms`` is when the stages had forgotten. May be repeated.
+    """
+    values: dict[str, Any] = {"ids": list(one.contacts), "until": one.erased_ms, "settled": settled_ms}
+    home: dict[str, Any] = {"workspace": one.workspace, "environment": one.environment}
+    for table, condition in CONDITIONS:
+        if table == keep or only not in ("", table):
+            continue
+        # an environment's rows only: the hash would do, but the primary key finds them; quarantine knows none
+        where = (
+            condition if table == "quarantine" else f"{_HERE} AND environment = {{environment:String}} AND {condition}"
+        )
+        counted = f"SELECT count() FROM {table} WHERE {where}"  # noqa: S608 - constants
+        delete = f"ALTER TABLE {table} DELETE WHERE {where}"
+        # more than once where a mutation of an earlier try, with an earlier time, is still under way
+        while (await client.query(counted, values | home)).result_rows[0][0]:
+            await mutations.run(client, table, delete, values | home, one.contacts[0])
+
+
+class Eraser:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings, known: ControlState) -> None:
+        self._settings = settings
+        self._known = known
+        self._begun: set[str] = set()
+        self._pause_s = RETRY_S
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        self._client = await connected(self._settings, FOREVER_S)
+        self._client.database = self._settings.clickhouse_database
+        self._producer = await started_producer(self._settings)
+        self._asker = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self._settings),
+            enable_auto_commit=False,
+        )
+        await self._asker.start()
+        try:
+            while True:
+                for one in [e for e in self._known.erasures.values() if self._is_open(e)]:
+                    await self._try(one)
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            await self._asker.stop()
+            await self._producer.stop()
+            await self._client.close()
+
+    def _is_open(self, one: Erasure) -> bool:
+        return erasure.done_ms(self._known.erasure_steps[one.id].values(), erasure.CLICKHOUSE, 1) is None
+
+    async def _try(self, one: Erasure) -> None:
+        try:
+            await self._advance(one)
+        except (ClickHouseError, KafkaError, MutationFailedError) as error:
+            log.error("erasure %s is tried again in %.1f s: %s", one.id, self._pause_s, str(error)[:500])  # noqa: TRY400
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, LONGEST_RETRY_S)
+            with suppress(ClickHouseError):
+                await mutations.kill_orphans(self._client)
+        else:
+            self._pause_s = RETRY_S
+
+    async def _advance(self, one: Erasure) -> None:
+        if one.id not in self._begun:
+            await erase(self._client, one, one.erased_ms, EVENTS)
+            self._begun.add(one.id)
+        steps = list(self._known.erasure_steps[one.id].values())
+        before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)
+        done = [erasure.done_ms(steps, store, self._settings.partitions) for store in before]
+        if any(at_ms is None for at_ms in done) or not await self._is_stored():
+            return
+        await erase(self._client, one, max(at_ms or 0 for at_ms in done))
+        step = erasure.step_of(one, erasure.CLICKHOUSE, 0, time.time_ns() // 1_000_000)
+        key, value = control_state.encode("erasure_step", step)
+        await self._producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value, key=key)
+        self._known.apply(key, value)
+
+    async def _is_stored(self) -> bool:
+        """Wait until what is in the topics now is committed, which is after it was stored."""
+        names = [topics.name(stream.topic, self._settings) for stream in STREAMS]
+        parts = [TopicPartition(name, p) for name in names for p in range(self._settings.partitions)]
+        first = await self._asker.beginning_offsets(parts)
+        end = await self._asker.end_offsets(parts)
+        open_ones = [tp for tp in parts if end[tp] > first[tp]]
+        deadline = time.monotonic() + 30
+        while open_ones and time.monotonic() < deadline:
+            committed = {tp: await self._asker.committed(tp) for tp in open_ones}
+            open_ones = [tp for tp in open_ones if (committed[tp] or 0) < end[tp]]
+            if open_ones:
+                await asyncio.sleep(_LOOK_S)
+        return not open_ones
+
+
+async def following(
+    settings: Settings,
+    apply: Sequence[Callable[[bytes | None, bytes | None], None]],
+    run: Callable[[], Coroutine[None, None, None]],
+) -> None:
+    """Run with `control` complete, and followed from then on."""
+
+    def take(record: Any) -> None:
+        for one in apply:
+            one(record.key, record.value)
+
+    tail = Tail(settings, topics.CONTROL, take)
+    await tail.start()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tail.ended())
+            tasks.create_task(run())
+    finally:
+        await tail.stop()

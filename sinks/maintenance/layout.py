@@ -1,0 +1,59 @@
+"""The migrations' text in; which tables and feeds it makes, and those of them made again that are gone, out."""
+
+import re
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from sinks.maintenance.migrate import locked, migrations
+
+_MADE = re.compile(r"CREATE (?:TABLE|MATERIALIZED VIEW|OR REPLACE VIEW)(?: IF NOT EXISTS)? \{database\}\.(\w+)")
+_FEED = re.compile(
+    r"CREATE MATERIALIZED VIEW IF NOT EXISTS \{database\}\.(\w+) TO \{database\}\.(\w+) AS\s+"
+    r"SELECT ([\w\s,]+?)\s+FROM \{database\}\.(\w+);"
+)
+_COLUMNS = (
+    "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String}"
+    " AND default_kind NOT IN ('MATERIALIZED', 'ALIAS') ORDER BY position"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A materialized view: what is inserted into ``source`` goes into ``target`` too."""
+
+    name: str
+    target: str
+    source: str
+    columns: str
+
+
+def made() -> frozenset[str]:
+    """Every table and view that there should be."""
+    return frozenset(name for one in migrations() for name in _MADE.findall(one.text))
+
+
+def feeds() -> list[Feed]:
+    found = [match for one in migrations() for match in _FEED.findall(one.text)]
+    return [Feed(name=name, target=target, columns=columns, source=source) for name, target, columns, source in found]
+
+
+async def present(client: AsyncClient) -> set[str]:
+    """Names of the tables and views that there are; the client is one of the database."""
+    result = await client.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
+    return {name for (name,) in result.result_rows}
+
+
+async def make_missing(client: AsyncClient) -> None:
+    """Make what is gone, empty, by all migrations once more: each may be repeated."""
+    database = str(client.database)
+    async with locked(client, database) as sign_of_life:
+        for migration in migrations():
+            for statement in migration.statements(database):
+                await sign_of_life(migration.name)
+                await client.command(statement)
+
+
+async def columns(client: AsyncClient, table: str) -> list[str]:
+    """Those that an insert may name."""
+    return [name for (name,) in (await client.query(_COLUMNS, {"table": table})).result_rows]

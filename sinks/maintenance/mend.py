@@ -1,0 +1,103 @@
+"""What ClickHouse could not read at its start in; the topics of it, read again from Kafka, out.
+
+1. ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows. Which rows they
+   were cannot be told any more, so all that Kafka has of the table's topic is read again.
+2. What Kafka has no longer does not come back that way. Where Kafka has a topic from its beginning nothing is missing
+   afterwards and the remains are removed; else they stay, and readiness names them until a person has removed them.
+3. An embedded database may have lost a table's definition too: it is made again. In a ClickHouse of somebody's own it
+   may have been dropped with intent, so there provisioning does it.
+"""
+
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas import topics
+from schemas.errors import Refused
+from schemas.settings import Settings
+from schemas.times import iso
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.rereads import Rereads, encode, stream_of
+from sinks.maintenance.again import ask_again, reach
+from sinks.maintenance.migrate import MigrationError
+from sinks.maintenance.restore import restore_missing
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+BROKEN = (
+    "SELECT table, name FROM system.detached_parts"
+    " WHERE database = currentDatabase() AND startsWith(ifNull(reason, ''), 'broken') ORDER BY table, name"
+)
+
+
+class Mender:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings, rereads: Rereads) -> None:
+        self._settings = settings
+        self._rereads = rereads
+        self._lost: dict[str, str] = {}
+        """By part, what may be missing for good."""
+
+    async def check(self) -> None:
+        """Raises ``Refused`` with what a person has to look at, while there is something."""
+        if self._lost:
+            raise Refused("unavailable", "; ".join(self._lost.values()))
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        client = await connected(self._settings, FOREVER_S)
+        client.database = self._settings.clickhouse_database
+        try:
+            while True:
+                try:
+                    await self._look(client)
+                except (ClickHouseError, KafkaError, MigrationError) as error:
+                    log.warning("broken parts are looked for again in %g s: %s", LOOK_S, str(error)[:300])
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await client.close()
+
+    async def _look(self, client: AsyncClient) -> None:
+        if not self._settings.clickhouse_url:
+            for table in await restore_missing(self._settings, client):
+                log.error("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
+        broken: dict[topics.Topic, list[tuple[str, str]]] = {}
+        for table, part in (await client.query(BROKEN)).result_rows:
+            if (stream := stream_of(table)) is not None:
+                broken.setdefault(stream.topic, []).append((table, part))
+        lost: dict[str, str] = {}
+        for topic, parts in broken.items():
+            lost |= await self._mend(client, topic, parts)
+        self._lost = lost
+
+    async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
+        """What may be missing for good, by part."""
+        names = {f"{table}/{part}": (table, part) for table, part in parts}
+        first, end, since_ms = await reach(self._settings, topic)
+        span = ", ".join(f"{p}: {first[p]}-{end[p]}" for p in sorted(end) if end[p] > first[p])
+        since = iso(since_ms) if since_ms is not None else "now"
+        has_all = topic.retention_ms is not None and not any(first.values())
+        fresh = tuple(name for name in names if name not in self._rereads.parts())
+        if fresh:
+            reason = f"broken at the start of ClickHouse: {', '.join(fresh)}"
+            log.error("%s; reading %s again from %s on (offsets %s)", reason, topic.name, since, span)
+            self._rereads.apply(*encode(await ask_again(self._settings, topic, reason, fresh)))
+            return {name: f"{name} is broken" for name in names}
+        if has_all:
+            for table, part in names.values():
+                await client.command(
+                    f"ALTER TABLE {table} DROP DETACHED PART {{part:String}} SETTINGS allow_drop_detached = 1",
+                    {"part": part},
+                )
+            log.warning("all rows of %s are on %s: the remains are removed", ", ".join(names), topic.name)
+            return {}
+        return {
+            name: f"{table}: part {part} broke; what Kafka has of {topic.name} is read again, from {since} on "
+            f"(offsets {span}); older rows of it may be missing (deploy/README.md, Broken parts)"
+            for name, (table, part) in names.items()
+        }

@@ -1,0 +1,59 @@
+"""A database that has lost a table in; the table made again, and filled from what has its rows, out.
+
+Its topic is read again from Kafka, and a table that a view fills is filled from the one that the view reads.
+"""
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from schemas.settings import Settings
+from sinks.clickhouse.connect import connected
+from sinks.clickhouse.rereads import stream_of
+from sinks.maintenance.again import ask_again
+from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
+
+BEFORE = "_before_"
+"""In front of the name of a table that is being rebuilt."""
+
+
+async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
+    """Make tables that are gone, though they were there once, and have their topics read again; returns their names."""
+    there = await present(client)
+    gone = sorted(name for name in made() - there if BEFORE + name not in there)
+    if not gone:
+        return []
+    streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
+    for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
+        await ask_again(settings, topic, f"made again: {', '.join(gone)}")
+    await make_missing(client)
+    for name in gone:
+        for feed in feeds_into(name):
+            await derive(client, feed)
+    return gone
+
+
+def feeds_into(table: str) -> list[Feed]:
+    return [feed for feed in feeds() if feed.target == table]
+
+
+async def derive(client: AsyncClient, feed: Feed) -> None:
+    """What the view would have written of the rows that its source has."""
+    for part in await parts_of(client, feed.source):
+        await client.command(
+            f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
+            " WHERE _part = {part:String}",
+            {"part": part},
+        )
+
+
+async def parts_of(client: AsyncClient, table: str) -> list[str]:
+    sql = (
+        "SELECT name FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
+        " ORDER BY name"
+    )
+    return [name for (name,) in (await client.query(sql, {"table": table})).result_rows]
+
+
+async def client_of(settings: Settings) -> AsyncClient:
+    client = await connected(settings)
+    client.database = settings.clickhouse_database
+    return client

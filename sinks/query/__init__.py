@@ -1,1 +1,0 @@
-"""ClickHouse's rows and the control state in, the reads of the public API out."""

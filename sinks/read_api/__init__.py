@@ -1,0 +1,1 @@
+"""The read API: requests in, what the tables and `control` say out."""

@@ -1,0 +1,196 @@
+"""Settings in, the read API as an ASGI app out: who may ask, which function answers.
+
+Routes are matched on the path as it was sent, each part decoded afterwards: an identifier may contain a slash.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from schemas.limits import TIMEOUT_MS
+from schemas.service import web
+from schemas.service.heartbeat import beating, states_of
+from schemas.service.kafka import Probe, Tail
+from schemas.service.process import announce_ready, end_with
+from schemas.settings import Settings
+from sinks.read_api.control.consistency import Parity
+from sinks.read_api.graphql import endpoint as graph
+from sinks.read_api.graphql.loaders import Loaders
+from sinks.read_api.graphql.types import Context
+from sinks.read_api.handlers import Answer, Reads
+from sinks.read_api.request import weight
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.context import Asked, asks
+from sinks.read_api.request.edge_client import Edge, Writes
+from sinks.read_api.request.home import Home
+
+READY_WITHIN_S = 1.0
+"""Less than the edge waits for it."""
+INTERNAL = "/internal"
+"""What only the edge asks; no request from outside is handed on to it."""
+
+
+def _posts(reads: Reads) -> tuple[tuple[str, str, Answer], ...]:
+    """What comes with a body."""
+    return (
+        ("/v1/segments/preview", "segments:read", reads.segment_preview),
+        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
+        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
+        (f"{INTERNAL}/segments/found", "segments:write", reads.contacts_found),
+        (f"{INTERNAL}/segments/warnings", "segments:write", reads.segment_warnings),
+        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
+        (f"{INTERNAL}/events/linked", "events:ingest", reads.event_linked),
+        (f"{INTERNAL}/audience", "contacts:read", reads.audience),
+    )
+
+
+def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
+    """Path, scope (a route's name), answer; what a client may ask has its line in `schemas/api/routes.py` as well."""
+    table: tuple[tuple[str, str, Answer], ...] = (
+        ("/v1/contacts", "contacts:read", reads.contacts),
+        ("/v1/contacts/{id}", "contacts:read", reads.contact),
+        ("/v1/contacts/{id}/events", "contacts:read", reads.contact_events),
+        ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
+        ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
+        ("/v1/contacts/{id}/split", "contacts:write", reads.contact_ties),
+        ("/v1/events/{id}", "contacts:read", reads.event),
+        ("/v1/segments", "segments:read", reads.segments),
+        ("/v1/segments/{id}", "segments:read", reads.segment),
+        ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
+        ("/v1/campaigns", "campaigns:read", reads.campaigns),
+        ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
+        ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
+        ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
+        ("/v1/parity", "segments:read", reads.parity),
+        ("/v1/receivers", "webhooks:read", reads.receivers),
+        ("/v1/contacts/{id}/consents", "contacts:read", reads.contact_consents),
+        ("/v1/keys", "admin", reads.keys),
+        ("/v1/keys/{id}", "admin", reads.key),
+        ("/v1/workspaces", "instance", reads.workspaces),
+        ("/v1/workspaces/{id}", "admin", reads.workspace),
+        ("/v1/usage", "admin", reads.usage),
+        ("/v1/environments", "admin", reads.environments),
+        ("/v1/webhooks", "webhooks:read", reads.webhooks),
+        ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
+        ("/v1/webhooks/{id}/deliveries", "webhooks:read", reads.deliveries),
+        ("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", reads.delivery),
+        ("/v1/tasks/{id}", "events:ingest", reads.task),
+        ("/tasks/{id}", "events:ingest", reads.task),
+        ("/v1/quarantine", "admin", reads.quarantine),
+        ("/v1/erasures/{id}", "contacts:write", reads.erasure),
+        (f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", reads.contact_known),
+        (f"{INTERNAL}/refused", "events:ingest", reads.refused),
+    )
+
+    def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            principal = await asks(request, control, tail, scope)
+            place = (principal.workspace, principal.environment)
+            return web.Json(await answer(Asked(principal, Home(*place, control.segments[place]), request)))
+
+        return Route(path, endpoint, methods=[method], name=scope)
+
+    async def triggered(request: Request) -> Response:
+        return web.Json(await reads.triggered(request))
+
+    return [
+        *(route(*row, method="POST") for row in _posts(reads)),
+        *(route(*row, method="GET") for row in table),
+        Route(f"{INTERNAL}/trigger/{{trigger}}", triggered),
+    ]
+
+
+def graph_endpoint(
+    settings: Settings, control: ControlState, tail: Tail, reader: Reader, edge: Edge
+) -> Callable[[Request], Awaitable[Response]]:
+    """GraphQL: every field asks for its own scope, so any valid key may come in."""
+
+    async def endpoint(request: Request) -> Response:
+        if request.method == "GET" and "query" not in request.query_params:
+            if not settings.graphql_explorer:
+                raise Refused("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
+            return graph.explorer()
+        principal = await asks(request, control, tail, None)
+        said = await graph.asked(request)
+        await tail.catch_up()
+        place = (principal.workspace, principal.environment)
+        home = Home(*place, control.segments[place])
+        context = Context(
+            principal=principal,
+            home=home,
+            reader=reader,
+            control=control,
+            loaders=Loaders(reader, control, home),
+            writes=Writes(edge, request.headers, request.query_params),
+        )
+        return await graph.execute(said, context, may_write=request.method == "POST")
+
+    return endpoint
+
+
+def build_app(settings: Settings) -> web.Surface:
+    """Connects to nothing before its lifespan starts."""
+    control = ControlState()
+    tail = Tail(
+        settings,
+        topics.CONTROL,
+        lambda record: control.apply(record.key, record.value),
+        patience_s=settings.read_deadline_s / 2,
+    )
+    reader = Reader(settings)
+    edge = Edge(settings)
+    parity = Parity(settings, control, reader)
+
+    probe = Probe(settings, topics.EVENTS)
+    needs = {"kafka": probe.ask, "clickhouse": reader.check}
+
+    async def live(_request: Request) -> Response:
+        return web.Json({"status": "live"})
+
+    async def ready(_request: Request) -> Response:
+        components = await states_of(needs, READY_WITHIN_S)
+        is_ready = all(one["state"] == "ok" for one in components.values())
+        return web.Json(
+            {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
+        )
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(beating(settings, needs))
+            stack.push_async_callback(probe.stop)
+            for part in (reader, tail, edge, parity):
+                await part.start()
+                stack.push_async_callback(part.stop)
+            watching = asyncio.create_task(end_with([tail]), name="tails")
+            stack.callback(watching.cancel)
+            announce_ready(settings)
+            yield
+
+    graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
+    health = [Route("/health/live", live), Route("/health/ready", ready)]
+    router = Router(
+        [*routes(Reads(control, tail, reader, parity), control, tail), graphql, *health],
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+
+    async def as_sent(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
+        with weight.counted():
+            await router(scope, receive, send)
+
+    def within_s(scope: web.Scope) -> float:
+        # an edge that waits until a contact shows what was written says itself for how long
+        waits = scope["path"] in (f"{INTERNAL}/contacts/written", f"{INTERNAL}/events/linked")
+        return settings.read_deadline_s + (TIMEOUT_MS[1] / 1000 if waits else 0)
+
+    return web.Surface(as_sent, within_s)

@@ -1,0 +1,1 @@
+"""Campaigns as the read API shows them."""

@@ -1,0 +1,84 @@
+"""The control state and a query in; campaigns as the API shows them, with their figures, out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from schemas.control.campaigns import shape
+from schemas.control.control_state import Campaign, ControlState
+from schemas.errors import Refused
+from schemas.limits import CAMPAIGN_FILTERS
+from sinks.read_api.campaigns.facts import Question
+from sinks.read_api.campaigns.stats import Stats, details_of, figures, stats_of
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, Query, behind, listing, time_ms
+
+SORTS: dict[str, Callable[[Campaign], Any]] = {
+    "created_at": lambda c: c.created_ms,
+    "updated_at": lambda c: c.updated_ms,
+    "sent_at": lambda c: c.sent_ms or 0,
+    "name": lambda c: c.name.casefold(),
+}
+DEFAULT_SORT = "-created_at"
+
+
+def campaign_named(control: ControlState, home: Home, campaign_id: str) -> Campaign:
+    """By id or number; raises ``Refused`` (404)."""
+    known = control.campaigns[home.workspace, home.environment]
+    found = known.get(campaign_id)
+    if found is None and campaign_id.isascii() and campaign_id.isdigit():
+        found = next((c for c in known.values() if str(c.number) == campaign_id), None)
+    if found is None:
+        raise Refused("not_found", "no such campaign")
+    return found
+
+
+def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campaign]:
+    """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``Refused`` (422)."""
+    found = list(control.campaigns[home.workspace, home.environment].values())
+    for name in CAMPAIGN_FILTERS:
+        if name in query:
+            found = [c for c in found if getattr(c, name) == query[name]]
+    if "name" in query:
+        part = query["name"].casefold()
+        found = [c for c in found if part in c.name.casefold()]
+    sort = query.get("sort", DEFAULT_SORT)
+    key = SORTS.get(sort.removeprefix("-"))
+    if key is None:
+        raise Refused("invalid_field", f"sort must be one of {', '.join(SORTS)}, with - for the reverse", "sort")
+    found.sort(key=lambda c: c.id)
+    return sorted(found, key=key, reverse=sort.startswith("-"))
+
+
+async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Paging, query: Query) -> dict[str, Any]:
+    """One page of these with their figures; a cursor behind a campaign is its id."""
+    rest = behind(found, paging, lambda c: c.id)
+    shown = rest[paging.offset : paging.offset + paging.wanted]
+    question = Question(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
+    stats = await stats_of(reader, question) if shown else {}
+    rows = [_with_figures(c, stats[c.id]) for c in shown]
+    return listing(paging, rows, len(found), [[c.id] for c in shown])
+
+
+async def one(reader: Reader, home: Home, campaign: Campaign, query: Query) -> dict[str, Any]:
+    question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    whole, parts = (await details_of(reader, question, contacts=True))[campaign.id]
+    return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
+
+
+def variants_of(campaign: Campaign, parts: Mapping[str, Stats]) -> list[dict[str, Any]]:
+    """Those that are defined, then those that only its messages name, each with its figures."""
+    names = {variant.id: variant.name for variant in campaign.variants}
+    seen = [name for name in parts if name and name not in names]
+    return [
+        {"id": name, "name": names.get(name), "stats": _shown(parts.get(name) or figures([], []))}
+        for name in (*names, *seen)
+    ]
+
+
+def _with_figures(campaign: Campaign, stats: dict[str, Any]) -> dict[str, Any]:
+    return {**shape(campaign, stats["first_sent_ms"]), "stats": _shown(stats)}
+
+
+def _shown(stats: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stats.items() if name != "first_sent_ms"}

@@ -1,0 +1,85 @@
+"""A campaign and a query in; its messages, each with its contact, its state and when what happened to it, out.
+
+A message that its facts name by no `message_id` is its contact's: then `message_id` is none. Newest first, by the first
+that is known of each.
+"""
+
+from typing import Any
+
+from schemas.control.control_state import Campaign
+from schemas.errors import Refused
+from schemas.limits import MESSAGE_STATES
+from schemas.times import iso
+from sinks.read_api.campaigns.facts import KINDS, Question
+from sinks.read_api.contacts.contacts import LATEST
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, Query, listing, time_ms
+
+_TIMES = ", ".join(f"minOrNullIf(ms, bit = {bit}) AS {kind}_ms" for kind, bit in KINDS.items())
+# The last word of the recipient, else of the receiving server, else of the sender.
+_STATE = """multiIf(
+    complained_ms IS NOT NULL, 'complained', unsubscribed_ms IS NOT NULL, 'unsubscribed',
+    clicked_ms IS NOT NULL, 'clicked', opened_ms IS NOT NULL, 'opened',
+    ended_ms IS NOT NULL AND ended_ms >= ifNull(delivered_ms, 0),
+        if(ifNull(bounced_ms, 0) > ifNull(failed_ms, 0) OR failed_ms IS NULL, 'bounced', 'failed'),
+    delivered_ms IS NOT NULL, 'delivered', sent_ms IS NOT NULL, 'sent', 'requested')"""
+_MESSAGES = """
+SELECT toString(key) AS place, began_ms, id, owner, part, medium, {kinds}, class, {state} AS state,
+    multiIf(bounced_ms IS NULL, failed_ms, failed_ms IS NULL, bounced_ms, greatest(bounced_ms, failed_ms)) AS ended_ms
+FROM
+(
+    SELECT key, min(ms) AS began_ms, any(f.message_id) AS id,
+        argMax(f.contact, (f.contact != '', ms, event_id)) AS owner, max(f.variant) AS part,
+        max(f.channel) AS medium, {times},
+        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, bounce), bit = {bounced}) AS class
+    FROM ({facts}) AS f
+    GROUP BY key
+)
+WHERE ({{state:String}} = '' OR state = {{state:String}}) AND ({{variant:String}} = '' OR part = {{variant:String}})
+    AND ({{contact:String}} = '' OR owner = {{contact:String}})
+"""
+_PAGE = """
+SELECT *, count() OVER () AS total FROM ({messages})
+WHERE (began_ms, place) < ({{before_ms:Int64}}, {{before:String}})
+ORDER BY began_ms DESC, place DESC LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
+"""
+_COUNT = "SELECT count() AS total FROM ({messages})"
+
+
+async def deliveries(reader: Reader, home: Home, campaign: Campaign, query: Query, paging: Paging) -> dict[str, Any]:
+    """Filters: ``state``, ``variant``, ``contact``; raises ``Refused`` (422) for a state that is none."""
+    state = query.get("state", "")
+    if state and state not in MESSAGE_STATES:
+        raise Refused("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")
+    contact = home.contact_id(query["contact"]) if query.get("contact") else ""
+    question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    kinds = ", ".join(f"{kind}_ms" for kind in KINDS)
+    messages = _MESSAGES.format(facts=question.facts, kinds=kinds, times=_TIMES, state=_STATE, bounced=KINDS["bounced"])
+    asked = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}
+    before_ms, before = paging.cursor_of(int, str) or (LATEST, "")
+    rows = await reader.rows(
+        _PAGE.format(messages=messages),
+        **asked,
+        before_ms=before_ms,
+        before=before,
+        limit=paging.wanted,
+        offset=paging.offset,
+    )
+    total = rows[0]["total"] if rows else 0
+    if not rows and paging.offset:
+        total = (await reader.rows(_COUNT.format(messages=messages), **asked))[0]["total"]
+    return listing(paging, [_shape(row) for row in rows], total, [(row["began_ms"], row["place"]) for row in rows])
+
+
+def _shape(row: dict[str, Any]) -> dict[str, Any]:
+    times = {f"{kind}_at": None if row[f"{kind}_ms"] is None else iso(row[f"{kind}_ms"]) for kind in KINDS}
+    return {
+        "message_id": row["id"] or None,
+        "contact_id": row["owner"] or None,
+        "state": row["state"],
+        "variant": row["part"] or None,
+        "channel": row["medium"] or None,
+        **times,
+        "bounce_class": row["class"] if row["bounced_ms"] is not None else None,
+    }

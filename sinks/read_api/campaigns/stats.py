@@ -1,0 +1,178 @@
+"""Campaigns in; their figures, whole and by variant, out.
+
+Every figure is a number of messages, each counted once per kind however often its event came.
+
+* `opened`, `clicked`: by a person at least once; `machine_opened`, `machine_clicked`: by machines alone (`machines.py`)
+* `bounces`: `bounced` by the class of each message's last bounce: `hard`, `soft`, `block`, ..., `unknown`
+* `contacts`: different contacts per kind, merged ones being one
+* `conversions`: messages, or contacts where none is named, that reached the goal; `conversion_events` and
+  `conversion_value` are the number of their events and the sum of the value property over all of them
+* `rates`: `delivery`, `bounce` and `failure` of `sent`; `open`, `click`, `complaint`, `unsubscribe` and `conversion` of
+  `delivered`; `click_to_open` is `clicked` of `opened`; none where that is zero
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.control.control_state import Campaign
+from sinks.read_api.campaigns.facts import KINDS, Question
+from sinks.read_api.request.client import Reader
+
+MAX_VALUE_DIGITS = 6
+RATES = {
+    "delivery": ("delivered", "sent"),
+    "bounce": ("bounced", "sent"),
+    "failure": ("failed", "sent"),
+    "open": ("opened", "delivered"),
+    "click": ("clicked", "delivered"),
+    "click_to_open": ("clicked", "opened"),
+    "complaint": ("complained", "delivered"),
+    "unsubscribe": ("unsubscribed", "delivered"),
+    "conversion": ("conversions", "delivered"),
+}
+
+_COUNTS = {
+    **{kind: f"countIf(bitAnd(bits, {bit}) != 0)" for kind, bit in KINDS.items()},
+    # what a person did too is not a machine's
+    **{
+        f"machine_{kind}": f"countIf(bitAnd(bits, {3 * KINDS[kind]}) = {KINDS[f'machine_{kind}']})"
+        for kind in ("opened", "clicked")
+    },
+}
+_FIGURES = ", ".join(f"{sql} AS {kind}" for kind, sql in _COUNTS.items())
+_MESSAGES = """
+SELECT campaign_id, variant, {figures}, sumMapIf(map(class, 1), bitAnd(bits, {bounced}) != 0) AS bounces,
+    minIf(first_sent, first_sent != 0) AS first_sent
+FROM
+(
+    SELECT any(f.campaign_id) AS campaign_id, max(f.variant) AS variant, groupBitOr(bit) AS bits,
+        minIf(ms, bit = {sent}) AS first_sent,
+        argMaxIf(if(bounce = '', 'unknown', bounce), (ms, bounce), bit = {bounced}) AS class
+    FROM ({messages}) AS f
+    GROUP BY key
+)
+GROUP BY campaign_id, variant
+"""
+# Of many campaigns: what a message keeps while it is counted is two numbers, which takes half as long. Variants are not
+# told apart, and the few bounces are asked for apart.
+_MANY = """
+SELECT {{ids:Array(String)}}[place] AS campaign_id, {figures},
+    minIf(first_sent, first_sent != 0) AS first_sent
+FROM
+(
+    SELECT any(f.place) AS place, groupBitOr(bit) AS bits, minIf(ms, bit = {sent}) AS first_sent
+    FROM ({messages}) AS f
+    GROUP BY key
+)
+GROUP BY place
+"""
+_BOUNCES = """
+SELECT {{ids:Array(String)}}[place] AS campaign_id, sumMap(map(class, 1)) AS bounces
+FROM
+(
+    SELECT any(f.place) AS place, argMax(if(bounce = '', 'unknown', bounce), (ms, bounce)) AS class
+    FROM ({messages}) AS f
+    GROUP BY key
+)
+GROUP BY place
+"""
+_CONTACTS = """
+SELECT campaign_id, bit, uniqExact(contact) AS contacts FROM ({facts}) WHERE contact != '' GROUP BY campaign_id, bit
+"""
+_CONVERSIONS = """
+SELECT campaign_id, variant, grouping(variant) AS is_whole, uniqExact(unit) AS conversions,
+    uniqExact(event) AS conversion_events, sum(value) AS conversion_value,
+    uniqExactIf(contact, contact != '') AS contacts
+FROM ({converted})
+GROUP BY GROUPING SETS ((campaign_id), (campaign_id, variant))
+"""
+
+Stats = dict[str, Any]
+
+
+async def details_of(
+    reader: Reader, question: Question, *, contacts: bool
+) -> dict[str, tuple[Stats, dict[str, Stats]]]:
+    """Of each campaign the figures of the whole, and of each variant that its messages name."""
+    messages = _MESSAGES.format(messages=question.messages, figures=_FIGURES, **KINDS)
+    conversions = _CONVERSIONS.format(converted=question.converted)
+    asked = [reader.rows(sql, **question.parameters) for sql in (messages, conversions)]
+    if contacts:
+        asked.append(reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters))
+    found, reached, *people = await asyncio.gather(*asked)
+    return {
+        c.id: _one(_of(c, found), _of(c, reached), _of(c, people[0]) if people else None) for c in question.campaigns
+    }
+
+
+def _of(campaign: Campaign, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["campaign_id"] == campaign.id]
+
+
+def _one(
+    messages: list[dict[str, Any]], reached: list[dict[str, Any]], people: list[dict[str, Any]] | None
+) -> tuple[Stats, dict[str, Stats]]:
+    whole = [row for row in reached if row["is_whole"]]
+    stats = figures(messages, whole)
+    if people is not None:
+        stats["contacts"] = _contacts(people, whole)
+    parts = [row for row in reached if not row["is_whole"]]
+    variants = {row["variant"] for row in (*messages, *parts)}
+    return stats, {
+        name: figures([m for m in messages if m["variant"] == name], [p for p in parts if p["variant"] == name])
+        for name in sorted(variants)
+    }
+
+
+def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> dict[str, int]:
+    counts = {row["bit"]: row["contacts"] for row in people}
+    return {kind: counts.get(bit, 0) for kind, bit in KINDS.items()} | {
+        "conversions": sum(row["contacts"] for row in reached)
+    }
+
+
+async def contacts_of(reader: Reader, question: Question) -> dict[str, dict[str, int]]:
+    """Of each campaign the different contacts per kind."""
+    people, reached = await asyncio.gather(
+        reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters),
+        reader.rows(_CONVERSIONS.format(converted=question.converted), **question.parameters),
+    )
+    whole = [row for row in reached if row["is_whole"]]
+    return {c.id: _contacts(_of(c, people), _of(c, whole)) for c in question.campaigns}
+
+
+async def stats_of(reader: Reader, question: Question) -> dict[str, Stats]:
+    """Of each campaign the figures of the whole, without contacts."""
+    found, bounced, reached = await asyncio.gather(
+        *(
+            reader.rows(sql, **question.parameters)
+            for sql in (
+                _MANY.format(messages=question.placed, figures=_FIGURES, **KINDS),
+                _BOUNCES.format(messages=question.bounced),
+                _CONVERSIONS.format(converted=question.converted),
+            )
+        )
+    )
+    classes = {row["campaign_id"]: row["bounces"] for row in bounced}
+    messages = [{**row, "bounces": classes.get(row["campaign_id"], {})} for row in found]
+    whole = [row for row in reached if row["is_whole"]]
+    return {c.id: figures(_of(c, messages), _of(c, whole)) for c in question.campaigns}
+
+
+def figures(messages: Iterable[dict[str, Any]], reached: Iterable[dict[str, Any]]) -> Stats:
+    rows, goals = list(messages), list(reached)
+    stats: Stats = {kind: sum(row[kind] for row in rows) for kind in KINDS}
+    for name in ("conversions", "conversion_events"):
+        stats[name] = sum(row[name] for row in goals)
+    stats["conversion_value"] = round(sum(row["conversion_value"] for row in goals), MAX_VALUE_DIGITS)
+    classes = sorted({name for row in rows for name in row["bounces"]})
+    stats["bounces"] = {name: sum(row["bounces"].get(name, 0) for row in rows) for name in classes}
+    stats["rates"] = {name: _rate(stats[part], stats[of]) for name, (part, of) in RATES.items()}
+    first = [row["first_sent"] for row in rows if row["first_sent"]]
+    stats["first_sent_ms"] = min(first) if first else None
+    return stats
+
+
+def _rate(part: int, of: int) -> float | None:
+    return round(part / of, 6) if of else None

@@ -1,0 +1,1 @@
+"""Contacts as the read API shows them."""

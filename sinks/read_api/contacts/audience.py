@@ -1,0 +1,286 @@
+"""A query in MongoDB's words over contacts in; SQL with bound parameters, and the contacts that meet it, out.
+
+Operators: `$in $nin $eq $ne $gt $gte $lt $lte $exists $regex $and $or $not`. A field is ``_id``, an identifier
+(`email phone external_id anonymous_id`, any of a contact's values counts) or else the path of an attribute; an
+array holds what one of its members is. A number equals a string of its digits, and true the string "true"; a name with
+dots is looked for as it is first.
+"""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.control import static_segments
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.rules.compare import number_of
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+MAX_LEAVES = 64
+MAX_DEPTH = 8
+MAX_VALUES = 10_000
+MAX_PAGE = 10_000
+MAX_TEXT = 1_000
+BAD_REGEX = 427
+_ORDER = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_IDENTIFIERS = {"user_id": identity.EXTERNAL_ID} | {
+    kind: kind for kind in (identity.EMAIL, identity.PHONE, identity.EXTERNAL_ID, identity.ANONYMOUS_ID)
+}
+_OPTIONS = frozenset("ims")
+_PAGE = """
+SELECT contact_id AS id, email, phone, identifiers, devices, {attributes} AS said
+FROM contacts FINAL
+WHERE workspace = {{workspace:String}} AND environment = {{environment:String}} AND merged_into = ''
+    AND contact_id > {{after:String}} AND ({where})
+ORDER BY contact_id LIMIT {{limit:UInt32}}
+"""
+_COUNT = """
+SELECT count() AS total FROM contacts FINAL
+WHERE workspace = {{workspace:String}} AND environment = {{environment:String}} AND merged_into = '' AND ({where})
+"""
+_HASHES = {32: "lower(hex(MD5(i.2)))", 16: "lower(hex(xxHash64(i.2)))"}
+_HEX = re.compile(r"^[0-9a-f]{16}(?:[0-9a-f]{16})?$")
+
+
+@dataclass(slots=True)
+class Query:
+    """One translation: its parameters so far, and what bounds it."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    leaves: int = 0
+    regexes: list[str] = field(default_factory=list)
+
+    def bind(self, value: Any, kind: str) -> str:
+        name = f"q{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+    def group(self, value: Any, path: str, depth: int = 0) -> str:
+        """An object of conditions, all of which must hold."""
+        if not isinstance(value, dict):
+            raise Refused("invalid_field", "a query must be an object", path)
+        if depth > MAX_DEPTH:
+            raise Refused("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
+        parts = ["1"]
+        for name, part in value.items():
+            at = f"{path}.{name}"
+            if name in ("$and", "$or"):
+                if not isinstance(part, list) or not part:
+                    raise Refused("invalid_field", f"{name} takes an array of queries", at)
+                some = [self.group(one, f"{at}[{i}]", depth + 1) for i, one in enumerate(part)]
+                parts.append(f"({(' AND ' if name == '$and' else ' OR ').join(some)})")
+            elif name == "$not":
+                parts.append(f"NOT ({self.group(part, at, depth + 1)})")
+            elif name[:1] == "$":
+                raise Refused("invalid_field", f"{name} is no operator here", at)
+            else:
+                parts.append(self.conditions(name, part, at, depth))
+        return " AND ".join(parts)
+
+    def conditions(self, name: str, value: Any, path: str, depth: int) -> str:
+        """What one field must meet: operators, or a value that it equals."""
+        if not isinstance(value, dict) or not any(key[:1] == "$" for key in value):
+            return self.leaf(name, "$eq", value, path)
+        if depth > MAX_DEPTH:
+            raise Refused("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
+        parts = []
+        for operator, wanted in value.items():
+            at = f"{path}.{operator}"
+            if operator == "$not":
+                parts.append(f"NOT ({self.conditions(name, wanted, at, depth + 1)})")
+            elif operator == "$regex":
+                parts.append(self.leaf(name, operator, _regex(wanted, value.get("$options", ""), at), at))
+            elif operator != "$options":
+                parts.append(self.leaf(name, operator, wanted, at))
+        return " AND ".join(parts) or "1"
+
+    def leaf(self, name: str, operator: str, wanted: Any, path: str) -> str:
+        self.leaves += 1
+        if self.leaves > MAX_LEAVES:
+            raise Refused("invalid_field", f"more than {MAX_LEAVES} conditions", path)
+        match operator:
+            case "$ne":
+                return f"NOT ({self.equals(name, wanted, path)})"
+            case "$nin":
+                return f"NOT ({self.among(name, wanted, path)})"
+            case "$in":
+                return self.among(name, wanted, path)
+            case "$eq":
+                return self.equals(name, wanted, path)
+            case "$exists":
+                if not isinstance(wanted, bool):
+                    raise Refused("invalid_field", "$exists takes true or false", path)
+                return self.exists(name) if wanted else f"NOT ({self.exists(name)})"
+            case "$regex":
+                bound = self.bind(wanted, "String")
+                self.regexes.append(f"match('', {bound})")
+                return self.texts(name, lambda value: f"match({value}, {bound})")
+        if operator not in _ORDER:
+            raise Refused("invalid_field", f"{operator[:80]} is no operator here", path)
+        return self.compares(name, _ORDER[operator], wanted, path)
+
+    def equals(self, name: str, wanted: Any, path: str) -> str:
+        if wanted is None:
+            return f"NOT ({self.exists(name)})"
+        return self.among(name, [wanted], path)
+
+    def among(self, name: str, wanted: Any, path: str) -> str:
+        if not isinstance(wanted, list) or len(wanted) > MAX_VALUES:
+            raise Refused("invalid_field", f"an array of at most {MAX_VALUES} values is needed", path)
+        texts, numbers, truths = [], [], []
+        for index, value in enumerate(wanted):
+            if isinstance(value, bool):
+                truths.append(value)
+                texts.append("true" if value else "false")
+            elif isinstance(value, str):
+                texts.append(_normal(name, value))
+                number = number_of(value)
+                numbers += [] if number is None else [float(number)]
+                truths += [value == "true"] if value in ("true", "false") else []
+            elif isinstance(value, int | float) and math.isfinite(value):
+                numbers.append(float(value))
+                texts.append(orjson.dumps(value).decode())
+            elif value is not None or len(wanted) == 1:
+                raise Refused(
+                    "invalid_field", "a value must be a string, a number or a truth value", f"{path}[{index}]"
+                )
+        parts = ["0"] + ([f"NOT ({self.exists(name)})"] if None in wanted else [])
+        if texts:
+            bound = self.bind(texts, "Array(String)")
+            parts.append(self.texts(name, lambda value: f"has({bound}, {value})"))
+        if not self.is_column(name):
+            parts += self.plain(name, numbers, truths)
+        return f"({' OR '.join(parts)})"
+
+    def plain(self, name: str, numbers: list[float], truths: list[bool]) -> list[str]:
+        """Attributes that are numbers and truth values, or arrays of numbers."""
+        at, parts = self.place(name), []
+        if numbers:
+            bound = self.bind(numbers, "Array(Float64)")
+            kinds = "('Int64', 'UInt64', 'Double')"
+            parts.append(f"(toString(JSONType({at})) IN {kinds} AND has({bound}, JSONExtractFloat({at})))")
+            parts.append(f"hasAny({bound}, JSONExtract({at}, 'Array(Float64)'))")
+        if truths:
+            bound = self.bind([int(truth) for truth in truths], "Array(UInt8)")
+            parts.append(f"(toString(JSONType({at})) = 'Bool' AND has({bound}, toUInt8(JSONExtractBool({at}))))")
+        return parts
+
+    def compares(self, name: str, sign: str, wanted: Any, path: str) -> str:
+        if isinstance(wanted, str):
+            bound = self.bind(wanted, "String")
+            return self.texts(name, lambda value: f"{value} {sign} {bound}")
+        if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not math.isfinite(wanted):
+            raise Refused("invalid_field", "a string or a number is needed", path)
+        if self.is_column(name):
+            raise Refused("invalid_field", f"{name} is a string", path)
+        at = self.place(name)
+        kinds = "('Int64', 'UInt64', 'Double')"
+        bound = self.bind(float(wanted), "Float64")
+        return f"(toString(JSONType({at})) IN {kinds} AND JSONExtractFloat({at}) {sign} {bound})"
+
+    def exists(self, name: str) -> str:
+        if self.is_column(name):
+            return self.texts(name, lambda _: "1")
+        at = self.place(name)
+        return f"(toString(JSONType({at})) != 'Null')"
+
+    def texts(self, name: str, meets: Any) -> str:
+        """Whether a field holds a string, or an array one, that meets a condition."""
+        if name == "_id":
+            return f"({meets('contact_id')})"
+        if name in _IDENTIFIERS:
+            kind = self.bind(_IDENTIFIERS[name], "String")
+            return f"arrayExists(i -> i.1 = {kind} AND {meets('i.2')}, identifiers)"
+        at = self.place(name)
+        alone = f"(toString(JSONType({at})) = 'String' AND {meets(f'JSONExtractString({at})')})"
+        return f"({alone} OR arrayExists(v -> {meets('v')}, JSONExtract({at}, 'Array(String)')))"
+
+    def is_column(self, name: str) -> bool:
+        return name == "_id" or name in _IDENTIFIERS
+
+    def place(self, name: str) -> str:
+        """What JSON functions read an attribute from."""
+        whole = name[:MAX_TEXT]
+        path = ", ".join(["attributes", *(self.bind(part, "String") for part in whole.split(".")[:16])])
+        if "." not in whole:
+            return path
+        exact = f"attributes, {self.bind(whole, 'String')}"
+        return f"if(JSONType({exact}) != 'Null', JSONExtractRaw({exact}), JSONExtractRaw({path}))"
+
+
+def _normal(name: str, value: str) -> str:
+    kind = _IDENTIFIERS.get(name)
+    return value if kind is None else identity.normalise(kind, value) or value
+
+
+def _regex(value: Any, options: Any, path: str) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise Refused("invalid_field", f"a regular expression of at most {MAX_TEXT} characters is needed", path)
+    if not isinstance(options, str) or not set(options) <= _OPTIONS:
+        raise Refused("invalid_field", "$options are some of i, m and s", path)
+    # MongoDB's dot stops at a line's end, RE2's as ClickHouse sets it does not
+    flags = "".join(sorted(options)) + ("" if "s" in options else "-s")
+    return f"(?{flags}){value}"
+
+
+async def audience(reader: Reader, home: Home, body: Any) -> dict[str, Any]:
+    """A page of the contacts in the order of their ids; ``after`` goes on behind one. Raises ``Refused`` (422).
+
+    With ``count`` it is how many there are, with ``attributes`` each has its own.
+    """
+    if not isinstance(body, dict):
+        raise Refused("invalid_type", "the body must be an object")
+    limit, after = body.get("limit", MAX_PAGE), body.get("after", "")
+    if not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE or not isinstance(after, str):
+        raise Refused("invalid_field", f"limit must be 1 to {MAX_PAGE}", "limit")
+    query = Query()
+    where = query.group(body.get("query"), "custom_request")
+    bound = {**home.parameters, **query.parameters}
+    try:
+        if query.regexes:
+            # a wrong one must not depend on whether any contact is looked at by it
+            await reader.rows(f"SELECT {', '.join(query.regexes)}", **query.parameters)
+        if body.get("count") is True:
+            return {"total": (await reader.rows(_COUNT.format(where=where), **bound))[0]["total"]}
+        attributes = "attributes" if body.get("attributes") is True else "'{}'"
+        sql = _PAGE.format(where=where, attributes=attributes)
+        return _shaped(await reader.rows(sql, **bound, after=after, limit=limit))
+    except ClickHouseError as error:
+        if getattr(error, "code", None) == BAD_REGEX:
+            raise Refused("invalid_field", "a regular expression is none that RE2 takes", "custom_request") from error
+        raise
+
+
+async def by_hash(reader: Reader, home: Home, who: str) -> dict[str, Any]:
+    """The contacts with an e-mail address that is ``who``, or has it as its MD5 or XXH64 in hex; two at most.
+
+    A hash is looked for in every contact: milliseconds for each 10,000 of them.
+    """
+    if "@" in who:
+        query = Query()
+        where = query.group({identity.EMAIL: who}, "who")
+    elif _HEX.match(who.lower()):
+        query = Query(parameters={"q0": who.lower()})
+        where = f"arrayExists(i -> i.1 = 'email' AND {_HASHES[len(who)]} = {{q0:String}}, identifiers)"
+    else:
+        return {"contacts": []}
+    sql = _PAGE.format(where=where, attributes="attributes")
+    return _shaped(await reader.rows(sql, **home.parameters, **query.parameters, after="", limit=2))
+
+
+def _shaped(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "contacts": [
+            {
+                **{name: row[name] for name in ("id", "email", "phone", "identifiers")},
+                "devices": orjson.loads(row["devices"] or b"[]"),
+                "attributes": static_segments.without(orjson.loads(row["said"])),
+            }
+            for row in rows
+        ]
+    }

@@ -1,0 +1,65 @@
+"""A contact in; every time that one of its consents changed, newest first, out."""
+
+from typing import Any
+
+from schemas.times import iso
+from sinks.read_api.contacts.contacts import losers_of, required
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, listing
+
+# what only says again what was so is no change
+_PAGE = """
+SELECT *, count() OVER () AS total FROM
+(
+    SELECT consent, state, event_id, _event, toUnixTimestamp64Milli(at) AS at_ms,
+        lagInFrame(toNullable(state)) OVER
+        (
+            PARTITION BY consent ORDER BY at, event_id, _event
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS before
+    FROM
+    (
+        SELECT consent, state, event_id, _event, at FROM consent_changes
+        WHERE workspace = {workspace:String} AND environment = {environment:String}
+            AND contact_id IN {ids:Array(String)}
+        LIMIT 1 BY consent, event_id, _event
+    )
+)
+WHERE (before IS NULL OR before != state)
+    AND (at_ms, event_id, consent, _event) < ({before_ms:Int64}, {id:String}, {name:String}, {event:String})
+ORDER BY at_ms DESC, event_id DESC, consent DESC, _event DESC
+LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+_VALUES = {"given": True, "withdrawn": False, "removed": None}
+LATEST = 9_000_000_000_000_000
+
+
+async def consents(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    contact_id = (await required(reader, home, text))["contact_id"]
+    before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
+    rows = await reader.rows(
+        _PAGE,
+        **home.parameters,
+        ids=[contact_id, *await losers_of(reader, home, contact_id)],
+        before_ms=before_ms,
+        id=before_id,
+        name=name,
+        event=event,
+        limit=paging.wanted,
+        offset=paging.offset,
+    )
+    shown = [
+        {
+            "consent": row["consent"],
+            "value": _VALUES[row["state"]],
+            "at": iso(row["at_ms"]),
+            "event_id": row["event_id"],
+        }
+        for row in rows
+    ]
+    total = rows[0]["total"] if rows else 0
+    return listing(
+        paging, shown, total, [tuple(row[name] for name in ("at_ms", "event_id", "consent", "_event")) for row in rows]
+    )

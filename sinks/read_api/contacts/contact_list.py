@@ -1,0 +1,117 @@
+"""Filters in; the contacts that meet all of them, in the order of their ids, out.
+
+The order by id is the table's own, so a page costs the same anywhere in it, and no update moves a contact to
+another page. Contacts that merged into another are not listed.
+"""
+
+import asyncio
+from typing import Any
+
+from schemas.records import identity
+from sinks.read_api.contacts.contacts import find, shaped
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, Query, identifier, listing, time_ms
+
+_FROM = """
+FROM contacts FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''
+"""
+_ONE = " AND contact_id = {only:String}"
+_SINCE = " AND updated_at >= fromUnixTimestamp64Milli({since:Int64})"
+_IN_SEGMENT = """ AND contact_id IN
+(
+    SELECT contact_id FROM memberships FINAL
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+        AND segment_id = {segment:String} AND member
+)"""
+_PAGE = """
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, attributes, consents, devices,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+"""
+_ORDER = """
+AND contact_id > {after:String}
+ORDER BY contact_id
+LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+_COUNT = "SELECT count() AS total"
+_OF_SEGMENT = """
+FROM memberships FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND segment_id = {segment:String} AND member
+"""
+_SOME = " AND contact_id IN {ids:Array(String)} ORDER BY contact_id"
+
+
+async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> dict[str, Any]:
+    """Raises ``Refused`` (422) for a filter that says nothing."""
+    where, parameters = await _filtered(reader, home, query, segment)
+    page = _page(reader, where, parameters, paging)
+    if paging.after is not None:
+        found, total = await page, 0
+    else:
+        counts = _COUNT + (_OF_SEGMENT if _is_segment(where) else where)
+        found, counted = await asyncio.gather(page, reader.rows(counts, **parameters))
+        total = counted[0]["total"]
+    return listing(paging, await shaped(reader, home, found), total, [[row["contact_id"]] for row in found])
+
+
+async def rows(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> list[dict[str, Any]]:
+    """The same without a total and unshaped, ``paging.wanted`` of them at most."""
+    where, parameters = await _filtered(reader, home, query, segment)
+    return await _page(reader, where, parameters, paging)
+
+
+async def _filtered(reader: Reader, home: Home, query: Query, segment: str | None) -> tuple[str, dict[str, Any]]:
+    since = time_ms(query, "updated_since")
+    wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
+    where, parameters = _FROM, {**home.parameters, "since": since or 0}
+    named = [(kind, value) for kind, value in wanted.items() if value is not None]
+    if named:
+        owners = {await _owner(reader, home, kind, value) for kind, value in named}
+        parameters["only"] = owners.pop() if len(owners) == 1 else ""
+        where += _ONE
+    if since is not None:
+        where += _SINCE
+    if segment is not None:
+        where += _IN_SEGMENT
+        parameters["segment"] = segment
+    return where, parameters
+
+
+async def _page(reader: Reader, where: str, parameters: dict[str, Any], paging: Paging) -> list[dict[str, Any]]:
+    (after,) = paging.cursor_of(str) or [""]
+    if _is_segment(where):
+        return await _members(reader, parameters, after, paging)
+    sql = _PAGE + where + _ORDER
+    return await reader.rows(sql, **parameters, after=after, limit=paging.wanted, offset=paging.offset)
+
+
+def _is_segment(where: str) -> bool:
+    """Whether a segment is all that is asked for: its members are in order by themselves."""
+    return where == _FROM + _IN_SEGMENT
+
+
+async def _members(reader: Reader, parameters: dict[str, Any], after: str, paging: Paging) -> list[dict[str, Any]]:
+    """A page of a segment costs the same however many contacts there are beside it.
+
+    A member whose own row is on its way, or gone, is passed over; the page goes on behind it.
+    """
+    found: list[dict[str, Any]] = []
+    offset = paging.offset
+    while True:
+        limit = paging.wanted - len(found)
+        sql = "SELECT contact_id" + _OF_SEGMENT + _ORDER
+        ids = [
+            row["contact_id"] for row in await reader.rows(sql, **parameters, after=after, limit=limit, offset=offset)
+        ]
+        if ids:
+            found += await reader.rows(_PAGE + _FROM + _SOME, **parameters, ids=ids)
+        if len(ids) < limit or len(found) >= paging.wanted:
+            return found
+        after, offset = ids[-1], 0
+
+
+async def _owner(reader: Reader, home: Home, kind: str, value: str) -> str:
+    row = await find(reader, home, identity.contact_id(home.workspace, home.environment, kind, value))
+    return "" if row is None else str(row["contact_id"])

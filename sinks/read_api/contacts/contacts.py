@@ -1,0 +1,264 @@
+"""Who asks for which contact in; its record, events and segments as the API shows them out.
+
+1. An identifier's own contact id is a hash of it, and `contact_overrides` says who that is today: no search.
+2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from schemas.api.contact_shape import shape
+from schemas.control import static_segments
+from schemas.errors import Refused
+from schemas.times import iso
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, listing
+
+MAX_HOPS = 8
+"""The map is flat; more than one hop is seen only while a merge is on its way."""
+
+_CONTACT = """
+WITH
+    (
+        SELECT argMax(winner, version) FROM contact_overrides
+        WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser = {id:String}
+    ) AS found,
+    if(found = '', {id:String}, found) AS wanted
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
+    (found = contact_id) AS is_split_off,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+FROM contacts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = wanted
+ORDER BY version DESC
+LIMIT 1
+"""
+
+_LOSERS = """
+SELECT loser FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
+(
+    SELECT loser FROM contact_overrides
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND winner = {id:String}
+)
+GROUP BY loser
+HAVING argMax(winner, version) = {id:String} AND loser != {id:String}
+"""
+
+_EVENTS = """
+SELECT
+    event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
+    toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    toUnixTimestamp64Milli(received_at) AS received_ms,
+    properties, context, campaign_id, message_id, variant, channel, source, identifiers,
+    count() OVER () AS total
+FROM
+(
+    SELECT * FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+      AND own_contact_id IN {ids:Array(String)}
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
+)
+WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, key DESC
+LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+
+_EVENT_COUNT = """
+SELECT uniqExact(event_id, type, own_contact_id) AS total FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND own_contact_id IN {ids:Array(String)}
+"""
+
+_SEGMENTS = """
+SELECT contact_id, segment_id, argMax(toUnixTimestamp64Milli(at), version) AS since_ms,
+       argMax(segment_version, version) AS segment_version
+FROM contact_memberships
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+GROUP BY contact_id, segment_id
+HAVING argMax(member, version) = 1
+ORDER BY contact_id, segment_id
+"""
+
+_EVENTS_OF_MANY = """
+SELECT
+    event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
+    toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    toUnixTimestamp64Milli(received_at) AS received_ms,
+    properties, context, campaign_id, message_id, variant, channel, source, identifiers,
+    transform(own_contact_id, {ids:Array(String)}, {owners:Array(String)}, '') AS owner
+FROM
+(
+    SELECT * FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String}
+        AND own_contact_id IN {ids:Array(String)}
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
+)
+WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
+ORDER BY timestamp DESC, key DESC
+LIMIT {wanted:UInt32} BY owner
+"""
+
+_WINNERS = """
+SELECT loser, argMax(winner, version) AS winner FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN {ids:Array(String)}
+GROUP BY loser
+"""
+
+_OWNED = """
+SELECT loser, argMax(winner, version) AS owner FROM contact_overrides
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
+(
+    SELECT loser FROM contact_overrides
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND winner IN {ids:Array(String)}
+)
+GROUP BY loser
+HAVING owner IN {ids:Array(String)}
+"""
+
+_CONTACTS = """
+SELECT
+    contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
+FROM contacts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+ORDER BY version DESC
+LIMIT 1 BY contact_id
+"""
+
+LATEST = 9_000_000_000_000_000
+"""A time after every event, and with it an id after every id."""
+
+
+async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | None:
+    """The row of the contact that this id belongs to today."""
+    wanted = contact_id
+    for _ in range(MAX_HOPS):
+        rows = await reader.rows(_CONTACT, **home.parameters, id=wanted)
+        # who was split off stands for itself at once; its row says so when its state has been made anew
+        if not rows or not rows[0]["merged_into"] or rows[0]["is_split_off"]:
+            return rows[0] if rows else None
+        wanted = rows[0]["merged_into"]
+    return None
+
+
+async def find_all(reader: Reader, home: Home, ids: Sequence[str]) -> list[dict[str, Any] | None]:
+    """The rows of the contacts that these ids belong to today, in their order."""
+    winners = await reader.rows(_WINNERS, **home.parameters, ids=list(ids))
+    target = {one: one for one in ids} | {row["loser"]: row["winner"] for row in winners}
+    rows: dict[str, dict[str, Any]] = {}
+    for _ in range(MAX_HOPS):
+        missing = {one for one in target.values() if one not in rows}
+        if not missing:
+            break
+        found = {row["contact_id"]: row for row in await reader.rows(_CONTACTS, **home.parameters, ids=list(missing))}
+        if not found:
+            break
+        rows |= found
+        target = {one: rows[to]["merged_into"] or to if to in rows else to for one, to in target.items()}
+    return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
+
+
+async def required(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    row = await find(reader, home, home.contact_id(text))
+    if row is None:
+        raise Refused("not_found", "no such contact")
+    return row
+
+
+async def get(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    return (await shaped(reader, home, [await required(reader, home, text)]))[0]
+
+
+async def shaped(reader: Reader, home: Home, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Contacts as the API shows them, their segments looked up together."""
+    if not rows:
+        return []
+    found = await reader.rows(_SEGMENTS, **home.parameters, ids=[row["contact_id"] for row in rows])
+    segments: dict[str, list[str]] = {}
+    for one in found:
+        if one["segment_id"] in home.segments:
+            segments.setdefault(one["contact_id"], []).append(one["segment_id"])
+    return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
+
+
+def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
+    parts = {name: orjson.Fragment(row[name]) for name in ("consents", "devices")}
+    return shape({**row, **parts, "id": row["contact_id"]}, static_segments.shown(row["attributes"]), segments)
+
+
+async def losers_of(reader: Reader, home: Home, contact_id: str) -> list[str]:
+    """Every id that belongs to this contact today beside its own."""
+    return [row["loser"] for row in await reader.rows(_LOSERS, **home.parameters, id=contact_id)]
+
+
+async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
+    """Newest first by the client's time, each once."""
+    contact_id = (await required(reader, home, text))["contact_id"]
+    ids = [contact_id, *await losers_of(reader, home, contact_id)]
+    before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
+    rows = await reader.rows(
+        _EVENTS,
+        **home.parameters,
+        ids=ids,
+        before_ms=before_ms,
+        before_id=before_id,
+        limit=paging.wanted,
+        offset=paging.offset,
+    )
+    total = rows[0]["total"] if rows else 0
+    if not rows and paging.offset:
+        total = (await reader.rows(_EVENT_COUNT, **home.parameters, ids=ids))[0]["total"]
+    places = [(row["timestamp_ms"], row["key"]) for row in rows]
+    return listing(paging, [_event(row, contact_id) for row in rows], total, places)
+
+
+async def latest_events(
+    reader: Reader, home: Home, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each of these contacts at most so many, newest first: their place, and ``shape``, as the API shows them."""
+    owners = {one: one for one in ids}
+    owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **home.parameters, ids=list(ids))}
+    before_ms, before_id = before or (LATEST, "")
+    rows = await reader.rows(
+        _EVENTS_OF_MANY,
+        **home.parameters,
+        ids=list(owners),
+        owners=list(owners.values()),
+        before_ms=before_ms,
+        before_id=before_id,
+        wanted=wanted,
+    )
+    found: dict[str, list[dict[str, Any]]] = {one: [] for one in ids}
+    for row in rows:
+        found[row["owner"]].append({**row, "shape": _event(row, row["owner"])})
+    return found
+
+
+def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
+    return {
+        "event_id": row["event_id"],
+        "contact_id": contact_id,
+        "type": row["type"],
+        "timestamp": iso(row["timestamp_ms"]),
+        "received_at": iso(row["received_ms"]),
+        "properties": orjson.Fragment(row["properties"]),
+        "context": orjson.Fragment(row["context"]) if row["context"] else None,
+        **{name: row[name] or None for name in ("campaign_id", "message_id", "variant", "channel", "source")},
+        "identifiers": row["identifiers"],
+    }
+
+
+async def segments(reader: Reader, home: Home, text: str) -> list[dict[str, Any]]:
+    """The segments that a contact is in: id, since when, and by which version of the rule."""
+    contact_id = (await required(reader, home, text))["contact_id"]
+    rows = await reader.rows(_SEGMENTS, **home.parameters, ids=[contact_id])
+    return [
+        {"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]}
+        for row in rows
+        if row["segment_id"] in home.segments
+    ]

@@ -1,0 +1,29 @@
+"""An erasure's id in, where it stands out; a contact in, every own contact id that is erased with it, out."""
+
+from typing import Any
+
+from schemas.control import erasure
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from schemas.records import identity
+from sinks.read_api.contacts import contacts
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+
+async def known(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    row = await contacts.required(reader, home, text)
+    ids = {row["contact_id"], *await contacts.losers_of(reader, home, row["contact_id"])}
+    ids |= {
+        identity.contact_id(home.workspace, home.environment, one["type"], one["value"]) for one in row["identifiers"]
+    }
+    return {"ids": sorted(ids)}
+
+
+def shown(control: ControlState, home: Home, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    found = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
+    if found is None or (found.workspace, found.environment) != (home.workspace, home.environment):
+        raise Refused("not_found", "no such erasure")
+    return erasure.shape(found, control.erasure_steps[found.id].values(), partitions, now_ms)

@@ -1,0 +1,51 @@
+"""An event's id in; the event as it is stored out, with the contact that it belongs to today and its warnings.
+
+Vendors' answers have no place for warnings, so the edge keeps them in the event's context.
+"""
+
+from typing import Any
+
+import orjson
+
+from schemas.errors import Refused
+from schemas.records.sameness import CONFLICT
+from schemas.times import iso
+from schemas.warning import STORED_AS, warning
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+_EVENT = """
+SELECT
+    event_id, contact_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
+    toUnixTimestamp64Milli(received_at) AS received_ms,
+    properties, context, campaign_id, message_id, variant, channel, source, identifiers
+FROM events_resolved
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND event_id = {id:String}
+ORDER BY received_at DESC LIMIT 2
+"""
+_TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
+
+
+async def event(reader: Reader, home: Home, event_id: str) -> dict[str, Any]:
+    """The newest of those that have the id; raises ``Refused`` (404)."""
+    rows = await reader.rows(_EVENT, **home.parameters, id=event_id)
+    if not rows:
+        raise Refused("not_found", "no such event; one that was sent just now may take a moment to be stored")
+    row = rows[0]
+    context = orjson.loads(row["context"]) if row["context"] else {}
+    stored = context.pop(STORED_AS, [])
+    warnings = [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
+    if len(rows) > 1:
+        warnings.append(warning(CONFLICT, "another event has this event_id; both count"))
+    return {
+        "event_id": row["event_id"],
+        "contact_id": row["contact_id"] or None,
+        "type": row["type"],
+        "timestamp": iso(row["timestamp_ms"]),
+        "received_at": iso(row["received_ms"]),
+        "properties": orjson.Fragment(row["properties"]),
+        "context": context or None,
+        **{name: row[name] or None for name in _TEXTS},
+        "identifiers": row["identifiers"],
+        "warnings": warnings,
+    }

@@ -1,0 +1,97 @@
+"""A segment and a contact in; why the contact is in it or not, from the stored rows as they are now, out.
+
+The contact's own events and its record are judged by the functions that the segments stage judges by. ``since`` is
+what the stage has told; where it has yet to tell, ``member`` is ahead of it.
+"""
+
+from typing import Any
+
+import orjson
+
+from schemas.control.control_state import Segment
+from schemas.errors import Refused
+from schemas.records import identity
+from schemas.records.records import TRACK
+from schemas.records.sameness import SENDER_LENGTH
+from schemas.rules import facts
+from schemas.rules.explain import explain as explained
+from schemas.rules.facts import Known, Seen
+from schemas.rules.nodes import InSegment, Rule
+from schemas.rules.rule_tree import all_leaves
+from schemas.rules.windows import MOST_EVENTS, MOST_FUTURE
+from sinks.read_api.contacts import contacts
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+_EVENTS = """
+SELECT event_id, right(own_contact_id, {length:UInt8}) AS sender, type,
+    toUnixTimestamp64Milli(timestamp) AS time_ms, properties
+FROM
+(
+    SELECT event_id, own_contact_id, type, timestamp, properties FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+      AND type IN {types:Array(String)} AND _kind = {kind:String}
+    ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
+)
+ORDER BY timestamp DESC, (event_id, sender) DESC LIMIT {most:UInt32} BY type
+"""
+_MEMBERSHIPS = """
+SELECT segment_id, argMax(toUnixTimestamp64Milli(at), version) AS since_ms
+FROM contact_memberships
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = {id:String}
+  AND segment_id IN {segments:Array(String)}
+GROUP BY segment_id
+HAVING argMax(member, version) = 1
+"""
+MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
+"""Events of one type, the latest: what a rule's ``where`` sorts out counts too."""
+
+
+async def explain(reader: Reader, home: Home, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
+    """A segment with its whole rule; raises ``Refused`` (404) for a contact that is none."""
+    segment, tree = found
+    if not text:
+        raise Refused("missing_field", "contact is needed: a contact id or type:value", "contact")
+    row = await contacts.required(reader, home, text)
+    contact_id = row["contact_id"]
+    listed = [leaf.segment_id for leaf in all_leaves(tree) if isinstance(leaf, InSegment) and leaf.rule is None]
+    members = await reader.rows(_MEMBERSHIPS, **home.parameters, id=contact_id, segments=[segment.id, *listed])
+    since = {one["segment_id"]: one["since_ms"] for one in members}
+    known = Known(
+        attributes=_entries(row["attributes"]),
+        consents=_entries(row["consents"]),
+        counts=facts.counts_of(tree, await _seen(reader, home, contact_id, tree), now_ms),
+        members=since,
+        is_identified=any(identity.is_known(_type(one)) for one in row["identifiers"]),
+    )
+    told = explained(tree, known, now_ms)
+    return told.shape(since.get(segment.id) if told.member else None, segment.version)
+
+
+async def _seen(reader: Reader, home: Home, contact_id: str, tree: Rule) -> list[Seen]:
+    types = sorted(facts.counted_for(tree))
+    if not types:
+        return []
+    ids = [contact_id, *await contacts.losers_of(reader, home, contact_id)]
+    found = await reader.rows(
+        _EVENTS, **home.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
+    )
+    return [
+        Seen(
+            time_ms=e["time_ms"],
+            event_id=e["event_id"],
+            sender=e["sender"],
+            type=e["type"],
+            properties=orjson.loads(e["properties"]),
+        )
+        for e in found
+    ]
+
+
+def _entries(document: str) -> dict[str, list[Any]]:
+    # the record keeps values only: the event that said so is not told
+    return {name: [value, 0, ""] for name, value in orjson.loads(document).items()}
+
+
+def _type(identifier: Any) -> str:
+    return str(identifier["type"] if isinstance(identifier, dict) else identifier[0])

@@ -1,0 +1,78 @@
+"""Questions of many requests in, few queries out: what is asked while a query runs is answered by the next one.
+
+1. A question is never answered by a query that began before it was asked: what is written can be read.
+2. One that comes alone is asked at once. After a round the next one waits for ``REST`` times as long as that took,
+   so however many wait for their writes, the database has a fifth of its time for them at most.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sinks.read_api.request.home import Home
+
+MOST = 250
+"""Questions in one round: their identifiers have to fit into a request's parameters."""
+REST = 4.0
+LONGEST_REST_S = 0.25
+Q = TypeVar("Q")
+A = TypeVar("A")
+Ask = Callable[[Home, Sequence[Q]], Awaitable[Sequence[A]]]
+"""The answers to some questions of one home, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Q, A]):
+    home: Home
+    question: Q
+    answer: asyncio.Future[A]
+
+
+class Gathered(Generic[Q, A]):
+    """The questions of one kind, each home's by themselves: no workspace waits for another's."""
+
+    def __init__(self, ask: Ask[Q, A]) -> None:
+        self._ask = ask
+        self._waiting: dict[tuple[str, str], list[_Asked[Q, A]]] = {}
+        self._rounds: set[asyncio.Task[None]] = set()
+
+    async def ask(self, home: Home, question: Q) -> A:
+        """Raises what the query that was to answer it raises."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        asked: _Asked[Q, A] = _Asked(home, question, future)
+        key = (home.workspace, home.environment)
+        if key in self._waiting:
+            self._waiting[key].append(asked)
+        else:
+            self._waiting[key] = [asked]
+            # a round is asked for many requests, and counted for none of them
+            task = asyncio.create_task(self._run(key), context=Context())
+            self._rounds.add(task)
+            task.add_done_callback(self._rounds.discard)
+        return await future
+
+    async def _run(self, key: tuple[str, str]) -> None:
+        """Rounds until nothing is asked during the rest after one."""
+        loop = asyncio.get_running_loop()
+        while waiting := self._waiting[key]:
+            self._waiting[key] = waiting[MOST:]
+            began = loop.time()
+            await self._round([asked for asked in waiting[:MOST] if not asked.answer.done()])
+            await asyncio.sleep(min(LONGEST_REST_S, REST * (loop.time() - began)))
+        del self._waiting[key]
+
+    async def _round(self, some: Sequence[_Asked[Q, A]]) -> None:
+        if not some:
+            return
+        try:
+            answers = await self._ask(some[-1].home, [asked.question for asked in some])
+        except Exception as error:  # noqa: BLE001 - it is raised where the questions were asked
+            for asked in some:
+                if not asked.answer.done():
+                    asked.answer.set_exception(error)
+        else:
+            for asked, answer in zip(some, answers, strict=True):
+                if not asked.answer.done():
+                    asked.answer.set_result(answer)

@@ -1,0 +1,211 @@
+"""A contact in; its identifiers, the evidence that ties each of them, refused links and the history of merges out.
+
+1. Evidence that was taken back is not shown, and a refusal only while the two are apart.
+2. A pair that a split took apart is shown as separated until that is lifted, or an explicit call ties it.
+3. The history says every change of whom an id belongs to; one that belongs to itself again was split off.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.records.identity import contact_id as own_id
+from schemas.times import iso
+from sinks.clickhouse.link_rows import LIFTED
+from sinks.read_api.contacts.contacts import losers_of, required
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+_LINKS = """
+SELECT a_id, a_type, a_value, b_id, b_type, b_value, event_id, kind, explicit, toUnixTimestamp64Milli(at) AS at_ms
+FROM links FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND a_id IN {ids:Array(String)} AND b_id IN {ids:Array(String)}
+ORDER BY at_ms, event_id
+"""
+
+_RETRACTED = """
+SELECT a_id, b_id, event_id, toUnixTimestamp64Milli(at) AS at_ms
+FROM retracted_links FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND (a_id IN {ids:Array(String)} OR b_id IN {ids:Array(String)})
+"""
+
+_MERGES = """
+SELECT loser, winner, event_id, toUnixTimestamp64Milli(at) AS at_ms
+FROM contact_merges FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND (loser IN {ids:Array(String)} OR winner IN {ids:Array(String)})
+ORDER BY version
+"""
+
+_REFUSED = """
+SELECT contact_id, type, value, reason, event_id, toUnixTimestamp64Milli(at) AS at_ms
+FROM refused_links FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id IN {ids:Array(String)}
+ORDER BY at_ms, event_id
+"""
+
+
+_NAMES = """
+SELECT DISTINCT a_id, a_type, a_value, b_id, b_type, b_value FROM links
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+  AND (a_id IN {ids:Array(String)} OR b_id IN {ids:Array(String)})
+  AND (a_id IN {far:Array(String)} OR b_id IN {far:Array(String)})
+"""
+
+Pair = tuple[str, str]
+"""Own contact ids, the smaller one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retractions:
+    """Of pairs: single events, the time until which nothing counts, and when they were separated or lifted last."""
+
+    events: frozenset[tuple[str, str, str]]
+    until_ms: dict[Pair, int]
+    separated_ms: dict[Pair, int]
+    lifted_ms: dict[Pair, int]
+
+    def cover(self, a: str, b: str, row: dict[str, Any]) -> bool:
+        """Whether a link or refusal does not count."""
+        pair = (min(a, b), max(a, b))
+        if (*pair, row["event_id"]) in self.events or row["at_ms"] <= self.until_ms.get(pair, 0):
+            return True
+        return not row.get("explicit") and self.separates(pair, row["at_ms"])
+
+    def separates(self, pair: Pair, at_ms: int) -> bool:
+        split, lift = self.separated_ms.get(pair), self.lifted_ms.get(pair, -1)
+        return split is not None and split < at_ms and not split <= lift < at_ms
+
+    def standing(self) -> dict[Pair, int]:
+        """Pairs that are separated today, and since when."""
+        return {pair: at_ms for pair, at_ms in self.separated_ms.items() if self.lifted_ms.get(pair, -1) < at_ms}
+
+
+async def _retractions(reader: Reader, home: Home, ids: list[str]) -> Retractions:
+    rows = await reader.rows(_RETRACTED, **home.parameters, ids=ids)
+    separated: dict[Pair, int] = {}
+    for row in rows:
+        if row["event_id"] != LIFTED:
+            pair = (row["a_id"], row["b_id"])
+            separated[pair] = max(row["at_ms"], separated.get(pair, 0))
+    return Retractions(
+        frozenset((r["a_id"], r["b_id"], r["event_id"]) for r in rows if r["event_id"] not in ("", LIFTED)),
+        {(r["a_id"], r["b_id"]): r["at_ms"] for r in rows if not r["event_id"]},
+        separated,
+        {(r["a_id"], r["b_id"]): r["at_ms"] for r in rows if r["event_id"] == LIFTED},
+    )
+
+
+async def _separated(reader: Reader, home: Home, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+    """Pairs of which one identifier is the contact's and the other one is not: ``a`` is the contact's."""
+    here = set(ids)
+    pairs = {p: at for p, at in gone.standing().items() if (p[0] in here) != (p[1] in here)}
+    if not pairs:
+        return []
+    names: dict[str, dict[str, str]] = {}
+    for row in await reader.rows(_NAMES, **home.parameters, ids=ids, far=sorted({n for p in pairs for n in p} - here)):
+        for side in ("a", "b"):
+            names[row[f"{side}_id"]] = {"type": row[f"{side}_type"], "value": row[f"{side}_value"]}
+    found = []
+    for pair, at_ms in sorted(pairs.items(), key=lambda one: one[1]):
+        near, far = pair if pair[0] in here else pair[::-1]
+        if near in names and far in names:
+            found.append({"a": names[near], "b": names[far], "at": iso(at_ms)})
+    return found
+
+
+async def _links(reader: Reader, home: Home, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+    links = await reader.rows(_LINKS, **home.parameters, ids=ids)
+    return [k for k in links if k["a_id"] == k["b_id"] or not gone.cover(k["a_id"], k["b_id"], k)]
+
+
+async def identity(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """Evidence is shown only where both of its identifiers belong to the contact today."""
+    row = await required(reader, home, text)
+    ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
+    gone = await _retractions(reader, home, ids)
+    links = await _links(reader, home, ids, gone)
+    merges = await reader.rows(_MERGES, **home.parameters, ids=ids)
+    refused = await reader.rows(_REFUSED, **home.parameters, ids=ids)
+    evidence = _evidence(links)
+    named = {(i["type"], i["value"]) for i in row["identifiers"]} | evidence.keys()
+    return {
+        "contact_id": row["contact_id"],
+        "identifiers": [_identifier(k, v, evidence.get((k, v), []), row["created_ms"]) for k, v in sorted(named)],
+        "merges": [
+            {"from": m["loser"], "into": m["winner"], "at": iso(m["at_ms"]), "event_id": m["event_id"]}
+            for m in _changes_of(merges)
+        ],
+        "refused": [
+            {name: r[name] for name in ("type", "value", "reason", "event_id")} | {"at": iso(r["at_ms"])}
+            for r in refused
+            if not _is_over(r, home, ids, gone)
+        ],
+        "separated": await _separated(reader, home, ids, gone),
+    }
+
+
+async def ties(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+    """What a split of the contact may take back, and who belongs to it; ``settled``: its own row is the newest."""
+    row = await required(reader, home, text)
+    ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
+    gone = await _retractions(reader, home, ids)
+    links = await _links(reader, home, ids, gone)
+    return {
+        "contact_id": row["contact_id"],
+        "members": ids,
+        "settled": not row["merged_into"],
+        "ties": [
+            {
+                "event_id": k["event_id"],
+                "a": {"type": k["a_type"], "value": k["a_value"]},
+                "b": {"type": k["b_type"], "value": k["b_value"]},
+            }
+            for k in links
+            if k["a_id"] != k["b_id"]
+        ],
+        "separated": await _separated(reader, home, ids, gone),
+    }
+
+
+def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Without those that only say again whom an id belongs to."""
+    known: dict[str, str] = {}
+    for merge in merges:
+        if known.get(merge["loser"], merge["loser"]) != merge["winner"]:
+            yield merge
+        known[merge["loser"]] = merge["winner"]
+
+
+def _is_over(refused: dict[str, Any], home: Home, ids: Collection[str], gone: Retractions) -> bool:
+    far = own_id(home.workspace, home.environment, refused["type"], refused["value"])
+    pair = (min(refused["contact_id"], far), max(refused["contact_id"], far))
+    if far in ids:
+        return True
+    if refused["reason"] == "split":
+        return pair not in gone.standing()
+    return (*pair, refused["event_id"]) in gone.events or refused["at_ms"] <= gone.until_ms.get(pair, 0)
+
+
+def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Identifier -> the links that name it, oldest first; a first sighting names nobody else."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for link in links:
+        a, b = (link["a_type"], link["a_value"]), (link["b_type"], link["b_value"])
+        for own, other in {(a, b), (b, a)}:
+            found[own].append({**link, "with": None if a == b else {"type": other[0], "value": other[1]}})
+    return found
+
+
+def _identifier(kind: str, value: str, links: list[dict[str, Any]], created_ms: int) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "value": value,
+        "since": iso(min((link["at_ms"] for link in links), default=created_ms)),
+        "evidence": [
+            {"event_id": k["event_id"], "kind": k["kind"], "at": iso(k["at_ms"]), "with": k["with"]} for k in links
+        ],
+    }

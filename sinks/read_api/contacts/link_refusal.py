@@ -1,0 +1,26 @@
+"""An anonymous identifier and a known one in; whether the tables say that they cannot be one contact, out."""
+
+from schemas.records import identity
+from sinks.read_api.contacts.contacts import find
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+_REFUSED = """
+SELECT DISTINCT type, value FROM refused_links
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = {id:String}
+"""
+
+
+async def is_refused(reader: Reader, home: Home, anonymous: str, known: str) -> bool:
+    """Another external id has the anonymous one, or their link was refused; both are own contact ids."""
+
+    def own(kind: str, value: str) -> str:
+        return identity.contact_id(home.workspace, home.environment, kind, value)
+
+    row = await find(reader, home, anonymous)
+    identifiers = row["identifiers"] if row is not None else []
+    owners = {own(i["type"], i["value"]) for i in identifiers if i["type"] == identity.EXTERNAL_ID}
+    if owners:
+        return known not in owners
+    rows = await reader.rows(_REFUSED, **home.parameters, id=anonymous)
+    return known in {own(r["type"], r["value"]) for r in rows}

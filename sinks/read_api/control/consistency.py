@@ -1,0 +1,154 @@
+"""Segments and ClickHouse in; for ever compared: who the stage says is a member with who the rule says is, in SQL.
+
+Every round takes the next few segments and a random sample of contacts. What differs is asked again once all that
+was under way has arrived; what differs still is counted, and logged with the contact.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.control.control_state import ControlState, Segment
+from schemas.errors import Refused
+from schemas.rules import sql
+from schemas.settings import Settings
+from schemas.times import iso
+from sinks.read_api.control.preview import tree_of
+from sinks.read_api.request.client import Reader
+
+log = logging.getLogger(__name__)
+
+MOST_SEGMENTS = 10
+"""Of all homes, in one round."""
+SETTLED_MS = 30_000
+"""A rule that was edited so lately is not compared: its memberships may be on their way."""
+MOST_TOLD = 20
+
+_SAMPLE = """
+SELECT contact_id FROM contacts FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''
+ORDER BY rand() LIMIT {most:UInt32}
+"""
+_MEMBERS = """
+SELECT contact_id FROM memberships FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND member
+  AND segment_id = {segment:String} AND contact_id IN {contacts:Array(String)}
+"""
+
+
+@dataclass(slots=True)
+class Found:
+    """What has been compared in one home since the process started."""
+
+    rounds: int = 0
+    compared: int = 0
+    checked_ms: int = 0
+    differences: Counter[str] = field(default_factory=Counter)
+    latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MOST_TOLD))
+
+    def shape(self) -> dict[str, Any]:
+        return {
+            "checked_at": iso(self.checked_ms) if self.checked_ms else None,
+            "rounds": self.rounds,
+            "compared": self.compared,
+            "differences": self.differences.total(),
+            "latest": list(self.latest),
+        }
+
+
+class Parity:
+    """Runs beside the read API; off where ``parity_sample`` is 0."""
+
+    def __init__(self, settings: Settings, control: ControlState, reader: Reader) -> None:
+        self._settings = settings
+        self._control = control
+        self._reader = reader
+        self._found: dict[tuple[str, str], Found] = {}
+        self._last = ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if self._settings.parity_sample:
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def of(self, workspace: str, environment: str) -> Found:
+        return self._found.setdefault((workspace, environment), Found())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.parity_interval_s)
+            try:
+                await self.round()
+            except (Refused, ClickHouseError) as error:
+                log.warning("segments were not compared: %s", error)
+
+    async def round(self) -> None:
+        """Compare the next few segments."""
+        for segment in self._next():
+            contacts = await self._sample(segment)
+            suspects = await self._differing(segment, contacts)
+            if suspects:
+                await asyncio.sleep(self._settings.parity_settle_s)
+                suspects = await self._differing(segment, suspects)
+            self._count(segment, len(contacts), suspects)
+
+    def _next(self) -> Iterable[Segment]:
+        before = time.time_ns() // 1_000_000 - SETTLED_MS
+        ready = sorted(
+            (s.id, s)
+            for home in self._control.segments.values()
+            for s in home.values()
+            if s.updated_ms < before and self._control.standing(s, self._reader.partitions)[0] == "live"
+        )
+        ordered = [s for name, s in ready if name > self._last] + [s for name, s in ready if name <= self._last]
+        chosen = ordered[:MOST_SEGMENTS]
+        self._last = chosen[-1].id if chosen else ""
+        return chosen
+
+    async def _sample(self, segment: Segment) -> list[str]:
+        rows = await self._reader.rows(
+            _SAMPLE, workspace=segment.workspace, environment=segment.environment, most=self._settings.parity_sample
+        )
+        return [row["contact_id"] for row in rows]
+
+    async def _differing(self, segment: Segment, contacts: list[str]) -> list[str]:
+        """Those whose membership is not what the rule says, as of now."""
+        if not contacts:
+            return []
+        home = (segment.workspace, segment.environment)
+        current = self._control.segments[home].get(segment.id)
+        if current is None or current.version != segment.version:
+            return []
+        if self._control.standing(current, self._reader.partitions)[0] != "live":
+            return []  # its history is on its way, or it is disabled
+        try:
+            tree = tree_of(self._control.segments[home], segment.id, segment.rule)
+        except Refused:
+            return []  # it is disabled
+        query = sql.members(tree, *home, time.time_ns() // 1_000_000, contacts)
+        ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}
+        told = await self._reader.rows(
+            _MEMBERS, workspace=home[0], environment=home[1], segment=segment.id, contacts=contacts
+        )
+        return sorted(ruled ^ {row["contact_id"] for row in told})
+
+    def _count(self, segment: Segment, compared: int, differing: list[str]) -> None:
+        found = self.of(segment.workspace, segment.environment)
+        found.rounds += 1
+        found.compared += compared
+        found.checked_ms = time.time_ns() // 1_000_000
+        for contact in differing:
+            found.differences[segment.id] += 1
+            found.latest.append({"segment_id": segment.id, "contact_id": contact, "at": iso(found.checked_ms)})
+            log.error("segment %s: contact %s is not what the rule says it is", segment.id, contact)

@@ -1,0 +1,135 @@
+"""The control state in; segments with their counts, keys and environments, as the API shows them, out."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.control.control_state import ApiKey, ControlState, Environment, Segment, workspace_shape
+from schemas.errors import Refused
+from schemas.times import iso
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+_COUNTS = """
+SELECT segment_id, countIf(member) AS contacts, max(toUnixTimestamp64Milli(at)) AS latest_ms
+FROM memberships FINAL
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND segment_id IN {ids:Array(String)}
+GROUP BY segment_id
+"""
+
+
+def segment_named(control: ControlState, home: Home, segment_id: str) -> Segment:
+    """Raises ``Refused`` (404)."""
+    found = control.segments[home.workspace, home.environment].get(segment_id)
+    if found is None:
+        raise Refused("not_found", "no such segment")
+    return found
+
+
+def segments_of(control: ControlState, home: Home) -> list[Segment]:
+    """Oldest first."""
+    found = control.segments[home.workspace, home.environment].values()
+    return sorted(found, key=lambda s: (s.created_ms, s.id))
+
+
+async def with_counts(
+    reader: Reader, control: ControlState, home: Home, segments: Iterable[Segment]
+) -> list[dict[str, Any]]:
+    """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit.
+
+    ``progress`` counts contacts whose history has been read; what is told before the status is ``live`` is that of
+    the version before.
+    """
+    wanted = list(segments)
+    if not wanted:
+        return []
+    rows = await reader.rows(_COUNTS, **home.parameters, ids=[s.id for s in wanted])
+    counts = {row["segment_id"]: row for row in rows}
+    shapes = []
+    for segment in wanted:
+        count = counts.get(segment.id, {"contacts": 0, "latest_ms": 0})
+        status, done, total, reason = control.standing(segment, reader.partitions)
+        shapes.append(
+            {
+                "id": segment.id,
+                "name": segment.name,
+                "kind": segment.kind,
+                "rule": None if segment.kind == "static" else segment.rule,
+                "version": segment.version,
+                "status": status,
+                "progress": {"contacts_done": done, "contacts_total": total},
+                **({"reason": reason} if reason else {}),
+                "contacts": count["contacts"],
+                "fresh_as_of": iso(max(count["latest_ms"], segment.updated_ms)),
+                "created_at": iso(segment.created_ms),
+                "updated_at": iso(segment.updated_ms),
+            }
+        )
+    return shapes
+
+
+def keys_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
+    """Oldest first; neither a key nor its hash is ever shown."""
+    found = [key for key in control.keys.values() if key.workspace == workspace]
+    return [_key(key, control) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
+
+
+def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404)."""
+    found = control.key_named(workspace, key_id)
+    if found is None:
+        raise Refused("not_found", "no such key")
+    return _key(found, control)
+
+
+def _key(key: ApiKey, control: ControlState) -> dict[str, Any]:
+    used_ms = control.key_uses.get((key.workspace, key.id))
+    return {
+        "id": key.id,
+        "name": key.name,
+        "kind": key.kind,
+        "scopes": list(key.scopes),
+        "environment": key.environment,
+        "created_at": iso(key.created_ms),
+        "expires_at": None if key.expires_ms is None else iso(key.expires_ms),
+        "rate_limit": key.rate_limit,
+        "last_used_at": None if used_ms is None else iso(used_ms),
+    }
+
+
+def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
+    """All of the instance, oldest first."""
+    found = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
+    return [workspace_shape(one) for one in found]
+
+
+def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
+    """Raises ``Refused`` (404) for any but the key's own."""
+    found = control.workspaces.get(workspace)
+    if found is None or name != workspace:
+        raise Refused("not_found", "no such workspace")
+    return workspace_shape(found)
+
+
+def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
+    """In the order of their numbers."""
+    found: Iterable[Environment] = control.environments[workspace].values()
+    return [
+        {"id": one.id, "number": one.number, "created_at": iso(one.created_ms)}
+        for one in sorted(found, key=lambda e: e.number)
+    ]
+
+
+def receivers_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
+    """Oldest first; never what they verify with."""
+    here = (home.workspace, home.environment)
+    found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
+    return [
+        {
+            "id": one.id,
+            "provider": one.provider,
+            "path": f"/v1/receivers/{one.provider}/{one.id}",
+            "consent": one.ended_consent,
+            "created_at": iso(one.created_ms),
+        }
+        for one in sorted(found, key=lambda r: (r.created_ms, r.id))
+    ]

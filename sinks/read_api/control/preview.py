@@ -1,0 +1,46 @@
+"""A rule, as a client sends it, in; how many contacts it has now, and who some of them are, out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.control.control_state import Segment
+from schemas.errors import Refused
+from schemas.rules import parse, rule_tree
+from schemas.rules import sql as rule_sql
+from schemas.rules.nodes import Rule
+from sinks.read_api.control.unseen import unseen
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+SAMPLE = 10
+DRAFT = ""
+"""Id of a segment that is not there yet."""
+
+
+def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
+    """A rule with those it refers to; raises ``Refused`` (422) with the path of what is wrong."""
+    return rule_tree.read(segment_id, written, {name: one.rule for name, one in segments.items()})
+
+
+async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], body: Any, now_ms: int) -> Any:
+    """``{"rule": R}`` in."""
+    if not isinstance(body, dict):
+        raise Refused("invalid_type", "the body must be a JSON object")
+    for name in body:
+        if name != "rule":
+            raise Refused("unknown_field", f"{name[:80]} is no field of a preview", name[:80])
+    if "rule" not in body:
+        raise Refused("missing_field", "rule is needed", "rule")
+    rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
+    tree = tree_of(segments, DRAFT, body["rule"])
+    query = rule_sql.members(tree, home.workspace, home.environment, now_ms)
+    sql = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
+    (row,) = await reader.rows(sql, **query.parameters)
+    said = {"contacts": row["contacts"], "sample": row["sample"]}
+    warnings = await unseen(reader, home, parse.parse(body["rule"]))
+    return {**said, "warnings": warnings} if warnings else said
+
+
+async def warnings_of(reader: Reader, home: Home, body: Any) -> Any:
+    """Of a rule that has been written, as the edge asks: ``{"rule": R}`` in."""
+    return {"warnings": await unseen(reader, home, parse.parse(body["rule"]))}

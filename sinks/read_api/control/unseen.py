@@ -1,0 +1,137 @@
+"""A rule in; a warning for each event, property and attribute in it that this environment has never seen, out.
+
+1. A rule may come before its first event, so nothing is refused. Names that are alike are told: most are typing errors.
+2. Work is bounded: what cannot be said in time is not said. A name counts as unseen only where all rows were asked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.errors import Refused
+from schemas.rules import rule_tree
+from schemas.rules.compare import names_of
+from schemas.rules.conditions import needs
+from schemas.rules.nodes import Attribute, Rule
+from schemas.warning import warning
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+
+log = logging.getLogger(__name__)
+
+WITHIN_S = 2.0
+MOST_LOOKED_UP = 16
+"""Names of each kind; a rule with more is not asked about the others."""
+MOST_SIMILAR = 3
+_TYPES = """
+SELECT DISTINCT type AS name FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND type IN {names:Array(String)}
+SETTINGS max_execution_time = 1
+"""
+_ALL_TYPES = """
+SELECT DISTINCT type AS name FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+LIMIT 2000 SETTINGS max_execution_time = 1, timeout_overflow_mode = 'break'
+"""
+_PROPERTIES = """
+SELECT DISTINCT arrayJoin(JSONExtractKeys(properties)) AS name FROM
+(
+    SELECT properties FROM events
+    WHERE workspace = {workspace:String} AND environment = {environment:String} AND type = {type:String} LIMIT 2000
+)
+LIMIT 2000 SETTINGS max_execution_time = 1, timeout_overflow_mode = 'break'
+"""
+_PROPERTY = """
+SELECT 1 AS found FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND type = {type:String}
+    AND arrayExists(name -> JSONHas(properties, name), {names:Array(String)})
+LIMIT 1 SETTINGS max_execution_time = 1
+"""
+_ATTRIBUTES = """
+SELECT DISTINCT arrayJoin(JSONExtractKeys(attributes)) AS name FROM
+(SELECT attributes FROM contacts WHERE workspace = {workspace:String} AND environment = {environment:String} LIMIT 2000)
+LIMIT 2000 SETTINGS max_execution_time = 1, timeout_overflow_mode = 'break'
+"""
+_ATTRIBUTE = """
+SELECT 1 AS found FROM contacts
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+    AND arrayExists(name -> JSONHas(attributes, name), {names:Array(String)})
+LIMIT 1 SETTINGS max_execution_time = 1
+"""
+Path = tuple[str, ...]
+
+
+async def unseen(reader: Reader, home: Home, tree: Rule) -> list[str]:
+    """The rule's own conditions, not those of segments that it refers to."""
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await _Asking(reader, home).rule(tree, found)
+    except (TimeoutError, ClickHouseError, Refused) as error:
+        log.info("what a rule names was not looked up: %s", str(error)[:200])
+    return found
+
+
+class _Asking:
+    def __init__(self, reader: Reader, home: Home) -> None:
+        self._reader = reader
+        self._home = home
+
+    async def rule(self, tree: Rule, found: list[str]) -> None:
+        """Adds to ``found`` as it goes, so that what is known in time is told."""
+        events: dict[str, dict[Path, None]] = {}
+        attributes: dict[Path, None] = {}
+        for _, leaf in rule_tree.leaves(tree):
+            if isinstance(leaf, Attribute):
+                attributes[leaf.path] = None
+            for what, _ in needs(leaf):
+                paths = events.setdefault(what.event, {})
+                paths.update(dict.fromkeys(where.path for where in what.where))
+                if what.path:
+                    paths[what.path] = None
+        missing = await self._events(list(events)[:MOST_LOOKED_UP], found)
+        pairs = [(event, path) for event in events if event not in missing for path in events[event]]
+        for event, path in pairs[:MOST_LOOKED_UP]:
+            named, of = f"property {_names('.'.join(path))}", f" of events of type {_names(event)}"
+            await self._path(path, named, of, (_PROPERTY, _PROPERTIES), found, type=event)
+        for path in list(attributes)[:MOST_LOOKED_UP]:
+            await self._path(path, f"attribute {_names('.'.join(path))}", "", (_ATTRIBUTE, _ATTRIBUTES), found)
+
+    async def _events(self, wanted: list[str], found: list[str]) -> list[str]:
+        """The types that have never been seen."""
+        if not wanted:
+            return []
+        there = {row["name"] for row in await self._rows(_TYPES, names=wanted)}
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            others = [row["name"] for row in await self._rows(_ALL_TYPES)]
+            found += [_said(f"event of type {_names(name)}", "", name, others) for name in missing]
+        return missing
+
+    async def _path(self, path: Path, what: str, of: str, asks: tuple[str, str], found: list[str], **more: Any) -> None:
+        sampled = [row["name"] for row in await self._rows(asks[1], **more)]
+        names = names_of(path)
+        if names.isdisjoint(sampled) and not await self._rows(asks[0], names=sorted(names), **more):
+            found.append(_said(what, of, ".".join(path), sampled))
+
+    async def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        return await self._reader.rows(sql, **self._home.parameters, **parameters)
+
+
+def _names(name: str) -> str:
+    return repr(name[:80])
+
+
+def _said(what: str, of: str, name: str, others: Iterable[str]) -> str:
+    folded = {_folded(other): other for other in others if not other.startswith("$list:")}
+    near = [folded[one] for one in get_close_matches(_folded(name), folded, n=MOST_SIMILAR, cutoff=0.7)]
+    similar = f"; similar: {', '.join(one[:80] for one in near)}" if near else ""
+    return warning("never_seen", f"no {what}{of} has been seen here{similar}")
+
+
+def _folded(name: str) -> str:
+    return "".join(filter(str.isalnum, name[:80].lower())) or name[:80]

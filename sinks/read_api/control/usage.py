@@ -1,0 +1,47 @@
+"""A workspace in; what it sent on each day and in each environment, and what it keeps, out."""
+
+import asyncio
+from typing import Any
+
+from schemas.errors import Refused
+from schemas.limits import MOST_USAGE_DAYS, USAGE_DAYS
+from schemas.times import iso
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.paging import Query
+
+DAY_MS = 86_400_000
+
+_EVENTS = """
+SELECT toString(toDate(received_at)) AS date, environment, uniqExact(event_id, type, own_contact_id) AS events
+FROM events
+WHERE workspace = {workspace:String} AND received_at >= fromUnixTimestamp64Milli({since:Int64})
+GROUP BY date, environment ORDER BY date DESC, environment
+"""
+_DUPLICATES = """
+SELECT toString(toDate(received_at)) AS date, environment, count() AS duplicates FROM duplicates FINAL
+WHERE workspace = {workspace:String} AND received_at >= fromUnixTimestamp64Milli({since:Int64})
+GROUP BY date, environment
+"""
+_CONTACTS = """
+SELECT environment, count() AS contacts FROM contacts FINAL
+WHERE workspace = {workspace:String} AND merged_into = ''
+GROUP BY environment ORDER BY environment
+"""
+
+
+async def usage(reader: Reader, workspace: str, query: Query, now_ms: int) -> dict[str, Any]:
+    """Raises ``Refused`` (422) for days that are none."""
+    days = query.get("days", str(USAGE_DAYS))
+    if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= MOST_USAGE_DAYS:
+        raise Refused("invalid_field", f"days must be a number from 1 to {MOST_USAGE_DAYS}", "days")
+    since = (now_ms // DAY_MS - int(days) + 1) * DAY_MS
+    events, duplicates, contacts = await asyncio.gather(
+        reader.rows(_EVENTS, workspace=workspace, since=since),
+        reader.rows(_DUPLICATES, workspace=workspace, since=since),
+        reader.rows(_CONTACTS, workspace=workspace),
+    )
+    again = {(row["date"], row["environment"]): row["duplicates"] for row in duplicates}
+    data = [{**row, "duplicates": again.get((row["date"], row["environment"]), 0)} for row in events]
+    totals = {name: sum(row[name] for row in data) for name in ("events", "duplicates")}
+    totals["contacts"] = sum(row["contacts"] for row in contacts)
+    return {"since": iso(since), "data": data, "contacts": contacts, "totals": totals}

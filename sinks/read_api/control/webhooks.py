@@ -1,0 +1,127 @@
+"""Who asks in; webhooks without their secrets, and the log of their attempts, newest first, out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from schemas.control.control_state import ControlState, Webhook
+from schemas.errors import Refused
+from schemas.records import deliveries
+from schemas.times import iso
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging, listing
+
+LATEST = 9_000_000_000_000_000
+
+_ATTEMPTS = """
+SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error,
+    duration_ms, toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms
+FROM delivery_attempts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id IN {webhooks:Array(String)}
+    AND (toUnixTimestamp64Milli(at), attempt_id) < ({before_ms:Int64}, {before_id:String})
+ORDER BY at DESC, attempt_id DESC
+LIMIT 1 BY attempt_id
+"""
+_PAGE = f"{_ATTEMPTS} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}"
+_PAGES = f"""
+SELECT * FROM ({_ATTEMPTS})
+ORDER BY at_ms DESC, attempt_id DESC
+LIMIT {{limit:UInt32}} BY webhook_id
+"""  # noqa: S608 - constants
+_COUNT = """
+SELECT uniqExact(attempt_id) AS total FROM delivery_attempts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
+"""
+_ONE = """
+SELECT attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error, duration_ms,
+    toUnixTimestamp64Milli(at) AS at_ms, toUnixTimestamp64Milli(next_attempt_at) AS next_ms,
+    url, request_headers, toValidUTF8(request_body) AS request_body, toValidUTF8(response_body) AS response_body
+FROM delivery_attempts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
+    AND delivery_id = {delivery:String} AND (attempt_id = {attempt:String} OR {delivery:String} = {attempt:String})
+ORDER BY at DESC, attempt_id DESC
+LIMIT 1
+"""
+
+
+def webhook_named(control: ControlState, home: Home, webhook_id: str) -> Webhook:
+    """Raises ``Refused`` (404)."""
+    found = control.webhooks[home.workspace, home.environment].get(webhook_id)
+    if found is None:
+        raise Refused("not_found", "no such webhook")
+    return found
+
+
+def webhooks_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
+    """Oldest first."""
+    found = control.webhooks[home.workspace, home.environment].values()
+    return [shape(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
+
+
+def shape(webhook: Webhook) -> dict[str, Any]:
+    """A secret is shown when it is made, and never again."""
+    return {
+        "id": webhook.id,
+        "url": webhook.url,
+        "types": list(webhook.types),
+        "status": webhook.status,
+        "reason": webhook.reason or None,
+        "created_at": iso(webhook.created_ms),
+        "updated_at": iso(webhook.updated_ms),
+    }
+
+
+async def attempts(reader: Reader, home: Home, webhook: Webhook, paging: Paging) -> dict[str, Any]:
+    """A page of the log."""
+    before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
+    place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
+    rows = await reader.rows(_PAGE, **home.parameters, webhooks=[webhook.id], **place)
+    total = 0
+    if paging.after is None:
+        total = (await reader.rows(_COUNT, **home.parameters, webhook=webhook.id))[0]["total"]
+    return listing(paging, [_attempt(row) for row in rows], total, [(row["at_ms"], row["attempt_id"]) for row in rows])
+
+
+async def latest_attempts(
+    reader: Reader, home: Home, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
+    before_ms, before_id = before or (LATEST, "")
+    asked = {**home.parameters, "webhooks": list(webhook_ids), "limit": wanted}
+    found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
+        found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    return found
+
+
+async def attempt(reader: Reader, home: Home, webhook: Webhook, some_id: str) -> dict[str, Any]:
+    """One attempt, or a delivery's last one, with request and answer; raises ``Refused`` (404)."""
+    delivery = deliveries.delivery_of(some_id)
+    rows = []
+    if delivery is not None:
+        asked = {**home.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
+        rows = await reader.rows(_ONE, **asked)
+    if not rows:
+        raise Refused("not_found", "no such delivery")
+    row = rows[0]
+    request = {"url": row["url"], "headers": orjson.loads(row["request_headers"]), "body": row["request_body"]}
+    return {**_attempt(row), "request": request, "response": {"body": row["response_body"]}}
+
+
+def _attempt(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["attempt_id"],
+        "delivery_id": row["delivery_id"],
+        "event_id": row["event_id"],
+        "contact_id": row["contact_id"] or None,
+        "type": row["type"],
+        "attempt": row["attempt"],
+        "status": row["status"],
+        "response_code": row["response_code"] or None,
+        "error": row["error"] or None,
+        "duration_ms": row["duration_ms"],
+        "at": iso(row["at_ms"]),
+        "next_attempt_at": iso(row["next_ms"]) if row["next_ms"] else None,
+    }

@@ -1,0 +1,1 @@
+"""GraphQL over the same reads and writes as the REST paths."""

@@ -1,0 +1,94 @@
+"""Campaigns of the control state in, GraphQL types out; figures are counted only where somebody asks for them."""
+
+from typing import Any
+
+import strawberry
+from strawberry.scalars import JSON
+
+from schemas.control import control_state
+from schemas.control.campaigns import shape
+from schemas.times import iso
+from sinks.read_api.campaigns.campaigns import variants_of
+from sinks.read_api.graphql.types import Asked
+
+
+@strawberry.type
+class CampaignStats:
+    """Messages, each counted once per kind; as in `GET /v1/campaigns`."""
+
+    requested: int
+    sent: int
+    delivered: int
+    opened: int
+    machine_opened: int
+    clicked: int
+    machine_clicked: int
+    bounced: int
+    complained: int
+    unsubscribed: int
+    failed: int
+    conversions: int
+    conversion_events: int
+    conversion_value: float
+    bounces: JSON = strawberry.field(description="By class.")
+    rates: JSON
+
+
+@strawberry.type
+class Variant:
+    id: strawberry.ID
+    name: str | None
+    stats: CampaignStats
+
+
+@strawberry.type
+class Campaign:
+    id: strawberry.ID
+    number: int
+    name: str
+    kind: str
+    channel: str
+    status: str
+    conversion: JSON | None
+    delivery: JSON | None
+    trigger_url: str | None
+    created_at: str
+    updated_at: str
+    said_sent_at: strawberry.Private[str | None]
+
+    @strawberry.field(description="When it was said to be sent, else when its first message was.")
+    async def sent_at(self, info: Asked) -> str | None:
+        if self.said_sent_at is not None:
+            return self.said_sent_at
+        first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
+        return None if first_ms is None else iso(first_ms)
+
+    @strawberry.field
+    async def stats(self, info: Asked) -> CampaignStats:
+        return _stats_of(await info.context.loaders.stats.load(str(self.id)))
+
+    @strawberry.field(description="Different contacts per kind, merged ones being one.")
+    async def contacts_reached(self, info: Asked) -> JSON:
+        return JSON(await info.context.loaders.reached.load(str(self.id)))
+
+    @strawberry.field(description="Those of its definition, and others that its messages name.")
+    async def variants(self, info: Asked) -> list[Variant]:
+        asked = info.context
+        campaign = asked.control.campaigns[asked.home.workspace, asked.home.environment][str(self.id)]
+        parts = await asked.loaders.variants.load(str(self.id))
+        return [
+            Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))
+            for one in variants_of(campaign, parts)
+        ]
+
+
+def campaign_of(campaign: control_state.Campaign) -> Campaign:
+    said = shape(campaign)
+    names = ("number", "name", "kind", "channel", "status", "conversion", "delivery", "trigger_url")
+    fields: dict[str, Any] = {name: said[name] for name in (*names, "created_at", "updated_at")}
+    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=said["sent_at"], **fields)
+
+
+def _stats_of(stats: dict[str, Any]) -> CampaignStats:
+    names = [field.name for field in CampaignStats.__dataclass_fields__.values()]
+    return CampaignStats(**{name: stats[name] for name in names})

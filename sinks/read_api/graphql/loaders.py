@@ -1,0 +1,105 @@
+"""Ids that one request asks for in, what they stand for out: each kind of look-up is one query for all of them.
+
+Built anew for every request: a loader remembers what it has read.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from strawberry.dataloader import DataLoader
+
+from schemas.control.control_state import ControlState
+from sinks.read_api.campaigns.facts import Question
+from sinks.read_api.campaigns.stats import Stats, contacts_of, details_of, stats_of
+from sinks.read_api.contacts import contacts
+from sinks.read_api.control import definitions, webhooks
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging
+
+Row = dict[str, Any]
+PageOf = tuple[str, int, tuple[Any, ...] | None]
+"""Of which contact or webhook, how many rows (one more says that there are others), and behind which place."""
+
+
+class Loaders:
+    """``contact`` by any id it has ever had, ``events`` by contact and page, ``attempts`` by webhook and page.
+
+    ``segment`` and ``stats`` by their ids; ``variants`` are figures by variant, and ``reached`` are different
+    contacts per kind.
+    """
+
+    def __init__(self, reader: Reader, control: ControlState, home: Home) -> None:
+        self._reader = reader
+        self._control = control
+        self._home = home
+        self.contact: DataLoader[str, Row | None] = DataLoader(load_fn=self._contacts)
+        self.segment: DataLoader[str, Row | None] = DataLoader(load_fn=self._segments)
+        self.events: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._events)
+        self.attempts: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._attempts)
+        self.stats: DataLoader[str, Stats] = DataLoader(load_fn=self._stats)
+        self.variants: DataLoader[str, dict[str, Stats]] = DataLoader(load_fn=self._variants)
+        self.reached: DataLoader[str, dict[str, int]] = DataLoader(load_fn=self._reached)
+
+    async def events_of(self, contact_id: str, paging: Paging) -> list[Row]:
+        """``paging.wanted`` of them at most, newest first."""
+        return await self.events.load(_page_of(contact_id, paging))
+
+    async def attempts_of(self, webhook_id: str, paging: Paging) -> list[Row]:
+        """``paging.wanted`` of them at most, newest first."""
+        return await self.attempts.load(_page_of(webhook_id, paging))
+
+    async def _contacts(self, ids: list[str]) -> list[Row | None]:
+        rows = await contacts.find_all(self._reader, self._home, ids)
+        found = [row for row in rows if row is not None]
+        unique = {row["contact_id"]: row for row in found}
+        shapes = await contacts.shaped(self._reader, self._home, list(unique.values()))
+        by_id = {shape["id"]: shape for shape in shapes}
+        return [None if row is None else by_id[row["contact_id"]] for row in rows]
+
+    async def _segments(self, ids: list[str]) -> list[Row | None]:
+        known = self._control.segments[self._home.workspace, self._home.environment]
+        wanted = [known[one] for one in dict.fromkeys(ids) if one in known]
+        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._home, wanted)}
+        return [shapes.get(one) for one in ids]
+
+    async def _events(self, asked: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(contacts.latest_events, asked)
+
+    async def _attempts(self, asked: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(webhooks.latest_attempts, asked)
+
+    async def _pages(
+        self, read: Callable[..., Awaitable[dict[str, list[Row]]]], asked: list[PageOf]
+    ) -> list[list[Row]]:
+        """One query for all that ask for the same page of different things."""
+        pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
+        for one, wanted, place in asked:
+            pages[wanted, place].append(one)
+        found: dict[PageOf, list[Row]] = {}
+        for (wanted, place), ids in pages.items():
+            for one, rows in (await read(self._reader, self._home, ids, wanted=wanted, before=place)).items():
+                found[one, wanted, place] = rows
+        return [found.get(one, []) for one in asked]
+
+    async def _stats(self, ids: list[str]) -> list[Stats]:
+        found = await stats_of(self._reader, self._question(ids))
+        return [found[one] for one in ids]
+
+    async def _variants(self, ids: list[str]) -> list[dict[str, Stats]]:
+        found = await details_of(self._reader, self._question(ids), contacts=False)
+        return [found[one][1] for one in ids]
+
+    async def _reached(self, ids: list[str]) -> list[dict[str, int]]:
+        found = await contacts_of(self._reader, self._question(ids))
+        return [found[one] for one in ids]
+
+    def _question(self, ids: list[str]) -> Question:
+        known = self._control.campaigns[self._home.workspace, self._home.environment]
+        return Question(home=self._home, campaigns=[known[one] for one in ids])
+
+
+def _page_of(one: str, paging: Paging) -> PageOf:
+    place = paging.cursor_of(int, str)
+    return one, paging.wanted, None if place is None else tuple(place)

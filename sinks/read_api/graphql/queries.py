@@ -1,0 +1,135 @@
+"""The graph's entry points: an id or filters in, nodes and connections out; each asks for the scope of its endpoint."""
+
+import strawberry
+
+from schemas.errors import Refused
+from sinks.read_api.campaigns import campaigns
+from sinks.read_api.contacts import contact_list, contacts
+from sinks.read_api.control import definitions, webhooks
+from sinks.read_api.graphql.campaigns import Campaign, campaign_of
+from sinks.read_api.graphql.connection import Connection, connect, numbered, paging
+from sinks.read_api.graphql.types import (
+    Asked,
+    Contact,
+    Event,
+    Segment,
+    contact_of,
+    event_of,
+    place_of_event,
+    segment_of,
+)
+from sinks.read_api.graphql.webhooks import Delivery, Webhook, attempts_of, webhook_of
+from sinks.read_api.request.paging import behind
+
+SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(description="By contact id or `type:value`; null: there is none.")
+    async def contact(self, info: Asked, id: strawberry.ID) -> Contact | None:  # noqa: A002 - the contract's name
+        asked = info.context
+        asked.require("contacts:read")
+        try:
+            contact_id = asked.home.contact_id(str(id))
+        except Refused:
+            return None
+        found = await asked.loaders.contact.load(contact_id)
+        return None if found is None else contact_of(found)
+
+    @strawberry.field(description="In the order of their ids.")
+    async def contacts(
+        self,
+        info: Asked,
+        first: int | None = None,
+        after: str | None = None,
+        email: str | None = None,
+        segment_id: strawberry.ID | None = None,
+    ) -> Connection[Contact]:
+        asked = info.context
+        asked.require("contacts:read")
+        page = paging(first, after)
+        query = {} if email is None else {"email": email}
+        segment = None if segment_id is None else str(segment_id)
+        rows = await contact_list.rows(asked.reader, asked.home, query, page, segment)
+        shapes = await contacts.shaped(asked.reader, asked.home, rows)
+        found: Connection[Contact] = connect(shapes, lambda shape: [shape["id"]], page, contact_of)
+        return found
+
+    @strawberry.field(description="Of one contact, newest first.")
+    async def events(
+        self, info: Asked, contact_id: strawberry.ID, first: int | None = None, after: str | None = None
+    ) -> Connection[Event]:
+        asked = info.context
+        asked.require("contacts:read")
+        page = paging(first, after)
+        contact = await asked.loaders.contact.load(asked.home.contact_id(str(contact_id)))
+        rows = [] if contact is None else await asked.loaders.events_of(contact["id"], page)
+        found: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        return found
+
+    @strawberry.field
+    async def segment(self, info: Asked, id: strawberry.ID) -> Segment | None:  # noqa: A002
+        info.context.require("segments:read")
+        found = await info.context.loaders.segment.load(str(id))
+        return None if found is None else segment_of(found)
+
+    @strawberry.field(description="Oldest first.")
+    async def segments(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Segment]:
+        asked = info.context
+        asked.require("segments:read")
+        page = paging(first, after)
+        known = definitions.segments_of(asked.control, asked.home)
+        place = page.cursor_of(int, str)
+        rest = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
+        shown = rest[: page.wanted]
+        created = {s.id: s.created_ms for s in shown}
+        shapes = await definitions.with_counts(asked.reader, asked.control, asked.home, shown)
+        found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
+        return found
+
+    @strawberry.field(description="By id or number; null: there is none.")
+    async def campaign(self, info: Asked, id: strawberry.ID) -> Campaign | None:  # noqa: A002
+        asked = info.context
+        asked.require("campaigns:read")
+        try:
+            return campaign_of(campaigns.campaign_named(asked.control, asked.home, str(id)))
+        except Refused:
+            return None
+
+    @strawberry.field(description="Newest first; by `page`, or behind a cursor.")
+    async def campaigns(
+        self,
+        info: Asked,
+        limit: int | None = None,
+        page: int | None = None,
+        status: str | None = None,
+        after: str | None = None,
+    ) -> Connection[Campaign]:
+        asked = info.context
+        asked.require("campaigns:read")
+        wanted = numbered(limit, page, after)
+        query = {} if status is None else {"status": status}
+        rest = behind(campaigns.campaigns_of(asked.control, asked.home, query), wanted, lambda c: c.id)
+        # one more than the page says whether there is another
+        shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
+        found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
+        return found
+
+    @strawberry.field(description="Oldest first.")
+    async def webhooks(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Webhook]:
+        asked = info.context
+        asked.require("webhooks:read")
+        page = paging(first, after)
+        rows = behind(webhooks.webhooks_of(asked.control, asked.home), page, lambda row: row["id"])
+        found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
+        return found
+
+    @strawberry.field(description="The log of a webhook's attempts, newest first.")
+    async def deliveries(
+        self, info: Asked, webhook_id: strawberry.ID, first: int | None = None, after: str | None = None
+    ) -> Connection[Delivery]:
+        asked = info.context
+        asked.require("webhooks:read")
+        webhook = webhooks.webhook_named(asked.control, asked.home, str(webhook_id))
+        return await attempts_of(info, webhook.id, first, after)

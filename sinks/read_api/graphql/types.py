@@ -1,0 +1,141 @@
+"""The API's shapes in, GraphQL types out; a field that needs a look-up of its own goes through a loader."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import strawberry
+from strawberry.scalars import JSON
+from strawberry.types import Info
+
+from schemas.control.access import Principal
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from sinks.read_api.graphql.connection import Connection, connect, paging
+from sinks.read_api.graphql.loaders import Loaders
+from sinks.read_api.request import weight
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.edge_client import Writes
+from sinks.read_api.request.home import Home
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One request: who asks, about what, and where the answers come from."""
+
+    principal: Principal
+    home: Home
+    reader: Reader
+    control: ControlState
+    loaders: Loaders
+    writes: Writes
+
+    def require(self, scope: str) -> None:
+        """Raises ``Refused`` (403)."""
+        if scope not in self.principal.scopes:
+            raise Refused("missing_scope", f"the key lacks the scope {scope}")
+
+
+Asked = Info[Context, None]
+
+
+@strawberry.type
+class Identifier:
+    type: str
+    value: str
+
+
+@strawberry.type
+class Segment:
+    id: strawberry.ID
+    name: str
+    rule: JSON | None
+    version: int
+    status: str
+    contacts: int = strawberry.field(description="How many are in it now.")
+    fresh_as_of: str | None
+    created_at: str
+    updated_at: str
+
+
+@strawberry.type
+class Event:
+    id: strawberry.ID
+    contact_id: strawberry.ID | None
+    type: str
+    timestamp: str
+    received_at: str
+    properties: JSON
+    context: JSON | None
+    campaign_id: str | None
+    message_id: str | None
+    variant: str | None
+    channel: str | None
+    source: str | None
+    identifiers: list[Identifier]
+
+    @strawberry.field
+    async def contact(self, info: Asked) -> "Contact | None":
+        found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
+        return None if found is None else contact_of(found)
+
+
+@strawberry.type
+class Contact:
+    id: strawberry.ID
+    email: str | None
+    phone: str | None
+    external_id: str | None
+    anonymous_ids: list[str]
+    attributes: JSON
+    consents: JSON
+    devices: JSON
+    created_at: str
+    updated_at: str
+    segment_ids: list[strawberry.ID]
+
+    @strawberry.field(description="The segments that it is in now.")
+    async def segments(self, info: Asked) -> list[Segment]:
+        info.context.require("segments:read")
+        found = await info.context.loaders.segment.load_many([str(one) for one in self.segment_ids])
+        return [segment_of(row) for row in found if row is not None]
+
+    @strawberry.field(description="Newest first.")
+    async def events(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Event]:
+        page = paging(first, after)
+        rows = await info.context.loaders.events_of(str(self.id), page)
+        found: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        return found
+
+
+def place_of_event(row: dict[str, Any]) -> tuple[int, str]:
+    return row["timestamp_ms"], row["event_id"]
+
+
+def plain(value: Any) -> Any:
+    """JSON that was kept as it came, read: once more in memory, each time that a document asks for it."""
+    raw, request = orjson.dumps(value), weight.current()
+    if request is not None:
+        request.again(len(raw))
+    return orjson.loads(raw)
+
+
+def contact_of(shape: dict[str, Any]) -> Contact:
+    """A contact of ``contacts.shaped``."""
+    fields = plain(shape)
+    fields["segment_ids"] = fields.pop("segments")
+    return Contact(**fields)
+
+
+def segment_of(shape: dict[str, Any]) -> Segment:
+    """A segment of ``definitions.with_counts``."""
+    names = {field.name for field in Segment.__dataclass_fields__.values()}
+    return Segment(**{name: value for name, value in shape.items() if name in names})
+
+
+def event_of(row: dict[str, Any]) -> Event:
+    """An event of ``contacts.latest_events``."""
+    fields = plain(row["shape"])
+    fields["id"] = fields.pop("event_id")
+    fields["identifiers"] = [Identifier(**one) for one in fields["identifiers"]]
+    return Event(**fields)

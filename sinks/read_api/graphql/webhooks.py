@@ -1,0 +1,69 @@
+"""Webhooks of the control state and their log in, GraphQL types out; no secret is among them."""
+
+from typing import Any
+
+import strawberry
+
+from sinks.read_api.graphql.connection import Connection, connect, paging
+from sinks.read_api.graphql.types import Asked, Contact, contact_of
+
+
+@strawberry.type
+class Delivery:
+    """One attempt, as in `GET /v1/webhooks/{id}/deliveries`."""
+
+    id: strawberry.ID
+    delivery_id: strawberry.ID
+    event_id: strawberry.ID
+    contact_id: strawberry.ID | None
+    type: str
+    attempt: int
+    status: str
+    response_code: int | None
+    error: str | None
+    duration_ms: int
+    at: str
+    next_attempt_at: str | None
+
+    @strawberry.field
+    async def contact(self, info: Asked) -> Contact | None:
+        info.context.require("contacts:read")
+        found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
+        return None if found is None else contact_of(found)
+
+
+@strawberry.type
+class Webhook:
+    id: strawberry.ID
+    url: str
+    types: list[str]
+    status: str
+    reason: str | None
+    created_at: str
+    updated_at: str
+
+    @strawberry.field(description="The log of its attempts, newest first.")
+    async def deliveries(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Delivery]:
+        return await attempts_of(info, str(self.id), first, after)
+
+
+async def attempts_of(info: Asked, webhook_id: str, first: int | None, after: str | None) -> Connection[Delivery]:
+    """A page of one webhook's log; pages of several that are asked for together are one query."""
+    page = paging(first, after)
+    rows = await info.context.loaders.attempts_of(webhook_id, page)
+    found: Connection[Delivery] = connect(rows, _place, page, _delivery_of)
+    return found
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str]:
+    return row["at_ms"], row["shape"]["id"]
+
+
+def _delivery_of(row: dict[str, Any]) -> Delivery:
+    return Delivery(**row["shape"])
+
+
+def webhook_of(shape: dict[str, Any]) -> Webhook:
+    """A webhook of ``webhooks.shape``."""
+    names = {field.name for field in Webhook.__dataclass_fields__.values()}
+    return Webhook(**{name: value for name, value in shape.items() if name in names})

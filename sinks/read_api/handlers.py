@@ -1,0 +1,215 @@
+"""Authorised requests in, what the read API answers to them out: a method for every path, and no more than a call."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from schemas.control.control_state import Campaign, ControlState, Segment
+from schemas.errors import Refused
+from schemas.service.kafka import Tail
+from sinks.read_api.campaigns import campaigns, deliveries, series
+from sinks.read_api.contacts import (
+    audience,
+    consents,
+    contact_list,
+    contacts,
+    erasures,
+    event,
+    explain,
+    identities,
+    link_refusal,
+)
+from sinks.read_api.contacts.read_your_writes import Written
+from sinks.read_api.control import definitions, preview, quarantine, tasks, usage, webhooks
+from sinks.read_api.control.consistency import Parity
+from sinks.read_api.graphql import endpoint as graph
+from sinks.read_api.request import paging as params
+from sinks.read_api.request.client import Reader
+from sinks.read_api.request.context import Asked, now_ms
+from sinks.read_api.request.home import Home
+
+Answer = Callable[[Asked], Awaitable[Any]]
+
+
+class Reads:
+    """Each method answers one path."""
+
+    def __init__(self, control: ControlState, tail: Tail, reader: Reader, parity: Parity) -> None:
+        self._control = control
+        self._tail = tail
+        self._reader = reader
+        self._parity = parity
+        self._written = Written(reader)
+
+    async def contact(self, asked: Asked) -> Any:
+        return await contacts.get(self._reader, asked.home, asked.part("id"))
+
+    async def contact_events(self, asked: Asked) -> Any:
+        return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def event(self, asked: Asked) -> Any:
+        return await event.event(self._reader, asked.home, asked.part("id"))
+
+    async def contact_known(self, asked: Asked) -> Any:
+        return await erasures.known(self._reader, asked.home, asked.part("id"))
+
+    async def erasure(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return erasures.shown(self._control, asked.home, asked.part("id"), self._reader.partitions, now_ms())
+
+    async def contact_identity(self, asked: Asked) -> Any:
+        return await identities.identity(self._reader, asked.home, asked.part("id"))
+
+    async def contact_ties(self, asked: Asked) -> Any:
+        return await identities.ties(self._reader, asked.home, asked.part("id"))
+
+    async def contact_consents(self, asked: Asked) -> Any:
+        return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
+
+    async def contacts_found(self, asked: Asked) -> Any:
+        return await self._written.found(asked.home, await asked.request.json())
+
+    async def contact_written(self, asked: Asked) -> Any:
+        return await self._written.written(asked.home, await asked.request.json())
+
+    async def event_linked(self, asked: Asked) -> Any:
+        """Whether an event's identifiers show as one contact, or why not: nothing else, as a public key may ask."""
+        said = await self._written.written(asked.home, await asked.request.json())
+        return {"linked": said["contact"] is not None, "warnings": said["warnings"]}
+
+    async def contact_segments(self, asked: Asked) -> Any:
+        rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
+        known = self._control.segments[asked.home.workspace, asked.home.environment]
+        named = [{**row, "name": known[row["id"]].name} for row in rows]
+        return params.slice_of(asked.paging, named)
+
+    async def contacts(self, asked: Asked) -> Any:
+        segment = asked.query.get("segment_id")
+        return await contact_list.contacts(self._reader, asked.home, asked.query, asked.paging, segment)
+
+    async def segments(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        paging = asked.paging
+        found = definitions.segments_of(self._control, asked.home)
+        shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
+        return params.slice_of(paging, shapes)
+
+    async def segment(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
+
+    async def segment_contacts(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
+
+    async def campaigns(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        found = campaigns.campaigns_of(self._control, asked.home, asked.query)
+        return await campaigns.page(self._reader, asked.home, found, asked.paging, asked.query)
+
+    async def campaign(self, asked: Asked) -> Any:
+        return await campaigns.one(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def campaign_deliveries(self, asked: Asked) -> Any:
+        campaign = await self._campaign(asked)
+        return await deliveries.deliveries(self._reader, asked.home, campaign, asked.query, asked.paging)
+
+    async def campaign_series(self, asked: Asked) -> Any:
+        return await series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
+
+    async def triggered(self, request: Request) -> Any:
+        """The contacts that a trigger's link names; whoever has the link may use it, so it is the key."""
+        await self._tail.catch_up()
+        campaign = self._control.triggers.get(request.path_params["trigger"])
+        if campaign is None:
+            raise Refused("not_found", "no such trigger")
+        home = Home(campaign.workspace, campaign.environment)
+        return await audience.by_hash(self._reader, home, request.query_params.get("who", ""))
+
+    async def refused(self, asked: Asked) -> Any:
+        a, b = asked.query.get("a", ""), asked.query.get("b", "")
+        return {"refused": await link_refusal.is_refused(self._reader, asked.home, a, b)}
+
+    async def audience(self, asked: Asked) -> Any:
+        return await audience.audience(self._reader, asked.home, await asked.request.json())
+
+    async def _campaign(self, asked: Asked) -> Campaign:
+        await self._tail.catch_up()
+        return campaigns.campaign_named(self._control, asked.home, asked.part("id"))
+
+    async def segment_explained(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
+        who = asked.query.get("contact", "")
+        return await explain.explain(self._reader, asked.home, (segment, tree), who, now_ms())
+
+    async def segment_preview(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        body = await graph.json_body(asked.request)
+        return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
+
+    async def segment_warnings(self, asked: Asked) -> Any:
+        return await preview.warnings_of(self._reader, asked.home, await asked.request.json())
+
+    async def parity(self, asked: Asked) -> Any:
+        return self._parity.of(asked.home.workspace, asked.home.environment).shape()
+
+    def _segments(self, asked: Asked) -> dict[str, Segment]:
+        return self._control.segments[asked.home.workspace, asked.home.environment]
+
+    async def keys(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
+
+    async def receivers(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
+
+    async def key(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.key_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def workspaces(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.workspaces_of(self._control))
+
+    async def workspace(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return definitions.workspace_named(self._control, asked.principal.workspace, asked.part("id"))
+
+    async def usage(self, asked: Asked) -> Any:
+        return await usage.usage(self._reader, asked.principal.workspace, asked.query, now_ms())
+
+    async def environments(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
+
+    async def webhooks(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return params.slice_of(asked.paging, webhooks.webhooks_of(self._control, asked.home))
+
+    async def webhook(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        return webhooks.shape(webhooks.webhook_named(self._control, asked.home, asked.part("id")))
+
+    async def deliveries(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempts(self._reader, asked.home, webhook, asked.paging)
+
+    async def delivery(self, asked: Asked) -> Any:
+        await self._tail.catch_up()
+        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
+        return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
+
+    async def task(self, asked: Asked) -> Any:
+        is_secret = asked.principal.kind == "secret"
+        return await tasks.task(self._reader, asked.home, asked.part("id"), now_ms(), any_environment=is_secret)
+
+    async def quarantine(self, asked: Asked) -> Any:
+        unowned = "instance" in asked.principal.scopes
+        return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)

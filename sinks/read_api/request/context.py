@@ -1,0 +1,72 @@
+"""A request in; who asks, about what and with which parameters, out."""
+
+import time
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from starlette.requests import Request
+
+from schemas.api import parameters
+from schemas.control.access import Principal
+from schemas.control.control_state import ControlState
+from schemas.errors import Refused
+from schemas.service import web
+from schemas.service.kafka import Tail
+from sinks.read_api.request import paging
+from sinks.read_api.request.home import Home
+from sinks.read_api.request.paging import Paging
+
+_ADDRESSED = frozenset({"email", "phone", "contact"})
+"""Parameters that may hold an e-mail address or a phone number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An authorised request: who, about what, with which parameters."""
+
+    principal: Principal
+    home: Home
+    request: Request
+
+    @property
+    def query(self) -> dict[str, str]:
+        """A plus sign in an address is one, whether it was encoded or not."""
+        query, raw = dict(self.request.query_params), self.request.url.query
+        if "+" in raw and not _ADDRESSED.isdisjoint(query):
+            literal = dict(parse_qsl(raw.replace("+", "%2B"), keep_blank_values=True))
+            query |= {name: literal[name] for name in _ADDRESSED & literal.keys()}
+        return query
+
+    @property
+    def paging(self) -> Paging:
+        return paging.paging(self.query)
+
+    def part(self, name: str) -> str:
+        """A part of the path, decoded."""
+        text: str = self.request.path_params[name]
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise Refused("not_found", "the path is not UTF-8") from None
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
+    """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
+    principal = await _authorised(request, control, tail, scope)
+    parameters.check(request.method, request.url.path, request.scope["query_string"])
+    return principal
+
+
+async def _authorised(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
+    headers = dict(request.scope["headers"])
+    try:
+        return web.authorise(control, headers, request.query_params, scope, now_ms())
+    except Refused as refused:
+        if refused.code not in ("invalid_key", "unknown_environment"):
+            raise
+    await tail.catch_up()
+    return web.authorise(control, headers, request.query_params, scope, now_ms())

@@ -1,0 +1,33 @@
+"""A request's workspace and environment in, the contact ids that it may name out; pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.errors import Refused
+from schemas.records import identity
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The workspace and environment that a request is about."""
+
+    workspace: str
+    environment: str
+    segments: Collection[str] = ()
+    """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
+
+    def contact_id(self, text: str) -> str:
+        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
+        if identity.is_contact_id(text):
+            text = f"{identity.CONTACT_ID}:{text}"
+        kind, colon, value = text.partition(":")
+        kind = identity.ALIASES.get(kind, kind)
+        normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
+        own = kind != identity.CONTACT_ID or identity.belongs_to(value, self.workspace, self.environment)
+        if normal is None or not own:
+            raise Refused("not_found", "no such contact")
+        return identity.contact_id(self.workspace, self.environment, kind, normal)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"workspace": self.workspace, "environment": self.environment}

@@ -1,0 +1,135 @@
+"""Query parameters in, checked values out, and lists in their two shapes; what is wrong is refused by its name; pure.
+
+A list is read by ``page`` (``{"data","meta":{"total","page","limit"}}``) or by ``cursor`` (``{"data","next_cursor"}``,
+an empty cursor being the beginning); a cursor is opaque to the client and says after which row to go on.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+
+from schemas.errors import Refused
+from schemas.limits import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE
+from schemas.records import identity
+from schemas.times import parse_time
+
+Query = Mapping[str, str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    limit: int
+    page: int
+    after: list[Any] | None
+    """What the cursor says, empty at the beginning; ``None``: read by page."""
+
+    @property
+    def offset(self) -> int:
+        return 0 if self.after is not None else (self.page - 1) * self.limit
+
+    @property
+    def wanted(self) -> int:
+        """Rows to ask for: by cursor one more, which tells whether there is a next page."""
+        return self.limit + (self.after is not None)
+
+    def cursor_of(self, *types: type) -> list[Any] | None:
+        """The cursor's values, ``None`` at the beginning; raises ``Refused`` where they are not of these types."""
+        if not self.after:
+            return None
+        if [type(v) for v in self.after] != list(types):
+            raise Refused("invalid_field", "cursor is none of this list's", "cursor")
+        return self.after
+
+
+def paging(query: Query) -> Paging:
+    limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+    if "cursor" not in query:
+        return Paging(limit=limit, page=_number(query, "page", 1, MAX_PAGE), after=None)
+    if "page" in query:
+        raise Refused("invalid_field", "either page or cursor", "page")
+    return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
+
+
+def behind(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
+    """Those after the row that the cursor names; all where there is none, nothing where that row is gone."""
+    last = paging.cursor_of(str)
+    if last is None:
+        return list(rows)
+    return list(rows[next((n + 1 for n, row in enumerate(rows) if id_of(row) == last[0]), len(rows)) :])
+
+
+def listing(paging: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """``rows`` are ``paging.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
+    if paging.after is None:
+        return {"data": list(rows), "meta": {"total": total, "page": paging.page, "limit": paging.limit}}
+    more = len(rows) > paging.limit
+    following = None
+    if more:
+        following = cursor_at(places[paging.limit - 1])
+    return {"data": list(rows[: paging.limit]), "next_cursor": following}
+
+
+def cursor_at(place: Sequence[Any]) -> str:
+    """The cursor that goes on behind this place."""
+    return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
+
+
+def slice_of(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A list that is in memory as a whole; a cursor behind a row is its id."""
+    total = len(rows)
+    last = paging.cursor_of(str)
+    if last is not None:
+        at = next((n + 1 for n, row in enumerate(rows) if row["id"] == last[0]), total)
+        rows = rows[at:]
+    shown = rows[paging.offset : paging.offset + paging.wanted]
+    return listing(paging, shown, total, [[row["id"]] for row in shown])
+
+
+def identifier(query: Query, kind: str) -> str | None:
+    """An identifier to filter by, normalised."""
+    value = query.get(kind)
+    if value is None:
+        return None
+    if kind == identity.PHONE:
+        value = value[:1] + value[1:].replace("+", " ")  # spaces that were sent as plus signs
+    normal = identity.normalise(kind, value)
+    if normal is None:
+        raise Refused("invalid_field", f"{kind} identifies nobody", kind)
+    return normal
+
+
+def time_ms(query: Query, name: str) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    value: Any = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text
+    # a plus sign that was not encoded comes as a space
+    ms = parse_time(value.replace(" ", "+") if isinstance(value, str) and "T" in value else value)
+    if ms is None:
+        raise Refused("invalid_field", f"{name} must be ISO 8601, or unix seconds or milliseconds", name)
+    return ms
+
+
+def _number(query: Query, name: str, default: int, most: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most or len(text) > 9:
+        raise Refused("invalid_field", f"{name} must be a number from 1 to {most}", name)
+    return int(text)
+
+
+def _cursor(text: str) -> list[Any]:
+    if not text:
+        return []
+    try:
+        value = orjson.loads(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not value:
+        raise Refused("invalid_field", "cursor is none that was given out", "cursor")
+    return value

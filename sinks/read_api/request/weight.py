@@ -1,0 +1,95 @@
+"""The rows of a request's queries in; a refusal out where it, or its workspace, holds more memory than its share.
+
+1. Rows count from when they are read until the answer is sent. What one workspace's requests hold at a time is bounded
+   (``HELD``), so a flood of large pages is refused (503) and leaves room for others.
+2. One GraphQL document asks for many pages at once; it has a bound of its own (``MOST_IN_DOCUMENT``).
+
+A query that is made for many requests (``sinks.read_api.contacts.gathered``) is counted for none of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from schemas.errors import Refused
+from schemas.service.memory_budget import Budget
+
+MIB = 1024 * 1024
+HELD = Budget(384 * MIB, "large answers")
+"""Of all requests; a workspace alone has half, which holds two of the largest pages."""
+MOST_IN_DOCUMENT = 64 * MIB
+"""What a GraphQL document reads and answers together."""
+_VALUE = 32
+"""Bytes of a number, or of what a text costs beside its characters."""
+
+
+class Weight:
+    """Of one request."""
+
+    def __init__(self) -> None:
+        self._most: int | None = None
+        self._size = 0
+        self._workspace = ""
+        self._held: list[tuple[int, str]] = []
+
+    def bound(self, most: int) -> None:
+        """Hold so much at most from now on."""
+        self._most = most
+
+    def check(self) -> None:
+        """Raises ``Refused`` (``too_complex``) for a request that is over its bound already."""
+        if self._most is not None and self._size > self._most:
+            raise Refused("too_complex", f"the answer is larger than {self._most // MIB} MiB: ask for less", "query")
+
+    def add(self, size: int, workspace: str) -> None:
+        """Raises ``Refused``: over its own bound, or 503 where the workspace holds its share already."""
+        self._size += size
+        self._workspace = workspace
+        self.check()
+        HELD.take(size, workspace)
+        self._held.append((size, workspace))
+
+    def again(self, size: int) -> None:
+        """The same for what is made of what was read; raises ``Refused``."""
+        self.add(size, self._workspace)
+
+    def release(self) -> None:
+        for size, workspace in self._held:
+            HELD.give(size, workspace)
+        self._held.clear()
+
+
+_current: ContextVar[Weight | None] = ContextVar("weight", default=None)
+
+
+def current() -> Weight | None:
+    """That of the request which is served; ``None``: this is done for no request."""
+    return _current.get()
+
+
+@contextmanager
+def counted() -> Iterator[Weight]:
+    """Count what is read within, and let it go at the end."""
+    weight = Weight()
+    token = _current.set(weight)
+    try:
+        yield weight
+    finally:
+        _current.reset(token)
+        weight.release()
+
+
+def size_of(rows: Sequence[Sequence[Any]]) -> int:
+    """Bytes of rows, nearly."""
+    return sum(_size(value) for row in rows for value in row)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value) + _VALUE
+    if isinstance(value, list | tuple):
+        return sum(map(_size, value)) + _VALUE
+    if isinstance(value, dict):
+        return sum(_size(k) + _size(v) for k, v in value.items()) + _VALUE
+    return _VALUE

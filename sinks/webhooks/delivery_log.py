@@ -1,0 +1,114 @@
+"""Records in; back when every replica has them: what waits goes out together, so many cost little more than one.
+
+Under load sends that nobody waits for begin at least 10 ms apart: each is work for the broker whatever it holds.
+After any error of the broker nothing more is taken: the process ends and begins again from what is durable. Its
+first records, one in each partition of `deliveries`, keep out what an older sender still has in hand (`lease.py`).
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from schemas import topics
+from schemas.records.codec import encode_attempts, encode_delivery
+from schemas.records.deliveries import Attempt, Delivery, asked_key, home_of, key_of
+from schemas.records.identity import partition_of
+from schemas.settings import Settings
+from sinks.delivery.lease import Claim
+
+PACE_S = 0.01
+FENCE = b"fence"
+"""Key of the first records: no delivery's, and a compacted topic keeps one a partition."""
+
+
+class Row(NamedTuple):
+    topic: topics.Topic
+    key: bytes
+    value: bytes | None
+    partition: int
+
+
+class Journal:
+    """The sender's one producer."""
+
+    def __init__(self, settings: Settings, claim: Claim) -> None:
+        self._settings = settings
+        self._claim = claim
+        self._waiting: list[tuple[Sequence[Row], asyncio.Future[None]]] = []
+        self._filled = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    async def start(self) -> None:
+        self._producer = await self._claim.producer()
+        count = topics.partition_count(topics.DELIVERIES, self._settings)
+        await self._send([Row(topics.DELIVERIES, FENCE, None, p) for p in range(count)])
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+    def state(self, delivery: Delivery) -> Row:
+        return self._row(topics.DELIVERIES, delivery, key_of(delivery["id"]), encode_delivery(delivery))
+
+    def attempt(self, attempt: Attempt, delivery: Delivery) -> Row:
+        return self._row(topics.ATTEMPTS, delivery, key_of(delivery["id"]), encode_attempts([attempt]))
+
+    def forgotten(self, delivery: Delivery) -> list[Row]:
+        """What takes a delivery out of the compacted topic."""
+        keys = (key_of(delivery["id"]), asked_key(delivery["id"]))
+        return [self._row(topics.DELIVERIES, delivery, key, None) for key in keys]
+
+    def _row(self, topic: topics.Topic, delivery: Delivery, key: bytes, value: bytes | None) -> Row:
+        count = topics.partition_count(topic, self._settings)
+        return Row(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
+
+    async def write(self, rows: Sequence[Row], *, urgent: bool = False) -> None:
+        """Return when they are durable; rows of one partition stay in their order. ``urgent``: somebody waits."""
+        if not rows:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, done))
+        self._filled.set()
+        if urgent:
+            self._urgent.set()
+        await done
+
+    async def run(self) -> None:
+        """For ever; raises what the broker said."""
+        sent = 0.0
+        while True:
+            await self._filled.wait()
+            if (wait_s := sent + PACE_S - time.monotonic()) > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._urgent.wait(), wait_s)
+            sent = time.monotonic()
+            self._filled.clear()
+            self._urgent.clear()
+            taken, self._waiting = self._waiting, []
+            await self._send([row for rows, _ in taken for row in rows])
+            for _, done in taken:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _send(self, rows: Sequence[Row]) -> None:
+        places: dict[tuple[str, int], list[Row]] = defaultdict(list)
+        for row in rows:
+            places[topics.name(row.topic, self._settings), row.partition].append(row)
+        acknowledged = await asyncio.gather(*(self._send_to(*place, some) for place, some in places.items()))
+        await asyncio.gather(*(future for futures in acknowledged for future in futures))
+
+    async def _send_to(self, topic: str, partition: int, rows: Sequence[Row]) -> list[asyncio.Future[None]]:
+        acknowledged = []
+        batch = self._producer.create_batch()
+        for row in rows:
+            if batch.append(key=row.key, value=row.value, timestamp=None) is None:
+                # a full batch takes nothing; an empty one takes any record, however large
+                batch.close()
+                acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                batch.append(key=row.key, value=row.value, timestamp=None)
+        batch.close()
+        acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+        return acknowledged

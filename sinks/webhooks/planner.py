@@ -1,0 +1,234 @@
+"""SPINE of planning. `changes` and `resolved` in; deliveries on `deliveries`, then the offsets, out.
+
+1. Deliveries are durable before what was said of contacts is remembered, and that before offsets are committed. A
+   crash between any two plans again, and finds the same ids.
+2. The disk says where to go on. Where it is older than the committed offsets (it was lost), what was planned already
+   is read only to learn from it.
+3. Endpoints are those that stand on `control` when the records are planned: one that was answered 201 is told of
+   everything that was sent after that.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.control.control_state import ControlState
+from schemas.records import codec
+from schemas.records.codec import UndecodableError
+from schemas.records.deliveries import Delivery
+from schemas.service.kafka import Tail
+from schemas.settings import Settings
+from sinks.delivery.lease import Lease
+from sinks.webhooks.delivery_log import Journal, Row
+from sinks.webhooks.launches import failure
+from sinks.webhooks.messages import Known, Message, of_change, of_event
+from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
+from sinks.webhooks.store import Store
+from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
+
+log = logging.getLogger(__name__)
+
+GROUP = "headwater-webhooks"
+SOURCES = (topics.CHANGES, topics.RESOLVED)
+COMMIT_EVERY_S = 1.0
+UNIT = 2000
+"""Deliveries after which what was planned is made durable."""
+MAX_RECORDS = 500
+PACE_S = 0.025
+"""Units begin at least so far apart: one of ten records costs little more than one of a single record."""
+UNHEARD_PACE_S = 0.1
+"""The same while there is nobody to tell: what is read then is only what must be known for later."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """What becomes durable together: deliveries, then what was said, up to these places."""
+
+    known: Known
+    planned: dict[str, Delivery] = field(default_factory=dict)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+
+
+class Follower:
+    """The one consumer of both topics; no group assigns it anything, a group only keeps its offsets."""
+
+    def __init__(
+        self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: Journal, *, lease: Lease
+    ) -> None:
+        self._settings = settings
+        self._control = control
+        self._tail = tail
+        self._store = store
+        self._journal = journal
+        self._lease = lease
+        self._targets: Targets = subscribed(control)
+        self._topics = CustomerTopics(settings)
+        self._seq = 0
+        self._planned_before: dict[TopicPartition, int] = {}
+        self._done: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._names = {topics.name(topic, settings): topic for topic in SOURCES}
+
+    async def start(self) -> None:
+        """Find out where to go on."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            group_id=topics.app_id(GROUP, self._settings),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=1000,
+            fetch_max_bytes=8 << 20,
+            metadata_max_age_ms=60_000,
+        )
+        await self._consumer.start()
+        parts = [TopicPartition(name, p) for name in self._names for p in range(self._settings.partitions)]
+        self._consumer.assign(parts)
+        first = await self._consumer.beginning_offsets(parts)
+        end = await self._consumer.end_offsets(parts)
+        known = {name: self._store.positions(topic.name) for name, topic in self._names.items()}
+        for tp in parts:
+            self._planned_before[tp] = await self._consumer.committed(tp) or 0
+            position = known[tp.topic].get(tp.partition, first[tp])
+            if self._names[tp.topic] is topics.RESOLVED:
+                position = max(position, self._planned_before[tp])  # events teach nothing
+            self._consumer.seek(tp, min(max(position, first[tp]), end[tp]))
+
+    async def stop(self) -> None:
+        await self._commit()
+        await self._consumer.stop()
+        await self._topics.stop()
+
+    async def run(self) -> None:
+        """For ever; raises where going on would lose something."""
+        began = 0.0
+        while True:
+            pace_s = PACE_S if has_endpoints(self._control) else UNHEARD_PACE_S
+            await asyncio.sleep(began + pace_s - time.monotonic())
+            try:
+                found = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
+            except KafkaError:
+                log.exception("webhooks wait for the broker")
+                await asyncio.sleep(0.5)
+                continue
+            began = time.monotonic()
+            if found:
+                await self._caught_up()
+                await self._take(found)
+
+    async def commit(self) -> None:
+        """For ever: what is durable is committed about once a second."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._commit()
+
+    async def _caught_up(self) -> None:
+        while True:
+            try:
+                await self._tail.catch_up()
+            except KafkaError as error:
+                log.warning("webhooks wait for the definitions: %r", error)
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
+        """Records of all partitions, in units that are durable one after the other."""
+        unit = Unit(Known(self._store.get))
+        for tp, records in found.items():
+            for record in records:
+                messages = self._messages(tp, record, unit.known)
+                if messages and record.offset >= self._planned_before[tp]:
+                    now_ms = time.time_ns() // 1_000_000
+                    planned = plan(
+                        messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq
+                    )
+                    unit.planned.update((d["id"], d) for d in planned if not self._is_known(unit, d))
+                    unit.outgoing.extend(outgoing(self._control, messages))
+                unit.positions[tp] = record.offset + 1
+                if len(unit.planned) >= UNIT:
+                    await self._keep(unit)
+                    unit = Unit(Known(self._store.get))
+        await self._keep(unit)
+
+    def _is_known(self, unit: Unit, delivery: Delivery) -> bool:
+        return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
+
+    def _messages(self, tp: TopicPartition, record: Any, known: Known) -> list[Message]:
+        topic = self._names[tp.topic]
+        try:
+            if topic is topics.CHANGES:
+                since = self._complete_since(record, known)
+                changes = codec.decode_changes(record.value or b"")
+                return [
+                    message
+                    for change in changes
+                    if not self._control.erased.covers(change)
+                    for message in _said(of_change, change, known, since)
+                ]
+            if not has_endpoints(self._control):
+                return []
+            events = codec.decode_events(record.value or b"")
+            kept = [event for event in events if not self._control.erased.covers(event)]
+            return [message for event in kept for message in _said(of_event, event)]
+        except UndecodableError as error:
+            # the ClickHouse sink reads the same record and puts it into quarantine
+            log.error("%s/%s/%s passed over: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line
+            return []
+
+    def _complete_since(self, record: Any, known: Known) -> int:
+        key = b"t/%d" % record.partition
+        found = known.read(key)
+        if found is None:
+            # from the topic's very first record on everything is known
+            found = b"%d" % (record.timestamp if record.offset else 0)
+            known.writes[key] = found
+        return int(found)
+
+    async def _keep(self, unit: Unit) -> None:
+        self._store.fresh.update(unit.planned)
+        await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
+        await self._lease.hold()
+        if failed := await self._topics.send(unit.outgoing):
+            await self._journal.write([self._failure(one, reason) for one, reason in failed])
+        positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
+        self._store.learn(unit.known.writes, positions)
+        self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
+
+    def _failure(self, record: Outgoing, reason: str) -> Row:
+        message = record.message
+        data, now_ms = orjson.loads(record.value)["data"], time.time_ns() // 1_000_000
+        home, partitions = (message.workspace, message.environment), self._settings.partitions
+        return failure(home, message.contact_id, data, reason, now_ms=now_ms, partitions=partitions)
+
+    def _next_seq(self) -> int:
+        self._seq = max(self._seq + 1, self._store.last_seq + 1, time.time_ns())
+        return self._seq
+
+    async def _commit(self) -> None:
+        news = {tp: offset for tp, offset in self._done.items() if self._committed.get(tp) != offset}
+        if not news or not self._lease.is_held:  # another sender's offsets are newer
+            return
+        try:
+            await self._consumer.commit(news)
+        except KafkaError as error:
+            log.warning("offsets not committed now, the disk knows them: %r", error)
+        else:
+            self._committed.update(news)
+
+
+def _said(read: Callable[..., list[Message]], datum: Any, *more: Any) -> list[Message]:
+    """One datum that makes no sense costs itself; what it was stands in ClickHouse or in quarantine."""
+    try:
+        return read(datum, *more)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
+        return []
