@@ -1,4 +1,4 @@
-"""Environment in, the edge on its port out: `python -m ingest`."""
+"""Environment in, the edge on its port out: `python -m ingest`; pure."""
 
 from ingest.app import build_app, build_edge
 from schemas.service.process import read_settings, set_up_logging

@@ -1,4 +1,4 @@
-"""Environment variables in, one validated, frozen Settings out; every problem is reported together."""
+"""Environment variables in, one validated, frozen Settings out; every problem is reported together; pure."""
 
 import re
 from collections.abc import Iterable

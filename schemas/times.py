@@ -1,4 +1,4 @@
-"""Client times in (ISO 8601, unix seconds or milliseconds), epoch milliseconds out, and back."""
+"""Client times in (ISO 8601, unix seconds or milliseconds), epoch milliseconds out, and back; pure."""
 
 import re
 from datetime import UTC, datetime, timedelta

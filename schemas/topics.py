@@ -1,4 +1,4 @@
-"""Settings in, the closed catalogue of Kafka topics out; nothing else names a topic."""
+"""Settings in, the closed catalogue of Kafka topics out; nothing else names a topic; pure."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A code and a sentence in, a warning of an answer out: ``code: sentence``.
+"""A code and a sentence in, a warning of an answer out: ``code: sentence``; pure.
 
 Programs group by the code; the sentence may name places and times, and may change.
 """

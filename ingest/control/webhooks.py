@@ -1,4 +1,4 @@
-"""Webhook definitions in (bodies of requests), checked records out; pure but for the secrets that are made."""
+"""Webhook definitions in (bodies of requests), checked records out; pure but for the secrets that are made; pure."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping

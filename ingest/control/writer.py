@@ -1,4 +1,4 @@
-"""Segment definitions in, records on `control` out: the edge is the only writer of definitions."""
+"""Segment definitions in, records on `control` out: the edge is the only writer of definitions; pure."""
 
 from typing import Any
 

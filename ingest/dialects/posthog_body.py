@@ -1,7 +1,7 @@
 """The bytes of a PostHog client's request in, the JSON value in them out: plain, packed, or base64 in a form; pure.
 
-Beacons of older browser SDKs are base64 of CESU-8: an emoji is two halves of three bytes each. `ingest/http/mend.py` puts
-them together.
+Beacons of older browser SDKs are base64 of CESU-8: an emoji is two halves of three bytes each. `ingest/http/mend.py`
+puts them together.
 """
 
 from base64 import b64decode

@@ -1,4 +1,4 @@
-"""Events whose ids clients chose in, the first answer to each out: a retry is answered as its first try was."""
+"""Events whose ids clients chose in, the first answer to each out: a retry is answered as its first try was; pure."""
 
 from typing import NamedTuple
 
@@ -81,6 +81,6 @@ def _is_same(known: _Known, event: Event) -> bool:
 
 
 def _content(event: Event) -> int:
-    """What ``schemas.records.sameness.content_of`` looks at, by a hash that this process alone understands: it is quick."""
+    """What ``schemas.records.sameness.content_of`` looks at, by a hash of this process alone: it is quick."""
     names = event["kind"], event["campaign_id"], event["message_id"], event["variant"], event["channel"]
     return hash((event["properties"], event["profile"], names))

@@ -1,4 +1,4 @@
-"""What a dialect makes of a request: raw events or refusals, before ids, times and limits are checked."""
+"""What a dialect makes of a request: raw events or refusals, before ids, times and limits are checked; pure."""
 
 from dataclasses import dataclass, field
 from typing import Any

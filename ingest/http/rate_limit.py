@@ -1,4 +1,4 @@
-"""Who asks, and when, in; whether it is too often, and the headers that say so, out.
+"""Who asks, and when, in; whether it is too often, and the headers that say so, out; pure.
 
 1. A key's bucket holds one second's worth of requests and fills at its rate; an edge counts for itself.
 2. A public key is used in browsers: its workspace says on whose pages.

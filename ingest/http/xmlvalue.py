@@ -1,4 +1,4 @@
-"""XML text in, the JSON value that it stands for out, and back; the rules are Altcraft's.
+"""XML text in, the JSON value that it stands for out, and back; the rules are Altcraft's; pure.
 
 1. The root is ``<xml>``; a tag is a field, a repeated tag an array, an empty one null.
 2. ``array='true'`` makes an array of one tag or none, ``string='true'`` a string of what looks like a number or a

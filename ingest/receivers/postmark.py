@@ -1,4 +1,4 @@
-"""Postmark's webhooks in; their events out. Source: postmarkapp.com/developer, "Webhooks", "Bounce types".
+"""Postmark's webhooks in; their events out. Source: postmarkapp.com/developer, "Webhooks", "Bounce types"; pure.
 
 Postmark does not sign: it sends the user and password that its webhook's URL or its HttpAuth names. The endpoint's
 secret is both as ``user:password``, or the password alone.

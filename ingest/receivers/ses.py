@@ -1,4 +1,4 @@
-"""Amazon SES's events over SNS in; our events out.
+"""Amazon SES's events over SNS in; our events out; pure.
 
 Source: docs.aws.amazon.com, "Verifying the signatures of Amazon SNS messages", "Contents of event data that Amazon SES
 publishes to Amazon SNS".

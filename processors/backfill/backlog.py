@@ -1,4 +1,4 @@
-"""Wishes for history in, chunks of stored events out: where the stage and whoever reads ClickHouse meet; no I/O.
+"""Wishes for history in, chunks of stored events out: where the stage and whoever reads ClickHouse meet; no I/O; pure.
 
 A contact's state is a join, so an event may be fed any number of times. History therefore needs no exact offset,
 only coverage: a wish is put down when everything after it is counted live, and the reader sees to it that

@@ -1,4 +1,4 @@
-"""What is remembered of a partition beside its rows: timers, the scan after new rules, and what time it is.
+"""What is remembered of a partition beside its rows: timers, the scan after new rules, and what time it is; pure.
 
 1. Time does not run ahead of a backlog: while there is one, everything is judged as of the records' own time,
    timers included. What a window's end would take away may be renewed by a record that is still to come.

@@ -1,4 +1,4 @@
-"""SPINE of segments. resolved, merges, absorbs in: changes, absorbs out; by time, rules and history: changes out.
+"""SPINE of segments. resolved, merges, absorbs in: changes, absorbs out; by time, rules and history: changes out; pure.
 
 The definitions have to be complete before the first record: an empty ``ControlState`` says that all segments
 are gone.

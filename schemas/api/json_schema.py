@@ -1,4 +1,4 @@
-"""Types of fields in, JSON Schemas out: the few words that shapes and parameters are written in."""
+"""Types of fields in, JSON Schemas out: the few words that shapes and parameters are written in; pure."""
 
 from typing import Any
 

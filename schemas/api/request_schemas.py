@@ -1,7 +1,7 @@
-"""The constants that check bodies by hand in, the schemas of those bodies out.
+"""The constants that check bodies by hand in, the schemas of those bodies out; pure.
 
-Models of ``schemas.api.requests`` describe themselves; here is what is checked without one: events, because they are many,
-rules, because they nest, and the bodies whose refusals say more than a model could.
+Models of ``schemas.api.requests`` describe themselves; here is what is checked without one: events, because they are
+many, rules, because they nest, and the bodies whose refusals say more than a model could.
 """
 
 from schemas.api.json_schema import ANYTHING, OBJECT, TEXT, Schema, many, mapping, maybe, one_of, record, ref, text

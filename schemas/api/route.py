@@ -1,4 +1,4 @@
-"""What one method of one path takes and answers, as a record; what all have in common stands in ``document``."""
+"""What one method of one path takes and answers, as a record; what all have in common stands in ``document``; pure."""
 
 from dataclasses import dataclass, field
 

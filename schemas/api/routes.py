@@ -1,8 +1,9 @@
-"""Nothing in; every native method and path of the API out, with scope, parameters, body and answers.
+"""Nothing in; every native method and path of the API out, with scope, parameters, body and answers; pure.
 
 A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
-`sinks/read_api/app.py` for reads); a new shape or body has its line in `schemas/api/responses.py` or `asked.py`, or is a
-model of `schemas/api/requests.py` that ``document.MODELS`` names. A test compares both tables with this one.
+`sinks/read_api/app.py` for reads); a new shape or body has its line in `schemas/api/responses.py` or
+`request_schemas.py`, or is a model of `schemas/api/requests.py` that ``document.MODELS`` names. A test compares both
+tables with this one.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A campaign's record in; its definition as reads show it out."""
+"""A campaign's record in; its definition as reads show it out; pure."""
 
 from typing import Any
 

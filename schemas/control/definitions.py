@@ -1,4 +1,4 @@
-"""What a workspace defines, as records of the `control` topic: values in, checked and frozen records out."""
+"""What a workspace defines, as records of the `control` topic: values in, checked and frozen records out; pure."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""The segment rule language as a tree of frozen nodes: what `schemas/rules/parse.py` makes and the segments stage compiles."""
+"""The segment rule language as a tree of frozen nodes: what `schemas/rules/parse.py` makes, stages compile."""
 
 from dataclasses import dataclass
 from typing import Any

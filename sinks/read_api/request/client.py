@@ -49,7 +49,7 @@ class Reader:
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Raises ``Refused``: 503 while ClickHouse is away or overloaded, 429 where a workspace asks too much at once.
 
-        ``parameters["workspace"]`` says whose query it is. It counts for the request (``sinks.read_api.request.weight``).
+        ``parameters["workspace"]`` says whose query it is. It counts for the request (``request/weight.py``).
         """
         workspace, request = str(parameters.get("workspace", "")), weight.current()
         async with self._fair.turn(workspace):
