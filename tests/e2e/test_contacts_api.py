@@ -77,6 +77,7 @@ async def test_a_patch_by_any_name_and_the_time_of_a_change(stack: LocalStack) -
         same = await edit(client, path, attributes={"a": 1})
         assert same == made, "what says nothing new changes nothing, the times included"
         late = await edit(client, path, attributes={"a": 0}, timestamp="2020-01-01T00:00:00Z")
+        assert [text.partition(":")[0] for text in late.pop("warnings")] == ["older_than_known"]
         assert late == made, "an older write of the same attribute loses"
         changed = await edit(client, made["id"], attributes={"a": 2}, email=f"{unique('m')}@x.org")
         assert changed["attributes"] == {"a": 2}
