@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.clickhouse.native_frames import CHUNK, LZ4, NONE, ZSTD, FrameError, TooLargeError, pack, unpack
+from deploy.local.clickhouse.encoding import TooLargeError
+from deploy.local.clickhouse.native_frames import CHUNK, LZ4, NONE, ZSTD, FrameError, pack, unpack
 
 ONE_LINE = bytes.fromhex("de79cf087fb635049db816df195b016b820c0000000200000020310a")
 """``1`` and a line break by LZ4; both clients check the checksum."""

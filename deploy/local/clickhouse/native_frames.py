@@ -11,6 +11,8 @@ import lz4.block
 import zstandard
 from clickhouse_cityhash.cityhash import CityHash128
 
+from deploy.local.clickhouse.encoding import TooLargeError
+
 NONE, LZ4, ZSTD = 0x02, 0x82, 0x90
 METHODS = {"NONE": NONE, "LZ4": LZ4, "LZ4HC": LZ4, "ZSTD": ZSTD}
 """Values of the setting ``network_compression_method``."""
@@ -25,10 +27,6 @@ _MASK = (1 << 64) - 1
 
 class FrameError(ValueError):
     """The bytes are no frames, or damaged; the message says where."""
-
-
-class TooLargeError(FrameError):
-    """What would come out is more than may."""
 
 
 def pack(data: bytes, method: int = LZ4) -> bytes:

@@ -221,7 +221,7 @@ def question(request: Request, body: bytes, *, may_write: bool) -> Question:
         if kind.startswith("multipart/form-data"):  # what clients turn to when parameters are too long for a URL
             query |= form_fields(body, kind)
             body = b""
-    except (TooLargeError, native_frames.TooLargeError) as error:
+    except TooLargeError as error:
         raise too_large(most) from error
     except (EncodingError, native_frames.FrameError) as error:
         raise refusal(117, "INCORRECT_DATA", str(error)) from error
