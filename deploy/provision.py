@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.first_key import DEFAULT_WORKSPACE, make
 from deploy.rebuild import rebuild
-from schemas.errors import CannotStart, Refused
+from schemas.errors import ApiError, CannotStart
 from schemas.service.kafka import started
 from schemas.service.process import read_settings
 from schemas.settings import Settings
@@ -199,7 +199,7 @@ def main() -> None:
             print(f"workspace {key.workspace}, environment {key.environment}, {key.id}: {' '.join(key.scopes)}")
             print(secret)
             print("keep it: it is not shown again", file=sys.stderr)
-    except (ProvisionError, CannotStart, Refused, MigrationError) as error:
+    except (ProvisionError, CannotStart, ApiError, MigrationError) as error:
         sys.exit(str(error))
 
 

@@ -13,33 +13,33 @@ from starlette.routing import Route, Router
 from ingest import openapi
 from ingest.contacts.barrier import Barrier
 from ingest.contacts.erasure import Erasures
-from ingest.contacts.routes import ContactPages
-from ingest.contacts.split_routes import Splitting
-from ingest.contacts.static_segments import StaticLists
-from ingest.control.access_routes import AccessPages
-from ingest.control.campaign_routes import CampaignPages
-from ingest.control.segment_routes import Pages
-from ingest.control.webhook_routes import WebhookPages
+from ingest.contacts.routes import ContactRoutes
+from ingest.contacts.split_routes import SplitRoutes
+from ingest.contacts.static_segments import StaticSegmentRoutes
+from ingest.control.access_routes import AccessRoutes
+from ingest.control.campaign_routes import CampaignRoutes
+from ingest.control.segment_routes import SegmentRoutes
+from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.dialects import OPERATIONS
-from ingest.events.ack_cache import Recent
+from ingest.events.ack_cache import EventAckCache
 from ingest.events.edge import Edge, collector
 from ingest.events.endpoint import IngestEndpoint
-from ingest.events.merge_map import MergeView
+from ingest.events.merge_map import MergeMapReplica
 from ingest.events.publish import Publisher
 from ingest.events.receipts import Receipts
-from ingest.events.replay_cache import Repeats
-from ingest.http.cors import Cors
+from ingest.events.replay_cache import RequestReplayCache
+from ingest.http.cors import CorsPolicy
 from ingest.http.health import Health
-from ingest.http.idempotency import HEADER, Answers, Once
-from ingest.http.key_usage import Uses
-from ingest.http.rate_limit import Gate
-from ingest.http.read_api import Forward
+from ingest.http.idempotency import HEADER, IdempotencyMiddleware, IdempotencyStore
+from ingest.http.key_usage import KeyUsageRecorder
+from ingest.http.rate_limit import RateLimiter
+from ingest.http.read_api import ReadApiClient
 from ingest.receivers.endpoint import Receivers
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Tail
@@ -48,7 +48,7 @@ from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
 
 
-class HotPaths:
+class FastPathRouter:
     """The paths that take events by one dictionary look-up, everything else by Starlette's router.
 
     An ingest endpoint answers its own errors, so what stands in front of the router would add a fifth to the
@@ -59,8 +59,10 @@ class HotPaths:
         self._endpoints = endpoints
         self._app = app
         self._edge = edge
-        self._cors = Cors(edge.control, [(o.path, o.methods) for o in OPERATIONS])
-        self._once = Once(self._plain, edge.control, edge.gate, edge.answers, edge.settings.max_body_bytes)
+        self._cors = CorsPolicy(edge.control, [(o.path, o.methods) for o in OPERATIONS])
+        self._once = IdempotencyMiddleware(
+            self._plain, edge.control, edge.gate, edge.answers, edge.settings.max_body_bytes
+        )
 
     async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         app: web.App = self._plain
@@ -99,10 +101,10 @@ class HotPaths:
             return
 
         async def answer(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-            scope[web.SAID_WITH] = headers
+            scope[web.EXTRA_HEADERS] = headers
             await Response(status_code=204)(scope, receive, send)
 
-        await web.Surface(answer)(scope, receive, send)
+        await web.ErrorMiddleware(answer)(scope, receive, send)
 
 
 def build_edge(settings: Settings) -> Edge:
@@ -116,16 +118,20 @@ def build_edge(settings: Settings) -> Edge:
         publisher=publisher,
         collector=collector(settings, publisher),
         receipts=Receipts(instance),
-        view=MergeView(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
-        recent=Recent(),
-        gate=Gate(state, settings.rate_limit),
-        answers=Answers(settings.home / "state" / "edge-answers"),
-        repeats=Repeats(),
+        view=MergeMapReplica(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
+        recent=EventAckCache(),
+        gate=RateLimiter(state, settings.rate_limit),
+        answers=IdempotencyStore(settings.home / "state" / "edge-answers"),
+        repeats=RequestReplayCache(),
     )
 
 
 def _lifespan(
-    edge: Edge, forward: Forward, followed: tuple[Tail, Tail], parts: Sequence[Uses | Erasures], health: Health
+    edge: Edge,
+    forward: ReadApiClient,
+    followed: tuple[Tail, Tail],
+    parts: Sequence[KeyUsageRecorder | Erasures],
+    health: Health,
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -154,16 +160,16 @@ def _lifespan(
     return lifespan
 
 
-def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) -> list[Route]:
+def _writes(edge: Edge, forward: ReadApiClient, writer: ControlWriter, control: Tail) -> list[Route]:
     """What changes something and is no event; whatever else is asked is a read."""
     pages, people, access = (
-        Pages(edge, forward, writer),
-        ContactPages(edge, forward),
-        AccessPages(edge, writer, control.catch_up),
+        SegmentRoutes(edge, forward, writer),
+        ContactRoutes(edge, forward),
+        AccessRoutes(edge, writer, control.catch_up),
     )
-    webhooks = WebhookPages(edge, pages, forward, writer, control)
-    campaign = CampaignPages(edge, forward, writer)
-    receivers, static = Receivers(edge, writer), StaticLists(edge, forward)
+    webhooks = WebhookRoutes(edge, pages, forward, writer, control)
+    campaign = CampaignRoutes(edge, forward, writer)
+    receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, forward)
     return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
@@ -180,7 +186,7 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/v1/campaigns", campaign.create, methods=["POST"]),
         Route("/v1/campaigns/{id}", campaign.edit, methods=["PATCH"]),
-        Route("/v1/contacts/{id:path}/split", Splitting(edge, forward).split_contact, methods=["POST"]),
+        Route("/v1/contacts/{id:path}/split", SplitRoutes(edge, forward).split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
         Route("/v1/keys", access.create_key, methods=["POST"]),
@@ -191,16 +197,16 @@ def _writes(edge: Edge, forward: Forward, writer: ControlWriter, control: Tail) 
     ]
 
 
-def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
+def build_app(edge: Edge, forward: ReadApiClient | None = None) -> FastPathRouter:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
-    forward = forward or Forward(settings.query, settings.read_deadline_s)
+    forward = forward or ReadApiClient(settings.query, settings.read_deadline_s)
     writer = ControlWriter(settings, edge.control, edge.publisher)
     merges = Tail(settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
     erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
     edge.forget = erasures.forget
     control = Tail(settings, topics.CONTROL, erasures.apply)
-    uses = Uses(edge.gate, writer.put)
+    uses = KeyUsageRecorder(edge.gate, writer.put)
     health = Health(settings, forward, edge.control)
 
     endpoints = [(o, IngestEndpoint(o, edge, forward)) for o in OPERATIONS]
@@ -213,7 +219,7 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
 
     async def read(request: Request) -> Response:
         if request.url.path in hot:
-            raise Refused("method_not_allowed", "this path takes POST", allow=["POST"])
+            raise ApiError("method_not_allowed", "this path takes POST", allow=["POST"])
         edge.passes(request)
         return await forward.handle(request)
 
@@ -223,8 +229,8 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
         allow = {method for route in writes if route.path_regex.match(path) for method in route.methods or ()}
         allow |= await forward.allows(request)
         if allow:
-            raise Refused("method_not_allowed", f"this path takes {', '.join(sorted(allow))}", allow=allow)
-        raise Refused("not_found", "no such path")
+            raise ApiError("method_not_allowed", f"this path takes {', '.join(sorted(allow))}", allow=allow)
+        raise ApiError("not_found", "no such path")
 
     writes = [
         *(Route(o.path, endpoint, methods=list(o.methods)) for o, endpoint in endpoints),
@@ -247,4 +253,4 @@ def build_app(edge: Edge, forward: Forward | None = None) -> HotPaths:
     ]
     lifespan = _lifespan(edge, forward, (control, merges), (uses, erasures), health)
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return HotPaths(hot, web.Surface(router), edge)
+    return FastPathRouter(hot, web.ErrorMiddleware(router), edge)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ingest.dialects import OPERATIONS
 from schemas.api.document import document
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 _FILES = {
     "swagger-ui.css": "text/css",
@@ -59,12 +59,12 @@ async def page(_request: Request) -> Response:
 
 
 async def part(request: Request) -> Response:
-    """Raises ``Refused`` (404) for what the page does not ask for."""
+    """Raises ``ApiError`` (404) for what the page does not ask for."""
     name = request.path_params["name"]
     if name == "start.js":
         return Response(_START, media_type="text/javascript", headers=_SAFE)
     if name not in _FILES:
-        raise Refused("not_found", "no such file")
+        raise ApiError("not_found", "no such file")
     kept = {**_SAFE, "Cache-Control": "public, max-age=86400"}
     return Response(_read(name), media_type=_FILES[name], headers=kept)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, NoReturn
 
-from processors.runtime.worker import Beside, run
+from processors.runtime.worker import Sidecar, run
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.service.kafka import Tail
@@ -23,20 +23,20 @@ def identity(settings: Settings) -> NoReturn:
 
 
 def segments(settings: Settings) -> NoReturn:
-    from processors.backfill.backlog import Desk  # noqa: PLC0415 - same
-    from processors.backfill.reader import Reader  # noqa: PLC0415 - same
+    from processors.backfill.backlog import BackfillQueue  # noqa: PLC0415 - same
+    from processors.backfill.reader import BackfillReader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
-    control, desk = ControlState(), Desk()
+    control, desk = ControlState(), BackfillQueue()
     stage = SegmentsStage(control, settings.partitions, desk)
 
     def reader(wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        return Reader(settings, desk, wake).running()
+        return BackfillReader(settings, desk, wake).running()
 
     run(stage, settings, beside=_following(control, settings, reader))
 
 
-def _following(control: ControlState, settings: Settings, also: Beside | None = None) -> Beside:
+def _following(control: ControlState, settings: Settings, also: Sidecar | None = None) -> Sidecar:
     """Definitions are complete before the first record is looked at, and followed from then on."""
 
     @asynccontextmanager

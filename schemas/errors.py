@@ -36,7 +36,7 @@ class CannotStart(Exception):  # noqa: N818 - a process that says why and ends; 
     """Settings or data with which this process must not run; the text says what to change."""
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class ApiError(Exception):
     """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``.
 
     ``allow``: of 405 the methods that the path does take.
@@ -53,12 +53,12 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     def status(self) -> int:
         return STATUS[self.code]
 
-    def at(self, prefix: str) -> "Refused":
+    def at(self, prefix: str) -> "ApiError":
         """The same refusal with its path put below ``prefix``."""
         if not self.param:
-            return Refused(self.code, self.message, prefix)
+            return ApiError(self.code, self.message, prefix)
         joint = "" if self.param.startswith("[") else "."
-        return Refused(self.code, self.message, f"{prefix}{joint}{self.param}")
+        return ApiError(self.code, self.message, f"{prefix}{joint}{self.param}")
 
     def body(self, request_id: str | None = None) -> dict[str, Any]:
         """The value of ``error`` in an answer."""

@@ -20,11 +20,11 @@ from schemas.service.kafka import Probe
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
-from sinks.clickhouse.consumer import Loop
+from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.rereads import Rereads
+from sinks.maintenance.compact import compact_merges as fold
 from sinks.maintenance.compact import every
-from sinks.maintenance.compact import squash as fold
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
 
@@ -52,7 +52,7 @@ async def _store(settings: Settings) -> None:
     known = ControlState()
     eraser = Eraser(settings, known)
     rereads = Rereads()
-    loop = Loop(settings, lambda: announce_ready(settings), known.erased, rereads)
+    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads)
     mender = Mender(settings, rereads)
 
     async def work() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from tests.ledger import Ledger, contact_ids, identifiers
+from tests.ledger import SentLedger, contact_ids, identifiers
 from tests.stack import LocalStack
 
 
@@ -28,7 +28,7 @@ async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str,
     return ids
 
 
-async def differences(stack: LocalStack, ledger: Ledger, segments: dict[str, str], prefix: str) -> list[str]:
+async def differences(stack: LocalStack, ledger: SentLedger, segments: dict[str, str], prefix: str) -> list[str]:
     """Empty when nothing is missing, nothing is there twice, and contacts and memberships equal the recount.
 
     ``prefix`` names the event ids that are looked at, where the stack has others too.
@@ -40,7 +40,7 @@ async def differences(stack: LocalStack, ledger: Ledger, segments: dict[str, str
     ]
 
 
-async def _events(stack: LocalStack, ledger: Ledger, prefix: str) -> list[str]:
+async def _events(stack: LocalStack, ledger: SentLedger, prefix: str) -> list[str]:
     found = await rows(
         stack,
         "SELECT event_id, count() FROM events FINAL WHERE startsWith(event_id, {prefix:String}) GROUP BY event_id",
@@ -56,7 +56,7 @@ async def _events(stack: LocalStack, ledger: Ledger, prefix: str) -> list[str]:
     ]
 
 
-async def _contacts(stack: LocalStack, ledger: Ledger) -> list[str]:
+async def _contacts(stack: LocalStack, ledger: SentLedger) -> list[str]:
     resolved = dict(await rows(stack, "SELECT event_id, contact_id FROM events_resolved"))
     by_contact: dict[str, set[str]] = {}
     for event_id, contact in resolved.items():
@@ -74,7 +74,7 @@ async def _contacts(stack: LocalStack, ledger: Ledger) -> list[str]:
     return [f"contacts that differ: {len(wrong)} of {len(expected)}; {wrong[0]}"] if wrong else []
 
 
-async def _memberships(stack: LocalStack, ledger: Ledger, segments: dict[str, str]) -> list[str]:
+async def _memberships(stack: LocalStack, ledger: SentLedger, segments: dict[str, str]) -> list[str]:
     problems = []
     for name, parts in ledger.members().items() if segments else ():
         found = await rows(
@@ -95,7 +95,7 @@ async def _memberships(stack: LocalStack, ledger: Ledger, segments: dict[str, st
 
 
 async def settled(
-    stack: LocalStack, ledger: Ledger, segments: dict[str, str], *, within_s: float, prefix: str = ""
+    stack: LocalStack, ledger: SentLedger, segments: dict[str, str], *, within_s: float, prefix: str = ""
 ) -> list[str]:
     """The differences that are left when the pipeline has had time; returns as soon as there are none."""
     deadline = time.monotonic() + within_s

@@ -9,20 +9,20 @@ import httpx
 
 from deploy.local.seed import records
 from ingest.app import build_app
-from ingest.events.ack_cache import Recent
-from ingest.events.batching import Collector
+from ingest.events.ack_cache import EventAckCache
+from ingest.events.batching import BatchAccumulator
 from ingest.events.edge import Edge
-from ingest.events.merge_map import MergeView
+from ingest.events.merge_map import MergeMapReplica
 from ingest.events.publish import Publisher
 from ingest.events.receipts import Receipts
-from ingest.events.replay_cache import Repeats
-from ingest.http.idempotency import Answers
-from ingest.http.rate_limit import Gate
-from ingest.http.read_api import Forward
+from ingest.events.replay_cache import RequestReplayCache
+from ingest.http.idempotency import IdempotencyStore
+from ingest.http.rate_limit import RateLimiter
+from ingest.http.read_api import ReadApiClient
 from processors.identity import resolve, resolver
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas.control import control_state
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
@@ -47,13 +47,13 @@ class MemoryLog:
 
     async def publish(self, partition: int, record: bytes) -> None:
         if self.down:
-            raise Refused("unavailable", "Kafka did not take it; try again")
+            raise ApiError("unavailable", "Kafka did not take it; try again")
         self.records.append((partition, record))
         if self.tell is not None:
             self._identify(self.tell)
 
     def _identify(self, tell: Callable[[Any], None]) -> None:
-        state = State(0, self._tables)
+        state = PartitionState(0, self._tables)
         links = [link for event in codec.decode_events(self.records[-1][1]) for link in resolve.new_links(event, state)]
         for merge in resolver.resolve([(len(self.records), links)], state)[0]:
             tell(SimpleNamespace(partition=0, offset=len(self.records), value=codec.encode_merge(merge)))
@@ -87,23 +87,23 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         instance="edge_test",
         control=state,
         publisher=MemoryPublisher(settings),
-        collector=Collector(
+        collector=BatchAccumulator(
             log.publish,
             settings.partitions,
             deadline_s=settings.publish_deadline_s,
             buffer_bytes=settings.publish_buffer_bytes,
         ),
         receipts=Receipts("edge_test"),
-        view=MergeView(home / "view", settings.partitions),
-        recent=Recent(),
-        gate=Gate(state, settings.rate_limit),
-        answers=Answers(home / "answers"),
-        repeats=Repeats(),
+        view=MergeMapReplica(home / "view", settings.partitions),
+        recent=EventAckCache(),
+        gate=RateLimiter(state, settings.rate_limit),
+        answers=IdempotencyStore(home / "answers"),
+        repeats=RequestReplayCache(),
         clock=lambda: NOW_MS,
     )
 
 
-class RecordedReads(Forward):
+class RecordedReads(ReadApiClient):
     """The read API's recorded answers, by the beginning of the path; what was asked stands in ``asked``."""
 
     def __init__(self, answers: dict[str, list[Any]]) -> None:
@@ -116,7 +116,7 @@ class RecordedReads(Forward):
         for start, (status, answer) in self._answers.items():
             if path.startswith(start):
                 return status, answer
-        raise Refused("unavailable", "the read API is away; try again")
+        raise ApiError("unavailable", "the read API is away; try again")
 
 
 def client_of(edge: Edge, reads: RecordedReads | None = None) -> httpx.AsyncClient:

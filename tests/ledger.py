@@ -27,7 +27,7 @@ RULES: dict[str, Any] = {
 
 
 @dataclass(slots=True)
-class Ledger:
+class SentLedger:
     """What was sent and acknowledged; an event is in it once, however often it had to be sent."""
 
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def make_events(seed: int, count: int, people: int, now_ms: int) -> list[dict[st
 
 
 async def deliver(
-    port: int, events: list[dict[str, Any]], ledger: Ledger, *, per_second: float, senders: int = 8
+    port: int, events: list[dict[str, Any]], ledger: SentLedger, *, per_second: float, senders: int = 8
 ) -> None:
     """Send all at a steady rate, each batch again and again until it is acknowledged, as an SDK would."""
     order: list[list[dict[str, Any]]] = []

@@ -38,7 +38,7 @@ async def ok(_got: Got) -> Answer:
 
 
 @dataclass(slots=True)
-class Receiver:
+class WebhookReceiver:
     """``decide`` may be exchanged at any time."""
 
     decide: Decide = ok
@@ -72,9 +72,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(decide: Decide = ok) -> AsyncIterator[Receiver]:
+async def receiver(decide: Decide = ok) -> AsyncIterator[WebhookReceiver]:
     """Listens until the block ends; connections that are still open are closed then."""
-    found = Receiver(decide)
+    found = WebhookReceiver(decide)
     open_ones: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -140,14 +140,14 @@ def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
     return row
 
 
-class Reads(Pipeline):
+class ReadPipeline(Pipeline):
     """The read API as a process, and rows and definitions to read."""
 
     http: httpx.AsyncClient
     _writer: Writer
     _placed = 0
 
-    async def define(self, kind: str, record: control_state.Record) -> None:
+    async def define(self, kind: str, record: control_state.ControlRecord) -> None:
         key, value = control_state.encode(kind, record)
         await self.raw(topics.CONTROL, value, key=key)
 
@@ -169,9 +169,9 @@ class Reads(Pipeline):
 
 
 @asynccontextmanager
-async def reads(settings: Settings) -> AsyncIterator[Reads]:
+async def reads(settings: Settings) -> AsyncIterator[ReadPipeline]:
     async with pipeline(settings) as pipe:
-        api = Reads(settings, pipe._producer, pipe._client)
+        api = ReadPipeline(settings, pipe._producer, pipe._client)
         for kind, record in seed.records():
             await api.define(kind, record)
         api._writer = Writer(settings)

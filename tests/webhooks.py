@@ -13,7 +13,7 @@ from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import Webhook
 from schemas.records import codec, deliveries
-from schemas.records.deliveries import Attempt, Delivery
+from schemas.records.deliveries import Attempt, WebhookDelivery
 from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event
 from schemas.service import kafka
@@ -80,7 +80,7 @@ class Upstream:
         partition = partition_of(home, self.settings.partitions)
         await self._send(topics.DELIVERIES, value, partition, deliveries.asked_key(delivery))
 
-    async def deliver(self, delivery: Delivery) -> None:
+    async def deliver(self, delivery: WebhookDelivery) -> None:
         """What an earlier sender left behind."""
         home = deliveries.home_of(delivery["contact_id"], delivery["id"])
         partition = partition_of(home, self.settings.partitions)
@@ -93,9 +93,9 @@ class Upstream:
         found = [one for record in records for one in codec.decode_attempts(record.value)]
         return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
 
-    async def deliveries(self, of: Webhook) -> dict[str, Delivery]:
+    async def deliveries(self, of: Webhook) -> dict[str, WebhookDelivery]:
         """What stands of an endpoint's deliveries, as a compacted topic says it."""
-        found: dict[bytes, Delivery] = {}
+        found: dict[bytes, WebhookDelivery] = {}
         for record in await self._read(topics.DELIVERIES):
             found.pop(record.key, None)
             if record.value is not None:

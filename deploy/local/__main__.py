@@ -9,7 +9,7 @@ import typer
 
 from deploy.local import daemon, keys
 from deploy.local.daemon import run_in_front
-from deploy.local.home import AlreadyRunningError, Home
+from deploy.local.home import AlreadyRunningError, StackHome
 from deploy.local.kafka import BrokerError
 from deploy.local.stack import Stack, StackError, greeting
 from deploy.local.status import status as show_status
@@ -29,11 +29,11 @@ def say(line: str) -> None:
     print(f"{now:%H:%M:%S} {line}", flush=True)
 
 
-def read_home() -> tuple[Settings, Home]:
+def read_home() -> tuple[Settings, StackHome]:
     """Ends with one line where the settings are wrong or the home cannot be written to."""
     settings = read_settings()
     settings = settings.model_copy(update={"home": settings.home.resolve()})
-    home = Home(settings.home)
+    home = StackHome(settings.home)
     try:
         home.prepare()
         if not os.access(home.run, os.W_OK):

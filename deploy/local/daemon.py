@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.local.home import SUPERVISOR, AlreadyRunningError, Home
+from deploy.local.home import SUPERVISOR, AlreadyRunningError, StackHome
 
 POLL_S = 0.05
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Start = Callable[[], Awaitable[None]]
 
 
-def run_in_front(home: Home, start: Start, stop: Start) -> None:
+def run_in_front(home: StackHome, start: Start, stop: Start) -> None:
     """Start, wait for Ctrl-C or SIGTERM, stop; raises ``AlreadyRunningError`` and what ``start`` raises."""
     with home.locked():
         home.pid_file(SUPERVISOR).write_text(f"{os.getpid()}\n")
@@ -29,7 +29,7 @@ def run_in_front(home: Home, start: Start, stop: Start) -> None:
             home.pid_file(SUPERVISOR).unlink(missing_ok=True)
 
 
-async def _run(home: Home, start: Start, stop: Start) -> None:
+async def _run(home: StackHome, start: Start, stop: Start) -> None:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -49,7 +49,7 @@ async def _run(home: Home, start: Start, stop: Start) -> None:
         await stop()
 
 
-def up(home: Home, command: tuple[str, ...], *, within_s: float, show: Callable[[str], None]) -> bool:
+def up(home: StackHome, command: tuple[str, ...], *, within_s: float, show: Callable[[str], None]) -> bool:
     """Run the command in the background, show what it says, return whether it got ready."""
     home.prepare()
     home.ready_file(SUPERVISOR).unlink(missing_ok=True)  # a killed supervisor leaves it
@@ -70,7 +70,7 @@ def up(home: Home, command: tuple[str, ...], *, within_s: float, show: Callable[
     return ready
 
 
-def down(home: Home) -> str:
+def down(home: StackHome) -> str:
     """End whoever runs here and return when it has ended; says what was done."""
     if home.is_locked():
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):

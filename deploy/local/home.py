@@ -26,7 +26,7 @@ class AlreadyRunningError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class StackHome:
     path: Path
 
     def prepare(self) -> None:

@@ -7,7 +7,7 @@ import time
 
 from deploy.first_key import definitions, write
 from schemas.control import control_state
-from schemas.control.control_state import ApiKey, Environment, Record, Workspace
+from schemas.control.control_state import ApiKey, ControlRecord, Environment, Workspace
 from schemas.control.development import PUBLIC_KEY, SECRET_KEY, check_keys
 from schemas.settings import Settings
 
@@ -16,7 +16,7 @@ _CREATED_MS = 1_767_225_600_000
 """Fixed, so that seeding again changes nothing."""
 
 
-def records() -> list[tuple[str, Record]]:
+def records() -> list[tuple[str, ControlRecord]]:
     """The control records of the local workspace, by kind."""
     common = {"workspace": WORKSPACE, "created_ms": _CREATED_MS}
     return [

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 
 from deploy.local import kafka
 from deploy.local.clickhouse.password import password_of
-from deploy.local.home import Home
+from deploy.local.home import StackHome
 from deploy.local.supervisor import ROOT, Process, Supervisor
 from schemas.control.development import PUBLIC_KEY, SECRET_KEY
 from schemas.service.processes import states
@@ -102,7 +102,7 @@ class Stack:
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self.settings = settings.model_copy(update={"home": settings.home.resolve()})
-        self.home = Home(self.settings.home)
+        self.home = StackHome(self.settings.home)
         self._say = say
         self._supervisor = Supervisor(self.home, say)
 

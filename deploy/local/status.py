@@ -11,16 +11,16 @@ from typing import Any
 
 import psutil
 
-from deploy.local.home import SUPERVISOR, Home
+from deploy.local.home import SUPERVISOR, StackHome
 from deploy.local.stack import address
-from schemas.service.processes import State, states
+from schemas.service.processes import ProcessState, states
 from schemas.settings import Settings
 
 FINE = "ok"
 WITHIN_S = 3.0
 
 
-def status(settings: Settings, home: Home) -> tuple[list[str], bool]:
+def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
     """The lines, and whether all is well."""
     lives = home.processes()
     every = [_seen(one, lives.get(one.name)) for one in states(home.run)]
@@ -38,7 +38,7 @@ def status(settings: Settings, home: Home) -> tuple[list[str], bool]:
     return lines, well
 
 
-def _seen(state: State, process: psutil.Process | None) -> State:
+def _seen(state: ProcessState, process: psutil.Process | None) -> ProcessState:
     """What the kernel knows goes before what the process once said."""
     if process is None:
         return state if state.state == "restarting" else replace(state, state="gone", reason="no such process")
@@ -49,7 +49,7 @@ def _seen(state: State, process: psutil.Process | None) -> State:
     return replace(state, state="stopped", reason="a signal has stopped it") if stopped else state
 
 
-def _line(state: State, process: psutil.Process | None) -> str:
+def _line(state: ProcessState, process: psutil.Process | None) -> str:
     shown = f"{state.name:<18} {'-':<40}"
     if process is not None:
         try:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local.home import READY_FILE, STOP_S, Home
+from deploy.local.home import READY_FILE, STOP_S, StackHome
 from schemas.service import heartbeat
 from schemas.service.processes import STACK_FILE, states
 
@@ -73,7 +73,7 @@ class _Kept:
 class Supervisor:
     """Keeps layers of processes alive; use one per event loop and home."""
 
-    def __init__(self, home: Home, say: Callable[[str], None]) -> None:
+    def __init__(self, home: StackHome, say: Callable[[str], None]) -> None:
         self._home = home
         self._say = say
         self._layers: list[list[_Kept]] = []

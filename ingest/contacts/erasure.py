@@ -22,14 +22,14 @@ from ingest.contacts.barrier import Barrier
 from ingest.control.writer import ControlWriter
 from ingest.events.context import KNOWN
 from ingest.events.edge import Edge
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import ids
 from schemas.control import control_state, erasure
 from schemas.control.definitions import Erasure
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.service.kafka import TailEndedError
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Ask = Callable[[], Awaitable[Any]]
 
 
 class Erasures:
-    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter, barrier: Barrier) -> None:
+    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter, barrier: Barrier) -> None:
         self._edge = edge
         self._barrier = barrier
         self._closing: dict[str, asyncio.Task[None]] = {}
@@ -84,13 +84,13 @@ class Erasures:
                 await asyncio.to_thread(edge.answers.forget, one.contacts)
                 try:
                     await self._writer.put("erasure_step", step)
-                except (KafkaError, Refused):
+                except (KafkaError, ApiError):
                     log.exception("erasure %s is said again", one.id)
                     asyncio.get_running_loop().call_later(1, self._news.set)
             await self._news.wait()
 
     async def erase(self, request: Request) -> Response:
-        """Raises ``Refused`` (404) for a contact that is not there, or was erased."""
+        """Raises ``ApiError`` (404) for a contact that is not there, or was erased."""
         edge = self._edge
         principal = edge.asks(request, "contacts:write")
         home = (principal.workspace, principal.environment)
@@ -107,21 +107,21 @@ class Erasures:
             return Response(status_code=204, headers=headers)
         steps = edge.control.erasure_steps[one.id].values()
         now = edge.control.erasures.get(one.id, one)
-        return Json(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+        return JsonResponse(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
 
     async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
         """For who has no answer to read later: waits until all stores have done it, or for a while."""
         await self._is_done(await self._begin(home, own, ask, ERASED_WITHIN_S), ERASED_WITHIN_S)
 
     async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
-        """From now on nothing of the contact is kept; durable when it returns. Raises ``Refused`` (404)."""
+        """From now on nothing of the contact is kept; durable when it returns. Raises ``ApiError`` (404)."""
         known = await ask()
         if known is None and self._edge.view.winner(own) == own:
             # its events may be acknowledged and not stored yet
             await self._settled(within_s)
             known = await ask()
             if known is None and self._edge.view.winner(own) == own:
-                raise Refused("not_found", "no such contact")
+                raise ApiError("not_found", "no such contact")
         now_ms = self._edge.clock()
         one = Erasure(
             id=ids.new_id("ers_", now_ms),
@@ -141,7 +141,7 @@ class Erasures:
             async with asyncio.timeout(within_s):
                 await self._barrier.stored()
         except (TimeoutError, KafkaError, TailEndedError) as error:
-            raise Refused("unavailable", "events on their way may name this contact; try again") from error
+            raise ApiError("unavailable", "events on their way may name this contact; try again") from error
 
     def _close(self, one: Erasure) -> None:
         if one.id not in self._closing:
@@ -158,7 +158,7 @@ class Erasures:
                     ids_now |= edge.view.members(edge.view.winner(contact_id))
                 changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
                 await self._writer.put("erasure", one.model_copy(update=changes))
-            except (KafkaError, Refused, TailEndedError):
+            except (KafkaError, ApiError, TailEndedError):
                 log.exception("erasure %s waits: what it covers is not known yet", one.id)
                 await asyncio.sleep(1)
             else:

@@ -10,7 +10,7 @@ import orjson
 
 from ingest.events.raw import RawEvent
 from schemas.api.requests import ContactEdit, ContactUpsert
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import DEFAULT_TIMEOUT_MS, TIMEOUT_MS
 from schemas.records import identity
 from schemas.records.records import CONTACT, Event, Identifier
@@ -31,14 +31,14 @@ Pair = tuple[str, str]
 
 
 def named(text: str, workspace: str, environment: str) -> Pair:
-    """Type and value of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
+    """Type and value of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) for what can be no contact's here."""
     if identity.is_contact_id(text):
         text = f"{identity.CONTACT_ID}:{text}"
     kind, colon, value = text.partition(":")
     kind = identity.ALIASES.get(kind, kind)
     normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
     if normal is None or (kind == identity.CONTACT_ID and not identity.belongs_to(normal, workspace, environment)):
-        raise Refused("not_found", "no such contact")
+        raise ApiError("not_found", "no such contact")
     return kind, normal
 
 
@@ -48,7 +48,7 @@ def identifiers_of(said: ContactEdit) -> list[tuple[str, Any, str]]:
     if isinstance(said, ContactUpsert):
         if said.user_id is not None:
             if said.external_id is not None and said.external_id != said.user_id:
-                raise Refused("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+                raise ApiError("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
             found.append((identity.EXTERNAL_ID, said.user_id, "user_id"))
         if said.id is not None:
             found.append((identity.CONTACT_ID, said.id, "id"))
@@ -79,7 +79,7 @@ def meant(
 ) -> dict[str, Any] | None:
     """The contact that a write is about, as far as there is one; ``owners`` are those of the identifiers.
 
-    Raises ``Refused``: 404 for one that was named and is not there, 409 for an edit that brings what is another's.
+    Raises ``ApiError``: 404 for one that was named and is not there, 409 for an edit that brings what is another's.
     """
     pairs = [(one["type"], one["value"]) for one in identifiers]
     named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
@@ -87,10 +87,10 @@ def meant(
         return next((owner for owner in owners if owner is not None), None)
     found = owners[named_at]
     if found is None:
-        raise Refused("not_found", "no such contact", "id" if path is None else None)
+        raise ApiError("not_found", "no such contact", "id" if path is None else None)
     for pair, owner in zip(pairs, owners, strict=True):
         if path is not None and owner is not None and owner["id"] != found["id"]:
-            raise Refused("conflict", f"this {pair[0]} belongs to another contact", pair[0])
+            raise ApiError("conflict", f"this {pair[0]} belongs to another contact", pair[0])
     return found
 
 
@@ -113,7 +113,7 @@ def about(raw: RawEvent, known: Mapping[str, Any] | None) -> RawEvent:
 
 
 def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
-    """Raises ``Refused`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
+    """Raises ``ApiError`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
     attributes = {} if known is None else dict(known["attributes"])
     for name, value in said.attributes.items():
         if value is None:
@@ -121,9 +121,9 @@ def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
         else:
             attributes[name] = value
     if len(attributes) > MOST_ATTRIBUTES:
-        raise Refused("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
+        raise ApiError("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
     if len(orjson.dumps(attributes)) > MOST_BYTES:
-        raise Refused("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
+        raise ApiError("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
 
 
 def is_large(said: ContactEdit) -> bool:
@@ -161,5 +161,5 @@ def timeout_ms(query: Mapping[str, str]) -> int:
     """How long to wait until the contact can be read."""
     text, (low, high) = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS)), TIMEOUT_MS
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-        raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
+        raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)

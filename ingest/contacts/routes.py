@@ -20,20 +20,20 @@ from ingest.contacts import parse
 from ingest.events.canonical import Caller, canonical
 from ingest.events.edge import Edge
 from ingest.events.receipts import Waiter
-from ingest.http.idempotency import SEED
+from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import ids
 from schemas.api import requests
 from schemas.api.contact_shape import shape
 from schemas.api.requests import ContactEdit, ContactUpsert
 from schemas.control import static_segments
 from schemas.control.access import Principal
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 from schemas.times import iso
 
 LEAST_S = 1.0
@@ -43,8 +43,8 @@ JOINED_S = 0.25
 MOST_FULL = 10_000
 
 
-class ContactPages:
-    def __init__(self, edge: Edge, forward: Forward) -> None:
+class ContactRoutes:
+    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
         self._edge = edge
         self._forward = forward
         self._full: dict[str, None] = {}
@@ -57,7 +57,7 @@ class ContactPages:
         return await self._write(request, principal, environment, said, parse.identifiers_of(said))
 
     async def edit(self, request: Request) -> Response:
-        """Raises ``Refused`` (404) for nobody."""
+        """Raises ``ApiError`` (404) for nobody."""
         principal = self._edge.asks(request, "contacts:write")
         said = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
@@ -68,7 +68,7 @@ class ContactPages:
         if wanted is None or wanted == principal.environment:
             return principal.environment
         if wanted not in self._edge.control.environments[principal.workspace]:
-            raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+            raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
         return wanted
 
     async def _write(
@@ -84,7 +84,7 @@ class ContactPages:
         edge, began = self._edge, time.monotonic()
         within_s = parse.timeout_ms(request.query_params) / 1000
         caller = self._caller(principal, environment)
-        seed = request.scope.get(SEED)
+        seed = request.scope.get(IDEMPOTENCY_SEED)
         raw = parse.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
         event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
         if (
@@ -115,7 +115,7 @@ class ContactPages:
         warnings = warnings + parse.outdated(said, event, document)
         is_new = document["created_at"] == iso(event["received_ms"])
         extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
-        return Json({**document, **extra, **changes}, 201 if is_new else 200)
+        return JsonResponse({**document, **extra, **changes}, 201 if is_new else 200)
 
     def _caller(self, principal: Principal, environment: str) -> Caller:
         now_ms = self._edge.clock()
@@ -162,14 +162,14 @@ class ContactPages:
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
         try:
             return await self._forward.tell(request, parse.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
-        except Refused as refused:
+        except ApiError as refused:
             if refused.code != "unavailable":
                 raise
             return None
 
     def _later(self, event: Event) -> Response:
         """It is durable and will be applied; who asks for the task learns when."""
-        return Json({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
+        return JsonResponse({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
 
 
 def asks_sync(request: Request) -> bool:
@@ -195,5 +195,5 @@ def _own_ids(event: Event) -> list[str]:
 def _check_size(edge: Edge, event: Event) -> None:
     try:
         edge.check_size(event, "")
-    except Refused as refused:
-        raise Refused(refused.code, refused.message, "attributes") from None
+    except ApiError as refused:
+        raise ApiError(refused.code, refused.message, "attributes") from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.api.request_schemas import SPLIT
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MAX_SPLIT
 from schemas.records import identity, records
 from schemas.records.records import Identifier, Link
@@ -30,21 +30,21 @@ class Split:
 
 
 def parse(value: Any) -> Split:
-    """Raises ``Refused`` naming the field."""
+    """Raises ``ApiError`` naming the field."""
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     unknown = value.keys() - SPLIT.keys()
     if unknown:
-        raise Refused("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
+        raise ApiError("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
     if len(value) != 1:
-        raise Refused("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
+        raise ApiError("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
     name, named = next(iter(value.items()))
     if not isinstance(named, list) or not 1 <= len(named) <= MAX_SPLIT:
-        raise Refused("invalid_field", f"{name} must be a list of 1 to {MAX_SPLIT}", name)
+        raise ApiError("invalid_field", f"{name} must be a list of 1 to {MAX_SPLIT}", name)
     if name == "evidence":
         for index, one in enumerate(named):
             if not isinstance(one, str) or not one:
-                raise Refused("invalid_field", "an event id is a string", f"evidence[{index}]")
+                raise ApiError("invalid_field", "an event id is a string", f"evidence[{index}]")
         return Split(evidence=tuple(named))
     identifiers = tuple(_identifier(one, f"{name}[{n}]") for n, one in enumerate(named))
     return Split(lift=identifiers) if name == "lift" else Split(identifiers=identifiers)
@@ -52,43 +52,43 @@ def parse(value: Any) -> Split:
 
 def _identifier(value: Any, place: str) -> Identifier:
     if not isinstance(value, dict) or not {"type", "value"} == value.keys():
-        raise Refused("invalid_field", "an identifier has a type and a value", place)
+        raise ApiError("invalid_field", "an identifier has a type and a value", place)
     for name in ("type", "value"):
         if not isinstance(value[name], str):
-            raise Refused("invalid_field", f"{name} must be a string", f"{place}.{name}")
+            raise ApiError("invalid_field", f"{name} must be a string", f"{place}.{name}")
     said: str = value["type"]
     kind = identity.ALIASES.get(said, said)
     if not identity.is_type(kind):
-        raise Refused("invalid_field", "not a type of identifier", f"{place}.type")
+        raise ApiError("invalid_field", "not a type of identifier", f"{place}.type")
     text: str = value["value"]
     normal = identity.normalise(kind, text)
     if normal is None:
-        raise Refused("invalid_field", "identifies nobody", f"{place}.value")
+        raise ApiError("invalid_field", "identifies nobody", f"{place}.value")
     return Identifier(type=kind, value=normal)
 
 
 def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
-    """What is to be taken back, without an event where all that ties the two is; raises ``Refused`` (422)."""
+    """What is to be taken back, without an event where all that ties the two is; raises ``ApiError`` (422)."""
     if split.evidence:
         known = {tie.event_id for tie in ties}
         for index, event_id in enumerate(split.evidence):
             if event_id not in known:
-                raise Refused("invalid_field", "ties nothing of this contact", f"evidence[{index}]")
+                raise ApiError("invalid_field", "ties nothing of this contact", f"evidence[{index}]")
         return [tie for tie in ties if tie.event_id in split.evidence]
     leaving = list(split.identifiers)
     for index, one in enumerate(leaving):
         if not any(one in (tie.a, tie.b) for tie in ties):
-            raise Refused("invalid_field", "nothing ties it to this contact", f"identifiers[{index}]")
+            raise ApiError("invalid_field", "nothing ties it to this contact", f"identifiers[{index}]")
     # those that are named leave together; who names everybody wants them apart
     cut = [tie for tie in ties if (tie.a in leaving) != (tie.b in leaving)] or ties
     return list({(str(tie.a), str(tie.b)): Tie("", tie.a, tie.b) for tie in cut}.values())
 
 
 def lifted(split: Split, separated: Sequence[Tie]) -> list[Tie]:
-    """The separations that end; raises ``Refused`` (422) for an identifier that has none here."""
+    """The separations that end; raises ``ApiError`` (422) for an identifier that has none here."""
     for index, one in enumerate(split.lift):
         if not any(one in (tie.a, tie.b) for tie in separated):
-            raise Refused("invalid_field", "no split keeps it from this contact", f"lift[{index}]")
+            raise ApiError("invalid_field", "no split keeps it from this contact", f"lift[{index}]")
     return [tie for tie in separated if tie.a in split.lift or tie.b in split.lift]
 
 

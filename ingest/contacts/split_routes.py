@@ -19,27 +19,27 @@ from ingest.contacts import split
 from ingest.contacts.split import Tie
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import topics
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import codec, records
 from schemas.records.identity import contact_id, partition_of
 from schemas.records.mergemap import VERSIONS_PER_RECORD
 from schemas.records.records import Identifier
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 
 FRESH_S = 1.5
 WAIT_S = 5.0
 POLL_S = 0.03
 
 
-class Splitting:
-    def __init__(self, edge: Edge, forward: Forward) -> None:
+class SplitRoutes:
+    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
         self._edge = edge
         self._forward = forward
 
     async def split_contact(self, request: Request) -> Response:
-        """The handler; what it raises is answered by ``schemas.service.web.Surface``."""
+        """The handler; what it raises is answered by ``schemas.service.web.ErrorMiddleware``."""
         principal = self._edge.asks(request, "contacts:write")
         home = principal.workspace, principal.environment
         wanted = split.parse(await json_of(request, self._edge.settings))
@@ -50,12 +50,12 @@ class Splitting:
         deadline = asyncio.get_running_loop().time() + WAIT_S
         view = self._edge.view
         if not await _until(lambda: all(view.version(node) >= version for node in own), deadline):
-            return Json({"contacts": self._contacts(members)}, 202)
+            return JsonResponse({"contacts": self._contacts(members)}, 202)
         while not await self._shows(request, members):
             if asyncio.get_running_loop().time() > deadline:
-                return Json({"contacts": self._contacts(members)}, 202)
+                return JsonResponse({"contacts": self._contacts(members)}, 202)
             await asyncio.sleep(POLL_S)
-        return Json({"contacts": self._contacts(members)})
+        return JsonResponse({"contacts": self._contacts(members)})
 
     async def _chosen(self, request: Request, path: str, wanted: split.Split) -> tuple[list[str], list[Tie]]:
         loop = asyncio.get_running_loop()
@@ -63,12 +63,12 @@ class Splitting:
         while True:
             said = await self._forward.ask(request, path)
             if said is None:
-                raise Refused("not_found", "no such contact")
+                raise ApiError("not_found", "no such contact")
             ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in said["ties"]]
             apart = [Tie("", _named(tie["a"]), _named(tie["b"])) for tie in said["separated"]]
             try:
                 return said["members"], split.lifted(wanted, apart) if wanted.lift else split.chosen(wanted, ties)
-            except Refused:
+            except ApiError:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(POLL_S * 3)

@@ -13,23 +13,23 @@ from ingest.events.canonical import Caller, canonical
 from ingest.events.edge import Edge
 from ingest.events.raw import RawEvent
 from ingest.http.json_body import json_of
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import ids
 from schemas.api import requests
 from schemas.api.requests import MOST_LISTED, Listing
 from schemas.control import static_segments
 from schemas.control.control_state import Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import CONTACT
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 
 FOUND = "/internal/segments/found"
 LIST_TYPE = "$list"
 
 
-class StaticLists:
-    def __init__(self, edge: Edge, forward: Forward) -> None:
+class StaticSegmentRoutes:
+    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
         self._edge = edge
         self._forward = forward
 
@@ -45,7 +45,7 @@ class StaticLists:
         segment = self._segment(principal.workspace, principal.environment, request.path_params["id"])
         body = await json_of(request, self._edge.settings)
         if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
-            raise Refused("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
+            raise ApiError("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
         said = requests.checked(Listing, body)
         within_s = parse.timeout_ms(request.query_params) / 1000
         home = (principal.workspace, principal.environment)
@@ -71,23 +71,23 @@ class StaticLists:
             "contacts": len(known),
             "unknown": [text for text, owner in zip(said.contacts, owners, strict=True) if owner is None],
         }
-        return Json(answer) if applied else Json({**answer, "task_id": caller.task_id}, 202)
+        return JsonResponse(answer) if applied else JsonResponse({**answer, "task_id": caller.task_id}, 202)
 
     def _segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
-        """Raises ``Refused``: 404, or 409 for a segment that has a rule."""
+        """Raises ``ApiError``: 404, or 409 for a segment that has a rule."""
         found = self._edge.control.segments[workspace, environment].get(segment_id)
         if found is None:
-            raise Refused("not_found", "no such segment")
+            raise ApiError("not_found", "no such segment")
         if found.kind != "static":
-            raise Refused("conflict", "the segment has a rule: its members follow from it")
+            raise ApiError("conflict", "the segment has a rule: its members follow from it")
         return found
 
 
 def _named(text: str, index: int, workspace: str, environment: str) -> parse.Pair:
     try:
         return parse.named(text, workspace, environment)
-    except Refused:
-        raise Refused(
+    except ApiError:
+        raise ApiError(
             "invalid_field", "neither a contact id of this environment nor type:value", f"contacts[{index}]"
         ) from None
 

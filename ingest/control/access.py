@@ -11,7 +11,7 @@ from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, Workspace
 from schemas.control import control_state
 from schemas.control.access import Principal
 from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.times import iso, parse_time
 
 PREFIXES = {"secret": "sk_", "public": "pk_"}
@@ -24,13 +24,13 @@ def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int
     """The record and the secret; nobody gives away the scope ``instance`` who has it not."""
     environment = body.environment or principal.environment
     if environment not in state.environments[principal.workspace]:
-        raise Refused("unknown_environment", f"no environment {environment[:80]!r} here", "environment")
+        raise ApiError("unknown_environment", f"no environment {environment[:80]!r} here", "environment")
     scopes = _scopes(body, principal)
     expires_ms = None
     if body.expires_at is not None:
         expires_ms = parse_time(body.expires_at)
         if expires_ms is None or expires_ms <= now_ms:
-            raise Refused("invalid_field", "expires_at must be a time that is to come", "expires_at")
+            raise ApiError("invalid_field", "expires_at must be a time that is to come", "expires_at")
     secret = PREFIXES[body.kind] + secrets.token_urlsafe(32)
     key = ApiKey(
         id=ids.new_id("key_", now_ms),
@@ -52,19 +52,19 @@ def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
     if body.scopes is None:
         if body.kind == "public":
             return control_state.PUBLIC_SCOPES
-        raise Refused("missing_field", "scopes is needed", "scopes")
+        raise ApiError("missing_field", "scopes is needed", "scopes")
     for n, scope in enumerate(body.scopes):
         if scope not in allowed:
-            raise Refused("invalid_field", f"a {body.kind} key has of {', '.join(allowed)}", f"scopes[{n}]")
+            raise ApiError("invalid_field", f"a {body.kind} key has of {', '.join(allowed)}", f"scopes[{n}]")
         if scope == INSTANCE and INSTANCE not in principal.scopes:
-            raise Refused("missing_scope", f"the key lacks the scope {INSTANCE}", f"scopes[{n}]")
+            raise ApiError("missing_scope", f"the key lacks the scope {INSTANCE}", f"scopes[{n}]")
     if not body.scopes:
-        raise Refused("invalid_field", "at least one scope is needed", "scopes")
+        raise ApiError("invalid_field", "at least one scope is needed", "scopes")
     return tuple(dict.fromkeys(body.scopes))
 
 
 def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
-    """Raises ``Refused`` (409) where without this key nothing could make keys any more, or not for as long."""
+    """Raises ``ApiError`` (409) where without this key nothing could make keys any more, or not for as long."""
     others = [one for one in state.keys.values() if one.id != key.id or one.workspace != key.workspace]
     for scope in (ADMIN, INSTANCE):
         if scope not in key.scopes or not key.is_valid(now_ms):
@@ -75,7 +75,7 @@ def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
         if not any(_lasts_as_long(one, key) for one in alike):
             where = "of the workspace" if scope == ADMIN else "of all workspaces"
             last = f"it is the last key {where} with the scope {scope}, or the one that lasts longest"
-            raise Refused("conflict", f"{last}: make another one first")
+            raise ApiError("conflict", f"{last}: make another one first")
 
 
 def _lasts_as_long(one: ApiKey, key: ApiKey) -> bool:
@@ -86,7 +86,7 @@ def new_environment(body: NewEnvironment, workspace: str, state: ControlState, n
     """Numbers follow the order of creation."""
     known = state.environments[workspace]
     if body.id in known:
-        raise Refused("conflict", f"there is an environment {body.id!r}", "id")
+        raise ApiError("conflict", f"there is an environment {body.id!r}", "id")
     number = max((one.number for one in known.values()), default=0) + 1
     return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number)
 
@@ -94,7 +94,7 @@ def new_environment(body: NewEnvironment, workspace: str, state: ControlState, n
 def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple[Workspace, list[Environment]]:
     workspace_id = body.id or ids.new_id("ws_", now_ms)
     if workspace_id in state.workspaces:
-        raise Refused("conflict", f"there is a workspace {workspace_id!r}", "id")
+        raise ApiError("conflict", f"there is a workspace {workspace_id!r}", "id")
     common: dict[str, Any] = {"workspace": workspace_id, "created_ms": now_ms}
     workspace = Workspace(id=workspace_id, name=body.name, allowed_origins=tuple(body.allowed_origins), **common)
     return workspace, [Environment(id=e, number=n, **common) for n, e in enumerate(FIRST_ENVIRONMENTS, 1)]

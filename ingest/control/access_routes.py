@@ -14,11 +14,11 @@ from ingest.http.json_body import json_of
 from schemas.api import requests
 from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
 from schemas.control.control_state import workspace_shape
-from schemas.errors import Refused
-from schemas.service.web import Json
+from schemas.errors import ApiError
+from schemas.service.web import JsonResponse
 
 
-class AccessPages:
+class AccessRoutes:
     """One write at a time: numbers and names are given out once at this edge.
 
     ``caught_up`` returns when what all edges have written until now is known here.
@@ -35,10 +35,10 @@ class AccessPages:
         body = requests.checked(NewKey, await json_of(request, self._edge.settings))
         key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
         await self._writer.put("key", key)
-        return Json(access.key_shape(key, secret), 201)
+        return JsonResponse(access.key_shape(key, secret), 201)
 
     async def revoke_key(self, request: Request) -> Response:
-        """Raises ``Refused``: 404, and 409 for the last key that can make others.
+        """Raises ``ApiError``: 404, and 409 for the last key that can make others.
 
         Two edges may each revoke one of two keys at the same time. Each looks again at what both have written,
         so at least the later one sees that no key is left, and gives its own back.
@@ -48,24 +48,24 @@ class AccessPages:
             await self._known(self._edge.settings.publish_deadline_s)
             key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
             if key is None:
-                raise Refused("not_found", "no such key")
+                raise ApiError("not_found", "no such key")
             access.check_revocable(key, self._edge.control, self._edge.clock())
             await self._writer.put("key", key.model_copy(update={"deleted": True}))
             try:
                 await self._known(self._edge.settings.publish_deadline_s)
                 access.check_revocable(key, self._edge.control, self._edge.clock())
-            except Refused:
+            except ApiError:
                 await self._writer.put("key", key)
                 raise
         return Response(status_code=204)
 
     async def _known(self, within_s: float) -> None:
-        """Raises ``Refused`` (503)."""
+        """Raises ``ApiError`` (503)."""
         try:
             async with asyncio.timeout(within_s):
                 await self._caught_up()
         except (KafkaError, TimeoutError) as error:
-            raise Refused("unavailable", "Kafka does not answer; try again") from error
+            raise ApiError("unavailable", "Kafka does not answer; try again") from error
 
     async def create_environment(self, request: Request) -> Response:
         principal = self._edge.asks(request, "admin")
@@ -73,7 +73,7 @@ class AccessPages:
         async with self._one:
             made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
             await self._writer.put("environment", made)
-        return Json(access.environment_shape(made), 201)
+        return JsonResponse(access.environment_shape(made), 201)
 
     async def create_workspace(self, request: Request) -> Response:
         """The key comes last: with it everything that it needs is there."""
@@ -89,15 +89,15 @@ class AccessPages:
             await self._writer.put("key", key)
         shape = workspace_shape(workspace)
         shape["environments"] = [access.environment_shape(one) for one in environments]
-        return Json({**shape, "key": access.key_shape(key, secret)}, 201)
+        return JsonResponse({**shape, "key": access.key_shape(key, secret)}, 201)
 
     async def edit_workspace(self, request: Request) -> Response:
-        """Raises ``Refused`` (404) for any workspace but the key's own."""
+        """Raises ``ApiError`` (404) for any workspace but the key's own."""
         principal = self._edge.asks(request, "admin")
         workspace = self._edge.control.workspaces.get(principal.workspace)
         if workspace is None or request.path_params["id"] != workspace.id:
-            raise Refused("not_found", "no such workspace")
+            raise ApiError("not_found", "no such workspace")
         body = requests.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
         edited = access.edited_workspace(workspace, body)
         await self._writer.put("workspace", edited)
-        return Json(workspace_shape(edited))
+        return JsonResponse(workspace_shape(edited))

@@ -18,24 +18,24 @@ from ingest.control.webhook_routes import SECRET_BYTES
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import topics
 from schemas.api import requests
 from schemas.api.requests import CampaignEdit, NewCampaign
 from schemas.control import url_policy
 from schemas.control.control_state import Campaign, Webhook
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import kafka
 
 MOST_TOPICS = 20
 """Topics of all campaigns of a workspace."""
 
 
-class CampaignPages:
-    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+class CampaignRoutes:
+    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
-    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
+    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge
         self._forward = forward
         self._writer = writer
@@ -71,14 +71,14 @@ class CampaignPages:
         await self._writer.put("campaign", campaign)
 
     async def _settled(self, campaign: Campaign, delivery: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-        """Raises ``Refused`` (422) naming the field."""
+        """Raises ``ApiError`` (422) naming the field."""
         if "topic" in delivery:
             await self._make_topic(campaign, delivery["topic"])
             return delivery
         home = (campaign.workspace, campaign.environment)
         if "url" not in delivery:
             if delivery["webhook_id"] not in self._edge.control.webhooks[home]:
-                raise Refused("invalid_field", "no such webhook", "delivery.webhook_id")
+                raise ApiError("invalid_field", "no such webhook", "delivery.webhook_id")
             return delivery
         webhook = await self._endpoint(campaign, delivery["url"], known)
         await self._writer.put("webhook", webhook)
@@ -88,21 +88,21 @@ class CampaignPages:
         edge = self._edge
         used = {(one.delivery or {}).get("topic") for one in edge.control.campaigns_of(campaign.workspace)} - {None}
         if name not in used and len(used) >= MOST_TOPICS:
-            raise Refused("invalid_field", f"a workspace has at most {MOST_TOPICS} topics", "delivery.topic")
+            raise ApiError("invalid_field", f"a workspace has at most {MOST_TOPICS} topics", "delivery.topic")
         try:
             async with asyncio.timeout(edge.settings.publish_deadline_s):
                 await kafka.make_topic(edge.settings, topics.customer(campaign.workspace, name, edge.settings))
         except (TimeoutError, KafkaConnectionError, UnknownError) as error:
-            raise Refused("unavailable", "Kafka does not answer; try again") from error
+            raise ApiError("unavailable", "Kafka does not answer; try again") from error
         except KafkaError as error:
             reason = f"Kafka refuses the topic: {type(error).__name__}"
-            raise Refused("invalid_field", reason, "delivery.topic") from error
+            raise ApiError("invalid_field", reason, "delivery.topic") from error
 
     async def _endpoint(self, campaign: Campaign, url: str, known: dict[str, Any]) -> Webhook:
         try:
             url_policy.checked_url(url)
-        except Refused as refused:
-            raise Refused(refused.code, refused.message, "delivery.url") from None
+        except ApiError as refused:
+            raise ApiError(refused.code, refused.message, "delivery.url") from None
         await check_target(self._edge.settings, url, "delivery.url")
         own = self._edge.control.webhooks_by_id.get(known.get("webhook_id", "")) if "url" in known else None
         now_ms = self._edge.clock()

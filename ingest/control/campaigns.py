@@ -5,7 +5,7 @@ from typing import Any
 from schemas import ids
 from schemas.api.requests import CampaignEdit, NewCampaign
 from schemas.control.control_state import Campaign
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 TRIGGER = "trigger"
 SENT = ("sending", "sent")
@@ -14,10 +14,10 @@ SENT = ("sending", "sent")
 def new_campaign(
     body: NewCampaign, workspace: str, environment: str, now_ms: int, *, number: int, trigger: str
 ) -> Campaign:
-    """``trigger`` is the secret of its link, should it be a trigger; raises ``Refused`` for one that goes nowhere."""
+    """``trigger`` is the secret of its link, should it be a trigger; raises ``ApiError`` for one that goes nowhere."""
     is_trigger = body.kind == TRIGGER
     if is_trigger and body.delivery is None:
-        raise Refused("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
+        raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
     status = body.status or ("active" if is_trigger else "draft")
     said = body.model_dump(exclude={"delivery", "status"}) | {"delivery": _delivery(body)}
     return Campaign.model_validate(
@@ -39,15 +39,15 @@ def new_campaign(
 def edited_campaign(campaign: Campaign, body: CampaignEdit, now_ms: int) -> Campaign:
     """The definition after a PATCH; a campaign's kind is for ever, as its link is."""
     if body.kind not in (None, campaign.kind):
-        raise Refused("invalid_field", "the kind of a campaign does not change", "kind")
+        raise ApiError("invalid_field", "the kind of a campaign does not change", "kind")
     said = body.model_dump(include=body.model_fields_set - {"kind"})
     for name in ("name", "channel", "status", "variants"):
         if name in said and said[name] is None:
-            raise Refused("invalid_field", f"{name} cannot be taken away", name)
+            raise ApiError("invalid_field", f"{name} cannot be taken away", name)
     if "delivery" in said:
         said["delivery"] = _delivery(body)
         if campaign.kind == TRIGGER and said["delivery"] is None:
-            raise Refused("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
+            raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
     if campaign.sent_ms is None and said.get("status") in SENT:
         said["sent_ms"] = now_ms
     return Campaign.model_validate(campaign.model_dump() | said | {"updated_ms": now_ms})

@@ -12,19 +12,19 @@ from ingest.control import writer as control
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas.control.control_state import Segment
-from schemas.errors import Refused
-from schemas.service.web import Json
+from schemas.errors import ApiError
+from schemas.service.web import JsonResponse
 
 WARNINGS = "/internal/segments/warnings"
 SETTLES_WITHIN_S = 1.0
 
 
-class Pages:
-    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+class SegmentRoutes:
+    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
-    def __init__(self, edge: Edge, forward: Forward, writer: ControlWriter) -> None:
+    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge
         self._forward = forward
         self._writer = writer
@@ -44,12 +44,12 @@ class Pages:
             return answer
         try:
             said = await self._forward.tell(request, WARNINGS, {"rule": segment.rule}, segment.environment)
-        except Refused:
+        except ApiError:
             return answer
         if not said["warnings"]:
             return answer
         raw = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
-        return Json({**orjson.loads(raw), "warnings": said["warnings"]}, answer.status_code)
+        return JsonResponse({**orjson.loads(raw), "warnings": said["warnings"]}, answer.status_code)
 
     async def _settled(self, segment: Segment) -> None:
         """Where there is little history the segment is exact before its author has read the answer."""
@@ -77,7 +77,7 @@ class Pages:
         return Response(status_code=204)
 
     def home(self, request: Request, scope: str) -> tuple[str, str]:
-        """Workspace and environment of who asks; raises ``Refused`` for who may not."""
+        """Workspace and environment of who asks; raises ``ApiError`` for who may not."""
         principal = self._edge.asks(request, scope)
         return principal.workspace, principal.environment
 

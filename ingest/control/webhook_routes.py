@@ -9,28 +9,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.control import webhooks
-from ingest.control.segment_routes import Pages
+from ingest.control.segment_routes import SegmentRoutes
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import topics
 from schemas.control.control_state import Webhook
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import codec, deliveries
 from schemas.records.identity import partition_of
 from schemas.service.kafka import Tail
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 
 FOUND_S, ASK_S = 3.0, 0.1
 """How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
 SECRET_BYTES = 24
 
 
-class WebhookPages:
-    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+class WebhookRoutes:
+    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
-    def __init__(self, edge: Edge, pages: Pages, forward: Forward, writer: ControlWriter, definitions: Tail) -> None:
+    def __init__(
+        self, edge: Edge, pages: SegmentRoutes, forward: ReadApiClient, writer: ControlWriter, definitions: Tail
+    ) -> None:
         self._edge = edge
         self._pages = pages
         self._forward = forward
@@ -43,7 +45,7 @@ class WebhookPages:
         webhook = webhooks.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
         await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
-        return Json(webhooks.shape(webhook, secret=True), 201)
+        return JsonResponse(webhooks.shape(webhook, secret=True), 201)
 
     async def edit(self, request: Request) -> Response:
         webhook = await self._webhook(request)
@@ -52,10 +54,10 @@ class WebhookPages:
         if edited.url != webhook.url:
             await check_target(self._edge.settings, edited.url)
         await self._writer.put("webhook", edited)
-        return Json(webhooks.shape(edited))
+        return JsonResponse(webhooks.shape(edited))
 
     async def delete(self, request: Request) -> Response:
-        """Raises ``Refused`` (409) where a campaign's messages go there."""
+        """Raises ``ApiError`` (409) where a campaign's messages go there."""
         webhook = await self._webhook(request)
         self._check_unused(webhook)
         await self._writer.put("webhook", webhook.model_copy(update={"deleted": True}))
@@ -65,7 +67,7 @@ class WebhookPages:
         known = self._edge.control.campaigns[webhook.workspace, webhook.environment].values()
         users = [c.id for c in known if (c.delivery or {}).get("webhook_id") == webhook.id and c.status != "archived"]
         if users:
-            raise Refused("conflict", f"messages of campaigns go there: {', '.join(sorted(users)[:5])}")
+            raise ApiError("conflict", f"messages of campaigns go there: {', '.join(sorted(users)[:5])}")
 
     async def rotate(self, request: Request) -> Response:
         webhook = await self._webhook(request)
@@ -73,7 +75,7 @@ class WebhookPages:
         entropy = secrets.token_bytes(SECRET_BYTES)
         rotated = webhooks.rotated_webhook(webhook, value, self._edge.clock(), entropy)
         await self._writer.put("webhook", rotated)
-        return Json(webhooks.shape(rotated, secret=True))
+        return JsonResponse(webhooks.shape(rotated, secret=True))
 
     async def retry(self, request: Request) -> Response:
         """Accepted when the wish is durable; the attempt follows at once."""
@@ -81,7 +83,7 @@ class WebhookPages:
         delivery = deliveries.delivery_of(request.path_params["delivery_id"])
         logged = None if delivery is None else await self._logged(request)
         if delivery is None or logged is None:
-            raise Refused("not_found", "no such delivery")
+            raise ApiError("not_found", "no such delivery")
         settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
         await self._edge.publisher.send(
             topics.name(topics.DELIVERIES, settings),
@@ -89,7 +91,7 @@ class WebhookPages:
             key=deliveries.asked_key(delivery),
             partition=partition_of(deliveries.home_of(logged["contact_id"] or "", delivery), settings.partitions),
         )
-        return Json({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
+        return JsonResponse({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
 
     async def _webhook(self, request: Request) -> Webhook:
         """As it stands on `control` now, whichever edge wrote it."""
@@ -98,10 +100,10 @@ class WebhookPages:
             async with asyncio.timeout(self._edge.settings.publish_deadline_s):
                 await self._definitions.catch_up()
         except (KafkaError, TimeoutError) as error:
-            raise Refused("unavailable", "Kafka does not answer; try again") from error
+            raise ApiError("unavailable", "Kafka does not answer; try again") from error
         found = self._edge.control.webhooks[home].get(request.path_params["id"])
         if found is None:
-            raise Refused("not_found", "no such webhook")
+            raise ApiError("not_found", "no such webhook")
         return found
 
     async def _logged(self, request: Request) -> Any:

@@ -8,7 +8,7 @@ from schemas import ids
 from schemas.api.request_schemas import ROTATION, WEBHOOK, WEBHOOK_EDIT
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
 from schemas.times import iso
 
@@ -18,11 +18,11 @@ OVERLAP_MS = 24 * 3_600_000
 
 
 def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes) -> Webhook:
-    """A definition from a POST body; raises ``Refused`` with the name of the wrong field."""
+    """A definition from a POST body; raises ``ApiError`` with the name of the wrong field."""
     body = _object(value, WEBHOOK)
     for name in ("url", "types"):
         if name not in body:
-            raise Refused("missing_field", f"{name} is needed", name)
+            raise ApiError("missing_field", f"{name} is needed", name)
     return Webhook(
         id=ids.new_id("whk_", now_ms),
         workspace=workspace,
@@ -45,7 +45,7 @@ def edited_webhook(webhook: Webhook, value: Any, now_ms: int) -> Webhook:
         news["types"] = _types(body["types"])
     if "status" in body:
         if body["status"] not in ("enabled", "disabled"):
-            raise Refused("invalid_field", "status must be enabled or disabled", "status")
+            raise ApiError("invalid_field", "status must be enabled or disabled", "status")
         news |= {"status": body["status"], "reason": ""}
     return webhook.model_copy(update=news)
 
@@ -54,7 +54,7 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
     """The definition with another secret; the one of before stays valid for a while."""
     secret = _secret(_object(value, ROTATION), entropy)
     if secret == webhook.secret:
-        raise Refused("invalid_field", "that is the secret it has", "secret")
+        raise ApiError("invalid_field", "that is the secret it has", "secret")
     return webhook.model_copy(
         update={
             "secret": secret,
@@ -79,21 +79,21 @@ def shape(webhook: Webhook, *, secret: bool = False) -> dict[str, Any]:
 
 def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= fields.keys():
         name = min(value.keys() - fields.keys())
-        raise Refused("unknown_field", f"{name[:80]} is no field of it", name[:80])
+        raise ApiError("unknown_field", f"{name[:80]} is no field of it", name[:80])
     return value
 
 
 def _types(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_TYPES:
-        raise Refused("invalid_field", f"types must be a list of 1 to {MAX_TYPES} event types", "types")
+        raise ApiError("invalid_field", f"types must be a list of 1 to {MAX_TYPES} event types", "types")
     for index, one in enumerate(value):
         if not isinstance(one, str) or not one.strip() or len(one) > MAX_TYPE:
-            raise Refused("invalid_field", f"a type is 1 to {MAX_TYPE} characters", f"types[{index}]")
+            raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", f"types[{index}]")
         if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
-            raise Refused("invalid_field", "a type is a name, group.* or *", f"types[{index}]")
+            raise ApiError("invalid_field", "a type is a name, group.* or *", f"types[{index}]")
     return tuple(dict.fromkeys(value))
 
 
@@ -103,11 +103,11 @@ def _secret(body: dict[str, Any], entropy: bytes) -> str:
         return SECRET_PREFIX + b64encode(entropy).decode()
     low, high = SECRET_LENGTHS
     if not isinstance(value, str) or not low <= len(value) <= high:
-        raise Refused("invalid_field", f"secret must be {low} to {high} characters", "secret")
+        raise ApiError("invalid_field", f"secret must be {low} to {high} characters", "secret")
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise Refused("invalid_field", "secret must be printable ASCII without spaces", "secret")
+        raise ApiError("invalid_field", "secret must be printable ASCII without spaces", "secret")
     if value.startswith(SECRET_PREFIX) and not _is_base64(value.removeprefix(SECRET_PREFIX)):
-        raise Refused("invalid_field", f"what follows {SECRET_PREFIX} must be base64", "secret")
+        raise ApiError("invalid_field", f"what follows {SECRET_PREFIX} must be base64", "secret")
     return value
 
 

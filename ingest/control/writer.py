@@ -8,7 +8,7 @@ from schemas.api.request_schemas import SEGMENT
 from schemas.control import control_state, static_segments
 from schemas.control.control_state import Campaign, ControlState, Segment
 from schemas.control.definitions import SEGMENT_KINDS
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MAX_NAME
 from schemas.rules import parse, rule_tree
 from schemas.settings import Settings
@@ -18,32 +18,32 @@ _FIELDS = frozenset({*SEGMENT, "kind"})
 
 def _checked_name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME:
-        raise Refused("invalid_field", f"name must be 1 to {MAX_NAME} characters", "name")
+        raise ApiError("invalid_field", f"name must be 1 to {MAX_NAME} characters", "name")
     return value
 
 
 def _checked(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise Refused("unknown_field", f"{name} is no field of a segment", name)
+        raise ApiError("unknown_field", f"{name} is no field of a segment", name)
     if value.get("kind", "rule") not in SEGMENT_KINDS:
-        raise Refused("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
+        raise ApiError("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
     if "rule" in value:
         parse.parse(value["rule"])
     return value
 
 
 def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Segment:
-    """A definition from a POST body; raises ``Refused`` with the path of the wrong field."""
+    """A definition from a POST body; raises ``ApiError`` with the path of the wrong field."""
     body = _checked(value)
     is_static = body.get("kind") == "static"
     if is_static and "rule" in body:
-        raise Refused("invalid_field", "a static segment has a list in place of a rule", "rule")
+        raise ApiError("invalid_field", "a static segment has a list in place of a rule", "rule")
     for name in ("name",) if is_static else ("name", "rule"):
         if name not in body:
-            raise Refused("missing_field", f"{name} is needed", name)
+            raise ApiError("missing_field", f"{name} is needed", name)
     segment_id = ids.new_id("seg_", now_ms)
     return Segment(
         id=segment_id,
@@ -62,9 +62,9 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
     """The definition after a PATCH; the version grows only where the rule changed."""
     body = _checked(value)
     if body.get("kind", segment.kind) != segment.kind:
-        raise Refused("invalid_field", "the kind of a segment does not change", "kind")
+        raise ApiError("invalid_field", "the kind of a segment does not change", "kind")
     if segment.kind == "static" and "rule" in body:
-        raise Refused("invalid_field", "a static segment has a list in place of a rule", "rule")
+        raise ApiError("invalid_field", "a static segment has a list in place of a rule", "rule")
     name = _checked_name(body["name"]) if "name" in body else segment.name
     new_rule = body.get("rule", segment.rule)
     return segment.model_copy(
@@ -93,34 +93,34 @@ class ControlWriter:
         return self._numbers[workspace]
 
     def campaign(self, workspace: str, environment: str, campaign_id: str) -> Campaign:
-        """Raises ``Refused`` (404)."""
+        """Raises ``ApiError`` (404)."""
         found = self._state.campaigns[workspace, environment].get(campaign_id)
         if found is None:
-            raise Refused("not_found", "no such campaign")
+            raise ApiError("not_found", "no such campaign")
         return found
 
     def segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
-        """Raises ``Refused`` (404)."""
+        """Raises ``ApiError`` (404)."""
         found = self._state.segments[workspace, environment].get(segment_id)
         if found is None:
-            raise Refused("not_found", "no such segment")
+            raise ApiError("not_found", "no such segment")
         return found
 
     def check_references(self, segment: Segment) -> None:
-        """Raises ``Refused`` (422) where its rule refers to no segment, to itself, or makes a rule too large."""
+        """Raises ``ApiError`` (422) where its rule refers to no segment, to itself, or makes a rule too large."""
         rule_tree.check(segment.id, segment.rule, self._rules(segment))
 
     def check_unused(self, segment: Segment) -> None:
-        """Raises ``Refused`` (409) where the rule of another segment refers to it."""
+        """Raises ``ApiError`` (409) where the rule of another segment refers to it."""
         users = rule_tree.users_of(segment.id, self._rules(segment))
         if users:
-            raise Refused("conflict", f"the rules of other segments refer to it: {', '.join(users[:5])}")
+            raise ApiError("conflict", f"the rules of other segments refer to it: {', '.join(users[:5])}")
 
     def _rules(self, segment: Segment) -> dict[str, Any]:
         home = self._state.segments[segment.workspace, segment.environment]
         return {name: one.rule for name, one in home.items()}
 
-    async def put(self, kind: str, record: control_state.Record) -> None:
+    async def put(self, kind: str, record: control_state.ControlRecord) -> None:
         key, value = control_state.encode(kind, record)
         await self._publisher.send(self._topic, value, key=key)
         # ours at once, and once more when it comes back over the topic: the next request sees it

@@ -10,9 +10,9 @@ import orjson
 from ingest.dialects import consents
 from ingest.events.canonical import profile_of
 from ingest.events.operation import JSON, Operation, check_count, each, object_of, optional_object
-from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
 from schemas.api.request_schemas import EVENT
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import TRACK
 from schemas.times import iso
 
@@ -28,24 +28,24 @@ IDENTIFIERS = (
 _FIELDS = frozenset(EVENT)
 
 
-def refuse(refused: Refused, request_id: str) -> Reply:
+def refuse(refused: ApiError, request_id: str) -> Reply:
     return Reply(status=refused.status, body=orjson.dumps({"error": refused.body(request_id)}), headers=(JSON,))
 
 
 def _event(value: Any) -> RawEvent:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "an event must be a JSON object")
+        raise ApiError("invalid_field", "an event must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise Refused("unknown_field", f"{name} is no field of an event; put it into properties", name)
+        raise ApiError("unknown_field", f"{name} is no field of an event; put it into properties", name)
     if value.get("type") is None:
-        raise Refused("missing_field", "type is needed", "type")
+        raise ApiError("missing_field", "type is needed", "type")
     user, external = value.get("user_id"), value.get("external_id")
     if user is not None and external is not None and user != external:
-        raise Refused("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+        raise ApiError("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
     environment = value.get("environment")
     if environment is not None and not isinstance(environment, str):
-        raise Refused("invalid_field", "environment must be a string", "environment")
+        raise ApiError("invalid_field", "environment must be a string", "environment")
     return RawEvent(
         kind=TRACK,
         type=value["type"],
@@ -68,18 +68,18 @@ def parse_one(value: Any, _most: int) -> Parsed:
 
 
 def list_of(value: Any, label: str, most: int) -> list[Any]:
-    """The items of a batch: an array, or an object whose only field holds one; raises ``Refused``."""
+    """The items of a batch: an array, or an object whose only field holds one; raises ``ApiError``."""
     if isinstance(value, dict):
         if label not in value:
-            raise Refused("missing_field", f"{label} is needed", label)
+            raise ApiError("missing_field", f"{label} is needed", label)
         if len(value) > 1:
             name = min(value.keys() - {label})
-            raise Refused("unknown_field", f"{name} is no field of a batch", name)
+            raise ApiError("unknown_field", f"{name} is no field of a batch", name)
         value = value[label]
         if not isinstance(value, list):
-            raise Refused("invalid_field", f"{label} must be an array", label)
+            raise ApiError("invalid_field", f"{label} must be an array", label)
     if not isinstance(value, list):
-        raise Refused("invalid_type", f"the body must be an object with {label}, or an array")
+        raise ApiError("invalid_type", f"the body must be an object with {label}, or an array")
     check_count(value, most, label)
     return value
 
@@ -95,7 +95,7 @@ def _one(item: Accepted) -> dict[str, Any]:
     return body
 
 
-def synced_reply(answer: Answer, body: dict[str, Any]) -> Reply:
+def synced_reply(answer: IntakeResult, body: dict[str, Any]) -> Reply:
     """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied."""
     if answer.synced:
         taken = [item for item in answer.items if isinstance(item, Accepted)]
@@ -108,24 +108,24 @@ def synced_reply(answer: Answer, body: dict[str, Any]) -> Reply:
     return Reply(status=200 if answer.synced else 202, body=orjson.dumps(body), headers=(JSON,))
 
 
-def reply_one(answer: Answer) -> Reply:
+def reply_one(answer: IntakeResult) -> Reply:
     (item,) = answer.items
-    if isinstance(item, Refused):
+    if isinstance(item, ApiError):
         raise item
     body = _one(item)
     body["received_at"] = iso(item.received_ms)
     return synced_reply(answer, body)
 
 
-def reply_batch(answer: Answer) -> Reply:
+def reply_batch(answer: IntakeResult) -> Reply:
     results: list[dict[str, Any]] = []
     for index, item in enumerate(answer.items):
-        outcome = {"error": item.body()} if isinstance(item, Refused) else _one(item)
+        outcome = {"error": item.body()} if isinstance(item, ApiError) else _one(item)
         results.append({"index": index, **outcome})
-    rejected = sum(isinstance(item, Refused) for item in answer.items)
+    rejected = sum(isinstance(item, ApiError) for item in answer.items)
     body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
     if rejected == len(results):
-        body["error"] = Refused("invalid_field", "no event of the batch is valid", "events").body()
+        body["error"] = ApiError("invalid_field", "no event of the batch is valid", "events").body()
         return Reply(status=422, body=orjson.dumps(body), headers=(JSON,))
     return synced_reply(answer, body)
 

@@ -10,11 +10,11 @@ import orjson
 
 from ingest.contacts import parse
 from ingest.dialects.altacee import list_of, refuse, synced_reply
-from ingest.events.operation import JSON, Desk, Operation, each
-from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
+from ingest.events.operation import JSON, DialectContext, Operation, each
+from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
 from schemas.api import requests
 from schemas.api.requests import MOST_LISTED, ContactUpsert
-from schemas.errors import STATUS, Refused
+from schemas.errors import STATUS, ApiError
 from schemas.records import identity
 
 LABEL = "contacts"
@@ -23,7 +23,7 @@ Item = tuple[ContactUpsert, RawEvent]
 
 def _item(value: Any) -> Item:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "a contact must be a JSON object")
+        raise ApiError("invalid_field", "a contact must be a JSON object")
     body = requests.checked(ContactUpsert, value)
     parse.check_room(body, None)
     event = parse.event_of(body, parse.identifiers_of(body), None)
@@ -31,61 +31,61 @@ def _item(value: Any) -> Item:
     return body, event
 
 
-async def _with_known(items: list[Any], desk: Desk) -> list[RawEvent | Refused]:
+async def _with_known(items: list[Any], desk: DialectContext) -> list[RawEvent | ApiError]:
     """The events, those about a contact's ``id`` as events of its strongest identifier; refused if there is none."""
     named: dict[str, dict[str, list[int]]] = {}
     for index, item in enumerate(items):
-        if not isinstance(item, Refused) and item[0].id is not None:
+        if not isinstance(item, ApiError) and item[0].id is not None:
             body = item[0]
             environment = body.environment or desk.principal.environment
             normal = identity.normalise(identity.CONTACT_ID, body.id)
             # others are refused as ids that are none of this environment, without a question
             if normal is not None and identity.belongs_to(normal, desk.principal.workspace, environment):
                 named.setdefault(environment, {}).setdefault(normal, []).append(index)
-    events = [item if isinstance(item, Refused) else item[1] for item in items]
+    events = [item if isinstance(item, ApiError) else item[1] for item in items]
     for environment, places in named.items():
         asked = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
         status, found = await desk.ask(parse.FOUND, environment, asked)
         if status != 200:
             why = found["error"]
-            raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
+            raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
         for indexes, known in zip(places.values(), found["contacts"], strict=True):
             for index in indexes:
                 events[index] = _about(items[index], known)
     return events
 
 
-def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | Refused:
+def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | ApiError:
     body, event = item
     if known is None:
-        return Refused("not_found", "no such contact", "id")
+        return ApiError("not_found", "no such contact", "id")
     try:
         parse.check_room(body, known)
-    except Refused as refused:
+    except ApiError as refused:
         return refused
     return parse.about(event, known)
 
 
-async def write(value: Any, desk: Desk) -> Reply:
+async def write(value: Any, desk: DialectContext) -> Reply:
     """Durable when answered; with ``sync=true`` applied as well."""
     items = each(list_of(value, LABEL, MOST_LISTED), _item)
     answer = await desk.take(Parsed(items=await _with_known(items, desk), atomic=False, label=LABEL))
     return _reply(answer, desk)
 
 
-def _reply(answer: Answer, desk: Desk) -> Reply:
+def _reply(answer: IntakeResult, desk: DialectContext) -> Reply:
     results = [{"index": index, **_result(item, desk)} for index, item in enumerate(answer.items)]
-    rejected = sum(isinstance(item, Refused) for item in answer.items)
+    rejected = sum(isinstance(item, ApiError) for item in answer.items)
     body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
     if rejected == len(results):
-        body["error"] = Refused("invalid_field", "no contact of the batch is valid", LABEL).body()
+        body["error"] = ApiError("invalid_field", "no contact of the batch is valid", LABEL).body()
         return Reply(status=422, body=orjson.dumps(body), headers=(JSON,))
     body["task_id"] = answer.task_id
     return synced_reply(answer, body)
 
 
-def _result(item: Accepted | Refused, desk: Desk) -> dict[str, Any]:
-    if isinstance(item, Refused):
+def _result(item: Accepted | ApiError, desk: DialectContext) -> dict[str, Any]:
+    if isinstance(item, ApiError):
         return {"error": item.body()}
     shown = {"id": desk.winner(item.contact_id)}
     return {**shown, "warnings": item.warnings} if item.warnings else shown

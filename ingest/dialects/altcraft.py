@@ -17,10 +17,18 @@ import orjson
 
 from ingest.dialects import consents
 from ingest.events.canonical import profile_of
-from ingest.events.operation import JSON, Desk, Operation, addresses_in, is_address, object_of, optional_object
+from ingest.events.operation import (
+    JSON,
+    DialectContext,
+    Operation,
+    addresses_in,
+    is_address,
+    object_of,
+    optional_object,
+)
 from ingest.events.raw import Accepted, Parsed, RawEvent, Reply
 from ingest.http import body, xmlvalue
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 
 ROOT = "/api/v1.1"
@@ -57,13 +65,13 @@ _NAMES = ", ".join(_IDENTIFYING)
 _NO_TYPE = re.compile(r"[^a-z0-9_]+")
 
 
-def code_of(refused: Refused) -> int:
+def code_of(refused: ApiError) -> int:
     """The vendor's code for a refusal."""
     code = _CODES.get(refused.code, refused.status)
     return 450 if code in (413, 422) else code
 
 
-def refuse(refused: Refused, _request_id: str) -> Reply:
+def refuse(refused: ApiError, _request_id: str) -> Reply:
     code = code_of(refused)
     where = f"{refused.param}: " if refused.param else ""
     answer = {"error": code, "error_text": f"{TEXTS[code]}: {where}{refused.message}"}
@@ -107,7 +115,7 @@ def _wants_xml(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> bool
     return xml if xml != json else _kind(headers.get(b"content-type", b"")) in XML_TYPES
 
 
-async def import_profile(value: Any, desk: Desk) -> Reply:
+async def import_profile(value: Any, desk: DialectContext) -> Reply:
     """Create or update; who it is follows from an e-mail address or phone without asking anybody."""
     value = object_of(value)
     environment = environment_of(value, desk)
@@ -119,53 +127,53 @@ async def import_profile(value: Any, desk: Desk) -> Reply:
     if found is not None:
         return await _write(value, data, [("id", found, field)], environment, desk)
     if kind == "id":
-        raise Refused("not_found", "no such profile", field)
+        raise ApiError("not_found", "no such profile", field)
     own = _NO_TYPE.sub("_", field.lower()).strip("_")
     if kind == "custom" and not identity.is_type(own):
-        raise Refused("invalid_field", "the name of the field must begin with a letter", "field_name")
+        raise ApiError("invalid_field", "the name of the field must begin with a letter", "field_name")
     if kind == "custom" and (own in identity.RANKS or own in identity.ALIASES):
-        raise Refused("invalid_field", f"{own} is a reserved name; match by one of {_NAMES}", "field_name")
+        raise ApiError("invalid_field", f"{own} is a reserved name; match by one of {_NAMES}", "field_name")
     own = own if kind == "custom" else kind
     return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, desk)
 
 
-async def update_profile(value: Any, desk: Desk) -> Reply:
+async def update_profile(value: Any, desk: DialectContext) -> Reply:
     value = object_of(value)
     environment = environment_of(value, desk)
     found = await find(value, environment, desk)
     if found is None:
-        raise Refused("not_found", "no such profile")
+        raise ApiError("not_found", "no such profile")
     return await _write(value, optional_object(value, "data") or {}, [("id", found, "")], environment, desk)
 
 
-async def get_profile(value: Any, desk: Desk) -> Reply:
+async def get_profile(value: Any, desk: DialectContext) -> Reply:
     value = object_of(value)
     environment = environment_of(value, desk)
     found = await find(value, environment, desk)
     contact = None if found is None else await _contact(found, environment, desk)
     if contact is None:
-        raise Refused("not_found", "no such profile")
+        raise ApiError("not_found", "no such profile")
     attributes = contact["attributes"]
     known = {"email": contact["email"], "phones": [contact["phone"]] if contact["phone"] else []}
     return done(data={"_status": 0, **known, **attributes, "_id": contact["id"]})
 
 
-async def delete_profile(value: Any, desk: Desk) -> Reply:
+async def delete_profile(value: Any, desk: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does."""
     value = object_of(value)
     environment = environment_of(value, desk)
     found = await find(value, environment, desk)
     if found is None:
-        raise Refused("not_found", "no such profile")
+        raise ApiError("not_found", "no such profile")
     await desk.erase(found, environment)
     return done()
 
 
-async def nothing(_value: Any, _desk: Desk) -> Reply:
-    raise Refused("not_implemented", "it is none of those that are taken here")
+async def nothing(_value: Any, _desk: DialectContext) -> Reply:
+    raise ApiError("not_implemented", "it is none of those that are taken here")
 
 
-def environment_of(value: dict[str, Any], desk: Desk) -> str:
+def environment_of(value: dict[str, Any], desk: DialectContext) -> str:
     """The slug of the environment that ``db_id`` names; without it the key's own."""
     named = value.get("db_id")
     return desk.principal.environment if named is None else desk.environment(named)
@@ -177,24 +185,26 @@ def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, 
     if mode == "custom":
         name, wanted = value.get("field_name"), value.get("field_value")
         if not isinstance(name, str) or not name or len(name) > 256:
-            raise Refused("missing_field", "field_name is needed", "field_name")
+            raise ApiError("missing_field", "field_name is needed", "field_name")
         if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
-            raise Refused("missing_field", "field_value is needed, a string or a number", "field_value")
+            raise ApiError("missing_field", "field_value is needed, a string or a number", "field_value")
         return _IDENTIFYING.get(name, "custom"), wanted, name
     kind = _MATCHED.get(mode) if isinstance(mode, str) else None
     if kind is None:
-        raise Refused("invalid_field", "matching must be email, email_profile, phone, profile_id or custom", "matching")
+        raise ApiError(
+            "invalid_field", "matching must be email, email_profile, phone, profile_id or custom", "matching"
+        )
     field = _FIELDS.get(mode, "email")
     wanted = value.get(field, data.get(field))
     if wanted is None:
-        raise Refused("missing_field", f"{field} is needed", field)
+        raise ApiError("missing_field", f"{field} is needed", field)
     if not is_address(kind, wanted):
-        raise Refused("invalid_field", f"{field} must be a string", field)
+        raise ApiError("invalid_field", f"{field} must be a string", field)
     return kind, str(wanted), field
 
 
-async def find(value: dict[str, Any], environment: str, desk: Desk) -> str | None:
-    """The id of the one contact that the request matches; raises ``Refused`` where there are several."""
+async def find(value: dict[str, Any], environment: str, desk: DialectContext) -> str | None:
+    """The id of the one contact that the request matches; raises ``ApiError`` where there are several."""
     kind, wanted, field = matching(value, optional_object(value, "data") or {})
     if kind == "custom":
         question = {"query": {field: wanted}, "limit": 2}
@@ -202,18 +212,18 @@ async def find(value: dict[str, Any], environment: str, desk: Desk) -> str | Non
         if status != 200:
             raise refused_by(status, found)
         if len(found["contacts"]) > 1:
-            raise Refused("ambiguous", f"several profiles have this {field}", "field_value")
+            raise ApiError("ambiguous", f"several profiles have this {field}", "field_value")
         return str(found["contacts"][0]["id"]) if found["contacts"] else None
     normal = identity.normalise(kind, str(wanted))
     if normal is None:
         if kind == "id":
             return None  # an id that was never given out
-        raise Refused("invalid_field", f"{field} identifies nobody", field)
+        raise ApiError("invalid_field", f"{field} identifies nobody", field)
     contact = await _contact(normal if kind == "id" else f"{kind}:{normal}", environment, desk)
     return None if contact is None else str(contact["id"])
 
 
-async def _contact(name: str, environment: str, desk: Desk) -> dict[str, Any] | None:
+async def _contact(name: str, environment: str, desk: DialectContext) -> dict[str, Any] | None:
     status, found = await desk.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
     if status == 404:
         return None
@@ -222,11 +232,11 @@ async def _contact(name: str, environment: str, desk: Desk) -> dict[str, Any] | 
     return dict(found)
 
 
-def refused_by(status: int, answer: Any) -> Refused:
+def refused_by(status: int, answer: Any) -> ApiError:
     """The read API's refusal as one of ours."""
     said = answer.get("error", {}) if isinstance(answer, dict) else {}
     code = "missing_scope" if status == 403 else "invalid_field"
-    return Refused(code, str(said.get("message", "the read API refused it")), said.get("param"))
+    return ApiError(code, str(said.get("message", "the read API refused it")), said.get("param"))
 
 
 async def _write(
@@ -234,7 +244,7 @@ async def _write(
     data: dict[str, Any],
     identifiers: list[tuple[str, Any, str]],
     environment: str,
-    desk: Desk,
+    desk: DialectContext,
 ) -> Reply:
     identifiers += addresses_in(data, "data")
     phones = data.get("phones")
@@ -259,7 +269,7 @@ async def _write(
 
 
 def operation(
-    method: str, serve: Callable[[Any, Desk], Awaitable[Reply]], scope: str, once_s: int = ONCE_S
+    method: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], scope: str, once_s: int = ONCE_S
 ) -> Operation:
     """One method; every one has the same wire format and places for the token."""
     return Operation(

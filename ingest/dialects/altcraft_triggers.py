@@ -15,11 +15,11 @@ import orjson
 from ingest.dialects import altcraft
 from ingest.dialects.launch import Launch, launch_of, message, object_in, used_fields
 from ingest.events.canonical import profile_of
-from ingest.events.operation import JSON, Desk, object_of
+from ingest.events.operation import JSON, DialectContext, object_of
 from ingest.events.raw import Parsed, RawEvent, Reply
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 START = "campaigns/triggers/start"
 LINK = "/trg/{trigger}/{who}"
@@ -31,11 +31,11 @@ TRIGGER = "trigger"
 DONE = Reply(status=200, body=orjson.dumps({"data": None, "error": 0, "error_text": altcraft.SUCCESS}), headers=(JSON,))
 
 
-async def start(value: Any, desk: Desk) -> Reply:
+async def start(value: Any, desk: DialectContext) -> Reply:
     """Version 1.1: one contact by ``matching``, or all that ``custom_request`` finds."""
     value = object_of(value)
     if value.get("id") is None:
-        raise Refused("missing_field", "id is needed", "id")
+        raise ApiError("missing_field", "id is needed", "id")
     campaign = _active(desk.campaign(value["id"]))
     launch = launch_of(value, desk.repeat_id)
     query = object_in(value, "custom_request")
@@ -46,7 +46,7 @@ async def start(value: Any, desk: Desk) -> Reply:
         return DONE
     total = (await _ask({"query": query, "count": True}, campaign, desk))["total"]
     if total > MAX_AUDIENCE:
-        raise Refused("invalid_field", f"{total} profiles are more than {MAX_AUDIENCE}", "custom_request")
+        raise ApiError("invalid_field", f"{total} profiles are more than {MAX_AUDIENCE}", "custom_request")
     # which of its subscriptions a profile is reached by is not asked of a whole audience
     launch = replace(launch, subscription_filter=None)
     await _keep(launch, campaign, desk)
@@ -59,7 +59,7 @@ async def start(value: Any, desk: Desk) -> Reply:
         page["after"] = rows[-1]["id"]
 
 
-async def follow(value: Any, desk: Desk) -> Reply:
+async def follow(value: Any, desk: DialectContext) -> Reply:
     """Version 1.0: the link says the trigger and the contact."""
     trigger, who = desk.params["trigger"], desk.params["who"]
     campaign = _active(_of_link(desk, trigger))
@@ -71,10 +71,10 @@ async def follow(value: Any, desk: Desk) -> Reply:
     return DONE
 
 
-def _of_link(desk: Desk, trigger: str) -> Campaign:
+def _of_link(desk: DialectContext, trigger: str) -> Campaign:
     found = desk.triggered(trigger)
     if found is None:
-        raise Refused("not_found", "no such trigger")
+        raise ApiError("not_found", "no such trigger")
     return found
 
 
@@ -82,7 +82,7 @@ def holder(control: ControlState, params: Mapping[str, str]) -> Principal:
     """Whoever has a trigger's link may use it, and nothing else."""
     campaign = control.triggers.get(params["trigger"])
     if campaign is None:
-        raise Refused("not_found", "no such trigger")
+        raise ApiError("not_found", "no such trigger")
     return Principal(
         key_id=campaign.id,
         kind="secret",
@@ -94,41 +94,41 @@ def holder(control: ControlState, params: Mapping[str, str]) -> Principal:
 
 def _active(campaign: Campaign) -> Campaign:
     if campaign.kind != TRIGGER:
-        raise Refused("not_found", "the campaign is no trigger", "id")
+        raise ApiError("not_found", "the campaign is no trigger", "id")
     if campaign.status != "active":
-        raise Refused("invalid_field", f"the trigger is {campaign.status}", "id")
+        raise ApiError("invalid_field", f"the trigger is {campaign.status}", "id")
     return campaign
 
 
-async def _ask(question: dict[str, Any], campaign: Campaign, desk: Desk) -> dict[str, Any]:
+async def _ask(question: dict[str, Any], campaign: Campaign, desk: DialectContext) -> dict[str, Any]:
     status, found = await desk.ask("/internal/audience", campaign.environment, question)
     if status != 200:
         raise altcraft.refused_by(status, found)
     return dict(found)
 
 
-async def _page(question: dict[str, Any], campaign: Campaign, desk: Desk) -> list[dict[str, Any]]:
+async def _page(question: dict[str, Any], campaign: Campaign, desk: DialectContext) -> list[dict[str, Any]]:
     return list((await _ask(question, campaign, desk))["contacts"])
 
 
-async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: Desk) -> None:
+async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: DialectContext) -> None:
     if not rows:
-        raise Refused("not_found", "no such profile")
+        raise ApiError("not_found", "no such profile")
     if len(rows) > 1:
-        raise Refused("ambiguous", "several profiles match")
+        raise ApiError("ambiguous", "several profiles match")
     if message(launch, campaign, rows[0], desk.now_ms) is None:
-        raise Refused("not_found", "the profile has no such subscription", "subscription_filter")
+        raise ApiError("not_found", "the profile has no such subscription", "subscription_filter")
     await _keep(launch, campaign, desk)
     await _send(launch, campaign, rows, desk)
 
 
-async def _keep(launch: Launch, campaign: Campaign, desk: Desk) -> None:
+async def _keep(launch: Launch, campaign: Campaign, desk: DialectContext) -> None:
     if launch.attach:
         home = {"workspace": campaign.workspace, "environment": campaign.environment, "campaign_id": campaign.id}
         await desk.keep(launch.id, {"launch_id": launch.id, **home, "attach": launch.attach})
 
 
-async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: Desk) -> None:
+async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: DialectContext) -> None:
     size = len(orjson.dumps([launch.content, launch.custom_data, launch.fields])) + 1024
     chunk = max(1, min(CHUNK, CHUNK_BYTES // size))
     for start_at in range(0, len(rows), chunk):

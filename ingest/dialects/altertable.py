@@ -10,8 +10,8 @@ import orjson
 
 from ingest.events.canonical import profile_of
 from ingest.events.operation import JSON, Operation, addresses_in, check_count, each, optional_object
-from ingest.events.raw import Answer, Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from schemas.errors import ApiError
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BUILT_IN = frozenset(
@@ -33,14 +33,14 @@ _ERRORS = {
 }
 
 
-def refuse(refused: Refused, _request_id: str) -> Reply:
+def refuse(refused: ApiError, _request_id: str) -> Reply:
     status, code = _ERRORS.get(refused.code, (refused.status, "invalid-data"))
     message = f"{refused.param}: {refused.message}" if refused.param else refused.message
     body = {"ok": False, "task_id": None, "error_code": code, "message": message}
     return Reply(status=status, body=orjson.dumps(body), headers=(JSON,))
 
 
-def reply(answer: Answer) -> Reply:
+def reply(answer: IntakeResult) -> Reply:
     body = {"ok": True, "task_id": answer.task_id, "error_code": None}
     return Reply(status=200, body=orjson.dumps(body), headers=(JSON,))
 
@@ -48,18 +48,18 @@ def reply(answer: Answer) -> Reply:
 def _required(value: dict[str, Any], name: str, kind: type, what: str) -> Any:
     found = value.get(name)
     if found is None:
-        raise Refused("missing_field", f"{name} is needed", name)
+        raise ApiError("missing_field", f"{name} is needed", name)
     if not isinstance(found, kind):
-        raise Refused("invalid_field", f"{name} must be {what}", name)
+        raise ApiError("invalid_field", f"{name} must be {what}", name)
     return found
 
 
 def _environment(value: Any) -> str:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "an item must be a JSON object")
+        raise ApiError("invalid_field", "an item must be a JSON object")
     environment = value.get("environment")
     if not isinstance(environment, str) or not environment:
-        raise Refused("unknown_environment", "environment is needed", "environment")
+        raise ApiError("unknown_environment", "environment is needed", "environment")
     return environment
 
 
@@ -76,10 +76,10 @@ def _track(value: Any) -> RawEvent:
     event = _required(value, "event", str, "a string")
     properties = optional_object(value, "properties")
     if properties is None:
-        raise Refused("missing_field", "properties is needed", "properties")
+        raise ApiError("missing_field", "properties is needed", "properties")
     for name in properties:
         if name[:1] == "$" and name not in BUILT_IN:
-            raise Refused("unknown_property", f"{name} is no built-in property", f"properties.{name}")
+            raise ApiError("unknown_property", f"{name} is no built-in property", f"properties.{name}")
     return RawEvent(
         kind=TRACK,
         type=event,
@@ -138,7 +138,7 @@ def _parser(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, most: int) -> Parsed:
         if not isinstance(value, list):
             if not isinstance(value, dict):
-                raise Refused("invalid_type", "the body must be an object or an array of objects")
+                raise ApiError("invalid_type", "the body must be an object or an array of objects")
             return Parsed(items=[one(value)], atomic=True, label="")
         check_count(value, most, "[]")
         return Parsed(items=each(value, one), atomic=True, label="")

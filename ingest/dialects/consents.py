@@ -7,25 +7,25 @@ sends with each event what holds at the moment says little with most of them (``
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MOST_CONSENTS as MOST
 
 Consents = dict[str, bool | None]
 
 
 def given(value: Mapping[str, Any], name: str = "consents") -> Consents:
-    """A field that holds consents, each true, false, or null to forget it; raises ``Refused`` (422)."""
+    """A field that holds consents, each true, false, or null to forget it; raises ``ApiError`` (422)."""
     found = value.get(name)
     if found is None or found == []:  # as PHP writes an empty object
         return {}
     if not isinstance(found, dict):
-        raise Refused("invalid_field", f"{name} must be an object of true, false and null", name)
+        raise ApiError("invalid_field", f"{name} must be an object of true, false and null", name)
     if len(found) > MOST:
-        raise Refused("invalid_field", f"{name} has more than {MOST} names", name)
+        raise ApiError("invalid_field", f"{name} has more than {MOST} names", name)
     for consent, said in found.items():
         if said is not None and not isinstance(said, bool):
             place = f"{name}.{consent[:80]}"
-            raise Refused("invalid_field", f"{place} must be true, false or null", place)
+            raise ApiError("invalid_field", f"{place} must be true, false or null", place)
     return found
 
 

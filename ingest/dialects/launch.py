@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, uuid5
 from ingest.events.raw import RawEvent
 from ingest.http import body
 from schemas.control.control_state import Campaign
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import TRACK
 from schemas.times import parse_iso
@@ -46,14 +46,14 @@ class Launch:
 
 
 def launch_of(value: dict[str, Any], launch_id: str) -> Launch:
-    """Raises ``Refused`` naming the field."""
+    """Raises ``ApiError`` naming the field."""
     expiration = value.get("expiration")
     expires_ms = None
     if expiration is not None:
         valid = isinstance(expiration, str) and _RFC3339.match(expiration)
         expires_ms = parse_iso(expiration.replace(" ", "T").upper()) if valid else None
         if expires_ms is None:
-            raise Refused("invalid_field", "expiration must be a date and time of RFC 3339", "expiration")
+            raise ApiError("invalid_field", "expiration must be a date and time of RFC 3339", "expiration")
     return Launch(
         id=launch_id,
         content=object_in(value, "content"),
@@ -67,17 +67,17 @@ def launch_of(value: dict[str, Any], launch_id: str) -> Launch:
 
 
 def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """An optional object, or its JSON text as XML carries one; raises ``Refused`` for anything else."""
+    """An optional object, or its JSON text as XML carries one; raises ``ApiError`` for anything else."""
     found = value.get(name)
     if isinstance(found, str) and found.lstrip()[:1] == "{":
         try:
             found = body.parse_mended(found.encode())
-        except Refused:
-            raise Refused("invalid_field", f"{name} is no JSON", name) from None
+        except ApiError:
+            raise ApiError("invalid_field", f"{name} is no JSON", name) from None
     if found == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
         return {}
     if found is not None and not isinstance(found, dict):
-        raise Refused("invalid_field", f"{name} must be an object", name)
+        raise ApiError("invalid_field", f"{name} must be an object", name)
     return found
 
 
@@ -87,10 +87,10 @@ def _listed(value: Any, name: str, most: int) -> list[Any]:
     if value is None:
         return []
     if items is None or len(items) > most:
-        raise Refused("invalid_field", f"{name} must be an array of at most {most} objects", name)
+        raise ApiError("invalid_field", f"{name} must be an array of at most {most} objects", name)
     for index, item in enumerate(items):
         if not isinstance(item, dict):
-            raise Refused("invalid_field", "an object is needed", f"{name}[{index}]")
+            raise ApiError("invalid_field", "an object is needed", f"{name}[{index}]")
     return items
 
 
@@ -99,17 +99,17 @@ def _attached(value: Any) -> list[dict[str, Any]]:
     for index, item in enumerate(_listed(value, "attach", MAX_FILES)):
         name, data = item.get("name"), item.get("data")
         if not isinstance(name, str) or not 1 <= len(name) <= 255:
-            raise Refused("invalid_field", "name must be 1 to 255 characters", f"attach[{index}].name")
+            raise ApiError("invalid_field", "name must be 1 to 255 characters", f"attach[{index}].name")
         found = _DATA_URI.match(data) if isinstance(data, str) else None
         if found is None:
-            raise Refused("invalid_field", "data must be a data URI", f"attach[{index}].data")
+            raise ApiError("invalid_field", "data must be a data URI", f"attach[{index}].data")
         try:
             raw = b64decode(found[4], validate=True) if found[3] else unquote_to_bytes(found[4])
         except (Error, ValueError):
-            raise Refused("invalid_field", "data is no base64", f"attach[{index}].data") from None
+            raise ApiError("invalid_field", "data is no base64", f"attach[{index}].data") from None
         total += len(raw)
         if total > MAX_ATTACHED:
-            raise Refused("invalid_field", f"attachments are larger than {MAX_ATTACHED} bytes in all", "attach")
+            raise ApiError("invalid_field", f"attachments are larger than {MAX_ATTACHED} bytes in all", "attach")
         files.append({"name": name, "type": found[1] or "text/plain", "bytes": len(raw), "data": data})
     return files
 
@@ -118,11 +118,11 @@ def _fields(value: Any) -> list[dict[str, Any]]:
     fields = _listed(value, "fields", MAX_FIELDS)
     for index, one in enumerate(fields):
         if not isinstance(one.get("name"), str) or not 1 <= len(one["name"]) <= 256:
-            raise Refused("invalid_field", "name must be 1 to 256 characters", f"fields[{index}].name")
+            raise ApiError("invalid_field", "name must be 1 to 256 characters", f"fields[{index}].name")
         if one.get("option") not in (0, 1, 2) or isinstance(one["option"], bool):
-            raise Refused("invalid_field", "option must be 0, 1 or 2", f"fields[{index}].option")
+            raise ApiError("invalid_field", "option must be 0, 1 or 2", f"fields[{index}].option")
         if "value" not in one:
-            raise Refused("missing_field", "value is needed", f"fields[{index}].value")
+            raise ApiError("missing_field", "value is needed", f"fields[{index}].value")
     return fields
 
 

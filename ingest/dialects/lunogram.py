@@ -16,9 +16,9 @@ import orjson
 from ingest.dialects import parcelvoy
 from ingest.dialects.parcelvoy import data_of, identify, name_of, rest_of, used
 from ingest.dialects.senders import listed, senders
-from ingest.events.operation import JSON, Desk, Operation, check_count, each, object_of, optional_object
-from ingest.events.raw import Accepted, Answer, Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from ingest.events.operation import JSON, DialectContext, Operation, check_count, each, object_of, optional_object
+from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
+from schemas.errors import ApiError
 from schemas.records.records import TRACK
 
 GROUP = "$group"
@@ -28,7 +28,7 @@ _ORGANIZATION = "organization"
 _SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
 
 
-async def user(value: Any, desk: Desk) -> Reply:
+async def user(value: Any, desk: DialectContext) -> Reply:
     """Lunogram's identify answers with the user: who it is now, and what this call said."""
     parsed = Parsed(items=[identify(value)], atomic=True, label="")
     (taken,) = (await desk.take(parsed)).items
@@ -41,10 +41,10 @@ async def user(value: Any, desk: Desk) -> Reply:
 
 
 def _group_id(value: dict[str, Any], place: str = "") -> str:
-    """What an organization is known by; raises ``Refused``."""
+    """What an organization is known by; raises ``ApiError``."""
     found = senders(value, place)[0]
     if not isinstance(found[1], str | int) or isinstance(found[1], bool):
-        raise Refused("invalid_field", f"{found[2]} must be a string", found[2])
+        raise ApiError("invalid_field", f"{found[2]} must be a string", found[2])
     return str(found[1])
 
 
@@ -67,7 +67,7 @@ def _grouped(value: dict[str, Any], group: str, traits: dict[str, Any], **fields
     )
 
 
-async def organization(value: Any, desk: Desk) -> Reply:
+async def organization(value: Any, desk: DialectContext) -> Reply:
     value = object_of(value)
     group, data = _group_id(value), data_of(value)
     named = {} if value.get("name") is None else {"name": value["name"]}
@@ -84,7 +84,7 @@ def _member(value: Any) -> RawEvent:
 
 def _organization_event(value: Any) -> RawEvent:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "an event must be a JSON object")
+        raise ApiError("invalid_field", "an event must be a JSON object")
     flat, place = _part(value, _ORGANIZATION)
     properties = {**data_of(value), "groupId": _group_id(flat, place) if flat else _group_id(value)}
     return _grouped(value, "", {}, type=name_of(value), properties=properties, identifiers=[], needs_identifier=False)
@@ -96,13 +96,13 @@ def _organization_events(value: Any, most: int) -> Parsed:
     return Parsed(items=each(values, _organization_event), atomic=True, label="")
 
 
-async def scheduled(value: Any, desk: Desk) -> Reply:
+async def scheduled(value: Any, desk: DialectContext) -> Reply:
     """Of a user."""
     value = object_of(value)
     return await _schedule(value, _scheduled(value, identifiers=senders(value)), desk)
 
 
-async def organization_scheduled(value: Any, desk: Desk) -> Reply:
+async def organization_scheduled(value: Any, desk: DialectContext) -> Reply:
     value = object_of(value)
     raw = _scheduled(value, identifiers=[], needs_identifier=False)
     raw.properties["groupId"] = _group_id(value)
@@ -111,7 +111,7 @@ async def organization_scheduled(value: Any, desk: Desk) -> Reply:
 
 def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
     if not isinstance(value.get("name"), str):
-        raise Refused("missing_field", "name is needed", "name")
+        raise ApiError("missing_field", "name is needed", "name")
     said = {name: value[name] for name in ("name", "scheduled_at", "start_at", "interval") if value.get(name)}
     return RawEvent(
         **{"kind": TRACK, "type": SCHEDULED, **fields},
@@ -121,22 +121,22 @@ def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
     )
 
 
-async def _schedule(value: dict[str, Any], raw: RawEvent, desk: Desk) -> Reply:
+async def _schedule(value: dict[str, Any], raw: RawEvent, desk: DialectContext) -> Reply:
     (taken,) = (await desk.take(Parsed(items=[raw], atomic=True, label=""))).items
     made = taken.event_id if isinstance(taken, Accepted) else None
     return _json(202, {"id": made, "name": value["name"], "scheduled_at": value.get("scheduled_at")})
 
 
-async def remove(_value: Any, _desk: Desk) -> Reply:
-    """Raises ``Refused``: an erasure is more than a call of an SDK should set off unseen."""
-    raise Refused("not_implemented", "nothing is deleted here: DELETE /v1/contacts/{id} erases a contact")
+async def remove(_value: Any, _desk: DialectContext) -> Reply:
+    """Raises ``ApiError``: an erasure is more than a call of an SDK should set off unseen."""
+    raise ApiError("not_implemented", "nothing is deleted here: DELETE /v1/contacts/{id} erases a contact")
 
 
-def refuse(refused: Refused, request_id: str) -> Reply:
+def refuse(refused: ApiError, request_id: str) -> Reply:
     """Says to a public key how it is done instead."""
     if refused.code == "missing_scope" and refused.param is None:
         message = "deleting takes a secret key with the scope contacts:write: DELETE /v1/contacts/{id}"
-        refused = Refused(refused.code, message)
+        refused = ApiError(refused.code, message)
     return parcelvoy.refuse(refused, request_id)
 
 
@@ -144,11 +144,11 @@ def _json(status: int, value: Any) -> Reply:
     return Reply(status=status, body=orjson.dumps(value), headers=(JSON,))
 
 
-def _accepted(_answer: Answer) -> Reply:
+def _accepted(_answer: IntakeResult) -> Reply:
     return Reply(status=202, body=b"")
 
 
-def _done(_answer: Answer) -> Reply:
+def _done(_answer: IntakeResult) -> Reply:
     return Reply(status=200, body=b"")
 
 

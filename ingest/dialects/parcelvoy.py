@@ -20,7 +20,7 @@ from ingest.events.canonical import MAX_NAME, profile_of
 from ingest.events.operation import (
     ADDRESSES,
     JSON,
-    Desk,
+    DialectContext,
     Identifying,
     Operation,
     addresses_in,
@@ -30,8 +30,8 @@ from ingest.events.operation import (
     object_of,
     optional_object,
 )
-from ingest.events.raw import Answer, Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from schemas.errors import ApiError
 from schemas.records.records import ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 DEVICE = "device"
@@ -46,25 +46,25 @@ _DEVICE_FIELDS = ("token", "os", "model", "app_build", "app_version")
 DONE = Reply(status=204, body=b"")
 
 
-def refuse(refused: Refused, _request_id: str) -> Reply:
+def refuse(refused: ApiError, _request_id: str) -> Reply:
     body = {"error": refused.message, "field": refused.param}
     return Reply(status=refused.status, body=orjson.dumps(body), headers=(JSON,))
 
 
-def reply(_answer: Answer) -> Reply:
+def reply(_answer: IntakeResult) -> Reply:
     return DONE
 
 
 def _required(value: dict[str, Any], name: str) -> Any:
     if value.get(name) is None:
-        raise Refused("missing_field", f"{name} is needed", name)
+        raise ApiError("missing_field", f"{name} is needed", name)
     return value[name]
 
 
 def _text(value: dict[str, Any], name: str) -> str | None:
     found = value.get(name)
     if found is not None and not isinstance(found, str):
-        raise Refused("invalid_field", f"{name} must be a string", name)
+        raise ApiError("invalid_field", f"{name} must be a string", name)
     return found
 
 
@@ -122,7 +122,7 @@ def _user(value: dict[str, Any], place: str = "") -> tuple[dict[str, Any], list[
 def _said(value: dict[str, Any], name: str) -> str | int:
     found = value[name]
     if not is_address(name, found):
-        raise Refused("invalid_field", f"{name} must be a string", name)
+        raise ApiError("invalid_field", f"{name} must be a string", name)
     return found if isinstance(found, int) else str(found)
 
 
@@ -130,7 +130,7 @@ def _device(value: Any) -> RawEvent:
     value = object_of(value)
     device_id = _text(value, "device_id")
     if not device_id:
-        raise Refused("missing_field", "device_id is needed", "device_id")
+        raise ApiError("missing_field", "device_id is needed", "device_id")
     config = optional_object(value, "config") or {}
     device = {"device_id": device_id, **{name: _text(value, name) for name in _DEVICE_FIELDS}}
     device["token"] = device["token"] or _text(config, "token")
@@ -150,18 +150,18 @@ def name_of(value: dict[str, Any]) -> str:
     said = value.get(_first_of(value, _NAMES))
     name = DEFAULT_NAME if said is None else said
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
-        raise Refused("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
+        raise ApiError("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
     return name
 
 
 def _event(value: Any) -> RawEvent:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "an event must be a JSON object")
+        raise ApiError("invalid_field", "an event must be a JSON object")
     identifiers, attributes = senders(value), None
     if value.get("user") is not None:
         try:
             _, addresses, attributes = _user(optional_object(value, "user") or {}, "user.")
-        except Refused as refused:
+        except ApiError as refused:
             raise refused.at("user") from None
         identifiers += addresses
     return RawEvent(
@@ -185,7 +185,7 @@ def one_of(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
 
 def events(value: Any, most: int) -> Parsed:
     if not isinstance(value, list):
-        raise Refused("invalid_type", "the body must be an array of events")
+        raise ApiError("invalid_type", "the body must be an array of events")
     check_count(value, most, "[]")
     return Parsed(items=each(value, _event), atomic=True, label="")
 
@@ -195,7 +195,7 @@ def _track(value: Any, most: int) -> Parsed:
     return events(value if isinstance(value, list) else [value], most)
 
 
-async def alias(value: Any, desk: Desk) -> Reply:
+async def alias(value: Any, desk: DialectContext) -> Reply:
     """The link is no explicit one: unlike another vendor's alias it must not overrule who belongs to whom."""
     value = object_of(value)
     anonymous = desk.contact_of("anonymous_id", _required(value, "anonymous_id"), "anonymous_id")
@@ -216,14 +216,14 @@ async def alias(value: Any, desk: Desk) -> Reply:
     await desk.take(Parsed(items=[raw], atomic=True, label=""))
     joined = await desk.joined(anonymous, external)
     if joined is None:
-        raise Refused("unavailable", "it is stored, but not known yet whose the anonymous_id is; send it again")
+        raise ApiError("unavailable", "it is stored, but not known yet whose the anonymous_id is; send it again")
     if not joined:
         raise _taken()
     return DONE
 
 
-def _taken() -> Refused:
-    return Refused("invalid_field", "anonymous_id belongs to another external_id already", "anonymous_id")
+def _taken() -> ApiError:
+    return ApiError("invalid_field", "anonymous_id belongs to another external_id already", "anonymous_id")
 
 
 def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
@@ -231,19 +231,23 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def notifications(_value: Any, _desk: Desk) -> Reply:
+async def notifications(_value: Any, _desk: DialectContext) -> Reply:
     return NO_NOTIFICATIONS
 
 
-async def seen(_value: Any, _desk: Desk) -> Reply:
+async def seen(_value: Any, _desk: DialectContext) -> Reply:
     return DONE
 
 
-def operation(path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[Answer], Reply] = reply) -> Operation:
+def operation(
+    path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[IntakeResult], Reply] = reply
+) -> Operation:
     return Operation(source="parcelvoy", path=path, parse=parse, reply=reply, refuse=refuse, lenient=True)
 
 
-def served(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], method: str = "POST", **more: Any) -> Operation:
+def served(
+    path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], method: str = "POST", **more: Any
+) -> Operation:
     common: Any = {"source": "parcelvoy", "refuse": refuse, "lenient": True, **more}
     return Operation(path=path, serve=serve, methods=(method,), **common)
 

@@ -30,8 +30,8 @@ from ingest.events.operation import (
     earlier_id,
     optional_object,
 )
-from ingest.events.raw import Answer, Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
@@ -51,7 +51,7 @@ _PROFILE = frozenset(("$set", "$set_once", "$unset"))
 _CODES = {401: "authentication_error", 403: "permission_denied", 429: "throttled_error", 503: "server_error"}
 
 
-def refuse(refused: Refused, _request_id: str) -> Reply:
+def refuse(refused: ApiError, _request_id: str) -> Reply:
     """400 for everything that is wrong with an event, as the vendor has it."""
     status = 400 if refused.status == 422 else refused.status
     kind = _CODES.get(status, "server_error" if status >= 500 else "validation_error")
@@ -61,19 +61,19 @@ def refuse(refused: Refused, _request_id: str) -> Reply:
 
 
 def event_of(value: Any, sent_at: Any) -> RawEvent:
-    """One event of a client; raises ``Refused`` for one without a name or a ``distinct_id``."""
+    """One event of a client; raises ``ApiError`` for one without a name or a ``distinct_id``."""
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "an event must be a JSON object")
+        raise ApiError("invalid_field", "an event must be a JSON object")
     name = value.get("event")
     if not isinstance(name, str) or not name.strip():
-        raise Refused("invalid_field", "event must be a non-empty string", "event")
+        raise ApiError("invalid_field", "event must be a non-empty string", "event")
     said = optional_object(value, "properties") or {}
     properties = said if _KEYS.isdisjoint(said) else {key: one for key, one in said.items() if key not in _KEYS}
     field, distinct_id = "distinct_id", _text(value.get("distinct_id"))
     if distinct_id is None:
         field, distinct_id = "properties.distinct_id", _text(said.get("distinct_id"))
         if distinct_id is None:
-            raise Refused("missing_field", "distinct_id is needed", "distinct_id")
+            raise ApiError("missing_field", "distinct_id is needed", "distinct_id")
     kind, known_as, identifiers = _who(name, distinct_id, field, properties)
     profile = None
     if not (_PROFILE.isdisjoint(properties) and _PROFILE.isdisjoint(value)):
@@ -194,13 +194,13 @@ def parse(value: Any, most: int) -> Parsed:
         if items is None:
             return Parsed(items=[event_of(value, sent_at)], atomic=True, label="")
     if not isinstance(items, list):
-        raise Refused("invalid_type", "the body must be an event, an array of events, or have one as batch")
+        raise ApiError("invalid_type", "the body must be an event, an array of events, or have one as batch")
     check_count(items, most, BATCH)
     key = next((k for item in items if (k := _key(item)) is not None), None) if isinstance(value, list) else None
 
     def one(item: Any) -> RawEvent:
         if key is not None and _key(item) not in (None, key):
-            raise Refused("invalid_field", "the events of one request have one key", "properties.token")
+            raise ApiError("invalid_field", "the events of one request have one key", "properties.token")
         return event_of(item, sent_at)
 
     return Parsed(items=each(items, one), atomic=False, label=BATCH)
@@ -211,7 +211,7 @@ def _key(item: Any) -> Any:
     return next((p[n] for p in places if isinstance(p, dict) for n in KEYS if isinstance(p.get(n), str)), None)
 
 
-def reply(answer: Answer) -> Reply:
+def reply(answer: IntakeResult) -> Reply:
     check_taken(answer)
     return DONE
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ingest.http import body
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 BATCH = "batch"
 FORM = b"application/x-www-form-urlencoded"
@@ -22,9 +22,9 @@ def read(content_type: bytes, data: bytes, most: int) -> Any:
         try:
             fields = parse_qs(data.decode("latin-1"), max_num_fields=20)
         except ValueError as error:
-            raise Refused("invalid_field", f"no form: {error}", "data") from None
+            raise ApiError("invalid_field", f"no form: {error}", "data") from None
         if not fields.get("data"):
-            raise Refused("missing_field", "data is needed", "data")
+            raise ApiError("missing_field", "data is needed", "data")
         data = fields["data"][-1].encode("latin-1")
     elif kind != b"application/octet-stream":
         body.check_content_type(content_type)

@@ -15,9 +15,9 @@ import orjson
 from ingest.dialects import posthog
 from ingest.dialects.posthog import KEYS, both, event_of
 from ingest.dialects.posthog_body import BATCH, read
-from ingest.events.operation import JSON, Desk, Operation, check_count, each, object_of
+from ingest.events.operation import JSON, DialectContext, Operation, check_count, each, object_of
 from ingest.events.raw import Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 CONFIG: dict[str, Any] = {
     "supportedCompression": ["gzip", "gzip-js"],
@@ -60,27 +60,27 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def flags(value: Any, _desk: Desk) -> Reply:
+async def flags(value: Any, _desk: DialectContext) -> Reply:
     object_of(value)
     return _json(FLAGS)
 
 
-async def config(_value: Any, desk: Desk) -> Reply:
+async def config(_value: Any, desk: DialectContext) -> Reply:
     return _json({"token": desk.key, **CONFIG})
 
 
-async def config_script(_value: Any, desk: Desk) -> Reply:
+async def config_script(_value: Any, desk: DialectContext) -> Reply:
     """The same for pages: a script that leaves it where the SDK looks for it."""
     key, values = orjson.dumps(desk.key), orjson.dumps({"config": {"token": desk.key, **CONFIG}, "siteApps": []})
     place = b"window._POSTHOG_REMOTE_CONFIG"
     return Reply(status=200, body=b"%s=%s||{};%s[%s]=%s;" % (place, place, place, key, values), headers=(SCRIPT,))
 
 
-async def capture(value: Any, desk: Desk) -> Reply:
+async def capture(value: Any, desk: DialectContext) -> Reply:
     """Version 1: events that are sound are taken whatever their neighbours are."""
     items = object_of(value).get(BATCH)
     if not isinstance(items, list):
-        raise Refused("missing_field", "batch must be an array of events", BATCH)
+        raise ApiError("missing_field", "batch must be an array of events", BATCH)
     check_count(items, desk.most, BATCH)
     sent_at = _header(desk, SENT_AT) or value.get("created_at")
     sdk = _header(desk, SDK) or ""
@@ -114,13 +114,13 @@ def _as_before(item: Any, sdk: str) -> Any:
 
 
 def _result(became: Any) -> dict[str, str]:
-    if not isinstance(became, Refused):
+    if not isinstance(became, ApiError):
         return {"result": "ok"}
     kind = "retry" if became.status in _TEMPORARY else "drop"
     return {"result": kind, "details": f"{became.param}: {became.message}" if became.param else became.message}
 
 
-def _header(desk: Desk, name: bytes) -> str | None:
+def _header(desk: DialectContext, name: bytes) -> str | None:
     value = desk.headers.get(name)
     return None if value is None else value.decode("latin-1")[:256]
 
@@ -129,7 +129,7 @@ def _json(value: Any) -> Reply:
     return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
 
 
-def _operation(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], **more: Any) -> Operation:
+def _operation(path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], **more: Any) -> Operation:
     return Operation(
         source="posthog", path=path, serve=serve, refuse=posthog.refuse, lenient=True, query_keys=KEYS, **more
     )

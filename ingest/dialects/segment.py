@@ -29,8 +29,8 @@ from ingest.events.operation import (
     object_of,
     optional_object,
 )
-from ingest.events.raw import Answer, Parsed, RawEvent, Reply
-from schemas.errors import Refused
+from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from schemas.errors import ApiError
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BATCH = "batch"
@@ -48,7 +48,7 @@ Call = Callable[[dict[str, Any], Any], RawEvent]
 """(call, when it was sent) -> event"""
 
 
-def refuse(refused: Refused, _request_id: str) -> Reply:
+def refuse(refused: ApiError, _request_id: str) -> Reply:
     """400 for everything that is wrong with a call, as the vendor has it."""
     status = 400 if refused.status == 422 else refused.status
     message = f"{refused.param}: {refused.message}" if refused.param else refused.message
@@ -56,7 +56,7 @@ def refuse(refused: Refused, _request_id: str) -> Reply:
     return Reply(status=status, body=orjson.dumps(said), headers=(JSON,))
 
 
-def reply(answer: Answer) -> Reply:
+def reply(answer: IntakeResult) -> Reply:
     check_taken(answer)
     return DONE
 
@@ -72,7 +72,7 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
     if isinstance(device, dict) and isinstance(device.get("id"), str):
         identifiers.append(("device_id", device["id"], "context.device.id"))
     if all(value is None for _, value, _ in identifiers):
-        raise Refused("missing_field", "userId or anonymousId is needed", "userId")
+        raise ApiError("missing_field", "userId or anonymousId is needed", "userId")
     identifiers += fields.pop("more", ())
     if context and ("consent" in context or "consentManagement" in context) and (state := consents.held(context)):
         fields["profile"] = {**(fields.get("profile") or {}), "consent_state": state}
@@ -92,7 +92,7 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
 def _track(call: dict[str, Any], sent_at: Any) -> RawEvent:
     event = call.get("event")
     if not isinstance(event, str) or not event.strip():
-        raise Refused("invalid_field", "event must be a non-empty string", "event")
+        raise ApiError("invalid_field", "event must be a non-empty string", "event")
     return _event(call, sent_at, type=event, properties=optional_object(call, "properties") or {})
 
 
@@ -125,7 +125,7 @@ def _viewed(kind: str) -> Call:
 
 def _group(call: dict[str, Any], sent_at: Any) -> RawEvent:
     if call.get("groupId") is None:
-        raise Refused("missing_field", "groupId is needed", "groupId")
+        raise ApiError("missing_field", "groupId is needed", "groupId")
     traits = optional_object(call, "traits") or {}
     return _event(call, sent_at, type="$group", properties={"groupId": call["groupId"], "traits": traits})
 
@@ -133,9 +133,9 @@ def _group(call: dict[str, Any], sent_at: Any) -> RawEvent:
 def _alias(call: dict[str, Any], sent_at: Any) -> RawEvent:
     previous = call.get("previousId")
     if previous is None:
-        raise Refused("missing_field", "previousId is needed", "previousId")
+        raise ApiError("missing_field", "previousId is needed", "previousId")
     if call.get("userId") is None:
-        raise Refused("missing_field", "userId is needed", "userId")
+        raise ApiError("missing_field", "userId is needed", "userId")
     return _event(
         call,
         sent_at,
@@ -168,19 +168,19 @@ def _batch(value: Any, most: int) -> Parsed:
     value = object_of(value)
     calls = value.get(BATCH)
     if not isinstance(calls, list):
-        raise Refused("missing_field", "batch must be an array of calls", BATCH)
+        raise ApiError("missing_field", "batch must be an array of calls", BATCH)
     check_count(calls, most, BATCH)
     common, sent_at = optional_object(value, "context"), value.get("sentAt")
     if common and len(orjson.dumps(common)) * len(calls) > MOST_COMMON:
-        raise Refused("too_large", f"context, for each of the calls, is larger than {MOST_COMMON} bytes", "context")
+        raise ApiError("too_large", f"context, for each of the calls, is larger than {MOST_COMMON} bytes", "context")
 
     def one(item: Any) -> RawEvent:
         if not isinstance(item, dict):
-            raise Refused("invalid_field", "a call must be a JSON object")
+            raise ApiError("invalid_field", "a call must be a JSON object")
         name = item.get("type")
         call = CALLS.get(name) if isinstance(name, str) else None
         if call is None:
-            raise Refused("invalid_field", f"type must be one of {', '.join(CALLS)}", "type")
+            raise ApiError("invalid_field", f"type must be one of {', '.join(CALLS)}", "type")
         if common:
             item = {**item, "context": {**common, **(optional_object(item, "context") or {})}}
         return call(item, sent_at)

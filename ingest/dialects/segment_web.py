@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from ingest.dialects import segment
-from ingest.events.operation import JSON, Desk, Operation
+from ingest.events.operation import JSON, DialectContext, Operation
 from ingest.events.raw import Parsed, Reply
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.times import iso
 
 GIF = b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -33,14 +33,14 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def settings(_value: Any, desk: Desk) -> Reply:
+async def settings(_value: Any, desk: DialectContext) -> Reply:
     """Segment's: where to send to."""
     here = urlsplit(desk.base_url)
     destination = {"apiKey": desk.key, "apiHost": f"{here.netloc}{here.path}/v1", "protocol": here.scheme}
     return _json({"integrations": {"Segment.io": destination}, "metrics": {"sampleRate": 0}})
 
 
-async def source_config(_value: Any, desk: Desk) -> Reply:
+async def source_config(_value: Any, desk: DialectContext) -> Reply:
     """RudderStack's: a source without destinations, and nothing to report about itself."""
     silent = {"enabled": False}
     source = {
@@ -56,39 +56,39 @@ async def source_config(_value: Any, desk: Desk) -> Reply:
     return _json({"source": source, "updatedAt": iso(desk.now_ms)})
 
 
-async def track(_value: Any, desk: Desk) -> Reply:
+async def track(_value: Any, desk: DialectContext) -> Reply:
     return await _pixel("track", {}, desk)
 
 
-async def page(_value: Any, desk: Desk) -> Reply:
+async def page(_value: Any, desk: DialectContext) -> Reply:
     return await _pixel("page", _PAGE, desk)
 
 
-async def _pixel(kind: str, usual: Mapping[str, str], desk: Desk) -> Reply:
+async def _pixel(kind: str, usual: Mapping[str, str], desk: DialectContext) -> Reply:
     call = {**usual, **call_of(desk.query)}
     answer = await desk.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=""))
     for item in answer.items:
-        if isinstance(item, Refused):
+        if isinstance(item, ApiError):
             raise item
     return PIXEL
 
 
 def call_of(query: Mapping[str, str]) -> dict[str, Any]:
-    """The call that a pixel's parameters say; raises ``Refused`` for a name that leads into two places, or too deep."""
+    """The call that a pixel's parameters describe; raises ``ApiError`` for an ambiguous name or one nested too deep."""
     call: dict[str, Any] = {}
     for name, value in query.items():
         if name in _OURS:
             continue
         *path, last = name.split(".")
         if len(path) >= MAX_DEPTH:
-            raise Refused("invalid_field", f"a parameter leads at most {MAX_DEPTH} deep", name)
+            raise ApiError("invalid_field", f"a parameter leads at most {MAX_DEPTH} deep", name)
         place = call
         for part in path:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 break
         if not isinstance(place, dict) or last in place:
-            raise Refused("invalid_field", f"{name} is said twice", name)
+            raise ApiError("invalid_field", f"{name} is said twice", name)
         place[last] = value
     return call
 
@@ -97,7 +97,7 @@ def _json(value: Any) -> Reply:
     return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
 
 
-def _asked(path: str, serve: Callable[[Any, Desk], Awaitable[Reply]], key_part: str = "") -> Operation:
+def _asked(path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], key_part: str = "") -> Operation:
     return Operation(
         source="segment",
         path=path,

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from ingest.events.operation import Identifying
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 
 IDENTIFIER = "identifier"
@@ -21,25 +21,25 @@ MOST_IDENTIFIERS = 10
 
 
 def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """Raises ``Refused`` where the call names nobody."""
+    """Raises ``ApiError`` where the call names nobody."""
     found = [(kind, value[name], f"{place}{name}") for name, kind in SPELLINGS if value.get(name) is not None]
     if value.get(IDENTIFIER) is not None:
         found += listed(value, place)
     if not found:
-        raise Refused("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
+        raise ApiError("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
     return found
 
 
 def listed(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """The identifiers of the list ``identifier``; raises ``Refused`` for one that is none."""
+    """The identifiers of the list ``identifier``; raises ``ApiError`` for one that is none."""
     said, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
     items = [] if said is None else said if isinstance(said, list) else [said]
     if len(items) > MOST_IDENTIFIERS:
-        raise Refused("invalid_field", f"{at} has more than {MOST_IDENTIFIERS} items", at)
+        raise ApiError("invalid_field", f"{at} has more than {MOST_IDENTIFIERS} items", at)
     found: list[Identifying] = []
     for index, item in enumerate(items):
         if not isinstance(item, dict) or item.get("external_id") is None:
-            raise Refused("missing_field", "an identifier is an object with external_id", f"{at}[{index}].external_id")
+            raise ApiError("missing_field", "an identifier is an object with external_id", f"{at}[{index}].external_id")
         found.append((_kind_of(item.get("source"), f"{at}[{index}].source"), item["external_id"], f"{at}[{index}]"))
     return found
 
@@ -52,5 +52,5 @@ def _kind_of(source: Any, field: str) -> str:
     if kind in _SOURCES:
         return _SOURCES[kind]
     if kind in identity.RANKS or kind in identity.ALIASES or not identity.is_type(kind):
-        raise Refused("invalid_field", "source must be default, anonymous or a name that is no type of ours", field)
+        raise ApiError("invalid_field", "source must be default, anonymous or a name that is no type of ours", field)
     return kind

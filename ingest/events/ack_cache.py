@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ingest.http.shares import ENTRY, TEXT, Shares
+from ingest.http.shares import ENTRY, TEXT, FairCache
 from schemas.records.records import Event
 from schemas.records.sameness import CONFLICT
 
@@ -29,7 +29,7 @@ def size_of(key: _Key, known: tuple[_Known, ...]) -> int:
     return size
 
 
-class First(NamedTuple):
+class CachedAck(NamedTuple):
     """How an event was answered, and what the sender of its copy has to be told, often nothing."""
 
     contact_id: str
@@ -37,7 +37,7 @@ class First(NamedTuple):
     conflict: str
 
 
-class Recent:
+class EventAckCache:
     """The ids of the last durable events of this edge whose id came from the client, as many as ``limit`` bytes hold.
 
     Each workspace forgets its own. Best effort: it spares the pipeline most repeats. What it does not know is counted
@@ -45,10 +45,10 @@ class Recent:
     """
 
     def __init__(self, limit: int = MOST_BYTES) -> None:
-        self._first: Shares[_Key, tuple[_Known, ...]] = Shares(limit, size_of)
+        self._first: FairCache[_Key, tuple[_Known, ...]] = FairCache(limit, size_of)
         """By workspace; more than one where several events have an id."""
 
-    def get(self, event: Event) -> First | None:
+    def get(self, event: Event) -> CachedAck | None:
         """The first of the same events; ``event`` still has its sender for a contact."""
         known = self._first.get(event["workspace"], (event["environment"], event["event_id"]))
         return None if known is None else _find(known, event)
@@ -68,10 +68,10 @@ class Recent:
         return _ANOTHER
 
 
-def _find(known: tuple[_Known, ...], event: Event) -> First | None:
+def _find(known: tuple[_Known, ...], event: Event) -> CachedAck | None:
     for one in known:
         if _is_same(one, event):
-            return First(one[3], one[4], _OTHER if one[2] != _content(event) else "")
+            return CachedAck(one[3], one[4], _OTHER if one[2] != _content(event) else "")
     return None
 
 

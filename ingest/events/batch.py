@@ -6,10 +6,10 @@ from uuid import UUID
 
 from ingest.events.canonical import Caller, canonical
 from ingest.events.edge import Edge
-from ingest.events.linked import Linked
+from ingest.events.linked import LinkWaiter
 from ingest.events.raw import Accepted, RawEvent
 from schemas import ids
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
 
@@ -17,7 +17,7 @@ TURN_S = 0.01
 """How long the events of one request are worked on before other requests have their turn."""
 
 
-class Turns:
+class TimeSlice:
     """Of a request that is worked on for long: what an event costs depends on what is in it, so time is counted."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Turns:
 class Batch:
     """The events of one request."""
 
-    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool, linked: Linked | None = None) -> None:
+    def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool, linked: LinkWaiter | None = None) -> None:
         """``linked`` is asked of what waits for its end."""
         self._edge = edge
         self._caller = caller
@@ -60,26 +60,26 @@ class Batch:
         return self._accepted(raw, event, warnings)
 
     async def many(
-        self, raws: list[RawEvent | Refused], label: str, timeout_ms: int | None, *, atomic: bool
-    ) -> list[Accepted | Refused]:
+        self, raws: list[RawEvent | ApiError], label: str, timeout_ms: int | None, *, atomic: bool
+    ) -> list[Accepted | ApiError]:
         """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
-        checked: list[tuple[RawEvent, Event, list[str]] | Refused] = []
-        turns = Turns()
+        checked: list[tuple[RawEvent, Event, list[str]] | ApiError] = []
+        turns = TimeSlice()
         for index, raw in enumerate(raws):
             if turns.is_over():
                 await turns.next()
             try:
-                checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # a Refused raises itself
-            except Refused as refused:
+                checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # an ApiError raises itself
+            except ApiError as refused:
                 at = refused.at(f"{label}[{index}]")
                 if atomic:
                     raise at from None
                 checked.append(at)
-        _in_order([c[1] for c in checked if not isinstance(c, Refused) and c[0].event_id is None])
-        items: list[Accepted | Refused | None] = [
-            c if isinstance(c, Refused) else self._repeated(c[0], c[1], c[2]) for c in checked
+        _in_order([c[1] for c in checked if not isinstance(c, ApiError) and c[0].event_id is None])
+        items: list[Accepted | ApiError | None] = [
+            c if isinstance(c, ApiError) else self._repeated(c[0], c[1], c[2]) for c in checked
         ]
-        todo = [(i, *c) for i, c in enumerate(checked) if items[i] is None and not isinstance(c, Refused)]
+        todo = [(i, *c) for i, c in enumerate(checked) if items[i] is None and not isinstance(c, ApiError)]
         if atomic or timeout_ms is not None:
             # the exact size is known when an event is encoded, and then its neighbours may be on their way
             for index, _, event, _ in todo:
@@ -95,7 +95,7 @@ class Batch:
             if timeout_ms is None:
                 try:
                     futures.add(self._edge.submit(event))
-                except Refused as refused:
+                except ApiError as refused:
                     if refused.code == "unavailable":
                         raise
                     items[index] = refused.at(f"{label}[{index}]")
@@ -112,17 +112,17 @@ class Batch:
         for event in events:
             event["task_id"] = self.task_id
 
-    def _canonical(self, raw: RawEvent | Refused, index: int) -> tuple[Event, list[str]]:
-        if isinstance(raw, Refused):
+    def _canonical(self, raw: RawEvent | ApiError, index: int) -> tuple[Event, list[str]]:
+        if isinstance(raw, ApiError):
             raise raw
         if self._caller.seed and raw.event_id is None:
             raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index:05}"
         wanted = raw.environment
         if wanted is not None and wanted != self._caller.environment:
             if not self._any_environment:
-                raise Refused("missing_scope", "a public key writes to its own environment only", "environment")
+                raise ApiError("missing_scope", "a public key writes to its own environment only", "environment")
             if wanted not in self._edge.control.environments[self._caller.workspace]:
-                raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+                raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
         return canonical(raw, self._caller)
 
     def _repeated(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted | None:

@@ -8,16 +8,16 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.codec import join_events
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
 Publish = Callable[[int, bytes], Awaitable[None]]
-"""(partition, record) -> returns when all replicas have it; raises ``Refused`` (503) when it will not."""
+"""(partition, record) -> returns when all replicas have it; raises ``ApiError`` (503) when it will not."""
 
 
-class _Batch:
+class _OpenBatch:
     __slots__ = ("done", "items", "owners", "size")
 
     def __init__(self, done: asyncio.Future[None]) -> None:
@@ -28,7 +28,7 @@ class _Batch:
         self.done = done
 
 
-class Collector:
+class BatchAccumulator:
     """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits.
 
     A workspace may have as much waiting as it leaves free, so one alone fills half, and others find room beside it.
@@ -38,7 +38,7 @@ class Collector:
         self._publish = publish
         self._deadline_s = deadline_s
         self._buffer_bytes = buffer_bytes
-        self._waiting: list[deque[_Batch]] = [deque() for _ in range(partitions)]
+        self._waiting: list[deque[_OpenBatch]] = [deque() for _ in range(partitions)]
         self._senders: list[asyncio.Task[None] | None] = [None] * partitions
         self._pending: dict[str, int] = {}
         self.pending_bytes = 0
@@ -46,12 +46,12 @@ class Collector:
     def add(self, partition: int, item: bytes, owner: str) -> asyncio.Future[None]:
         """Put an event on its way; ``owner`` is its workspace.
 
-        The future is done when it is durable; ``Refused`` (503) at the deadline. All events of the batch share it,
+        The future is done when it is durable; ``ApiError`` (503) at the deadline. All events of the batch share it,
         so a request must not cancel it.
         """
         pending = self._pending.get(owner, 0)
         if self.pending_bytes + pending > self._buffer_bytes:
-            raise Refused("unavailable", "too much is waiting for Kafka; try again")
+            raise ApiError("unavailable", "too much is waiting for Kafka; try again")
         queue = self._waiting[partition]
         batch = queue[-1] if queue else None
         if batch is None or len(batch.items) >= MAX_EVENTS or batch.size + len(item) > MAX_BYTES:
@@ -63,7 +63,7 @@ class Collector:
         self.pending_bytes += len(item)
         return batch.done
 
-    def _give_back(self, batch: _Batch) -> None:
+    def _give_back(self, batch: _OpenBatch) -> None:
         self.pending_bytes -= batch.size
         for owner, size in batch.owners.items():
             left = self._pending[owner] - size
@@ -72,9 +72,9 @@ class Collector:
             else:
                 del self._pending[owner]
 
-    def _open(self, partition: int) -> _Batch:
+    def _open(self, partition: int) -> _OpenBatch:
         loop = asyncio.get_running_loop()
-        batch = _Batch(loop.create_future())
+        batch = _OpenBatch(loop.create_future())
         batch.done.add_done_callback(_retrieve)
         loop.call_later(self._deadline_s, _expire, batch.done)
         self._waiting[partition].append(batch)
@@ -93,7 +93,7 @@ class Collector:
                     await self._publish(partition, join_events(batch.items))
                     if not batch.done.done():
                         batch.done.set_result(None)
-            except Refused as refused:
+            except ApiError as refused:
                 if not batch.done.done():
                     batch.done.set_exception(refused)
             finally:
@@ -103,7 +103,7 @@ class Collector:
 
 def _expire(done: asyncio.Future[None]) -> None:
     if not done.done():
-        done.set_exception(Refused("unavailable", "not durable yet; send it again with the same event id"))
+        done.set_exception(ApiError("unavailable", "not durable yet; send it again with the same event id"))
 
 
 def _retrieve(done: asyncio.Future[None]) -> None:

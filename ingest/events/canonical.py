@@ -9,7 +9,7 @@ from ingest.events.event_time import event_time
 from ingest.events.raw import RawEvent
 from schemas import ids
 from schemas.control import static_segments
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Event, Identifier
 from schemas.warning import STORED_AS, warning
@@ -42,7 +42,7 @@ class Caller:
 
 
 def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
-    """Raises ``Refused`` naming the field. The strongest identifier stands first and gives the contact id."""
+    """Raises ``ApiError`` naming the field. The strongest identifier stands first and gives the contact id."""
     environment = raw.environment or caller.environment
     warnings: list[str] = []
     tenant = identity.tenant_prefix(caller.workspace, environment)
@@ -93,28 +93,28 @@ def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
             warnings.append(warning("ignored_attribute", text))
 
 
-def _unidentified(raw: RawEvent) -> Refused:
+def _unidentified(raw: RawEvent) -> ApiError:
     for _, value, field in raw.identifiers:
         if value is not None:
             odd = isinstance(value, bool) or not isinstance(value, str | int)
             return _no_identifier(value, field) if odd else _nobody(field)
-    return Refused("missing_field", "at least one identifier is needed", "user_id")
+    return ApiError("missing_field", "at least one identifier is needed", "user_id")
 
 
-def _nobody(field: str) -> Refused:
-    return Refused("invalid_field", f"{field} identifies nobody", field)
+def _nobody(field: str) -> ApiError:
+    return ApiError("invalid_field", f"{field} identifies nobody", field)
 
 
-def _no_identifier(value: Any, field: str) -> Refused:
+def _no_identifier(value: Any, field: str) -> ApiError:
     if not isinstance(value, str):
-        return Refused("invalid_field", f"{field} must be a string", field)
-    return Refused("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
+        return ApiError("invalid_field", f"{field} must be a string", field)
+    return ApiError("invalid_field", f"{field} is longer than {identity.MAX_LENGTH} characters", field)
 
 
 def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bool) -> list[tuple[str, str]]:
     if len(raw.identifiers) > MOST_IDENTIFIERS:
         field = raw.identifiers[MOST_IDENTIFIERS][2]
-        raise Refused("invalid_field", f"an event has at most {MOST_IDENTIFIERS} identifiers", field)
+        raise ApiError("invalid_field", f"an event has at most {MOST_IDENTIFIERS} identifiers", field)
     found: list[tuple[str, str]] = []
     for kind, value, field in raw.identifiers:
         if value is None:
@@ -131,7 +131,7 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
         if normal is None:
             warnings.append(warning("ignored_identifier", f"{field} identifies nobody and was ignored"))
         elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
-            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
+            raise ApiError("invalid_field", f"{field} is no contact id of this environment", field)
         elif (kind, normal) not in found:
             found.append((kind, normal))
     if len(found) > 1:
@@ -141,9 +141,9 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise Refused("invalid_field", "type must be a non-empty string", "type")
+        raise ApiError("invalid_field", "type must be a non-empty string", "type")
     if len(value) > MAX_NAME:
-        raise Refused("invalid_field", f"type is longer than {MAX_NAME} characters", "type")
+        raise ApiError("invalid_field", f"type is longer than {MAX_NAME} characters", "type")
     return value
 
 
@@ -151,7 +151,7 @@ def _event_id(value: Any, now_ms: int) -> str:
     if value is None:
         return ids.new_id("evt_", now_ms)
     if not isinstance(value, str) or not value or len(value) > MAX_NAME or not value.isprintable():
-        raise Refused("invalid_field", f"event_id must be 1 to {MAX_NAME} printable characters", "event_id")
+        raise ApiError("invalid_field", f"event_id must be 1 to {MAX_NAME} printable characters", "event_id")
     return value
 
 
@@ -177,7 +177,7 @@ def _text(value: Any, name: str, properties: dict[str, Any], *, lenient: bool) -
         if not isinstance(value, str) or (lenient and len(value) > MAX_NAME):
             return ""  # a property may be called so and be something else
     if not isinstance(value, str) or len(value) > MAX_NAME:
-        raise Refused("invalid_field", f"{name} must be a string of at most {MAX_NAME} characters", place)
+        raise ApiError("invalid_field", f"{name} must be a string of at most {MAX_NAME} characters", place)
     return value
 
 
@@ -187,7 +187,7 @@ def _check_depth(root: Any, name: str, limit: int) -> None:
     while level:
         depth += 1
         if depth > limit:
-            raise Refused("invalid_field", f"{name} is nested deeper than {limit}", name)
+            raise ApiError("invalid_field", f"{name} is nested deeper than {limit}", name)
         level = [v for parent in level for v in _children(parent) if isinstance(v, _NESTED)]
 
 

@@ -9,18 +9,18 @@ from urllib.parse import urlencode
 import orjson
 
 from ingest.events.edge import Edge
-from ingest.events.raw import Answer, Parsed
-from ingest.http.read_api import Forward
+from ingest.events.raw import IntakeResult, Parsed
+from ingest.http.read_api import ReadApiClient
 from schemas import topics
 from schemas.control.access import Principal, key_of
 from schemas.control.control_state import Campaign
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 
 JOIN_S = 2.0
 _LOOK_S = 0.01
 _ASK_S = 0.2
-Take = Callable[[Parsed], Awaitable[Answer]]
+Take = Callable[[Parsed], Awaitable[IntakeResult]]
 
 
 KNOWN = "/internal/contacts/known/"
@@ -28,11 +28,11 @@ KNOWN = "/internal/contacts/known/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counter:
+class RequestContext:
     """``ingest.events.operation.Desk`` of one request."""
 
     edge: Edge
-    forward: Forward
+    forward: ReadApiClient
     principal: Principal
     headers: Mapping[bytes, bytes]
     query: Mapping[str, str]
@@ -41,7 +41,7 @@ class Counter:
     repeat_id: str
     taker: Take
 
-    async def take(self, parsed: Parsed) -> Answer:
+    async def take(self, parsed: Parsed) -> IntakeResult:
         return await self.taker(parsed)
 
     @property
@@ -73,7 +73,7 @@ class Counter:
             numbered = [one for one in known.values() if str(one.number) == text]
             found = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
         if found is None:
-            raise Refused("not_found", "no such campaign", "id")
+            raise ApiError("not_found", "no such campaign", "id")
         return found
 
     def triggered(self, trigger: str) -> Campaign | None:
@@ -89,7 +89,7 @@ class Counter:
             async with asyncio.timeout(deadline):
                 await self.edge.publisher.send(topic, orjson.dumps(value), key=launch_id.encode())
         except TimeoutError:
-            raise Refused("unavailable", "not durable yet; send it again") from None
+            raise ApiError("unavailable", "not durable yet; send it again") from None
 
     def contact_of(self, kind: str, value: Any, field: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -97,9 +97,9 @@ class Counter:
         normal = identity.normalise(kind, value) if isinstance(value, str) else None
         home = (self.principal.workspace, self.principal.environment)
         if normal is None:
-            raise Refused("invalid_field", f"{field} identifies nobody", field)
+            raise ApiError("invalid_field", f"{field} identifies nobody", field)
         if kind == identity.CONTACT_ID and not identity.belongs_to(normal, *home):
-            raise Refused("invalid_field", f"{field} is no contact id of this environment", field)
+            raise ApiError("invalid_field", f"{field} is no contact id of this environment", field)
         return identity.contact_id(*home, kind, normal)
 
     async def erase(self, contact_id: str, environment: str) -> None:
@@ -110,7 +110,7 @@ class Counter:
             return known if status == 200 else None
 
         if self.edge.forget is None:
-            raise Refused("unavailable", "nothing can be erased now; try again")
+            raise ApiError("unavailable", "nothing can be erased now; try again")
         await self.edge.forget(home, contact_id, ask)
 
     def winner(self, contact_id: str) -> str:
@@ -124,7 +124,7 @@ class Counter:
             found = next((slug for slug, one in known.items() if str(one.number) == str(name)), None)
             if found is not None:
                 return found
-        raise Refused("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
+        raise ApiError("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
 
     async def joined(self, a: str, b: str) -> bool | None:
         """The merges that the edge follows say yes; for a no the read API is asked from time to time."""
@@ -146,7 +146,7 @@ class Counter:
         """Whether the tables know that the two cannot be one contact; no where the read API is away."""
         try:
             status, value = await self.ask(f"/internal/refused?{urlencode({'a': a, 'b': b})}", "")
-        except Refused:
+        except ApiError:
             return False
         return status == 200 and bool(value["refused"])
 

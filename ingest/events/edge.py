@@ -8,19 +8,19 @@ from typing import Any
 
 from starlette.requests import Request
 
-from ingest.events.ack_cache import Recent
-from ingest.events.batching import Collector
-from ingest.events.merge_map import MergeView
+from ingest.events.ack_cache import EventAckCache
+from ingest.events.batching import BatchAccumulator
+from ingest.events.merge_map import MergeMapReplica
 from ingest.events.publish import Publisher
 from ingest.events.receipts import Receipts, Waiter
-from ingest.events.replay_cache import Repeats
-from ingest.http.idempotency import Answers
-from ingest.http.rate_limit import Gate
+from ingest.events.replay_cache import RequestReplayCache
+from ingest.http.idempotency import IdempotencyStore
+from ingest.http.rate_limit import RateLimiter
 from schemas import topics
 from schemas.api import parameters
 from schemas.control.access import Principal, key_of
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.codec import encode_event
 from schemas.records.identity import partition_of
 from schemas.records.records import Event
@@ -44,19 +44,19 @@ class Edge:
     instance: str
     control: ControlState
     publisher: Publisher
-    collector: Collector
+    collector: BatchAccumulator
     receipts: Receipts
-    view: MergeView
-    recent: Recent
-    gate: Gate
-    answers: Answers
-    repeats: Repeats
+    view: MergeMapReplica
+    recent: EventAckCache
+    gate: RateLimiter
+    answers: IdempotencyStore
+    repeats: RequestReplayCache
     clock: Callable[[], int] = now_ms
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 
     def asks(self, request: Request, scope: str | None) -> Principal:
-        """Who asks, let in by the gate; raises ``Refused`` (401, 403, 422, 429)."""
+        """Who asks, let in by the gate; raises ``ApiError`` (401, 403, 422, 429)."""
         now_ms, headers = self.clock(), dict(request.scope["headers"])
         principal = authorise(self.control, headers, request.query_params, scope, now_ms)
         self.gate.admit(request.scope, headers, principal, now_ms)
@@ -70,7 +70,7 @@ class Edge:
             self.asks(request, None)
 
     def check_size(self, event: Event, place: str) -> None:
-        """Raises ``Refused`` for what ``submit`` might find too large: stricter than it by the small fields' room."""
+        """Raises ``ApiError`` for what ``submit`` might find too large: stricter than it by the small fields' room."""
         size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
@@ -87,7 +87,7 @@ class Edge:
         return waiter if await self.receipts.wait(task_id, within_s) else None
 
     def submit(self, event: Event) -> asyncio.Future[None]:
-        """Put one event on its way; raises ``Refused`` for one that is too large, or when too much is waiting."""
+        """Put one event on its way; raises ``ApiError`` for one that is too large, or when too much is waiting."""
         item = encode_event(event)
         if len(item) > self.settings.max_event_bytes:
             raise _too_large(self.settings, event)
@@ -96,19 +96,19 @@ class Edge:
         return self.collector.add(partition, item, event["workspace"])
 
 
-def _too_large(settings: Settings, event: Event) -> Refused:
+def _too_large(settings: Settings, event: Event) -> ApiError:
     largest = max(("properties", "context", "profile"), key=lambda name: len(event[name]))  # type: ignore[literal-required]
-    return Refused("too_large", f"an event is larger than {settings.max_event_bytes} bytes", largest)
+    return ApiError("too_large", f"an event is larger than {settings.max_event_bytes} bytes", largest)
 
 
-def collector(settings: Settings, publisher: Publisher) -> Collector:
+def collector(settings: Settings, publisher: Publisher) -> BatchAccumulator:
     """The collector in front of the `events` topic."""
     topic = topics.name(topics.EVENTS, settings)
 
     async def publish(partition: int, record: bytes) -> None:
         await publisher.publish(topic, record, partition=partition)
 
-    return Collector(
+    return BatchAccumulator(
         publish,
         settings.partitions,
         deadline_s=settings.publish_deadline_s,

@@ -9,31 +9,31 @@ from starlette.requests import ClientDisconnect
 
 from ingest.events.batch import Batch
 from ingest.events.canonical import Caller
-from ingest.events.context import Counter
+from ingest.events.context import RequestContext
 from ingest.events.edge import Edge
-from ingest.events.linked import Linked
+from ingest.events.linked import LinkWaiter
 from ingest.events.operation import Operation
-from ingest.events.raw import Accepted, Answer, Parsed, Reply
-from ingest.events.replay_cache import Repeats
+from ingest.events.raw import Accepted, IntakeResult, Parsed, Reply
+from ingest.events.replay_cache import RequestReplayCache
 from ingest.http import body, body_key
 from ingest.http.cors import KEYED, WORKSPACE
-from ingest.http.idempotency import SEED
+from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_recovery import NotJson
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import ids
 from schemas.api import parameters
 from schemas.control.access import KEY_HEADERS, Principal, key_of
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.service.memory_budget import UNKNOWN
-from schemas.service.web import NO_SNIFFING, REQUEST_ID, SAID_WITH, Receive, Scope, Send, authorise
+from schemas.service.web import EXTRA_HEADERS, NO_SNIFFING, REQUEST_ID, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = (b"retry-after", b"1")
 
 
-class _Asked(NamedTuple):
+class _ReadRequest(NamedTuple):
     """A request whose body has been read."""
 
     scope: Scope
@@ -48,7 +48,7 @@ class _Asked(NamedTuple):
 class IngestEndpoint:
     """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
 
-    def __init__(self, operation: Operation, edge: Edge, forward: Forward) -> None:
+    def __init__(self, operation: Operation, edge: Edge, forward: ReadApiClient) -> None:
         self._operation = operation
         self._edge = edge
         self._forward = forward
@@ -65,19 +65,19 @@ class IngestEndpoint:
             if scope["query_string"]:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
             reply = await self._handle(scope, headers, query, receive)
-        except Refused as refused:
+        except ApiError as refused:
             reply = operation.refuse(refused, request_id)
         except ClientDisconnect:
             log.debug("%s %s: the client went away", operation.path, request_id)
             return
         except Exception:
             log.exception("%s %s", operation.path, request_id)
-            reply = operation.refuse(Refused("internal", "an error of ours; it has been logged"), request_id)
+            reply = operation.refuse(ApiError("internal", "an error of ours; it has been logged"), request_id)
         if operation.finish is not None:
             reply = operation.finish(reply, headers, query)
         within = REQUEST_ID in scope
-        if SAID_WITH in scope and not within:
-            reply = replace(reply, headers=(*reply.headers, *scope[SAID_WITH]))
+        if EXTRA_HEADERS in scope and not within:
+            reply = replace(reply, headers=(*reply.headers, *scope[EXTRA_HEADERS]))
         # within a surface the request id and what else is said are put on by it
         await _respond(send, reply, "" if within else request_id)
 
@@ -124,16 +124,16 @@ class IngestEndpoint:
             self._edge.gate.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):
             value = value.recover(mend=operation.lenient)
-        caller = self._caller(principal, now_ms, scope.get(SEED, ""), synced=timeout_ms is not None)
+        caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)
             linked = self._linked(headers, query, timeout_ms)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
-        asked = _Asked(scope, headers, query, principal, caller, timeout_ms, raw)
+        asked = _ReadRequest(scope, headers, query, principal, caller, timeout_ms, raw)
         with body.SERVED.holding(len(raw), principal.workspace):
             return await self._serve(asked, value)
 
-    async def _serve(self, asked: "_Asked", value: Any) -> Reply:
+    async def _serve(self, asked: "_ReadRequest", value: Any) -> Reply:
         """The answer to a body that has been read."""
         operation, principal, timeout_ms = self._operation, asked.principal, asked.timeout_ms
         scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
@@ -142,12 +142,12 @@ class IngestEndpoint:
             parsed = operation.parse(value, self._most)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
 
-        async def take(parsed: Parsed) -> Answer:
+        async def take(parsed: Parsed) -> IntakeResult:
             return await self._take(caller, principal, timeout_ms, parsed, linked)
 
         repeats, given = self._edge.repeats, headers.get(b"x-request-id")
-        keys = Repeats.keys(principal.key_id, scope["path"], given, asked.raw) if operation.once_s else []
-        counter = Counter(
+        keys = RequestReplayCache.keys(principal.key_id, scope["path"], given, asked.raw) if operation.once_s else []
+        counter = RequestContext(
             edge=self._edge,
             forward=self._forward,
             principal=principal,
@@ -177,19 +177,19 @@ class IngestEndpoint:
             seed=seed,
         )
 
-    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> Linked | None:
-        return None if timeout_ms is None else Linked(self._edge, self._forward, key_of(headers, query))
+    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> LinkWaiter | None:
+        return None if timeout_ms is None else LinkWaiter(self._edge, self._forward, key_of(headers, query))
 
     async def _take(
-        self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: Linked | None
-    ) -> Answer:
+        self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: LinkWaiter | None
+    ) -> IntakeResult:
         any_environment = self._operation.any_environment or principal.kind == "secret"
         batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
-        if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], Refused):
-            items: list[Accepted | Refused] = [await batch.one(parsed.items[0], timeout_ms)]
+        if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], ApiError):
+            items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], timeout_ms)]
         else:
             items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
-        return Answer(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
+        return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
 
 
 def _sync_timeout(query: dict[str, str]) -> int | None:
@@ -198,13 +198,13 @@ def _sync_timeout(query: dict[str, str]) -> int | None:
         return None
     wanted = query.get("sync", "false").lower()
     if wanted not in SYNC_WORDS:
-        raise Refused("invalid_field", "sync must be true or false", "sync")
+        raise ApiError("invalid_field", "sync must be true or false", "sync")
     if wanted in ("false", "0"):
         return None
     text = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS))
     low, high = TIMEOUT_MS
     if len(text) > 9 or not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
+        raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
     return int(text)
 
 

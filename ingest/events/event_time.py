@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ingest.events.raw import RawEvent
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.times import LATEST_MS, iso, parse_time
 from schemas.warning import warning
 
@@ -26,13 +26,13 @@ EARLIEST_LIKELY_MS = 946_684_800_000
 
 
 def event_time(raw: RawEvent, now_ms: int, warnings: list[str], *, lenient: bool) -> int:
-    """Raises ``Refused``; adds to ``warnings``, and to the event's context the text of what could not be read."""
+    """Raises ``ApiError``; adds to ``warnings``, and to the event's context the text of what could not be read."""
     if raw.timestamp is None:
         return now_ms - (raw.age_ms or 0)
     ms = _readable(raw.timestamp)
     if ms is None:
         if not lenient:
-            raise Refused("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
+            raise ApiError("invalid_field", "timestamp must be ISO 8601, or unix seconds or milliseconds", "timestamp")
         raw.context = {**(raw.context or {}), UNREADABLE: _kept(raw.timestamp)}
         text = f"timestamp cannot be read: the event has the time of its arrival, context.{UNREADABLE} the text"
         warnings.append(warning("unreadable_timestamp", text))

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest.events.edge import Edge
-from ingest.http.read_api import Forward
-from schemas.errors import Refused
+from ingest.http.read_api import ReadApiClient
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
@@ -25,10 +25,10 @@ MOST_ASKED = 100
 """Events of one request whose merges are waited for one by one; more come in an import, which reads its tasks."""
 
 
-class Linked:
+class LinkWaiter:
     """Of one request; ``key`` is its API key."""
 
-    def __init__(self, edge: Edge, forward: Forward, key: str | None) -> None:
+    def __init__(self, edge: Edge, forward: ReadApiClient, key: str | None) -> None:
         self._edge = edge
         self._forward = forward
         self._headers = {"authorization": f"Bearer {key}"}
@@ -72,7 +72,7 @@ class Linked:
             try:
                 asked = {"identifiers": self._links(event), "timeout_ms": within_ms}
                 status, said = await self._forward.inquire(path, self._headers, asked)
-            except Refused:
+            except ApiError:
                 return None  # it is durable; when it can be read nobody can say now
             if status != 200:
                 return []

@@ -27,7 +27,7 @@ _OF = b"!of/"
 """Before a winner and one of its losers."""
 
 
-class MergeView:
+class MergeMapReplica:
     """loser -> (version, winner); the highest version wins, so records may repeat."""
 
     def __init__(self, folder: Path, partitions: int, erased: Erased | None = None) -> None:

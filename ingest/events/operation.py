@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ingest.events.raw import Answer, Parsed, Reply
+from ingest.events.raw import IntakeResult, Parsed, Reply
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 
 JSON = (b"content-type", b"application/json")
@@ -22,11 +22,11 @@ def nothing_parsed(_value: Any, _most: int) -> Parsed:
     raise NotImplementedError("an operation without parse has serve")
 
 
-def nothing_replied(_answer: Answer) -> Reply:
+def nothing_replied(_answer: IntakeResult) -> Reply:
     raise NotImplementedError("an operation without reply has serve")
 
 
-class Desk(Protocol):
+class DialectContext(Protocol):
     """What an operation that does more than take events may ask for; everything is the caller's and nobody else's."""
 
     @property
@@ -63,7 +63,7 @@ class Desk(Protocol):
     def now_ms(self) -> int: ...
 
     def campaign(self, reference: Any) -> Campaign:
-        """A campaign of the caller's workspace, by id or number; raises ``Refused`` (404)."""
+        """A campaign of the caller's workspace, by id or number; raises ``ApiError`` (404)."""
 
     def triggered(self, trigger: str) -> Campaign | None:
         """The campaign of a trigger's link."""
@@ -72,22 +72,22 @@ class Desk(Protocol):
         """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
 
     async def keep(self, launch_id: str, value: Any) -> None:
-        """Store what a launch's messages refer to, durably; raises ``Refused`` (503)."""
+        """Store what a launch's messages refer to, durably; raises ``ApiError`` (503)."""
 
-    async def take(self, parsed: Parsed) -> Answer:
-        """As for an operation that only takes events; raises ``Refused``."""
+    async def take(self, parsed: Parsed) -> IntakeResult:
+        """As for an operation that only takes events; raises ``ApiError``."""
 
     def contact_of(self, kind: str, value: Any, field: str) -> str:
-        """The own contact id of an identifier; raises ``Refused`` for one that names nobody."""
+        """The own contact id of an identifier; raises ``ApiError`` for one that names nobody."""
 
     async def erase(self, contact_id: str, environment: str) -> None:
-        """Everything of a contact goes, in every store; raises ``Refused`` (404)."""
+        """Everything of a contact goes, in every store; raises ``ApiError`` (404)."""
 
     def winner(self, contact_id: str) -> str:
         """The contact that the id belongs to, as far as the edge knows."""
 
     def environment(self, name: Any) -> str:
-        """The slug of an environment given by slug or number; raises ``Refused``."""
+        """The slug of an environment given by slug or number; raises ``ApiError``."""
 
     async def joined(self, a: str, b: str) -> bool | None:
         """Whether two own contact ids became one contact: false where that was refused, none where it is not known."""
@@ -96,26 +96,26 @@ class Desk(Protocol):
         """Whether the two cannot become one contact, as far as the tables know."""
 
     async def ask(self, path: str, environment: str, body: Any = None) -> tuple[int, Any]:
-        """The read API's answer to the caller; raises ``Refused`` (503) where it is away."""
+        """The read API's answer to the caller; raises ``ApiError`` (503) where it is away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One path. ``parse`` may raise ``Refused`` for the whole request; ``refuse`` gets the request id."""
+    """One path. ``parse`` may raise ``ApiError`` for the whole request; ``refuse`` gets the request id."""
 
     source: str
     path: str
     parse: Callable[[Any, int], Parsed] = nothing_parsed
     """(JSON value, most items) -> items"""
-    reply: Callable[[Answer], Reply] = nothing_replied
-    serve: Callable[[Any, Desk], Awaitable[Reply]] | None = None
+    reply: Callable[[IntakeResult], Reply] = nothing_replied
+    serve: Callable[[Any, DialectContext], Awaitable[Reply]] | None = None
     """In place of ``parse`` and ``reply``, where the answer takes more than events being durable."""
-    refuse: Callable[[Refused, str], Reply]
+    refuse: Callable[[ApiError, str], Reply]
     batch_label: str = ""
     """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
     methods: tuple[str, ...] = ("POST",)
     holder: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
-    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``Refused``."""
+    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``ApiError``."""
     scope: str = "events:ingest"
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""
@@ -142,20 +142,20 @@ class Operation:
 
 
 def object_of(value: Any, what: str = "the body") -> dict[str, Any]:
-    """Raises ``Refused`` (400) unless the value is a JSON object."""
+    """Raises ``ApiError`` (400) unless the value is a JSON object."""
     if not isinstance(value, dict):
-        raise Refused("invalid_type", f"{what} must be a JSON object")
+        raise ApiError("invalid_type", f"{what} must be a JSON object")
     return value
 
 
 def optional_object(value: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """An optional object field; raises ``Refused`` (422) for another type. PHP writes an empty object as ``[]``."""
+    """An optional object field; raises ``ApiError`` (422) for another type. PHP writes an empty object as ``[]``."""
     found = value.get(name)
     if found is None or isinstance(found, dict):
         return found
     if found == []:
         return {}
-    raise Refused("invalid_field", f"{name} must be an object", name)
+    raise ApiError("invalid_field", f"{name} must be an object", name)
 
 
 def addresses_in(values: Mapping[str, Any], place: str) -> list[Identifying]:
@@ -182,34 +182,34 @@ def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
     """Items parsed one by one; what cannot be is its refusal, in its place."""
     items = []
     for value in values:
-        if isinstance(value, Refused):
+        if isinstance(value, ApiError):
             items.append(value)
             continue
         try:
             items.append(one(value))
-        except Refused as refused:
+        except ApiError as refused:
             items.append(refused)
     return items
 
 
 def check_count(values: list[Any], most: int, name: str) -> None:
-    """Raises ``Refused`` for an empty batch (422) or one over the limit (413)."""
+    """Raises ``ApiError`` for an empty batch (422) or one over the limit (413)."""
     item = "contact" if name == "contacts" else "event"
     if not values:
-        raise Refused("invalid_field", f"at least one {item} is needed", name)
+        raise ApiError("invalid_field", f"at least one {item} is needed", name)
     if len(values) > most:
-        raise Refused("too_many", f"at most {most} {item}s in one request", name)
+        raise ApiError("too_many", f"at most {most} {item}s in one request", name)
 
 
-def check_taken(answer: Answer) -> None:
-    """Raises ``Refused`` where an item was: for clients that drop a batch, or send it again, as a whole.
+def check_taken(answer: IntakeResult) -> None:
+    """Raises ``ApiError`` where an item was: for clients that drop a batch, or send it again, as a whole.
 
     What was taken stays taken, and is known again by its id. What can be sent again comes first.
     """
-    refused = [item for item in answer.items if isinstance(item, Refused)]
+    refused = [item for item in answer.items if isinstance(item, ApiError)]
     if not refused:
         return
     first = min(refused, key=lambda one: one.status not in (429, 503))
     if len(refused) == 1:
         raise first
-    raise Refused(first.code, f"{first.message} (and {len(refused) - 1} more of the batch refused)", first.param)
+    raise ApiError(first.code, f"{first.message} (and {len(refused) - 1} more of the batch refused)", first.param)

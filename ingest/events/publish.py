@@ -5,7 +5,7 @@ import logging
 
 from aiokafka.errors import KafkaError
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import kafka
 from schemas.settings import Settings
 
@@ -35,7 +35,7 @@ class Publisher:
             log.warning("stopped with records that the broker never acknowledged")
 
     async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
-        """As ``publish``, and ``Refused`` (503) at the deadline: then it may still become durable later."""
+        """As ``publish``, and ``ApiError`` (503) at the deadline: then it may still become durable later."""
         sending = asyncio.ensure_future(self.publish(topic, value, partition=partition, key=key))
         sending.add_done_callback(_retrieve)
         try:
@@ -43,17 +43,17 @@ class Publisher:
                 # shielded: the batch that it lies in is on its way, whoever waits for it
                 return await asyncio.shield(sending)
         except TimeoutError as error:
-            raise Refused("unavailable", "not durable yet; look whether it is there before you repeat it") from error
+            raise ApiError("unavailable", "not durable yet; look whether it is there before you repeat it") from error
 
     async def publish(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
-        """Its offset when it is durable, however long that takes; raises ``Refused`` (503) where it is not taken."""
+        """Its offset when it is durable, however long that takes; raises ``ApiError`` (503) where it is not taken."""
         producer = self._producer
         try:
             sent = await (await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
             log.exception("a record for %s was not taken", topic)
             await self._replace(producer)
-            raise Refused("unavailable", "Kafka did not take it; try again") from error
+            raise ApiError("unavailable", "Kafka did not take it; try again") from error
         return int(sent.offset)
 
     async def _replace(self, broken: object) -> None:

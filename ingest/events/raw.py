@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class RawEvent:
 class Parsed:
     """A request's items in order, each an event or the reason why not."""
 
-    items: list[RawEvent | Refused]
+    items: list[RawEvent | ApiError]
     atomic: bool
     """True: one refusal refuses the request. False: its neighbours are taken."""
     label: str = "events"
@@ -59,10 +59,10 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class IntakeResult:
     """A request that was taken, for the dialect to put into its own words."""
 
-    items: list[Accepted | Refused]
+    items: list[Accepted | ApiError]
     task_id: str
     synced: bool | None
     """None: not asked for; True: applied and readable; False: the deadline came first."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ingest.events.raw import Reply
-from ingest.http.shares import ENTRY, TEXT, Shares
+from ingest.http.shares import ENTRY, TEXT, FairCache
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of answers, and as much of names."""
@@ -21,7 +21,7 @@ Key = tuple[str, str, bytes]
 _FUTURE = 300
 
 
-class _First(NamedTuple):
+class _CachedReply(NamedTuple):
     until: float
     answer: asyncio.Future[Reply]
     size: int
@@ -32,13 +32,15 @@ def _key_size(key: Key) -> int:
     return ENTRY + 3 * TEXT + len(key[0]) + len(key[1]) + len(key[2])
 
 
-class Repeats:
+class RequestReplayCache:
     """The last answers of each workspace, oldest out first; a repeat of a request in flight waits for it."""
 
     def __init__(self, limit: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._first: Shares[Key, _First] = Shares(limit, lambda key, first: _key_size(key) + _FUTURE + first.size)
-        self._names: Shares[Key, tuple[float, str]] = Shares(limit, lambda key, _: _key_size(key) + 2 * TEXT)
+        self._first: FairCache[Key, _CachedReply] = FairCache(
+            limit, lambda key, first: _key_size(key) + _FUTURE + first.size
+        )
+        self._names: FairCache[Key, tuple[float, str]] = FairCache(limit, lambda key, _: _key_size(key) + 2 * TEXT)
 
     @staticmethod
     def keys(key_id: str, path: str, request_id: bytes | None, body: bytes) -> list[Key]:
@@ -73,7 +75,7 @@ class Repeats:
                 return await asyncio.shield(known.answer)
         answer = asyncio.ensure_future(serve())
         for key in keys:
-            self._first.put(owner, key, _First(now + seconds, answer, 0))
+            self._first.put(owner, key, _CachedReply(now + seconds, answer, 0))
         answer.add_done_callback(lambda _: self._settle(owner, keys, answer))
         # a client that goes away must not take the answer from those that wait with it
         return await asyncio.shield(answer)

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from ingest.http import json_recovery
 from ingest.http.json_recovery import NotJson
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.memory_budget import UNKNOWN, Budget
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,14 +32,14 @@ SERVED = Budget(64 * 1024 * 1024, "large requests")
 _ARRIVING = Budget(MOST_ARRIVING, "request bodies")
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused("too_large", f"the body is larger than {limit} bytes")
+def _too_large(limit: int) -> ApiError:
+    return ApiError("too_large", f"the body is larger than {limit} bytes")
 
 
 async def read(receive: Receive, limit: int, owner: str = UNKNOWN, budget: Budget = _ARRIVING) -> bytes:
     """The whole body; ``owner`` is the workspace that it counts for.
 
-    Raises ``Refused`` as soon as it is over the limit or finds no room, ``ClientDisconnect`` where it ends early.
+    Raises ``ApiError`` as soon as it is over the limit or finds no room, ``ClientDisconnect`` where it ends early.
     """
     message = await _next(receive)
     body: bytes = message.get("body", b"")
@@ -62,7 +62,7 @@ async def read(receive: Receive, limit: int, owner: str = UNKNOWN, budget: Budge
 
 
 def hold(scope: MutableMapping[str, Any], raw: bytes, owner: str) -> None:
-    """Count a decoded body until its request is answered; raises ``Refused`` (503) where there is no room."""
+    """Count a decoded body until its request is answered; raises ``ApiError`` (503) where there is no room."""
     if len(raw) > SMALL:
         SERVED.hold(scope, len(raw), owner)
 
@@ -84,16 +84,16 @@ def _inflate(data: bytes, wbits: int, limit: int, *, members: bool) -> bytes:
         if left < 0:
             raise _too_large(limit)
         if not stream.eof:
-            raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
+            raise ApiError("invalid_encoding", "the compressed body ends early", "Content-Encoding")
         data = stream.unused_data
         if not data:
             return b"".join(parts)
     raise _trailing()
 
 
-def _trailing() -> Refused:
+def _trailing() -> ApiError:
     message = f"bytes, or more than {MOST_MEMBERS} members, stand behind the end of the compressed body"
-    return Refused("invalid_encoding", message, "Content-Encoding")
+    return ApiError("invalid_encoding", message, "Content-Encoding")
 
 
 def _gzip(data: bytes, limit: int) -> bytes:
@@ -113,7 +113,7 @@ def _brotli(data: bytes, limit: int) -> bytes:
     if len(out) > limit:
         raise _too_large(limit)
     if not stream.is_finished():
-        raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
+        raise ApiError("invalid_encoding", "the compressed body ends early", "Content-Encoding")
     return out
 
 
@@ -128,7 +128,7 @@ def _zstd(data: bytes, limit: int) -> bytes:
         stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
         stream.decompress(data)
         if not stream.eof:
-            raise Refused("invalid_encoding", "the compressed body ends early", "Content-Encoding")
+            raise ApiError("invalid_encoding", "the compressed body ends early", "Content-Encoding")
         data = stream.unused_data
         if not data:
             return out
@@ -150,7 +150,7 @@ def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
         return data
     codings = [coding for part in encoding.split(b",") if (coding := part.strip().lower()) not in (b"", b"identity")]
     if len(codings) > MOST_CODINGS or not all(coding in ENCODINGS for coding in codings):
-        raise Refused(
+        raise ApiError(
             "unsupported_media_type",
             f"Content-Encoding must be gzip, deflate, br or zstd, or a list of at most {MOST_CODINGS} of them",
             "Content-Encoding",
@@ -159,21 +159,21 @@ def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
         try:
             data = ENCODINGS[coding](data, limit)
         except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-            raise Refused(
+            raise ApiError(
                 "invalid_encoding", f"the body is no {coding.decode('latin-1')}: {error}", "Content-Encoding"
             ) from error
     return data
 
 
 def check_content_type(value: bytes) -> None:
-    """Raises ``Refused`` (415) for what is not JSON."""
+    """Raises ``ApiError`` (415) for what is not JSON."""
     kind = value.split(b";", 1)[0].strip().lower()
     if kind not in JSON_TYPES:
-        raise Refused("unsupported_media_type", "Content-Type must be application/json", "Content-Type")
+        raise ApiError("unsupported_media_type", "Content-Type must be application/json", "Content-Type")
 
 
 def parse(data: bytes) -> Any:
-    """The JSON value; raises ``Refused`` (400), naming the place of what is wrong."""
+    """The JSON value; raises ``ApiError`` (400), naming the place of what is wrong."""
     data = data.removeprefix(BOM)
     try:
         return orjson.loads(data)

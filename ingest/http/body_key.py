@@ -6,7 +6,7 @@ from ingest.http.json_recovery import NotJson
 
 
 def with_key(headers: dict[bytes, bytes], value: Any, names: tuple[str, ...]) -> dict[bytes, bytes]:
-    """The headers as if the key in the body, or in one of its items, stood there; raises ``Refused``."""
+    """The headers as if the key in the body, or in one of its items, stood there; raises ``ApiError``."""
     key: str | None = None
     if isinstance(value, NotJson):
         key = value.text_field(names)

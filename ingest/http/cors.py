@@ -34,7 +34,7 @@ _REFUSALS = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422, 429})
 _NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,8192}")
 
 
-class Cors:
+class CorsPolicy:
     """``paths``: the paths that take events, with the methods of each; a path may have named parts."""
 
     def __init__(self, control: ControlState, paths: Iterable[tuple[str, tuple[str, ...]]]) -> None:

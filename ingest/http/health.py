@@ -13,13 +13,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest.http.read_api import Forward
+from ingest.http.read_api import ReadApiClient
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.service.heartbeat import Check, states_of
 from schemas.service.kafka import Probe
 from schemas.service.processes import states
-from schemas.service.web import Json
+from schemas.service.web import JsonResponse
 from schemas.settings import Settings
 
 FRESH_S = 0.5
@@ -28,7 +28,7 @@ LEAST_FREE = 1024 * 1024 * 1024
 
 
 class Health:
-    def __init__(self, settings: Settings, forward: Forward, control: ControlState) -> None:
+    def __init__(self, settings: Settings, forward: ReadApiClient, control: ControlState) -> None:
         self._settings = settings
         self._control = control
         self._probe = Probe(settings, topics.EVENTS)
@@ -43,7 +43,7 @@ class Health:
         await self._probe.stop()
 
     async def live(self, _request: Request) -> Response:
-        return Json({"status": "live"})
+        return JsonResponse({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
         """200 when events are taken and reads are answered; with ``?for=events`` the former is enough."""
@@ -54,7 +54,7 @@ class Health:
         report = await asyncio.shield(self._asking)
         is_ready = report["events"] and (report["reads"] or request.query_params.get("for") == "events")
         status = report["status"] if is_ready else "unavailable"
-        return Json({**report, "status": status}, 200 if is_ready else 503)
+        return JsonResponse({**report, "status": status}, 200 if is_ready else 503)
 
     async def _report(self) -> dict[str, Any]:
         components: dict[str, dict[str, Any]] = dict(await states_of({**self.needs, **self._beside}))

@@ -19,15 +19,15 @@ from cryptography.fernet import Fernet, InvalidToken
 from rocksdict import AccessType, Options, Rdict
 
 from ingest.http import body
-from ingest.http.rate_limit import Gate
+from ingest.http.rate_limit import RateLimiter
 from schemas.control import access
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.memory_budget import Budget
-from schemas.service.web import App, Message, Receive, Scope, Send, Surface
+from schemas.service.web import App, ErrorMiddleware, Message, Receive, Scope, Send
 
 HEADER = b"idempotency-key"
-SEED = "headwater.seed"
+IDEMPOTENCY_SEED = "headwater.seed"
 """Under it a request's scope has what the ids of its events follow from."""
 WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
 """Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
@@ -37,7 +37,7 @@ _REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
 MOST = 255
 
 
-class Answers:
+class IdempotencyStore:
     """What was answered, by workspace, environment, API key, path and key; older than a day is forgotten."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,10 +91,12 @@ _OWN = frozenset({b"x-request-id", b"ratelimit-limit", b"ratelimit-remaining", b
 """Each answer has its own of these."""
 
 
-class Once:
+class IdempotencyMiddleware:
     """Around an app; a request without the header or with a key that is none passes through."""
 
-    def __init__(self, app: App, control: ControlState, gate: Gate, answers: Answers, limit: int) -> None:
+    def __init__(
+        self, app: App, control: ControlState, gate: RateLimiter, answers: IdempotencyStore, limit: int
+    ) -> None:
         self._app = app
         self._control = control
         self._gate = gate
@@ -105,8 +107,8 @@ class Once:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, now_ms: int) -> None:
         try:
             await self._answer(scope, receive, send, now_ms)
-        except Refused as refused:  # ours: the app answers its own
-            await Surface(_raising(refused))(scope, receive, send)
+        except ApiError as refused:  # ours: the app answers its own
+            await ErrorMiddleware(_raising(refused))(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, now_ms: int) -> None:
         headers = dict(scope["headers"])
@@ -133,10 +135,10 @@ class Once:
             # the app counts a request that it answers itself
             self._gate.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
             if known[0] != digest:
-                raise Refused("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
-            await Surface(_saying(known[1]))(scope, receive, send)
+                raise ApiError("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
+            await ErrorMiddleware(_saying(known[1]))(scope, receive, send)
             return
-        scope[SEED] = name.hex()
+        scope[IDEMPOTENCY_SEED] = name.hex()
         said: list[Message] = []
         self._running[name] = done = asyncio.Event()
         try:
@@ -154,7 +156,7 @@ def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
     """What the body says: a client that packs each try anew (gzip writes the time) sends other bytes for the same."""
     try:
         return body.decode(raw, encoding, limit)
-    except Refused:
+    except ApiError:
         return raw  # the app refuses it in its own words
 
 
@@ -183,7 +185,7 @@ def _saying(messages: list[Message]) -> App:
     return app
 
 
-def _raising(refused: Refused) -> App:
+def _raising(refused: ApiError) -> App:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise refused
 
@@ -193,7 +195,7 @@ def _raising(refused: Refused) -> App:
 def _checked(value: bytes) -> str:
     text = value.decode("latin-1")
     if not 1 <= len(text) <= MOST or not text.isprintable():
-        raise Refused("invalid_field", f"Idempotency-Key must be 1 to {MOST} printable characters", "Idempotency-Key")
+        raise ApiError("invalid_field", f"Idempotency-Key must be 1 to {MOST} printable characters", "Idempotency-Key")
     return text
 
 

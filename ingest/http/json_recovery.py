@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ingest.http.mend import mended
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 MAX_ITEMS = 10_000
 """Most items that a batch is cut into."""
@@ -56,12 +56,12 @@ class NotJson:
         match = field.search(self.data)
         return None if match is None else match[1].decode("latin-1")
 
-    def refusal(self) -> Refused:
+    def refusal(self) -> ApiError:
         """The parser's own message."""
         return _unnamed(self.message)
 
     def recover(self, *, mend: bool = False) -> Any:
-        """A value shaped like the text, ``Refused`` in place of each broken item; raises ``Refused`` if that fails.
+        """A value shaped like the text, ``ApiError`` in place of each broken item; raises ``ApiError`` if that fails.
 
         With ``mend`` broken characters are replaced first; most texts are sound then.
         """
@@ -88,7 +88,7 @@ class NotJson:
 
 
 def _items(data: bytes, cuts: list[tuple[int, int]]) -> list[Any]:
-    """Each item parsed; a broken one is the ``Refused`` that says why."""
+    """Each item parsed; a broken one is the ``ApiError`` that says why."""
     items: list[Any] = []
     broken = 0
     for start, end in cuts:
@@ -128,7 +128,7 @@ class _Cutter:
             if closes:
                 return start, end + 1, cuts
             if len(cuts) > MAX_ITEMS:
-                raise Refused("too_many", f"at most {MAX_ITEMS} events in one request", self._label.decode())
+                raise ApiError("too_many", f"at most {MAX_ITEMS} events in one request", self._label.decode())
             item = end + 1
 
     def _array_start(self) -> int | None:
@@ -177,12 +177,12 @@ class _Cutter:
         return None
 
 
-def _unnamed(message: str) -> Refused:
+def _unnamed(message: str) -> ApiError:
     deep = "depth limit" in message
-    return Refused("invalid_json", "nested too deep" if deep else f"not valid JSON: {message}")
+    return ApiError("invalid_json", "nested too deep" if deep else f"not valid JSON: {message}")
 
 
-def diagnose(data: bytes, message: str) -> Refused:
+def diagnose(data: bytes, message: str) -> ApiError:
     """Why the text is refused, with the path of the value at fault where one can be named."""
     if len(data) > DIAGNOSED_BYTES:
         return _unnamed(message)
@@ -194,14 +194,14 @@ def diagnose(data: bytes, message: str) -> Refused:
             parse_int=_int,
         )
     except RecursionError:
-        return Refused("invalid_json", "nested too deep")
+        return ApiError("invalid_json", "nested too deep")
     except ValueError:
         return _unnamed(message)
     found = _find(value)
     if found is None:
-        return Refused("invalid_json", f"not valid JSON: {message}")
+        return ApiError("invalid_json", f"not valid JSON: {message}")
     path, why = found
-    return Refused("invalid_json", why, path or None)
+    return ApiError("invalid_json", why, path or None)
 
 
 def _float(text: str) -> float | _Poison:

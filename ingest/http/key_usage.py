@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from ingest.http.rate_limit import Gate
+from ingest.http.rate_limit import RateLimiter
 from schemas.control.control_state import KeyUse
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -15,10 +15,10 @@ LOOK_S = 2.0
 Put = Callable[[str, KeyUse], Awaitable[None]]
 
 
-class Uses:
+class KeyUsageRecorder:
     """The first use of a key is told at once, later ones when a minute has passed; the rest at the end."""
 
-    def __init__(self, gate: Gate, put: Put) -> None:
+    def __init__(self, gate: RateLimiter, put: Put) -> None:
         self._gate = gate
         self._put = put
         self._told: dict[str, int] = {}
@@ -55,5 +55,5 @@ class Uses:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.tell()
-            except Refused as refused:
+            except ApiError as refused:
                 log.warning("the last uses of keys are told later: %s", refused)

@@ -10,13 +10,13 @@ from typing import Any
 from ingest.http.cors import KIND, WORKSPACE, Headers, allows
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
-from schemas.service.web import SAID_WITH
+from schemas.errors import ApiError
+from schemas.service.web import EXTRA_HEADERS
 
 MOST_BUCKETS = 100_000
 
 
-class Gate:
+class RateLimiter:
     """``used`` is what has to be written down, and is then taken out: key -> (workspace, last seen)."""
 
     def __init__(self, control: ControlState, rate_limit: int) -> None:
@@ -28,7 +28,7 @@ class Gate:
     def admit(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], principal: Principal, now_ms: int
     ) -> None:
-        """Raises ``Refused``: 429 over the key's rate, 403 for a page that the workspace does not name."""
+        """Raises ``ApiError``: 429 over the key's rate, 403 for a page that the workspace does not name."""
         self.used[principal.key_id] = (principal.workspace, now_ms)
         scope[WORKSPACE], scope[KIND] = principal.workspace, principal.kind
         limit = principal.rate_limit or self._rate_limit
@@ -36,13 +36,13 @@ class Gate:
             left = self._take(principal.key_id, limit, now_ms)
             self._say(scope, _rates(limit, left))
             if left < 0:
-                raise Refused("rate_limited", f"the key's rate is {limit} requests a second")
+                raise ApiError("rate_limited", f"the key's rate is {limit} requests a second")
         if (
             principal.kind == "public"
             and b"origin" in headers
             and not allows(self._control, principal.workspace, headers[b"origin"])
         ):
-            raise Refused("missing_scope", "the workspace does not allow this page", "Origin")
+            raise ApiError("missing_scope", "the workspace does not allow this page", "Origin")
 
     def _take(self, key_id: str, limit: int, now_ms: int) -> float:
         level, at_ms = self._buckets.pop(key_id, (float(limit), now_ms))
@@ -55,7 +55,7 @@ class Gate:
         return level
 
     def _say(self, scope: MutableMapping[str, Any], headers: Headers) -> None:
-        scope[SAID_WITH] = (*scope.get(SAID_WITH, ()), *headers)
+        scope[EXTRA_HEADERS] = (*scope.get(EXTRA_HEADERS, ()), *headers)
 
 
 def _rates(limit: int, left: float) -> Headers:

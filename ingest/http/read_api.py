@@ -13,7 +13,7 @@ from yarl import URL
 from ingest.http import body
 from ingest.http.cors import WORKSPACE
 from schemas.api import parameters
-from schemas.errors import STATUS, Refused
+from schemas.errors import STATUS, ApiError
 from schemas.service.memory_budget import UNKNOWN
 from schemas.service.web import REQUEST_ID
 
@@ -25,7 +25,7 @@ LATER_S = 1.0
 """The read API itself refuses what takes too long; one that says nothing at all is given up this much later."""
 
 
-class Forward:
+class ReadApiClient:
     """Hands requests on to ``sinks query``; where it is away the answer is 503."""
 
     def __init__(self, base_url: str, within_s: float = 10.0) -> None:
@@ -40,23 +40,23 @@ class Forward:
         await self._session.close()
 
     async def check(self) -> None:
-        """Raises ``Refused`` with the reason where the read API says that it is not ready."""
+        """Raises ``ApiError`` with the reason where the read API says that it is not ready."""
         async with self._session.get(f"{self._base}/health/ready") as answer:
             if answer.status == 200:
                 return
             said = orjson.loads(await answer.read())
         components = said.get("components", {}).items()
         away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
-        raise Refused("unavailable", "; ".join(away) or f"it answers {answer.status}")
+        raise ApiError("unavailable", "; ".join(away) or f"it answers {answer.status}")
 
     async def check_front(self, url: str) -> None:
-        """Raises ``Refused`` with the reason where the embedded database says that it does not write."""
+        """Raises ``ApiError`` with the reason where the embedded database says that it does not write."""
         async with self._session.get(f"{url}/health") as answer:
             if answer.status != 200:
-                raise Refused("unavailable", str(orjson.loads(await answer.read())["reason"]))
+                raise ApiError("unavailable", str(orjson.loads(await answer.read())["reason"]))
 
     async def handle(self, request: Request) -> Response:
-        """The read API's answer to the same request; only a POST has a body. Raises ``Refused`` (413)."""
+        """The read API's answer to the same request; only a POST has a body. Raises ``ApiError`` (413)."""
         owner = request.scope.get(WORKSPACE, UNKNOWN)
         raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
         body.hold(request.scope, raw, owner)
@@ -65,11 +65,11 @@ class Forward:
     async def read(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
 
-        ``status`` takes the place of its 200. Raises ``Refused`` (503) that says that it is written all the same.
+        ``status`` takes the place of its 200. Raises ``ApiError`` (503) that says that it is written all the same.
         """
         try:
             answer = await self._pass(request, "GET", b"", path)
-        except Refused as refused:
+        except ApiError as refused:
             raise _written(path or request.url.path) from refused
         if answer.status_code >= 500:
             async for _ in answer.body_iterator:
@@ -82,7 +82,7 @@ class Forward:
     async def ask(self, request: Request, path: str) -> Any:
         """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
 
-        Raises ``Refused``: 503 where it cannot say, 403 for who may not know.
+        Raises ``ApiError``: 503 where it cannot say, 403 for who may not know.
         """
         headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
         url = URL(self._base + path, encoded=True).with_query(
@@ -96,7 +96,7 @@ class Forward:
         if answer.status >= 500:
             raise _away()
         if answer.status == 403:
-            raise Refused("missing_scope", "the key may not read this")
+            raise ApiError("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
 
     async def allows(self, request: Request) -> set[str]:
@@ -128,11 +128,11 @@ class Forward:
             raise _away()
         if answer.status != 200:
             why = said["error"]
-            raise Refused(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
+            raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
         return said
 
     async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
-        """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``Refused`` (503)."""
+        """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``ApiError`` (503)."""
         try:
             async with self._session.request(
                 "GET" if value is None else "POST",
@@ -170,9 +170,9 @@ class Forward:
         return StreamingResponse(answer.content.iter_any(), answer.status, kept)
 
 
-def _written(path: str) -> Refused:
-    return Refused("unavailable", f"it is written and the read API cannot show it now: do not repeat it, read {path}")
+def _written(path: str) -> ApiError:
+    return ApiError("unavailable", f"it is written and the read API cannot show it now: do not repeat it, read {path}")
 
 
-def _away() -> Refused:
-    return Refused("unavailable", "the read API is away; try again")
+def _away() -> ApiError:
+    return ApiError("unavailable", "the read API is away; try again")

@@ -17,7 +17,7 @@ _SPARE = 64
 """The part of the bound that is cleared at a time, so that the largest owner is looked for now and then only."""
 
 
-class Shares(Generic[K, V]):
+class FairCache(Generic[K, V]):
     """A map of owner and key to a value, at most ``limit`` bytes as ``size_of`` counts them."""
 
     def __init__(self, limit: int, size_of: Callable[[K, V], int]) -> None:

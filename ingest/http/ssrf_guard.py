@@ -9,19 +9,19 @@ import socket
 from typing import Any
 
 from schemas.control import url_policy
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.settings import Settings
 
 RESOLVE_S = 2.0
 
 
 async def check_target(settings: Settings, url: str, field: str = "url") -> None:
-    """Raises ``Refused`` (422)."""
+    """Raises ``ApiError`` (422)."""
     if settings.webhook_allow_private:
         return
     host, port = url_policy.host_of(url)
     if not all(url_policy.is_public(address) for address in await _addresses(host, port)):
-        raise Refused("invalid_field", "url leads to a private address", field)
+        raise ApiError("invalid_field", "url leads to a private address", field)
 
 
 async def _addresses(host: str, port: int) -> list[str]:

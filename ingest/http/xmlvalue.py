@@ -17,7 +17,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from ingest.http import body
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 ROOT = "xml"
 MAX_DEPTH = 64
@@ -64,11 +64,11 @@ class _Builder:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._tags += 1
         if self._tags > MAX_TAGS:
-            raise Refused("invalid_field", f"more than {MAX_TAGS} tags")
+            raise ApiError("invalid_field", f"more than {MAX_TAGS} tags")
         if len(self._open) >= MAX_DEPTH:
-            raise Refused("invalid_field", f"nested deeper than {MAX_DEPTH}")
+            raise ApiError("invalid_field", f"nested deeper than {MAX_DEPTH}")
         if not self._open and name != ROOT:
-            raise Refused("invalid_type", f"the root must be <{ROOT}>")
+            raise ApiError("invalid_type", f"the root must be <{ROOT}>")
         self._open.append(_Node(name, attributes))
 
     def data(self, text: str) -> None:
@@ -92,8 +92,8 @@ def _value(node: _Node) -> Any:
     if node.attributes.get("json") == "true":
         try:
             return body.parse_mended(text.encode())
-        except Refused as refused:
-            raise Refused("invalid_field", f"{node.name} is no JSON: {refused.message}", node.name) from None
+        except ApiError as refused:
+            raise ApiError("invalid_field", f"{node.name} is no JSON: {refused.message}", node.name) from None
     if node.fields:
         return node.fields
     if node.attributes.get("string") == "true":
@@ -114,15 +114,15 @@ def typed(text: str) -> Any:
 
 
 def loads(data: bytes) -> Any:
-    """The value; raises ``Refused`` (400, or 422 for a field) for anything that is not such a document."""
+    """The value; raises ``ApiError`` (400, or 422 for a field) for anything that is not such a document."""
     parser = DefusedXMLParser(target=_Builder(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         parser.feed(data)
         value = parser.close()
     except DefusedXmlException as error:
-        raise Refused("invalid_json", "document types and entities are not taken") from error
+        raise ApiError("invalid_json", "document types and entities are not taken") from error
     except (ParseError, ValueError, LookupError) as error:
-        raise Refused("invalid_json", f"not valid XML: {error}") from error
+        raise ApiError("invalid_json", f"not valid XML: {error}") from error
     return {} if value is None else value
 
 

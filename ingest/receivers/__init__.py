@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from ingest.events.raw import RawEvent
 from ingest.receivers import mailgun, postmark, sendgrid, ses, twilio
-from ingest.receivers.posted import Posted
+from ingest.receivers.posted import ProviderRequest
 from ingest.receivers.replay import SignedToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """``verify`` raises ``Refused`` (401) for what is not the provider's; ``events`` are what it says."""
+    """``verify`` raises ``ApiError`` (401) for what is not the provider's; ``events`` are what it says."""
 
-    verify: Callable[[Posted], None]
-    events: Callable[[Posted], list[RawEvent]]
-    token: Callable[[Posted], SignedToken] | None = None
+    verify: Callable[[ProviderRequest], None]
+    events: Callable[[ProviderRequest], list[RawEvent]]
+    token: Callable[[ProviderRequest], SignedToken] | None = None
     """What the provider signed, where that is not the body."""
 
 

@@ -6,27 +6,27 @@ from ingest.receivers import NAMES, sendgrid, ses
 from schemas import ids
 from schemas.api.request_schemas import RECEIVER
 from schemas.control.control_state import Receiver
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MAX_CONSENT, MAX_RECEIVER_SECRET
 
 _FIELDS = frozenset(RECEIVER)
 
 
 def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> Receiver:
-    """Raises ``Refused`` with the field's name."""
+    """Raises ``ApiError`` with the field's name."""
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise Refused("unknown_field", f"{name} is no field of a receiver", name)
+        raise ApiError("unknown_field", f"{name} is no field of a receiver", name)
     provider = value.get("provider")
     if provider is None:
-        raise Refused("missing_field", "provider is needed", "provider")
+        raise ApiError("missing_field", "provider is needed", "provider")
     if provider not in NAMES:
-        raise Refused("invalid_field", f"provider must be one of {', '.join(sorted(NAMES))}", "provider")
+        raise ApiError("invalid_field", f"provider must be one of {', '.join(sorted(NAMES))}", "provider")
     topic_arn = _text(value, "topic_arn")
     if topic_arn and provider != ses.PROVIDER:
-        raise Refused("invalid_field", "only ses has a topic", "topic_arn")
+        raise ApiError("invalid_field", "only ses has a topic", "topic_arn")
     if provider == ses.PROVIDER:
         _check_topic(topic_arn)
     return Receiver(
@@ -45,9 +45,9 @@ def _check_topic(topic_arn: str) -> None:
     """Without a topic every AWS account could sign for the endpoint."""
     form = "arn:aws:sns:<region>:<account>:<name>"
     if not topic_arn:
-        raise Refused("missing_field", f"ses needs the ARN of its SNS topic, {form}", "topic_arn")
+        raise ApiError("missing_field", f"ses needs the ARN of its SNS topic, {form}", "topic_arn")
     if not ses.TOPIC_ARN.fullmatch(topic_arn):
-        raise Refused("invalid_field", f"topic_arn must be {form}", "topic_arn")
+        raise ApiError("invalid_field", f"topic_arn must be {form}", "topic_arn")
 
 
 def _consent(value: dict[str, Any]) -> str:
@@ -55,7 +55,7 @@ def _consent(value: dict[str, Any]) -> str:
     if found is None:
         return ""
     if not isinstance(found, str) or not found.strip() or len(found) > MAX_CONSENT:
-        raise Refused("invalid_field", f"consent must be 1 to {MAX_CONSENT} characters", "consent")
+        raise ApiError("invalid_field", f"consent must be 1 to {MAX_CONSENT} characters", "consent")
     return found
 
 
@@ -65,9 +65,9 @@ def _secret(value: dict[str, Any], provider: str) -> str:
         wanted, other = other, wanted
     secret = _text(value, wanted)
     if value.get(other) is not None:
-        raise Refused("invalid_field", f"{provider} verifies with {wanted}", other)
+        raise ApiError("invalid_field", f"{provider} verifies with {wanted}", other)
     if not secret and provider != ses.PROVIDER:
-        raise Refused("missing_field", f"{wanted} is needed", wanted)
+        raise ApiError("missing_field", f"{wanted} is needed", wanted)
     if provider == sendgrid.PROVIDER:
         sendgrid.public_key(secret)
     return secret
@@ -78,5 +78,5 @@ def _text(value: dict[str, Any], name: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str) or not found.strip() or len(found) > MAX_RECEIVER_SECRET:
-        raise Refused("invalid_field", f"{name} must be 1 to {MAX_RECEIVER_SECRET} characters", name)
+        raise ApiError("invalid_field", f"{name} must be 1 to {MAX_RECEIVER_SECRET} characters", name)
     return found.strip()

@@ -14,17 +14,17 @@ from starlette.responses import Response
 from yarl import URL
 
 from ingest.control.writer import ControlWriter
-from ingest.events.batch import Turns
+from ingest.events.batch import TimeSlice
 from ingest.events.canonical import Caller, canonical
 from ingest.events.edge import Edge
 from ingest.events.raw import RawEvent
 from ingest.http import body
 from ingest.receivers import PROVIDERS, define, ses
-from ingest.receivers.posted import ENDS_CONSENT, Posted
+from ingest.receivers.posted import ENDS_CONSENT, ProviderRequest
 from ingest.receivers.replay import ReplayGuard
 from schemas.control.control_state import Receiver, encode
-from schemas.errors import Refused
-from schemas.service.web import Json
+from schemas.errors import ApiError
+from schemas.service.web import JsonResponse
 from schemas.times import iso
 
 PATH = "/v1/receivers"
@@ -42,7 +42,7 @@ class Sns:
         self._certificates: dict[str, tuple[float, bytes]] = {}
 
     async def certificate(self, url: str) -> bytes:
-        """Raises ``Refused`` (503) where it does not come: SNS sends the message again."""
+        """Raises ``ApiError`` (503) where it does not come: SNS sends the message again."""
         found = self._certificates.get(url)
         if found is not None and found[0] > time.monotonic():
             return found[1]
@@ -63,14 +63,14 @@ class Sns:
                 session.get(target, allow_redirects=False) as answer,
             ):
                 if answer.status != 200:
-                    raise Refused("unavailable", f"Amazon SNS answered {answer.status}; try again")
+                    raise ApiError("unavailable", f"Amazon SNS answered {answer.status}; try again")
                 return await answer.content.read(_MAX_ANSWER)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("unavailable", "Amazon SNS does not answer; try again") from error
+            raise ApiError("unavailable", "Amazon SNS does not answer; try again") from error
 
 
 class Receivers:
-    """Handlers; what they raise is answered by ``schemas.service.web.Surface``."""
+    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
     def __init__(self, edge: Edge, writer: ControlWriter) -> None:
         self._edge = edge
@@ -87,9 +87,9 @@ class Receivers:
         if isinstance(value, dict) and value.get("environment") is not None:
             environment = value["environment"]
             if not isinstance(environment, str):
-                raise Refused("invalid_field", "environment must be a string", "environment")
+                raise ApiError("invalid_field", "environment must be a string", "environment")
             if environment not in self._edge.control.environments[principal.workspace]:
-                raise Refused("unknown_environment", "no such environment here", "environment")
+                raise ApiError("unknown_environment", "no such environment here", "environment")
         receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
         await self._put(receiver)
         base = self._edge.settings.public_url or str(request.base_url).rstrip("/")
@@ -101,13 +101,13 @@ class Receivers:
             "consent": receiver.ended_consent,
             "created_at": iso(receiver.created_ms),
         }
-        return Json(shape, 201)
+        return JsonResponse(shape, 201)
 
     async def delete(self, request: Request) -> Response:
         control, principal = self._edge.control, self._edge.asks(request, "webhooks:write")
         found = control.receivers.get(request.path_params["id"])
         if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
-            raise Refused("not_found", "no such receiver")
+            raise ApiError("not_found", "no such receiver")
         await self._put(found.model_copy(update={"deleted": True, "secret": ""}))
         return Response(status_code=204)
 
@@ -119,7 +119,7 @@ class Receivers:
     async def receive(self, request: Request) -> Response:
         receiver = self._edge.control.receivers.get(request.path_params["id"])
         if receiver is None or receiver.provider != request.path_params["provider"]:
-            raise Refused("not_found", "no such receiver")
+            raise ApiError("not_found", "no such receiver")
         posted = await self._posted(request, receiver)
         if receiver.provider == ses.PROVIDER:
             raws = await self._ses(posted)
@@ -129,9 +129,9 @@ class Receivers:
             if provider.token is not None:
                 self._replays.check(receiver.workspace, provider.token(posted), posted.body, posted.now_ms)
             raws = provider.events(posted)
-        return Json({"accepted": await self._take(receiver, raws)})
+        return JsonResponse({"accepted": await self._take(receiver, raws)})
 
-    async def _ses(self, posted: Posted) -> list[RawEvent]:
+    async def _ses(self, posted: ProviderRequest) -> list[RawEvent]:
         message = ses.message_of(posted)
         ses.check(posted, message)
         ses.verify(message, await self._sns.certificate(ses.certificate_url(message)), posted.now_ms)
@@ -142,7 +142,7 @@ class Receivers:
     async def _take(self, receiver: Receiver, raws: list[RawEvent]) -> int:
         settings = self._edge.settings
         if len(raws) > settings.max_vendor_events:
-            raise Refused("too_many", f"at most {settings.max_vendor_events} events in one request")
+            raise ApiError("too_many", f"at most {settings.max_vendor_events} events in one request")
         caller = Caller(
             workspace=receiver.workspace,
             environment=receiver.environment,
@@ -153,7 +153,7 @@ class Receivers:
             lenient=True,
         )
         events = []
-        turns = Turns()
+        turns = TimeSlice()
         for raw in raws:
             if raw.type in ENDS_CONSENT and raw.identifiers:
                 raw.profile = {"consents": {receiver.ended_consent: False}}
@@ -166,8 +166,8 @@ class Receivers:
             await future
         return len(events)
 
-    async def _posted(self, request: Request, receiver: Receiver) -> Posted:
-        return Posted(
+    async def _posted(self, request: Request, receiver: Receiver) -> ProviderRequest:
+        return ProviderRequest(
             receiver=receiver,
             urls=self._urls(request),
             query=dict(request.query_params),

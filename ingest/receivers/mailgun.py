@@ -10,9 +10,9 @@ from typing import Any
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import Fact, Posted, check_age, event_of, same, table, unsigned
+from ingest.receivers.posted import DeliveryReport, ProviderRequest, check_age, event_of, same, table, unsigned
 from ingest.receivers.replay import SignedToken
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 PROVIDER = "mailgun"
 STATUSES = {
@@ -28,10 +28,10 @@ BOUNCED = ("bounce", "generic", "old")
 """Reasons of a permanent failure that the receiving server gave; the others (``suppress-…``) are Mailgun's own."""
 
 
-def _value(posted: Posted) -> dict[str, Any]:
+def _value(posted: ProviderRequest) -> dict[str, Any]:
     value = body.parse_mended(posted.body)
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     return value
 
 
@@ -40,7 +40,7 @@ def _signed(signature: dict[str, Any]) -> tuple[str, str]:
     return str(signature.get("timestamp", "")), str(signature.get("token", ""))
 
 
-def verify(posted: Posted) -> None:
+def verify(posted: ProviderRequest) -> None:
     signature = table(_value(posted).get("signature"))
     timestamp, token = _signed(signature)
     digest = hmac.new(
@@ -54,17 +54,17 @@ def verify(posted: Posted) -> None:
     check_age(timestamp.partition(".")[0], posted.now_ms, "signature.timestamp")
 
 
-def token(posted: Posted) -> SignedToken:
+def token(posted: ProviderRequest) -> SignedToken:
     """What was signed; of a request that ``verify`` has taken."""
     timestamp, token = _signed(table(_value(posted).get("signature")))
     # as one text: where the one ends and the other begins is not signed
     return SignedToken((timestamp + token).encode("utf-8", "surrogatepass"), int(timestamp.partition(".")[0]) * 1000)
 
 
-def events(posted: Posted) -> list[RawEvent]:
+def events(posted: ProviderRequest) -> list[RawEvent]:
     one = _value(posted).get("event-data")
     if not isinstance(one, dict):
-        raise Refused("invalid_field", "event-data must be an object", "event-data")
+        raise ApiError("invalid_field", "event-data must be an object", "event-data")
     said = str(one.get("event"))
     client, status = table(one.get("client-info")), table(one.get("delivery-status"))
     tags = table(one.get("user-variables"))
@@ -72,7 +72,7 @@ def events(posted: Posted) -> list[RawEvent]:
     outcome, bounce = _failed(one) if said == "failed" else (STATUSES.get(said, said), None)
     return [
         event_of(
-            Fact(
+            DeliveryReport(
                 provider=PROVIDER,
                 status=outcome,
                 key=repr((said, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),

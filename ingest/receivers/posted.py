@@ -1,6 +1,6 @@
 """What a provider posted in; what its receivers share out: signatures compared, ids derived, facts made into events.
 
-A provider's file says two things, both pure: whether a request is the provider's (``verify`` raises ``Refused``, 401)
+A provider's file says two things, both pure: whether a request is the provider's (``verify`` raises ``ApiError``, 401)
 and which events it means (``events``). A known status becomes a `message.*` event, another one keeps its name behind
 the provider's (`sendgrid.account_status_change`). The original object is kept whole in ``properties.payload``.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from ingest.events.raw import RawEvent
 from schemas.control.control_state import Receiver
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import TRACK
 
 REPLAY_WINDOW_MS = 24 * 3_600_000
@@ -25,7 +25,7 @@ ENDS_CONSENT = frozenset({"message.unsubscribed", "message.complained"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
+class ProviderRequest:
     """A request as it came, its body unpacked; ``urls`` are those it may have been sent to, as the provider saw it."""
 
     receiver: Receiver
@@ -38,7 +38,7 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class DeliveryReport:
     """One status in our words."""
 
     provider: str
@@ -58,7 +58,7 @@ class Fact:
     """Further properties; empty ones are left out."""
 
 
-def event_of(fact: Fact) -> RawEvent:
+def event_of(fact: DeliveryReport) -> RawEvent:
     """Nothing in a fact can make its event a refused one but its size: who signed it will send it again and again."""
     digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
     kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
@@ -95,16 +95,16 @@ def table(value: Any) -> dict[str, Any]:
 
 
 def objects(value: Any, place: str) -> list[dict[str, Any]]:
-    """Raises ``Refused`` (422) unless all of these are objects."""
+    """Raises ``ApiError`` (422) unless all of these are objects."""
     found = value if isinstance(value, list) else [value]
     for index, one in enumerate(found):
         if not isinstance(one, dict):
-            raise Refused("invalid_field", "must be a JSON object", f"{place}[{index}]")
+            raise ApiError("invalid_field", "must be a JSON object", f"{place}[{index}]")
     return found
 
 
-def unsigned(why: str, param: str) -> Refused:
-    return Refused("invalid_signature", why, param)
+def unsigned(why: str, param: str) -> ApiError:
+    return ApiError("invalid_signature", why, param)
 
 
 def same(given: str, wanted: str) -> bool:
@@ -113,7 +113,7 @@ def same(given: str, wanted: str) -> bool:
 
 
 def check_age(seconds: str, now_ms: int, param: str) -> None:
-    """Raises ``Refused`` (401) for a signed time that is none, old, or ahead."""
+    """Raises ``ApiError`` (401) for a signed time that is none, old, or ahead."""
     if not seconds.isascii() or not seconds.isdigit() or len(seconds) > 12:
         raise unsigned("the signed time is none", param)
     if not -AHEAD_MS <= now_ms - int(seconds) * 1000 <= REPLAY_WINDOW_MS:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
+from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
 
 PROVIDER = "postmark"
 STATUSES = {
@@ -36,8 +36,8 @@ OTHERS = {"SpamComplaint": "message.complained", "Unsubscribe": "message.unsubsc
 """Bounce types that are none."""
 
 
-def basic_auth(posted: Posted) -> None:
-    """Raises ``Refused`` (401) without the endpoint's user and password."""
+def basic_auth(posted: ProviderRequest) -> None:
+    """Raises ``ApiError`` (401) without the endpoint's user and password."""
     scheme, _, encoded = posted.headers.get("authorization", "").partition(" ")
     try:
         given = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
@@ -52,7 +52,7 @@ def basic_auth(posted: Posted) -> None:
 verify = basic_auth
 
 
-def events(posted: Posted) -> list[RawEvent]:
+def events(posted: ProviderRequest) -> list[RawEvent]:
     return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
 
 
@@ -69,14 +69,14 @@ def _status(one: dict[str, Any]) -> str:
     return STATUSES.get(said, said.lower())
 
 
-def _fact(one: dict[str, Any]) -> Fact:
+def _fact(one: dict[str, Any]) -> DeliveryReport:
     status = _status(one)
     email = one.get("Recipient") or one.get("Email")
     at = next(
         (one[n] for n in ("DeliveredAt", "ReceivedAt", "BouncedAt", "ChangedAt") if isinstance(one.get(n), str)), None
     )
     key = (one.get("RecordType"), one.get("ID"), one.get("MessageID"), email, at, one.get("OriginalLink"))
-    return Fact(
+    return DeliveryReport(
         provider=PROVIDER,
         status=status,
         key=repr(key),

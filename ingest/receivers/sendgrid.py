@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import Fact, Posted, check_age, event_of, objects, table, unsigned
-from schemas.errors import Refused
+from ingest.receivers.posted import DeliveryReport, ProviderRequest, check_age, event_of, objects, table, unsigned
+from schemas.errors import ApiError
 
 PROVIDER = "sendgrid"
 SIGNATURE = "x-twilio-email-event-webhook-signature"
@@ -36,18 +36,18 @@ BOUNCES = {"bounce": "hard", "blocked": "block"}
 
 
 def public_key(text: str) -> EllipticCurvePublicKey:
-    """Of base64 or PEM; raises ``Refused`` (422)."""
+    """Of base64 or PEM; raises ``ApiError`` (422)."""
     lines = [line for line in text.split("\n") if not line.startswith("-----")]
     try:
         key = load_der_public_key(b64decode("".join(lines), validate=False))
     except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise Refused("invalid_field", "public_key is no public key in base64", "public_key") from error
+        raise ApiError("invalid_field", "public_key is no public key in base64", "public_key") from error
     if not isinstance(key, EllipticCurvePublicKey):
-        raise Refused("invalid_field", "public_key must be of ECDSA", "public_key")
+        raise ApiError("invalid_field", "public_key must be of ECDSA", "public_key")
     return key
 
 
-def verify(posted: Posted) -> None:
+def verify(posted: ProviderRequest) -> None:
     signature, timestamp = posted.headers.get(SIGNATURE, ""), posted.headers.get(TIMESTAMP, "")
     try:
         key = public_key(posted.receiver.secret)
@@ -57,7 +57,7 @@ def verify(posted: Posted) -> None:
     check_age(timestamp, posted.now_ms, TIMESTAMP)
 
 
-def events(posted: Posted) -> list[RawEvent]:
+def events(posted: ProviderRequest) -> list[RawEvent]:
     return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
 
 
@@ -76,12 +76,12 @@ def _message_id(one: dict[str, Any]) -> Any:
     return given if is_first or not isinstance(one.get("email"), str) else f"{given}:{one['email']}"
 
 
-def _fact(one: dict[str, Any]) -> Fact:
+def _fact(one: dict[str, Any]) -> DeliveryReport:
     said = str(one.get("event"))
     tags = {**table(one.get("unique_args")), **table(one.get("custom_args")), **one}
     tags.setdefault("campaign_id", one.get("marketing_campaign_id") or one.get("singlesend_id"))
     parts = (said, one.get("sg_event_id") or (one.get("sg_message_id"), one.get("email"), one.get("timestamp")))
-    return Fact(
+    return DeliveryReport(
         provider=PROVIDER,
         status=STATUSES.get(said, said),
         key=repr(parts),

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import Fact, Posted, event_of, table, unsigned
+from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, table, unsigned
 from ingest.receivers.postmark import basic_auth
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 PROVIDER = "ses"
 NOTIFICATION = "Notification"
@@ -55,11 +55,11 @@ _PARTS = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure", "Ren
 _RECIPIENTS = ("bouncedRecipients", "complainedRecipients", "delayedRecipients", "recipients")
 
 
-def message_of(posted: Posted) -> dict[str, Any]:
-    """SNS's envelope; raises ``Refused``."""
+def message_of(posted: ProviderRequest) -> dict[str, Any]:
+    """SNS's envelope; raises ``ApiError``."""
     value = body.parse_mended(posted.body)
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     for name in ("Type", "MessageId", "Message", "Signature", "SigningCertURL"):
         if not isinstance(value.get(name), str):
             raise unsigned(f"{name} is missing: the request is none of Amazon SNS", name)
@@ -67,7 +67,7 @@ def message_of(posted: Posted) -> dict[str, Any]:
 
 
 def amazon(url: Any, param: str) -> str:
-    """The URL, if it is one of SNS's own; raises ``Refused`` (401), so that nobody makes us call elsewhere."""
+    """The URL, if it is one of SNS's own; raises ``ApiError`` (401), so that nobody makes us call elsewhere."""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         odd = bool(parts.username or parts.password or parts.port)
@@ -86,8 +86,8 @@ def certificate_url(message: dict[str, Any]) -> str:
     return url
 
 
-def check(posted: Posted, message: dict[str, Any]) -> None:
-    """What needs no certificate; raises ``Refused`` (401)."""
+def check(posted: ProviderRequest, message: dict[str, Any]) -> None:
+    """What needs no certificate; raises ``ApiError`` (401)."""
     if posted.receiver.secret:
         basic_auth(posted)
     wanted = posted.receiver.topic_arn
@@ -98,7 +98,7 @@ def check(posted: Posted, message: dict[str, Any]) -> None:
 
 
 def verify(message: dict[str, Any], pem: bytes, now_ms: int) -> None:
-    """Raises ``Refused`` (401) unless the certificate is valid now and signed this message."""
+    """Raises ``ApiError`` (401) unless the certificate is valid now and signed this message."""
     names = _NOTIFIED if message["Type"] == NOTIFICATION else _CONFIRMED
     text = "".join(f"{name}\n{message[name]}\n" for name in names if message.get(name) is not None)
     version = message.get("SignatureVersion")
@@ -127,7 +127,7 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
         return []
     try:
         one = body.parse_mended(message["Message"].encode("utf-8", "replace"))
-    except Refused:
+    except ApiError:
         one = message["Message"]
     if not isinstance(one, dict):
         return [_event(message, {"text": one}, None)]
@@ -138,7 +138,7 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     if not found and len(given) > 1 and _said(one) not in OF_ALL:
         given = [None]  # one of them did it, and the notification does not say who
     if len(given) > MOST_RECIPIENTS:
-        raise Refused("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
+        raise ApiError("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
     emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]
     return [_event(message, one, email) for email in emails]
 
@@ -159,7 +159,7 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
     several = isinstance(mail.get("destination"), list) and len(mail["destination"]) > 1
     message_id = mail.get("messageId")
     return event_of(
-        Fact(
+        DeliveryReport(
             provider=PROVIDER,
             status="message.unsubscribed" if unsubscribed else status,
             key=repr((message["MessageId"], email)),

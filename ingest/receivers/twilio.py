@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import Fact, Posted, event_of, objects, same, table, unsigned
-from schemas.errors import Refused
+from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
+from schemas.errors import ApiError
 
 PROVIDER = "twilio"
 SIGNATURE = "x-twilio-signature"
@@ -29,18 +29,18 @@ BOUNCES = {"30003": "soft", "30004": "block", "30005": "hard", "30006": "hard", 
 """Unreachable, blocked, unknown, landline, filtered: twilio.com/docs/api/errors."""
 
 
-def _fields(posted: Posted) -> list[tuple[str, str]]:
+def _fields(posted: ProviderRequest) -> list[tuple[str, str]]:
     try:
         return parse_qsl(posted.body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError as error:
-        raise Refused("invalid_type", "the body is no form") from error
+        raise ApiError("invalid_type", "the body is no form") from error
 
 
-def _is_json(posted: Posted) -> bool:
+def _is_json(posted: ProviderRequest) -> bool:
     return posted.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
 
 
-def verify(posted: Posted) -> None:
+def verify(posted: ProviderRequest) -> None:
     signed = ""
     if _is_json(posted):
         if not same(posted.query.get("bodySHA256", "").lower(), hashlib.sha256(posted.body).hexdigest()):
@@ -54,7 +54,7 @@ def verify(posted: Posted) -> None:
         raise unsigned("the signature is not the endpoint's", SIGNATURE)
 
 
-def events(posted: Posted) -> list[RawEvent]:
+def events(posted: ProviderRequest) -> list[RawEvent]:
     if not _is_json(posted):
         return [event_of(_fact(dict(_fields(posted)), posted, {}))]
     found = objects(body.parse_mended(posted.body), "")
@@ -62,14 +62,14 @@ def events(posted: Posted) -> list[RawEvent]:
     return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in found]
 
 
-def _fact(one: dict[str, Any], posted: Posted, envelope: dict[str, Any]) -> Fact:
+def _fact(one: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any]) -> DeliveryReport:
     fields = {name[:1].lower() + name[1:]: value for name, value in one.items()}
     said = str(fields.get("messageStatus") or fields.get("smsStatus") or envelope.get("type") or "callback").lower()
     message_id = fields.get("messageSid") or fields.get("smsSid")
     medium, _, phone = str(fields.get("to", "")).rpartition(":")
     error = str(fields.get("errorCode") or "")
     status = STATUSES.get(said, said)
-    return Fact(
+    return DeliveryReport(
         provider=PROVIDER,
         status=status,
         key=repr((message_id, said, envelope.get("id") if not message_id else None)),

@@ -10,76 +10,76 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from schemas.records.records import Event, Identifier
-from schemas.rules.windows import Keep
+from schemas.rules.windows import Retention
 
-Home = tuple[str, str]
+Tenant = tuple[str, str]
 """Workspace and environment."""
 MOST_CHUNKS = 3
 """Chunks of a partition that wait to be taken in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BackFill:
+class SegmentBackfill:
     """Events of these types that reached the partition, for conditions it has not counted so far."""
 
     partition: int
-    home: Home
+    home: Tenant
     types: frozenset[str]
     within_ms: int | None
     """Older ones cannot count any more; ``None``: all may."""
-    keeps: Mapping[str, Keep]
+    keeps: Mapping[str, Retention]
     """What contacts have when it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rebuild:
+class ContactRebuild:
     """Every event that came with one of these identifiers, for a contact that is made of them since a split."""
 
     partition: int
-    home: Home
+    home: Tenant
     contact_id: str
     members: Mapping[str, Identifier]
     """By their own contact ids."""
 
 
-Wish = BackFill | Rebuild
+BackfillRequest = SegmentBackfill | ContactRebuild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class BackfillChunk:
     """Some of what was wished for; ``done`` and ``total`` count contacts."""
 
-    wish: Wish
+    wish: BackfillRequest
     events: list[Event]
     is_last: bool
     done: int = 0
     total: int = 0
 
 
-class Desk:
+class BackfillQueue:
     """``on_wish``, ``on_taken`` and ``on_chunk`` tell the other side that there is something new."""
 
     def __init__(self) -> None:
-        self.wishes: deque[Wish] = deque()
-        self._chunks: dict[int, deque[Chunk]] = defaultdict(deque)
-        self._open: set[Wish] = set()
+        self.wishes: deque[BackfillRequest] = deque()
+        self._chunks: dict[int, deque[BackfillChunk]] = defaultdict(deque)
+        self._open: set[BackfillRequest] = set()
         self.on_wish: Callable[[], None] = lambda: None
         self.on_taken: Callable[[], None] = lambda: None
         self.on_chunk: Callable[[], None] = lambda: None
 
-    def ask(self, wish: Wish) -> None:
+    def ask(self, wish: BackfillRequest) -> None:
         self.wishes.append(wish)
         self._open.add(wish)
         self.on_wish()
 
-    def is_open(self, wish: Wish) -> bool:
+    def is_open(self, wish: BackfillRequest) -> bool:
         """False once the partition belongs to another worker: nobody waits for the rest."""
         return wish in self._open
 
     def has_room(self, partition: int) -> bool:
         return len(self._chunks[partition]) < MOST_CHUNKS
 
-    def give(self, chunk: Chunk) -> None:
+    def give(self, chunk: BackfillChunk) -> None:
         """In the order of the events of one wish."""
         if self.is_open(chunk.wish):
             self._chunks[chunk.wish.partition].append(chunk)
@@ -88,7 +88,7 @@ class Desk:
     def has(self, partition: int) -> bool:
         return bool(self._chunks.get(partition))
 
-    def take(self, partition: int) -> Chunk:
+    def take(self, partition: int) -> BackfillChunk:
         chunk = self._chunks[partition].popleft()
         if chunk.is_last:
             self._open.discard(chunk.wish)

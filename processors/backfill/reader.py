@@ -13,8 +13,15 @@ from typing import Any
 
 import orjson
 
-from processors.backfill.backlog import BackFill, Chunk, Desk, Home, Rebuild, Wish
-from processors.backfill.sink_progress import Stored
+from processors.backfill.backlog import (
+    BackfillChunk,
+    BackfillQueue,
+    BackfillRequest,
+    ContactRebuild,
+    SegmentBackfill,
+    Tenant,
+)
+from processors.backfill.sink_progress import SinkProgress
 from schemas import topics
 from schemas.records.records import Event
 from schemas.settings import Settings
@@ -51,24 +58,26 @@ LIMIT {{limit:UInt32}}
 """
 
 
-class Reader:
+class BackfillReader:
     """One for all partitions of a worker; connects when the first wish comes."""
 
-    def __init__(self, settings: Settings, desk: Desk, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, desk: BackfillQueue, wake: Callable[[], None]) -> None:
         self._settings = settings
         self._desk = desk
         self._topic = topics.name(topics.RESOLVED, settings)
-        self._stored = Stored(settings)
+        self._stored = SinkProgress(settings)
         self._news = asyncio.Condition()
         self._client: Any = None
-        self._ripe: dict[Wish, float] = {}
+        self._ripe: dict[BackfillRequest, float] = {}
         desk.on_wish, desk.on_taken = self._on_wish, self._notify
         desk.on_chunk = wake
         self._notifying: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._serve(kind), name=kind.__name__) for kind in (BackFill, Rebuild)]
+        tasks = [
+            asyncio.create_task(self._serve(kind), name=kind.__name__) for kind in (SegmentBackfill, ContactRebuild)
+        ]
         try:
             yield
         finally:
@@ -91,19 +100,19 @@ class Reader:
         async with self._news:
             self._news.notify_all()
 
-    async def _serve(self, kind: type[Wish]) -> None:
+    async def _serve(self, kind: type[BackfillRequest]) -> None:
         while True:
             wish = await self._next(kind)
             await asyncio.sleep(self._ripe.get(wish, 0.0) - time.monotonic())
             while self._desk.is_open(wish):
                 try:
-                    await (self._back_fill(wish) if isinstance(wish, BackFill) else self._rebuild(wish))
+                    await (self._back_fill(wish) if isinstance(wish, SegmentBackfill) else self._rebuild(wish))
                     break
                 except Exception:  # whatever it is, the contacts wait for it
                     log.exception("history of partition %d is read again", wish.partition)
                     await asyncio.sleep(AGAIN_S)
 
-    async def _next(self, kind: type[Wish]) -> Wish:
+    async def _next(self, kind: type[BackfillRequest]) -> BackfillRequest:
         async with self._news:
             while True:
                 for wish in self._desk.wishes:
@@ -114,7 +123,7 @@ class Reader:
 
     # --- what is read
 
-    async def _back_fill(self, wish: BackFill) -> None:
+    async def _back_fill(self, wish: SegmentBackfill) -> None:
         await self._stored.wait([wish.partition])
         since = 0 if wish.within_ms is None else _now_ms() - wish.within_ms
         where = {
@@ -134,7 +143,7 @@ class Reader:
                 await self._give(wish, some, done=min(done, size["contacts"]), total=size["contacts"])
         await self._give(wish, [], done=size["contacts"], total=size["contacts"], is_last=True)
 
-    async def _rebuild(self, wish: Rebuild) -> None:
+    async def _rebuild(self, wish: ContactRebuild) -> None:
         await self._stored.wait(range(self._settings.partitions))
         after = dict.fromkeys(_KEY, "")
         while True:
@@ -147,16 +156,16 @@ class Reader:
             after = {name: rows[-1][name] for name in _KEY}
 
     async def _give(
-        self, wish: Wish, rows: list[dict[str, Any]], *, done: int = 0, total: int = 0, is_last: bool = False
+        self, wish: BackfillRequest, rows: list[dict[str, Any]], *, done: int = 0, total: int = 0, is_last: bool = False
     ) -> None:
         events = [_event(row, wish.home) for row in rows]
         async with self._news:
             await self._news.wait_for(lambda: self._desk.has_room(wish.partition) or not self._desk.is_open(wish))
-        self._desk.give(Chunk(wish=wish, events=events, is_last=is_last, done=done, total=total))
+        self._desk.give(BackfillChunk(wish=wish, events=events, is_last=is_last, done=done, total=total))
 
     # --- where it is read
 
-    async def _rows(self, sql: str, home: Home, **parameters: Any) -> list[dict[str, Any]]:
+    async def _rows(self, sql: str, home: Tenant, **parameters: Any) -> list[dict[str, Any]]:
         if self._client is None:
             self._client = await _connected(self._settings)
         named = {"workspace": home[0], "environment": home[1], **parameters}
@@ -164,7 +173,7 @@ class Reader:
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
 
-def _event(row: dict[str, Any], home: Home) -> Event:
+def _event(row: dict[str, Any], home: Tenant) -> Event:
     """As it was on `resolved`, as far as a contact's state follows from it."""
     identifiers = [{"type": one[0], "value": one[1]} if isinstance(one, tuple) else one for one in row["identifiers"]]
     return Event(

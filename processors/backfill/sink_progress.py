@@ -16,7 +16,7 @@ from schemas.settings import Settings
 LOOK_S = 0.03
 
 
-class Stored:
+class SinkProgress:
     """Connects when it is first asked, and stays connected: who waits should not wait for that too."""
 
     def __init__(self, settings: Settings) -> None:

@@ -6,7 +6,7 @@ back. A row of the map says in the meantime that it was done, or the repeat woul
 
 from processors.identity import graph, made_up, seen
 from processors.identity.graph import Refusal
-from processors.runtime.stage import Send, State
+from processors.runtime.stage import OutputRecord, PartitionState
 from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState, Erasure
@@ -26,16 +26,16 @@ def awaited(known: ControlState, partition: int) -> list[Erasure]:
     ]
 
 
-def erase(known: ControlState, state: State, partitions: int) -> list[Send]:
+def erase(known: ControlState, state: PartitionState, partitions: int) -> list[OutputRecord]:
     """Rows go, and the keys of `merges`."""
-    sends: list[Send] = []
+    sends: list[OutputRecord] = []
     for one in awaited(known, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
             continue
         for contact_id in one.contacts:
             state.put(topics.IDENTITY_MAP, contact_id.encode(), None)
             if partition_of(contact_id, partitions) == state.partition:
-                sends.append(Send(topics.MERGES.name, state.partition, contact_id.encode(), b""))
+                sends.append(OutputRecord(topics.MERGES.name, state.partition, contact_id.encode(), b""))
         forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
         seen.forget(state, one.contacts)
         _cut(state, one)
@@ -43,7 +43,7 @@ def erase(known: ControlState, state: State, partitions: int) -> list[Send]:
     return sends
 
 
-def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
+def answers(known: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
     """What a step before this one erased is durably gone: that is said."""
     sends = []
     for one in awaited(known, state.partition):
@@ -52,7 +52,7 @@ def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
                 "erasure_step", erasure.step_of(one, erasure.IDENTITY, state.partition, now_ms)
             )
             known.apply(*record)
-            sends.append(Send(topics.CONTROL.name, 0, *record))
+            sends.append(OutputRecord(topics.CONTROL.name, 0, *record))
     return sends
 
 
@@ -60,7 +60,7 @@ def _mark(one: Erasure) -> bytes:
     return DONE + one.id.encode()
 
 
-def forget_pairs(state: State, gone: set[bytes]) -> None:
+def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
     """What either side of a pair is erased of is news once more: others may meet who comes back."""
     for key, row in state.scan(topics.IDENTITY_PAIRS):
         if key.endswith(made_up.SUFFIX):
@@ -71,7 +71,7 @@ def forget_pairs(state: State, gone: set[bytes]) -> None:
             state.put(topics.IDENTITY_PAIRS, key, None)
 
 
-def _cut(state: State, one: Erasure) -> None:
+def _cut(state: PartitionState, one: Erasure) -> None:
     """Take the identifiers out of every component that holds some; components that parted or joined keep copies."""
     gone = set(one.contacts)
 

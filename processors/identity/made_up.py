@@ -13,7 +13,7 @@ What is kept of a sender is one row of bounded size: how many passed, and those 
 from struct import Struct
 
 from processors.identity.guard import Limits
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records import identity
 
@@ -32,7 +32,7 @@ def at_once(limits: Limits) -> int:
     return min(AT_ONCE, max(LEAST_AT_ONCE, limits.of(identity.TOTAL) // 10))
 
 
-def passes(state: State, own: str, far: str, most: int) -> bool:
+def passes(state: PartitionState, own: str, far: str, most: int) -> bool:
     """Whether this pair, which is not known yet, is passed on; it is remembered if not."""
     key, short = own.encode() + SUFFIX, _short(far)
     row = state.get(topics.IDENTITY_PAIRS, key) or _COUNT.pack(0)

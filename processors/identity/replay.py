@@ -17,7 +17,7 @@ Far = Callable[[Refusal], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class LinkFact:
     """A link as it stands in the log."""
 
     place: int
@@ -26,14 +26,14 @@ class Fact:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayResult:
     """Components, and the links that are refused now and were not before."""
 
     components: list[Component]
-    refused: list[tuple[Fact, str]] = field(default_factory=list)
+    refused: list[tuple[LinkFact, str]] = field(default_factory=list)
 
 
-def facts_of(components: Sequence[Component], far: Far) -> list[Fact]:
+def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
     """Everything that may tie members of these together, in the order of the log."""
     here = {node for component in components for node in component.members}
     found = {}
@@ -43,25 +43,25 @@ def facts_of(components: Sequence[Component], far: Far) -> list[Fact]:
             taken_back[pair] = taken_back.get(pair, NOTHING) | retraction
     for component in components:
         for pair, evidence in component.edges.items():
-            found.update({(pair, e.event_id, e.place): Fact(e.place, pair, e) for e in evidence})
+            found.update({(pair, e.event_id, e.place): LinkFact(e.place, pair, e) for e in evidence})
         for r in component.refused:
             pair = graph.pair_of(r.near, far(r))
             if taken_back.get(pair, NOTHING).covers(r.at_ms, r.event_id, explicit=r.explicit):
                 continue  # a split keeps it apart
             if here.issuperset(pair):
                 evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit, r.keeper)
-                found.setdefault((pair, r.event_id, r.place), Fact(r.place, pair, evidence_of))
+                found.setdefault((pair, r.event_id, r.place), LinkFact(r.place, pair, evidence_of))
     return sorted(found.values(), key=lambda fact: (fact.place, fact.evidence, fact.pair))
 
 
-def replay(components: Sequence[Component], facts: Sequence[Fact], limits: Limits) -> Outcome:
+def replay(components: Sequence[Component], facts: Sequence[LinkFact], limits: Limits) -> ReplayResult:
     """Members are those of ``components``; every fact names two of them."""
     homes = {
         node: Component(id=node, members={node: member})
         for component in components
         for node, member in component.members.items()
     }
-    outcome = Outcome([])
+    outcome = ReplayResult([])
     for fact in facts:
         left, right = homes[fact.pair[0]], homes[fact.pair[1]]
         if left is not right:

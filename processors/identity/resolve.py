@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from processors.identity import guard, made_up
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.control.erasure import Erased
 from schemas.records import identity, mergemap
@@ -14,13 +14,13 @@ MET, CLAIMED = b"1", b"2"
 """What was passed on of a known identifier: that it exists; that it is somebody identified. Rows compare so."""
 
 
-def winner(state: State, contact_id: str) -> str:
+def winner(state: PartitionState, contact_id: str) -> str:
     """The contact that an id belongs to today, by the map of its partition."""
     row = state.get(topics.IDENTITY_MAP, contact_id.encode())
     return contact_id if row is None else mergemap.winner_of(row)
 
 
-def learn(state: State, merge: Merge) -> None:
+def learn(state: PartitionState, merge: Merge) -> None:
     """Take a merge into the map; merges may repeat and come late."""
     key, row = merge["loser"].encode(), mergemap.row_of(merge)
     known = state.get(topics.IDENTITY_MAP, key)
@@ -33,7 +33,7 @@ def learn(state: State, merge: Merge) -> None:
         _forget_pairs(state, key)
 
 
-def _forget_pairs(state: State, own: bytes) -> None:
+def _forget_pairs(state: PartitionState, own: bytes) -> None:
     for key, _ in state.scan(topics.IDENTITY_PAIRS, own):
         if not key.startswith(own):
             return
@@ -42,7 +42,7 @@ def _forget_pairs(state: State, own: bytes) -> None:
 
 def new_links(
     event: Event,
-    state: State,
+    state: PartitionState,
     *,
     apart: Collection[str] = identity.APART,
     erased: Erased = NOBODY,
@@ -84,7 +84,7 @@ def new_links(
     return links
 
 
-def _is_news(state: State, key: bytes, row: bytes = MET) -> bool:
+def _is_news(state: PartitionState, key: bytes, row: bytes = MET) -> bool:
     known = state.get(topics.IDENTITY_PAIRS, key)
     if known is not None and known >= row:
         return False

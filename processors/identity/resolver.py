@@ -9,7 +9,7 @@ from itertools import groupby
 
 from processors.identity.split import retract
 from processors.identity.union import LimitsOf, Resolver, default_limits
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas.records.mergemap import VERSIONS_PER_RECORD
 from schemas.records.records import Change, Link, Merge
 
@@ -20,7 +20,7 @@ MAX_LINKS = 2000
 
 
 def resolve(
-    records: Iterable[tuple[int, list[Link]]], state: State, limits_of: LimitsOf = default_limits
+    records: Iterable[tuple[int, list[Link]]], state: PartitionState, limits_of: LimitsOf = default_limits
 ) -> tuple[list[Merge], list[Change]]:
     """Links of records in the order of the log, with their offsets; merges and refusals in the order they happened."""
     resolver = Resolver(state, limits_of)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from struct import Struct
 
-from processors.runtime.stage import Rows, State
+from processors.runtime.stage import PartitionState, Rows
 from schemas import topics
 from schemas.records.records import Event
 from schemas.records.sameness import (
@@ -34,7 +34,7 @@ _LAST = b"\xff"
 """Greater than every sender and every hash that follows a span."""
 
 
-class Seen:
+class SeenEvents:
     """``span_ms`` is how long an event is remembered at least; twice as long at most."""
 
     def __init__(self, span_ms: int) -> None:
@@ -49,11 +49,11 @@ class Seen:
         self._first.pop(partition, None)
         self._now.pop(partition, None)
 
-    def at(self, state: State, now_ms: int) -> None:
+    def at(self, state: PartitionState, now_ms: int) -> None:
         """Time does not go back, or a copy could be looked for where nothing is yet."""
         self._now[state.partition] = max(now_ms // self._span_ms, self._now.get(state.partition, 0))
 
-    def mark(self, event: Event, offset: int, index: int, state: State) -> None:
+    def mark(self, event: Event, offset: int, index: int, state: PartitionState) -> None:
         """Say of the next event of the partition whether it came before; remembers it. ``at`` comes first."""
         event["repeat"] = FIRST
         if is_made_here(event):
@@ -83,7 +83,7 @@ class Seen:
         first = self._first.get(partition)
         return first is not None and first < self._now.get(partition, 0) - 1
 
-    def forget_old(self, state: State) -> None:
+    def forget_old(self, state: PartitionState) -> None:
         """A chunk of what is older than two spans."""
         until = self._now.get(state.partition, 0) - 1
         self._first[state.partition] = None
@@ -95,7 +95,7 @@ class Seen:
             state.put(TABLE, row[0], None)
 
 
-def forget(state: State, senders: Iterable[str]) -> None:
+def forget(state: PartitionState, senders: Iterable[str]) -> None:
     """Everything of these own contact ids, at once."""
     wanted = sorted(one[-SENDER_LENGTH:].encode() for one in senders)
     span = _span_of(next(state.scan(TABLE), None))

@@ -15,7 +15,7 @@ from functools import partial
 
 from processors.identity import graph
 from processors.identity.graph import UNSEEN, Component, Pair, Retraction
-from processors.identity.replay import Outcome, facts_of, replay
+from processors.identity.replay import ReplayResult, facts_of, replay
 from processors.identity.union import Resolver, far_of, merge_of, node_of
 from schemas.records.records import LIFT, Identifier, Link, Merge, Rebuild
 
@@ -116,7 +116,7 @@ class _Recount:
                     todo.append(other)
         return list(hood.values())
 
-    def _keep_evidence(self, hood: Sequence[Component], outcome: Outcome) -> None:
+    def _keep_evidence(self, hood: Sequence[Component], outcome: ReplayResult) -> None:
         """Each component's edges as they are now; those that leave it come with the union.
 
         What was refused once is kept as well where it is let through: rows that a crash loses are made from it.

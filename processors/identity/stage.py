@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 from processors.identity import erase, guard, made_up, resolve, resolver
 from processors.identity.guard import Limits
-from processors.identity.seen import Seen
+from processors.identity.seen import SeenEvents
 from processors.runtime import foreign
-from processors.runtime.stage import Record, Rows, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.records import codec, identity
@@ -34,9 +34,9 @@ class IdentityStage:
     def __init__(self, control: ControlState, partitions: int, remember_ms: int = REMEMBER_MS) -> None:
         self._control = control
         self._partitions = partitions
-        self._seen = Seen(remember_ms)
+        self._seen = SeenEvents(remember_ms)
 
-    def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         # first: what follows may already be of a contact's new beginning
         sends = erase.erase(self._control, state, self._partitions)
         self._seen.at(state, now_ms)
@@ -51,7 +51,7 @@ class IdentityStage:
     def has_work(self, partition: int) -> bool:
         return self._seen.has_old(partition) or bool(erase.awaited(self._control, partition))
 
-    def idle(self, state: State, now_ms: int) -> list[Send]:
+    def idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         """Erase what has to be; say so of what is. Forget events of long ago."""
         self._seen.at(state, now_ms)
         if self._seen.has_old(state.partition):
@@ -59,8 +59,8 @@ class IdentityStage:
         sends = erase.answers(self._control, state, now_ms)
         return sends + erase.erase(self._control, state, self._partitions)
 
-    def _events(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
-        sends: list[Send] = []
+    def _events(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
+        sends: list[OutputRecord] = []
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
         for record in records:
@@ -84,12 +84,12 @@ class IdentityStage:
                 event["origin_index"] = index
                 resolved[target].append(codec.encode_event(event))
         sends += [
-            Send(topics.RESOLVED.name, partition, None, value)
+            OutputRecord(topics.RESOLVED.name, partition, None, value)
             for partition, items in resolved.items()
             for value in _records(items)
         ]
         sends += [
-            Send(
+            OutputRecord(
                 topics.LINKS.name,
                 partition_of(key, self._partitions),
                 key.encode(),
@@ -100,23 +100,23 @@ class IdentityStage:
         ]
         return sends
 
-    def _new_links(self, event: Event, state: State) -> list[Link]:
+    def _new_links(self, event: Event, state: PartitionState) -> list[Link]:
         workspace = self._control.workspaces.get(event["workspace"])
         apart = identity.APART if workspace is None else workspace.apart
         at_once = made_up.at_once(self._limits(event["workspace"]))
         return resolve.new_links(event, state, apart=apart, erased=self._control.erased, at_once=at_once)
 
-    def _resolve(self, event: Event, state: State) -> int:
+    def _resolve(self, event: Event, state: PartitionState) -> int:
         """Set the event's contact; the answer is the partition it goes to."""
         if not event["contact_id"]:
             return state.partition
         event["contact_id"] = resolve.winner(state, event["contact_id"])
         return partition_of(event["contact_id"], self._partitions)
 
-    def _links(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+    def _links(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erased = self._control.erased
         found: list[tuple[int, list[Link]]] = []
-        sends: list[Send] = []
+        sends: list[OutputRecord] = []
         for record in records:
             links, foreign_links = foreign.admit(
                 record,
@@ -129,7 +129,7 @@ class IdentityStage:
             found.append((record.offset, [link for _, link in links if not erased.covers(link)]))
         merges, refused = resolver.resolve(found, state, self._limits)
         sends += [
-            Send(
+            OutputRecord(
                 topics.MERGES.name,
                 partition_of(merge["loser"], self._partitions),
                 merge["loser"].encode(),
@@ -140,15 +140,15 @@ class IdentityStage:
         changes: dict[int, list[Change]] = defaultdict(list)
         for change in refused:
             changes[partition_of(change["contact_id"], self._partitions)].append(change)
-        sends += [Send(topics.CHANGES.name, p, None, codec.encode_changes(some)) for p, some in changes.items()]
+        sends += [OutputRecord(topics.CHANGES.name, p, None, codec.encode_changes(some)) for p, some in changes.items()]
         return sends
 
     def _limits(self, workspace: str) -> Limits:
         known = self._control.workspaces.get(workspace)
         return guard.DEFAULT if known is None else Limits(known.limits)
 
-    def _merges(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
-        sends: list[Send] = []
+    def _merges(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
+        sends: list[OutputRecord] = []
         for record in records:
             if not record.value:
                 continue
@@ -165,7 +165,7 @@ class IdentityStage:
                     resolve.learn(state, merge)
         return sends
 
-    def due(self, state: State, now_ms: int) -> list[Send]:
+    def due(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         return []
 
     def next_due(self, partition: int) -> int | None:

@@ -11,7 +11,7 @@ durable one by one, and any half of a step's rows may be there when the step is 
 
 from processors.identity import graph
 from processors.identity.graph import Component, Member
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Identifier
 
@@ -19,7 +19,7 @@ from schemas.records.records import Identifier
 class Graph:
     """The components that one group of links touches; ``save`` puts each touched row once."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: PartitionState) -> None:
         self._state = state
         self._components: dict[str, Component] = {}
         self._near: dict[str, str] = {}

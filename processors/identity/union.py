@@ -13,7 +13,7 @@ from processors.identity import graph, guard
 from processors.identity.graph import NOTHING, UNSEEN, Component, Evidence, Member, Refusal
 from processors.identity.guard import Limits
 from processors.identity.store import Graph
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas.records import identity
 from schemas.records.records import IDENTIFY, Change, Identifier, Link, Merge, Rebuild
 
@@ -71,7 +71,7 @@ def refused_of(link: Link, refusal: Refusal, version: int) -> Change:
 class Resolver:
     """One group of links over the state of a partition."""
 
-    def __init__(self, state: State, limits_of: LimitsOf = default_limits) -> None:
+    def __init__(self, state: PartitionState, limits_of: LimitsOf = default_limits) -> None:
         self.graph = Graph(state)
         self.limits_of = limits_of
         self.refused: list[Change] = []

@@ -32,7 +32,7 @@ class Cause:
     event_id: str = ""
 
 
-class Telling:
+class ChangeEmitter:
     """``changes`` is the unit's, in the order of what happened; ``now_ms`` may move on between calls.
 
     ``started_ms`` is our own clock's: a repeat of the unit has a later one, and newer versions with it.

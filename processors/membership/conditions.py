@@ -11,18 +11,18 @@ from typing import Any
 
 from processors.membership.state import Contact
 from schemas.control.control_state import Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import parse as rule
 from schemas.rules import rule_tree
 from schemas.rules.compare import names_of
-from schemas.rules.conditions import MEANING, Condition, Counted, condition, hash_of, needs
+from schemas.rules.conditions import MEANING, Condition, CountedEvents, condition, hash_of, needs
 from schemas.rules.evaluate import Evaluate, Verdict, compile_rule
 from schemas.rules.nodes import Attribute, Consent, Identified, InSegment, Rule
-from schemas.rules.windows import Keep
+from schemas.rules.windows import Retention
 
 log = logging.getLogger(__name__)
 
-Home = tuple[str, str]
+Tenant = tuple[str, str]
 """Workspace and environment."""
 
 
@@ -40,13 +40,13 @@ class Compiled:
 class Plan:
     """All segments of one home; ``disabled`` (with the reason) are left as they are."""
 
-    home: Home
+    home: Tenant
     digest: str
     versions: dict[str, str]
     """Segment id -> what changes with its rule."""
     segments: dict[str, Compiled]
     conditions: dict[str, Condition]
-    keeps: dict[str, Keep]
+    keeps: dict[str, Retention]
     by_event: dict[str, tuple[Condition, ...]]
     by_attribute: dict[str, frozenset[str]]
     by_consent: dict[str, frozenset[str]]
@@ -94,7 +94,7 @@ class Plan:
                 log.error("segment %s of %s/%s is disabled: %s", segment, *self.home, reason)
 
 
-def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = None) -> Plan:
+def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None = None) -> Plan:
     """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``."""
     defined = sorted(segments, key=lambda segment: segment.id)
     trees, failed = _trees(defined)
@@ -127,7 +127,7 @@ def compile_plan(home: Home, segments: Iterable[Segment], before: Plan | None = 
     return replace(plan, when_empty=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
 
 
-def digest_of(home: Home, versions: dict[str, str]) -> str:
+def digest_of(home: Tenant, versions: dict[str, str]) -> str:
     """What a contact's row says of the plan that it follows."""
     return hash_of([*home, versions])
 
@@ -139,13 +139,13 @@ def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exc
     for segment in defined:
         try:
             parsed[segment.id] = rule.parse(segment.rule)
-        except Refused as error:
+        except ApiError as error:
             failed.append((segment.id, error))
     whole: dict[str, Rule] = {}
     for name, tree in parsed.items():
         try:
             whole[name] = rule_tree.expand(tree, parsed.get, (name,))
-        except Refused as error:
+        except ApiError as error:
             failed.append((name, error))
     return whole, failed
 
@@ -158,8 +158,8 @@ def _hash_of_whole(segment: Segment, tree: Rule | None) -> str:
 def _conditions(
     leaves: list[tuple[str, Rule]],
 ) -> tuple[dict[str, Condition], dict[str, tuple[Condition, ...]]]:
-    counted: dict[str, Counted] = {}
-    users: dict[str, list[tuple[str, Keep]]] = defaultdict(list)
+    counted: dict[str, CountedEvents] = {}
+    users: dict[str, list[tuple[str, Retention]]] = defaultdict(list)
     for segment, leaf in leaves:
         for what, keep in needs(leaf):
             counted[what.id] = what

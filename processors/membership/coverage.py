@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 
-from processors.membership.conditions import Home, Plan
+from processors.membership.conditions import Plan, Tenant
 from schemas.rules.conditions import Condition
-from schemas.rules.windows import Keep
+from schemas.rules.windows import Retention
 
 log = logging.getLogger(__name__)
 
 
-def covers(known: Keep, wanted: Keep) -> bool:
+def covers(known: Retention, wanted: Retention) -> bool:
     """Whether who kept ``known`` has kept all that ``wanted`` asks for."""
     if known.most < wanted.most:
         return False
@@ -27,7 +27,7 @@ def covers(known: Keep, wanted: Keep) -> bool:
 class Coverage:
     """By home and condition: how much of it is there for every contact. ``dirty``: to be put into its row."""
 
-    def __init__(self, known: Mapping[Home, Mapping[str, Keep]] | None = None) -> None:
+    def __init__(self, known: Mapping[Tenant, Mapping[str, Retention]] | None = None) -> None:
         self._known = {home: dict(some) for home, some in (known or {}).items()}
         self.dirty = False
         self.generation = 0
@@ -59,7 +59,7 @@ class Coverage:
                 self._known[home] = kept
                 self._changed()
 
-    def add(self, home: Home, keeps: Mapping[str, Keep]) -> None:
+    def add(self, home: Tenant, keeps: Mapping[str, Retention]) -> None:
         """These have been fed to every contact."""
         if keeps:
             self._known.setdefault(home, {}).update(keeps)
@@ -80,7 +80,7 @@ class Coverage:
 def load(rows: Iterable[Any]) -> Coverage:
     """Of ``dump``."""
     return Coverage(
-        {(w, e): {name: Keep(most=most, ms=ms) for name, (most, ms) in some.items()} for w, e, some in rows}
+        {(w, e): {name: Retention(most=most, ms=ms) for name, (most, ms) in some.items()} for w, e, some in rows}
     )
 
 

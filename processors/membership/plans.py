@@ -8,7 +8,7 @@ when it no longer is.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from processors.membership.conditions import Home, Plan, compile_plan, digest_of
+from processors.membership.conditions import Plan, Tenant, compile_plan, digest_of
 from processors.membership.coverage import Coverage
 from schemas.control.control_state import ControlState
 
@@ -22,8 +22,8 @@ class Compiler:
     def __init__(self, control: ControlState) -> None:
         self._control = control
         self._revision = -1
-        self._stamps: dict[Home, list[tuple[str, int, int]]] = {}
-        self.plans: dict[Home, Plan] = {}
+        self._stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
+        self.plans: dict[Tenant, Plan] = {}
         self.generation = 0
 
     def refresh(self) -> None:
@@ -31,8 +31,8 @@ class Compiler:
         if self._revision == self._control.revision:
             return
         self._revision = self._control.revision
-        fresh: dict[Home, Plan] = {}
-        stamps: dict[Home, list[tuple[str, int, int]]] = {}
+        fresh: dict[Tenant, Plan] = {}
+        stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
         for home, found in self._control.segments.items():
             if found:
                 stamps[home] = sorted((segment.id, segment.version, segment.updated_ms) for segment in found.values())
@@ -52,7 +52,7 @@ class Plans:
         self._compiler = compiler
         self.coverage = coverage
         self._seen = (-1, -1)
-        self._plans: dict[Home, Plan] = {}
+        self._plans: dict[Tenant, Plan] = {}
         self._versions: dict[str, Versions] = {}
         self.generation = 0
         self.digests: frozenset[bytes] = frozenset()

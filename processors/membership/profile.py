@@ -22,11 +22,11 @@ MOST_ADDRESSES = 40
 _ADDRESSES = (identity.EMAIL, identity.PHONE)
 MOST_STANDING = 100
 
-Said = dict[str, Any]
+ProfileFields = dict[str, Any]
 """``set``, ``set_once``, ``consents``, ``consent_state``, ``device`` and ``devices`` (by their ids), each optional."""
 
 
-class Learnt(NamedTuple):
+class ProfileUpdate(NamedTuple):
     """What one event did to a profile."""
 
     attributes: set[str]
@@ -37,7 +37,7 @@ class Learnt(NamedTuple):
     """Whether there is something to keep: the same value at a later time is news to what comes out of order."""
 
 
-def said_by(event: Event) -> Said:
+def said_by(event: Event) -> ProfileFields:
     """The event's ``profile``; what is not an object says nothing."""
     if not event["profile"]:
         return {}
@@ -51,7 +51,7 @@ def stamp_of(event: Event) -> tuple[int, str]:
     return min(event["timestamp_ms"], event["received_ms"]), event["event_id"]
 
 
-def learn(contact: Contact, event: Event, said: Said) -> Learnt:
+def learn(contact: Contact, event: Event, said: ProfileFields) -> ProfileUpdate:
     """Take in what an event says; the time of the last change moves only where something reads differently."""
     stamp = stamp_of(event)
     firsts, new_firsts = _write_all(contact.attributes, said.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
@@ -62,7 +62,7 @@ def learn(contact: Contact, event: Event, said: Said) -> Learnt:
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
-    return Learnt(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
+    return ProfileUpdate(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
 
 
 def learn_standing(contact: Contact, event: Event) -> bool:
@@ -95,19 +95,19 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
     return -stamp[0], stamp[1]
 
 
-def consents_of(said: Said, place: str = "consents") -> dict[str, bool | None]:
+def consents_of(said: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
     """``None`` takes a consent's record away; what is neither says nothing."""
     return {name: value for name, value in said.get(place, {}).items() if isinstance(value, bool | None)}
 
 
-def all_consents(said: Said) -> dict[str, bool | None]:
+def all_consents(said: ProfileFields) -> dict[str, bool | None]:
     """Those that were given or withdrawn, and those that only hold."""
     if "consent_state" not in said:
         return consents_of(said) if "consents" in said else {}
     return {**consents_of(said, "consent_state"), **consents_of(said)}
 
 
-def told_consents(said: Said, changed: set[str]) -> dict[str, bool | None]:
+def told_consents(said: ProfileFields, changed: set[str]) -> dict[str, bool | None]:
     """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
     if "consent_state" not in said:
         return all_consents(said)
@@ -115,14 +115,14 @@ def told_consents(said: Said, changed: set[str]) -> dict[str, bool | None]:
     return {name: value for name, value in all_consents(said).items() if name in changed or name in given}
 
 
-def _devices(said: Said) -> Said:
+def _devices(said: ProfileFields) -> ProfileFields:
     device = said.get("device", {})
     device_id = device.get("device_id")
     alone = {device_id: device} if isinstance(device_id, str) else {}
     return {**said.get("devices", {}), **alone}
 
 
-def _write_all(entries: Entries, values: Said, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
+def _write_all(entries: Entries, values: ProfileFields, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
     """Names whose value is another one now, and whether any entry is."""
     changed, kept = set(), False
     for name, value in values.items():

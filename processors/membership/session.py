@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import orjson
 
 from processors.membership import profile, state
-from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, Telling
+from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, ChangeEmitter
 from processors.membership.plans import Versions
-from processors.membership.profile import Said
+from processors.membership.profile import ProfileFields
 from processors.membership.state import Contact, Redirect
 from schemas.control import static_segments
 from schemas.records import identity, sameness
@@ -22,7 +22,7 @@ def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]
     return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
 
 
-class Held(Telling):
+class ContactSession(ChangeEmitter):
     """Each method is a cause; ``finish`` comes last."""
 
     __slots__ = ()
@@ -64,7 +64,7 @@ class Held(Telling):
             if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
                 self._told = True
 
-    def hear(self, contact: Contact, event: Event, said: Said) -> tuple[list[str], list[str]]:
+    def hear(self, contact: Contact, event: Event, said: ProfileFields) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""
         touched = self._learn(contact, event, said)
         if not touched:
@@ -88,7 +88,7 @@ class Held(Telling):
             self.dirty = True
             self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
 
-    def _learn(self, contact: Contact, event: Event, said: Said) -> set[str]:
+    def _learn(self, contact: Contact, event: Event, said: ProfileFields) -> set[str]:
         """The segments that have to be asked again."""
         plan = self.plan
         touched = set(plan.when_empty) if contact.is_empty else set()

@@ -17,7 +17,7 @@ from processors.membership.entries import Entries, newest, write
 from schemas.records import identity
 from schemas.records.records import Identifier
 from schemas.rules import windows
-from schemas.rules.windows import Keep, Series
+from schemas.rules.windows import Retention, Series
 
 NO_DUE = bytes(8)
 MAX_ROW = 1_000_000
@@ -267,7 +267,7 @@ def shrink(contact: Contact) -> list[str]:
     return gone
 
 
-def prune(contact: Contact, keeps: dict[str, Keep], conditions: Iterable[str], now_ms: int) -> None:
+def prune(contact: Contact, keeps: dict[str, Retention], conditions: Iterable[str], now_ms: int) -> None:
     """Drop events that can never count again, and series that have none left."""
     for condition in conditions:
         series = contact.counts.get(condition)

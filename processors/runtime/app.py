@@ -21,14 +21,14 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from processors.runtime.consumer import Transport
-from processors.runtime.ledger import Turn
-from processors.runtime.publish import Message, Place, publish
+from processors.runtime.ledger import OffsetOrder
+from processors.runtime.publish import Message, TopicPartition, publish
 from processors.runtime.recovery import TableManager
-from processors.runtime.shell import Shell
-from processors.runtime.stage import Quarantine, Record, Rows, Stage
+from processors.runtime.shell import PartitionExecutor
+from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
-from processors.runtime.trap import Trap
-from processors.runtime.watchdog import Sight
+from processors.runtime.trap import CrashTrigger
+from processors.runtime.watchdog import PartitionSnapshot
 from schemas.settings import Settings
 from schemas.topics import app_id
 
@@ -46,12 +46,17 @@ class Runtime:
     """
 
     def __init__(
-        self, stage: Stage, settings: Settings, quarantine: Quarantine, trap: Trap, die: Callable[[str], NoReturn]
+        self,
+        stage: Stage,
+        settings: Settings,
+        quarantine: Quarantine,
+        trap: CrashTrigger,
+        die: Callable[[str], NoReturn],
     ) -> None:
         if faust.streams._CStreamIterator is None:
             raise RuntimeError("Faust's compiled stream iterator is missing; unset NO_CYTHON and reinstall faust")
         self.stage, self.settings, self.die = stage, settings, die
-        self.shell = Shell(stage, self, quarantine, trap)
+        self.shell = PartitionExecutor(stage, self, quarantine, trap)
         self.app = faust.App(app_id(stage.app, settings), **faust_settings(stage, settings))
         self.app.transport = Transport(self.app.conf.broker_consumer, self.app)
         self.tables = {
@@ -71,14 +76,14 @@ class Runtime:
         async for event in stream.noack().events():
             message = event.message
             turn = self.app.consumer.take(message)
-            if turn is Turn.NEXT:
+            if turn is OffsetOrder.NEXT:
                 self.shell.take(self._record(message))
-            elif turn is Turn.HOLE:
+            elif turn is OffsetOrder.HOLE:
                 self.die(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
             yield
 
-    def _record(self, message: Any) -> Record:
-        return Record(
+    def _record(self, message: Any) -> InputRecord:
+        return InputRecord(
             self._sources[message.topic],
             message.partition,
             message.offset,
@@ -110,7 +115,7 @@ class Runtime:
         rows: Rows = self.tables[table].scan(partition, after)
         return rows
 
-    async def publish(self, messages: Mapping[Place, Sequence[Message]]) -> None:
+    async def publish(self, messages: Mapping[TopicPartition, Sequence[Message]]) -> None:
         prefix = self.settings.topic_prefix
         await publish(
             self.app.producer.client,
@@ -128,7 +133,7 @@ class Runtime:
         for name, rows in writes.items():
             self.tables[name].apply(partition, rows, offsets[name])
 
-    def done(self, record: Record) -> None:
+    def done(self, record: InputRecord) -> None:
         self.app.consumer.done(TP(self.settings.topic_prefix + record.topic, record.partition), record.offset)
 
     def holds_lease(self) -> bool:
@@ -143,7 +148,7 @@ class Runtime:
         recovery = self.app.tables.recovery
         return (self.app.rebalancing_count, sum(offset or 0 for offset in recovery.active_offsets.values()))
 
-    async def look(self) -> dict[str, Sight]:
+    async def look(self) -> dict[str, PartitionSnapshot]:
         consumer = self.app.consumer
         tps = list(consumer.ledgers)
         if not tps:
@@ -156,7 +161,9 @@ class Runtime:
         for tp in tps:
             ledger, position = consumer.ledgers.get(tp), consumer._thread.position(tp)
             if ledger is not None and position is not None:
-                sights[f"{tp.topic}/{tp.partition}"] = Sight(ledger.committable, position, ends[tp], ledger.pending)
+                sights[f"{tp.topic}/{tp.partition}"] = PartitionSnapshot(
+                    ledger.committable, position, ends[tp], ledger.pending
+                )
         return sights
 
     async def stop(self) -> None:

@@ -25,7 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from processors.runtime.client import QUIET, ConsumerThread
-from processors.runtime.ledger import Ledger, Turn
+from processors.runtime.ledger import OffsetOrder, OffsetTracker
 from processors.runtime.publish import BATCH_BYTES, IDEMPOTENT
 
 FULL_RECORDS, FULL_BYTES = 1000, 4 * 1024 * 1024
@@ -46,7 +46,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgers: dict[TP, Ledger] = {}
+        self.ledgers: dict[TP, OffsetTracker] = {}
         self.rewinds = 0
         self.revocations = 0
         self.delivered_at = 0.0
@@ -65,7 +65,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def rewound(self, rewinds: int, offsets: Mapping[TP, int]) -> None:
         self.rewinds = rewinds
-        self.ledgers = {TP(*tp): Ledger(offset) for tp, offset in offsets.items()}
+        self.ledgers = {TP(*tp): OffsetTracker(offset) for tp, offset in offsets.items()}
         self._committed_offset.update({TP(*tp): offset for tp, offset in offsets.items()})
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -119,7 +119,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 await self.callback(self._message(tp, row, rewinds))
             await asyncio.sleep(0)  # a callback rarely waits, and a fetch may hold thousands
 
-    def _ledger(self, tp: TP, rewinds: int) -> Ledger | None:
+    def _ledger(self, tp: TP, rewinds: int) -> OffsetTracker | None:
         return self.ledgers.get(tp) if rewinds == self.rewinds else None
 
     def _message(self, tp: TP, row: Any, rewinds: int) -> "Delivered":
@@ -139,9 +139,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         message.rewinds = rewinds
         return message
 
-    def take(self, message: "Delivered") -> Turn:
+    def take(self, message: "Delivered") -> OffsetOrder:
         ledger = self._ledger(message.tp, message.rewinds)
-        return Turn.STALE if ledger is None else ledger.take(message.offset)
+        return OffsetOrder.STALE if ledger is None else ledger.take(message.offset)
 
     def done(self, tp: TP, offset: int) -> None:
         ledger = self.ledgers.get(tp)

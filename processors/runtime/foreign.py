@@ -6,7 +6,7 @@ The edge refuses a foreign contact id, so here it takes a fault of ours or a wri
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from processors.runtime.stage import Record, Send
+from processors.runtime.stage import InputRecord, OutputRecord
 from schemas import topics
 from schemas.records import quarantine, tenancy
 from schemas.records.identity import partition_of
@@ -15,11 +15,11 @@ T = TypeVar("T", bound=Mapping[str, Any])
 
 
 def admit(
-    record: Record, data: Sequence[T], encode: Callable[[T], bytes], *, partitions: int, now_ms: int
-) -> tuple[list[tuple[int, T]], list[Send]]:
+    record: InputRecord, data: Sequence[T], encode: Callable[[T], bytes], *, partitions: int, now_ms: int
+) -> tuple[list[tuple[int, T]], list[OutputRecord]]:
     """The data with their index in the record, and what to send to `quarantine`; ``encode`` gives one's bytes."""
     admitted: list[tuple[int, T]] = []
-    sends: list[Send] = []
+    sends: list[OutputRecord] = []
     for index, datum in enumerate(data):
         try:
             tenancy.check(datum)
@@ -37,7 +37,7 @@ def admit(
                 workspace=datum["workspace"],
                 event_id=datum.get("event_id", ""),
             )
-            sends.append(Send(topics.QUARANTINE.name, partition_of(key.decode(), partitions), key, value))
+            sends.append(OutputRecord(topics.QUARANTINE.name, partition_of(key.decode(), partitions), key, value))
         else:
             admitted.append((index, datum))
     return admitted, sends

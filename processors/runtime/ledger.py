@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 
-class Turn(Enum):
+class OffsetOrder(Enum):
     """Whether a record may be processed now."""
 
     NEXT = "next"
@@ -19,7 +19,7 @@ class Turn(Enum):
     """A record before it was fetched and never arrived: only a rewind helps."""
 
 
-class Ledger:
+class OffsetTracker:
     """Invariant: ``committable`` <= every offset that is fetched and not done; it never goes back."""
 
     __slots__ = ("_done", "_taken", "_waiting", "bytes", "position")
@@ -40,13 +40,13 @@ class Ledger:
             self.bytes += size
             self.position = offset + 1
 
-    def take(self, offset: int) -> Turn:
+    def take(self, offset: int) -> OffsetOrder:
         if not self._waiting or offset < self._waiting[0][0]:
-            return Turn.STALE
+            return OffsetOrder.STALE
         if offset > self._waiting[0][0]:
-            return Turn.HOLE
+            return OffsetOrder.HOLE
         self._taken.append(self._waiting.popleft())
-        return Turn.NEXT
+        return OffsetOrder.NEXT
 
     def done(self, offset: int) -> None:
         """Everything that follows from the record is durable; unknown and repeated offsets are ignored."""

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.service.kafka import MAX_RECORD_BYTES
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 """A topic by its name on the cluster, and a partition."""
 Message = tuple[bytes | None, bytes | None]
 """Key and value; a value of ``None`` deletes the key from a compacted topic."""
@@ -35,7 +35,9 @@ def check_size(topic: str, key: bytes | None, value: bytes | None) -> None:
         raise RecordTooLargeError(topic, size)
 
 
-async def publish(producer: AIOKafkaProducer, messages: dict[Place, Sequence[Message]]) -> dict[Place, int]:
+async def publish(
+    producer: AIOKafkaProducer, messages: dict[TopicPartition, Sequence[Message]]
+) -> dict[TopicPartition, int]:
     """The offset of the last message per place; raises what the broker said if it refused one."""
     if len(messages) == 1:
         ((place, rows),) = messages.items()
@@ -44,7 +46,7 @@ async def publish(producer: AIOKafkaProducer, messages: dict[Place, Sequence[Mes
     return dict(zip(messages, last, strict=True))
 
 
-async def _publish_to(producer: AIOKafkaProducer, place: Place, rows: Iterable[Message]) -> int:
+async def _publish_to(producer: AIOKafkaProducer, place: TopicPartition, rows: Iterable[Message]) -> int:
     topic, partition = place
     acknowledged = []
     sizes: list[int] = []

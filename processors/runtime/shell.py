@@ -21,9 +21,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
-from processors.runtime.publish import Message, Place, check_size
-from processors.runtime.stage import Background, Quarantine, Record, Send, Stage, State, Tables
-from processors.runtime.trap import Point, Trap
+from processors.runtime.publish import Message, TopicPartition, check_size
+from processors.runtime.stage import Background, InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
+from processors.runtime.trap import CrashPoint, CrashTrigger
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ OVERDUE_MS = 20
 QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
 """More than this is no bad record but a bad release: it must not drain the topics into quarantine."""
 
-Step = Callable[[State, int], Iterable[Send]]
+Step = Callable[[PartitionState, int], Iterable[OutputRecord]]
 
 
-class Outside(Tables, Protocol):
+class StageIO(Tables, Protocol):
     """What the shell needs of the world. Whatever raises here ends the process."""
 
-    async def publish(self, messages: Mapping[Place, Sequence[Message]]) -> None:
+    async def publish(self, messages: Mapping[TopicPartition, Sequence[Message]]) -> None:
         """Places by their catalogue names. Waits as long as the broker is away."""
         ...
 
@@ -58,7 +58,7 @@ class Outside(Tables, Protocol):
         self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]], offsets: Mapping[str, int]
     ) -> None: ...
 
-    def done(self, record: Record) -> None: ...
+    def done(self, record: InputRecord) -> None: ...
 
     def holds_lease(self) -> bool:
         """False once another worker may own our partitions."""
@@ -71,15 +71,15 @@ class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is ano
     """The partition is being given up; the unit in hand has no effect yet and is dropped."""
 
 
-class Shell:
+class PartitionExecutor:
     """All partitions of one worker."""
 
-    def __init__(self, stage: Stage, outside: Outside, quarantine: Quarantine, trap: Trap) -> None:
+    def __init__(self, stage: Stage, outside: StageIO, quarantine: Quarantine, trap: CrashTrigger) -> None:
         self.stage = stage
         self.outside = outside
         self.quarantine = quarantine
         self.trap = trap
-        self.lanes: dict[int, Lane] = {}
+        self.lanes: dict[int, PartitionTask] = {}
         self.quarantined: deque[float] = deque()
 
     def open(self, partitions: Iterable[int]) -> None:
@@ -88,7 +88,7 @@ class Shell:
             self.outside.die(f"partitions {sorted(self.lanes)} are open already")
         for partition in sorted(partitions):
             self.stage.restore(partition, lambda table, p=partition: self.outside.scan(table, p))  # type: ignore[misc]
-            self.lanes[partition] = Lane(self, partition)
+            self.lanes[partition] = PartitionTask(self, partition)
 
     async def close(self) -> None:
         """Finish the units in hand, take up none; what was taken and not done is read again."""
@@ -97,7 +97,7 @@ class Shell:
         for partition in lanes:
             self.stage.revoke(partition)
 
-    def take(self, record: Record) -> None:
+    def take(self, record: InputRecord) -> None:
         """A record whose turn it is."""
         lane = self.lanes.get(record.partition)
         if lane is not None:
@@ -121,13 +121,13 @@ class Shell:
             )
 
 
-class Lane:
+class PartitionTask:
     """One partition number: its inputs by topic, its timer, its background work, in one task."""
 
-    def __init__(self, shell: Shell, partition: int) -> None:
+    def __init__(self, shell: PartitionExecutor, partition: int) -> None:
         self.shell, self.stage, self.partition = shell, shell.stage, partition
         self.background = shell.stage if isinstance(shell.stage, Background) else None
-        self.inputs: dict[str, deque[Record]] = {topic.name: deque() for topic in shell.stage.inputs}
+        self.inputs: dict[str, deque[InputRecord]] = {topic.name: deque() for topic in shell.stage.inputs}
         self.busy_since: float | None = None
         self._background_at = time.monotonic()
         self._closing = False
@@ -135,7 +135,7 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
 
-    def take(self, record: Record) -> None:
+    def take(self, record: InputRecord) -> None:
         self.inputs[record.topic].append(record)
         self._signal.set()
 
@@ -185,7 +185,7 @@ class Lane:
             self._background_at = time.monotonic()
         return True
 
-    async def _group(self, records: list[Record]) -> None:
+    async def _group(self, records: list[InputRecord]) -> None:
         try:
             await self._unit(lambda state, now: self.stage.step(records, state, now))
         except StepFailedError as failed:
@@ -198,7 +198,7 @@ class Lane:
         for record in records:
             self.shell.outside.done(record)
 
-    async def _quarantine(self, record: Record, cause: BaseException | None) -> None:
+    async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
         log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
         send = self.shell.quarantine(record, f"{type(cause).__name__}: {cause}")
         await self.shell.outside.publish({(send.topic, send.partition): [(send.key, send.value)]})
@@ -209,21 +209,21 @@ class Lane:
     async def _unit(self, step: Step) -> None:
         outside, trap = self.shell.outside, self.shell.trap
         self.busy_since = time.monotonic()
-        state = State(self.partition, outside)
+        state = PartitionState(self.partition, outside)
         messages = self._decide(step, state)
         if messages:
             await self._own()
             await outside.publish(messages)
-        trap.reach(Point.AFTER_SEND)
+        trap.reach(CrashPoint.AFTER_SEND)
         if state.writes:
             await self._own()
             offsets = await outside.flush(self.partition, state.writes)
-            trap.reach(Point.AFTER_FLUSH)
+            trap.reach(CrashPoint.AFTER_FLUSH)
             outside.apply(self.partition, state.writes, offsets)
-        trap.reach(Point.AFTER_WRITE)
+        trap.reach(CrashPoint.AFTER_WRITE)
         self.busy_since = None
 
-    def _decide(self, step: Step, state: State) -> dict[Place, list[Message]]:
+    def _decide(self, step: Step, state: PartitionState) -> dict[TopicPartition, list[Message]]:
         try:
             messages = _by_place(step(state, _now_ms()))
             for table, rows in state.writes.items():
@@ -257,7 +257,7 @@ class StepFailedError(Exception):
     """The stage raised, or returned what cannot be sent; the cause is chained. Nothing has happened yet."""
 
 
-def _group_of(waiting: deque[Record]) -> list[Record]:
+def _group_of(waiting: deque[InputRecord]) -> list[InputRecord]:
     """The next records, at least one."""
     group, size = [waiting.popleft()], 0
     while waiting and len(group) < GROUP:
@@ -268,8 +268,8 @@ def _group_of(waiting: deque[Record]) -> list[Record]:
     return group
 
 
-def _by_place(sends: Iterable[Send]) -> dict[Place, list[Message]]:
-    places: dict[Place, list[Message]] = {}
+def _by_place(sends: Iterable[OutputRecord]) -> dict[TopicPartition, list[Message]]:
+    places: dict[TopicPartition, list[Message]] = {}
     for send in sends:
         check_size(send.topic, send.key, send.value)
         places.setdefault((send.topic, send.partition), []).append((send.key, send.value or None))

@@ -21,7 +21,7 @@ Rows = Iterator[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class InputRecord:
     """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``."""
 
     topic: str
@@ -33,7 +33,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class OutputRecord:
     """One message to an output; ``topic`` is its name in the catalogue, a value of ``b""`` a tombstone."""
 
     topic: str
@@ -43,7 +43,7 @@ class Send:
 
 
 class Tables(Protocol):
-    """What a ``State`` lies over: the durable rows of all partitions."""
+    """What a ``PartitionState`` lies over: the durable rows of all partitions."""
 
     def read(self, table: str, partition: int, key: bytes) -> bytes | None: ...
 
@@ -52,7 +52,7 @@ class Tables(Protocol):
         ...
 
 
-class State:
+class PartitionState:
     """The tables of one partition as a step sees them, its own writes included; nothing is durable yet."""
 
     __slots__ = ("_tables", "partition", "writes")
@@ -94,9 +94,9 @@ class Stage(Protocol):
     @property
     def tables(self) -> tuple[str, ...]: ...
 
-    def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]: ...
+    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
-    def due(self, state: State, now_ms: int) -> Iterable[Send]:
+    def due(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         """Do what has fallen due by ``now_ms``; may leave a rest, as long as ``next_due`` says so."""
         ...
 
@@ -121,8 +121,8 @@ class Background(Protocol):
         """Cheap: asked after every step and once a second."""
         ...
 
-    def idle(self, state: State, now_ms: int) -> Iterable[Send]: ...
+    def idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
 
-Quarantine = Callable[[Record, str], Send]
+Quarantine = Callable[[InputRecord, str], OutputRecord]
 """A record that cannot be processed and the reason in; the message that keeps it out."""

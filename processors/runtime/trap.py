@@ -11,7 +11,7 @@ from enum import StrEnum
 VARIABLE = "HEADWATER_CRASH_AT"
 
 
-class Point(StrEnum):
+class CrashPoint(StrEnum):
     AFTER_SEND = "after_send"
     """Outputs are durable."""
     AFTER_FLUSH = "after_flush"
@@ -20,13 +20,13 @@ class Point(StrEnum):
     """The local store has it too; nothing is acknowledged."""
 
 
-class Trap:
+class CrashTrigger:
     def __init__(self, setting: str) -> None:
         point, _, count = setting.partition(":")
-        self._point = Point(point) if point else None
+        self._point = CrashPoint(point) if point else None
         self._left = int(count or 1)
 
-    def reach(self, point: Point) -> None:
+    def reach(self, point: CrashPoint) -> None:
         if point is not self._point:
             return
         self._left -= 1

@@ -19,7 +19,7 @@ UNREADY_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PartitionSnapshot:
     """One source partition at one moment."""
 
     committable: int
@@ -32,12 +32,12 @@ class Sight:
         return self.pending > 0 or self.end > self.position
 
 
-class Subject(Protocol):
+class WatchedRuntime(Protocol):
     def progress(self) -> object | None:
         """``None`` once partitions are open; before, anything that changes when recovery moves on."""
         ...
 
-    async def look(self) -> Mapping[str, Sight]:
+    async def look(self) -> Mapping[str, PartitionSnapshot]:
         """Source partitions by a name to report; raises ``OSError`` or ``TimeoutError`` if the broker is away."""
         ...
 
@@ -58,7 +58,7 @@ class Watchdog:
             return f"not ready, and no progress for {UNREADY_S:.0f} s: {progress}"
         return None
 
-    def stalled(self, sights: Mapping[str, Sight], now_s: float) -> str | None:
+    def stalled(self, sights: Mapping[str, PartitionSnapshot], now_s: float) -> str | None:
         still: dict[str, tuple[tuple[int, int], float]] = {}
         for name, sight in sights.items():
             if not sight.behind:
@@ -78,7 +78,7 @@ class Watchdog:
         self._progress = None
 
 
-async def watch(subject: Subject, wake: Callable[[], None], die: Callable[[str], None]) -> None:
+async def watch(subject: WatchedRuntime, wake: Callable[[], None], die: Callable[[str], None]) -> None:
     """Runs until cancelled; also asks once a second for background work."""
     watchdog, clock, ticks = Watchdog(), asyncio.get_running_loop().time, 0
     while True:

@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ConsistencyError
 
 from processors.runtime.app import Runtime, state_dir
-from processors.runtime.stage import Quarantine, Record, Send, Stage
-from processors.runtime.trap import VARIABLE, Trap
+from processors.runtime.stage import InputRecord, OutputRecord, Quarantine, Stage
+from processors.runtime.trap import VARIABLE, CrashTrigger
 from processors.runtime.watchdog import watch
 from schemas.records.quarantine import encode
 from schemas.service.heartbeat import beating
@@ -36,7 +36,7 @@ from schemas.topics import EVENTS, QUARANTINE, partition_count
 
 log = logging.getLogger(__name__)
 
-Beside = Callable[[Callable[[], None]], AbstractAsyncContextManager[None]]
+Sidecar = Callable[[Callable[[], None]], AbstractAsyncContextManager[None]]
 """Runs beside the stage in the same event loop, from before the first record: what a stage must know of
 that is not in its partitions. It is given a function that says there may be background work, and left
 like everything else when the worker ends: without notice."""
@@ -47,7 +47,7 @@ STOP_S = 5.0
 
 
 def run(
-    stage: Stage, settings: Settings, quarantine: Quarantine | None = None, beside: Beside | None = None
+    stage: Stage, settings: Settings, quarantine: Quarantine | None = None, beside: Sidecar | None = None
 ) -> NoReturn:
     set_up_logging(settings)
     state_dir(stage.app, settings).mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
 
 
 def _quarantine(settings: Settings) -> Quarantine:
-    def send(record: Record, detail: str) -> Send:
+    def send(record: InputRecord, detail: str) -> OutputRecord:
         key, value = encode(
             topic=record.topic,
             partition=record.partition,
@@ -72,13 +72,13 @@ def _quarantine(settings: Settings) -> Quarantine:
             detail=detail,
             now_ms=time.time_ns() // 1_000_000,
         )
-        return Send(QUARANTINE.name, record.partition % partition_count(QUARANTINE, settings), key, value)
+        return OutputRecord(QUARANTINE.name, record.partition % partition_count(QUARANTINE, settings), key, value)
 
     return send
 
 
-async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, beside: Beside) -> NoReturn:
-    runtime = Runtime(stage, settings, quarantine, Trap(os.environ.get(VARIABLE, "")), _die)
+async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, beside: Sidecar) -> NoReturn:
+    runtime = Runtime(stage, settings, quarantine, CrashTrigger(os.environ.get(VARIABLE, "")), _die)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -98,7 +98,7 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, besid
 
 
 @asynccontextmanager
-async def _prepared(settings: Settings, beside: Beside, runtime: Runtime) -> AsyncIterator[None]:
+async def _prepared(settings: Settings, beside: Sidecar, runtime: Runtime) -> AsyncIterator[None]:
     """What runs beside, once the broker answers."""
     await wait_for_broker(settings)
     async with beside(runtime.shell.wake):

@@ -7,7 +7,7 @@ A contact's last version is kept beside its row's place: what is told of its new
 from contextlib import suppress
 
 from processors.membership import state as rows_of
-from processors.runtime.stage import Send, State
+from processors.runtime.stage import OutputRecord, PartitionState
 from processors.segments.unit import ERASED, REBUILD, TABLE
 from schemas import topics
 from schemas.control import control_state, erasure
@@ -24,7 +24,7 @@ def awaited(known: ControlState, partition: int) -> list[Erasure]:
     ]
 
 
-def erase(known: ControlState, state: State, partitions: int) -> None:
+def erase(known: ControlState, state: PartitionState, partitions: int) -> None:
     """Rows go, redirects too; timers find no row and forget."""
     for one in awaited(known, state.partition):
         if state.get(TABLE, _mark(one)) is not None:
@@ -44,7 +44,7 @@ def erase(known: ControlState, state: State, partitions: int) -> None:
         state.put(TABLE, _mark(one), rows_of.NO_DUE + b"1")
 
 
-def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
+def answers(known: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
     """What a step before this one erased is durably gone: that is said."""
     sends = []
     for one in awaited(known, state.partition):
@@ -53,7 +53,7 @@ def answers(known: ControlState, state: State, now_ms: int) -> list[Send]:
                 "erasure_step", erasure.step_of(one, erasure.SEGMENTS, state.partition, now_ms)
             )
             known.apply(*record)
-            sends.append(Send(topics.CONTROL.name, 0, *record))
+            sends.append(OutputRecord(topics.CONTROL.name, 0, *record))
     return sends
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from processors.runtime.stage import Send
+from processors.runtime.stage import OutputRecord
 from schemas import topics
 from schemas.records import codec
 from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Rebuild
@@ -56,10 +56,12 @@ def late(holder: str, winner: str, version: int, events: list[Event], now_ms: in
         )
 
 
-def changes(told: list[Change], partition: int) -> list[Send]:
+def changes(told: list[Change], partition: int) -> list[OutputRecord]:
     """As few records as they fit into."""
     sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in told]
-    return [Send(topics.CHANGES.name, partition, None, codec.encode_changes(told[some])) for some in slices(sizes)]
+    return [
+        OutputRecord(topics.CHANGES.name, partition, None, codec.encode_changes(told[some])) for some in slices(sizes)
+    ]
 
 
 def slices(sizes: list[int]) -> Iterator[slice]:

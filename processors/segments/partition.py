@@ -2,13 +2,13 @@
 
 1. Time does not run ahead of a backlog: while there is one, everything is judged as of the records' own time,
    timers included. What a window's end would take away may be renewed by a record that is still to come.
-2. Whatever the last unit before a restart may have told is in ``Doubt``.
+2. Whatever the last unit before a restart may have told is in ``ReplayWindow``.
 """
 
-from processors.backfill.backlog import Home
+from processors.backfill.backlog import Tenant
 from processors.membership.plans import Plans
 from processors.membership.timers import Timers
-from processors.segments.unit import MAX_SKEW_MS, Doubt
+from processors.segments.unit import MAX_SKEW_MS, ReplayWindow
 
 COVERAGE = b"!coverage"
 """Key of the row that says how much history the partition's contacts have."""
@@ -26,7 +26,7 @@ class Partition:
     def __init__(self, plans: Plans, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
         self.plans = plans
         self.timers = timers
-        self.asked: set[Home] = set()
+        self.asked: set[Tenant] = set()
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str]] = {}
         """By workspace and segment: version and state that were told last."""
@@ -67,9 +67,9 @@ class Partition:
         self.clock_ms = max(self.clock_ms, now_ms)
         return self.clock_ms
 
-    def doubt(self, now_ms: int) -> Doubt:
+    def doubt(self, now_ms: int) -> ReplayWindow:
         if self.restored_ms is None:
             self.restored_ms = now_ms
         # the clocks of the workers that sent the records may be ahead
         until_ms = self.restored_ms + MAX_SKEW_MS
-        return Doubt(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)
+        return ReplayWindow(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)

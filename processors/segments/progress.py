@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from processors.membership.conditions import Home, Plan
-from processors.runtime.stage import Send
+from processors.membership.conditions import Plan, Tenant
+from processors.runtime.stage import OutputRecord
 from processors.segments.partition import Partition
 from schemas import topics
 from schemas.control import control_state
@@ -39,7 +39,7 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
     return "live" if opened.scanned is not None else ""
 
 
-def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> Send:
+def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
     """The record, which is remembered as told."""
     opened.announced[segment.workspace, segment.id] = (segment.version, state)
     done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
@@ -55,12 +55,12 @@ def told(opened: Partition, partition: int, segment: Segment, state: str, plan: 
         total=total,
         reason=plan.disabled.get(segment.id, ""),
     )
-    return Send(topics.CONTROL.name, 0, *control_state.encode("progress", record))
+    return OutputRecord(topics.CONTROL.name, 0, *control_state.encode("progress", record))
 
 
 def counted(
-    opened: Partition, partition: int, home: Home, definitions: ControlState, *, done: int, total: int
-) -> Iterator[Send]:
+    opened: Partition, partition: int, home: Tenant, definitions: ControlState, *, done: int, total: int
+) -> Iterator[OutputRecord]:
     """How far the history of a home's pending segments has come."""
     plan = opened.plans.of(*home)
     for segment in definitions.segments[home].values():
@@ -69,7 +69,7 @@ def counted(
             yield told(opened, partition, segment, "backfilling", plan)
 
 
-def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[Send]:
+def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:
     """What was told of segments that are gone."""
     alive = {(s.workspace, s.id) for found in definitions.segments.values() for s in found.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
@@ -85,7 +85,7 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
             version=0,
             state="live",
         )
-        yield Send(topics.CONTROL.name, 0, *control_state.encode("progress", record))
+        yield OutputRecord(topics.CONTROL.name, 0, *control_state.encode("progress", record))
 
 
 def scan_of(row: bytes) -> dict[str, Any]:

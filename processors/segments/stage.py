@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from processors.backfill.backlog import BackFill, Chunk, Desk, Rebuild
+from processors.backfill.backlog import BackfillChunk, BackfillQueue, ContactRebuild, SegmentBackfill
 from processors.membership import coverage
 from processors.membership import state as rows_of
 from processors.membership.coverage import Coverage
@@ -21,10 +21,10 @@ from processors.membership.state import Contact
 from processors.membership.timers import Timers
 from processors.runtime import foreign
 from processors.runtime.foreign import T
-from processors.runtime.stage import Record, Rows, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from processors.segments import erase, progress
 from processors.segments.partition import COVERAGE, SCANNED, Partition
-from processors.segments.unit import ERASED, REBUILD, TABLE, Unit
+from processors.segments.unit import ERASED, REBUILD, TABLE, UnitOfWork
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.records import codec
@@ -43,7 +43,7 @@ class SegmentsStage:
     inputs = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
     tables = topics.TABLES[topics.SEGMENTS_APP]
 
-    def __init__(self, control: ControlState, partitions: int, desk: Desk | None = None) -> None:
+    def __init__(self, control: ControlState, partitions: int, desk: BackfillQueue | None = None) -> None:
         """Without a ``desk`` there is no history: events count from when a segment is first seen."""
         self._control = control
         self._compiler = Compiler(control)
@@ -53,17 +53,17 @@ class SegmentsStage:
 
     # --- causes
 
-    def step(self, records: Sequence[Record], state: State, now_ms: int) -> list[Send]:
+    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
-        sends: list[Send] = []
+        sends: list[OutputRecord] = []
         for record in records:
             if record.value:
                 unit.at(opened.moment(record.timestamp_ms, now_ms))
                 sends += self._take(unit, record, now_ms)
         return sends + self._finish(unit, opened)
 
-    def _take(self, unit: Unit, record: Record, now_ms: int) -> list[Send]:
+    def _take(self, unit: UnitOfWork, record: InputRecord, now_ms: int) -> list[OutputRecord]:
         """Apply a record; the messages that keep what names another tenant's contact out."""
         erased = self._control.erased
         if record.topic == topics.RESOLVED.name:
@@ -87,12 +87,12 @@ class SegmentsStage:
         return sends
 
     def _admit(
-        self, record: Record, data: Sequence[T], encode: Callable[[T], bytes], now_ms: int
-    ) -> tuple[list[T], list[Send]]:
+        self, record: InputRecord, data: Sequence[T], encode: Callable[[T], bytes], now_ms: int
+    ) -> tuple[list[T], list[OutputRecord]]:
         admitted, sends = foreign.admit(record, data, encode, partitions=self._partitions, now_ms=now_ms)
         return [datum for _, datum in admitted], sends
 
-    def due(self, state: State, now_ms: int) -> list[Send]:
+    def due(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
         until_ms = opened.due_until(now_ms)
@@ -104,7 +104,7 @@ class SegmentsStage:
     def next_due(self, partition: int) -> int | None:
         return self._open[partition].timers.next()
 
-    def _finish(self, unit: Unit, opened: Partition) -> list[Send]:
+    def _finish(self, unit: UnitOfWork, opened: Partition) -> list[OutputRecord]:
         sends = unit.finish()
         if opened.plans.coverage is not None and not unit.has_grown:
             opened.plans.coverage.dirty = False
@@ -113,7 +113,7 @@ class SegmentsStage:
                 self._desk.ask(wish)
         return sends
 
-    def _unit(self, state: State, now_ms: int) -> Unit:
+    def _unit(self, state: PartitionState, now_ms: int) -> UnitOfWork:
         opened = self._open[state.partition]
         self._compare(opened, state.partition)
         known = opened.plans.coverage
@@ -123,7 +123,7 @@ class SegmentsStage:
         if opened.scanned is None and opened.cursor == SCANNED:
             # With the first contact that follows: plans may come back to what they were, the contact has to as well.
             state.put(TABLE, SCANNED, opened.not_scanned)
-        return Unit(
+        return UnitOfWork(
             opened.plans,
             opened.timers,
             state,
@@ -144,7 +144,7 @@ class SegmentsStage:
             return True
         return self._desk is not None and opened.announced_as != _signature(opened)
 
-    def idle(self, state: State, now_ms: int) -> list[Send]:
+    def idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         """A chunk of history, or of the scan over all contacts; whom an event touches meanwhile follows at once."""
         if erase.awaited(self._control, state.partition):
             sends = erase.answers(self._control, state, now_ms)
@@ -160,7 +160,7 @@ class SegmentsStage:
         sends += self._finish(unit, opened)
         return sends + self._announce(opened, state.partition)
 
-    def _scan(self, unit: Unit, opened: Partition, state: State) -> None:
+    def _scan(self, unit: UnitOfWork, opened: Partition, state: PartitionState) -> None:
         seen = followed = 0
         for key, row in islice(state.scan(TABLE, opened.cursor), SCAN_CHUNK):
             seen += 1
@@ -173,12 +173,12 @@ class SegmentsStage:
             state.put(TABLE, SCANNED, orjson.dumps({"done": True, "plans": opened.plans.current()}))
             opened.has_followed = True
 
-    def _feed(self, unit: Unit, opened: Partition, chunk: Chunk) -> list[Send]:
+    def _feed(self, unit: UnitOfWork, opened: Partition, chunk: BackfillChunk) -> list[OutputRecord]:
         kept = [event for event in chunk.events if not self._control.erased.covers(event)]
         chunk = replace(chunk, events=kept)
         unit.seed(chunk)
         wish = chunk.wish
-        if not isinstance(wish, BackFill):
+        if not isinstance(wish, SegmentBackfill):
             return []
         counts = progress.counted(opened, wish.partition, wish.home, self._control, done=chunk.done, total=chunk.total)
         sends = list(counts)
@@ -191,7 +191,7 @@ class SegmentsStage:
             self._ask(opened, wish.partition)
         return sends
 
-    def _announce(self, opened: Partition, partition: int) -> list[Send]:
+    def _announce(self, opened: Partition, partition: int) -> list[OutputRecord]:
         if self._desk is None:
             return []
         opened.announced_as = _signature(opened)
@@ -231,7 +231,7 @@ class SegmentsStage:
             names = set(missing)
             bounds = [condition.keep.ms for condition in missing.values()]
             self._desk.ask(
-                BackFill(
+                SegmentBackfill(
                     partition=partition,
                     home=plan.home,
                     types=frozenset(t for t, some in plan.by_event.items() if any(c.id in names for c in some)),
@@ -275,7 +275,7 @@ class SegmentsStage:
         if self._desk is not None and isinstance(row, Contact) and row.pending:
             home = (row.workspace, row.environment)
             members = dict(row.pending)
-            self._desk.ask(Rebuild(partition=partition, home=home, contact_id=contact_id, members=members))
+            self._desk.ask(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=members))
 
     def revoke(self, partition: int) -> None:
         self._open.pop(partition, None)

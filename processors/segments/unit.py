@@ -3,13 +3,13 @@
 import logging
 from dataclasses import dataclass
 
-from processors.backfill.backlog import Chunk, Rebuild, Wish
+from processors.backfill.backlog import BackfillChunk, BackfillRequest, ContactRebuild
 from processors.membership import profile, state
 from processors.membership.plans import Plans
-from processors.membership.session import Held
+from processors.membership.session import ContactSession
 from processors.membership.state import Contact, Redirect, Row
 from processors.membership.timers import Timers
-from processors.runtime.stage import Send, State
+from processors.runtime.stage import OutputRecord, PartitionState
 from processors.segments import outbox
 from schemas import topics
 from schemas.records import codec, identity, sameness
@@ -30,7 +30,7 @@ MAX_SKEW_MS = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class ReplayWindow:
     """What may have been told before a crash without having been kept."""
 
     until_ms: int
@@ -41,11 +41,11 @@ class Doubt:
     """It may have made contacts follow a plan that do not yet."""
 
 
-class Unit:
+class UnitOfWork:
     """``finish`` returns what to send and puts the rows; until then nothing but memory changes."""
 
     def __init__(
-        self, plans: Plans, timers: Timers, rows: State, *, partitions: int, now_ms: int, doubt: Doubt
+        self, plans: Plans, timers: Timers, rows: PartitionState, *, partitions: int, now_ms: int, doubt: ReplayWindow
     ) -> None:
         self._plans = plans
         self._timers = timers
@@ -53,14 +53,14 @@ class Unit:
         self._partitions = partitions
         self._started_ms = self._now_ms = self._latest_ms = now_ms
         self._doubt = doubt
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ContactSession] = {}
         self._changes: list[Change] = []
-        self._applied: list[tuple[Held | None, Change]] = []
+        self._applied: list[tuple[ContactSession | None, Change]] = []
         self._written: set[int] = set()
         """Places in it of writes of a contact: their receipts say what it is now."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
         """By who has them and whose they are (empty: the winner's)."""
-        self.wishes: list[Wish] = []
+        self.wishes: list[BackfillRequest] = []
         self.has_grown = False
         """The coverage has become greater than what this unit puts of it."""
         self._absorbs: list[Absorb] = []
@@ -92,9 +92,9 @@ class Unit:
         entered, left = held.hear(held.row, event, said)
         self._apply(held, event, entered, left)
 
-    def seed(self, chunk: Chunk) -> None:
+    def seed(self, chunk: BackfillChunk) -> None:
         """Events of long ago, for whoever has not counted them yet."""
-        rebuilt = chunk.wish.contact_id if isinstance(chunk.wish, Rebuild) else ""
+        rebuilt = chunk.wish.contact_id if isinstance(chunk.wish, ContactRebuild) else ""
         for event in chunk.events:
             contact_id = rebuilt or event["contact_id"]
             if not rebuilt and partition_of(contact_id, self._partitions) != self._rows.partition:
@@ -107,12 +107,12 @@ class Unit:
                 held.hear(held.row, event, profile.said_by(event))
             else:
                 held.recount(held.row, event)
-        if isinstance(chunk.wish, Rebuild) and chunk.is_last:
+        if isinstance(chunk.wish, ContactRebuild) and chunk.is_last:
             held = self._hold(rebuilt, *chunk.wish.home)
             if isinstance(held.row, Contact):
                 held.fed(held.row, chunk.wish.members)
 
-    def _elsewhere(self, held: Held, event: Event) -> None:
+    def _elsewhere(self, held: ContactSession, event: Event) -> None:
         """The event belongs to the contact's winner, or to whom a split gave it."""
         target = "" if isinstance(held.row, Redirect) else identity.own_contact_id(event)
         self._forwarded.setdefault((held.contact_id, target), []).append(event)
@@ -194,7 +194,7 @@ class Unit:
 
     # --- outputs
 
-    def finish(self) -> list[Send]:
+    def finish(self) -> list[OutputRecord]:
         """Sends that must be durable before the rows are."""
         for contact_id, held in self._held.items():
             held.finish()
@@ -211,7 +211,7 @@ class Unit:
             version = row.version if isinstance(row, Redirect) else 0
             self._absorbs += outbox.late(holder_id, winner, version, events, self._now_ms)
         sends = [
-            Send(
+            OutputRecord(
                 topics.ABSORBS.name,
                 partition_of(absorb["winner"], self._partitions),
                 absorb["winner"].encode(),
@@ -221,7 +221,7 @@ class Unit:
         ]
         return sends + outbox.changes(self._changes, self._rows.partition)
 
-    def _put(self, key: bytes, held: Held) -> None:
+    def _put(self, key: bytes, held: ContactSession) -> None:
         row = state.dump(held.row)
         if len(row) > state.MAX_ROW and isinstance(held.row, Contact):
             log.warning("contact %s is too large to keep; its oldest attributes and events go", held.contact_id)
@@ -232,13 +232,13 @@ class Unit:
         pending = dict(held.row.pending) if isinstance(held.row, Contact) else {}
         if news := {own: one for own, one in pending.items() if own not in held.was_pending}:
             home = (held.row.workspace, held.row.environment)
-            wish = Rebuild(partition=self._rows.partition, home=home, contact_id=held.contact_id, members=news)
+            wish = ContactRebuild(partition=self._rows.partition, home=home, contact_id=held.contact_id, members=news)
             self.wishes.append(wish)
             self._rows.put(TABLE, REBUILD + key, b"1")
         elif held.was_pending and not pending:
             self._rows.put(TABLE, REBUILD + key, None)
 
-    def _apply(self, held: Held | None, event: Event, entered: list[str], left: list[str]) -> None:
+    def _apply(self, held: ContactSession | None, event: Event, entered: list[str], left: list[str]) -> None:
         if event["reply_to"]:
             change = Change(
                 workspace=event["workspace"],
@@ -259,7 +259,7 @@ class Unit:
 
     # --- contacts
 
-    def _hold(self, contact_id: str, workspace: str, environment: str) -> Held:
+    def _hold(self, contact_id: str, workspace: str, environment: str) -> ContactSession:
         held = self._held.get(contact_id)
         if held is None:
             stored = self._rows.get(TABLE, contact_id.encode())
@@ -278,9 +278,9 @@ class Unit:
             contact.revision = int(erased[len(state.NO_DUE) :])
         return contact
 
-    def _take(self, contact_id: str, row: Row) -> Held:
+    def _take(self, contact_id: str, row: Row) -> ContactSession:
         plan = self._plans.of(row.workspace, row.environment)
-        held = Held(contact_id, row, plan, self._changes, started_ms=self._started_ms, now_ms=self._now_ms)
+        held = ContactSession(contact_id, row, plan, self._changes, started_ms=self._started_ms, now_ms=self._now_ms)
         self._held[contact_id] = held
         if isinstance(row, Contact) and row.plan != plan.digest:
             asked = held.refresh(row, self._plans.versions(row.plan))
@@ -289,7 +289,7 @@ class Unit:
         self._tick(held)
         return held
 
-    def _tick(self, held: Held) -> None:
+    def _tick(self, held: ContactSession) -> None:
         if isinstance(held.row, Contact) and held.row.dues:
             due_ms = held.row.due
             if due_ms <= self._now_ms:

@@ -14,7 +14,7 @@ from schemas.api import requests
 from schemas.api.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
 from schemas.api.request_schemas import BODIES
 from schemas.api.responses import SHAPES
-from schemas.api.route import ANY_KEY, PUBLIC, Described
+from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import ROUTES
 
 MODELS: tuple[type[BaseModel], ...] = (
@@ -95,7 +95,7 @@ def _schemas() -> dict[str, Schema]:
     return {**said["$defs"], **BODIES, **SHAPES, "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
 
 
-def _operation(route: Described) -> dict[str, Any]:
+def _operation(route: RouteSpec) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": _name(route.method, route.public_path),
         "summary": route.does,
@@ -115,7 +115,7 @@ def _operation(route: Described) -> dict[str, Any]:
     return said
 
 
-def _parameters(route: Described) -> list[Schema]:
+def _parameters(route: RouteSpec) -> list[Schema]:
     found: list[Schema] = [
         {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for part in route.public_path.split("/")
@@ -129,7 +129,7 @@ def _parameters(route: Described) -> list[Schema]:
     return found
 
 
-def refusals(route: Described) -> set[int]:
+def refusals(route: RouteSpec) -> set[int]:
     """What a route of this kind may refuse a request with."""
     found = {401, 403, 422, 429, 503} if route.scope != PUBLIC else set()
     if "{" in route.path or route.path == "/graphql":
@@ -143,7 +143,7 @@ def refusals(route: Described) -> set[int]:
     return found
 
 
-def _responses(route: Described) -> dict[str, Any]:
+def _responses(route: RouteSpec) -> dict[str, Any]:
     shapes: dict[int, str] = dict.fromkeys(refusals(route), "Error") | route.refuses
     said = {
         status: {"$ref": f"#/components/responses/{status}"} if shape == "Error" else _answer(_SAID[status], shape)

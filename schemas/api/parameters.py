@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from schemas.api.json_schema import Schema
 from schemas.api.route import SYNC
 from schemas.api.routes import ROUTES
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 EVERYWHERE = ("apiKey", "environment")
 MOST_SHOWN = 80
@@ -26,7 +26,7 @@ _PATTERNS = [
 
 
 def check(method: str, path: str, query: str | bytes) -> None:
-    """Raises ``Refused`` (422) with the nearest name; a path that is no native route takes what it likes."""
+    """Raises ``ApiError`` (422) with the nearest name; a path that is no native route takes what it likes."""
     if not query:
         return
     known = _known("GET" if method == "HEAD" else method, path)
@@ -37,7 +37,7 @@ def check(method: str, path: str, query: str | bytes) -> None:
         if name in SYNC and name in known:
             _check_sync(name, value, known[name])
         elif name not in known and name not in EVERYWHERE:
-            raise Refused("unknown_parameter", _said(name, [*known, *EVERYWHERE]), name[:MOST_SHOWN])
+            raise ApiError("unknown_parameter", _said(name, [*known, *EVERYWHERE]), name[:MOST_SHOWN])
 
 
 def _known(method: str, path: str) -> Mapping[str, Schema] | None:
@@ -49,11 +49,11 @@ def _known(method: str, path: str) -> Mapping[str, Schema] | None:
 
 def _check_sync(name: str, value: str, schema: Schema) -> None:
     if name == "sync" and value.lower() not in schema["enum"]:
-        raise Refused("invalid_field", "sync must be true or false", name)
+        raise ApiError("invalid_field", "sync must be true or false", name)
     if name == "timeout_ms":
         low, high = schema["minimum"], schema["maximum"]
         if not value.isascii() or not value.isdigit() or len(value) > 9 or not low <= int(value) <= high:
-            raise Refused("invalid_field", f"timeout_ms must be {low} to {high}", name)
+            raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", name)
 
 
 def _said(name: str, known: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.times import parse_duration
 
@@ -181,9 +181,9 @@ _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
 
 
 def checked(model: type[Model], value: Any) -> Model:
-    """Raises ``Refused``: 400 for what is no object, 422 with the path of the first wrong field."""
+    """Raises ``ApiError``: 400 for what is no object, 422 with the path of the first wrong field."""
     if not isinstance(value, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -193,7 +193,7 @@ def checked(model: type[Model], value: Any) -> Model:
         code = _CODES.get(first["type"], "invalid_field")
         path = _path(first["loc"], value)
         said = {"missing_field": "is needed", "unknown_field": "is no field of this body"}.get(code, first["msg"])
-        raise Refused(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
+        raise ApiError(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
 
 
 def _path(places: tuple[str | int, ...], value: Any) -> str:

@@ -12,7 +12,7 @@ ANY_KEY = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class RouteSpec:
     """``path`` as its route has it; ``answers`` are the good ones by status: the name of a shape, ``[]`` of a list."""
 
     method: str
@@ -49,10 +49,10 @@ SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
 
 def get(
     path: str, scope: str, shape: str, does: str, query: dict[str, Schema] | None = None, *, listed: bool = False
-) -> Described:
+) -> RouteSpec:
     """A read; one that is ``listed`` has pages."""
     said = {**(query or {}), **(PAGES if listed else {})}
-    return Described(
+    return RouteSpec(
         method="GET", path=path, does=does, scope=scope, answers={200: f"{shape}[]" if listed else shape}, query=said
     )
 
@@ -68,9 +68,9 @@ def write(  # noqa: PLR0917 - a line of the table reads best without names
     *,
     body_needed: bool = True,
     refuses: dict[int, str] | None = None,
-) -> Described:
+) -> RouteSpec:
     """What changes something, or asks with a body; without ``takes`` it has none."""
-    return Described(
+    return RouteSpec(
         method=method,
         path=path,
         does=does,

@@ -9,7 +9,7 @@ tables with this one.
 from dataclasses import replace
 
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
-from schemas.api.route import ANY_KEY, PUBLIC, SYNC, Described, get, write
+from schemas.api.route import ANY_KEY, PUBLIC, SYNC, RouteSpec, get, write
 from schemas.limits import CAMPAIGN_FILTERS, CAMPAIGN_SORTS, MESSAGE_STATES, MOST_USAGE_DAYS, STEPS, USAGE_DAYS
 
 _AS_OF: dict[str, Schema] = {"as_of": TIME}
@@ -23,7 +23,7 @@ _DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEX
 _SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
 _GRAPH = {400: "GraphQLRefused"}
 
-READS: tuple[Described, ...] = (
+READS: tuple[RouteSpec, ...] = (
     get("/v1/contacts", "contacts:read", "Contact", "List contacts", _FILTERS, listed=True),
     get("/v1/contacts/{id}", "contacts:read", "Contact", "A contact by id or type:value"),
     get("/v1/contacts/{id}/events", "contacts:read", "ContactEvent", "Its events, newest first", listed=True),
@@ -57,7 +57,7 @@ READS: tuple[Described, ...] = (
     get("/v1/tasks/{id}", "events:ingest", "Task", "What became of a request's events"),
     get("/tasks/{id}", "events:ingest", "Task", "The same, for vendors' SDKs"),
     get("/v1/quarantine", "admin", "Quarantined", "What could not be processed", listed=True),
-    Described(
+    RouteSpec(
         method="GET",
         path="/graphql",
         does="A query; without one the explorer, where it is switched on",
@@ -81,7 +81,7 @@ READS: tuple[Described, ...] = (
     write("POST", "/graphql", ANY_KEY, "GraphQLRequest", {200: "GraphQLAnswer"}, "A query or mutation", refuses=_GRAPH),
     get("/openapi.json", PUBLIC, "Document", "This description"),
     get("/health/live", PUBLIC, "Health", "Whether the process lives"),
-    Described(
+    RouteSpec(
         method="GET",
         path="/health/ready",
         does="Whether events are taken and reads are answered; with for=events, whether events are taken",
@@ -91,7 +91,7 @@ READS: tuple[Described, ...] = (
     ),
 )
 
-_WRITES: tuple[Described, ...] = (
+_WRITES: tuple[RouteSpec, ...] = (
     write(
         "POST",
         "/v1/events",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 _KEYS = (b"pk_", b"sk_")
 KEY_HEADERS = (b"authorization", b"x-api-key", b"x-write-key")
@@ -52,11 +52,11 @@ def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | No
 
 
 def check_place(principal: "Principal", headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> None:
-    """Raises ``Refused`` (403) for a key with administrative scopes in a URL: proxies log those."""
+    """Raises ``ApiError`` (403) for a key with administrative scopes in a URL: proxies log those."""
     in_header = any(headers.get(name) for name in KEY_HEADERS)
     if not in_header and query.get("apiKey") and ADMINISTRATIVE.intersection(principal.scopes):
         message = "a key with admin rights is not taken from a URL: send it in the header Authorization"
-        raise Refused("missing_scope", message)
+        raise ApiError("missing_scope", message)
 
 
 def _user_of(credentials: bytes) -> str | None:
@@ -67,14 +67,14 @@ def _user_of(credentials: bytes) -> str | None:
 
 
 def authorise(control: ControlState, key: str | None, scope: str | None, now_ms: int) -> Principal:
-    """Raises ``Refused``: 401 without a valid key, 403 without the scope; ``None``: what is asked for decides later."""
+    """Raises ``ApiError``: 401 without a valid key, 403 without the scope; ``None``: the handler checks the scope."""
     if not key:
-        raise Refused("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
+        raise ApiError("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
     found = control.key(key, now_ms)
     if found is None:
-        raise Refused("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
+        raise ApiError("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
     if scope is not None and scope not in found.scopes:
-        raise Refused("missing_scope", f"the key lacks the scope {scope}")
+        raise ApiError("missing_scope", f"the key lacks the scope {scope}")
     return Principal(
         key_id=found.id,
         kind=found.kind,
@@ -90,7 +90,7 @@ def environment_of(
 ) -> str:
     """The environment that the request is about: ``?environment=``, the header, else the key's own.
 
-    Raises ``Refused``: 403 for another one with a public key, 422 for one that does not exist.
+    Raises ``ApiError``: 403 for another one with a public key, 422 for one that does not exist.
     """
     wanted = query.get("environment")
     if wanted is None:
@@ -101,7 +101,7 @@ def environment_of(
     if wanted == principal.environment:
         return wanted
     if principal.kind != "secret":
-        raise Refused("missing_scope", "a public key reaches its own environment only", "environment")
+        raise ApiError("missing_scope", "a public key reaches its own environment only", "environment")
     if wanted not in control.environments[principal.workspace]:
-        raise Refused("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+        raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
     return wanted

@@ -12,13 +12,13 @@ from schemas.control.definitions import (
     SCOPES,
     ApiKey,
     Campaign,
+    ControlRecord,
     Conversion,
     Environment,
     Erasure,
     ErasureStep,
     KeyUse,
     Receiver,
-    Record,
     Segment,
     SegmentProgress,
     Variant,
@@ -34,6 +34,7 @@ __all__ = [
     "SCOPES",
     "ApiKey",
     "Campaign",
+    "ControlRecord",
     "ControlState",
     "Conversion",
     "Environment",
@@ -41,7 +42,6 @@ __all__ = [
     "ErasureStep",
     "KeyUse",
     "Receiver",
-    "Record",
     "Segment",
     "SegmentProgress",
     "Variant",
@@ -56,7 +56,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-KINDS: dict[str, type[Record]] = {
+KINDS: dict[str, type[ControlRecord]] = {
     "workspace": Workspace,
     "environment": Environment,
     "key": ApiKey,
@@ -89,7 +89,7 @@ def parse_key(key: bytes | None) -> tuple[str, str, str] | None:
     return workspace, kind, record_id
 
 
-def encode(kind: str, record: Record) -> tuple[bytes, bytes]:
+def encode(kind: str, record: ControlRecord) -> tuple[bytes, bytes]:
     """Kafka key and value of a record."""
     return record_key(kind, record.workspace, record.id), record.model_dump_json().encode()
 
@@ -187,7 +187,7 @@ class ControlState:
         elif kind == "receiver":
             self.receivers.pop(record_id, None)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: ControlRecord) -> None:
         match record:
             case Workspace():
                 self.workspaces[record.workspace] = record

@@ -27,7 +27,7 @@ PUBLIC_SCOPES = ("events:ingest",)
 SEGMENT_KINDS = ("rule", "static")
 
 
-class Record(BaseModel):
+class ControlRecord(BaseModel):
     """What every control record has; ``extra`` is refused so that a typo in a producer shows at once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +37,7 @@ class Record(BaseModel):
     deleted: bool = False
 
 
-class Workspace(Record):
+class Workspace(ControlRecord):
     """``limits`` are those of ``schemas.records.identity.LIMITS`` that the workspace has set itself."""
 
     name: str
@@ -77,13 +77,13 @@ def workspace_shape(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-class Environment(Record):
+class Environment(ControlRecord):
     """``id`` is the slug, ``number`` the place in order of creation (1 = production)."""
 
     number: int
 
 
-class ApiKey(Record):
+class ApiKey(ControlRecord):
     """Only the SHA-256 of the key is kept."""
 
     name: str
@@ -99,13 +99,13 @@ class ApiKey(Record):
         return not self.deleted and (self.expires_ms is None or now_ms < self.expires_ms)
 
 
-class KeyUse(Record):
+class KeyUse(ControlRecord):
     """When a key was last seen; ``id`` is the key's."""
 
     used_ms: int
 
 
-class Segment(Record):
+class Segment(ControlRecord):
     """``rule`` as it was written, of kind ``static`` that of its list; ``version`` grows with each edit."""
 
     environment: str
@@ -116,7 +116,7 @@ class Segment(Record):
     updated_ms: int
 
 
-class SegmentProgress(Record):
+class SegmentProgress(ControlRecord):
     """How far one partition has come with a version of a segment; ``id`` is ``<segment>.<partition>``."""
 
     segment: str
@@ -129,7 +129,7 @@ class SegmentProgress(Record):
     reason: str = ""
 
 
-class Webhook(Record):
+class Webhook(ControlRecord):
     """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
 
     environment: str
@@ -166,7 +166,7 @@ class Conversion(BaseModel):
     """Name of the property that is summed up."""
 
 
-class Campaign(Record):
+class Campaign(ControlRecord):
     """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
 
     environment: str
@@ -184,7 +184,7 @@ class Campaign(Record):
     updated_ms: int
 
 
-class Receiver(Record):
+class Receiver(ControlRecord):
     """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
 
     environment: str
@@ -201,7 +201,7 @@ class Receiver(Record):
         return self.consent or ("sms_marketing" if self.provider == "twilio" else "email_marketing")
 
 
-class Erasure(Record):
+class Erasure(ControlRecord):
     """Contacts whose past is erased, by their own contact ids: hashes, so that it names nobody itself."""
 
     environment: str
@@ -212,7 +212,7 @@ class Erasure(Record):
     """Which contacts it is about is not known yet: what was acknowledged before it is still on its way to identity."""
 
 
-class ErasureStep(Record):
+class ErasureStep(ControlRecord):
     """A store has nothing of an erasure left since ``created_ms``; ``id`` is ``<erasure>.<store>.<partition>``."""
 
     erasure: str

@@ -7,7 +7,7 @@ unicast space is refused, and an IPv6 form that carries an IPv4 address is as pu
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 MAX_URL = 2048
 SCHEMES = ("https", "http")
@@ -51,18 +51,18 @@ def is_public(text: str) -> bool:
 
 
 def checked_url(value: object) -> str:
-    """A URL that requests can be sent to; raises ``Refused`` (``url``)."""
+    """A URL that requests can be sent to; raises ``ApiError`` (``url``)."""
     if not isinstance(value, str) or not value:
-        raise Refused("invalid_field", "url must be a string", "url")
+        raise ApiError("invalid_field", "url must be a string", "url")
     parts = _split(value)
     if parts is None or parts.scheme not in SCHEMES:
-        raise Refused("invalid_field", "url must be an http or https URL", "url")
+        raise ApiError("invalid_field", "url must be an http or https URL", "url")
     if not parts.hostname:
-        raise Refused("invalid_field", "url has no host", "url")
+        raise ApiError("invalid_field", "url has no host", "url")
     if "@" in parts.netloc:
-        raise Refused("invalid_field", "url must not hold a user name or password", "url")
+        raise ApiError("invalid_field", "url must not hold a user name or password", "url")
     if len(value) > MAX_URL:
-        raise Refused("invalid_field", f"url is longer than {MAX_URL} characters", "url")
+        raise ApiError("invalid_field", f"url is longer than {MAX_URL} characters", "url")
     return value
 
 

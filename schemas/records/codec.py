@@ -14,7 +14,7 @@ import fastavro
 import orjson
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas.records.deliveries import Attempt, Delivery
+from schemas.records.deliveries import Attempt, WebhookDelivery
 from schemas.records.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt
 
 FOLDER = Path(__file__).parents[1] / "avro"
@@ -210,12 +210,12 @@ def decode_quarantined(data: bytes) -> Quarantined:
     return cast("Quarantined", _quarantined.decode(data))
 
 
-def encode_delivery(delivery: Delivery) -> bytes:
+def encode_delivery(delivery: WebhookDelivery) -> bytes:
     return _delivery.encode(delivery)
 
 
-def decode_delivery(data: bytes) -> Delivery:
-    return cast("Delivery", _delivery.decode(data))
+def decode_delivery(data: bytes) -> WebhookDelivery:
+    return cast("WebhookDelivery", _delivery.decode(data))
 
 
 def encode_attempts(attempts: Sequence[Attempt]) -> bytes:

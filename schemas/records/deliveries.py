@@ -17,7 +17,7 @@ ASKED = "asked"
 _ID = re.compile(r"(dlv_[0-9a-f]{32})(?:_\d{1,6}_[0-9a-f]{8})?")
 
 
-class Delivery(TypedDict):
+class WebhookDelivery(TypedDict):
     id: str
     webhook_id: str
     workspace: str
@@ -91,9 +91,9 @@ def asked_key(delivery: str) -> bytes:
     return f"{delivery}/{ASKED}".encode()
 
 
-def asked(delivery: str, now_ms: int) -> Delivery:
+def asked(delivery: str, now_ms: int) -> WebhookDelivery:
     """The wish for another attempt."""
-    return Delivery(
+    return WebhookDelivery(
         id=delivery,
         webhook_id="",
         workspace="",

@@ -15,7 +15,7 @@ from schemas.rules import windows
 from schemas.rules.aggregates import units_of
 from schemas.rules.compare import Predicate, dig, predicate
 from schemas.rules.nodes import Absent, Between, Happened, InOrder, Rule, Step, Where, Within
-from schemas.rules.windows import Keep
+from schemas.rules.windows import Retention
 
 MATCHED: tuple[int, ...] = ()
 MEANING = 2
@@ -23,7 +23,7 @@ MEANING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class CountedEvents:
     """What is counted; ``path`` leads to its value, where it has one."""
 
     event: str
@@ -46,7 +46,7 @@ class Condition:
     tests: tuple[tuple[tuple[str, ...], Predicate], ...]
     between: Between | None
     path: tuple[str, ...]
-    keep: Keep
+    keep: Retention
     segments: frozenset[str]
 
     @property
@@ -69,24 +69,24 @@ class Condition:
         return None if value is None else (value,)
 
 
-def counted(leaf: Happened) -> Counted:
+def counted(leaf: Happened) -> CountedEvents:
     between = leaf.window if isinstance(leaf.window, Between) else None
-    return Counted(event=leaf.event, where=leaf.where, between=between, path=leaf.measure.path)
+    return CountedEvents(event=leaf.event, where=leaf.where, between=between, path=leaf.measure.path)
 
 
-def counted_step(step: Step) -> Counted:
-    return Counted(event=step.event, where=step.where)
+def counted_step(step: Step) -> CountedEvents:
+    return CountedEvents(event=step.event, where=step.where)
 
 
-def needs(leaf: Rule) -> Iterator[tuple[Counted, Keep]]:
+def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
     """What a leaf asks to be counted, and how much of it."""
-    everything = Keep(most=windows.MOST_EVENTS, ms=None)
+    everything = Retention(most=windows.MOST_EVENTS, ms=None)
     match leaf:
         case Happened(measure=measure, window=window):
             ms = window.ms if isinstance(window, Within) else None
             is_count = measure.kind == "count"
             most = windows.threshold(measure.op, int(measure.value)).keeps if is_count else windows.MOST_EVENTS
-            yield counted(leaf), Keep(most=most, ms=ms)
+            yield counted(leaf), Retention(most=most, ms=ms)
         case InOrder(steps=steps):
             for step in steps:
                 yield counted_step(step), everything
@@ -95,7 +95,7 @@ def needs(leaf: Rule) -> Iterator[tuple[Counted, Keep]]:
             yield counted_step(after), everything
 
 
-def condition(what: Counted, keeps: list[Keep], segments: frozenset[str]) -> Condition:
+def condition(what: CountedEvents, keeps: list[Retention], segments: frozenset[str]) -> Condition:
     """For all who need it, as much as any of them does."""
     bounds = [keep.ms for keep in keeps]
     return Condition(
@@ -103,7 +103,7 @@ def condition(what: Counted, keeps: list[Keep], segments: frozenset[str]) -> Con
         tests=tuple((where.path, predicate(where.test)) for where in what.where),
         between=what.between,
         path=what.path,
-        keep=Keep(
+        keep=Retention(
             most=max(keep.most for keep in keeps),
             ms=None if None in bounds else max(ms for ms in bounds if ms is not None),
         ),

@@ -7,13 +7,13 @@ from typing import Any
 
 from schemas.records.sameness import counted_key
 from schemas.rules import rule_tree, windows
-from schemas.rules.conditions import Condition, Counted, condition, needs
+from schemas.rules.conditions import Condition, CountedEvents, condition, needs
 from schemas.rules.nodes import Rule
-from schemas.rules.windows import MOST_EVENTS, Keep, Series
+from schemas.rules.windows import MOST_EVENTS, Retention, Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class ContactFacts:
     """``schemas.rules.evaluate.Facts`` as plain values."""
 
     attributes: dict[str, list[Any]] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class EventFact:
     """A tracked event; ``properties`` as plain JSON values."""
 
     time_ms: int
@@ -37,15 +37,15 @@ class Seen:
 
 def counted_for(tree: Rule) -> dict[str, list[Condition]]:
     """What a whole rule has counted, by type of event: of each the newest ``MOST_EVENTS``, however old."""
-    everything = Keep(most=MOST_EVENTS, ms=None)
-    found: dict[str, Counted] = {what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)}
+    everything = Retention(most=MOST_EVENTS, ms=None)
+    found: dict[str, CountedEvents] = {what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)}
     by_type: dict[str, list[Condition]] = defaultdict(list)
     for what in found.values():
         by_type[what.event].append(condition(what, [everything], frozenset()))
     return by_type
 
 
-def counts_of(tree: Rule, events: Iterable[Seen], now_ms: int) -> dict[str, Series]:
+def counts_of(tree: Rule, events: Iterable[EventFact], now_ms: int) -> dict[str, Series]:
     """The series of a whole rule's conditions."""
     conditions = counted_for(tree)
     counts: dict[str, Series] = {}

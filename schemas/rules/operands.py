@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules.nodes import Instant, Scalar
 from schemas.times import DURATION, parse_duration, value_ms
 
@@ -24,12 +24,12 @@ def scalar(value: Any, at: str) -> Scalar:
         return value
     if isinstance(value, int | float):
         return number(value, at)
-    raise Refused("invalid_field", "must be a string, a number or a boolean", at)
+    raise ApiError("invalid_field", "must be a string, a number or a boolean", at)
 
 
 def number(value: Any, at: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Refused("invalid_field", "must be a number", at)
+        raise ApiError("invalid_field", "must be a number", at)
     # 100 and 100.0 are one condition
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
@@ -48,7 +48,7 @@ def scalars(value: Any, at: str) -> tuple[Scalar, ...]:
 def fixed(value: Any, at: str, what: str = "an ISO 8601 time") -> Instant:
     ms = value_ms(value) if isinstance(value, str) else None
     if ms is None:
-        raise Refused("invalid_field", f"must be {what}", at)
+        raise ApiError("invalid_field", f"must be {what}", at)
     return Instant(ms=ms)
 
 
@@ -68,13 +68,13 @@ def moment(value: Any, at: str) -> Instant:
 def duration(value: Any, at: str) -> int:
     ms = parse_duration(value)
     if ms is None:
-        raise Refused("invalid_field", "must be a duration such as 90s, 10m, 2h, 30d or 2w", at)
+        raise ApiError("invalid_field", "must be a duration such as 90s, 10m, 2h, 30d or 2w", at)
     return ms
 
 
 def text(value: Any, at: str) -> str:
     if not isinstance(value, str) or not value or len(value) > MAX_TEXT:
-        raise Refused("invalid_field", f"must be a string of 1 to {MAX_TEXT} characters", at)
+        raise ApiError("invalid_field", f"must be a string of 1 to {MAX_TEXT} characters", at)
     return value
 
 
@@ -87,7 +87,7 @@ def path_of(value: Any, at: str) -> tuple[str, ...]:
 
 def boolean(value: Any, at: str) -> bool:
     if not isinstance(value, bool):
-        raise Refused("invalid_field", "must be true or false", at)
+        raise ApiError("invalid_field", "must be true or false", at)
     return value
 
 
@@ -110,31 +110,31 @@ OPERANDS: dict[str, Callable[[Any, str], Any]] = {
 
 def object_of(value: Any, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Refused("invalid_field", "must be an object", at)
+        raise ApiError("invalid_field", "must be an object", at)
     return value
 
 
 def list_of(value: Any, at: str, *, most: int | None) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise Refused("invalid_field", "must be a non-empty array", at)
+        raise ApiError("invalid_field", "must be a non-empty array", at)
     if most is not None and len(value) > most:
-        raise Refused("invalid_field", f"has at most {most} entries", at)
+        raise ApiError("invalid_field", f"has at most {most} entries", at)
     return value
 
 
 def only(fields: dict[str, Any], known: Collection[str], at: str, what: str) -> None:
     for name in fields:
         if name not in known:
-            raise Refused("unknown_field", f"{name[:80]!r} does not go with {what}", f"{at}.{name[:80]}")
+            raise ApiError("unknown_field", f"{name[:80]!r} does not go with {what}", f"{at}.{name[:80]}")
 
 
 def needed(fields: dict[str, Any], name: str, at: str) -> Any:
     if name not in fields:
-        raise Refused("missing_field", f"{name} is needed", f"{at}.{name}")
+        raise ApiError("missing_field", f"{name} is needed", f"{at}.{name}")
     return fields[name]
 
 
 def one_of(value: Any, known: tuple[str, ...], at: str) -> str:
     if not isinstance(value, str) or value not in known:
-        raise Refused("invalid_field", f"must be one of {', '.join(known)}", at)
+        raise ApiError("invalid_field", f"must be one of {', '.join(known)}", at)
     return value

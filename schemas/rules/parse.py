@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules.nodes import (
     Absent,
     AllOf,
@@ -63,13 +63,13 @@ LARGEST = 10**12
 
 
 def parse(value: Any, at: str = "rule") -> Rule:
-    """The tree of a rule; raises ``Refused`` (422) with the path of what is wrong below ``at``."""
+    """The tree of a rule; raises ``ApiError`` (422) with the path of what is wrong below ``at``."""
     try:
         size = len(orjson.dumps(value))
     except TypeError as error:
-        raise Refused("invalid_field", f"a rule must be JSON: {error}", at) from error
+        raise ApiError("invalid_field", f"a rule must be JSON: {error}", at) from error
     if size > MAX_BYTES:
-        raise Refused("invalid_field", f"a rule has at most {MAX_BYTES} bytes", at)
+        raise ApiError("invalid_field", f"a rule has at most {MAX_BYTES} bytes", at)
     return _Parser().rule(value, at, 0)
 
 
@@ -81,11 +81,11 @@ class _Parser:
         form, fields = _form(value, at)
         if form in ("all", "any", "not"):
             if depth == MAX_DEPTH:
-                raise Refused("invalid_field", f"rules nest at most {MAX_DEPTH} deep", at)
+                raise ApiError("invalid_field", f"rules nest at most {MAX_DEPTH} deep", at)
             return self._nested(form, fields[form], f"{at}.{form}", depth + 1)
         self._leaves += 1
         if self._leaves > MAX_LEAVES:
-            raise Refused("invalid_field", f"a rule has at most {MAX_LEAVES} conditions", at)
+            raise ApiError("invalid_field", f"a rule has at most {MAX_LEAVES} conditions", at)
         return _LEAVES[form](fields, at)
 
     def _nested(self, form: str, value: Any, at: str, depth: int) -> Rule:
@@ -103,7 +103,7 @@ def _form(value: Any, at: str) -> tuple[str, dict[str, Any]]:
         only(fields, (form, *FIELDS[form]), at, form)
         return form, fields
     only(fields, {name for names in FIELDS.values() for name in names}, at, "a rule")
-    raise Refused("missing_field", f"a rule needs one of {', '.join(FIELDS)}", at)
+    raise ApiError("missing_field", f"a rule needs one of {', '.join(FIELDS)}", at)
 
 
 # --- leaves
@@ -126,7 +126,7 @@ def _in_order(fields: dict[str, Any], at: str) -> InOrder:
     at = f"{at}.sequence"
     steps = list_of(fields["sequence"], at, most=MAX_STEPS)
     if len(steps) == 1:
-        raise Refused("invalid_field", "a sequence has at least two steps", at)
+        raise ApiError("invalid_field", "a sequence has at least two steps", at)
     parsed = [_step(step, f"{at}[{index}]", timed=index > 0) for index, step in enumerate(steps)]
     return InOrder(steps=tuple(parsed))
 
@@ -209,7 +209,7 @@ def _measure(fields: dict[str, Any], at: str) -> Measure:
         return Measure()
     kind, *others = kinds
     if others:
-        raise Refused("invalid_field", f"{others[0]} and {kind} exclude each other", f"{at}.{others[0]}")
+        raise ApiError("invalid_field", f"{others[0]} and {kind} exclude each other", f"{at}.{others[0]}")
     at = f"{at}.{kind}"
     said = object_of(fields[kind], at)
     only(said, ("op", "value") if kind == "count" else ("property", "op", "value"), at, kind)
@@ -217,23 +217,23 @@ def _measure(fields: dict[str, Any], at: str) -> Measure:
     op = one_of(needed(said, "op", at), COUNT_OPS, f"{at}.op")
     value = number(needed(said, "value", at), f"{at}.value")
     if kind == "count" and not (isinstance(value, int) and 0 <= value <= MAX_COUNT):
-        raise Refused("invalid_field", f"a count is a whole number from 0 to {MAX_COUNT}", f"{at}.value")
+        raise ApiError("invalid_field", f"a count is a whole number from 0 to {MAX_COUNT}", f"{at}.value")
     if kind != "count" and abs(value) > LARGEST:
-        raise Refused("invalid_field", f"must be between -{LARGEST} and {LARGEST}", f"{at}.value")
+        raise ApiError("invalid_field", f"must be between -{LARGEST} and {LARGEST}", f"{at}.value")
     return Measure(kind=kind, path=path, op=op, value=value)
 
 
 def _window(fields: dict[str, Any], at: str) -> Within | Between | None:
     if "within" in fields:
         if "between" in fields:
-            raise Refused("invalid_field", "within and between exclude each other", f"{at}.between")
+            raise ApiError("invalid_field", "within and between exclude each other", f"{at}.between")
         return Within(ms=duration(fields["within"], f"{at}.within"))
     if "between" not in fields:
         return None
     at = f"{at}.between"
     ends = [fixed(end, f"{at}[{index}]") for index, end in enumerate(list_of(fields["between"], at, most=2))]
     if len(ends) != 2 or ends[0].ms >= ends[1].ms:
-        raise Refused("invalid_field", "between needs two times, the earlier one first", at)
+        raise ApiError("invalid_field", "between needs two times, the earlier one first", at)
     return Between(from_ms=ends[0].ms, to_ms=ends[1].ms)
 
 
@@ -241,10 +241,10 @@ def _comparison(fields: dict[str, Any], at: str, *, may_move: bool) -> Compariso
     op = one_of(needed(fields, "op", at), tuple(OPERANDS), f"{at}.op")
     if op in EXISTENCE_OPS:
         if "value" in fields:
-            raise Refused("unknown_field", f"{op} takes no value", f"{at}.value")
+            raise ApiError("unknown_field", f"{op} takes no value", f"{at}.value")
         return Comparison(op=op)
     value = OPERANDS[op](needed(fields, "value", at), f"{at}.value")
     if isinstance(value, Instant) and value.moving and not may_move:
         # which events count would change behind the counters' back
-        raise Refused("invalid_field", "a time relative to now is for attributes only", f"{at}.value")
+        raise ApiError("invalid_field", "a time relative to now is for attributes only", f"{at}.value")
     return Comparison(op=op, value=value)

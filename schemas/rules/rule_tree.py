@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import parse
 from schemas.rules.nodes import AllOf, AnyOf, InSegment, Not, Rule
 
@@ -48,7 +48,7 @@ def references(tree: Rule) -> dict[str, str]:
 
 
 def expand(tree: Rule, find: Find, chain: tuple[str, ...] = ()) -> Rule:
-    """The tree with the rules of other segments in it; raises ``Refused`` (422) with the path of what goes too far."""
+    """The tree with the rules of other segments in it; raises ``ApiError`` (422) with the path of what goes too far."""
     return _Expansion(find).rule(tree, "rule", chain)
 
 
@@ -67,27 +67,27 @@ class _Expansion:
                 return Not(rule=self.rule(inner, f"{at}.not", chain))
         self._leaves += 1
         if self._leaves > MAX_WHOLE:
-            raise Refused("invalid_field", f"with the segments it refers to it has over {MAX_WHOLE} conditions", at)
+            raise ApiError("invalid_field", f"with the segments it refers to it has over {MAX_WHOLE} conditions", at)
         return self._referred(tree, f"{at}.segment", chain) if isinstance(tree, InSegment) else tree
 
     def _referred(self, leaf: InSegment, at: str, chain: tuple[str, ...]) -> Rule:
         if leaf.segment_id in chain:
-            raise Refused("invalid_field", f"a circle: {' -> '.join((*chain, leaf.segment_id))}", at)
+            raise ApiError("invalid_field", f"a circle: {' -> '.join((*chain, leaf.segment_id))}", at)
         if len(chain) > MAX_CHAIN:
-            raise Refused("invalid_field", f"segments refer to each other at most {MAX_CHAIN} deep", at)
+            raise ApiError("invalid_field", f"segments refer to each other at most {MAX_CHAIN} deep", at)
         found = self._find(leaf.segment_id)
         if found is None:
             return leaf
         try:
             return replace(leaf, rule=self.rule(found, "rule", (*chain, leaf.segment_id)))
-        except Refused as refused:
-            raise Refused(refused.code, refused.message, at) from refused
+        except ApiError as refused:
+            raise ApiError(refused.code, refused.message, at) from refused
 
 
 def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
     """Whether a rule may be written among the ``others`` of its home (id -> rule as written, ``None``: it has none).
 
-    Raises ``Refused`` (422) for what is no rule, for a segment that does not exist, a circle, and a size that it, or
+    Raises ``ApiError`` (422) for what is no rule, for a segment that does not exist, a circle, and a size that it, or
     with it a segment that refers to it, would reach.
     """
     tree = parse.parse(written)
@@ -101,13 +101,13 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
 
     for at, name in references(tree).items():
         if name not in others and name != segment_id:
-            raise Refused("invalid_field", f"no such segment: {name}", at)
+            raise ApiError("invalid_field", f"no such segment: {name}", at)
     expand(tree, find, (segment_id,))
     for name in users_of(segment_id, others, find):
         try:
             expand(known[name] or tree, find, (name,))
-        except Refused as refused:
-            raise Refused("invalid_field", f"{name} refers to this segment: {refused.message}", "rule") from refused
+        except ApiError as refused:
+            raise ApiError("invalid_field", f"{name} refers to this segment: {refused.message}", "rule") from refused
 
 
 def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
@@ -116,7 +116,7 @@ def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
     def find(name: str) -> Rule | None:
         try:
             return None if others.get(name) is None else parse.parse(others[name])
-        except Refused:
+        except ApiError:
             return None
 
     return expand(parse.parse(written), find, (segment_id,))
@@ -128,7 +128,7 @@ def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = Non
     for name, said in others.items():
         try:
             tree = find(name) if find is not None else None if said is None else parse.parse(said)
-        except Refused:
+        except ApiError:
             continue
         if name != segment_id and tree is not None:
             direct[name] = set(references(tree).values())

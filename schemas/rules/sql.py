@@ -13,7 +13,7 @@ from schemas.records import identity
 from schemas.records.records import TRACK
 from schemas.records.sameness import SENDER_LENGTH, SEPARATOR
 from schemas.rules.aggregates import Limit
-from schemas.rules.conditions import Counted, counted, counted_step, needs
+from schemas.rules.conditions import CountedEvents, counted, counted_step, needs
 from schemas.rules.nodes import (
     Absent,
     AllOf,
@@ -29,7 +29,7 @@ from schemas.rules.nodes import (
     Within,
 )
 from schemas.rules.parse import LARGEST
-from schemas.rules.sql_values import Parameters, Place, test
+from schemas.rules.sql_values import JsonColumn, Parameters, test
 from schemas.rules.windows import MOST_EVENTS
 
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "ne": "!="}
@@ -51,14 +51,14 @@ _ONLY = " AND contact_id IN {contacts:Array(String)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class RuleQuery:
     """SQL that yields one column, ``contact_id``, and the parameters it names."""
 
     sql: str
     parameters: dict[str, Any]
 
 
-def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts: list[str] | None = None) -> Query:
+def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts: list[str] | None = None) -> RuleQuery:
     """``tree`` is whole; of all contacts, or of these."""
     compiler = _Compiler(now_ms)
     condition = compiler.rule(tree)
@@ -72,7 +72,7 @@ def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts:
         seen = f"SELECT contact_id{columns}\nFROM ({events}\n)\nGROUP BY contact_id"
         source += f"\nLEFT JOIN\n(\n{seen}\n) AS e USING (contact_id)"
     sql = f"SELECT contact_id FROM {source}\nWHERE {condition}\nSETTINGS precise_float_parsing = 1"  # noqa: S608 - our own words
-    return Query(
+    return RuleQuery(
         sql=sql,
         parameters={
             **compiler.parameters.values,
@@ -113,9 +113,9 @@ class _Compiler:
             self.types.add(what.event)
         match leaf:
             case Attribute(path=path, test=comparison):
-                return test(Place("attributes", path, self.parameters), comparison, self.parameters, self._now_ms)
+                return test(JsonColumn("attributes", path, self.parameters), comparison, self.parameters, self._now_ms)
             case Consent(name=name, value=wanted):
-                place = Place("consents", (name,), self.parameters)
+                place = JsonColumn("consents", (name,), self.parameters)
                 return f"({place.kind} = 'Bool' AND {place.boolean} = {int(wanted)})"
             case Identified(value=wanted):
                 weak = f"('{identity.ANONYMOUS_ID}', '{identity.DEVICE_ID}')"
@@ -167,23 +167,23 @@ class _Compiler:
     def _column(self, aggregate: str) -> str:
         return self.columns.setdefault(aggregate, f"e{len(self.columns)}")
 
-    def _series(self, what: Counted) -> str:
+    def _series(self, what: CountedEvents) -> str:
         """The newest few by (time, id), oldest first, each with its value where it has one."""
         counts, entry = self._matches(what), "(time_ms, key)"
         if what.path:
-            units = Place("properties", what.path, self.parameters).units(LARGEST)
+            units = JsonColumn("properties", what.path, self.parameters).units(LARGEST)
             counts += f" AND {units} IS NOT NULL"
             entry = f"(time_ms, key, assumeNotNull({units}))"
         newest = f"arrayReverse(arraySlice(arrayReverseSort(groupArrayIf({entry}, {counts})), 1, {MOST_EVENTS}))"
         return self._column(newest)
 
-    def _matches(self, what: Counted) -> str:
+    def _matches(self, what: CountedEvents) -> str:
         tests = [f"type = {self.parameters.text(what.event)}"]
         if what.between is not None:
             first, end = (self.parameters.whole(ms) for ms in (what.between.from_ms, what.between.to_ms))
             tests.append(f"time_ms >= {first} AND time_ms < {end}")
         for where in what.where:
-            place = Place("properties", where.path, self.parameters)
+            place = JsonColumn("properties", where.path, self.parameters)
             tests.append(test(place, where.test, self.parameters, self._now_ms))
         return " AND ".join(tests)
 

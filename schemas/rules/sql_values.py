@@ -48,7 +48,7 @@ class Parameters:
         return self.add(value, "Int64")
 
 
-class Place:
+class JsonColumn:
     """A JSON value in a column, or in an expression, of JSON.
 
     A path of several parts leads to what has the rest of it as its name, at the first step where there is such.
@@ -111,7 +111,7 @@ class Place:
         return f"if(abs({self.number}) <= {largest}, toInt64(round({self.number} * {SCALE})), NULL)"
 
 
-def test(place: Place, comparison: Comparison, parameters: Parameters, now_ms: int) -> str:
+def test(place: JsonColumn, comparison: Comparison, parameters: Parameters, now_ms: int) -> str:
     """Never NULL."""
     value = comparison.value
     match comparison.op:
@@ -140,7 +140,7 @@ def test(place: Place, comparison: Comparison, parameters: Parameters, now_ms: i
             return f"ifNull({place.number} {_ORDER[op]} {parameters.number(value)}, 0)"
 
 
-def _equals(place: Place, wanted: Scalar, parameters: Parameters) -> str:
+def _equals(place: JsonColumn, wanted: Scalar, parameters: Parameters) -> str:
     if isinstance(wanted, bool):
         return f"({_is_truth(place, truth=wanted)} OR {_is_text(place, 'true' if wanted else 'false', parameters)})"
     if isinstance(wanted, str):
@@ -152,15 +152,15 @@ def _equals(place: Place, wanted: Scalar, parameters: Parameters) -> str:
     return f"({_is_number(place, wanted, parameters)} OR {_spells(place, wanted, parameters)})"
 
 
-def _is_text(place: Place, wanted: str, parameters: Parameters) -> str:
+def _is_text(place: JsonColumn, wanted: str, parameters: Parameters) -> str:
     return f"({place.kind} = 'String' AND {place.text} = {parameters.text(wanted)})"
 
 
-def _is_truth(place: Place, *, truth: bool) -> str:
+def _is_truth(place: JsonColumn, *, truth: bool) -> str:
     return f"({place.kind} = 'Bool' AND {place.boolean} = {int(truth)})"
 
 
-def _is_number(place: Place, wanted: float, parameters: Parameters) -> str:
+def _is_number(place: JsonColumn, wanted: float, parameters: Parameters) -> str:
     """A JSON number; whole ones by their digits, which are exact."""
     double = f"({place.kind} = 'Double' AND {place.float} = {parameters.number(wanted)})"
     if wanted != int(wanted):
@@ -169,7 +169,7 @@ def _is_number(place: Place, wanted: float, parameters: Parameters) -> str:
     return f"({whole} OR {double})" if float(wanted) == wanted else whole
 
 
-def _spells(place: Place, wanted: float, parameters: Parameters) -> str:
+def _spells(place: JsonColumn, wanted: float, parameters: Parameters) -> str:
     is_whole = f"match({place.text}, '{_DIGITS}')"
     number = parameters.number(wanted)
     double = f"(NOT {is_whole} AND match({place.text}, '{_NUMBER}') AND toFloat64OrNull({place.text}) = {number})"
@@ -181,12 +181,12 @@ def _spells(place: Place, wanted: float, parameters: Parameters) -> str:
     return f"({place.kind} = 'String' AND ifNull({whole} OR {double}, 0))"
 
 
-def _is_one_of(place: Place, wanted: tuple[Scalar, ...], parameters: Parameters) -> str:
+def _is_one_of(place: JsonColumn, wanted: tuple[Scalar, ...], parameters: Parameters) -> str:
     return f"({' OR '.join(_equals(place, one, parameters) for one in wanted)})"
 
 
-def _contains(place: Place, wanted: Scalar, parameters: Parameters) -> str:
-    element = _equals(Place("element", (), parameters), wanted, parameters)
+def _contains(place: JsonColumn, wanted: Scalar, parameters: Parameters) -> str:
+    element = _equals(JsonColumn("element", (), parameters), wanted, parameters)
     listed = f"({place.kind} = 'Array' AND arrayExists(element -> {element}, {place.elements}))"
     if not isinstance(wanted, str):
         return listed

@@ -21,7 +21,7 @@ MOST_FUTURE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Retention:
     """How many past events, and from how long ago (``None``: ever)."""
 
     most: int
@@ -32,7 +32,7 @@ def parts(series: Series) -> tuple[list[int], list[str]]:
     return cast("list[int]", series[0]), cast("list[str]", series[1])
 
 
-def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int, *value: int) -> bool:
+def add(series: Series, time_ms: int, event_id: str, keep: Retention, now_ms: int, *value: int) -> bool:
     """Take an event in, with its ``value`` where the series has some; False if nothing changed."""
     times, ids = parts(series)
     if keep.ms is not None and time_ms < now_ms - keep.ms:
@@ -54,7 +54,7 @@ def add(series: Series, time_ms: int, event_id: str, keep: Keep, now_ms: int, *v
     return True
 
 
-def prune(series: Series, keep: Keep, now_ms: int) -> bool:
+def prune(series: Series, keep: Retention, now_ms: int) -> bool:
     """Drop what can never count again; False if nothing went."""
     times, _ = parts(series)
     past = bisect_right(times, now_ms)

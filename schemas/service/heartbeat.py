@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.settings import Settings
 
 PAUSE_S = 1.5
@@ -32,7 +32,7 @@ async def state_of(check: Check, patience_s: float = PATIENCE_S) -> dict[str, st
             await check()
     except TimeoutError:
         return {"state": "away", "reason": f"no answer within {patience_s:g} s"}
-    except Refused as refused:
+    except ApiError as refused:
         return {"state": "away", "reason": refused.message}
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why this does not work
         return {"state": "away", "reason": f"{type(error).__name__}: {error}"[:200]}

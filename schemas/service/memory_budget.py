@@ -9,7 +9,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 UNKNOWN = ""
 """Who sends is not known before the body is read."""
@@ -29,7 +29,7 @@ class Budget:
     def take(self, size: int, owner: str) -> None:
         if self.held + size + self._held[owner] + size > self._limit:
             self._drop(owner)
-            raise Refused("unavailable", f"too many {self._what} at a time; try again")
+            raise ApiError("unavailable", f"too many {self._what} at a time; try again")
         self._held[owner] += size
         self.held += size
 
@@ -40,7 +40,7 @@ class Budget:
 
     @contextmanager
     def holding(self, size: int, owner: str) -> Iterator[None]:
-        """Raises ``Refused`` (503) where there is no room."""
+        """Raises ``ApiError`` (503) where there is no room."""
         self.take(size, owner)
         try:
             yield
@@ -48,7 +48,7 @@ class Budget:
             self.give(size, owner)
 
     def hold(self, scope: MutableMapping[str, Any], size: int, owner: str) -> None:
-        """Until ``release`` of the request; raises ``Refused`` (503) where there is no room."""
+        """Until ``release`` of the request; raises ``ApiError`` (503) where there is no room."""
         self.take(size, owner)
         scope.setdefault(HELD, []).append((self, size, owner))
 

@@ -17,7 +17,7 @@ SETTLED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ProcessState:
     """``state``: ok, starting, waiting (for what it needs), restarting, silent or stopped."""
 
     name: str
@@ -28,7 +28,7 @@ class State:
     needs: dict[str, Any] = field(default_factory=dict)
 
 
-def states(run: Path, now: float | None = None) -> list[State]:
+def states(run: Path, now: float | None = None) -> list[ProcessState]:
     """One for each process that there should be, in the order of their start; none without a supervisor's file."""
     stack = heartbeat.read(run / STACK_FILE) or {}
     at = time.time() if now is None else now
@@ -47,25 +47,27 @@ def _made(path: Path) -> float | None:
 
 def judge(
     name: str, known: dict[str, Any], beat: dict[str, Any] | None, *, ready_at: float | None, now: float
-) -> State:
+) -> ProcessState:
     """``known`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing.
 
     What a beat misses that is older than ``ready_at`` is there: the process has got ready since.
     """
     told = {"name": name, "restarts": known["restarts"], "last_exit": known["last_exit"]}
     if known["pid"] is None:
-        return State(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **told)
+        return ProcessState(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **told)
     if known["restarts"] > 1 and now - known["exits"][-2] < SETTLED_S:
-        return State(state="restarting", reason=f"it ended {known['restarts']} times: {known['last_exit']}", **told)
+        return ProcessState(
+            state="restarting", reason=f"it ended {known['restarts']} times: {known['last_exit']}", **told
+        )
     if not known["beats"]:
-        return State(state="ok", **told)
+        return ProcessState(state="ok", **told)
     if beat is None or beat["pid"] != known["pid"]:
         late = now - known["since"] > heartbeat.SILENT_S * 4
-        return State(state="silent" if late else "starting", reason="it has said nothing yet", **told)
+        return ProcessState(state="silent" if late else "starting", reason="it has said nothing yet", **told)
     age = now - beat["at"]
     if age > heartbeat.SILENT_S:
-        return State(state="silent", reason=f"no sign of life for {age:.0f} s", **told)
+        return ProcessState(state="silent", reason=f"no sign of life for {age:.0f} s", **told)
     away = [f"{need}: {one['reason']}" for need, one in beat["needs"].items() if one["state"] != "ok"]
     if away and (ready_at is None or beat["asked_at"] > ready_at):
-        return State(state="waiting", reason="; ".join(away), needs=beat["needs"], **told)
-    return State(state="starting" if ready_at is None else "ok", needs=beat["needs"], **told)
+        return ProcessState(state="waiting", reason="; ".join(away), needs=beat["needs"], **told)
+    return ProcessState(state="starting" if ready_at is None else "ok", needs=beat["needs"], **told)

@@ -1,7 +1,7 @@
 """An ASGI app in; the same app out with what all of our HTTP answers have: a request id, and errors in one shape.
 
 1. ``X-Request-Id`` stands on every answer: the client's own where it is a sane one, else a new one.
-2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``Refused`` with its
+2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``ApiError`` with its
    status, 404 and 405 of the router, and 500 for everything else, which is logged with the request id.
 """
 
@@ -23,7 +23,7 @@ from schemas import ids
 from schemas.control import access
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
-from schemas.errors import CannotStart, Refused
+from schemas.errors import ApiError, CannotStart
 from schemas.service.http_protocol import BoundedProtocol
 from schemas.service.kafka import TailEndedError
 
@@ -36,13 +36,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "headwater.request_id"
-SAID_WITH = "headwater.headers"
+EXTRA_HEADERS = "headwater.headers"
 """Headers that every answer to a request carries beside its own, refusals too."""
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 RETRY_AFTER = {"Retry-After": "1"}
 
 
-class Json(Response):
+class JsonResponse(Response):
     """An answer in JSON."""
 
     media_type = "application/json"
@@ -51,26 +51,26 @@ class Json(Response):
         return orjson.dumps(content)
 
 
-def refusal(refused: Refused, request_id: str, headers: Mapping[str, str] | None = None) -> Json:
+def refusal(refused: ApiError, request_id: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
     """The answer to a refused request."""
     said = dict(headers or {})
     if refused.status in (429, 503):
         said |= RETRY_AFTER
     if refused.allow:
         said["Allow"] = ", ".join(refused.allow)
-    return Json({"error": refused.body(request_id)}, refused.status, said)
+    return JsonResponse({"error": refused.body(request_id)}, refused.status, said)
 
 
-def refused_by(error: HTTPException) -> Refused:
+def refused_by(error: HTTPException) -> ApiError:
     """The router's own exceptions in our words."""
     if error.status_code == 405:
-        return Refused("method_not_allowed", "this path takes another method")
+        return ApiError("method_not_allowed", "this path takes another method")
     if error.status_code == 404:
-        return Refused("not_found", "no such path")
-    return Refused("internal" if error.status_code >= 500 else "invalid_type", str(error.detail))
+        return ApiError("not_found", "no such path")
+    return ApiError("internal" if error.status_code >= 500 else "invalid_type", str(error.detail))
 
 
-class Surface:
+class ErrorMiddleware:
     """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
 
     An answer has begun before ``within_s``, where that is given; else it is 503.
@@ -98,7 +98,7 @@ class Surface:
                 started = True
                 if not deadline.expired() and not failed:
                     deadline.reschedule(None)
-                message["headers"] = [*message.get("headers", ()), *scope.get(SAID_WITH, ()), header, NO_SNIFFING]
+                message["headers"] = [*message.get("headers", ()), *scope.get(EXTRA_HEADERS, ()), header, NO_SNIFFING]
             await send(message)
 
         try:
@@ -108,22 +108,22 @@ class Surface:
             log.debug("%s %s %s: the client went away", scope["method"], scope["path"], request_id)
         except Exception as error:
             failed = True
-            if not isinstance(error, Refused | HTTPException):
+            if not isinstance(error, ApiError | HTTPException):
                 log.exception("%s %s %s", scope["method"], scope["path"], request_id)
             if started:
                 raise  # half an answer is none
             await answer_to(error, request_id)(scope, receive, identified)
 
 
-def answer_to(error: Exception, request_id: str) -> Json:
+def answer_to(error: Exception, request_id: str) -> JsonResponse:
     """What an endpoint's exception is answered with."""
-    if isinstance(error, Refused):
+    if isinstance(error, ApiError):
         return refusal(error, request_id)
     if isinstance(error, HTTPException):
         return refusal(refused_by(error), request_id, error.headers)
     if isinstance(error, KafkaError | TailEndedError | TimeoutError):
-        return refusal(Refused("unavailable", "what this needs does not answer; try again"), request_id)
-    return refusal(Refused("internal", "an error of ours; it has been logged"), request_id)
+        return refusal(ApiError("unavailable", "what this needs does not answer; try again"), request_id)
+    return refusal(ApiError("internal", "an error of ours; it has been logged"), request_id)
 
 
 def authorise(
@@ -131,7 +131,7 @@ def authorise(
 ) -> Principal:
     """Who asks, in the environment that the request is about.
 
-    Raises ``Refused``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
+    Raises ``ApiError``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
     """
     principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
     access.check_place(principal, headers, query)

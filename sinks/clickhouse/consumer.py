@@ -22,11 +22,11 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas import topics
 from schemas.control.erasure import Erased
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.kafka import wait_for_broker
 from schemas.settings import Settings
-from sinks.clickhouse.lane import Allowance, Lane, Outlets
-from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.lane import DlqLimit, SinkContext, StreamInserter
+from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
 from sinks.clickhouse.resume import Bounds, resume
 from sinks.clickhouse.streams import STREAMS, Stream
@@ -40,10 +40,10 @@ PACE_S = 0.025
 GIVE_AWAY_S = 5.0
 
 
-class Session:
+class Assignment:
     """The lanes from one assignment of partitions to the next."""
 
-    def __init__(self, loop: "Loop", assigned: Iterable[TopicPartition]) -> None:
+    def __init__(self, loop: "ClickHouseConsumer", assigned: Iterable[TopicPartition]) -> None:
         self._loop = loop
         self.assigned = frozenset(assigned)
         self._marks: dict[TopicPartition, Mark] = {}
@@ -51,7 +51,7 @@ class Session:
         """The newest request to read again that it was opened with."""
         self._tasks: list[asyncio.Task[None]] = []
         self._committed: dict[TopicPartition, int] = {}
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, StreamInserter] = {}
 
     async def open(self) -> None:
         """Find out where to go on; then the lanes run."""
@@ -147,7 +147,7 @@ async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMeta
             await admin.close()
 
 
-class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Consumer, writer and publisher; one session at a time."""
 
     def __init__(
@@ -160,17 +160,17 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         self.settings = settings
         self.rereads = Rereads() if rereads is None else rereads
         self.writer = Writer(settings)
-        self._publisher = Publisher(settings)
-        self._outlets = Outlets(
+        self._publisher = SinkPublisher(settings)
+        self._outlets = SinkContext(
             settings=settings,
             writer=self.writer,
             publisher=self._publisher,
-            allowance=Allowance(),
+            allowance=DlqLimit(),
             on_space=self._on_space,
             erased=Erased() if erased is None else erased,
         )
         self._on_ready = on_ready
-        self._session: Session | None = None
+        self._session: Assignment | None = None
         self._opening: asyncio.Task[None] | None = None
         self._paused: set[TopicPartition] = set()
 
@@ -211,8 +211,8 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         await self._publisher.stop()
         await self.writer.stop()
 
-    def lane(self, stream: Stream, topic: str) -> Lane:
-        return Lane(stream, topic, self._outlets)
+    def lane(self, stream: Stream, topic: str) -> StreamInserter:
+        return StreamInserter(stream, topic, self._outlets)
 
     def on_lane_ended(self, task: asyncio.Task[None]) -> None:
         if not self._ended.done() and not task.cancelled():
@@ -231,9 +231,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         # a fetch waits for data, and every other question to the same broker waits behind it
         self.consumer.pause(*assigned)
         # not awaited here: ClickHouse may be away, and the group must not wait for it
-        self._opening = asyncio.create_task(self._open(Session(self, assigned)))
+        self._opening = asyncio.create_task(self._open(Assignment(self, assigned)))
 
-    async def _open(self, session: Session) -> None:
+    async def _open(self, session: Assignment) -> None:
         try:
             await session.open()
         except Exception as error:  # noqa: BLE001 - it ends the process
@@ -282,17 +282,17 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
                 session, self._session = self._session, None
                 self._opening = asyncio.create_task(self._open_again(session))
 
-    async def _open_again(self, session: Session) -> None:
+    async def _open_again(self, session: Assignment) -> None:
         closing = asyncio.create_task(session.close())
         try:
             await asyncio.shield(closing)
         finally:
             await closing  # the partitions may be given away meanwhile, but not before
         self.consumer.pause(*session.assigned)
-        await self._open(Session(self, session.assigned))
+        await self._open(Assignment(self, session.assigned))
 
     async def check_again(self) -> None:
-        """Raises ``Refused`` with what is read again, while something is."""
+        """Raises ``ApiError`` with what is read again, while something is."""
         again = self._session.again() if self._session is not None else []
         if again:
-            raise Refused("unavailable", "; ".join(again))
+            raise ApiError("unavailable", "; ".join(again))

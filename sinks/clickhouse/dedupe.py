@@ -12,7 +12,7 @@ from enum import Enum, auto
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
 
-Place = tuple[int, int, int]
+EventPosition = tuple[int, int, int]
 """Partition, offset and index on `events`."""
 
 WINDOW = 100_000
@@ -52,18 +52,18 @@ def known_as(workspace: str, environment: str, key: str) -> str:
     return f"{workspace}\0{environment}\0{key}"
 
 
-def origin_of(event: Event) -> Place:
+def origin_of(event: Event) -> EventPosition:
     return event.get("origin_partition", 0), event.get("origin_offset", NO_ORIGIN), event.get("origin_index", 0)
 
 
-class Seen:
+class Deduplicator:
     """What one partition of `resolved` has brought so far."""
 
     def __init__(self, size: int) -> None:
         self.window = Window(size)
         self._highest: dict[int, tuple[int, int]] = {}
 
-    def reach(self, origin: Place) -> None:
+    def reach(self, origin: EventPosition) -> None:
         """Everything up to this place has been seen."""
         partition, offset, index = origin
         if offset != NO_ORIGIN:

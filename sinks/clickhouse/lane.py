@@ -21,7 +21,7 @@ from schemas.records.codec import UnknownSchemaError
 from schemas.records.sameness import id_in
 from schemas.settings import Settings
 from sinks.clickhouse.block import Block, Buffer, halves
-from sinks.clickhouse.publish import Publisher
+from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
 from sinks.clickhouse.streams import Part, Stream
 from sinks.clickhouse.writer import RowsRefusedError, Writer
@@ -37,7 +37,7 @@ class TooManyRefusedError(Exception):
     """So much is refused that the fault is hardly in the data; a person has to look."""
 
 
-class Allowance:
+class DlqLimit:
     """Refusals that pass: a hundred, and one more for every thousand rows that are stored."""
 
     def __init__(self, most: int = 100, rows_each: int = 1000) -> None:
@@ -56,23 +56,23 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlets:
+class SinkContext:
     """Where all lanes write to, and what they share."""
 
     settings: Settings
     writer: Writer
-    publisher: Publisher
-    allowance: Allowance
+    publisher: SinkPublisher
+    allowance: DlqLimit
     on_space: Callable[[], None]
     """Called when a lane can take records again."""
     erased: Erased
     """Of what is passed over."""
 
 
-class Lane:
+class StreamInserter:
     """One stream since its partitions were assigned."""
 
-    def __init__(self, stream: Stream, topic: str, outlets: Outlets) -> None:
+    def __init__(self, stream: Stream, topic: str, outlets: SinkContext) -> None:
         self._stream = stream
         self._topic = topic
         self._writer = outlets.writer

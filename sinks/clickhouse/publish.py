@@ -36,7 +36,7 @@ def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
         yield receipts[start:]
 
 
-class Publisher:
+class SinkPublisher:
     """Waits while the broker is away; raises ``KafkaError`` for what it refuses."""
 
     def __init__(self, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sinks.clickhouse.dedupe import WINDOW, Seen, known_as
+from sinks.clickhouse.dedupe import WINDOW, Deduplicator, known_as
 from sinks.clickhouse.rereads import UNMARKED, Mark
 from sinks.clickhouse.rows import Table
 from sinks.clickhouse.streams import START, Part, Stream
@@ -61,7 +61,7 @@ async def resume(
         if bound.again_from is not None:
             start = max(bound.again_from, bound.first)
             log.warning("%s/%s is read again, from %d up to %d", topic, partition, start, bound.mark.until)
-            found[partition] = (start, Part(Seen(WINDOW // len(bounds)), {}))
+            found[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), {}))
             continue
         lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
         committed = bound.first if bound.committed is None else bound.committed
@@ -70,7 +70,7 @@ async def resume(
             # Kafka lost its end, or the topic was made again: what stands there now is not what is stored
             log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
             lasts, start = {}, bound.first
-        found[partition] = (start, Part(Seen(WINDOW // len(bounds)), lasts))
+        found[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts))
     if stream.remembers:
         await _remember(topic, {p: (start, part) for p, (start, part) in found.items() if part.stored}, writer)
     return found

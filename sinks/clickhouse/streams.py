@@ -15,7 +15,7 @@ from schemas.records import codec
 from schemas.records.records import Change, Event, Receipt
 from schemas.records.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
-from sinks.clickhouse.dedupe import Place, Seen, Verdict, origin_of
+from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, origin_of
 from sinks.clickhouse.link_rows import LINKS, RETRACTED_LINKS
 from sinks.clickhouse.rows import (
     CONTACTS,
@@ -35,7 +35,7 @@ APPLIED = "applied"
 START = (-1, 0)
 """Below every place."""
 
-StoredPlaces = Callable[[Sequence[Place]], Awaitable[dict[Place, str]]]
+StoredPlaces = Callable[[Sequence[EventPosition]], Awaitable[dict[EventPosition, str]]]
 """Those of these places of `events` that have a row, and its event id; asks ClickHouse."""
 
 
@@ -43,7 +43,7 @@ StoredPlaces = Callable[[Sequence[Place]], Awaitable[dict[Place, str]]]
 class Part:
     """What is known of one partition since it was assigned: the last stored (offset, index) of each table."""
 
-    seen: Seen
+    seen: Deduplicator
     stored: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def has(self, table: Table, item: Item) -> bool:

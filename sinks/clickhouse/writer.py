@@ -18,11 +18,11 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.sameness import key_from
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
-from sinks.clickhouse.dedupe import Place
+from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Writer:
         context.settings = INSERT
         await self._client.insert(data=columns, context=context)
 
-    async def _has(self, table: str, topic: str, places: Sequence[Place]) -> bool:
+    async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
         """Whether each of these places (partition, offset, index) of a topic has a row."""
         spans = {partition: [offset for p, offset, _ in places if p == partition] for partition, _, _ in places}
         bounds = " OR ".join(
@@ -116,7 +116,7 @@ class Writer:
         )
         return {partition: (offset, index) for partition, (offset, index) in rows}
 
-    async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, Place]]:
+    async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, EventPosition]]:
         """Of each partition and origin partition the highest place on `events` that has a row."""
         rows = await self._by_partition(
             "SELECT _partition, _origin_partition, max((_origin_offset, _origin_index)) FROM events"
@@ -138,9 +138,9 @@ class Writer:
         )
         return [(*row[:3], key_from(*row[3:])) for row in rows]
 
-    async def stored_places(self, places: Sequence[Place]) -> dict[Place, str]:
+    async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
         """Those of these places of `events` that have a row, and its event id."""
-        found: dict[Place, str] = {}
+        found: dict[EventPosition, str] = {}
         for origin in {place[0] for place in places}:
             offsets = [offset for partition, offset, _ in places if partition == origin]
             rows = await self._query(
@@ -168,9 +168,9 @@ class Writer:
         return [tuple(row) for row in result.result_rows]
 
     async def check(self) -> None:
-        """Raises ``Refused`` with what ClickHouse said, while something waits for it."""
+        """Raises ``ApiError`` with what ClickHouse said, while something waits for it."""
         for what, reason in self._waiting.items():
-            raise Refused("unavailable", f"{what} waits: {reason}")
+            raise ApiError("unavailable", f"{what} waits: {reason}")
 
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
         wait_s, longest_s = WAITS_S

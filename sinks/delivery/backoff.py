@@ -9,7 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 
-from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
+from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookDelivery
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
 WAITS_MS = (
@@ -22,7 +22,7 @@ GONE = 410
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class AttemptOutcome:
     """What came of a request; ``code`` 0: no answer, and ``error`` says why."""
 
     code: int
@@ -63,7 +63,7 @@ def wait_ms(delivery_id: str, attempts: int) -> int:
     return round(WAITS_MS[attempts - 1] * (1 - JITTER + 2 * JITTER * share))
 
 
-def after(delivery: Delivery, outcome: Outcome, now_ms: int) -> Delivery:
+def after(delivery: WebhookDelivery, outcome: AttemptOutcome, now_ms: int) -> WebhookDelivery:
     """The delivery after one more attempt that ended now."""
     attempts = delivery["attempts"] + 1
     status, due_ms = FAILED, 0

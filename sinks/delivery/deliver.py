@@ -17,7 +17,7 @@ import aiohttp
 
 from schemas.control.url_policy import is_public
 from schemas.settings import Settings
-from sinks.delivery.backoff import Outcome, asked_wait_ms
+from sinks.delivery.backoff import AttemptOutcome, asked_wait_ms
 from sinks.delivery.excerpt import excerpt
 from sinks.delivery.lease import LeaseLostError
 
@@ -86,7 +86,7 @@ class Deliverer:
     async def stop(self) -> None:
         await self._session.close()
 
-    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> AttemptOutcome:
         """Raises nothing but ``CancelledError`` and what ``hold`` raises."""
         await self._hold()
         began = time.monotonic()
@@ -106,7 +106,7 @@ class Deliverer:
         if code and not 200 <= code < 300:
             error = f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
-        return Outcome(
+        return AttemptOutcome(
             code=code,
             error="" if 200 <= code < 300 else error,
             duration_ms=duration_ms,

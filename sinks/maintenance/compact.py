@@ -56,14 +56,14 @@ WHERE _stored_at < fromUnixTimestamp64Milli({until}) AND cityHash64(own_contact_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Squashed:
+class CompactionResult:
     """Of how many ids the override was folded, and in how many passes."""
 
     overrides: int
     passes: int
 
 
-async def squash(settings: Settings, age_s: float = AGE_S) -> Squashed | None:
+async def compact_merges(settings: Settings, age_s: float = AGE_S) -> CompactionResult | None:
     """Fold once; ``None`` where another process is at it. Raises ClickHouse's errors."""
     client = await connected(settings)
     client.database = settings.clickhouse_database
@@ -77,7 +77,7 @@ async def squash(settings: Settings, age_s: float = AGE_S) -> Squashed | None:
         await client.close()
 
 
-async def _squash(client: AsyncClient, age_s: float) -> Squashed:
+async def _squash(client: AsyncClient, age_s: float) -> CompactionResult:
     since, until = (
         await client.query(
             "SELECT toUnixTimestamp64Milli(max(until)), toUnixTimestamp64Milli(now64(3)) - {age:Int64} FROM squashes",
@@ -90,7 +90,7 @@ async def _squash(client: AsyncClient, age_s: float) -> Squashed:
     for nth in range(passes):
         await _pass(client, place | {"passes": passes, "nth": nth})
     await client.command("INSERT INTO squashes (until) SELECT fromUnixTimestamp64Milli({until:Int64})", place)
-    return Squashed(overrides=stale, passes=passes)
+    return CompactionResult(overrides=stale, passes=passes)
 
 
 async def _pass(client: AsyncClient, place: dict[str, int]) -> None:
@@ -167,7 +167,7 @@ async def every(settings: Settings) -> None:
     while True:
         await asyncio.sleep(settings.squash_interval_s)
         try:
-            done = await squash(settings)
+            done = await compact_merges(settings)
         except (ClickHouseError, MutationFailedError, TimeoutError):
             log.exception("the squash broke off; it is repeated")
         else:

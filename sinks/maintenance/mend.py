@@ -16,7 +16,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
@@ -44,9 +44,9 @@ class Mender:
         """By part, what may be missing for good."""
 
     async def check(self) -> None:
-        """Raises ``Refused`` with what a person has to look at, while there is something."""
+        """Raises ``ApiError`` with what a person has to look at, while there is something."""
         if self._lost:
-            raise Refused("unavailable", "; ".join(self._lost.values()))
+            raise ApiError("unavailable", "; ".join(self._lost.values()))
 
     async def run(self) -> None:
         """For ever; what goes wrong is logged and tried again."""

@@ -13,23 +13,23 @@ from starlette.routing import Route, Router
 
 from schemas import topics
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
 from schemas.service import web
 from schemas.service.heartbeat import beating, states_of
 from schemas.service.kafka import Probe, Tail
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
-from sinks.read_api.control.consistency import Parity
+from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import endpoint as graph
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
 from sinks.read_api.handlers import Answer, Reads
 from sinks.read_api.request import weight
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.context import Asked, asks
-from sinks.read_api.request.edge_client import Edge, Writes
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.context import ReadRequest, asks
+from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
+from sinks.read_api.request.home import Tenant
 
 READY_WITHIN_S = 1.0
 """Less than the edge waits for it."""
@@ -93,12 +93,14 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             principal = await asks(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
-            return web.Json(await answer(Asked(principal, Home(*place, control.segments[place]), request)))
+            return web.JsonResponse(
+                await answer(ReadRequest(principal, Tenant(*place, control.segments[place]), request))
+            )
 
         return Route(path, endpoint, methods=[method], name=scope)
 
     async def triggered(request: Request) -> Response:
-        return web.Json(await reads.triggered(request))
+        return web.JsonResponse(await reads.triggered(request))
 
     return [
         *(route(*row, method="POST") for row in _posts(reads)),
@@ -108,34 +110,34 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
 
 
 def graph_endpoint(
-    settings: Settings, control: ControlState, tail: Tail, reader: Reader, edge: Edge
+    settings: Settings, control: ControlState, tail: Tail, reader: ClickHouseReader, edge: EdgeClient
 ) -> Callable[[Request], Awaitable[Response]]:
     """GraphQL: every field asks for its own scope, so any valid key may come in."""
 
     async def endpoint(request: Request) -> Response:
         if request.method == "GET" and "query" not in request.query_params:
             if not settings.graphql_explorer:
-                raise Refused("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
+                raise ApiError("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
             return graph.explorer()
         principal = await asks(request, control, tail, None)
         said = await graph.asked(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)
-        home = Home(*place, control.segments[place])
+        home = Tenant(*place, control.segments[place])
         context = Context(
             principal=principal,
             home=home,
             reader=reader,
             control=control,
             loaders=Loaders(reader, control, home),
-            writes=Writes(edge, request.headers, request.query_params),
+            writes=EdgeWrites(edge, request.headers, request.query_params),
         )
         return await graph.execute(said, context, may_write=request.method == "POST")
 
     return endpoint
 
 
-def build_app(settings: Settings) -> web.Surface:
+def build_app(settings: Settings) -> web.ErrorMiddleware:
     """Connects to nothing before its lifespan starts."""
     control = ControlState()
     tail = Tail(
@@ -144,20 +146,20 @@ def build_app(settings: Settings) -> web.Surface:
         lambda record: control.apply(record.key, record.value),
         patience_s=settings.read_deadline_s / 2,
     )
-    reader = Reader(settings)
-    edge = Edge(settings)
-    parity = Parity(settings, control, reader)
+    reader = ClickHouseReader(settings)
+    edge = EdgeClient(settings)
+    parity = ConsistencyCheck(settings, control, reader)
 
     probe = Probe(settings, topics.EVENTS)
     needs = {"kafka": probe.ask, "clickhouse": reader.check}
 
     async def live(_request: Request) -> Response:
-        return web.Json({"status": "live"})
+        return web.JsonResponse({"status": "live"})
 
     async def ready(_request: Request) -> Response:
         components = await states_of(needs, READY_WITHIN_S)
         is_ready = all(one["state"] == "ok" for one in components.values())
-        return web.Json(
+        return web.JsonResponse(
             {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
         )
 
@@ -193,4 +195,4 @@ def build_app(settings: Settings) -> web.Surface:
         waits = scope["path"] in (f"{INTERNAL}/contacts/written", f"{INTERNAL}/events/linked")
         return settings.read_deadline_s + (TIMEOUT_MS[1] / 1000 if waits else 0)
 
-    return web.Surface(as_sent, within_s)
+    return web.ErrorMiddleware(as_sent, within_s)

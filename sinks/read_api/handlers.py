@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from schemas.control.control_state import Campaign, ControlState, Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.kafka import Tail
 from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.contacts import (
@@ -20,104 +20,104 @@ from sinks.read_api.contacts import (
     identities,
     link_refusal,
 )
-from sinks.read_api.contacts.read_your_writes import Written
+from sinks.read_api.contacts.read_your_writes import WrittenContacts
 from sinks.read_api.control import definitions, preview, quarantine, tasks, usage, webhooks
-from sinks.read_api.control.consistency import Parity
+from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import endpoint as graph
 from sinks.read_api.request import paging as params
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.context import Asked, now_ms
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.context import ReadRequest, now_ms
+from sinks.read_api.request.home import Tenant
 
-Answer = Callable[[Asked], Awaitable[Any]]
+Answer = Callable[[ReadRequest], Awaitable[Any]]
 
 
 class Reads:
     """Each method answers one path."""
 
-    def __init__(self, control: ControlState, tail: Tail, reader: Reader, parity: Parity) -> None:
+    def __init__(self, control: ControlState, tail: Tail, reader: ClickHouseReader, parity: ConsistencyCheck) -> None:
         self._control = control
         self._tail = tail
         self._reader = reader
         self._parity = parity
-        self._written = Written(reader)
+        self._written = WrittenContacts(reader)
 
-    async def contact(self, asked: Asked) -> Any:
+    async def contact(self, asked: ReadRequest) -> Any:
         return await contacts.get(self._reader, asked.home, asked.part("id"))
 
-    async def contact_events(self, asked: Asked) -> Any:
+    async def contact_events(self, asked: ReadRequest) -> Any:
         return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
 
-    async def event(self, asked: Asked) -> Any:
+    async def event(self, asked: ReadRequest) -> Any:
         return await event.event(self._reader, asked.home, asked.part("id"))
 
-    async def contact_known(self, asked: Asked) -> Any:
+    async def contact_known(self, asked: ReadRequest) -> Any:
         return await erasures.known(self._reader, asked.home, asked.part("id"))
 
-    async def erasure(self, asked: Asked) -> Any:
+    async def erasure(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return erasures.shown(self._control, asked.home, asked.part("id"), self._reader.partitions, now_ms())
 
-    async def contact_identity(self, asked: Asked) -> Any:
+    async def contact_identity(self, asked: ReadRequest) -> Any:
         return await identities.identity(self._reader, asked.home, asked.part("id"))
 
-    async def contact_ties(self, asked: Asked) -> Any:
+    async def contact_ties(self, asked: ReadRequest) -> Any:
         return await identities.ties(self._reader, asked.home, asked.part("id"))
 
-    async def contact_consents(self, asked: Asked) -> Any:
+    async def contact_consents(self, asked: ReadRequest) -> Any:
         return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
 
-    async def contacts_found(self, asked: Asked) -> Any:
+    async def contacts_found(self, asked: ReadRequest) -> Any:
         return await self._written.found(asked.home, await asked.request.json())
 
-    async def contact_written(self, asked: Asked) -> Any:
+    async def contact_written(self, asked: ReadRequest) -> Any:
         return await self._written.written(asked.home, await asked.request.json())
 
-    async def event_linked(self, asked: Asked) -> Any:
+    async def event_linked(self, asked: ReadRequest) -> Any:
         """Whether an event's identifiers show as one contact, or why not: nothing else, as a public key may ask."""
         said = await self._written.written(asked.home, await asked.request.json())
         return {"linked": said["contact"] is not None, "warnings": said["warnings"]}
 
-    async def contact_segments(self, asked: Asked) -> Any:
+    async def contact_segments(self, asked: ReadRequest) -> Any:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
         known = self._control.segments[asked.home.workspace, asked.home.environment]
         named = [{**row, "name": known[row["id"]].name} for row in rows]
         return params.slice_of(asked.paging, named)
 
-    async def contacts(self, asked: Asked) -> Any:
+    async def contacts(self, asked: ReadRequest) -> Any:
         segment = asked.query.get("segment_id")
         return await contact_list.contacts(self._reader, asked.home, asked.query, asked.paging, segment)
 
-    async def segments(self, asked: Asked) -> Any:
+    async def segments(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         paging = asked.paging
         found = definitions.segments_of(self._control, asked.home)
         shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
         return params.slice_of(paging, shapes)
 
-    async def segment(self, asked: Asked) -> Any:
+    async def segment(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         found = definitions.segment_named(self._control, asked.home, asked.part("id"))
         return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
 
-    async def segment_contacts(self, asked: Asked) -> Any:
+    async def segment_contacts(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
         return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
 
-    async def campaigns(self, asked: Asked) -> Any:
+    async def campaigns(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         found = campaigns.campaigns_of(self._control, asked.home, asked.query)
         return await campaigns.page(self._reader, asked.home, found, asked.paging, asked.query)
 
-    async def campaign(self, asked: Asked) -> Any:
+    async def campaign(self, asked: ReadRequest) -> Any:
         return await campaigns.one(self._reader, asked.home, await self._campaign(asked), asked.query)
 
-    async def campaign_deliveries(self, asked: Asked) -> Any:
+    async def campaign_deliveries(self, asked: ReadRequest) -> Any:
         campaign = await self._campaign(asked)
         return await deliveries.deliveries(self._reader, asked.home, campaign, asked.query, asked.paging)
 
-    async def campaign_series(self, asked: Asked) -> Any:
+    async def campaign_series(self, asked: ReadRequest) -> Any:
         return await series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
 
     async def triggered(self, request: Request) -> Any:
@@ -125,91 +125,91 @@ class Reads:
         await self._tail.catch_up()
         campaign = self._control.triggers.get(request.path_params["trigger"])
         if campaign is None:
-            raise Refused("not_found", "no such trigger")
-        home = Home(campaign.workspace, campaign.environment)
+            raise ApiError("not_found", "no such trigger")
+        home = Tenant(campaign.workspace, campaign.environment)
         return await audience.by_hash(self._reader, home, request.query_params.get("who", ""))
 
-    async def refused(self, asked: Asked) -> Any:
+    async def refused(self, asked: ReadRequest) -> Any:
         a, b = asked.query.get("a", ""), asked.query.get("b", "")
         return {"refused": await link_refusal.is_refused(self._reader, asked.home, a, b)}
 
-    async def audience(self, asked: Asked) -> Any:
+    async def audience(self, asked: ReadRequest) -> Any:
         return await audience.audience(self._reader, asked.home, await asked.request.json())
 
-    async def _campaign(self, asked: Asked) -> Campaign:
+    async def _campaign(self, asked: ReadRequest) -> Campaign:
         await self._tail.catch_up()
         return campaigns.campaign_named(self._control, asked.home, asked.part("id"))
 
-    async def segment_explained(self, asked: Asked) -> Any:
+    async def segment_explained(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
         tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
         who = asked.query.get("contact", "")
         return await explain.explain(self._reader, asked.home, (segment, tree), who, now_ms())
 
-    async def segment_preview(self, asked: Asked) -> Any:
+    async def segment_preview(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         body = await graph.json_body(asked.request)
         return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
 
-    async def segment_warnings(self, asked: Asked) -> Any:
+    async def segment_warnings(self, asked: ReadRequest) -> Any:
         return await preview.warnings_of(self._reader, asked.home, await asked.request.json())
 
-    async def parity(self, asked: Asked) -> Any:
+    async def parity(self, asked: ReadRequest) -> Any:
         return self._parity.of(asked.home.workspace, asked.home.environment).shape()
 
-    def _segments(self, asked: Asked) -> dict[str, Segment]:
+    def _segments(self, asked: ReadRequest) -> dict[str, Segment]:
         return self._control.segments[asked.home.workspace, asked.home.environment]
 
-    async def keys(self, asked: Asked) -> Any:
+    async def keys(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
 
-    async def receivers(self, asked: Asked) -> Any:
+    async def receivers(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
 
-    async def key(self, asked: Asked) -> Any:
+    async def key(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return definitions.key_named(self._control, asked.principal.workspace, asked.part("id"))
 
-    async def workspaces(self, asked: Asked) -> Any:
+    async def workspaces(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.workspaces_of(self._control))
 
-    async def workspace(self, asked: Asked) -> Any:
+    async def workspace(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return definitions.workspace_named(self._control, asked.principal.workspace, asked.part("id"))
 
-    async def usage(self, asked: Asked) -> Any:
+    async def usage(self, asked: ReadRequest) -> Any:
         return await usage.usage(self._reader, asked.principal.workspace, asked.query, now_ms())
 
-    async def environments(self, asked: Asked) -> Any:
+    async def environments(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
 
-    async def webhooks(self, asked: Asked) -> Any:
+    async def webhooks(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return params.slice_of(asked.paging, webhooks.webhooks_of(self._control, asked.home))
 
-    async def webhook(self, asked: Asked) -> Any:
+    async def webhook(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         return webhooks.shape(webhooks.webhook_named(self._control, asked.home, asked.part("id")))
 
-    async def deliveries(self, asked: Asked) -> Any:
+    async def deliveries(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
         return await webhooks.attempts(self._reader, asked.home, webhook, asked.paging)
 
-    async def delivery(self, asked: Asked) -> Any:
+    async def delivery(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
         return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
 
-    async def task(self, asked: Asked) -> Any:
+    async def task(self, asked: ReadRequest) -> Any:
         is_secret = asked.principal.kind == "secret"
         return await tasks.task(self._reader, asked.home, asked.part("id"), now_ms(), any_environment=is_secret)
 
-    async def quarantine(self, asked: Asked) -> Any:
+    async def quarantine(self, asked: ReadRequest) -> Any:
         unowned = "instance" in asked.principal.scopes
         return await quarantine.quarantined(self._reader, asked.principal.workspace, asked.paging, unowned=unowned)

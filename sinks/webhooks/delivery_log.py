@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from schemas import topics
 from schemas.records.codec import encode_attempts, encode_delivery
-from schemas.records.deliveries import Attempt, Delivery, asked_key, home_of, key_of
+from schemas.records.deliveries import Attempt, WebhookDelivery, asked_key, home_of, key_of
 from schemas.records.identity import partition_of
 from schemas.settings import Settings
 from sinks.delivery.lease import Claim
@@ -24,47 +24,47 @@ FENCE = b"fence"
 """Key of the first records: no delivery's, and a compacted topic keeps one a partition."""
 
 
-class Row(NamedTuple):
+class LogRow(NamedTuple):
     topic: topics.Topic
     key: bytes
     value: bytes | None
     partition: int
 
 
-class Journal:
+class DeliveryLog:
     """The sender's one producer."""
 
     def __init__(self, settings: Settings, claim: Claim) -> None:
         self._settings = settings
         self._claim = claim
-        self._waiting: list[tuple[Sequence[Row], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Sequence[LogRow], asyncio.Future[None]]] = []
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
 
     async def start(self) -> None:
         self._producer = await self._claim.producer()
         count = topics.partition_count(topics.DELIVERIES, self._settings)
-        await self._send([Row(topics.DELIVERIES, FENCE, None, p) for p in range(count)])
+        await self._send([LogRow(topics.DELIVERIES, FENCE, None, p) for p in range(count)])
 
     async def stop(self) -> None:
         await self._producer.stop()
 
-    def state(self, delivery: Delivery) -> Row:
+    def state(self, delivery: WebhookDelivery) -> LogRow:
         return self._row(topics.DELIVERIES, delivery, key_of(delivery["id"]), encode_delivery(delivery))
 
-    def attempt(self, attempt: Attempt, delivery: Delivery) -> Row:
+    def attempt(self, attempt: Attempt, delivery: WebhookDelivery) -> LogRow:
         return self._row(topics.ATTEMPTS, delivery, key_of(delivery["id"]), encode_attempts([attempt]))
 
-    def forgotten(self, delivery: Delivery) -> list[Row]:
+    def forgotten(self, delivery: WebhookDelivery) -> list[LogRow]:
         """What takes a delivery out of the compacted topic."""
         keys = (key_of(delivery["id"]), asked_key(delivery["id"]))
         return [self._row(topics.DELIVERIES, delivery, key, None) for key in keys]
 
-    def _row(self, topic: topics.Topic, delivery: Delivery, key: bytes, value: bytes | None) -> Row:
+    def _row(self, topic: topics.Topic, delivery: WebhookDelivery, key: bytes, value: bytes | None) -> LogRow:
         count = topics.partition_count(topic, self._settings)
-        return Row(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
+        return LogRow(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
 
-    async def write(self, rows: Sequence[Row], *, urgent: bool = False) -> None:
+    async def write(self, rows: Sequence[LogRow], *, urgent: bool = False) -> None:
         """Return when they are durable; rows of one partition stay in their order. ``urgent``: somebody waits."""
         if not rows:
             return
@@ -92,14 +92,14 @@ class Journal:
                 if not done.done():
                     done.set_result(None)
 
-    async def _send(self, rows: Sequence[Row]) -> None:
-        places: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    async def _send(self, rows: Sequence[LogRow]) -> None:
+        places: dict[tuple[str, int], list[LogRow]] = defaultdict(list)
         for row in rows:
             places[topics.name(row.topic, self._settings), row.partition].append(row)
         acknowledged = await asyncio.gather(*(self._send_to(*place, some) for place, some in places.items()))
         await asyncio.gather(*(future for futures in acknowledged for future in futures))
 
-    async def _send_to(self, topic: str, partition: int, rows: Sequence[Row]) -> list[asyncio.Future[None]]:
+    async def _send_to(self, topic: str, partition: int, rows: Sequence[LogRow]) -> list[asyncio.Future[None]]:
         acknowledged = []
         batch = self._producer.create_batch()
         for row in rows:

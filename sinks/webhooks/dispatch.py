@@ -17,13 +17,13 @@ import orjson
 
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
-from schemas.records.deliveries import Attempt, Delivery
+from schemas.records.deliveries import Attempt, WebhookDelivery
 from sinks.delivery import sign
-from sinks.delivery.backoff import GONE, Outcome, after
+from sinks.delivery.backoff import GONE, AttemptOutcome, after
 from sinks.delivery.breaker import Breaker
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.excerpt import excerpt
-from sinks.webhooks.delivery_log import Journal
+from sinks.webhooks.delivery_log import DeliveryLog
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
@@ -43,7 +43,7 @@ def now_ms() -> int:
 
 
 @dataclass(slots=True)
-class Lane:
+class EndpointQueue:
     """One endpoint."""
 
     queue: Queue = field(default_factory=Queue)
@@ -61,7 +61,7 @@ class Dispatcher:
         self,
         control: ControlState,
         store: Store,
-        journal: Journal,
+        journal: DeliveryLog,
         *,
         deliverer: Deliverer,
         launches: Launches,
@@ -73,7 +73,7 @@ class Dispatcher:
         self._deliverer = deliverer
         self._launches = launches
         self._disable = disable
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, EndpointQueue] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,7 +106,7 @@ class Dispatcher:
         """A delivery has a place in the queue; ``asked``: because somebody wants another attempt."""
         lane = self._lanes.get(webhook_id)
         if lane is None:
-            lane = self._lanes[webhook_id] = Lane()
+            lane = self._lanes[webhook_id] = EndpointQueue()
         if entry.id not in lane.flying:
             lane.queue.put(entry)
             if self._is_open:
@@ -139,7 +139,7 @@ class Dispatcher:
             self._begin(webhook, lane, entry)
         self._look_again(webhook_id, lane, now)
 
-    def _begin(self, webhook: Webhook, lane: Lane, entry: Entry) -> None:
+    def _begin(self, webhook: Webhook, lane: EndpointQueue, entry: Entry) -> None:
         delivery = self._store.delivery(entry.id)
         if delivery is None or entry.id in lane.flying or self._is_erased(delivery):
             return
@@ -150,7 +150,7 @@ class Dispatcher:
             lane.flying.add(entry.id)
             self._start(self._attempt(webhook, lane, delivery, contact))
 
-    def _look_again(self, webhook_id: str, lane: Lane, now: int) -> None:
+    def _look_again(self, webhook_id: str, lane: EndpointQueue, now: int) -> None:
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
@@ -175,7 +175,7 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None and not self._ended.done():
             self._ended.set_exception(error)
 
-    async def _attempt(self, webhook: Webhook, lane: Lane, delivery: Delivery, contact: str) -> None:
+    async def _attempt(self, webhook: Webhook, lane: EndpointQueue, delivery: WebhookDelivery, contact: str) -> None:
         at_ms = now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
         headers: dict[str, str] = {}
@@ -186,11 +186,11 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a body or a secret that cannot be used is this delivery's failure
             is_late, outcome = (
                 False,
-                Outcome(code=0, error=f"it cannot be signed: {type(error).__name__}", duration_ms=0),
+                AttemptOutcome(code=0, error=f"it cannot be signed: {type(error).__name__}", duration_ms=0),
             )
         else:
             if is_late:
-                outcome = Outcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
+                outcome = AttemptOutcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
             else:
                 outcome = await self._deliverer.send(webhook.url, body, headers)
         if not is_late:
@@ -223,35 +223,35 @@ class Dispatcher:
         if self._lanes.get(webhook.id) is lane:
             self.pump(webhook.id)
 
-    def _is_erased(self, delivery: Delivery) -> bool:
+    def _is_erased(self, delivery: WebhookDelivery) -> bool:
         return self._control.erased.covers_id(delivery["contact_id"], delivery["seq"] // 1_000_000)
 
-    async def _keep(self, delivery: Delivery) -> None:
+    async def _keep(self, delivery: WebhookDelivery) -> None:
         """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""
         here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
         await self._journal.write([self._journal.state(delivery)])
         await here
 
-    def applied(self, delivery: Delivery) -> None:
+    def applied(self, delivery: WebhookDelivery) -> None:
         """A delivery's new state has been read from Kafka."""
         here = self._awaited.pop(delivery["id"], None)
         if here is not None and not here.done():
             here.set_result(None)
 
-    def _judge(self, lane: Lane, outcome: Outcome) -> None:
+    def _judge(self, lane: EndpointQueue, outcome: AttemptOutcome) -> None:
         if outcome.is_success:
             lane.breaker.succeeded()
         else:
             lane.breaker.failed(now_ms())
 
-    async def _drop(self, lane: Lane) -> None:
+    async def _drop(self, lane: EndpointQueue) -> None:
         """The endpoint was deleted: what waited for it is forgotten."""
         if lane.timer is not None:
             lane.timer.cancel()
         found = (self._store.delivery(entry.id) for entry in lane.queue.clear())
         await self._forget([delivery for delivery in found if delivery is not None])
 
-    async def _forget(self, some: list[Delivery]) -> None:
+    async def _forget(self, some: list[WebhookDelivery]) -> None:
         await self._journal.write([row for delivery in some for row in self._journal.forgotten(delivery)])
 
     async def _expire(self) -> None:
@@ -262,7 +262,7 @@ class Dispatcher:
             await asyncio.sleep(EXPIRE_EVERY_S)
 
 
-def _headers(webhook: Webhook, delivery: Delivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
+def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
     return sign.headers(
         event_id=delivery["event_id"],
         attempt_id=attempt_id,
@@ -273,7 +273,13 @@ def _headers(webhook: Webhook, delivery: Delivery, attempt_id: str, at_ms: int, 
 
 
 def _logged(
-    delivery: Delivery, outcome: Outcome, *, url: str, headers: dict[str, str], attempt_id: str, at_ms: int
+    delivery: WebhookDelivery,
+    outcome: AttemptOutcome,
+    *,
+    url: str,
+    headers: dict[str, str],
+    attempt_id: str,
+    at_ms: int,
 ) -> Attempt:
     return Attempt(
         id=attempt_id,

@@ -10,14 +10,14 @@ from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
-from sinks.webhooks.delivery_log import Journal, Row
+from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import now_ms
 from sinks.webhooks.store import Store
 
 _LOOK_S = 0.1
 
 
-async def erasing(known: ControlState, store: Store, journal: Journal, partitions: int) -> None:
+async def erasing(known: ControlState, store: Store, journal: DeliveryLog, partitions: int) -> None:
     """For ever."""
     while True:
         for one in [e for e in known.erasures.values() if _is_due(known, e, partitions)]:
@@ -26,7 +26,7 @@ async def erasing(known: ControlState, store: Store, journal: Journal, partition
             await journal.write([row for delivery in found for row in journal.forgotten(delivery)])
             store.unlearn(one.contacts)
             key, value = control_state.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, 0, now_ms()))
-            await journal.write([Row(topics.CONTROL, key, value, 0)])
+            await journal.write([LogRow(topics.CONTROL, key, value, 0)])
             known.apply(key, value)
         await asyncio.sleep(_LOOK_S)
 

@@ -13,13 +13,13 @@ import orjson
 
 from schemas import topics
 from schemas.records import codec
-from schemas.records.deliveries import Delivery
+from schemas.records.deliveries import WebhookDelivery
 from schemas.records.identity import CONTACT_ID, partition_of
 from schemas.records.records import TRACK, Event, Identifier
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from schemas.times import parse_iso
-from sinks.webhooks.delivery_log import Row
+from sinks.webhooks.delivery_log import LogRow
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import REQUESTED
 
@@ -46,7 +46,7 @@ class Launches:
         """What `launches` keeps no more is not kept here either."""
         self._store.drop_launches(now_ms - (topics.LAUNCHES.retention_ms or 0))
 
-    async def body(self, delivery: Delivery) -> bytes:
+    async def body(self, delivery: WebhookDelivery) -> bytes:
         """What is sent: the body with the attachments of its launch."""
         if delivery["type"] != REQUESTED or b'"attach"' not in delivery["body"]:
             return delivery["body"]
@@ -69,7 +69,7 @@ class Launches:
         properties["attach"] = launch["attach"]
         return orjson.dumps(said)
 
-    def is_late(self, delivery: Delivery, now_ms: int) -> bool:
+    def is_late(self, delivery: WebhookDelivery, now_ms: int) -> bool:
         """Whether nobody wants it any more."""
         if delivery["type"] != REQUESTED or b'"expiration"' not in delivery["body"]:
             return False
@@ -77,7 +77,7 @@ class Launches:
         until_ms = parse_iso(until.replace(" ", "T").upper()) if isinstance(until, str) else None
         return until_ms is not None and until_ms <= now_ms
 
-    def failed(self, delivery: Delivery, now_ms: int, reason: str) -> Row:
+    def failed(self, delivery: WebhookDelivery, now_ms: int, reason: str) -> LogRow:
         """The event that says that a delivery failed for good."""
         data = orjson.loads(delivery["body"])["data"]
         home = (delivery["workspace"], delivery["environment"])
@@ -86,7 +86,7 @@ class Launches:
 
 def failure(
     home: tuple[str, str], contact_id: str, data: dict[str, Any], reason: str, *, now_ms: int, partitions: int
-) -> Row:
+) -> LogRow:
     """The event that says that a requested message failed, as a client would send it; repeats give the same one.
 
     ``home`` is workspace and environment, ``data`` that of the message's body.
@@ -117,7 +117,7 @@ def failure(
         reply_to="",
     )
     row = codec.encode_events([event])
-    return Row(topics.EVENTS, contact_id.encode(), row, partition_of(contact_id, partitions))
+    return LogRow(topics.EVENTS, contact_id.encode(), row, partition_of(contact_id, partitions))
 
 
 def _uuid(text: str) -> UUID:

@@ -57,7 +57,7 @@ class Message:
 
 
 @dataclass(slots=True)
-class Known:
+class NotificationState:
     """What was said of contacts and memberships so far; ``get`` reads the durable rows, ``writes`` are the new ones."""
 
     get: Callable[[bytes], bytes | None]
@@ -113,7 +113,7 @@ def _event_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def of_change(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+def of_change(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
     """``known`` learns the change; it knows all that happened since ``complete_since_ms``."""
     if change["kind"] == "membership":
         return _membership(change, known, complete_since_ms)
@@ -129,7 +129,7 @@ def of_change(change: Change, known: Known, complete_since_ms: int) -> list[Mess
     return _snapshot(change, known, complete_since_ms)
 
 
-def _membership(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+def _membership(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
     segment, member = change["segment_id"], change["member"]
     key = f"m/{change['contact_id']}/{segment}".encode()
     before = known.read(key)
@@ -164,7 +164,7 @@ def _version_of(row: bytes) -> int:
     return int.from_bytes(row[1:], signed=True) if len(row) > 1 else -1
 
 
-def _merge(change: Change, known: Known) -> list[Message]:
+def _merge(change: Change, known: NotificationState) -> list[Message]:
     key = b"c/" + change["contact_id"].encode()
     before = known.read(key)
     known.writes[key] = _GONE
@@ -176,7 +176,7 @@ def _merge(change: Change, known: Known) -> list[Message]:
     return [_message(change, MERGED, (change["contact_id"], change["merged_into"], str(change["version"])), data)]
 
 
-def _snapshot(change: Change, known: Known, complete_since_ms: int) -> list[Message]:
+def _snapshot(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
     profile = orjson.loads(change["profile"] or b"{}")
     consents = profile.get("consents") or {}
     refused = sorted(name for name, given in consents.items() if given is False)

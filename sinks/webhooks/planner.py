@@ -23,13 +23,13 @@ from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
-from schemas.records.deliveries import Delivery
+from schemas.records.deliveries import WebhookDelivery
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from sinks.delivery.lease import Lease
-from sinks.webhooks.delivery_log import Journal, Row
+from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.launches import failure
-from sinks.webhooks.messages import Known, Message, of_change, of_event
+from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
@@ -49,20 +49,20 @@ UNHEARD_PACE_S = 0.1
 
 
 @dataclass(slots=True)
-class Unit:
+class PlannedUnit:
     """What becomes durable together: deliveries, then what was said, up to these places."""
 
-    known: Known
-    planned: dict[str, Delivery] = field(default_factory=dict)
+    known: NotificationState
+    planned: dict[str, WebhookDelivery] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
 
 
-class Follower:
+class DeliveryPlanner:
     """The one consumer of both topics; no group assigns it anything, a group only keeps its offsets."""
 
     def __init__(
-        self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: Journal, *, lease: Lease
+        self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: DeliveryLog, *, lease: Lease
     ) -> None:
         self._settings = settings
         self._control = control
@@ -142,7 +142,7 @@ class Follower:
 
     async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
         """Records of all partitions, in units that are durable one after the other."""
-        unit = Unit(Known(self._store.get))
+        unit = PlannedUnit(NotificationState(self._store.get))
         for tp, records in found.items():
             for record in records:
                 messages = self._messages(tp, record, unit.known)
@@ -156,13 +156,13 @@ class Follower:
                 unit.positions[tp] = record.offset + 1
                 if len(unit.planned) >= UNIT:
                     await self._keep(unit)
-                    unit = Unit(Known(self._store.get))
+                    unit = PlannedUnit(NotificationState(self._store.get))
         await self._keep(unit)
 
-    def _is_known(self, unit: Unit, delivery: Delivery) -> bool:
+    def _is_known(self, unit: PlannedUnit, delivery: WebhookDelivery) -> bool:
         return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
-    def _messages(self, tp: TopicPartition, record: Any, known: Known) -> list[Message]:
+    def _messages(self, tp: TopicPartition, record: Any, known: NotificationState) -> list[Message]:
         topic = self._names[tp.topic]
         try:
             if topic is topics.CHANGES:
@@ -184,7 +184,7 @@ class Follower:
             log.error("%s/%s/%s passed over: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line
             return []
 
-    def _complete_since(self, record: Any, known: Known) -> int:
+    def _complete_since(self, record: Any, known: NotificationState) -> int:
         key = b"t/%d" % record.partition
         found = known.read(key)
         if found is None:
@@ -193,7 +193,7 @@ class Follower:
             known.writes[key] = found
         return int(found)
 
-    async def _keep(self, unit: Unit) -> None:
+    async def _keep(self, unit: PlannedUnit) -> None:
         self._store.fresh.update(unit.planned)
         await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
         await self._lease.hold()
@@ -203,7 +203,7 @@ class Follower:
         self._store.learn(unit.known.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
 
-    def _failure(self, record: Outgoing, reason: str) -> Row:
+    def _failure(self, record: Outgoing, reason: str) -> LogRow:
         message = record.message
         data, now_ms = orjson.loads(record.value)["data"], time.time_ns() // 1_000_000
         home, partitions = (message.workspace, message.environment), self._settings.partitions

@@ -18,11 +18,11 @@ from schemas.service.kafka import Tail, wait_for_broker
 from schemas.settings import Settings
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease
-from sinks.webhooks.delivery_log import Journal, Row
+from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher, now_ms
 from sinks.webhooks.erase import erasing
 from sinks.webhooks.launches import Launches
-from sinks.webhooks.planner import Follower
+from sinks.webhooks.planner import DeliveryPlanner
 from sinks.webhooks.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Webhooks:
             await lease.acquire()
             definitions = self._definitions = Tail(settings, topics.CONTROL, self._define)
             claim = Claim(settings)
-            journal = self._journal = Journal(settings, claim)
+            journal = self._journal = DeliveryLog(settings, claim)
             deliverer = Deliverer(settings, lease.hold)
             for part in (definitions, claim, journal, deliverer):
                 await part.start()
@@ -69,7 +69,7 @@ class Webhooks:
             tail = Tail(
                 settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
             )
-            follower = Follower(settings, self._control, definitions, store, journal, lease=lease)
+            follower = DeliveryPlanner(settings, self._control, definitions, store, journal, lease=lease)
             for reader in (tail, follower):
                 await reader.start()
                 stack.push_async_callback(reader.stop)
@@ -114,7 +114,7 @@ class Webhooks:
         log.warning("webhook %s is disabled: %s", webhook_id, reason)
         news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
         key, value = control_state.encode("webhook", news)
-        await self._journal.write([Row(topics.CONTROL, key, value, 0)])
+        await self._journal.write([LogRow(topics.CONTROL, key, value, 0)])
 
 
 async def _first(tasks: list["asyncio.Future[None]"]) -> None:

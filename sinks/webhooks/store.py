@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
 from schemas.records.codec import UndecodableError, decode_delivery
-from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Delivery
+from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, WebhookDelivery
 from schemas.service.rocksdb import options_of_a_copy
 from sinks.webhooks.queue import Entry
 
@@ -35,7 +35,7 @@ class OnQueued(Protocol):
     def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
 
 
-def _ignored(_delivery: Delivery) -> None:
+def _ignored(_delivery: WebhookDelivery) -> None:
     return
 
 
@@ -56,7 +56,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), options_of_a_copy())
         self.on_queued: OnQueued = _nobody
-        self.on_applied: Callable[[Delivery], None] = _ignored
+        self.on_applied: Callable[[WebhookDelivery], None] = _ignored
         """Called when a delivery's new state is here."""
         self.last_seq = 0
         self.fresh: set[str] = set()
@@ -83,7 +83,7 @@ class Store:
     def knows(self, delivery_id: str) -> bool:
         return delivery_id in self.fresh or self.get(b"d/" + delivery_id.encode()) is not None
 
-    def delivery(self, delivery_id: str) -> Delivery | None:
+    def delivery(self, delivery_id: str) -> WebhookDelivery | None:
         found = self.get(b"d/" + delivery_id.encode())
         return None if found is None else decode_delivery(found)
 
@@ -99,9 +99,9 @@ class Store:
             self.last_seq = max(self.last_seq, seq)
             self.on_queued(value[_PLACE.size :].decode(), Entry(due_ms, seq, key[2:].decode()))
 
-    def expired(self, now_ms: int, most: int) -> list[Delivery]:
+    def expired(self, now_ms: int, most: int) -> list[WebhookDelivery]:
         """Deliveries that are to be forgotten."""
-        found: list[Delivery] = []
+        found: list[WebhookDelivery] = []
         for key, _ in self._scan(b"x/"):
             if _TIME.unpack(key[2:10])[0] > now_ms or len(found) == most:
                 break
@@ -112,7 +112,7 @@ class Store:
                 self._db.delete(key)  # it was sent again since
         return found
 
-    def of_contacts(self, contact_ids: Collection[str], until_ms: int) -> list[Delivery]:
+    def of_contacts(self, contact_ids: Collection[str], until_ms: int) -> list[WebhookDelivery]:
         """Deliveries of these contacts that were planned until then."""
         known = (decode_delivery(value) for _, value in self._scan(b"d/"))
         return [d for d in known if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
@@ -154,7 +154,7 @@ class Store:
         batch = WriteBatch(raw_mode=True)
         batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
         queued: Queued | None = None
-        delivery: Delivery | None = None
+        delivery: WebhookDelivery | None = None
         try:
             if record.value is None:
                 self._forget(batch, record.key)
@@ -169,7 +169,7 @@ class Store:
         if delivery is not None and delivery["status"] != ASKED:
             self.on_applied(delivery)
 
-    def _take(self, batch: WriteBatch, delivery: Delivery, raw: bytes) -> Queued | None:
+    def _take(self, batch: WriteBatch, delivery: WebhookDelivery, raw: bytes) -> Queued | None:
         key = delivery["id"].encode()
         if delivery["status"] == ASKED:
             known = self.delivery(delivery["id"])
@@ -185,7 +185,7 @@ class Store:
         batch.put(_expiry(delivery), b"")
         return None
 
-    def _queue(self, batch: WriteBatch, delivery: Delivery, due_ms: int, *, asked: bool = False) -> Queued:
+    def _queue(self, batch: WriteBatch, delivery: WebhookDelivery, due_ms: int, *, asked: bool = False) -> Queued:
         entry = Entry(due_ms, delivery["seq"], delivery["id"])
         place = _PLACE.pack(due_ms, delivery["seq"]) + delivery["webhook_id"].encode()
         batch.put(b"q/" + delivery["id"].encode(), place)
@@ -199,6 +199,6 @@ class Store:
             batch.delete(row)
 
 
-def _expiry(delivery: Delivery) -> bytes:
+def _expiry(delivery: WebhookDelivery) -> bytes:
     at_ms = delivery["updated_ms"] + KEPT_MS.get(delivery["status"], 0)
     return b"x/" + _TIME.pack(at_ms) + delivery["id"].encode()

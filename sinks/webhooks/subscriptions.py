@@ -13,7 +13,7 @@ import orjson
 
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
-from schemas.records.deliveries import Delivery
+from schemas.records.deliveries import WebhookDelivery
 from sinks.webhooks.messages import Message
 
 REQUESTED = "message.requested"
@@ -53,7 +53,7 @@ def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
     return _where(control, message.workspace, message.environment, message.campaign_id)
 
 
-def is_hand_over(control: ControlState, delivery: Delivery) -> bool:
+def is_hand_over(control: ControlState, delivery: WebhookDelivery) -> bool:
     """Whether a campaign's message goes to where the campaign has it sent, and not to somebody who only listens."""
     if delivery["type"] != REQUESTED:
         return False
@@ -94,7 +94,7 @@ def subscribed(control: ControlState) -> Targets:
 
 def plan(
     messages: Iterable[Message], targets: Targets, *, known_ms: int, now_ms: int, seq: Callable[[], int]
-) -> list[Delivery]:
+) -> list[WebhookDelivery]:
     """What is to be sent, first attempts due now, in the order of the messages."""
     planned = []
     for message in messages:
@@ -102,7 +102,7 @@ def plan(
         for webhook in targets(message, known_ms):
             body = body or _body(message)
             planned.append(
-                Delivery(
+                WebhookDelivery(
                     id=deliveries.delivery_id(webhook.id, message.cause or message.id, message.type),
                     webhook_id=webhook.id,
                     workspace=message.workspace,

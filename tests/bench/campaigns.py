@@ -17,8 +17,8 @@ from schemas.settings import Settings
 from sinks.maintenance.migrate import migrate
 from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.request import paging
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
@@ -103,9 +103,9 @@ async def measure(folder: Path, events: int, runs: int = 9) -> dict[str, Any]:
     with services.clickhouse(folder, "") as service:
         settings = services.fresh_settings(folder, clickhouse=service.address)
         figures: dict[str, Any] = {"filled": await fill(settings, events)}
-        reader = Reader(settings)
+        reader = ClickHouseReader(settings)
         await reader.start()
-        home = Home(WORKSPACE, ENVIRONMENT)
+        home = Tenant(WORKSPACE, ENVIRONMENT)
         some = [_campaign(n) for n in range(CAMPAIGNS)]
         page = paging.paging({})
         fifty = paging.paging({"limit": "50"})

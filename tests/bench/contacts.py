@@ -17,8 +17,8 @@ from schemas.settings import Settings
 from sinks.maintenance.migrate import migrate
 from sinks.read_api.contacts import contact_list, contacts
 from sinks.read_api.request import paging as params
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from tests import services
 from tests.bench.pipeline import quantiles
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
@@ -101,9 +101,9 @@ async def measure(folder: Path, count: int, runs: int = 200) -> dict[str, Any]:
         filled = await fill(settings, count)
         ids = filled.pop("ids")
         figures: dict[str, Any] = {"filled": filled}
-        reader = Reader(settings)
+        reader = ClickHouseReader(settings)
         await reader.start()
-        home = Home(WORKSPACE, ENVIRONMENT)
+        home = Tenant(WORKSPACE, ENVIRONMENT)
 
         async def listed(query: dict[str, str], segment: str | None = None) -> Any:
             paging = params.paging({"limit": "50", **query})

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import psutil
 from rocksdict import Options, Rdict
 
-from ingest.events.merge_map import MergeView
+from ingest.events.merge_map import MergeMapReplica
 from processors.runtime.table import STORE_OPTIONS
 from schemas.records import codec, mergemap
 from schemas.records.records import Merge
@@ -62,7 +62,7 @@ def merges(count: int = 2_000_000) -> dict[str, Any]:
     figures: dict[str, Any] = {"merges": count}
     with tempfile.TemporaryDirectory() as folder:
         before = process.memory_info().rss
-        view = MergeView(Path(folder) / "view", 1)
+        view = MergeMapReplica(Path(folder) / "view", 1)
         began = time.perf_counter()
         for n in range(count):
             view.apply(_Record(0, n, codec.encode_merge(_merge(n))))

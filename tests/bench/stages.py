@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from processors.identity.stage import IdentityStage
-from processors.runtime.stage import Record, Stage, State
+from processors.runtime.stage import InputRecord, PartitionState, Stage
 from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.control.control_state import ControlState, Segment, encode
@@ -25,9 +25,9 @@ def _feed(
     tables, offset = tables or MemoryTables(), 0
     began = time.process_time()
     for start in range(0, len(values), 20):
-        state = State(0, tables)
+        state = PartitionState(0, tables)
         group = values[start : start + 20]
-        records = [Record(topic, 0, offset + n, None, value, now_ms) for n, value in enumerate(group)]
+        records = [InputRecord(topic, 0, offset + n, None, value, now_ms) for n, value in enumerate(group)]
         stage.step(records, state, now_ms)
         tables.apply(0, state.writes)
         offset += len(group)

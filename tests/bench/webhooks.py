@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas import topics
 from tests.bench.pipeline import define, quantiles, rss_mb, watch_changes
 from tests.load import flood, paced, request
-from tests.receiver import Receiver, receiver
+from tests.receiver import WebhookReceiver, receiver
 from tests.stack import LocalStack
 
 NOBODY = "http://127.0.0.1:9/"
@@ -36,7 +36,7 @@ async def _send(stack: LocalStack, kind: str, count: int) -> None:
     await flood(stack.settings.port, batches, connections=4, seconds=600)
 
 
-async def _arrived(endpoint: Receiver, count: int) -> None:
+async def _arrived(endpoint: WebhookReceiver, count: int) -> None:
     deadline = time.perf_counter() + 300
     while len(endpoint.got) < count and time.perf_counter() < deadline:
         await asyncio.sleep(0.05)

@@ -13,7 +13,7 @@ from deploy.local.stack import environment
 from deploy.provision import create_topics
 from schemas import topics
 from schemas.control import control_state
-from schemas.errors import CannotStart, Refused
+from schemas.errors import ApiError, CannotStart
 from schemas.service import kafka
 from schemas.settings import Settings
 from tests.services import ROOT
@@ -59,7 +59,7 @@ async def test_a_cluster_of_ones_own_gets_its_first_key_and_another_after_a_lock
     assert "instance" in again.scopes, "nobody else has it"
     assert len(state.environments["main"]) == 2
 
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         await first_key.make(settings, "not a/slug")
 
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from ingest.dialects import OPERATIONS
-from schemas.api.route import ANY_KEY, PUBLIC, Described
+from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import READS
 from tests.services import ROOT
 from tests.stack import SECRET, LocalStack, local_stack
@@ -118,7 +118,7 @@ def _until(found: Callable[[], Any], within_s: float = 30) -> Any:
     return value
 
 
-def filled(route: Described, ids: Ids) -> str:
+def filled(route: RouteSpec, ids: Ids) -> str:
     """The route's path with things that there are."""
     thing = route.path.removeprefix("/v1").split("/")[1]
     path = route.public_path.replace("{delivery_id}", ids.get("deliveries", ""))
@@ -143,7 +143,7 @@ def check(described: dict[str, Any], method: str, template: str, answer: httpx.R
 
 @pytest.mark.parametrize("route", [r for r in READS if r.method == "GET"], ids=lambda r: r.path)
 def test_a_read_is_answered_as_it_is_described(
-    route: Described, client: httpx.Client, described: dict[str, Any], ids: Ids
+    route: RouteSpec, client: httpx.Client, described: dict[str, Any], ids: Ids
 ) -> None:
     path = filled(route, ids)
     headers = SECRET if route.scope == "instance" else {}
@@ -161,7 +161,7 @@ def test_a_read_is_answered_as_it_is_described(
 
 @pytest.mark.parametrize("route", [r for r in READS if r.scope != PUBLIC], ids=lambda r: f"{r.method} {r.path}")
 def test_a_read_refuses_in_the_shape_that_is_described(
-    route: Described, client: httpx.Client, described: dict[str, Any], ids: Ids
+    route: RouteSpec, client: httpx.Client, described: dict[str, Any], ids: Ids
 ) -> None:
     path, method = filled(route, ids), route.method.lower()
     query = {"query": "{ __typename }"} if route.scope == ANY_KEY else {}

@@ -15,7 +15,7 @@ from schemas.control import control_state
 from schemas.control.control_state import Campaign
 from tests.e2e.test_one_event import unique, until
 from tests.e2e.test_vendors import START, SYNC, altcraft
-from tests.receiver import Answer, Got, Receiver, receiver
+from tests.receiver import Answer, Got, WebhookReceiver, receiver
 from tests.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
@@ -36,7 +36,7 @@ async def campaign(client: httpx.AsyncClient, **delivery: str) -> Any:
     return made.json()
 
 
-async def arrived(endpoint: Receiver, count: int) -> list[Got]:
+async def arrived(endpoint: WebhookReceiver, count: int) -> list[Got]:
     async def got() -> list[Got]:
         return endpoint.got
 
@@ -236,7 +236,7 @@ def made_record(shown: Any) -> dict[str, Any]:
     }
 
 
-async def control_put(stack: LocalStack, kind: str, record: control_state.Record) -> None:
+async def control_put(stack: LocalStack, kind: str, record: control_state.ControlRecord) -> None:
     """Write a definition past the edge, as an older version or a person might have."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap)
     await producer.start()

@@ -22,7 +22,7 @@ from schemas.service import kafka
 from tests.builders import ENVIRONMENT, WORKSPACE
 from tests.checks import rows
 from tests.e2e.test_one_event import unique
-from tests.receiver import Receiver, receiver
+from tests.receiver import WebhookReceiver, receiver
 from tests.services import child, free_port
 from tests.sinking import until
 from tests.stack import SECRET, LocalStack
@@ -175,7 +175,7 @@ async def _is(client: httpx.AsyncClient, segment: str, wanted: list[str]) -> boo
     return await members(client, segment) == wanted
 
 
-async def _has(endpoint: Receiver, wanted: int) -> bool:
+async def _has(endpoint: WebhookReceiver, wanted: int) -> bool:
     return len(endpoint.got) >= wanted
 
 

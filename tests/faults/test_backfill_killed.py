@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.checks import settled
-from tests.ledger import DAY_MS, Ledger, deliver, identifiers, make_events
+from tests.ledger import DAY_MS, SentLedger, deliver, identifiers, make_events
 from tests.stack import LocalStack, local_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -35,7 +35,7 @@ OFTEN: dict[str, Any] = {"event": "page_view", "count": {"op": "gte", "value": 3
 AT_FIRST, THEN, IN_THE_END = 40, 90, 150
 
 
-class Recount(Ledger):
+class Recount(SentLedger):
     """What must be true of ``OFTEN`` and of the edited rule."""
 
     def members(self) -> dict[str, set[frozenset[str]]]:
@@ -108,7 +108,9 @@ class Nemesis:
                 return
 
 
-async def keep_sending(stack: LocalStack, events: list[dict[str, Any]], ledger: Ledger, done: asyncio.Event) -> None:
+async def keep_sending(
+    stack: LocalStack, events: list[dict[str, Any]], ledger: SentLedger, done: asyncio.Event
+) -> None:
     for start in range(0, len(events), PER_SECOND):
         await deliver(stack.settings.port, events[start : start + PER_SECOND], ledger, per_second=PER_SECOND)
         if done.is_set():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, Ledger, deliver, make_events
+from tests.ledger import RULES, SentLedger, deliver, make_events
 from tests.stack import local_stack
 
 SEED = 20_261_121
@@ -33,7 +33,7 @@ def schedule(seed: int, seconds: float) -> list[tuple[float, str]]:
 async def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, say: Callable[[str], None]) -> None:
     plan = schedule(SEED, EVENTS / PER_SECOND)
     events = make_events(SEED, EVENTS, people=2_000, now_ms=time.time_ns() // 1_000_000)
-    ledger = Ledger()
+    ledger = SentLedger()
     with local_stack(tmp_path) as stack:
         segments = await create_segments(stack, RULES)
         await asyncio.sleep(2)

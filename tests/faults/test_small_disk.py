@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from sinks.maintenance.compact import squash
+from sinks.maintenance.compact import compact_merges
 from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, Ledger, deliver, make_events
+from tests.ledger import RULES, SentLedger, deliver, make_events
 from tests.sinking import until
 from tests.smalldisk import SmallDisk, small_disk
 from tests.stack import LocalStack, local_stack
@@ -33,7 +33,7 @@ async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
     tmp_path: Path, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = make_events(SEED, EVENTS, people=300, now_ms=time.time_ns() // 1_000_000)
-    ledger, rng = Ledger(), random.Random(SEED)
+    ledger, rng = SentLedger(), random.Random(SEED)
     # no floor: the disk is filled under writes that are under way, which no floor can keep others from
     with (
         small_disk(tmp_path / "clickhouse", DISK_MIB) as disk,
@@ -61,7 +61,7 @@ async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
             await until(lambda: is_done(http, erasure), "the erasure", 120)
         assert await rows(stack, "SELECT count() FROM events WHERE has(identifiers.value, 'gone')") == [(0,)]
         monkeypatch.setattr("sinks.maintenance.compact.LOCK_EXPIRES_S", 1)  # of the one that was cut off
-        squashed = await squash(stack.settings, age_s=0)
+        squashed = await compact_merges(stack.settings, age_s=0)
         assert squashed is not None
         assert squashed.overrides > 0
         assert await rows(stack, "SELECT table, command FROM system.mutations WHERE NOT is_done") == []
@@ -78,7 +78,7 @@ async def cut_off(stack: LocalStack, disk: SmallDisk) -> str:
     client = await stack.database()
     await client.command("SYSTEM STOP MERGES events")  # a mutation of them begins and does not end
     await client.close()
-    folding = asyncio.create_task(squash(stack.settings, age_s=0))
+    folding = asyncio.create_task(compact_merges(stack.settings, age_s=0))
     await under_way(stack, "UPDATE")
     async with stack.client() as http:
         made = await http.post("/v1/events?sync=true&timeout_ms=10000", json={"external_id": "gone", "type": "seen"})

@@ -16,7 +16,7 @@ import pytest
 from deploy.local.stack import environment
 from schemas.records.records import Change
 from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, Ledger, deliver, make_events
+from tests.ledger import RULES, SentLedger, deliver, make_events
 from tests.load import paced, request
 from tests.services import ROOT
 from tests.stack import LocalStack, local_stack
@@ -113,7 +113,7 @@ async def test_contacts_equal_an_offline_union_find_though_a_resolver_is_killed(
     stack: LocalStack, say: Callable[[str], None]
 ) -> None:
     """2,000 people, 5,000 links and their repeats over two identity workers, each killed once in the middle."""
-    events, ledger = linking_events(11, 2_000, 5_000), Ledger()
+    events, ledger = linking_events(11, 2_000, 5_000), SentLedger()
     sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=500))
     for victim in ("identity", "identity-2"):
         await asyncio.sleep(3)
@@ -129,7 +129,7 @@ async def test_a_worker_that_comes_and_goes_loses_nothing(stack: LocalStack, tmp
     segments = await create_segments(stack, RULES)
     await asyncio.sleep(2)
     events = make_events(7, 6_000, people=600, now_ms=time.time_ns() // 1_000_000)
-    ledger = Ledger()
+    ledger = SentLedger()
     sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=200))
     await asyncio.sleep(3)
     env = {**os.environ, **environment(stack.settings), "HEADWATER_WORKER": "2"}

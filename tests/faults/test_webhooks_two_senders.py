@@ -17,10 +17,10 @@ from aiokafka.errors import ProducerFenced
 from deploy.local.stack import environment
 from schemas import topics
 from schemas.records import codec
-from schemas.records.deliveries import PENDING, Delivery
+from schemas.records.deliveries import PENDING, WebhookDelivery
 from schemas.settings import Settings
 from sinks.delivery.lease import Claim
-from sinks.webhooks.delivery_log import Journal
+from sinks.webhooks.delivery_log import DeliveryLog
 from tests import services
 from tests.builders import event
 from tests.receiver import Answer, Got, receiver
@@ -162,15 +162,15 @@ async def test_a_sender_that_is_told_to_stop_hands_over_before_its_session_ends(
 async def test_the_broker_refuses_what_an_older_sender_has_in_hand(kafka: str, tmp_path: Path) -> None:
     settings = fresh_settings(tmp_path, kafka=kafka)
 
-    async def journal() -> tuple[Claim, Journal]:
+    async def journal() -> tuple[Claim, DeliveryLog]:
         claim = Claim(settings)
         await claim.start()
-        one = Journal(settings, claim)
+        one = DeliveryLog(settings, claim)
         await one.start()
         return claim, one
 
-    def state(number: int, attempts: int) -> Delivery:
-        return Delivery(
+    def state(number: int, attempts: int) -> WebhookDelivery:
+        return WebhookDelivery(
             id=f"dlv_{number}",
             webhook_id="whk_1",
             workspace="w",

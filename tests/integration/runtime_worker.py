@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 
 import orjson
 
-from processors.runtime.stage import Record, Rows, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from processors.runtime.worker import run
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, Topic
@@ -32,7 +32,7 @@ class Counter:
     def __init__(self) -> None:
         self.alarms: dict[int, list[tuple[int, bytes]]] = {}
 
-    def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterator[Send]:
+    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
         for record in records:
             value = orjson.loads(record.value or b"{}")  # a tombstone is no reason to stop
             if "raise" in value:
@@ -48,19 +48,19 @@ class Counter:
                     n, applied = n + 1, {**applied, record.topic: record.offset}
                     state.put(COUNTS, key, orjson.dumps([n, applied]))
                 source = f"{record.topic}/{record.partition}/{record.offset}"
-                yield Send(
+                yield OutputRecord(
                     COUNTED.name,
                     record.partition,
                     key,
                     orjson.dumps({"n": n, "of": source, "received": record.timestamp_ms, "at": now_ms}),
                 )
 
-    def due(self, state: State, now_ms: int) -> Iterator[Send]:
+    def due(self, state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
         alarms = self.alarms[state.partition]
         while alarms and alarms[0][0] <= now_ms:
             due, key = heappop(alarms)
             state.put(COUNTS, key, None)
-            yield Send(COUNTED.name, state.partition, key, orjson.dumps({"rang": due, "at": now_ms}))
+            yield OutputRecord(COUNTED.name, state.partition, key, orjson.dumps({"rang": due, "at": now_ms}))
 
     def next_due(self, partition: int) -> int | None:
         alarms = self.alarms.get(partition)

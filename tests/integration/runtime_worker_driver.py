@@ -27,7 +27,7 @@ from tests.services import ROOT, wait_until
 
 
 @dataclass(slots=True)
-class Worker:
+class RuntimeWorker:
     """A child process; every start is a new process with the same number."""
 
     settings: Settings
@@ -42,7 +42,7 @@ class Worker:
     def ready_file(self) -> Path:
         return self.settings.home / f"ready-{self.settings.worker}"
 
-    def start(self, *, crash_at: str = "") -> "Worker":
+    def start(self, *, crash_at: str = "") -> "RuntimeWorker":
         self.ready_file.unlink(missing_ok=True)
         given = self.settings.model_dump(exclude_unset=True)
         env = {PREFIX + name.upper(): str(value) for name, value in given.items()}
@@ -59,7 +59,7 @@ class Worker:
             )
         return self
 
-    def until_ready(self, within_s: float = 30.0) -> "Worker":
+    def until_ready(self, within_s: float = 30.0) -> "RuntimeWorker":
         wait_until(lambda: self.ready_file.exists() or self.ended, f"ready: {self.tail}", within_s=within_s)
         assert not self.ended, self.tail
         return self
@@ -94,9 +94,9 @@ class Worker:
 @contextmanager
 def workers(
     settings: Settings, count: int = 1, module: str = "tests.integration.runtime_worker"
-) -> Iterator[list[Worker]]:
+) -> Iterator[list[RuntimeWorker]]:
     """Not started; killed at the end if they still run."""
-    made = [Worker(settings.model_copy(update={"worker": number}), module) for number in range(count)]
+    made = [RuntimeWorker(settings.model_copy(update={"worker": number}), module) for number in range(count)]
     for worker in made:
         worker.settings.model_fields_set.add("worker")
     try:
@@ -109,7 +109,7 @@ def workers(
 
 
 @dataclass(slots=True)
-class Cluster:
+class RuntimeCluster:
     """The topics of one test."""
 
     settings: Settings
@@ -246,7 +246,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(settings: Settings) -> AsyncIterator[Cluster]:
+async def cluster(settings: Settings) -> AsyncIterator[RuntimeCluster]:
     """Topics made, a producer and an admin client at hand."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     producer = kafka.producer(settings)
@@ -267,7 +267,7 @@ async def cluster(settings: Settings) -> AsyncIterator[Cluster]:
                 for name, config in names.items()
             ]
         )
-        yield Cluster(settings, producer, admin)
+        yield RuntimeCluster(settings, producer, admin)
     finally:
         await producer.stop()
         await admin.close()

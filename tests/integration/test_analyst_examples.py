@@ -15,7 +15,7 @@ from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_campaigns import merged
 from tests.integration.test_query_contacts import contact, member
 from tests.services import fresh_settings
-from tests.sinking import Reads, reads
+from tests.sinking import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -38,7 +38,7 @@ def order(who: str, id: str, days: int, total: float) -> Event:  # noqa: A002
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """Anna, who was anonymous before, and Bert: one campaign, orders in time and one too late."""
     settings = fresh_settings(tmp_path_factory.mktemp("examples"), kafka=kafka, clickhouse=clickhouse)
     anna, bert, before = "external_id:anna", "external_id:bert", "anonymous_id:x"
@@ -71,7 +71,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-async def test_an_example_answers_its_question(api: Reads, name: str) -> None:
+async def test_an_example_answers_its_question(api: ReadPipeline, name: str) -> None:
     sql = EXAMPLES[name].replace("headwater.", f"{api.settings.clickhouse_database}.")
     asked = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "campaign": "cmp_1", "segment": "seg_1"}
     found = await api.rows(sql, **asked, then=when(0))

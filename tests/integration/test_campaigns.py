@@ -14,7 +14,7 @@ from sinks.clickhouse.rows import EVENTS, OVERRIDES
 from tests import campaign_oracle as oracle
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
-from tests.sinking import Reads, reads
+from tests.sinking import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -93,7 +93,7 @@ def generated(seed: int) -> tuple[list[Event], list[Merge]]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     settings = fresh_settings(tmp_path_factory.mktemp("campaigns"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
         for n, goal in enumerate(GOALS):
@@ -139,7 +139,7 @@ def expected(events: list[Event], merges: list[Merge], home: str, as_of_ms: int 
 
 @pytest.mark.parametrize("home", RANDOM)
 @pytest.mark.parametrize("as_of_ms", [None, YESTERDAY_MS, NOW_MS - 1])
-async def test_figures_equal_a_recount(api: Reads, home: str, as_of_ms: int | None) -> None:
+async def test_figures_equal_a_recount(api: ReadPipeline, home: str, as_of_ms: int | None) -> None:
     query: dict[str, Any] = {} if as_of_ms is None else {"as_of": iso(as_of_ms)}
     stats = (await api.get(f"/v1/campaigns/{home}", **query))["stats"]
     wanted = expected(*generated(1), home, as_of_ms)
@@ -152,7 +152,7 @@ async def test_figures_equal_a_recount(api: Reads, home: str, as_of_ms: int | No
         assert min(stats[kind] for kind in wanted) > 0
 
 
-async def test_contacts_that_merged_are_one_person(api: Reads) -> None:
+async def test_contacts_that_merged_are_one_person(api: ReadPipeline) -> None:
     events, merges = generated(1)
     owners = {m["loser"]: m["winner"] for m in merges}
     facts = oracle.facts_of(events, owners, NOW_MS * 2)
@@ -163,7 +163,7 @@ async def test_contacts_that_merged_are_one_person(api: Reads) -> None:
 
 
 @pytest.mark.parametrize("interval", ["hour", "day"])
-async def test_a_series_adds_up_to_the_figures(api: Reads, interval: str) -> None:
+async def test_a_series_adds_up_to_the_figures(api: ReadPipeline, interval: str) -> None:
     stats = (await api.get("/v1/campaigns/cmp_r1"))["stats"]
     points = (await api.get("/v1/campaigns/cmp_r1/timeseries", interval=interval))["data"]
     for kind in (*oracle.KINDS, "machine_opened", "machine_clicked", "conversions"):
@@ -178,7 +178,7 @@ async def test_a_series_adds_up_to_the_figures(api: Reads, interval: str) -> Non
         assert {p["at"]: p[kind] for p in points if p[kind]} == wanted
 
 
-async def test_a_series_has_a_span_and_limits(api: Reads) -> None:
+async def test_a_series_has_a_span_and_limits(api: ReadPipeline) -> None:
     path = "/v1/campaigns/cmp_a/timeseries"
     start, end = NOW_MS // HOUR * HOUR, NOW_MS // HOUR * HOUR + 4 * HOUR
     span: dict[str, Any] = {"interval": "hour", "from": iso(start), "to": iso(end)}
@@ -197,7 +197,7 @@ async def test_a_series_has_a_span_and_limits(api: Reads) -> None:
         assert (await api.get(path, 422, **query))["error"]["param"] == param
 
 
-async def test_a_campaign_with_its_variants(api: Reads) -> None:
+async def test_a_campaign_with_its_variants(api: ReadPipeline) -> None:
     found = await api.get("/v1/campaigns/cmp_a")
     assert (found["name"], found["status"], found["channel"]) == ("Campaign a", "sent", "email")
     assert found["sent_at"] == iso(NOW_MS), "the first message's time, where nobody said when it was sent"
@@ -213,7 +213,7 @@ async def test_a_campaign_with_its_variants(api: Reads) -> None:
     await api.get("/v1/campaigns/cmp_x", 404)
 
 
-async def test_campaigns_are_filtered_sorted_and_paged(api: Reads) -> None:
+async def test_campaigns_are_filtered_sorted_and_paged(api: ReadPipeline) -> None:
     async def ids(**query: Any) -> list[str]:
         return [c["id"] for c in (await listed(**query))["data"]]
 
@@ -233,7 +233,7 @@ async def test_campaigns_are_filtered_sorted_and_paged(api: Reads) -> None:
     assert (await api.get("/v1/campaigns", 422, sort="size"))["error"]["param"] == "sort"
 
 
-async def test_deliveries_tell_what_became_of_each_message(api: Reads) -> None:
+async def test_deliveries_tell_what_became_of_each_message(api: ReadPipeline) -> None:
     path = "/v1/campaigns/cmp_a/deliveries"
     found = await api.get(path)
     assert found["meta"]["total"] == 3
@@ -258,7 +258,7 @@ async def test_deliveries_tell_what_became_of_each_message(api: Reads) -> None:
     assert seen == ["msg2", "msg1", "msg0"], "newest first"
 
 
-async def test_every_message_is_a_delivery_once(api: Reads) -> None:
+async def test_every_message_is_a_delivery_once(api: ReadPipeline) -> None:
     events, merges = generated(1)
     facts = oracle.facts_of(events, {m["loser"]: m["winner"] for m in merges}, NOW_MS * 2)
     messages = {message for times in oracle.firsts(facts, "cmp_r2").values() for message in times}

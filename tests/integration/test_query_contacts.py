@@ -16,7 +16,7 @@ from sinks.read_api.app import routes
 from sinks.read_api.handlers import Reads as Answers
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
-from tests.sinking import Reads, change, reads
+from tests.sinking import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -68,7 +68,7 @@ def defined(name: str) -> Segment:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """One contact of many ids, one that merged into it, and twenty-five others."""
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
@@ -132,7 +132,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         cid("anonymous_id:x"),
     ],
 )
-async def test_a_contact_by_any_of_its_ids(api: Reads, name: str) -> None:
+async def test_a_contact_by_any_of_its_ids(api: ReadPipeline, name: str) -> None:
     assert await api.get(f"/v1/contacts/{quote(name, safe='')}") == {
         "id": cid("external_id:u1"),
         "email": "a@b.c",
@@ -167,13 +167,13 @@ def test_the_paths_of_a_contact_are_known() -> None:
 
 
 @pytest.mark.parametrize("path", CONTACT_PATHS)
-async def test_an_id_that_lost_resolves_on_every_path(api: Reads, path: str) -> None:
+async def test_an_id_that_lost_resolves_on_every_path(api: ReadPipeline, path: str) -> None:
     winner = await api.get(path.format(id=cid("external_id:u1")))
     for name in ("anonymous_id:x", cid("anonymous_id:x"), cid("email:a@b.c")):
         assert await api.get(path.format(id=quote(name, safe=""))) == winner
 
 
-async def test_an_identifier_may_hold_any_character(api: Reads) -> None:
+async def test_an_identifier_may_hold_any_character(api: ReadPipeline) -> None:
     found = await api.get(f"/v1/contacts/external_id:{quote(SLASHED, safe='')}")
     assert (found["id"], found["external_id"], found["email"]) == (cid(f"external_id:{SLASHED}"), SLASHED, None)
 
@@ -183,12 +183,12 @@ async def test_an_identifier_may_hold_any_character(api: Reads) -> None:
     ["cnt_sb73xi2lbtktsaaaaaaaaaaaaaaaaaaa", "external_id:nobody", "email:none", "x", ":", "external_id:guest", "%ff"],
 )
 @pytest.mark.parametrize("what", ["", "/events", "/segments"])
-async def test_nobody_is_not_found(api: Reads, name: str, what: str) -> None:
+async def test_nobody_is_not_found(api: ReadPipeline, name: str, what: str) -> None:
     answer = await api.get(f"/v1/contacts/{name}{what}", 404)
     assert answer["error"]["code"] == "not_found"
 
 
-async def test_events_newest_first_each_once_with_those_of_merged_ids(api: Reads) -> None:
+async def test_events_newest_first_each_once_with_those_of_merged_ids(api: ReadPipeline) -> None:
     found = await api.get("/v1/contacts/anonymous_id:x/events")
     assert [e["event_id"] for e in found["data"]] == ["evt_4", "evt_3", "evt_2", "evt_1", "evt_0", "evt_before"]
     assert found["meta"] == {"total": 6, "page": 1, "limit": 20}
@@ -209,7 +209,7 @@ async def test_events_newest_first_each_once_with_those_of_merged_ids(api: Reads
     }
 
 
-async def walk(api: Reads, path: str, limit: int, **query: Any) -> list[list[Any]]:
+async def walk(api: ReadPipeline, path: str, limit: int, **query: Any) -> list[list[Any]]:
     """Every page of a list, by cursor."""
     pages, cursor = [], ""
     while cursor is not None:
@@ -219,7 +219,7 @@ async def walk(api: Reads, path: str, limit: int, **query: Any) -> list[list[Any
     return pages
 
 
-async def test_events_by_page_and_by_cursor_are_the_same(api: Reads) -> None:
+async def test_events_by_page_and_by_cursor_are_the_same(api: ReadPipeline) -> None:
     path = "/v1/contacts/external_id:u1/events"
     by_page = [await api.get(path, limit=4, page=page) for page in (1, 2, 3)]
     assert [[e["event_id"] for e in p["data"]] for p in by_page] == [
@@ -231,12 +231,12 @@ async def test_events_by_page_and_by_cursor_are_the_same(api: Reads) -> None:
     assert await walk(api, path, 4) == [p["data"] for p in by_page[:2]]
 
 
-async def test_segments_of_a_contact(api: Reads) -> None:
+async def test_segments_of_a_contact(api: ReadPipeline) -> None:
     found = await api.get("/v1/contacts/external_id:u1/segments")
     assert found["data"] == [{"id": "seg_1", "since": iso(NOW_MS), "version": 1, "name": "named seg_1"}]
 
 
-async def test_the_list_holds_every_contact_once_and_none_that_merged(api: Reads) -> None:
+async def test_the_list_holds_every_contact_once_and_none_that_merged(api: ReadPipeline) -> None:
     everybody = {cid("external_id:u1"), cid(f"external_id:{SLASHED}"), *(cid(f"external_id:n{n}") for n in range(25))}
     pages = [await api.get("/v1/contacts", limit=10, page=n) for n in (1, 2, 3)]
     listed = [c["id"] for p in pages for c in p["data"]]
@@ -262,7 +262,7 @@ async def test_the_list_holds_every_contact_once_and_none_that_merged(api: Reads
         ({"updated_since": (NOW_MS + 10_000) // 1000}, []),
     ],
 )
-async def test_filters_of_the_list(api: Reads, query: dict[str, Any], found: list[str]) -> None:
+async def test_filters_of_the_list(api: ReadPipeline, query: dict[str, Any], found: list[str]) -> None:
     answer = await api.get("/v1/contacts", **query)
     assert {c["id"] for c in answer["data"]} == {cid(name) for name in found}
     assert answer["meta"]["total"] == len(found)
@@ -293,17 +293,17 @@ async def test_filters_of_the_list(api: Reads, query: dict[str, Any], found: lis
         ({"updated_since": "yesterday"}, "updated_since"),
     ],
 )
-async def test_a_wrong_parameter_is_named(api: Reads, query: dict[str, str], param: str) -> None:
+async def test_a_wrong_parameter_is_named(api: ReadPipeline, query: dict[str, str], param: str) -> None:
     answer = await api.get("/v1/contacts", 422, **query)
     assert (answer["error"]["code"], answer["error"]["param"]) == ("invalid_field", param)
 
 
-async def test_quotes_and_braces_are_values(api: Reads) -> None:
+async def test_quotes_and_braces_are_values(api: ReadPipeline) -> None:
     for value in ("' OR 1=1 --", "{id:String}", "\\", "%(x)s", "\t\\n"):
         await api.get(f"/v1/contacts/external_id:{quote(value, safe='')}", 404)
         assert (await api.get("/v1/contacts", segment_id=value))["data"] == []
 
 
-async def test_other_environments_have_other_contacts(api: Reads) -> None:
+async def test_other_environments_have_other_contacts(api: ReadPipeline) -> None:
     await api.get("/v1/contacts/external_id:u1", 404, environment="staging")
     assert (await api.get("/v1/contacts", environment="staging"))["meta"]["total"] == 0

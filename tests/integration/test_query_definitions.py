@@ -15,7 +15,7 @@ from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, MEMBERSHIP_CHANGES, QUARANTINE
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.services import fresh_settings
-from tests.sinking import Reads, change, reads, until
+from tests.sinking import ReadPipeline, change, reads, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -67,7 +67,7 @@ def quarantined(offset: int, workspace: str) -> Quarantined:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
         await api.define("segment", segment("a", 1))
@@ -111,11 +111,11 @@ SEGMENT_A = {
 }
 
 
-async def test_a_segment_and_how_many_are_in_it(api: Reads) -> None:
+async def test_a_segment_and_how_many_are_in_it(api: ReadPipeline) -> None:
     assert await api.get("/v1/segments/seg_a") == SEGMENT_A
 
 
-async def test_segments_of_the_environment_alone(api: Reads) -> None:
+async def test_segments_of_the_environment_alone(api: ReadPipeline) -> None:
     found = await api.get("/v1/segments")
     assert found["data"][0] == SEGMENT_A
     shown = [(s["id"], s["status"], s["contacts"]) for s in found["data"]]
@@ -127,14 +127,14 @@ async def test_segments_of_the_environment_alone(api: Reads) -> None:
     await api.get("/v1/segments/seg_foreign/contacts", 404)
 
 
-async def test_segments_by_cursor(api: Reads) -> None:
+async def test_segments_by_cursor(api: ReadPipeline) -> None:
     first = await api.get("/v1/segments", cursor="", limit=1)
     second = await api.get("/v1/segments", cursor=first["next_cursor"], limit=1)
     assert [s["id"] for s in first["data"] + second["data"]] == ["seg_a", "seg_b"]
     assert second["next_cursor"] is None
 
 
-async def test_the_contacts_of_a_segment(api: Reads) -> None:
+async def test_the_contacts_of_a_segment(api: ReadPipeline) -> None:
     found = await api.get("/v1/segments/seg_a/contacts")
     assert {c["id"]: c["segments"] for c in found["data"]} == {
         cid("external_id:n1"): ["seg_a"],
@@ -144,7 +144,7 @@ async def test_the_contacts_of_a_segment(api: Reads) -> None:
     assert (await api.get("/v1/segments/seg_b/contacts"))["data"] == []
 
 
-async def test_a_definition_is_read_as_soon_as_it_is_acknowledged(api: Reads) -> None:
+async def test_a_definition_is_read_as_soon_as_it_is_acknowledged(api: ReadPipeline) -> None:
     for version in range(2, 6):
         await api.define("segment", segment("edited", 9, version=version))
         assert (await api.get("/v1/segments/seg_edited"))["version"] == version
@@ -152,7 +152,7 @@ async def test_a_definition_is_read_as_soon_as_it_is_acknowledged(api: Reads) ->
     await api.get("/v1/segments/seg_edited", 404)
 
 
-async def test_keys_show_neither_secret_nor_hash(api: Reads) -> None:
+async def test_keys_show_neither_secret_nor_hash(api: ReadPipeline) -> None:
     answer = await api.http.get("/v1/keys")
     rows = {row["id"]: row for row in answer.json()["data"]}
     assert rows.keys() == {"key_local_secret", "key_local_public", "key_reader", "key_expired"}
@@ -171,13 +171,13 @@ async def test_keys_show_neither_secret_nor_hash(api: Reads) -> None:
     assert "sk_" not in answer.text.replace("key_local_secret", "")
 
 
-async def test_environments(api: Reads) -> None:
+async def test_environments(api: ReadPipeline) -> None:
     found = await api.get("/v1/environments")
     assert [(e["id"], e["number"]) for e in found["data"]] == [("production", 1), ("staging", 2)]
 
 
 @pytest.mark.parametrize("path", ["/v1/tasks", "/tasks"])
-async def test_a_task_says_what_became_of_its_events(api: Reads, path: str) -> None:
+async def test_a_task_says_what_became_of_its_events(api: ReadPipeline, path: str) -> None:
     assert await api.get(f"{path}/{TASK}") == {
         "task_id": TASK,
         "status": "completed",
@@ -190,7 +190,7 @@ async def test_a_task_says_what_became_of_its_events(api: Reads, path: str) -> N
     }
 
 
-async def test_a_task_is_pending_until_all_its_events_are_stored(api: Reads) -> None:
+async def test_a_task_is_pending_until_all_its_events_are_stored(api: ReadPipeline) -> None:
     assert await api.get(f"/v1/tasks/{UNFINISHED}") == {
         "task_id": UNFINISHED,
         "status": "pending",
@@ -199,7 +199,7 @@ async def test_a_task_is_pending_until_all_its_events_are_stored(api: Reads) -> 
     }
 
 
-async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api: Reads) -> None:
+async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api: ReadPipeline) -> None:
     now = time.time_ns() // 1_000_000
     fresh, ahead, old = (task_id(now + ms, 1) for ms in (0, 3_600_000, -8 * 86_400_000))
     assert await api.get(f"/v1/tasks/{fresh}") == {
@@ -212,7 +212,7 @@ async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api
         await api.get(f"/v1/tasks/{unknown}", 404)
 
 
-async def test_quarantine_shows_ones_own(api: Reads) -> None:
+async def test_quarantine_shows_ones_own(api: ReadPipeline) -> None:
     found = await api.get("/v1/quarantine")
     assert [(row["id"], row["reason"], row["at"]) for row in found["data"]] == [
         ("resolved:0:2:1", "unstorable", iso(TODAY_MS + 2)),
@@ -225,7 +225,7 @@ async def test_quarantine_shows_ones_own(api: Reads) -> None:
     assert [row["id"] for row in rows] == ["resolved:0:1:1"], "what says nobody's name is for who runs the instance"
 
 
-async def listed(api: Reads, headers: dict[str, str]) -> Any:
+async def listed(api: ReadPipeline, headers: dict[str, str]) -> Any:
     answer = await api.http.get("/v1/quarantine", headers=headers)
     return answer.json()["data"] if answer.is_success else None
 
@@ -247,7 +247,7 @@ async def listed(api: Reads, headers: dict[str, str]) -> Any:
         ({"Authorization": "Bearer sk_reader", "Headwater-Environment": "nowhere"}, {}, 422),
     ],
 )
-async def test_who_may_read(api: Reads, headers: dict[str, str], query: dict[str, str], status: int) -> None:
+async def test_who_may_read(api: ReadPipeline, headers: dict[str, str], query: dict[str, str], status: int) -> None:
     del api.http.headers["Authorization"]
     try:
         answer = await api.http.get("/v1/contacts", headers=headers, params=query)
@@ -261,12 +261,12 @@ async def test_who_may_read(api: Reads, headers: dict[str, str], query: dict[str
 @pytest.mark.parametrize(
     "path", ["/v1/segments", "/v1/segments/x/contacts", "/v1/keys", "/v1/environments", "/v1/quarantine"]
 )
-async def test_each_path_has_its_scope(api: Reads, path: str) -> None:
+async def test_each_path_has_its_scope(api: ReadPipeline, path: str) -> None:
     answer = await api.http.get(path, headers={"Authorization": "Bearer sk_reader"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope")
 
 
-async def test_a_revoked_key_ends_within_a_second(api: Reads) -> None:
+async def test_a_revoked_key_ends_within_a_second(api: ReadPipeline) -> None:
     headers = {"Authorization": "Bearer sk_brief"}
 
     async def status(code: int) -> bool:
@@ -278,7 +278,7 @@ async def test_a_revoked_key_ends_within_a_second(api: Reads) -> None:
     await until(lambda: status(401), "its end", within_s=1)
 
 
-async def test_every_answer_has_a_request_id(api: Reads) -> None:
+async def test_every_answer_has_a_request_id(api: ReadPipeline) -> None:
     given = await api.http.get("/v1/environments", headers={"X-Request-Id": "mine-1"})
     odd = await api.http.get("/v1/environments", headers={"X-Request-Id": "a b\tc"})
     lost = await api.http.get("/nowhere")

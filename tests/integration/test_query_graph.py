@@ -16,12 +16,12 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDE
 from sinks.read_api.graphql import endpoint
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.edge_client import Edge, Writes
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
+from sinks.read_api.request.home import Tenant
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
-from tests.sinking import Reads, change, reads
+from tests.sinking import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -47,7 +47,7 @@ def merge(loser: str, winner: str) -> Merge:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """Twenty-five people with four events each, the first of whom has swallowed another one with one more."""
     settings = fresh_settings(tmp_path_factory.mktemp("graph"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
@@ -98,7 +98,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         yield api
 
 
-async def ask(api: Reads, query: str, key: str = "", status: int = 200, **variables: Any) -> Any:
+async def ask(api: ReadPipeline, query: str, key: str = "", status: int = 200, **variables: Any) -> Any:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     body = {"query": query, "variables": variables}
     answer = await api.http.post("/graphql", json=body, headers=headers)
@@ -107,7 +107,7 @@ async def ask(api: Reads, query: str, key: str = "", status: int = 200, **variab
     return answer.json()
 
 
-async def test_a_contact_with_its_segments_and_events_by_a_losers_id(api: Reads) -> None:
+async def test_a_contact_with_its_segments_and_events_by_a_losers_id(api: ReadPipeline) -> None:
     query = """query($id: ID!) { contact(id: $id) {
         id email attributes segments { id name contacts } events(first: 2) {
             edges { cursor node { id type contactId } } pageInfo { hasNextPage } } } }"""
@@ -123,7 +123,7 @@ async def test_a_contact_with_its_segments_and_events_by_a_losers_id(api: Reads)
     assert (await ask(api, query, id="what is this"))["data"]["contact"] is None
 
 
-async def test_cursors_lead_through_every_node_once(api: Reads) -> None:
+async def test_cursors_lead_through_every_node_once(api: ReadPipeline) -> None:
     query = """query($after: String) { contacts(first: 10, after: $after) {
         edges { node { id } cursor } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
     seen, after, pages = [], None, 0
@@ -146,7 +146,7 @@ async def test_cursors_lead_through_every_node_once(api: Reads) -> None:
     assert [e["node"]["id"] for e in second["edges"]] == ["evt_0_3", "evt_0_2"]
 
 
-async def test_lists_are_filtered(api: Reads) -> None:
+async def test_lists_are_filtered(api: ReadPipeline) -> None:
     query = "query($e: String, $s: ID) { contacts(email: $e, segmentId: $s) { nodes { id } } }"
     assert (await ask(api, query, e=" 3@B.c", s="seg_a"))["data"]["contacts"]["nodes"] == []  # known by another id
     assert len((await ask(api, query, s="seg_a"))["data"]["contacts"]["nodes"]) == 20
@@ -156,7 +156,7 @@ async def test_lists_are_filtered(api: Reads) -> None:
     assert (await ask(api, '{ segment(id: "seg_b") { name rule status } }'))["data"]["segment"]["name"] == "b"
 
 
-async def test_each_field_asks_for_its_scope_and_spares_its_neighbour(api: Reads) -> None:
+async def test_each_field_asks_for_its_scope_and_spares_its_neighbour(api: ReadPipeline) -> None:
     query = "{ segments { nodes { id } } contacts { nodes { id } } }"
     refused = await ask(api, query, key="sk_few")
     (error,) = refused["errors"]
@@ -186,7 +186,7 @@ async def test_each_field_asks_for_its_scope_and_spares_its_neighbour(api: Reads
         (b'{"query": "query { ...f } fragment f on Query { ...f }"}', 400, "itself"),
     ],
 )
-async def test_what_is_wrong_is_named(api: Reads, body: bytes, status: int, said: str) -> None:
+async def test_what_is_wrong_is_named(api: ReadPipeline, body: bytes, status: int, said: str) -> None:
     answer = await api.http.post("/graphql", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
     assert said in answer.text
@@ -195,7 +195,7 @@ async def test_what_is_wrong_is_named(api: Reads, body: bytes, status: int, said
     assert error["extensions"]["code"] == "too_complex"
 
 
-async def test_a_query_may_come_by_get_and_a_mutation_not(api: Reads) -> None:
+async def test_a_query_may_come_by_get_and_a_mutation_not(api: ReadPipeline) -> None:
     found = await api.get(
         "/graphql", query="query($n: Int) { segments(first: $n) { nodes { id } } }", variables='{"n": 1}'
     )
@@ -205,7 +205,7 @@ async def test_a_query_may_come_by_get_and_a_mutation_not(api: Reads) -> None:
     assert (await api.http.get("/graphql")).status_code == 404  # the explorer is off
 
 
-class Counted(Reader):
+class Counted(ClickHouseReader):
     """The reader that everybody uses, counting."""
 
     asked = 0
@@ -215,7 +215,7 @@ class Counted(Reader):
         return await super().rows(sql, **parameters)
 
 
-async def counted(settings: Settings, state: ControlState, home: Home, query: str, n: int) -> tuple[Any, int]:
+async def counted(settings: Settings, state: ControlState, home: Tenant, query: str, n: int) -> tuple[Any, int]:
     """What is answered to a query of ``n`` nodes, and how many times the database was asked for it."""
     reader = Counted(settings)
     await reader.start()
@@ -225,7 +225,7 @@ async def counted(settings: Settings, state: ControlState, home: Home, query: st
         reader=reader,
         control=state,
         loaders=Loaders(reader, state, home),
-        writes=Writes(Edge(settings), {}, {}),
+        writes=EdgeWrites(EdgeClient(settings), {}, {}),
     )
     answer = await endpoint.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
     await reader.stop()
@@ -234,7 +234,7 @@ async def counted(settings: Settings, state: ControlState, home: Home, query: st
     return said["data"], reader.asked
 
 
-async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api: Reads) -> None:
+async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api: ReadPipeline) -> None:
     state = ControlState()
     for kind, record in seed.records():
         state.apply(*control_state.encode(kind, record))
@@ -243,7 +243,7 @@ async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api:
         events(first: 2) { nodes { id contact { id email } } } } } }"""
     counts = {}
     for n in (2, PEOPLE):
-        home = Home(WORKSPACE, ENVIRONMENT, ["seg_a"])
+        home = Tenant(WORKSPACE, ENVIRONMENT, ["seg_a"])
         found, counts[n] = await counted(api.settings, state, home, query, n)
         nodes = found["contacts"]["nodes"]
         assert len(nodes) == n

@@ -11,11 +11,11 @@ from schemas.control import control_state
 from schemas.control.control_state import ApiKey, Campaign, ControlState, Variant, Webhook
 from schemas.records.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.home import Tenant
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_graph import ask, contact, counted
 from tests.services import fresh_settings
-from tests.sinking import Reads, reads
+from tests.sinking import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -61,7 +61,7 @@ def attempt(of: int, n: int) -> Attempt:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """Campaign n has sent n messages of its variant and one more of another; every webhook has a log as long."""
     settings = fresh_settings(tmp_path_factory.mktemp("graph"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
@@ -109,7 +109,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
 STATS = "stats { sent delivered conversions conversionValue bounces rates }"
 
 
-async def test_a_campaign_is_what_its_endpoint_shows(api: Reads) -> None:
+async def test_a_campaign_is_what_its_endpoint_shows(api: ReadPipeline) -> None:
     query = """query($id: ID!) { campaign(id: $id) { id number name kind channel status conversion delivery triggerUrl
         createdAt updatedAt sentAt contactsReached variants { id name stats { sent } } %s } }"""
     for named in ("cmp_3", "4"):
@@ -127,7 +127,7 @@ async def test_a_campaign_is_what_its_endpoint_shows(api: Reads) -> None:
         assert (await ask(api, query % STATS, id=nobody))["data"]["campaign"] is None
 
 
-async def test_campaigns_by_page_by_cursor_and_by_status(api: Reads) -> None:
+async def test_campaigns_by_page_by_cursor_and_by_status(api: ReadPipeline) -> None:
     query = """query($l: Int, $p: Int, $s: String, $a: String) { campaigns(limit: $l, page: $p, status: $s, after: $a) {
         edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
 
@@ -149,7 +149,7 @@ async def test_campaigns_by_page_by_cursor_and_by_status(api: Reads) -> None:
         assert answer["errors"][0]["extensions"]["code"] == "invalid_field", wrong
 
 
-async def test_webhooks_and_their_log(api: Reads) -> None:
+async def test_webhooks_and_their_log(api: ReadPipeline) -> None:
     query = """query($f: Int, $a: String) { webhooks(first: $f, after: $a) {
         nodes { id url types status reason createdAt } pageInfo { hasNextPage endCursor } } }"""
     first = (await ask(api, query, f=3))["data"]["webhooks"]
@@ -190,13 +190,13 @@ _NAMES = (
         '{ deliveries(webhookId: "whk_1") { nodes { id } } }',
     ],
 )
-async def test_each_asks_for_its_scope(api: Reads, query: str) -> None:
+async def test_each_asks_for_its_scope(api: ReadPipeline, query: str) -> None:
     assert "errors" not in await ask(api, query, key="sk_few")
     (error,) = (await ask(api, query, key="sk_none"))["errors"]
     assert error["extensions"]["code"] == "missing_scope"
 
 
-async def test_a_logs_contact_asks_for_a_scope_of_its_own(api: Reads) -> None:
+async def test_a_logs_contact_asks_for_a_scope_of_its_own(api: ReadPipeline) -> None:
     query = '{ deliveries(webhookId: "whk_1", first: 1) { nodes { contactId contact { email } } } }'
     found = await ask(api, query, key="sk_few")
     assert {error["extensions"]["code"] for error in found["errors"]} == {"missing_scope"}
@@ -206,7 +206,7 @@ async def test_a_logs_contact_asks_for_a_scope_of_its_own(api: Reads) -> None:
     assert node["contact"] == {"email": "3@b.c"}
 
 
-async def test_what_costs_too_much_is_refused(api: Reads) -> None:
+async def test_what_costs_too_much_is_refused(api: ReadPipeline) -> None:
     dear = "{ webhooks(first: 100) { nodes { deliveries(first: 100) { nodes { contact { id } } } } } }"
     (error,) = (await ask(api, dear, status=400))["errors"]
     assert error["extensions"]["code"] == "too_complex"
@@ -222,7 +222,7 @@ async def test_what_costs_too_much_is_refused(api: Reads) -> None:
         ("query($n: Int) { webhooks(first: $n) { nodes { deliveries { nodes { id contact { email } } } } } }", 4),
     ],
 )
-async def test_the_number_of_queries_does_not_grow(api: Reads, query: str, most: int) -> None:
+async def test_the_number_of_queries_does_not_grow(api: ReadPipeline, query: str, most: int) -> None:
     state = ControlState()
     for kind, record in seed.records():
         state.apply(*control_state.encode(kind, record))
@@ -230,7 +230,7 @@ async def test_the_number_of_queries_does_not_grow(api: Reads, query: str, most:
         state.apply(*control_state.encode("campaign", campaign(n)))
     for n in range(WEBHOOKS):
         state.apply(*control_state.encode("webhook", webhook(n)))
-    home = Home(WORKSPACE, ENVIRONMENT, [])
+    home = Tenant(WORKSPACE, ENVIRONMENT, [])
     counts = {}
     for n in (1, WEBHOOKS):
         data, counts[n] = await counted(api.settings, state, home, query, n)

@@ -12,7 +12,7 @@ from schemas.records.records import Change
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
-from tests.sinking import Reads, change, reads, until
+from tests.sinking import ReadPipeline, change, reads, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -37,7 +37,7 @@ def live(name: str, partition: int) -> SegmentProgress:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """Ann bought twice and is told to be a buyer; Bob did too, and nobody told."""
     settings = fresh_settings(tmp_path_factory.mktemp("rules"), kafka=kafka, clickhouse=clickhouse)
     quick = {"parity_interval_s": 0.2, "parity_settle_s": 0.1}
@@ -71,7 +71,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         yield api
 
 
-async def post(api: Reads, path: str, body: Any = None, status: int = 200) -> Any:
+async def post(api: ReadPipeline, path: str, body: Any = None, status: int = 200) -> Any:
     answer = await api.http.post(path, json=body)
     assert answer.status_code == status, (path, answer.status_code, answer.text)
     return answer.json()
@@ -87,7 +87,7 @@ async def post(api: Reads, path: str, body: Any = None, status: int = 200) -> An
         ({"attribute": "plan", "op": "eq", "value": "') OR 1 --{x:String}"}, []),
     ],
 )
-async def test_preview_counts_whom_a_rule_would_have(api: Reads, rule: Any, who: list[str]) -> None:
+async def test_preview_counts_whom_a_rule_would_have(api: ReadPipeline, rule: Any, who: list[str]) -> None:
     found = await post(api, "/v1/segments/preview", {"rule": rule})
     assert (found["contacts"], sorted(found["sample"])) == (len(who), sorted(map(cid, who)))
 
@@ -101,11 +101,11 @@ async def test_preview_counts_whom_a_rule_would_have(api: Reads, rule: Any, who:
         ({"rule": BUYERS, "name": "x"}, "name"),
     ],
 )
-async def test_preview_names_what_is_wrong(api: Reads, body: Any, param: str) -> None:
+async def test_preview_names_what_is_wrong(api: ReadPipeline, body: Any, param: str) -> None:
     assert (await post(api, "/v1/segments/preview", body, 422))["error"]["param"] == param
 
 
-async def test_explain_says_what_counted(api: Reads) -> None:
+async def test_explain_says_what_counted(api: ReadPipeline) -> None:
     found = await post(api, "/v1/segments/seg_buyers/explain?contact=external_id:ann")
     leaf = {"path": "rule", "met": True, "value": 2, "threshold": 2, "events": ["evt_1", "evt_2"]}
     assert (found["member"], found["version"], found["leaves"], found["changes_at"]) == (True, 3, [leaf], None)
@@ -126,11 +126,11 @@ async def test_explain_says_what_counted(api: Reads) -> None:
         ("/v1/segments/seg_buyers/explain", 422),
     ],
 )
-async def test_explain_of_nobody_is_refused(api: Reads, path: str, status: int) -> None:
+async def test_explain_of_nobody_is_refused(api: ReadPipeline, path: str, status: int) -> None:
     assert "error" in await post(api, path, status=status)
 
 
-async def test_a_difference_is_found_and_told(api: Reads) -> None:
+async def test_a_difference_is_found_and_told(api: ReadPipeline) -> None:
     """Nothing is said of a segment whose history is on its way: nobody is in it yet, and everybody should be."""
 
     async def found() -> Any:

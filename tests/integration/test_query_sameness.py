@@ -14,7 +14,7 @@ from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, OVERRIDES
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
-from tests.sinking import Reads, change, reads
+from tests.sinking import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -35,7 +35,7 @@ EVENTS_OF_ANN = [
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     """Three events of one id and one time, of a contact and a browser that merged into it, and their copies."""
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
@@ -56,7 +56,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         yield api
 
 
-async def pages(api: Reads, path: str) -> list[dict[str, Any]]:
+async def pages(api: ReadPipeline, path: str) -> list[dict[str, Any]]:
     """Everything, one by one."""
     found: list[dict[str, Any]] = []
     cursor = ""
@@ -67,7 +67,7 @@ async def pages(api: Reads, path: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_contacts_pages_show_each_of_them_once(api: Reads) -> None:
+async def test_a_contacts_pages_show_each_of_them_once(api: ReadPipeline) -> None:
     path = f"/v1/contacts/{cid('external_id:ann')}/events"
     found = await pages(api, path)
     assert sorted(e["type"] for e in found) == ["invoice", "order", "order"]
@@ -76,12 +76,12 @@ async def test_a_contacts_pages_show_each_of_them_once(api: Reads) -> None:
     assert (await api.get(path, page=4, limit=1))["meta"]["total"] == 3
 
 
-async def test_each_consent_of_one_id_is_shown(api: Reads) -> None:
+async def test_each_consent_of_one_id_is_shown(api: ReadPipeline) -> None:
     found = await pages(api, f"/v1/contacts/{cid('external_id:ann')}/consents")
     assert sorted(one["value"] for one in found) == [False, True]
 
 
-async def test_the_rule_in_sql_counts_each(api: Reads) -> None:
+async def test_the_rule_in_sql_counts_each(api: ReadPipeline) -> None:
     for rule in (
         {"event": "order", "count": {"op": "eq", "value": 2}},
         {"event": "order", "sum": {"property": "total", "op": "eq", "value": 2}},
@@ -92,7 +92,7 @@ async def test_the_rule_in_sql_counts_each(api: Reads) -> None:
         assert (found["contacts"], found["sample"]) == (1, [cid("external_id:ann")]), (rule, answer.text)
 
 
-async def test_a_task_is_done_when_each_of_them_is(api: Reads) -> None:
+async def test_a_task_is_done_when_each_of_them_is(api: ReadPipeline) -> None:
     found = await api.get(f"/v1/tasks/{TASK}")
     assert found["status"] == "completed"
     assert (
@@ -105,6 +105,6 @@ async def test_a_task_is_done_when_each_of_them_is(api: Reads) -> None:
     ]
 
 
-async def test_usage_counts_each_and_their_copies(api: Reads) -> None:
+async def test_usage_counts_each_and_their_copies(api: ReadPipeline) -> None:
     totals = (await api.get("/v1/usage", days=90))["totals"]
     assert (totals["events"], totals["duplicates"]) == (3, 2)

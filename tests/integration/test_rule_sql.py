@@ -14,7 +14,7 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate
 from tests.generated import Generated
-from tests.property.world_segments import ENVIRONMENT, HOUR, WORKSPACE, World, contact_of, merge
+from tests.property.world_segments import ENVIRONMENT, HOUR, WORKSPACE, SegmentsWorld, contact_of, merge
 from tests.services import fresh_settings
 
 pytestmark = pytest.mark.clickhouse
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.clickhouse
 CONTACTS_COUNT, EVENTS_COUNT, RULES_COUNT, CHUNKS = 500, 20_000, 60, 20
 
 
-def lived() -> tuple[World, dict[str, Any], list[Event], list[Merge]]:
+def lived() -> tuple[SegmentsWorld, dict[str, Any], list[Event], list[Merge]]:
     """Five days of events in chunks, some sent twice, some contacts merged on the way."""
     made = Generated(seed=7, contacts=CONTACTS_COUNT)
     rules: dict[str, Any] = {}
     for n in range(RULES_COUNT):
         rules[f"s{n:02}"] = made.rule(list(rules))
-    world = World(**rules)
+    world = SegmentsWorld(**rules)
     events: list[Event] = []
     merges: list[Merge] = []
     for chunk in range(CHUNKS):
@@ -49,7 +49,7 @@ async def insert(writer: Writer, table: Table, data: list[Any]) -> None:
     await writer.insert(table, "test", [Item(0, n, 0, datum) for n, datum in enumerate(data)])
 
 
-def profiles(world: World) -> list[Change]:
+def profiles(world: SegmentsWorld) -> list[Change]:
     batches = [codec.decode_changes(s.value) for s in world.sends if s.topic == topics.CHANGES.name]
     return [change for batch in batches for change in batch if change["kind"] == "profile"]
 

@@ -11,7 +11,7 @@ from schemas.rules import sql_values
 from schemas.rules.compare import dig, predicate
 from schemas.rules.nodes import Attribute
 from schemas.rules.parse import parse
-from schemas.rules.sql_values import Parameters, Place
+from schemas.rules.sql_values import JsonColumn, Parameters
 from schemas.times import END_MS, FIRST_MS, MILLISECONDS_FROM
 
 pytestmark = pytest.mark.clickhouse
@@ -84,7 +84,7 @@ async def test_sql_and_stream_agree_on_every_value(clickhouse: str) -> None:
         for first in range(0, len(rules), AT_ONCE):
             chunk = [tree for tree in rules[first : first + AT_ONCE] if isinstance(tree, Attribute)]
             parameters = Parameters()
-            place = Place("document", ("a", "b"), parameters)
+            place = JsonColumn("document", ("a", "b"), parameters)
             columns = ", ".join(f"groupArrayIf(n, {sql_values.test(place, one.test, parameters, 0)})" for one in chunk)
             sql = f"SELECT {columns} FROM rule_values SETTINGS precise_float_parsing = 1"
             row = (await client.query(sql, parameters=parameters.values)).result_rows[0]

@@ -3,7 +3,7 @@
 import pytest
 from rocksdict import Options, Rdict
 
-from processors.runtime.trap import Point
+from processors.runtime.trap import CrashPoint
 from schemas.settings import Settings
 from schemas.topics import changelog
 from tests.integration.runtime_worker import APP, COUNTS
@@ -15,8 +15,10 @@ pytestmark = pytest.mark.kafka
 KILLED = -9
 
 
-@pytest.mark.parametrize("point", list(Point))
-async def test_a_kill_between_two_steps_of_the_unit_loses_and_doubles_nothing(settings: Settings, point: Point) -> None:
+@pytest.mark.parametrize("point", list(CrashPoint))
+async def test_a_kill_between_two_steps_of_the_unit_loses_and_doubles_nothing(
+    settings: Settings, point: CrashPoint
+) -> None:
     async with cluster(settings) as topics:
         with workers(settings) as (worker,):
             worker.start(crash_at=f"{point}:2").until_ready()

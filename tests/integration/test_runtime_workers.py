@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from schemas.settings import Settings
-from tests.integration.runtime_worker_driver import Cluster, Worker, cluster, until, workers
+from tests.integration.runtime_worker_driver import RuntimeCluster, RuntimeWorker, cluster, until, workers
 from tests.integration.runtime_worker_store import counts_in
 
 pytestmark = pytest.mark.kafka
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.kafka
 RATE = 80.0
 
 
-async def shared_by(team: list[Worker], partitions: int) -> None:
+async def shared_by(team: list[RuntimeWorker], partitions: int) -> None:
     """Every worker that runs has settled and each partition has one owner."""
 
     async def settled() -> bool:
@@ -25,7 +25,7 @@ async def shared_by(team: list[Worker], partitions: int) -> None:
     await until(settled, f"one owner each: {[worker.opened for worker in team]}")
 
 
-async def nothing_is_lost(topics: Cluster) -> None:
+async def nothing_is_lost(topics: RuntimeCluster) -> None:
     await topics.all_committed()
     assert await topics.answered() == topics.asked()
     assert await topics.counted() == topics.recount()

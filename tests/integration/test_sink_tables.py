@@ -9,7 +9,7 @@ import pytest_asyncio
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from schemas.settings import Settings
-from sinks.clickhouse.dedupe import Place
+from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import RowsRefusedError, Writer
 from sinks.maintenance.migrate import migrate
@@ -52,7 +52,7 @@ async def tables(settings: Settings) -> AsyncIterator[Tables]:
     await writer.stop()
 
 
-def placed(event_id: str, origin: Place = (0, 0, 0), **more: Any) -> Any:
+def placed(event_id: str, origin: EventPosition = (0, 0, 0), **more: Any) -> Any:
     partition, offset, index = origin
     return event(
         "external_id:u1",

@@ -10,12 +10,12 @@ import pytest_asyncio
 from schemas.control.definitions import Erasure
 from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
 from sinks.maintenance import compact as squashing
-from sinks.maintenance.compact import Squashed, squash
+from sinks.maintenance.compact import CompactionResult, compact_merges
 from sinks.maintenance.erase import erase
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_contacts import contact, merge
 from tests.services import fresh_settings
-from tests.sinking import Reads, reads, until
+from tests.sinking import ReadPipeline, reads, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -23,7 +23,7 @@ USERS, BROWSERS = 5, 12
 
 
 @pytest_asyncio.fixture
-async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reads]:
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     settings = fresh_settings(tmp_path_factory.mktemp("squash"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
         yield api
@@ -35,7 +35,7 @@ def seen(names: list[str], start: int = 0, **more: Any) -> list[Any]:
     ]
 
 
-async def numbers(api: Reads) -> dict[str, Any]:
+async def numbers(api: ReadPipeline) -> dict[str, Any]:
     """What an analyst and a client count."""
     users = [f"external_id:u{n}" for n in range(USERS)]
     return {
@@ -49,7 +49,7 @@ async def numbers(api: Reads) -> dict[str, Any]:
     }
 
 
-async def test_no_number_moves(api: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_number_moves(api: ReadPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, after, in several passes, again, with late rows of old ids, and after a split and a merge anew."""
     users = [f"external_id:u{n}" for n in range(USERS)]
     browsers = [f"anonymous_id:b{n}" for n in range(BROWSERS)]
@@ -60,13 +60,13 @@ async def test_no_number_moves(api: Reads, monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(before["per contact"].values()) == 3 * (USERS + BROWSERS)
     assert len(before["per contact"]) == USERS
     monkeypatch.setattr(squashing, "MOST_AT_ONCE", 5)
-    assert await squash(api.settings) == Squashed(overrides=0, passes=1), "what is young is left alone"
+    assert await compact_merges(api.settings) == CompactionResult(overrides=0, passes=1), "what is young is left alone"
     assert await api.rows("SELECT DISTINCT _squashed FROM events") == [(0,)]
-    assert await squash(api.settings, age_s=0) == Squashed(overrides=BROWSERS, passes=3)
+    assert await compact_merges(api.settings, age_s=0) == CompactionResult(overrides=BROWSERS, passes=3)
     assert await numbers(api) == before
     moved = await api.rows("SELECT uniqExact(contact_id), countIf(_squashed), countIf(NOT _squashed) FROM events FINAL")
     assert moved == [(USERS, 3 * (USERS + BROWSERS), 0)]
-    assert await squash(api.settings, age_s=0) == Squashed(overrides=0, passes=1)
+    assert await compact_merges(api.settings, age_s=0) == CompactionResult(overrides=0, passes=1)
     assert await numbers(api) == before
     # a row that was on its way with the id of before, and one of nobody
     await api.store(EVENTS, *seen([browsers[0]], 900), event(event_id="evt_nobody"))
@@ -78,22 +78,22 @@ async def test_no_number_moves(api: Reads, monkeypatch: pytest.MonkeyPatch) -> N
     split = await numbers(api)
     assert split["per contact"][cid(browsers[0])] == 4
     assert split["per contact"][cid(users[1])] == before["per contact"][cid(users[1])] - 3
-    done = await asyncio.gather(*(squash(api.settings, age_s=0) for _ in range(3)))
-    assert Squashed(overrides=2, passes=1) in done, "two never run at the same time"
+    done = await asyncio.gather(*(compact_merges(api.settings, age_s=0) for _ in range(3)))
+    assert CompactionResult(overrides=2, passes=1) in done, "two never run at the same time"
     assert await numbers(api) == split
     assert await api.rows(
         "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '_squash%'"
     ) == [(0,)]
 
 
-async def test_a_squash_that_is_cut_off_holds_up_nothing(api: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_squash_that_is_cut_off_holds_up_nothing(api: ReadPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelled as a deploy does while its mutation runs; the next squash and an erasure go through."""
     await api.store(EVENTS, *seen(["anonymous_id:b1", "external_id:u1"] * 50))
     await api.store(OVERRIDES, merge("anonymous_id:b1", "external_id:u1"))
     slow = squashing._FOLD.replace("_squashed = 1", "_squashed = 1 + 0 * sleepEachRow(0.02)")
     monkeypatch.setattr(squashing, "_FOLD", slow)
     settings = api.settings
-    running = asyncio.create_task(squash(settings, 0))
+    running = asyncio.create_task(compact_merges(settings, 0))
 
     async def under_way() -> bool:
         rows = await api.rows("SELECT count() FROM system.mutations WHERE table = 'events' AND NOT is_done")
@@ -106,10 +106,10 @@ async def test_a_squash_that_is_cut_off_holds_up_nothing(api: Reads, monkeypatch
     assert not await under_way()
     scratch = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '_squash')"
     assert await api.rows(scratch) == []
-    assert await squash(settings, 0) is not None
+    assert await compact_merges(settings, 0) is not None
 
 
-async def test_what_a_killed_squash_left_behind_goes(api: Reads) -> None:
+async def test_what_a_killed_squash_left_behind_goes(api: ReadPipeline) -> None:
     """Its mutation reads a table that is gone: every later rewrite of the rows waited for it, erasures too."""
     await api.store(EVENTS, *seen(["anonymous_id:b1", "external_id:u1"]))
     await api.store(OVERRIDES, merge("anonymous_id:b1", "external_id:u1"))
@@ -124,14 +124,14 @@ async def test_what_a_killed_squash_left_behind_goes(api: Reads) -> None:
     await client.command("DROP TABLE _squash_0a SYNC")
     await client.command("CREATE TABLE _squash_0b (x UInt8) ENGINE = Memory")
     await client.command("SYSTEM START MERGES events")
-    assert await squash(api.settings, 0) is not None
+    assert await compact_merges(api.settings, 0) is not None
     left = await api.rows("SELECT count() FROM system.mutations WHERE table = 'events' AND NOT is_done")
     assert left == [(0,)]
     await asyncio.wait_for(_erase(api), 30)
     assert await api.rows("SELECT count() FROM events FINAL WHERE contact_id = ''") == [(0,)]
 
 
-async def _erase(api: Reads) -> None:
+async def _erase(api: ReadPipeline) -> None:
     one = Erasure(
         id="ers_1",
         workspace=WORKSPACE,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from deploy.local import daemon, stack
-from deploy.local.home import READY_FILE, SUPERVISOR, AlreadyRunningError, Home
+from deploy.local.home import READY_FILE, SUPERVISOR, AlreadyRunningError, StackHome
 from deploy.local.supervisor import NotReadyError, Process, Supervisor, backoff
 from schemas.settings import Settings
 from tests import services
@@ -50,8 +50,8 @@ def python(name: str, code: str) -> Process:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path / "home")
+def home(tmp_path: Path) -> StackHome:
+    home = StackHome(tmp_path / "home")
     home.prepare()
     return home
 
@@ -62,13 +62,13 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-async def supervisor(home: Home, said: list[str]) -> AsyncIterator[Supervisor]:
+async def supervisor(home: StackHome, said: list[str]) -> AsyncIterator[Supervisor]:
     made = Supervisor(home, said.append)
     yield made
     await made.stop()
 
 
-def pid(home: Home, name: str) -> int:
+def pid(home: StackHome, name: str) -> int:
     return int(home.pid_file(name).read_text())
 
 
@@ -85,7 +85,7 @@ async def until(true: Callable[[], bool], within_s: float = 20) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_dead_child_is_back_at_once(home: Home, supervisor: Supervisor, number: int) -> None:
+async def test_a_dead_child_is_back_at_once(home: StackHome, supervisor: Supervisor, number: int) -> None:
     await supervisor.start([python("a", WAIT), python("b", WAIT)])
     await supervisor.ready("a", "b", within_s=20)
     first, other = pid(home, "a"), pid(home, "b")
@@ -99,7 +99,7 @@ async def test_a_dead_child_is_back_at_once(home: Home, supervisor: Supervisor, 
     assert pid(home, "b") == other
 
 
-async def test_a_child_that_keeps_dying_is_given_time_and_then_up(home: Home, supervisor: Supervisor) -> None:
+async def test_a_child_that_keeps_dying_is_given_time_and_then_up(home: StackHome, supervisor: Supervisor) -> None:
     await supervisor.start([python("a", ENDS)])
     with pytest.raises(NotReadyError, match="the reason"):
         await supervisor.ready("a", within_s=60)
@@ -117,7 +117,7 @@ async def test_a_child_that_never_gets_ready_is_named(supervisor: Supervisor) ->
         await supervisor.ready("a", within_s=0.3)
 
 
-async def test_layers_end_in_reverse_order(home: Home, said: list[str], tmp_path: Path) -> None:
+async def test_layers_end_in_reverse_order(home: StackHome, said: list[str], tmp_path: Path) -> None:
     supervisor, order = Supervisor(home, said.append), tmp_path / "order"
     code = (
         "import signal, sys\n"
@@ -135,7 +135,7 @@ async def test_layers_end_in_reverse_order(home: Home, said: list[str], tmp_path
     assert said == []  # nothing was restarted or killed on the way
 
 
-async def test_a_stubborn_child_is_killed(home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stubborn_child_is_killed(home: StackHome, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.local.supervisor.STOP_S", 0.2)
     supervisor = Supervisor(home, said.append)
     await supervisor.start([python("a", STUBBORN)])
@@ -146,7 +146,7 @@ async def test_a_stubborn_child_is_killed(home: Home, said: list[str], monkeypat
     assert said == ["a does not end; killing it"]
 
 
-async def test_an_unready_child_has_no_ready_file_of_its_predecessor(home: Home, supervisor: Supervisor) -> None:
+async def test_an_unready_child_has_no_ready_file_of_its_predecessor(home: StackHome, supervisor: Supervisor) -> None:
     home.ready_file("a").touch()
     await supervisor.start([python("a", "import signal; signal.pause()")])
     with pytest.raises(NotReadyError):
@@ -154,7 +154,7 @@ async def test_an_unready_child_has_no_ready_file_of_its_predecessor(home: Home,
 
 
 @pytest.fixture
-def orphan(home: Home) -> Iterator["subprocess.Popen[bytes]"]:
+def orphan(home: StackHome) -> Iterator["subprocess.Popen[bytes]"]:
     ready = home.ready_file("identity")
     child = subprocess.Popen((sys.executable, "-c", WAIT), env={**os.environ, READY_FILE: str(ready)})
     services.wait_until(ready.exists, "the orphan")
@@ -164,14 +164,14 @@ def orphan(home: Home) -> Iterator["subprocess.Popen[bytes]"]:
     child.wait()
 
 
-def test_what_was_left_over_is_ended(home: Home, orphan: "subprocess.Popen[bytes]") -> None:
+def test_what_was_left_over_is_ended(home: StackHome, orphan: "subprocess.Popen[bytes]") -> None:
     assert home.end_left_over() == ["identity"]
     assert not lives(orphan.pid)
     assert not home.pid_file("identity").exists()
     assert home.end_left_over() == []
 
 
-def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(home: Home, orphan: "subprocess.Popen[bytes]") -> None:
+def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(home: StackHome, orphan: "subprocess.Popen[bytes]") -> None:
     home.pid_file("segments").write_text(f"{orphan.pid}\n")
     home.pid_file("identity").unlink()
     home.pid_file("query").write_text(f"{os.getpid()}\n")
@@ -180,7 +180,7 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(home: Home, orphan: "
     assert orphan.poll() is None
 
 
-def test_one_supervisor_a_home(home: Home) -> None:
+def test_one_supervisor_a_home(home: StackHome) -> None:
     with home.locked():
         assert home.is_locked()
         with pytest.raises(AlreadyRunningError, match="already running"), home.locked():
@@ -188,7 +188,7 @@ def test_one_supervisor_a_home(home: Home) -> None:
     assert not home.is_locked()
 
 
-def test_a_large_log_is_put_aside(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_log_is_put_aside(home: StackHome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.local.home.LOG_BYTES", 10)
     for text in (b"0123456789+", b"second"):
         with home.open_log("a") as log:
@@ -197,14 +197,14 @@ def test_a_large_log_is_put_aside(home: Home, monkeypatch: pytest.MonkeyPatch) -
     assert (home.logs / "a.log.1").read_bytes() == b"0123456789+"
 
 
-def up(home: Home, code: str = WAIT) -> tuple[bool, str]:
+def up(home: StackHome, code: str = WAIT) -> tuple[bool, str]:
     shown: list[str] = []
     command = (sys.executable, "-c", STACK, str(home.path), code)
     ready = daemon.up(home, command, within_s=30, show=shown.append)
     return ready, "".join(shown)
 
 
-def test_up_and_down(home: Home) -> None:
+def test_up_and_down(home: StackHome) -> None:
     ready, shown = up(home)
     try:
         assert ready
@@ -218,14 +218,14 @@ def test_up_and_down(home: Home) -> None:
     assert daemon.down(home) == "not running"
 
 
-def test_up_says_why_it_failed(home: Home) -> None:
+def test_up_says_why_it_failed(home: StackHome) -> None:
     ready, shown = up(home, ENDS)
     assert not ready
     assert "the reason" in shown
     assert home.processes() == {}
 
 
-def test_children_outlive_a_killed_supervisor_until_the_next_start(home: Home) -> None:
+def test_children_outlive_a_killed_supervisor_until_the_next_start(home: StackHome) -> None:
     assert up(home)[0]
     old = {name: pid(home, name) for name in (SUPERVISOR, "a", "b")}
     os.kill(old[SUPERVISOR], signal.SIGKILL)

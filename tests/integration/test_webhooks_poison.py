@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.records.deliveries import Delivery
+from schemas.records.deliveries import WebhookDelivery
 from tests.builders import event
 from tests.receiver import Answer, Got, receiver
 from tests.services import fresh_settings
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.kafka
 BODIES = (b"\xff{", b"[]", b'{"data":{"properties":[{"attach":1,"expiration":"x"}]}}')
 
 
-def poison(webhook_id: str, body: bytes, workspace: str, environment: str) -> Delivery:
+def poison(webhook_id: str, body: bytes, workspace: str, environment: str) -> WebhookDelivery:
     """A record that this release did not write, before its last attempt."""
-    return Delivery(
+    return WebhookDelivery(
         id=f"dlv_{secrets.token_hex(8)}",
         webhook_id=webhook_id,
         workspace=workspace,

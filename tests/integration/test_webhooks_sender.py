@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from sinks.delivery import sign
 from tests.builders import NOW_MS, cid, event
 from tests.edge import SECRET, MemoryLog, client_of, memory_edge
-from tests.receiver import Answer, Got, Receiver, receiver
+from tests.receiver import Answer, Got, WebhookReceiver, receiver
 from tests.services import fresh_settings
 from tests.sinking import change, process, until
 from tests.webhooks import Upstream, upstream, webhook
@@ -30,12 +30,12 @@ async def sender(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 @pytest_asyncio.fixture
-async def endpoint() -> AsyncIterator[Receiver]:
+async def endpoint() -> AsyncIterator[WebhookReceiver]:
     async with receiver() as one:
         yield one
 
 
-async def arrived(endpoint: Receiver, count: int, within_s: float = 15) -> list[Got]:
+async def arrived(endpoint: WebhookReceiver, count: int, within_s: float = 15) -> list[Got]:
     async def enough() -> bool:
         return len(endpoint.got) >= count
 
@@ -51,7 +51,7 @@ async def attempts(sender: Upstream, of: Any, count: int) -> Any:
     return await until(logged, f"{count} attempts in the log")
 
 
-async def test_an_event_is_told_once_and_verifies(sender: Upstream, endpoint: Receiver) -> None:
+async def test_an_event_is_told_once_and_verifies(sender: Upstream, endpoint: WebhookReceiver) -> None:
     one = await sender.define(webhook(endpoint.url(), "bought"))
     other = event("external_id:u1", event_id="evt_other", type="looked")
     bought = event("external_id:u1", event_id="evt_b", type="bought", properties={"name": "Zoë"})
@@ -69,7 +69,7 @@ async def test_an_event_is_told_once_and_verifies(sender: Upstream, endpoint: Re
     assert b"whsec" not in first["request_headers"]
 
 
-async def test_changes_are_told_when_something_changed(sender: Upstream, endpoint: Receiver) -> None:
+async def test_changes_are_told_when_something_changed(sender: Upstream, endpoint: WebhookReceiver) -> None:
     await sender.define(webhook(endpoint.url(), "contact.*", "segment.entered", "segment.left", "end"))
     contact = cid("external_id:changes")
     # a contact's changes stand in one partition; the event comes another way, so it is sent when they have come
@@ -94,7 +94,7 @@ async def test_changes_are_told_when_something_changed(sender: Upstream, endpoin
     assert got[1].json["data"]["event_id"] == "evt_x"
 
 
-async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstream, endpoint: Receiver) -> None:
+async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstream, endpoint: WebhookReceiver) -> None:
     async def fail(_got: Got) -> Answer:
         return 500, b"broken " * 1000
 
@@ -124,7 +124,7 @@ async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstrea
     await arrived(endpoint, 4)
 
 
-async def test_what_is_asked_for_during_an_attempt_follows_it(sender: Upstream, endpoint: Receiver) -> None:
+async def test_what_is_asked_for_during_an_attempt_follows_it(sender: Upstream, endpoint: WebhookReceiver) -> None:
     async def slow(_got: Got) -> Answer:
         await asyncio.sleep(0.5 if len(endpoint.got) == 2 else 0)
         return 500, b""
@@ -140,7 +140,7 @@ async def test_what_is_asked_for_during_an_attempt_follows_it(sender: Upstream, 
     assert [a["attempt"] for a in await attempts(sender, one, 3)] == [1, 2, 3]
 
 
-async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoint: Receiver) -> None:
+async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoint: WebhookReceiver) -> None:
     """Or waits on, where the endpoint is only disabled."""
 
     async def fail(_got: Got) -> Answer:
@@ -171,7 +171,7 @@ async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoin
     assert endpoint.got[2].path == "/1"
 
 
-async def test_410_disables_the_endpoint(sender: Upstream, endpoint: Receiver) -> None:
+async def test_410_disables_the_endpoint(sender: Upstream, endpoint: WebhookReceiver) -> None:
     async def gone(_got: Got) -> Answer:
         return 410, b""
 
@@ -192,7 +192,7 @@ async def test_410_disables_the_endpoint(sender: Upstream, endpoint: Receiver) -
     assert len(endpoint.got) == 1
 
 
-async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: Receiver) -> None:
+async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: WebhookReceiver) -> None:
     """One never answers, one is not there, one redirects, one sends nonsense; a hundred messages to each."""
     answers: dict[str, Answer] = {
         "/moved": (0, b"HTTP/1.1 302 x\r\nlocation: /fine\r\ncontent-length: 0\r\n\r\n"),
@@ -234,7 +234,7 @@ async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: 
     assert len(await sender.attempts(dead)) < 70, "the breaker has opened"
 
 
-async def test_one_contacts_messages_come_in_order_one_at_a_time(sender: Upstream, endpoint: Receiver) -> None:
+async def test_one_contacts_messages_come_in_order_one_at_a_time(sender: Upstream, endpoint: WebhookReceiver) -> None:
     under_way: dict[str, int] = {}
 
     async def slow(got: Got) -> Answer:
@@ -259,7 +259,7 @@ async def test_one_contacts_messages_come_in_order_one_at_a_time(sender: Upstrea
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433"])
-async def test_private_addresses_are_not_reached(strict: Upstream, endpoint: Receiver, host: str) -> None:
+async def test_private_addresses_are_not_reached(strict: Upstream, endpoint: WebhookReceiver, host: str) -> None:
     """However they are written, and though the definition was let through."""
     one = await strict.define(webhook(f"http://{host}:{endpoint.port}/"))
     await strict.events(event("external_id:u1", event_id=f"evt_{host}"))

@@ -3,14 +3,14 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from processors.runtime.stage import Rows, State
+from processors.runtime.stage import PartitionState, Rows
 from processors.segments.unit import TABLE
 from schemas.records import codec
 from schemas.records.records import Change
 
 
 @dataclass
-class Store:
+class SegmentTables:
     """The tables of all partitions."""
 
     rows: dict[int, dict[bytes, bytes]] = field(default_factory=lambda: defaultdict(dict))
@@ -23,7 +23,7 @@ class Store:
         assert table == TABLE
         return iter([(k, v) for k, v in sorted(self.rows[partition].items()) if after is None or k > after])
 
-    def write(self, state: State) -> None:
+    def write(self, state: PartitionState) -> None:
         for key, value in state.writes.get(TABLE, {}).items():
             if value is None:
                 self.rows[state.partition].pop(key, None)

@@ -13,7 +13,7 @@ from processors.membership.state import Contact
 from schemas import topics
 from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
-from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, World
+from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, IdentityWorld
 
 RANDOM = st.randoms(use_true_random=False)
 USERS = ("u1", "u2", "u3")
@@ -47,9 +47,9 @@ def named(earlier: str | None) -> list[str]:
     return [] if earlier is None else [f"external_id:{earlier}", f"anonymous_id:{earlier}"]
 
 
-def world_of(events: list[Event], rng: random.Random | None = None) -> World:
+def world_of(events: list[Event], rng: random.Random | None = None) -> IdentityWorld:
     """Each event worked off alone, or some at once with crashes in between."""
-    world = World()
+    world = IdentityWorld()
     for one in events:
         world.deliver(one)
         if rng is None:
@@ -62,7 +62,7 @@ def world_of(events: list[Event], rng: random.Random | None = None) -> World:
     return world
 
 
-def contact_of(world: World, value: str, kind: str = "external_id") -> str:
+def contact_of(world: IdentityWorld, value: str, kind: str = "external_id") -> str:
     return world.winner(f"{kind}:{value}")
 
 
@@ -108,7 +108,7 @@ def test_an_alias_of_two_who_are_identified_is_refused_and_kept() -> None:
     assert len({contact_of(world, name) for name in ("u1", "u2", "a", "b")}) == 1
 
 
-def refusals(world: World) -> list[Any]:
+def refusals(world: IdentityWorld) -> list[Any]:
     rows = [
         row
         for (table, _), some in world.changelog.rows.items()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.identity import resolve
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas.records.records import Event
 from tests.builders import NOW_MS, cid, event
 from tests.unit.test_erasure_decisions import Identity, erased
@@ -40,7 +40,7 @@ def world_of(found: list[Event]) -> Identity:
 
 
 def contacts(world: Identity) -> dict[str, str]:
-    state = State(0, world.tables)
+    state = PartitionState(0, world.tables)
     return {name: resolve.winner(state, cid(name)) for name in NAMES}
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.identity import guard, resolver
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Link
 from tests.builders import MemoryTables, cid, link
@@ -26,7 +26,7 @@ def run(batches: list[list[Link]], tables: MemoryTables, first: int = 0) -> dict
     """Resolve batches as records of the log; the answer is the map that its merges make, versions obeyed."""
     seen: dict[str, tuple[int, str]] = {}
     for offset, links in enumerate(batches, first):
-        state = State(0, tables)
+        state = PartitionState(0, tables)
         for merge in resolver.resolve([(offset, links)], state)[0]:
             assert merge["version"] > seen.get(merge["loser"], (0, ""))[0]
             seen[merge["loser"]] = (merge["version"], merge["winner"])
@@ -85,13 +85,13 @@ def test_a_crash_between_two_rows_changes_nothing(pairs: list[tuple[str, str]], 
     """Any part of a step's rows may be durable when the step is repeated: the map is the same after it."""
     tables, merged = MemoryTables(), {}
     for offset, one in enumerate(as_links(pairs)):
-        torn = State(0, tables)
+        torn = PartitionState(0, tables)
         for merge in resolver.resolve([(offset, [one])], torn)[0]:
             merged[merge["loser"]] = merge["winner"]
         rows = list(torn.writes.get(topics.RESOLVER_GRAPH, {}).items())
         rng.shuffle(rows)
         tables.apply(0, {topics.RESOLVER_GRAPH: dict(rows[: rng.randrange(len(rows) + 1)])})
-        whole = State(0, tables)
+        whole = PartitionState(0, tables)
         for merge in resolver.resolve([(offset, [one])], whole)[0]:
             merged[merge["loser"]] = merge["winner"]
         tables.apply(0, whole.writes)

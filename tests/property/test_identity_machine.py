@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.records.records import Link
 from tests.builders import NOW_MS, event, link
-from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, World, oracle
+from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, IdentityWorld, oracle
 
 NAMES = [f"{kind}:{n}" for kind in ("external_id", "email", "anonymous_id") for n in range(1, 4)]
 RANDOM = st.randoms(use_true_random=False)
@@ -22,7 +22,7 @@ RUNS = max(250, settings().max_examples)
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = IdentityWorld()
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True), alias=st.booleans())
     def deliver(self, names: list[str], alias: bool) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.identity import resolver
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Link, Merge
 from tests.builders import NOW_MS, MemoryTables, cid, link
@@ -56,7 +56,7 @@ class World:
     def feed(self, links: list[Link], torn: random.Random | None = None) -> None:
         """A record; where it is torn its step is done once with any half of its rows kept, and then again."""
         for is_torn in (True, False) if torn else (False,):
-            state = State(0, self.tables)
+            state = PartitionState(0, self.tables)
             self.take(resolver.resolve([(self.offset, links)], state)[0])
             rows = list(state.writes.get(topics.RESOLVER_GRAPH, {}).items())
             if is_torn and torn:
@@ -202,7 +202,7 @@ def test_an_explicit_call_after_a_split_ties_and_a_later_split_takes_it_back() -
 def test_a_link_that_a_split_keeps_apart_is_kept_as_refused_on_both_sides() -> None:
     world = World()
     world.feed([taught("email:1", "phone:1", 1), back("email:1", "phone:1", 1)])
-    state = State(0, world.tables)
+    state = PartitionState(0, world.tables)
     merges, refused = resolver.resolve([(world.offset, [taught("email:1", "phone:1", 5000)])], state)
     assert merges == []
     assert {(one["contact_id"], one["reason"]) for one in refused} == {
@@ -217,7 +217,7 @@ def test_any_half_of_a_union_and_a_split_in_one_step_heals() -> None:
     step = [taught("email:1", "phone:3", 4), back("custom_id:1", "phone:3", 3)]
     whole = World()
     whole.feed(before)
-    state = State(0, whole.tables)
+    state = PartitionState(0, whole.tables)
     resolver.resolve([(whole.offset, step)], state)
     rows = sorted(state.writes[topics.RESOLVER_GRAPH].items())
     assert len(rows) > 5

@@ -10,7 +10,7 @@ from schemas.records.records import Event
 from schemas.rules import parse, rule_tree
 from schemas.rules.evaluate import compile_rule
 from schemas.rules.explain import explain
-from schemas.rules.facts import Known, Seen, counts_of
+from schemas.rules.facts import ContactFacts, EventFact, counts_of
 from schemas.rules.windows import NEVER
 from tests.property.oracle_segments import is_member, last
 from tests.property.strategies_segments import events, rules
@@ -21,10 +21,10 @@ END = NOW + 3 * HOUR
 sent = st.lists(events(), max_size=12, unique_by=lambda e: e["event_id"])
 
 
-def known(tree: Any, happened: list[Event], now: int) -> Known:
+def known(tree: Any, happened: list[Event], now: int) -> ContactFacts:
     """As of ``now``, what is still to come included."""
     seen = [
-        Seen(
+        EventFact(
             time_ms=e["timestamp_ms"],
             event_id=e["event_id"],
             type=e["type"],
@@ -34,7 +34,7 @@ def known(tree: Any, happened: list[Event], now: int) -> Known:
     ]
     said = {name: last(happened, "set", name) for name in ("plan", "since")}
     consent = last(happened, "consents", "email")
-    return Known(
+    return ContactFacts(
         attributes={name: [value, 0, ""] for name, value in said.items() if value is not None},
         consents={} if consent is None else {"email": [consent, 0, ""]},
         counts=counts_of(tree, seen, now),

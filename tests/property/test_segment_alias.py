@@ -12,7 +12,7 @@ from processors.membership.state import Contact
 from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
-from tests.property.world_identity import World
+from tests.property.world_identity import IdentityWorld
 
 UUID = "6a6f7e1c-6d1f-4a50-8c5e-0b6b7d8f9a01"
 ALIAS = {"type": "alias", "userId": "u-1"}
@@ -33,7 +33,7 @@ async def test_the_earlier_ids_history_is_the_users(tmp_path: Path, earlier: str
     before = {"type": "track", "event": "Seen", kind: earlier}
     calls = [before, {**ALIAS, "previousId": earlier}, {"type": "track", "event": "Bought", "userId": "u-1"}]
     for events in permutations(await stored(tmp_path, calls)):
-        world, contact = World(), Contact(WORKSPACE, ENVIRONMENT)
+        world, contact = IdentityWorld(), Contact(WORKSPACE, ENVIRONMENT)
         for n, event in enumerate(events):
             event["received_ms"] = NOW_MS + n
             world.deliver(event)
@@ -49,7 +49,7 @@ async def test_the_earlier_ids_history_is_the_users(tmp_path: Path, earlier: str
 async def test_an_alias_that_names_the_calls_own_ids_makes_one_contact(tmp_path: Path) -> None:
     call = {**ALIAS, "previousId": "visitor-1", "anonymousId": "visitor-1"}
     (event,) = await stored(tmp_path, [call])
-    world = World()
+    world = IdentityWorld()
     world.deliver(event)
     world.settle()
     assert world.winner("anonymous_id:visitor-1") == world.winner("external_id:u-1") == event["contact_id"]

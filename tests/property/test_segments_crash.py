@@ -16,7 +16,7 @@ from processors.membership.state import Contact
 from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import attribute_rules, events, rules
-from tests.property.world_segments import HOUR, World, contact_of, merge
+from tests.property.world_segments import HOUR, SegmentsWorld, contact_of, merge
 
 USERS = (("external_id", "ann"), ("anonymous_id", "a1"), ("external_id", "bob"))
 
@@ -35,7 +35,7 @@ class Crashes(RuleBasedStateMachine):
     @initialize(found=st.lists(rules, min_size=1, max_size=3))
     def begin(self, found: list[Any]) -> None:
         self.defined = {f"fixed{n}": rule for n, rule in enumerate(found)}
-        self.world = World(**self.defined)
+        self.world = SegmentsWorld(**self.defined)
 
     @rule(some=st.lists(events(USERS), min_size=1, max_size=4), batch=st.integers(1, 4))
     def send(self, some: list[Event], batch: int) -> None:
@@ -111,7 +111,7 @@ class Crashes(RuleBasedStateMachine):
             else:
                 assert change["merged_into"] == row.winner
 
-    def check_state(self, world: World) -> None:
+    def check_state(self, world: SegmentsWorld) -> None:
         into = [
             {},
             {USERS[1]: USERS[0]},

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.backfill.backlog import BackFill, Chunk, Desk
+from processors.backfill.backlog import BackfillChunk, BackfillQueue, SegmentBackfill
 from processors.membership.state import Contact, Redirect
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.records import codec, identity
@@ -20,7 +20,7 @@ from tests.property.world_segments import (
     NOW,
     PARTITIONS,
     WORKSPACE,
-    World,
+    SegmentsWorld,
     contact_of,
     event,
     merge,
@@ -33,16 +33,16 @@ TWICE = {"event": "seen", "count": {"op": "gte", "value": 2}}
 NEVER_SEEN = {"not": {"event": "seen"}}
 
 
-class Past(World):
+class Past(SegmentsWorld):
     """A world with a database: what was put on `resolved` can be asked for, once ``answer`` is called."""
 
     def __init__(self, **rules: Any) -> None:
-        self.desk = Desk()
+        self.desk = BackfillQueue()
         self.stored: list[tuple[int, Event]] = []
         super().__init__(**rules)
 
     def restart(self) -> None:
-        self.desk = Desk()
+        self.desk = BackfillQueue()
         self.stage = SegmentsStage(self.control, PARTITIONS, self.desk)
         for partition in range(PARTITIONS):
             self.stage.restore(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
@@ -60,13 +60,13 @@ class Past(World):
                 for partition, e in self.stored
                 if (
                     partition == wish.partition and e["type"] in wish.types and e["kind"] == "track"
-                    if isinstance(wish, BackFill)
+                    if isinstance(wish, SegmentBackfill)
                     else identity.own_contact_id(e) in wish.members
                 )
             ]
             chunks = [found[start : start + size] for start in range(0, len(found), size)] or [[]]
             for n, some in enumerate(chunks):
-                self.desk.give(Chunk(wish=wish, events=some, is_last=n == len(chunks) - 1))
+                self.desk.give(BackfillChunk(wish=wish, events=some, is_last=n == len(chunks) - 1))
 
     def follow(self) -> None:
         while self.desk.wishes or any(self.stage.has_work(p) for p in range(PARTITIONS)):
@@ -74,7 +74,7 @@ class Past(World):
             super().follow()
 
     def _unit(self, partition: int, work: Any, *, lose: bool) -> None:
-        def without_control(state: State) -> Any:
+        def without_control(state: PartitionState) -> Any:
             sends = list(work(state))
             for send in sends:
                 if send.topic == topics.CONTROL.name:

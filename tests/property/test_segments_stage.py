@@ -13,7 +13,7 @@ from processors.membership.state import Contact
 from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import events, rules
-from tests.property.world_segments import HOUR, NOW, World, contact_of, merge
+from tests.property.world_segments import HOUR, NOW, SegmentsWorld, contact_of, merge
 
 ANN, BOB, ANON = ("external_id", "ann"), ("external_id", "bob"), ("anonymous_id", "a1")
 some_rules = st.lists(rules, min_size=1, max_size=4).map(lambda found: {f"s{n}": r for n, r in enumerate(found)})
@@ -23,12 +23,12 @@ def some(*users: tuple[str, str], most: int = 12) -> st.SearchStrategy[list[Even
     return st.lists(events(users), min_size=1, max_size=most, unique_by=lambda e: e["event_id"])
 
 
-def followed(world: World) -> dict[str, Any]:
+def followed(world: SegmentsWorld) -> dict[str, Any]:
     """What follows from what was learnt: memberships and due times."""
     return {key: (set(row.members), row.dues) for key, row in world.rows() if isinstance(row, Contact)}
 
 
-def check_sink(world: World) -> None:
+def check_sink(world: SegmentsWorld) -> None:
     """A reader of the changes knows what the state knows."""
     assert world.sink.members == world.members()
     for key, row in world.rows():
@@ -43,12 +43,12 @@ def check_sink(world: World) -> None:
 def test_any_order_repetition_and_batching_gives_the_same(
     found: dict[str, Any], sent: list[Event], data: st.DataObject
 ) -> None:
-    one, other = World(**found), World(**found)
+    one, other = SegmentsWorld(**found), SegmentsWorld(**found)
     one.send(*sent)
     again = data.draw(st.permutations(sent + data.draw(st.lists(st.sampled_from(sent)))))
     for event in again:
         other.send(event)
-    third = World(**found)
+    third = SegmentsWorld(**found)
     third.send(*again, batch=data.draw(st.integers(1, 5)))
     assert one.learnt() == other.learnt() == third.learnt()
     assert followed(one) == followed(other) == followed(third)
@@ -59,7 +59,7 @@ def test_any_order_repetition_and_batching_gives_the_same(
 @given(some_rules, some(ANN, most=15), st.integers(0, 3 * HOUR))
 def test_membership_is_what_the_rule_says(found: dict[str, Any], sent: list[Event], later: int) -> None:
     """Now, and later by time alone, to the millisecond before and after each change."""
-    world = World(**found)
+    world = SegmentsWorld(**found)
     world.send(*sent)
     expected = {name: is_member(rule, sent, world.now, known=True) for name, rule in found.items()}
     assert world.segments_of() == {name for name, member in expected.items() if member}
@@ -80,7 +80,7 @@ def test_an_event_of_the_future_counts_when_its_time_comes(
 ) -> None:
     for event in sent:
         event["timestamp_ms"] += ahead
-    world = World(**found)
+    world = SegmentsWorld(**found)
     world.send(*sent)
     for _ in range(6):
         assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, world.now, known=True)}
@@ -91,14 +91,14 @@ def test_an_event_of_the_future_counts_when_its_time_comes(
 def test_a_merge_may_come_before_between_or_after_the_events(
     found: dict[str, Any], sent: list[Event], data: st.DataObject
 ) -> None:
-    first, between = World(**found), World(**found)
+    first, between = SegmentsWorld(**found), SegmentsWorld(**found)
     first.merge(merge(ANON, ANN))
     first.send(*sent)
     at = data.draw(st.integers(0, len(sent)))
     between.send(*sent[:at])
     between.merge(merge(ANON, ANN))
     between.send(*sent[at:])
-    direct = World(**found)  # identity knew it from the start
+    direct = SegmentsWorld(**found)  # identity knew it from the start
     direct.merge(merge(ANON, ANN))
     known: list[Event] = [{**e, "contact_id": contact_of(*ANN)} for e in sent]
     direct.send(*known)
@@ -112,11 +112,11 @@ def test_a_merge_may_come_before_between_or_after_the_events(
 def test_chains_of_merges_end_at_the_last_winner(found: dict[str, Any], sent: list[Event], data: st.DataObject) -> None:
     """The loser's second merge, its winner's own, and absorbs under way may overtake each other."""
     chain = [merge(ANON, ANN, version=1), merge(ANN, BOB, version=2), merge(ANON, BOB, version=3)]
-    expected = World(**found)
+    expected = SegmentsWorld(**found)
     for one in chain:
         expected.merge(one)
     expected.send(*sent)
-    world = World(**found)
+    world = SegmentsWorld(**found)
     to_send = list(sent)
     own = [[chain[0], chain[2]], [chain[1]]]  # each loser's in order, as its partition has them
     while True:
@@ -137,7 +137,7 @@ def test_join_is_commutative_associative_and_idempotent(a: list[Event], b: list[
     found = {"s": {"event": "seen", "count": {"op": "gte", "value": 2}}, "t": {"event": "bought"}}
 
     def contact(sent: list[Event]) -> Contact:
-        world = World(**found)
+        world = SegmentsWorld(**found)
         world.send(*sent)
         return world.contact()
 
@@ -145,7 +145,7 @@ def test_join_is_commutative_associative_and_idempotent(a: list[Event], b: list[
         whole = contact(parts[0])
         for part in parts[1:]:
             rows_of.join(whole, contact(part))
-        rows_of.prune(whole, World(**found).stage_plan().keeps, list(whole.counts), NOW)
+        rows_of.prune(whole, SegmentsWorld(**found).stage_plan().keeps, list(whole.counts), NOW)
         return whole.learnt()
 
     assert joined(a, b) == joined(b, a)
@@ -162,7 +162,7 @@ def test_join_is_commutative_associative_and_idempotent(a: list[Event], b: list[
 
 @given(some(ANN), some_rules)
 def test_a_row_survives_its_bytes(sent: list[Event], found: dict[str, Any]) -> None:
-    world = World(**found)
+    world = SegmentsWorld(**found)
     world.send(*sent)
     for row in world.store.rows.values():
         for key, value in row.items():
@@ -178,7 +178,7 @@ def test_a_row_survives_its_bytes(sent: list[Event], found: dict[str, Any]) -> N
 @given(some_rules, some_rules, some(ANN, BOB))
 def test_new_rules_over_old_contacts(old: dict[str, Any], new: dict[str, Any], sent: list[Event]) -> None:
     """Exact where the events were counted already or none need be; what is told is only the difference."""
-    world = World(**old)
+    world = SegmentsWorld(**old)
     world.send(*sent)
     for name in old:
         world.remove(name)

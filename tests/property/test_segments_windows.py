@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules import windows
-from schemas.rules.windows import NEVER, Keep, Series, Threshold
+from schemas.rules.windows import NEVER, Retention, Series, Threshold
 from tests.property.strategies_segments import COUNT_OPS
 
 SPAN = 60
@@ -18,7 +18,7 @@ limits = st.builds(windows.threshold, st.sampled_from(COUNT_OPS), st.integers(0,
 spans = st.one_of(st.none(), st.integers(1, SPAN))
 
 
-def built(events: Happenings, keep: Keep, now: int) -> Series:
+def built(events: Happenings, keep: Retention, now: int) -> Series:
     series: Series = [[], []]
     for time, event_id in events:
         windows.add(series, time, event_id, keep, now)
@@ -38,7 +38,7 @@ def test_the_kept_few_answer_like_all_of_them(
     events: Happenings, limit: Threshold, within: int | None, later: int
 ) -> None:
     """At the time of counting and at any time after."""
-    keep = Keep(most=limit.keeps, ms=within)
+    keep = Retention(most=limit.keeps, ms=within)
     series = built(events, keep, SPAN)
     for now in (SPAN, SPAN + later):
         assert windows.judge(series, limit, within, now)[0] == limit.holds(naive(events, within, now))
@@ -51,7 +51,7 @@ def test_a_condition_serves_several_thresholds_and_windows(
 ) -> None:
     spans = (within, longer)
     ms = None if None in spans else max(span for span in spans if span is not None)
-    series = built(events, Keep(most=max(one.keeps, other.keeps), ms=ms), SPAN)
+    series = built(events, Retention(most=max(one.keeps, other.keeps), ms=ms), SPAN)
     for limit, span in ((one, within), (other, longer)):
         assert windows.judge(series, limit, span, SPAN)[0] == limit.holds(naive(events, span, SPAN))
 
@@ -64,7 +64,7 @@ def test_due_is_the_first_moment_at_which_the_answer_changes(
     events: Happenings, limit: Threshold, within: int | None, now: int
 ) -> None:
     """Events of the future included, which come in their time."""
-    series = built(events, Keep(most=limit.keeps, ms=within), now)
+    series = built(events, Retention(most=limit.keeps, ms=within), now)
     held, due = windows.judge(series, limit, within, now)
     assert held == limit.holds(naive(events, within, now))
     for moment in range(now, min(due, 3 * SPAN)):
@@ -77,7 +77,7 @@ def test_due_is_the_first_moment_at_which_the_answer_changes(
 def test_order_repetition_and_place_do_not_matter(
     events: Happenings, most: int, within: int | None, data: st.DataObject
 ) -> None:
-    keep = Keep(most=most, ms=within)
+    keep = Retention(most=most, ms=within)
     expected = built(events, keep, SPAN)
     again = data.draw(st.permutations(events + data.draw(st.lists(st.sampled_from(events)) if events else st.just([]))))
     assert built(again, keep, SPAN) == expected
@@ -91,7 +91,7 @@ def test_order_repetition_and_place_do_not_matter(
 
 @given(happenings, st.integers(1, 6), spans)
 def test_no_more_is_kept_than_needed(events: Happenings, most: int, within: int | None) -> None:
-    series = built(events, Keep(most=most, ms=within), SPAN)
+    series = built(events, Retention(most=most, ms=within), SPAN)
     times, names = windows.parts(series)
     assert len(times) == len(names) <= most
     assert times == sorted(times)
@@ -99,7 +99,7 @@ def test_no_more_is_kept_than_needed(events: Happenings, most: int, within: int 
 
 
 def test_a_future_that_is_too_long_is_cut_at_its_far_end() -> None:
-    keep = Keep(most=1, ms=None)
+    keep = Retention(most=1, ms=None)
     series = built([(1000 + n, f"e{n:04}") for n in range(500)], keep, 0)
     assert series[0] == [1000 + n for n in range(windows.MOST_FUTURE)]
 

@@ -11,8 +11,8 @@ from schemas.records import codec
 from schemas.records.identity import contact_id
 from schemas.records.records import Event, Identifier
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
-from tests.property.world_identity import World
-from tests.property.world_segments import World as Segments
+from tests.property.world_identity import IdentityWorld
+from tests.property.world_segments import SegmentsWorld as Segments
 from tests.property.world_segments import event as seen
 
 NAMES = ["external_id:1", "external_id:2", "email:a@b.c", "email:d@e.f", "anonymous_id:x", "anonymous_id:y"]
@@ -52,7 +52,7 @@ def foreign(n: int, names: list[str], tenant: dict[str, str], *, explicit: bool)
 
 def outcome(mix: list[Any], *, alone: bool, rng: random.Random) -> tuple[Any, Any]:
     """Whose contact each of our identifiers is, and whose our events are."""
-    world = World()
+    world = IdentityWorld()
     for n, (whose, names, tenant, explicit) in enumerate(mix):
         if whose == "ours":
             world.deliver(ours(n, names, explicit=explicit))

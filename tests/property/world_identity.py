@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from processors.identity.stage import IdentityStage
-from processors.runtime.stage import Record, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from schemas import topics
 from schemas.control.control_state import ControlState, Workspace, encode
 from schemas.records import codec
@@ -21,7 +21,7 @@ LINKS = partition_of(f"{WORKSPACE}/{ENVIRONMENT}", PARTITIONS)
 CRASHES = ("", "before sends", "between sends", "before rows", "between rows", "before the commit")
 
 
-class Worker:
+class IdentityWorker:
     """A stage, and the rows it has on its own disk."""
 
     def __init__(self, limits: dict[str, int]) -> None:
@@ -36,14 +36,14 @@ class Worker:
         self.tables = MemoryTables()
 
 
-class World:
+class IdentityWorld:
     """Logs, changelogs, committed offsets, and two workers that share the partitions."""
 
     def __init__(self, limits: dict[str, int] = LIMITS) -> None:
         self.logs: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         self.committed: dict[tuple[str, int], int] = defaultdict(int)
         self.changelog = MemoryTables()
-        self.workers = [Worker(limits), Worker(limits)]
+        self.workers = [IdentityWorker(limits), IdentityWorker(limits)]
         self.owners = [n % 2 for n in range(PARTITIONS)]
         self.delivered: list[Event] = []
 
@@ -63,11 +63,13 @@ class World:
     def work(self, topic: str, partition: int, most: int, crash: str, rng: random.Random) -> bool:
         """One unit; false where there was nothing to do."""
         at, log = self.committed[topic, partition], self.logs[topic, partition]
-        records = [Record(topic, partition, at + n, None, value, NOW_MS) for n, value in enumerate(log[at : at + most])]
+        records = [
+            InputRecord(topic, partition, at + n, None, value, NOW_MS) for n, value in enumerate(log[at : at + most])
+        ]
         if not records:
             return False
         worker = self.workers[self.owners[partition]]
-        state = State(partition, worker.tables)
+        state = PartitionState(partition, worker.tables)
         sends = worker.stage.step(records, state, NOW_MS)
         if crash != "before sends":
             self._send(rng.sample(sends, rng.randrange(len(sends) + 1)) if crash == "between sends" else sends)
@@ -86,7 +88,7 @@ class World:
             self.committed[topic, partition] += len(records)
         return True
 
-    def _send(self, sends: Iterable[Send]) -> None:
+    def _send(self, sends: Iterable[OutputRecord]) -> None:
         for send in sends:
             self.logs[send.topic, send.partition].append(send.value)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import httpx
 import orjson
 
-from ingest.events.ack_cache import Recent
+from ingest.events.ack_cache import EventAckCache
 from ingest.events.linked import LINKED
 from processors.membership.state import Contact
 from schemas import topics
@@ -20,7 +20,7 @@ from schemas.records.mergemap import winner_of
 from schemas.records.records import Event, Receipt
 from schemas.records.sameness import counted_key, event_key, sender_of
 from schemas.rules.aggregates import units_of
-from sinks.clickhouse.dedupe import Place, Seen, origin_of
+from sinks.clickhouse.dedupe import Deduplicator, EventPosition, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part
 from sinks.webhooks.messages import of_event
@@ -75,7 +75,7 @@ class Edges:
             self.restart(number, remembers)
 
     def restart(self, number: int, remembers: int) -> None:
-        self.edges[number].recent = Recent(remembers * ROOM)
+        self.edges[number].recent = EventAckCache(remembers * ROOM)
 
     async def send(self, number: int, path: str, events: list[dict[str, Any]]) -> None:
         self.now_ms += 7
@@ -107,7 +107,7 @@ class Counts:
 
     def __init__(self, records: list[tuple[int, bytes]], rng: random.Random) -> None:
         self._rng = rng
-        self.identity = world_identity.World()
+        self.identity = world_identity.IdentityWorld()
         for partition, record in records:
             self.identity.logs[topics.EVENTS.name, partition].append(record)
         self._resolve()
@@ -140,16 +140,16 @@ class Counts:
     async def rows(self) -> tuple[dict[tuple[str, ...], Event], int]:
         """The rows that the table keeps, by its sorting key, and the number of duplicates."""
         kept: dict[tuple[str, ...], Event] = {}
-        again: set[Place] = set()
-        stored: dict[Place, str] = {}
+        again: set[EventPosition] = set()
+        stored: dict[EventPosition, str] = {}
         for partition, events in enumerate(self.resolved):
-            part = Part(Seen(2))
+            part = Part(Deduplicator(2))
             for offset, event in enumerate(events):
                 if self._rng.random() < 0.2:
-                    part = Part(Seen(2))  # it starts anew, and remembers nothing
+                    part = Part(Deduplicator(2))  # it starts anew, and remembers nothing
                 item = Item(partition, offset, 0, event)
 
-                async def places(asked: Iterable[Place]) -> dict[Place, str]:
+                async def places(asked: Iterable[EventPosition]) -> dict[EventPosition, str]:
                     return {place: stored[place] for place in asked if place in stored}
 
                 work = await RESOLVED.sort([item], {partition: part}, cast("Any", places))
@@ -164,7 +164,7 @@ class Counts:
 
     def segments(self) -> dict[str, dict[str, list[int]]]:
         """Of each contact the counted events by key: time and total."""
-        world = world_segments.World(
+        world = world_segments.SegmentsWorld(
             **{name: {"event": name, "sum": {"property": "total", "op": "gte", "value": 10**6}} for name in COUNTED}
         )
         world.now = NOW_MS + 10**6
@@ -214,7 +214,7 @@ class Counts:
         control = ControlState()
         control.apply(*encode("webhook", webhook("http://127.0.0.1/", created_ms=NOW_MS)))
         told: dict[str, bytes] = {}
-        origins: dict[str, Place] = {}
+        origins: dict[str, EventPosition] = {}
         for events in self.resolved:
             for event in events:
                 for one in plan(of_event(event), subscribed(control), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1):

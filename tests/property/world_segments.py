@@ -8,14 +8,14 @@ import orjson
 from processors.membership import state as rows_of
 from processors.membership.conditions import Plan
 from processors.membership.state import Contact, Redirect
-from processors.runtime.stage import Record, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import ControlState, Segment
 from schemas.records import codec, identity
 from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Quarantined
-from tests.property.store_segments import Sink, Store
+from tests.property.store_segments import SegmentTables, Sink
 
 WORKSPACE, ENVIRONMENT = "local", "production"
 HOME = (WORKSPACE, ENVIRONMENT)
@@ -89,17 +89,17 @@ def merge(loser: tuple[str, str], winner: tuple[str, str], *, version: int = 1, 
     )
 
 
-class World:
+class SegmentsWorld:
     """One worker with all partitions; ``now`` is moved by the test."""
 
     def __init__(self, **rules: Any) -> None:
         self.control = ControlState()
         self.now = NOW - 60_000  # long enough ago for nothing to be in doubt
-        self.store = Store()
+        self.store = SegmentTables()
         self.sink = Sink()
-        self.sends: list[Send] = []
+        self.sends: list[OutputRecord] = []
         self.quarantined: list[Quarantined] = []
-        self.logs: dict[tuple[str, int], list[Record]] = {}
+        self.logs: dict[tuple[str, int], list[InputRecord]] = {}
         for name, rule in rules.items():
             self.define(name, rule)
         self.restart()
@@ -213,10 +213,10 @@ class World:
 
     def _append(self, topic: str, partition: int, value: bytes) -> None:
         log = self.logs.setdefault((topic, partition), [])
-        log.append(Record(topic, partition, 0, None, value, self.now))
+        log.append(InputRecord(topic, partition, 0, None, value, self.now))
 
-    def _unit(self, partition: int, work: Callable[[State], Iterable[Send]], *, lose: bool) -> None:
-        state = State(partition, self.store)
+    def _unit(self, partition: int, work: Callable[[PartitionState], Iterable[OutputRecord]], *, lose: bool) -> None:
+        state = PartitionState(partition, self.store)
         for send in work(state):
             self.sends.append(send)
             if send.topic == topics.CHANGES.name:
@@ -282,5 +282,5 @@ def told(changes: Iterable[Change]) -> list[tuple[str, bool, str]]:
     return [(c["segment_id"], c["member"], c["reason"]) for c in changes if c["kind"] == "membership"]
 
 
-def absorbs(sends: Iterable[Send]) -> list[Absorb]:
+def absorbs(sends: Iterable[OutputRecord]) -> list[Absorb]:
     return [codec.decode_absorb(send.value) for send in sends if send.topic == topics.ABSORBS.name]

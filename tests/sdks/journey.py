@@ -42,7 +42,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenEvent:
     type: str
     at_ms: int
     properties: Mapping[str, Any]
@@ -53,7 +53,7 @@ class Person:
     id: str
     external_id: str | None
     attributes: Mapping[str, Any]
-    events: tuple[Seen, ...]
+    events: tuple[SeenEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _counts(ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
     return [*found, f"ben has of ann: {mixed}"] if mixed else found
 
 
-def _times(events: tuple[Seen, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int]) -> list[str]:
+def _times(events: tuple[SeenEvent, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int]) -> list[str]:
     found = []
     for seen in events:
         low, high = (PAST_MS, PAST_MS) if seen.type == "Past" else (began_ms, ended_ms)

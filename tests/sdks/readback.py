@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.sdks.journey import Names, Outcome, Person, Seen
+from tests.sdks.journey import Names, Outcome, Person, SeenEvent
 
 GROUP = "$company_{run}-acme"
 
@@ -17,9 +17,9 @@ def _json(client: httpx.Client, path: str) -> Any:
     return answer.json() if answer.status_code == 200 else None
 
 
-def events(client: httpx.Client, contact: str) -> list[Seen]:
+def events(client: httpx.Client, contact: str) -> list[SeenEvent]:
     """All events of a contact, page by page."""
-    found: list[Seen] = []
+    found: list[SeenEvent] = []
     cursor = ""
     while True:
         page = _json(client, f"/v1/contacts/{contact}/events?limit=100&cursor={cursor}")
@@ -27,7 +27,7 @@ def events(client: httpx.Client, contact: str) -> list[Seen]:
             return found
         for event in page["data"]:
             at = datetime.fromisoformat(event["timestamp"])
-            found.append(Seen(event["type"], int(at.timestamp() * 1000), event["properties"]))
+            found.append(SeenEvent(event["type"], int(at.timestamp() * 1000), event["properties"]))
         if not page.get("next_cursor"):
             return found
         cursor = page["next_cursor"]

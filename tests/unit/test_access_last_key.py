@@ -9,12 +9,12 @@ import pytest
 from starlette.routing import Route, Router
 
 from ingest.control import access
-from ingest.control.access_routes import AccessPages
+from ingest.control.access_routes import AccessRoutes
 from ingest.control.writer import ControlWriter
 from schemas.control import control_state
 from schemas.control.control_state import ApiKey, ControlState
-from schemas.errors import Refused
-from schemas.service.web import Surface
+from schemas.errors import ApiError
+from schemas.service.web import ErrorMiddleware
 from tests.edge import NOW_MS, MemoryLog, MemoryPublisher, memory_edge
 
 ADMIN, ALL = ("admin",), ("admin", "instance")
@@ -53,13 +53,13 @@ def state_of(*keys: ApiKey) -> ControlState:
     ],
 )
 def test_the_last_key_that_can_make_keys_stays(others: list[ApiKey]) -> None:
-    with pytest.raises(Refused, match="last key of the workspace") as refused:
+    with pytest.raises(ApiError, match="last key of the workspace") as refused:
         access.check_revocable(key("a"), state_of(key("a"), *others), NOW_MS)
     assert refused.value.status == 409
 
 
 def test_the_last_key_of_the_instance_stays_though_its_workspace_has_others() -> None:
-    with pytest.raises(Refused, match="of all workspaces"):
+    with pytest.raises(ApiError, match="of all workspaces"):
         access.check_revocable(key("a", ALL), state_of(key("a", ALL), key("b")), NOW_MS)
 
 
@@ -107,9 +107,11 @@ async def test_two_edges_that_revoke_the_last_two_keys_at_once_leave_one(tmp_pat
             edge.control.apply(*record)
 
     writer = ControlWriter(edge.settings, edge.control, SharedLog(tmp_path / "log", records, meanwhile))
-    pages = AccessPages(edge, writer, caught_up)
+    pages = AccessRoutes(edge, writer, caught_up)
     router = Router([Route("/v1/keys/{id}", pages.revoke_key, methods=["DELETE"])])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(Surface(router)), base_url="http://edge") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(ErrorMiddleware(router)), base_url="http://edge"
+    ) as client:
         answer = await client.delete("/v1/keys/key_local_secret", headers={"Authorization": "Bearer sk_dev_local"})
     assert answer.status_code == 409, answer.text
     replayed = state_of()
@@ -125,10 +127,12 @@ async def test_a_revocation_does_not_wait_for_a_broker_that_is_silent(tmp_path: 
     async def caught_up() -> None:
         raise TimeoutError
 
-    pages = AccessPages(edge, ControlWriter(edge.settings, edge.control, edge.publisher), caught_up)
+    pages = AccessRoutes(edge, ControlWriter(edge.settings, edge.control, edge.publisher), caught_up)
     router = Router([Route("/v1/keys/{id}", pages.revoke_key, methods=["DELETE"])])
     began = time.monotonic()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(Surface(router)), base_url="http://edge") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(ErrorMiddleware(router)), base_url="http://edge"
+    ) as client:
         answer = await client.delete("/v1/keys/key_local_public", headers={"Authorization": "Bearer sk_dev_local"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert time.monotonic() - began < 30

@@ -16,18 +16,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from ingest.events.publish import Publisher
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.kafka import TailEndedError
 from schemas.settings import Settings
 from sinks.clickhouse import writer
-from sinks.read_api.request.client import Reader
+from sinks.read_api.request.client import ClickHouseReader
 
 LONG_S = 60.0
 
 
 async def answer(endpoint: Callable[[Request], Awaitable[Response]], within_s: float = 0.05) -> httpx.Response:
-    surface = web.Surface(Router([Route("/", endpoint)]), lambda _scope: within_s)
+    surface = web.ErrorMiddleware(Router([Route("/", endpoint)]), lambda _scope: within_s)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(surface), base_url="http://test") as client:
         return await client.get("/")
 
@@ -78,7 +78,7 @@ class Silent:
 async def test_a_definition_that_kafka_does_not_acknowledge_is_refused(tmp_path: Path) -> None:
     publisher = Publisher(Settings(home=tmp_path, publish_deadline_s=0.05))
     producer = publisher._producer = Silent()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         await publisher.send("control", b"{}", key=b"k")
     assert refused.value.status == 503
     assert not producer.sent.cancelled(), "the batch belongs to others too"
@@ -104,7 +104,7 @@ async def test_a_sink_that_cannot_store_says_what_it_waits_for(tmp_path: Path, m
     full = sink._client = Full(243)  # type: ignore[assignment]
     asking = asyncio.create_task(sink.recent_ids("resolved", 1, 1))
     await asyncio.sleep(0.05)
-    with pytest.raises(Refused, match="query waits: Code: 243"):
+    with pytest.raises(ApiError, match="query waits: Code: 243"):
         await sink.check()
     full.code = 0
     assert await asking == []
@@ -113,7 +113,7 @@ async def test_a_sink_that_cannot_store_says_what_it_waits_for(tmp_path: Path, m
 
 @pytest.mark.parametrize(("code", "refused"), [(243, True), (241, True), (236, True), (62, False)])
 async def test_a_full_disk_of_the_database_is_no_error_of_ours(tmp_path: Path, code: int, refused: bool) -> None:
-    reader = Reader(Settings(home=tmp_path))
+    reader = ClickHouseReader(Settings(home=tmp_path))
     reader._client = Full(code)  # type: ignore[assignment]
-    with pytest.raises(Refused if refused else DatabaseError):
+    with pytest.raises(ApiError if refused else DatabaseError):
         await reader.rows("SELECT 1")

@@ -13,10 +13,10 @@ from ingest.dialects import OPERATIONS
 from ingest.receivers import NAMES
 from schemas.api.document import document
 from schemas.api.responses import MESSAGE_KINDS
-from schemas.api.route import PUBLIC, Described
+from schemas.api.route import PUBLIC, RouteSpec
 from schemas.api.routes import READS, ROUTES, WRITES
 from schemas.control.definitions import SCOPES
-from schemas.errors import STATUS, Refused
+from schemas.errors import STATUS, ApiError
 from schemas.limits import CAMPAIGN_SORTS, EVENT_IDENTIFIERS
 from schemas.rules import parse
 from schemas.settings import Settings
@@ -40,7 +40,7 @@ def routes_of(app: Any) -> list[Any]:
     return list(inner.routes if hasattr(inner, "routes") else inner.__closure__[0].cell_contents.routes)
 
 
-def described(routes: tuple[Described, ...]) -> set[tuple[str, str]]:
+def described(routes: tuple[RouteSpec, ...]) -> set[tuple[str, str]]:
     return {(route.method, route.path) for route in routes}
 
 
@@ -72,7 +72,7 @@ def test_the_scopes_of_reads_are_those_that_are_asked_for(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda r: f"{r.method} {r.path}")
-async def test_a_write_asks_for_the_scope_that_is_described(route: Described, tmp_path: Path) -> None:
+async def test_a_write_asks_for_the_scope_that_is_described(route: RouteSpec, tmp_path: Path) -> None:
     if route.scope == PUBLIC:
         return
     path = route.public_path.replace("{id}", "email:a@b.c").replace("{delivery_id}", "dlv_1")
@@ -144,7 +144,7 @@ def test_a_rule_is_described_as_it_is_parsed(written: Any, is_one: bool) -> None
     assert jsonschema.Draft202012Validator(schema).is_valid(written) is is_one
     try:
         parse.parse(written)
-    except Refused:
+    except ApiError:
         assert not is_one
     else:
         assert is_one

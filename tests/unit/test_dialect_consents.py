@@ -10,7 +10,7 @@ import pytest
 from ingest.dialects import consents
 from processors.membership.state import Contact
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
-from tests.property.world_segments import HOUR, NOW, World, event
+from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
 
 
 async def profiles(tmp_path: Path, path: str, body: Any, headers: dict[str, str]) -> tuple[httpx.Response, list[Any]]:
@@ -100,7 +100,7 @@ def told(changes: list[Any]) -> list[tuple[str, Any]]:
 
 
 def test_what_holds_is_kept_as_a_change_only_where_it_changed() -> None:
-    world = World(ads={"consent": "ads", "value": True})
+    world = SegmentsWorld(ads={"consent": "ads", "value": True})
     assert told(world.send(event("page", event_id="1", state={"ads": True, "stats": False}))) == [
         ("ads", True),
         ("stats", False),
@@ -115,7 +115,7 @@ def test_what_holds_is_kept_as_a_change_only_where_it_changed() -> None:
 
 def test_what_holds_obeys_the_time_of_its_event_in_any_order() -> None:
     said = [event("page", event_id=str(n), at=NOW - n * HOUR, state={"ads": n % 2 == 0}) for n in range(4)]
-    worlds = [World(), World()]
+    worlds = [SegmentsWorld(), SegmentsWorld()]
     for world, order in zip(worlds, (said, said[::-1]), strict=True):
         for one in order:
             world.send(one)

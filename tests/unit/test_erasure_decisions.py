@@ -9,7 +9,7 @@ from processors.identity import erase as identity_erase
 from processors.identity import graph
 from processors.identity.stage import IdentityStage
 from processors.membership import state as rows_of
-from processors.runtime.stage import Record, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments import erase as segments_erase
 from schemas import topics
 from schemas.control import control_state, erasure
@@ -93,16 +93,16 @@ class Identity:
     def feed(self, topic: str, value: bytes) -> None:
         self.log.append((topic, value))
         self.offset += 1
-        state = State(0, self.tables)
-        self.take(self.stage.step([Record(topic, 0, self.offset, None, value, NOW_MS)], state, NOW_MS), state)
+        state = PartitionState(0, self.tables)
+        self.take(self.stage.step([InputRecord(topic, 0, self.offset, None, value, NOW_MS)], state, NOW_MS), state)
 
-    def idle(self) -> list[Send]:
-        state = State(0, self.tables)
+    def idle(self) -> list[OutputRecord]:
+        state = PartitionState(0, self.tables)
         sends = self.stage.idle(state, NOW_MS)
         self.take([], state)
         return sends
 
-    def take(self, sends: list[Send], state: State) -> None:
+    def take(self, sends: list[OutputRecord], state: PartitionState) -> None:
         self.tables.apply(0, state.writes)
         for send in sends:
             if send.topic == topics.RESOLVED.name:
@@ -119,7 +119,7 @@ class Identity:
 
     def rows(self) -> bytes:
         tables = (topics.IDENTITY_MAP, topics.IDENTITY_PAIRS, topics.RESOLVER_GRAPH)
-        state = State(0, self.tables)
+        state = PartitionState(0, self.tables)
         return b" ".join(part for table in tables for row in state.scan(table) for part in row)
 
 
@@ -167,7 +167,7 @@ def test_what_else_a_component_holds_stays() -> None:
     world = Identity()
     world.event(A, C)
     world.event(A, B, event_id="evt_2")
-    state = State(0, world.tables)
+    state = PartitionState(0, world.tables)
     identity_erase._cut(state, erased(C))
     left = [graph.load(row) for table in state.writes.values() for row in table.values() if row]
     assert {node for one in left for node in one.members} <= {cid(A), cid(B)}
@@ -182,15 +182,15 @@ def test_segments_count_versions_on_from_before_the_erasure() -> None:
     contact.identifiers = {"external_id": {"u1": [NOW_MS, "evt_1"]}}
     tables.apply(0, {table: {key: rows_of.dump(contact), b"cnt_other": rows_of.dump(contact)}})
     known.apply(*control_state.encode("erasure", erased(A)))
-    state = State(0, tables)
+    state = PartitionState(0, tables)
     segments_erase.erase(known, state, ONE)
-    assert not segments_erase.answers(known, State(0, tables), NOW_MS)
+    assert not segments_erase.answers(known, PartitionState(0, tables), NOW_MS)
     tables.apply(0, state.writes)
-    left = dict(State(0, tables).scan(table))
+    left = dict(PartitionState(0, tables).scan(table))
     assert key not in left
     assert left[b"!erased/" + key][8:] == b"77"
     assert left[b"cnt_other"] == rows_of.dump(contact)
-    again = State(0, tables)
+    again = PartitionState(0, tables)
     tables.apply(0, {table: {key: rows_of.dump(contact)}})
     segments_erase.erase(known, again, ONE)
     assert not again.writes

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from sinks.read_api.request.fair_share import ALL, RUNNING, WAITING, FairShare
 
 
@@ -23,7 +23,7 @@ async def test_a_flood_of_one_workspace_leaves_the_others_their_share() -> None:
     await asyncio.sleep(0.01)
     assert running.count("loud") == RUNNING
     assert running.count("quiet") == 1
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         await query("loud")
     assert refused.value.code == "rate_limited"
     gate.set()

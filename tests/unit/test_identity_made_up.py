@@ -6,11 +6,11 @@ from processors.identity import erase, made_up
 from processors.identity.guard import Limits
 from processors.identity.made_up import AT_ONCE, WAITING
 from processors.identity.resolve import new_links
-from processors.runtime.stage import State
+from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Event
 from tests.builders import MemoryTables, cid, event
-from tests.property.world_identity import World
+from tests.property.world_identity import IdentityWorld
 
 USER = "external_id:u1"
 
@@ -23,13 +23,13 @@ class Partition:
 
     def takes(self, one: Event) -> list[str]:
         """The anonymous ids that the event ties to its sender."""
-        state = State(0, self.tables)
+        state = PartitionState(0, self.tables)
         links = new_links(one, state)
         self.tables.apply(0, state.writes)
         return [link["b"]["value"] for link in links if link["b"]["type"] == "anonymous_id"]
 
     def erases(self, name: str) -> None:
-        state = State(0, self.tables)
+        state = PartitionState(0, self.tables)
         erase.forget_pairs(state, {cid(name).encode()})
         self.tables.apply(0, state.writes)
 
@@ -75,12 +75,12 @@ def test_what_is_kept_of_a_sender_is_bounded(partition: Partition) -> None:
 def test_other_users_and_other_identifiers_do_not_wait(partition: Partition) -> None:
     assert partition.takes(call("made-x", user="external_id:u2")) == ["made-x"]
     more = event(USER, "email:a@b.org", "anonymous_id:made-y")
-    state = State(0, partition.tables)
+    state = PartitionState(0, partition.tables)
     assert [link["b"]["type"] for link in new_links(more, state)] == ["email"]
 
 
 def test_a_copy_is_no_second_time() -> None:
-    world = World()
+    world = IdentityWorld()
     for n in range(20):
         world.deliver(call(f"made-{n}", event_id=f"evt_{n}"))
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_a_smaller_contact_takes_fewer_at_once(total: int, most: int) -> None:
 
 
 def test_a_thousand_made_up_ids_leave_room_for_the_users_browser() -> None:
-    world = World(limits={})
+    world = IdentityWorld(limits={})
     for n in range(1100):
         world.deliver(call(f"made-{n}", event_id=f"evt_{n}"))
     visit = event("anonymous_id:browser", event_id="evt_visit")

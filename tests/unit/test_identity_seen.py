@@ -7,7 +7,7 @@ import pytest
 
 from processors.identity import seen
 from processors.identity.stage import IdentityStage
-from processors.runtime.stage import Record, State
+from processors.runtime.stage import InputRecord, PartitionState
 from schemas import ids, topics
 from schemas.control.control_state import ControlState, Erasure, encode
 from schemas.records import codec
@@ -31,12 +31,12 @@ class Partition:
         self.stage = IdentityStage(self.control, 1, DAY_MS)
         self.stage.restore(0, lambda table: self.tables.scan(table, 0))
 
-    def record(self, *events: Event) -> Record:
-        return Record(topics.EVENTS.name, 0, next(self._offsets), None, codec.encode_events(events), NOW_MS)
+    def record(self, *events: Event) -> InputRecord:
+        return InputRecord(topics.EVENTS.name, 0, next(self._offsets), None, codec.encode_events(events), NOW_MS)
 
-    def read(self, record: Record, now_ms: int = NOW_MS, *, keep: bool = True) -> list[int]:
+    def read(self, record: InputRecord, now_ms: int = NOW_MS, *, keep: bool = True) -> list[int]:
         """The marks of its events; ``keep=False``: what the step put is lost."""
-        state = State(0, self.tables)
+        state = PartitionState(0, self.tables)
         sends = self.stage.step([record], state, now_ms)
         if keep:
             self.tables.apply(0, state.writes)
@@ -47,7 +47,7 @@ class Partition:
         return self.read(self.record(*events), now_ms)
 
     def idle(self, now_ms: int) -> None:
-        state = State(0, self.tables)
+        state = PartitionState(0, self.tables)
         self.stage.idle(state, now_ms)
         self.tables.apply(0, state.writes)
 
@@ -125,7 +125,7 @@ def test_a_record_that_is_read_again_after_a_crash_finds_itself_and_is_no_copy(k
 def test_a_copy_teaches_no_link() -> None:
     partition = Partition()
     assert partition.take(event("external_id:u1", kind="alias")) == [FIRST]
-    state = State(0, partition.tables)
+    state = PartitionState(0, partition.tables)
     copy = partition.record(event("external_id:u1", "anonymous_id:a1", kind="alias"))
     assert topics.LINKS.name not in {send.topic for send in partition.stage.step([copy], state, NOW_MS)}
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from processors.identity.stage import IdentityStage
-from processors.runtime.stage import Record, Send, State
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from schemas import topics
 from schemas.control.control_state import ControlState, Workspace, encode
 from schemas.records import codec
@@ -29,13 +29,13 @@ class Pipeline:
         self.offsets: dict[tuple[str, int], int] = defaultdict(int)
         self.resolved: list[Event] = []
         self.changes: list[Change] = []
-        self.sent: list[Send] = []
+        self.sent: list[OutputRecord] = []
 
     def feed(self, topic: str, partition: int, value: bytes) -> None:
         offset = self.offsets[topic, partition]
         self.offsets[topic, partition] += 1
-        state = State(partition, self.tables)
-        sends = self.stage.step([Record(topic, partition, offset, None, value, NOW_MS)], state, NOW_MS)
+        state = PartitionState(partition, self.tables)
+        sends = self.stage.step([InputRecord(topic, partition, offset, None, value, NOW_MS)], state, NOW_MS)
         self.tables.apply(partition, state.writes)
         for send in sends:
             self.sent.append(send)

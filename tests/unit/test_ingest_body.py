@@ -13,7 +13,7 @@ import zstandard
 from starlette.requests import ClientDisconnect
 
 from ingest.http import body
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.memory_budget import UNKNOWN, Budget
 
 LIMIT = 1024 * 1024
@@ -49,7 +49,7 @@ def test_members_frames_and_lists_of_codings_are_one_body(encoding: bytes, data:
 
 @pytest.mark.parametrize("encoding", PACKED, ids=bytes.decode)
 def test_what_stands_behind_the_end_is_refused(encoding: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         body.decode(PACKED[encoding] + b"{}", encoding, LIMIT)
     assert refused.value.code == "invalid_encoding"
 
@@ -57,16 +57,16 @@ def test_what_stands_behind_the_end_is_refused(encoding: bytes) -> None:
 def test_the_limit_holds_for_the_sum_of_all_members() -> None:
     member = gzip.compress(bytes(LIMIT // 4))
     assert len(body.decode(member * 4, b"gzip", LIMIT)) == LIMIT
-    with pytest.raises(Refused, match="larger"):
+    with pytest.raises(ApiError, match="larger"):
         body.decode(member * 5, b"gzip", LIMIT)
     frame = zstandard.compress(bytes(LIMIT // 4))
-    with pytest.raises(Refused, match="larger"):
+    with pytest.raises(ApiError, match="larger"):
         body.decode(frame * 5, b"zstd", LIMIT)
 
 
 @pytest.mark.parametrize("codings", [b"gzip, lz77", b"gzip, gzip, gzip, gzip", b"compress"])
 def test_unknown_codings_and_long_lists_are_refused(codings: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         body.decode(b"x", codings, LIMIT)
     assert refused.value.code == "unsupported_media_type"
 
@@ -74,7 +74,7 @@ def test_unknown_codings_and_long_lists_are_refused(codings: bytes) -> None:
 @pytest.mark.parametrize(("encoding", "member"), [(b"gzip", gzip.compress(b"")), (b"zstd", zstandard.compress(b""))])
 def test_many_empty_members_cost_no_more_than_their_bytes(encoding: bytes, member: bytes) -> None:
     start = time.process_time()
-    with pytest.raises(Refused, match="members"):
+    with pytest.raises(ApiError, match="members"):
         body.decode(member * (5 * LIMIT // len(member)), encoding, LIMIT)
     assert time.process_time() - start < 2
 
@@ -100,7 +100,7 @@ async def test_bodies_that_arrive_at_a_time_share_a_budget() -> None:
     budget, gate = Budget(500_000, "bodies"), asyncio.Event()
     waiting = [asyncio.create_task(body.read(slow(gate), LIMIT, "a", budget)) for _ in range(5)]
     await asyncio.sleep(0)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         await body.read(slow(gate), LIMIT, "a", budget)
     assert refused.value.code == "unavailable"
     for task in waiting[:3]:
@@ -123,7 +123,7 @@ async def test_a_flood_of_bodies_without_a_key_leaves_room_for_those_with_one() 
     gate.set()
     assert len(await mine) == 100_000
     outcomes = await asyncio.gather(*flood, return_exceptions=True)
-    assert sum(isinstance(one, Refused) for one in outcomes) >= 50
+    assert sum(isinstance(one, ApiError) for one in outcomes) >= 50
     assert budget.held == 0
 
 
@@ -135,7 +135,7 @@ def test_however_many_flood_there_is_room_for_one_more(seed: int) -> None:
         size, owner = rng.randrange(1, 300), rng.choice("abcde")
         try:
             budget.take(size, owner)
-        except Refused as refused:
+        except ApiError as refused:
             assert refused.status == 503
             if held:
                 budget.give(*held.pop(rng.randrange(len(held))))
@@ -181,7 +181,7 @@ def test_a_bare_deflate_stream_is_undone_too() -> None:
 )
 def test_a_bomb_is_refused_before_it_unfolds(encoding: bytes, bomb: bytes) -> None:
     assert len(bomb) < LIMIT
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         body.decode(bomb, encoding, LIMIT)
     assert refused.value.code == "too_large"
 
@@ -189,7 +189,7 @@ def test_a_bomb_is_refused_before_it_unfolds(encoding: bytes, bomb: bytes) -> No
 @pytest.mark.parametrize("encoding", PACKED, ids=bytes.decode)
 def test_what_is_cut_short_or_something_else_is_refused(encoding: bytes) -> None:
     for data in (PACKED[encoding][:-5], b"not compressed at all", b""):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             body.decode(data, encoding, LIMIT)
         assert refused.value.code == "invalid_encoding"
 
@@ -202,7 +202,7 @@ async def test_a_long_body_is_refused_while_it_arrives() -> None:
         asked += 1
         return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         await body.read(receive, 10_000)
     assert refused.value.code == "too_large"
     assert asked <= 12

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ingest.events.batching import MAX_EVENTS, Collector
-from schemas.errors import Refused
+from ingest.events.batching import MAX_EVENTS, BatchAccumulator
+from schemas.errors import ApiError
 from schemas.records import codec
 from tests.builders import event
 
@@ -35,7 +35,7 @@ async def turns(count: int = 5) -> None:
 
 async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> None:
     log = SlowLog()
-    collector = Collector(log.publish, 2, deadline_s=5, buffer_bytes=1 << 20)
+    collector = BatchAccumulator(log.publish, 2, deadline_s=5, buffer_bytes=1 << 20)
     first = collector.add(0, item("a"), "w")
     await turns()
     second, third = collector.add(0, item("b"), "w"), collector.add(0, item("c"), "w")
@@ -55,7 +55,7 @@ async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> 
 
 async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
     log = SlowLog()
-    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=1 << 26)
+    collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=1 << 26)
     futures = [collector.add(0, item(f"e{n}"), "w") for n in range(MAX_EVENTS + 3)]
     await turns()
     assert [len(ids) for _, ids in log.sent] == [MAX_EVENTS]
@@ -70,12 +70,12 @@ async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
 
 async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sent_is_not_sent() -> None:
     log = SlowLog()
-    collector = Collector(log.publish, 1, deadline_s=0.02, buffer_bytes=1 << 20)
+    collector = BatchAccumulator(log.publish, 1, deadline_s=0.02, buffer_bytes=1 << 20)
     stuck = collector.add(0, item("a"), "w")
     await turns()
     waiting = collector.add(0, item("b"), "w")
     for future in (stuck, waiting):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             await future
         assert refused.value.status == 503
     log.acks[0].set_result(None)
@@ -91,10 +91,10 @@ async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sen
 
 async def test_a_full_buffer_refuses_at_once() -> None:
     log = SlowLog()
-    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=100)
+    collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=100)
     while collector.pending_bytes <= 50:
         collector.add(0, item("a"), "w")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         collector.add(0, item("b"), "w")
     assert refused.value.code == "unavailable"
     await turns()
@@ -109,10 +109,10 @@ async def test_a_refused_record_fails_its_own_batch_only() -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
-            raise Refused("unavailable", "no")
+            raise ApiError("unavailable", "no")
 
-    collector = Collector(publish, 1, deadline_s=5, buffer_bytes=1 << 20)
-    with pytest.raises(Refused):
+    collector = BatchAccumulator(publish, 1, deadline_s=5, buffer_bytes=1 << 20)
+    with pytest.raises(ApiError):
         await collector.add(0, item("a"), "w")
     await collector.add(0, item("b"), "w")
     assert calls == 2
@@ -120,14 +120,14 @@ async def test_a_refused_record_fails_its_own_batch_only() -> None:
 
 async def test_a_workspace_that_fills_the_buffer_leaves_room_for_the_others() -> None:
     log, size = SlowLog(), len(item("a"))
-    collector = Collector(log.publish, 1, deadline_s=5, buffer_bytes=1000 * size)
+    collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=1000 * size)
 
     def fill(owner: str) -> int:
         count = 0
         while count < 2000:
             try:
                 collector.add(0, item("a"), owner)
-            except Refused as refused:
+            except ApiError as refused:
                 assert refused.code == "unavailable"
                 break
             count += 1

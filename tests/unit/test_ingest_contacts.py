@@ -7,7 +7,7 @@ import pytest
 from ingest.contacts import parse
 from schemas.api import requests
 from schemas.api.requests import ContactEdit, ContactUpsert, NewKey
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import Identifier
 
 EMAIL = Identifier(type="email", value="a@b.c")
@@ -19,7 +19,7 @@ def owner(name: str, *identifiers: Identifier, **attributes: Any) -> dict[str, A
 
 
 def check_refused(code: str, param: str | None, call: Any, *args: Any) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         call(*args)
     assert (refused.value.code, refused.value.param) == (code, param)
 

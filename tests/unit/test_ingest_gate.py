@@ -5,33 +5,33 @@ from typing import Any
 
 import pytest
 
-from ingest.http.rate_limit import Gate
+from ingest.http.rate_limit import RateLimiter
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState, Workspace, encode
-from schemas.errors import Refused
-from schemas.service.web import SAID_WITH
+from schemas.errors import ApiError
+from schemas.service.web import EXTRA_HEADERS
 
 NOW_MS = 1_790_000_000_000
 KEY = Principal(key_id="k", kind="secret", workspace="w", environment="e", scopes=(), rate_limit=4)
 
 
-def gate_of(*origins: str, rate_limit: int = 0) -> Gate:
+def gate_of(*origins: str, rate_limit: int = 0) -> RateLimiter:
     state = ControlState()
     workspace = Workspace(id="w", workspace="w", created_ms=NOW_MS, name="W", allowed_origins=origins)
     state.apply(*encode("workspace", workspace))
-    return Gate(state, rate_limit)
+    return RateLimiter(state, rate_limit)
 
 
-def passes(gate: Gate, now_ms: int, principal: Principal = KEY, **headers: bytes) -> dict[bytes, bytes]:
+def passes(gate: RateLimiter, now_ms: int, principal: Principal = KEY, **headers: bytes) -> dict[bytes, bytes]:
     scope: dict[str, Any] = {}
     gate.admit(scope, {name.encode(): value for name, value in headers.items()}, principal, now_ms)
-    return dict(scope.get(SAID_WITH, ()))
+    return dict(scope.get(EXTRA_HEADERS, ()))
 
 
-def is_let_in(gate: Gate, now_ms: int) -> bool:
+def is_let_in(gate: RateLimiter, now_ms: int) -> bool:
     try:
         passes(gate, now_ms)
-    except Refused as refused:
+    except ApiError as refused:
         assert refused.status == 429
         return False
     return True
@@ -81,6 +81,6 @@ def test_a_page_that_is_named(origins: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("origin", [b"https://c.org", b"http://b.org", b"https://b.org.evil.com", b"null", b"\xff"])
 def test_a_page_that_is_not(origin: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         passes(gate_of("https://b.org"), NOW_MS, PUBLIC, origin=origin)
     assert (refused.value.status, refused.value.param) == (403, "Origin")

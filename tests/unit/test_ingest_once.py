@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from ingest.http.idempotency import KEPT_MS, Answers
+from ingest.http.idempotency import KEPT_MS, IdempotencyStore
 from schemas.service.web import Message
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
@@ -111,7 +111,7 @@ async def test_a_body_that_is_packed_or_too_large(tmp_path: Path) -> None:
 
 
 def test_a_day_later_it_is_forgotten(tmp_path: Path) -> None:
-    answers = Answers(tmp_path)
+    answers = IdempotencyStore(tmp_path)
     said: list[Message] = [
         {"type": "http.response.start", "status": 201, "headers": [(b"X-Request-Id", b"r"), (b"a", b"\xff")]},
         {"type": "http.response.body", "body": b"one\ntwo"},

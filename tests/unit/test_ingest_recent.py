@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest.events.ack_cache import MOST_OF_AN_ID, Recent
+from ingest.events.ack_cache import MOST_OF_AN_ID, EventAckCache
 from ingest.events.edge import Edge
 from schemas.records.records import Event
 from tests.builders import cid, event
@@ -80,7 +80,7 @@ async def test_an_event_without_an_id_of_the_client_is_never_compared(
 
 
 def test_of_one_id_only_a_few_events_are_remembered() -> None:
-    recent = Recent()
+    recent = EventAckCache()
     some: list[Event] = [event("external_id:u1", type=f"t{n}") for n in range(MOST_OF_AN_ID + 5)]
     for one in some:
         recent.put(one, one["contact_id"])
@@ -89,7 +89,7 @@ def test_of_one_id_only_a_few_events_are_remembered() -> None:
 
 
 def test_the_oldest_ids_are_forgotten() -> None:
-    recent = Recent(2 * ROOM)
+    recent = EventAckCache(2 * ROOM)
     some = [event("external_id:u1", event_id=f"e{n}") for n in range(3)]
     assert [recent.put(one, "") for one in some] == ["", "", ""]
     assert [recent.get(one) is not None for one in some] == [False, True, True]

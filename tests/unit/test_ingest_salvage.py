@@ -9,7 +9,7 @@ import pytest
 
 from ingest.http import body
 from ingest.http.json_recovery import MAX_DIAGNOSED, MAX_ITEMS, NotJson
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
 
 WORST: dict[str, Callable[[int], bytes]] = {
@@ -38,7 +38,7 @@ def _cost(data: bytes) -> float:
             if isinstance(value, NotJson):
                 value.text_field(("api_key", "token"))
                 value.recover()
-        except Refused:
+        except ApiError:
             pass
         best = min(best, time.process_time() - start)
     return best
@@ -62,7 +62,7 @@ def test_a_broken_item_costs_only_itself_in_a_batch_of_five_megabytes() -> None:
     assert isinstance(value, NotJson)
     found = value.recover()
     assert time.process_time() - start < 5
-    broken = {i: item for i, item in enumerate(found["batch"]) if isinstance(item, Refused)}
+    broken = {i: item for i, item in enumerate(found["batch"]) if isinstance(item, ApiError)}
     assert {i: item.param for i, item in broken.items()} == {17: "type", 4000: "type"}
     assert len(found["batch"]) == 5000
     assert found["sentAt"] == 1
@@ -78,7 +78,7 @@ def test_only_the_first_faults_are_named_by_their_path() -> None:
 def test_more_broken_items_than_a_batch_may_hold_are_refused_as_too_many() -> None:
     value = body.parse_batch(b"[" + b"x," * (MAX_ITEMS + 1) + b"x]", "batch")
     assert isinstance(value, NotJson)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         value.recover()
     assert refused.value.code == "too_many"
 

@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from ingest.events.ack_cache import Recent
+from ingest.events.ack_cache import EventAckCache
 from ingest.events.raw import Reply
-from ingest.events.replay_cache import Repeats
-from ingest.http.key_usage import PAUSE_MS, Uses
-from ingest.http.rate_limit import Gate
-from ingest.http.shares import Shares
+from ingest.events.replay_cache import RequestReplayCache
+from ingest.http.key_usage import PAUSE_MS, KeyUsageRecorder
+from ingest.http.rate_limit import RateLimiter
+from ingest.http.shares import FairCache
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState, KeyUse
 from schemas.records import identity
@@ -26,12 +26,12 @@ def sent(workspace: str, number: int, length: int = 10) -> Event:
     return found
 
 
-def shares(limit: int) -> Shares[int, bytes]:
-    return Shares(limit, lambda _key, value: len(value))
+def shares(limit: int) -> FairCache[int, bytes]:
+    return FairCache(limit, lambda _key, value: len(value))
 
 
 def test_a_flood_of_one_workspace_makes_no_other_forget() -> None:
-    recent = Recent(64 * KB)
+    recent = EventAckCache(64 * KB)
     mine = [sent("mine", n) for n in range(30)]
     for one in mine:
         recent.put(one, "c")
@@ -88,7 +88,7 @@ def test_an_entry_over_the_bound_is_not_kept() -> None:
 
 
 async def test_answers_count_by_their_size_and_failures_are_not_kept() -> None:
-    repeats, calls = Repeats(40 * KB), 0
+    repeats, calls = RequestReplayCache(40 * KB), 0
 
     async def serve() -> Reply:
         nonlocal calls
@@ -96,7 +96,7 @@ async def test_answers_count_by_their_size_and_failures_are_not_kept() -> None:
         return Reply(status=200, body=bytes(10 * KB))
 
     def keys(n: int) -> list[tuple[str, str, bytes]]:
-        return Repeats.keys("key", "/path", None, b"%d" % n)
+        return RequestReplayCache.keys("key", "/path", None, b"%d" % n)
 
     for n in range(10):
         await repeats.once("w", keys(n), 60, serve)
@@ -121,7 +121,7 @@ async def test_answers_count_by_their_size_and_failures_are_not_kept() -> None:
 
 def test_the_key_in_use_is_not_the_one_whose_rate_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.http.rate_limit.MOST_BUCKETS", 3)
-    gate = Gate(ControlState(), 0)
+    gate = RateLimiter(ControlState(), 0)
 
     def ask(key: str) -> bytes:
         scope: dict[str, object] = {}
@@ -135,12 +135,12 @@ def test_the_key_in_use_is_not_the_one_whose_rate_is_forgotten(monkeypatch: pyte
 
 
 async def test_uses_that_are_told_are_not_kept() -> None:
-    gate, told = Gate(ControlState(), 0), list[KeyUse]()
+    gate, told = RateLimiter(ControlState(), 0), list[KeyUse]()
 
     async def put(_kind: str, use: KeyUse) -> None:
         told.append(use)
 
-    uses = Uses(gate, put)
+    uses = KeyUsageRecorder(gate, put)
     for n in range(100):
         gate.used[f"k{n}"] = ("w", n)
     await uses.tell()

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.events.merge_map import MergeView
+from ingest.events.merge_map import MergeMapReplica
 from schemas.control.definitions import Erasure
 from schemas.control.erasure import Erased
 from schemas.records import codec
@@ -39,11 +39,11 @@ def merge(loser: str, winner: str, version: int) -> bytes:
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     assert view.positions() == {}
     view.apply(Read(2, 7, merge(contact("a"), contact("b"), 1)))
     view.close()
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     assert view.positions() == {2: 8}
     assert view.winner(contact("a")) == contact("b")
     assert view.winner(contact("x")) == contact("x")
@@ -51,7 +51,7 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_the_highest_version_wins_and_repeats_change_nothing(tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     for offset, (winner, version) in enumerate(
         [(contact("b"), 300), (contact("c"), 5), (contact("b"), 300), (contact("d"), 70_000)]
     ):
@@ -60,14 +60,14 @@ def test_the_highest_version_wins_and_repeats_change_nothing(tmp_path: Path) -> 
 
 
 def test_bytes_that_are_no_merge_are_passed_over(tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     view.apply(Read(0, 0, b"nonsense"))
     view.apply(Read(0, 1, None))
     assert view.positions() == {0: 2}
 
 
 def test_a_merge_that_names_another_tenants_contact_is_passed_over(tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     foreign = cid("external_id:a", "other", "e")
     view.apply(Read(0, 0, merge(foreign, contact("b"), 1)))
     view.apply(Read(0, 1, merge(contact("c"), foreign, 1)))
@@ -79,7 +79,7 @@ def test_a_merge_that_names_another_tenants_contact_is_passed_over(tmp_path: Pat
 def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_again(tmp_path: Path) -> None:
     """The edge makes its copy before it reads `control`: what is shared with it is empty then."""
     known = Erased()
-    view = MergeView(tmp_path / "v", 4, known)
+    view = MergeMapReplica(tmp_path / "v", 4, known)
     record = merge(contact("a"), contact("b"), 1)
     known.add(
         Erasure(
@@ -96,7 +96,7 @@ def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_aga
 
 
 async def test_who_waits_for_a_merge_is_told_of_it_and_of_no_other(tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "v", 4)
+    view = MergeMapReplica(tmp_path / "v", 4)
     a, b, c, x, y = map(contact, "abcxy")
     waiting = asyncio.create_task(view.joined([a, b], 5))
     late = asyncio.create_task(view.joined([a, c], 0.05))

@@ -14,7 +14,7 @@ from ingest.events.canonical import MOST_IDENTIFIERS, Caller, canonical
 from ingest.events.raw import RawEvent
 from ingest.receivers import ses
 from schemas.control import static_segments
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import TRACK
 from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
@@ -49,7 +49,7 @@ def test_names_of_lists_cost_linear_time_and_one_warning(place: str) -> None:
 def test_an_event_has_a_bounded_number_of_identifiers() -> None:
     phones = [("phone", f"+4917{10_000_000 + i}", f"phones[{i}]") for i in range(300_000)]
     assert len(canonical(_event(identifiers=phones[:MOST_IDENTIFIERS]), CALLER)[0]["identifiers"]) == MOST_IDENTIFIERS
-    with pytest.raises(Refused, match="identifiers") as refused:
+    with pytest.raises(ApiError, match="identifiers") as refused:
         canonical(_event(identifiers=phones), CALLER)
     assert refused.value.param == f"phones[{MOST_IDENTIFIERS}]"
 
@@ -89,7 +89,7 @@ def test_a_notification_about_thousands_is_refused() -> None:
 
     assert len(told([f"u{i}@b.co" for i in range(ses.MOST_RECIPIENTS)])) == ses.MOST_RECIPIENTS
     assert len(told(5)) == len(told("a@b.co")) == len(told({"a": 1})) == 1
-    with pytest.raises(Refused, match="recipients"):
+    with pytest.raises(ApiError, match="recipients"):
         told([f"u{i}@b.co" for i in range(10_000)])
 
 

@@ -11,7 +11,7 @@ import pytest
 from schemas.control import control_state
 from schemas.control.control_state import ApiKey, Campaign, ControlState
 from schemas.records import deliveries
-from schemas.records.deliveries import Delivery
+from schemas.records.deliveries import WebhookDelivery
 from schemas.settings import Settings
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.messages import of_event
@@ -45,7 +45,7 @@ def test_a_key_that_anybody_can_read_has_nothing_sent(key: str, *, sent: bool) -
     assert bool(delivery_of(state(), message)) is sent
 
 
-def delivery(home: Mapping[str, str]) -> Delivery:
+def delivery(home: Mapping[str, str]) -> WebhookDelivery:
     files = [{"name": "a.txt", "type": "text/plain", "bytes": 1}]
     data = {"campaign_id": home["campaign_id"], "properties": {"launch_id": "l1", "attach": files}}
     wish = deliveries.asked("dlv_1", NOW_MS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.events.merge_map import MergeView
+from ingest.events.merge_map import MergeMapReplica
 from ingest.events.receipts import Receipts
 from processors.membership import state as rows_of
 from processors.segments.partition import COVERAGE, SCANNED
@@ -19,7 +19,7 @@ from schemas.control.control_state import KINDS, ControlState
 from schemas.control.definitions import Workspace
 from schemas.records import codec
 from tests.builders import cid
-from tests.property.world_segments import World, contact_of, event, partition_of
+from tests.property.world_segments import SegmentsWorld, contact_of, event, partition_of
 
 WORKSPACE = Workspace(id="local", workspace="local", created_ms=1, name="Local")
 KEYS = [
@@ -89,7 +89,7 @@ def test_receipts_pass_over_what_they_cannot_read(key: bytes | None) -> None:
 
 @pytest.mark.parametrize("version", [-1, 2**62, -(2**62)])
 def test_the_edges_merge_map_passes_over_what_it_cannot_read(version: int, tmp_path: Path) -> None:
-    view = MergeView(tmp_path / "view", 1)
+    view = MergeMapReplica(tmp_path / "view", 1)
     row: Any = {
         "workspace": "local",
         "environment": "production",
@@ -112,7 +112,7 @@ ROWS = [b"", b"x", b"\x00" * 8, b"\x00" * 8 + b"{}", rows_of.NO_DUE + b"[1]", (1
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_contacts_row_that_cannot_be_read_stops_no_other(row: bytes) -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("seen", user="ann"))
     partition = partition_of(contact_of("external_id", "ann"))
     broken = contact_of("external_id", "broken").encode()
@@ -129,7 +129,7 @@ def test_a_contacts_row_that_cannot_be_read_stops_no_other(row: bytes) -> None:
 @pytest.mark.parametrize("row", [*ROWS, orjson.dumps({"done": 1, "plans": []}), b"[[1]]", b"null"])
 @pytest.mark.parametrize("key", [SCANNED, COVERAGE])
 def test_bookkeeping_that_cannot_be_read_is_made_anew(key: bytes, row: bytes) -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("seen", user="ann"))
     world.store.rows[partition_of(contact_of("external_id", "ann"))][key] = row
     world.restart()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from schemas.errors import Refused
-from sinks.read_api.contacts.gathered import MOST, Gathered
-from sinks.read_api.request.home import Home
+from schemas.errors import ApiError
+from sinks.read_api.contacts.gathered import MOST, QueryBatcher
+from sinks.read_api.request.home import Tenant
 
-HERE, THERE = Home("w1", "production"), Home("w2", "production")
+HERE, THERE = Tenant("w1", "production"), Tenant("w2", "production")
 
 
 class Table:
@@ -20,18 +20,18 @@ class Table:
         self.queries: list[tuple[str, int]] = []
         self.fails = False
 
-    async def ask(self, home: Home, questions: Sequence[int]) -> list[tuple[int, int]]:
+    async def ask(self, home: Tenant, questions: Sequence[int]) -> list[tuple[int, int]]:
         self.queries.append((home.workspace, len(questions)))
         seen = self.value
         await asyncio.sleep(0.01)
         if self.fails:
-            raise Refused("unavailable", "away")
+            raise ApiError("unavailable", "away")
         return [(question, seen) for question in questions]
 
 
 async def test_an_answer_is_never_older_than_its_question() -> None:
     table = Table()
-    gathered = Gathered(table.ask)
+    gathered = QueryBatcher(table.ask)
 
     async def write_and_read(n: int) -> None:
         await asyncio.sleep(n / 1000)
@@ -45,7 +45,7 @@ async def test_an_answer_is_never_older_than_its_question() -> None:
 
 async def test_one_alone_is_asked_at_once_and_a_round_is_bounded() -> None:
     table = Table()
-    gathered = Gathered(table.ask)
+    gathered = QueryBatcher(table.ask)
     assert await gathered.ask(HERE, 7) == (7, 0)
     answers = await asyncio.gather(*(gathered.ask(HERE, n) for n in range(MOST * 2 + 1)))
     assert [question for question, _ in answers] == list(range(MOST * 2 + 1))
@@ -54,23 +54,23 @@ async def test_one_alone_is_asked_at_once_and_a_round_is_bounded() -> None:
 
 async def test_workspaces_do_not_wait_for_each_other() -> None:
     table = Table()
-    gathered = Gathered(table.ask)
+    gathered = QueryBatcher(table.ask)
     await asyncio.gather(gathered.ask(HERE, 1), gathered.ask(THERE, 2))
     assert sorted(table.queries) == [("w1", 1), ("w2", 1)]
 
 
 async def test_a_query_that_fails_fails_its_questions_and_no_later_ones() -> None:
     table = Table()
-    gathered = Gathered(table.ask)
+    gathered = QueryBatcher(table.ask)
     table.fails = True
     first = asyncio.gather(gathered.ask(HERE, 1), gathered.ask(HERE, 2), return_exceptions=True)
-    assert all(isinstance(one, Refused) for one in await first)
+    assert all(isinstance(one, ApiError) for one in await first)
     table.fails = False
     assert await gathered.ask(HERE, 3) == (3, 0)
 
 
 async def test_a_request_that_gives_up_leaves_the_others_their_answer() -> None:
-    gathered = Gathered(Table().ask)
+    gathered = QueryBatcher(Table().ask)
     gone = asyncio.create_task(gathered.ask(HERE, 1))
     kept = asyncio.create_task(gathered.ask(HERE, 2))
     await asyncio.sleep(0)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from schemas.control.access import Principal
-from schemas.errors import Refused
-from sinks.read_api.request.context import Asked
-from sinks.read_api.request.home import Home
+from schemas.errors import ApiError
+from sinks.read_api.request.context import ReadRequest
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, identifier, listing, paging, slice_of, time_ms
 
 
@@ -41,7 +41,7 @@ def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
     try:
         found = paging({"cursor": text})
         found.cursor_of(str)
-    except Refused as refused:
+    except ApiError as refused:
         assert (refused.status, refused.param) == (422, "cursor")
     else:
         assert text == "" or found.after
@@ -51,7 +51,7 @@ def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
 def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
     try:
         found = paging({"limit": text})
-    except Refused as refused:
+    except ApiError as refused:
         assert (refused.status, refused.param) == (422, "limit")
     else:
         assert 1 <= found.limit <= 100
@@ -61,7 +61,7 @@ def test_a_cursor_of_another_list_is_refused() -> None:
     page = paging({"cursor": "", "limit": "1"})
     given_out = listing(page, rows_of(2), 2, [(1, "a"), (2, "b")])["next_cursor"]
     assert paging({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
-    with pytest.raises(Refused, match="none of this list"):
+    with pytest.raises(ApiError, match="none of this list"):
         paging({"cursor": given_out}).cursor_of(str)
 
 
@@ -84,7 +84,7 @@ def test_times(text: str, ms: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "now", "-1", "²", "9" * 15, "2026-13-01"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         time_ms({"since": text}, "since")
     assert refused.value.param == "since"
 
@@ -105,7 +105,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_a_plus_in_an_address_is_one_encoded_or_not(asked: str, name: str, meant: str) -> None:
     request = Request({"type": "http", "query_string": asked.encode(), "headers": [], "path": "/", "server": None})
     principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
-    query = Asked(principal, Home("local", "production"), request).query
+    query = ReadRequest(principal, Tenant("local", "production"), request).query
     assert identifier(query, name) == meant
 
 
@@ -113,12 +113,12 @@ def test_a_plus_elsewhere_in_a_query_is_a_space() -> None:
     asked = b"name=a+b&contact=email:a+b@example.com"
     request = Request({"type": "http", "query_string": asked, "headers": [], "path": "/", "server": None})
     principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
-    query = Asked(principal, Home("local", "production"), request).query
+    query = ReadRequest(principal, Tenant("local", "production"), request).query
     assert query == {"name": "a b", "contact": "email:a+b@example.com"}
 
 
 def test_identifiers_are_normalised() -> None:
     assert identifier({"email": " A@B.c "}, "email") == "a@b.c"
     assert identifier({}, "email") is None
-    with pytest.raises(Refused, match="identifies nobody"):
+    with pytest.raises(ApiError, match="identifies nobody"):
         identifier({"external_id": "null"}, "external_id")

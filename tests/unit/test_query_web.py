@@ -11,17 +11,17 @@ from starlette.routing import Route, Router
 from deploy.local import seed
 from schemas.control import control_state, development
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import web
 from tests.builders import NOW_MS
 
 
 async def fine(_request: Request) -> Response:
-    return web.Json({"ok": True})
+    return web.JsonResponse({"ok": True})
 
 
 async def refuse(request: Request) -> Response:
-    raise Refused(request.query_params["code"], "why", "the.param")
+    raise ApiError(request.query_params["code"], "why", "the.param")
 
 
 async def crash(_request: Request) -> Response:
@@ -38,8 +38,8 @@ async def half(_request: Request) -> Response:
     return StreamingResponse(lines())
 
 
-def app() -> web.Surface:
-    return web.Surface(
+def app() -> web.ErrorMiddleware:
+    return web.ErrorMiddleware(
         Router([Route("/fine", fine), Route("/refuse", refuse), Route("/crash", crash), Route("/half", half)])
     )
 
@@ -111,12 +111,12 @@ def test_who_asks_and_about_which_environment(
     given = {b"authorization": f"Bearer {key}".encode(), **headers}
     try:
         found: str | int = web.authorise(state(), given, query, "events:ingest", NOW_MS).environment
-    except Refused as refused:
+    except ApiError as refused:
         found = refused.status
     assert found == outcome
 
 
 def test_a_scope_that_is_missing_is_403() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         web.authorise(state(), {b"x-api-key": development.PUBLIC_KEY.encode()}, {}, "contacts:read", NOW_MS)
     assert (refused.value.status, refused.value.code) == (403, "missing_scope")

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.read_api.contacts.gathered import Gathered
+from sinks.read_api.contacts.gathered import QueryBatcher
 from sinks.read_api.graphql.types import plain
 from sinks.read_api.request import weight
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 MIB = weight.MIB
 
@@ -31,8 +31,8 @@ class _Database:
         return SimpleNamespace(column_names=("text",), result_rows=[self._row])
 
 
-def _reader(size: int) -> tuple[Reader, _Database]:
-    reader, database = Reader(Settings()), _Database(size)
+def _reader(size: int) -> tuple[ClickHouseReader, _Database]:
+    reader, database = ClickHouseReader(Settings()), _Database(size)
     reader._client = database  # type: ignore[assignment]  # what is read from it is all that matters here
     return reader, database
 
@@ -43,10 +43,10 @@ async def test_a_document_that_reads_too_much_is_refused_before_it_reads_all_of_
         request.bound(weight.MOST_IN_DOCUMENT)
         for _ in range(weight.MOST_IN_DOCUMENT // (10 * MIB)):
             await reader.rows("SELECT 1", workspace="w")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             await reader.rows("SELECT 1", workspace="w")
         assert refused.value.code == "too_complex"
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             await reader.rows("SELECT 1", workspace="w")
     assert database.asked == weight.MOST_IN_DOCUMENT // (10 * MIB) + 1
     assert weight.HELD.held == 0
@@ -59,7 +59,7 @@ async def test_what_is_read_once_and_answered_many_times_counts_each_time() -> N
         (row,) = await reader.rows("SELECT 1", workspace="w")
         for _ in range(weight.MOST_IN_DOCUMENT // (5 * MIB) - 1):
             plain(row)
-        with pytest.raises(Refused, match="larger"):
+        with pytest.raises(ApiError, match="larger"):
             plain(row)
     assert weight.HELD.held == 0
 
@@ -74,7 +74,7 @@ async def test_a_workspace_holds_its_share_and_another_one_reads_on() -> None:
         with weight.counted():
             try:
                 await reader.rows("SELECT 1", workspace=workspace)
-            except Refused as error:
+            except ApiError as error:
                 assert error.status == 503
                 refused += 1
             await done.wait()
@@ -94,12 +94,12 @@ async def test_a_workspace_holds_its_share_and_another_one_reads_on() -> None:
 async def test_a_query_for_many_requests_counts_for_none_of_them() -> None:
     reader, _ = _reader(10 * MIB)
 
-    async def ask(_home: Home, questions: Any) -> Any:
+    async def ask(_home: Tenant, questions: Any) -> Any:
         assert weight.current() is None
         return [(await reader.rows("SELECT 1", workspace="w"))[0] for _ in questions]
 
-    gathered: Gathered[str, Any] = Gathered(ask)
-    home = Home("w", "e", {})
+    gathered: QueryBatcher[str, Any] = QueryBatcher(ask)
+    home = Tenant("w", "e", {})
     with weight.counted() as request:
         request.bound(MIB)
         assert len((await gathered.ask(home, "q"))["text"]) == 10 * MIB

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.receivers import define, ses
 from schemas.control.control_state import Receiver, encode
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.records import Event
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
@@ -141,7 +141,7 @@ def test_the_consent_of_a_receiver_is_its_channels_unless_it_names_one() -> None
 
 @pytest.mark.parametrize("consent", ["", " ", 1, ["a"], "x" * 257], ids=str)
 def test_a_consent_that_is_no_name_is_refused(consent: Any) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         define.new_receiver({"provider": "twilio", "signing_secret": "s", "consent": consent}, "w", "e", 1)
     assert refused.value.param == "consent"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ingest.receivers import define, mailgun, sendgrid, twilio
-from ingest.receivers.posted import REPLAY_WINDOW_MS, Posted
+from ingest.receivers.posted import REPLAY_WINDOW_MS, ProviderRequest
 from schemas.control.control_state import Receiver, encode
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from tests import receiving
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import MemoryLog, client_of, memory_edge
@@ -93,9 +93,9 @@ async def test_a_secret_key_cannot_stand_in_for_a_signature(tmp_path: Path) -> N
     assert (answer.status_code, log.records) == (401, [])
 
 
-def posted(secret: str, url: str, headers: dict[str, str], body: bytes, now_ms: int) -> Posted:
+def posted(secret: str, url: str, headers: dict[str, str], body: bytes, now_ms: int) -> ProviderRequest:
     receiver = endpoint("any", secret)
-    return Posted(receiver=receiver, urls=(url,), query={}, headers=headers, body=body, now_ms=now_ms)
+    return ProviderRequest(receiver=receiver, urls=(url,), query={}, headers=headers, body=body, now_ms=now_ms)
 
 
 def test_sendgrids_own_example_verifies() -> None:
@@ -112,7 +112,7 @@ def test_sendgrids_own_example_verifies() -> None:
     }
     body = b'{"category":"example_payload","event":"test_event","message_id":"message_id"}'
     sendgrid.verify(posted(key, "", headers, body, 1_588_788_367_000))
-    with pytest.raises(Refused, match="signature"):
+    with pytest.raises(ApiError, match="signature"):
         sendgrid.verify(posted(key, "", headers, body + b" ", 1_588_788_367_000))
 
 
@@ -122,7 +122,7 @@ def test_twilios_own_example_verifies() -> None:
     url = "https://mycompany.com/myapp.php?foo=1&bar=2"
     headers = {twilio.SIGNATURE: "RSOYDt4T1cUTdK1PDd93/VVr8B8="}
     twilio.verify(posted("12345", url, headers, body, NOW_MS))
-    with pytest.raises(Refused, match="signature"):
+    with pytest.raises(ApiError, match="signature"):
         twilio.verify(posted("12346", url, headers, body, NOW_MS))
 
 
@@ -130,7 +130,7 @@ def test_a_subaccounts_event_verifies_with_the_main_accounts_key() -> None:
     _, _, body = receiving.mailgun({"event": "opened"})
     nested = body.replace(b'"signature":"', b'"signature":"00","parent-signature":"')
     mailgun.verify(posted(receiving.SECRET, "", {}, nested, NOW_MS))
-    with pytest.raises(Refused, match="signature"):
+    with pytest.raises(ApiError, match="signature"):
         mailgun.verify(posted("another", "", {}, nested, NOW_MS))
 
 
@@ -155,7 +155,7 @@ def test_a_subaccounts_event_verifies_with_the_main_accounts_key() -> None:
     ],
 )
 def test_a_wrong_definition_names_its_field(body: Any, param: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         define.new_receiver(body, WORKSPACE, ENVIRONMENT, NOW_MS)
     assert (refused.value.status, refused.value.param) == (422, param)
 

@@ -8,7 +8,7 @@ import pytest
 from ingest.receivers.posted import REPLAY_WINDOW_MS
 from ingest.receivers.replay import FIRST_WINDOW_MS, ReplayGuard, SignedToken
 from schemas.control.control_state import Receiver, encode
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from tests import receiving
 from tests.builders import NOW_MS, WORKSPACE
 from tests.edge import MemoryLog, client_of, memory_edge
@@ -22,7 +22,7 @@ def takes(
 ) -> bool:
     try:
         guard.check(of, SignedToken(token.encode(), at_ms), body, now_ms)
-    except Refused as refused:
+    except ApiError as refused:
         assert refused.status == 401
         return False
     return True

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import parse
 from schemas.rules.nodes import (
     Absent,
@@ -198,7 +198,7 @@ def test_a_rule_is_read(value: Any, expected: Rule) -> None:
     ],
 )
 def test_what_is_no_rule_is_refused_with_its_place(value: Any, code: str, param: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         parse.parse(value)
     assert (refused.value.code, refused.value.param, refused.value.status) == (code, param, 422)
 
@@ -226,33 +226,33 @@ def test_what_is_no_rule_is_refused_with_its_place(value: Any, code: str, param:
     ],
 )
 def test_forms_of_several_events_are_refused_with_their_place(value: Any, param: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         parse.parse(value)
     assert refused.value.param == param
 
 
 def test_rules_nest_eight_deep() -> None:
     parse.parse(nested(8))
-    with pytest.raises(Refused, match="8 deep") as refused:
+    with pytest.raises(ApiError, match="8 deep") as refused:
         parse.parse(nested(9))
     assert refused.value.param == "rule" + ".not" * 8
 
 
 def test_a_rule_has_sixty_four_leaves() -> None:
     parse.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 32}]})
-    with pytest.raises(Refused, match="64") as refused:
+    with pytest.raises(ApiError, match="64") as refused:
         parse.parse({"any": [{"all": [PLAN] * 32}, {"all": [PLAN] * 33}]})
     assert refused.value.param == "rule.any[1].all[32]"
 
 
 def test_a_rule_has_a_size() -> None:
-    with pytest.raises(Refused, match="bytes") as refused:
+    with pytest.raises(ApiError, match="bytes") as refused:
         parse.parse({"all": [attribute("eq", "x" * 2000)] * 40})
     assert refused.value.param == "rule"
 
 
 def test_a_path_can_start_elsewhere() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         parse.parse({"not": 1}, "segments[2].rule")
     assert refused.value.param == "segments[2].rule.not"
 

@@ -8,14 +8,14 @@ from processors.membership.state import Contact
 from schemas.rules import parse, rule_tree
 from schemas.rules.explain import MOST_TOLD, Explanation, explain
 from schemas.rules.windows import MOST_EVENTS
-from tests.property.world_segments import HOUR, NOW, World, event
+from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
 
 MINUTE = 60_000
 
 
 def told(written: Any, *sent: Any, others: dict[str, Any] | None = None, wait: int = 0) -> Explanation:
     """Of Ann, after these events and so much time."""
-    world = World(it=written, **(others or {}))
+    world = SegmentsWorld(it=written, **(others or {}))
     world.send(*sent)
     world.pass_time(wait)
     contact: Contact = world.contact()

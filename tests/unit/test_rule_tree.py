@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import parse, rule_tree
 from schemas.rules.nodes import InSegment
-from tests.property.world_segments import HOUR, World, event
+from tests.property.world_segments import HOUR, SegmentsWorld, event
 
 PRO = {"attribute": "plan", "op": "eq", "value": "pro"}
 
@@ -29,7 +29,7 @@ def to(name: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_refused(written: Any, others: dict[str, Any], param: str, says: str) -> None:
-    with pytest.raises(Refused, match=says) as refused:
+    with pytest.raises(ApiError, match=says) as refused:
         rule_tree.check("a", written, others)
     assert (refused.value.status, refused.value.param) == (422, param)
 
@@ -41,7 +41,7 @@ def test_what_may_be_written() -> None:
 
 def test_a_circle_among_others_is_not_ours() -> None:
     rule_tree.check("a", PRO, {"b": to("c"), "c": to("b")})
-    with pytest.raises(Refused, match="b -> c -> b"):
+    with pytest.raises(ApiError, match="b -> c -> b"):
         rule_tree.check("a", to("b"), {"b": to("c"), "c": to("b")})
 
 
@@ -52,7 +52,7 @@ def test_a_reference_is_the_rule_it_refers_to() -> None:
 
 
 def test_references_follow_in_the_same_step_and_by_time() -> None:
-    world = World(
+    world = SegmentsWorld(
         a={"all": [to("b"), {"not": to("c")}]},
         b={"event": "bought", "within": "1h"},
         c=PRO,
@@ -69,7 +69,7 @@ def test_references_follow_in_the_same_step_and_by_time() -> None:
 
 
 def test_an_edit_changes_the_segments_that_refer() -> None:
-    world = World(a={"not": to("b")}, b=PRO)
+    world = SegmentsWorld(a={"not": to("b")}, b=PRO)
     world.send(event("x", kind="identify", attributes={"plan": "free"}))
     assert world.segments_of() == {"a"}
     world.define("b", {"attribute": "plan", "op": "eq", "value": "free"}, version=2)
@@ -78,7 +78,7 @@ def test_an_edit_changes_the_segments_that_refer() -> None:
 
 
 def test_a_circle_disables_whom_it_holds() -> None:
-    world = World(a=to("b"), b=to("a"), c=PRO)
+    world = SegmentsWorld(a=to("b"), b=to("a"), c=PRO)
     world.send(event("x", kind="identify", attributes={"plan": "pro"}))
     assert world.segments_of() == {"c"}
     assert set(world.stage_plan().disabled) == {"a", "b"}

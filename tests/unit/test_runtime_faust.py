@@ -15,7 +15,7 @@ from faust.types import TP
 from intervaltree import IntervalTree  # type: ignore[import-untyped]
 
 from processors.runtime.consumer import Consumer, Delivered
-from processors.runtime.ledger import Turn
+from processors.runtime.ledger import OffsetOrder
 from processors.runtime.recovery import Recovery
 from processors.runtime.table import DurableTable
 
@@ -45,7 +45,7 @@ def our_consumer(committed: int, fetched: list[int], done: list[int]) -> Any:
     consumer.rewound(1, {TP0: committed})
     consumer.ledgers[TP0].fetched((offset, 1) for offset in fetched)
     for offset in fetched:
-        assert consumer.take(delivered(offset, rewinds=1)) is Turn.NEXT
+        assert consumer.take(delivered(offset, rewinds=1)) is OffsetOrder.NEXT
     for offset in done:
         consumer.done(TP0, offset)
     return consumer
@@ -91,19 +91,19 @@ async def test_the_record_behind_a_gap_is_no_part_of_it() -> None:
 def test_what_was_fetched_before_a_rewind_is_void_after_it() -> None:
     ours = our_consumer(5, fetched=[5, 6], done=[])
     ours.rewound(2, {TP0: 5})
-    assert ours.take(delivered(5, rewinds=1)) is Turn.STALE
+    assert ours.take(delivered(5, rewinds=1)) is OffsetOrder.STALE
     ours.done(TP0, 5)
     ours.done(TP0, 6)
     assert ours._new_offset(TP0) == 5
 
     ours.ledgers[TP0].fetched([(5, 1), (6, 1), (7, 1)])
-    assert ours.take(delivered(5, rewinds=2)) is Turn.NEXT
+    assert ours.take(delivered(5, rewinds=2)) is OffsetOrder.NEXT
 
 
 def test_nothing_is_processed_past_a_record_that_was_fetched_and_never_came() -> None:
     ours = our_consumer(5, fetched=[5], done=[5])
     ours.ledgers[TP0].fetched([(6, 1), (7, 1)])
-    assert ours.take(delivered(7, rewinds=1)) is Turn.HOLE
+    assert ours.take(delivered(7, rewinds=1)) is OffsetOrder.HOLE
 
 
 async def test_a_commit_that_fails_is_not_taken_for_done() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.ledger import Ledger, Turn
+from processors.runtime.ledger import OffsetOrder, OffsetTracker
 
 gaps = st.lists(st.integers(min_value=1, max_value=5), min_size=1, max_size=30)
 
@@ -14,13 +14,13 @@ def test_whatever_the_gaps_and_the_order_of_finishing(steps: list[int], chance: 
     for step in steps:
         offsets.append(at)
         at += step
-    ledger = Ledger(base)
+    ledger = OffsetTracker(base)
     open_, taken, committed = list(offsets), [], base
     ledger.fetched((offset, 10) for offset in offsets)
     while open_:
         untaken = [offset for offset in offsets if offset not in taken and offset in open_]
         if untaken and chance.random() < 0.5:  # type: ignore[attr-defined]  # a random.Random
-            assert ledger.take(untaken[0]) is Turn.NEXT
+            assert ledger.take(untaken[0]) is OffsetOrder.NEXT
             taken.append(untaken[0])
         elif running := [offset for offset in taken if offset in open_]:
             done = chance.choice(running)  # type: ignore[attr-defined]
@@ -34,17 +34,17 @@ def test_whatever_the_gaps_and_the_order_of_finishing(steps: list[int], chance: 
 
 
 def test_a_turn_is_next_stale_or_a_hole() -> None:
-    ledger = Ledger(5)
-    assert ledger.take(5) is Turn.STALE, "not fetched since the rewind"
+    ledger = OffsetTracker(5)
+    assert ledger.take(5) is OffsetOrder.STALE, "not fetched since the rewind"
     ledger.fetched([(5, 1), (8, 1), (9, 1)])
-    assert ledger.take(5) is Turn.NEXT
-    assert ledger.take(5) is Turn.STALE
-    assert ledger.take(9) is Turn.HOLE
-    assert ledger.take(8) is Turn.NEXT
+    assert ledger.take(5) is OffsetOrder.NEXT
+    assert ledger.take(5) is OffsetOrder.STALE
+    assert ledger.take(9) is OffsetOrder.HOLE
+    assert ledger.take(8) is OffsetOrder.NEXT
 
 
 def test_what_was_never_taken_cannot_be_done() -> None:
-    ledger = Ledger(5)
+    ledger = OffsetTracker(5)
     ledger.fetched([(5, 1), (6, 1)])
     ledger.done(5)
     assert ledger.committable == 5

@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from processors.runtime.shell import QUARANTINE_LIMIT, Shell
-from processors.runtime.stage import Record, Rows, Send, Stage, State
-from processors.runtime.trap import Trap
+from processors.runtime.shell import QUARANTINE_LIMIT, PartitionExecutor
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows, Stage
+from processors.runtime.trap import CrashTrigger
 from schemas.records.codec import UndecodableError
 from schemas.topics import EVENTS, MERGES, Topic
 from tests.builders import MemoryTables
@@ -42,7 +42,7 @@ class MemoryOutside(MemoryTables):
         super().apply(partition, writes)
         self.effects.append(("stored", partition))
 
-    def done(self, record: Record) -> None:
+    def done(self, record: InputRecord) -> None:
         self.effects.append(("done", record.offset))
 
     def holds_lease(self) -> bool:
@@ -69,18 +69,18 @@ class Echo:
         self.due_ms: int | None = None
         self.work = 0
 
-    def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]:
+    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.groups.append([record.offset for record in records])
         for record in records:
             if record.value == b"!":
                 raise ValueError("asked to")
             state.put("seen", record.value, b"%d" % record.offset)
-            yield Send("out", 0, record.key, record.value)
+            yield OutputRecord("out", 0, record.key, record.value)
 
-    def due(self, state: State, now_ms: int) -> Iterable[Send]:
+    def due(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.due_ms = None
         state.put("seen", b"due", b"1")
-        return [Send("out", 0, None, b"due")]
+        return [OutputRecord("out", 0, None, b"due")]
 
     def next_due(self, partition: int) -> int | None:
         return self.due_ms
@@ -88,9 +88,9 @@ class Echo:
     def has_work(self, partition: int) -> bool:
         return self.work > 0
 
-    def idle(self, state: State, now_ms: int) -> Iterable[Send]:
+    def idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.work -= 1
-        return [Send("out", 0, None, b"idle %d" % self.work)]
+        return [OutputRecord("out", 0, None, b"idle %d" % self.work)]
 
     def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
         self.restored = dict(rows("seen"))
@@ -99,14 +99,16 @@ class Echo:
         self.revoked = partition
 
 
-def shell_of(stage: Stage, outside: MemoryOutside) -> Shell:
-    shell = Shell(stage, outside, lambda record, reason: Send("quarantine", 0, None, reason.encode()), Trap(""))
+def shell_of(stage: Stage, outside: MemoryOutside) -> PartitionExecutor:
+    shell = PartitionExecutor(
+        stage, outside, lambda record, reason: OutputRecord("quarantine", 0, None, reason.encode()), CrashTrigger("")
+    )
     shell.open([0])
     return shell
 
 
-def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> Record:
-    return Record(topic.name, 0, offset, b"k", value, 0)
+def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> InputRecord:
+    return InputRecord(topic.name, 0, offset, b"k", value, 0)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -115,7 +117,7 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def reason_of_the_end(shell: Shell, outside: MemoryOutside) -> str:
+async def reason_of_the_end(shell: PartitionExecutor, outside: MemoryOutside) -> str:
     reason = await asyncio.wait_for(outside.ended, DEADLINE_S)
     await asyncio.gather(*(lane._task for lane in shell.lanes.values()), return_exceptions=True)
     return reason
@@ -172,7 +174,7 @@ async def test_too_many_bad_records_end_the_process() -> None:
 
 async def test_bytes_that_are_no_record_never_end_the_process() -> None:
     class Decoding(Echo):
-        def step(self, records: Sequence[Record], state: State, now_ms: int) -> Iterable[Send]:
+        def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
             if any(one.value == b"!" for one in records):
                 raise UndecodableError("not a record")
             return super().step(records, state, now_ms)

@@ -1,10 +1,10 @@
 """When a worker is better off restarted, and when that would not help."""
 
-from processors.runtime.watchdog import STALL_S, UNREADY_S, Sight, Watchdog
+from processors.runtime.watchdog import STALL_S, UNREADY_S, PartitionSnapshot, Watchdog
 
 
-def sight(committable: int, position: int, end: int, pending: int = 0) -> dict[str, Sight]:
-    return {"events/0": Sight(committable, position, end, pending)}
+def sight(committable: int, position: int, end: int, pending: int = 0) -> dict[str, PartitionSnapshot]:
+    return {"events/0": PartitionSnapshot(committable, position, end, pending)}
 
 
 def test_a_partition_that_stands_still_with_records_before_it() -> None:

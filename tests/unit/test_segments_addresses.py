@@ -7,7 +7,7 @@ import pytest
 from processors.membership import state
 from processors.membership.state import Contact
 from schemas.records.records import Event, Identifier
-from tests.property.world_segments import NOW, World, contact_of, event, merge
+from tests.property.world_segments import NOW, SegmentsWorld, contact_of, event, merge
 
 VALUES = {"email": ("a@x.org", "b@x.org"), "phone": ("+447700900123", "+447700900124")}
 
@@ -23,7 +23,7 @@ def test_an_address_that_is_changed_back_is_the_address(kind: str) -> None:
     first, second = VALUES[kind]
     events = [said(kind, first, 1), said(kind, second, 2), said(kind, first, 3)]
     for order in permutations(events):
-        world = World()
+        world = SegmentsWorld()
         world.send(order[0])
         for value in (first, second):
             world.merge(merge((kind, value), ("external_id", "ann"), at=NOW + 1))
@@ -32,7 +32,7 @@ def test_an_address_that_is_changed_back_is_the_address(kind: str) -> None:
 
 
 def test_it_is_told_as_soon_as_it_is_said() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(said("email", "a@x.org", 1))
     for value in VALUES["email"]:
         world.merge(merge(("email", value), ("external_id", "ann"), at=NOW - 10))
@@ -43,14 +43,14 @@ def test_it_is_told_as_soon_as_it_is_said() -> None:
 
 
 def test_an_address_that_is_another_contacts_is_not_shown() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.merge(merge(("email", "a@x.org"), ("external_id", "ann"), at=NOW))
     world.send(said("email", "a@x.org", 1), said("email", "theirs@x.org", 2))
     assert world.snapshot()["email"] == "a@x.org"
 
 
 def test_what_was_said_last_survives_a_merge_and_a_row_of_before_is_read() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.merge(merge(("email", "a@x.org"), ("external_id", "ann"), at=NOW))
     world.merge(merge(("email", "b@x.org"), ("external_id", "ann"), at=NOW + 1))
     world.send(said("email", "a@x.org", 5))

@@ -8,7 +8,7 @@ from schemas.records import codec
 from schemas.records.identity import contact_id
 from schemas.records.records import Change, Event
 from schemas.records.sameness import event_key
-from tests.property.world_segments import HOUR, NOW, WORKSPACE, World, contact_of, event, merge, told
+from tests.property.world_segments import HOUR, NOW, WORKSPACE, SegmentsWorld, contact_of, event, merge, told
 
 MINUTE = 60_000
 THRICE = {"event": "bought", "count": {"op": "gte", "value": 3}, "within": "1h"}
@@ -23,7 +23,7 @@ def memberships(changes: list[Change]) -> list[Change]:
 
 
 def test_a_change_says_when_it_became_so_and_by_what() -> None:
-    world = World(it=THRICE)
+    world = SegmentsWorld(it=THRICE)
     (change,) = memberships(world.send(*(bought(n, ago=n * MINUTE) for n in (5, 7, 3))))
     assert change["contact_id"] == contact_of("external_id", "ann")
     assert (change["segment_id"], change["member"], change["segment_version"]) == ("it", True, 1)
@@ -35,14 +35,14 @@ def test_a_change_says_when_it_became_so_and_by_what() -> None:
 
 
 def test_nobody_leaves_before_they_came() -> None:
-    world = World(it={"event": "bought", "count": {"op": "lt", "value": 1}})
+    world = SegmentsWorld(it={"event": "bought", "count": {"op": "lt", "value": 1}})
     (entered,) = memberships(world.send(event("seen")))
     (left,) = memberships(world.send(bought(ago=HOUR)))
     assert left["at_ms"] == entered["at_ms"] == NOW
 
 
 def test_versions_grow_with_each_change_of_a_contact() -> None:
-    world = World(it={"event": "bought", "within": "10m"}, pro={"attribute": "plan", "op": "exists"})
+    world = SegmentsWorld(it={"event": "bought", "within": "10m"}, pro={"attribute": "plan", "op": "exists"})
     world.send(bought(), event("x", attributes={"plan": 1}))
     world.pass_time(HOUR)
     world.send(event("x", at=world.now, attributes={"plan": 2}))
@@ -51,7 +51,7 @@ def test_versions_grow_with_each_change_of_a_contact() -> None:
 
 
 def test_an_event_that_changes_nothing_says_nothing() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("seen"))
     before = dict(world.store.rows[1])
     assert world.send(event("seen", event_id="other")) == []
@@ -59,7 +59,7 @@ def test_an_event_that_changes_nothing_says_nothing() -> None:
 
 
 def test_a_sender_without_an_identifier_is_no_contact() -> None:
-    world = World(it={"not": {"event": "bought"}})
+    world = SegmentsWorld(it={"not": {"event": "bought"}})
     assert world.send(event("bought", user="")) == []
     sent = event("bought", user="", reply_to="edge-1", event_id="e")
     (applied,) = world.send(sent)
@@ -68,7 +68,7 @@ def test_a_sender_without_an_identifier_is_no_contact() -> None:
 
 
 def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed() -> None:
-    world = World(a={"event": "bought"}, b=THRICE, c={"not": {"event": "bought"}})
+    world = SegmentsWorld(a={"event": "bought"}, b=THRICE, c={"not": {"event": "bought"}})
     world.send(event("seen"))
     sent = [bought(n, reply_to="edge-1") for n in (1, 2, 3)]
     changes = world.send(*sent)
@@ -84,7 +84,7 @@ def test_a_synchronous_event_answers_for_itself_alone_and_after_what_it_changed(
 
 
 def test_the_receipt_of_a_contact_write_says_what_the_contact_is_now() -> None:
-    world = World(pro={"attribute": "plan", "op": "eq", "value": "pro"})
+    world = SegmentsWorld(pro={"attribute": "plan", "op": "eq", "value": "pro"})
     wrote = event("$contact", kind="contact", reply_to="edge-1", event_id="w", attributes={"plan": "pro"})
     more = event("$contact", kind="contact", reply_to="edge-1", event_id="x", attributes={"size": 3})
     seen = event("seen", reply_to="edge-1", event_id="s")
@@ -96,7 +96,7 @@ def test_the_receipt_of_a_contact_write_says_what_the_contact_is_now() -> None:
 
 
 def test_the_receipt_of_a_large_contact_does_not_carry_it() -> None:
-    world = World()
+    world = SegmentsWorld()
     large = {"text": "x" * profile.MOST_RECEIPTED}
     (applied,) = [
         change
@@ -107,7 +107,7 @@ def test_the_receipt_of_a_large_contact_does_not_carry_it() -> None:
 
 
 def test_what_time_did_is_not_blamed_on_the_event_that_found_it() -> None:
-    world = World(it={"event": "bought", "within": "10m"})
+    world = SegmentsWorld(it={"event": "bought", "within": "10m"})
     world.send(bought())
     world.jump(HOUR)
     changes = world.send(event("bought", at=NOW - 1, received=world.now, event_id="late", reply_to="edge-1"))
@@ -116,10 +116,10 @@ def test_what_time_did_is_not_blamed_on_the_event_that_found_it() -> None:
 
 
 def test_an_edge_whose_clock_is_ahead_is_believed_a_little() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("bought", at=NOW + 3000))
     assert world.segments_of() == {"it"}
-    other = World(it={"event": "bought"})
+    other = SegmentsWorld(it={"event": "bought"})
     other.send(event("bought", at=NOW + 6000))
     assert other.segments_of() == set()
     other.pass_time(6000)
@@ -127,7 +127,7 @@ def test_an_edge_whose_clock_is_ahead_is_believed_a_little() -> None:
 
 
 def test_rules_do_not_see_contacts_of_another_environment() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     staging = contact_id(WORKSPACE, "staging", "external_id", "ann")
     world.send({**bought(), "environment": "staging", "contact_id": staging})
     assert told(world.sink.changes) == []
@@ -136,7 +136,7 @@ def test_rules_do_not_see_contacts_of_another_environment() -> None:
 
 @pytest.mark.parametrize("tenant", [{"environment": "staging"}, {"workspace": "other"}])
 def test_an_event_that_names_another_tenants_contact_is_quarantined(tenant: dict[str, str]) -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("seen"))
     before = dict(world.rows())
     foreign: Event = {**bought(), **tenant}  # type: ignore[typeddict-item]
@@ -149,7 +149,7 @@ def test_an_event_that_names_another_tenants_contact_is_quarantined(tenant: dict
 
 
 def test_a_merge_and_an_absorb_that_cross_tenants_are_quarantined() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(bought())
     foreign = contact_id("other", "production", "external_id", "eve")
     crossing = merge(("external_id", "ann"), ("external_id", "bob"))

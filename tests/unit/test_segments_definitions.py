@@ -12,21 +12,21 @@ from schemas.control.control_state import Segment
 from schemas.rules import parse
 from schemas.rules.conditions import Condition, needs
 from schemas.rules.nodes import Identified
-from tests.property.world_segments import HOME, HOUR, NOW, PARTITIONS, World, event, told
+from tests.property.world_segments import HOME, HOUR, NOW, PARTITIONS, SegmentsWorld, event, told
 
 BOUGHT = {"event": "bought"}
 PRO = {"attribute": "plan", "op": "eq", "value": "pro"}
 USERS = ("ann", "bob", "cid", "dan")
 
 
-def with_users(**rules: Any) -> World:
-    world = World(**rules)
+def with_users(**rules: Any) -> SegmentsWorld:
+    world = SegmentsWorld(**rules)
     world.send(*(event("bought", user=user, attributes={"plan": "pro"}) for user in USERS[:2]))
     world.send(*(event("seen", user=user) for user in USERS[2:]))
     return world
 
 
-def members(world: World, segment: str) -> set[str]:
+def members(world: SegmentsWorld, segment: str) -> set[str]:
     return {user for user in USERS if segment in world.segments_of(user)}
 
 
@@ -143,7 +143,7 @@ def test_a_definition_that_changed_while_nobody_ran_is_followed() -> None:
 
 
 def test_the_stage_is_what_the_runtime_runs() -> None:
-    stage: Stage = World().stage
+    stage: Stage = SegmentsWorld().stage
     assert isinstance(stage, Background)
 
 
@@ -156,7 +156,7 @@ def test_a_restart_without_a_change_scans_nothing() -> None:
 def test_a_scan_works_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spine, "SCAN_CHUNK", 7)
     monkeypatch.setattr(spine, "FOLLOW_CHUNK", 3)
-    world = World()
+    world = SegmentsWorld()
     world.send(*(event("seen", user=f"user{n}", attributes={"plan": "pro"}) for n in range(40)))
     world.define("pro", PRO)
     for partition in range(PARTITIONS):
@@ -171,7 +171,7 @@ def raising(*_: Any) -> Any:
     raise ZeroDivisionError("by accident")
 
 
-def sabotage(world: World, **parts: Any) -> None:
+def sabotage(world: SegmentsWorld, **parts: Any) -> None:
     """The only way to a rule that raises: nothing that parses does."""
     plan = replace(world.stage_plan(), **parts)
     for opened in world.stage._open.values():

@@ -6,13 +6,23 @@ from processors.membership.state import Contact, Redirect
 from schemas import topics
 from schemas.records import codec
 from schemas.records.sameness import event_key
-from tests.property.world_segments import HOUR, NOW, World, absorbs, contact_of, event, merge, partition_of, told
+from tests.property.world_segments import (
+    HOUR,
+    NOW,
+    SegmentsWorld,
+    absorbs,
+    contact_of,
+    event,
+    merge,
+    partition_of,
+    told,
+)
 
 ANON, ANN, BOB = ("anonymous_id", "a1"), ("external_id", "ann"), ("external_id", "bob")
 TWICE = {"event": "bought", "count": {"op": "gte", "value": 2}}
 
 
-def row(world: World, who: tuple[str, str]) -> Contact | Redirect | None:
+def row(world: SegmentsWorld, who: tuple[str, str]) -> Contact | Redirect | None:
     return dict(world.rows()).get(contact_of(*who))
 
 
@@ -21,7 +31,7 @@ def anonymous(name: str = "bought", **more: Any) -> Any:
 
 
 def test_the_loser_leaves_the_winner_enters() -> None:
-    world = World(it=TWICE, known={"identified": True}, unknown={"identified": False})
+    world = SegmentsWorld(it=TWICE, known={"identified": True}, unknown={"identified": False})
     world.send(anonymous(), event("bought", user="ann"))
     changes = world.merge(merge(ANON, ANN, version=7))
     loser = [c for c in changes if c["contact_id"] == contact_of(*ANON)]
@@ -38,7 +48,7 @@ def test_the_loser_leaves_the_winner_enters() -> None:
 
 
 def test_an_absorb_carries_what_the_merge_says_and_the_state() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(anonymous(attributes={"plan": "pro"}))
     world.publish_merge(merge(ANON, ANN, version=7, at=NOW - 5))
     world.process(topics.MERGES.name, partition_of(contact_of(*ANON)))
@@ -52,7 +62,7 @@ def test_an_absorb_carries_what_the_merge_says_and_the_state() -> None:
 
 
 def test_a_loser_that_nobody_knew_brings_its_identifier() -> None:
-    world = World(known={"identified": True})
+    world = SegmentsWorld(known={"identified": True})
     world.merge(merge(("email", "ann@x.org"), ANN))
     assert [absorb["state"] for absorb in absorbs(world.sends)] == [b""]
     assert world.snapshot("ann")["email"] == "ann@x.org"
@@ -60,7 +70,7 @@ def test_a_loser_that_nobody_knew_brings_its_identifier() -> None:
 
 
 def test_late_events_follow_their_contact() -> None:
-    world = World(it=TWICE)
+    world = SegmentsWorld(it=TWICE)
     world.send(event("bought", user="ann"))
     world.merge(merge(ANON, ANN))
     late = anonymous(reply_to="edge", event_id="late")
@@ -73,14 +83,14 @@ def test_late_events_follow_their_contact() -> None:
 
 
 def test_a_repeated_merge_says_nothing() -> None:
-    world = World(it=TWICE)
+    world = SegmentsWorld(it=TWICE)
     world.send(anonymous())
     world.merge(merge(ANON, ANN, version=3))
     assert world.merge(merge(ANON, ANN, version=3), merge(ANON, ANN, version=2), merge(ANON, BOB, version=1)) == []
 
 
 def test_a_new_winner_gets_what_the_old_one_forwards() -> None:
-    world = World(it=TWICE)
+    world = SegmentsWorld(it=TWICE)
     world.send(anonymous(), event("bought", user="ann"))
     world.merge(merge(ANON, ANN, version=1))
     (moved,) = world.merge(merge(ANON, BOB, version=2))
@@ -93,7 +103,7 @@ def test_a_new_winner_gets_what_the_old_one_forwards() -> None:
 
 
 def test_an_absorb_that_finds_its_winner_gone_follows_it() -> None:
-    world = World(it=TWICE)
+    world = SegmentsWorld(it=TWICE)
     world.send(anonymous(), anonymous(event_id="second"))
     world.publish_merge(merge(ANON, ANN, version=1))
     world.process(topics.MERGES.name, partition_of(contact_of(*ANON)))
@@ -106,7 +116,7 @@ def test_an_absorb_that_finds_its_winner_gone_follows_it() -> None:
 
 
 def test_a_contact_can_stand_for_itself_again() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(anonymous())
     world.merge(merge(ANON, ANN, version=1))
     world.merge(merge(ANON, ANON, version=2))
@@ -120,7 +130,7 @@ def test_a_contact_can_stand_for_itself_again() -> None:
 
 
 def test_timers_of_a_loser_are_the_winners() -> None:
-    world = World(it={"event": "bought", "within": "1h"})
+    world = SegmentsWorld(it={"event": "bought", "within": "1h"})
     world.send(anonymous())
     world.merge(merge(ANON, ANN))
     assert world.segments_of("ann") == {"it"}
@@ -130,7 +140,7 @@ def test_timers_of_a_loser_are_the_winners() -> None:
 
 
 def test_many_late_events_go_in_records_of_bounded_size() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.merge(merge(ANON, ANN))
     world.send(*(anonymous(event_id=f"e{n}", properties={"x": "y" * 200_000}) for n in range(10)))
     sent = absorbs(world.sends)[1:]
@@ -140,20 +150,20 @@ def test_many_late_events_go_in_records_of_bounded_size() -> None:
 
 def test_who_is_in_it_before_and_after_a_merge_has_neither_left_nor_entered() -> None:
     once = {"event": "bought"}
-    world = World(it=once)
+    world = SegmentsWorld(it=once)
     world.send(anonymous())
     changes = world.merge(merge(ANON, ANN))
     assert told(changes) == [("it", False, "carried"), ("it", True, "carried")]
-    both = World(it=once)
+    both = SegmentsWorld(it=once)
     both.send(anonymous(), event("bought", user="ann"))
     assert told(both.merge(merge(ANON, ANN))) == [("it", False, "carried")]
 
 
 def test_who_is_no_longer_in_it_after_a_merge_has_left() -> None:
-    world = World(few={"event": "bought", "count": {"op": "eq", "value": 1}})
+    world = SegmentsWorld(few={"event": "bought", "count": {"op": "eq", "value": 1}})
     world.send(anonymous(), event("bought", user="ann"))
     assert told(world.merge(merge(ANON, ANN))) == [("few", False, "carried"), ("few", False, "merged")]
-    alone = World(few={"attribute": "plan", "op": "ne", "value": "pro"})
+    alone = SegmentsWorld(few={"attribute": "plan", "op": "ne", "value": "pro"})
     alone.send(anonymous(), event("$identify", kind="identify", user="ann", attributes={"plan": "pro"}))
     changes = alone.merge(merge(ANON, ANN))
     assert told(changes) == [("few", False, "carried"), ("few", False, "merged")], "the person was in it as the loser"

@@ -11,11 +11,11 @@ from processors.membership.state import Contact
 from schemas.records import codec
 from schemas.records.records import Identifier
 from schemas.records.sameness import event_key
-from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge
+from tests.property.world_segments import HOUR, NOW, SegmentsWorld, contact_of, event, merge
 
 
 def test_a_snapshot() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(
         event("seen", at=NOW - 2 * HOUR),
         event(
@@ -49,7 +49,7 @@ def test_a_snapshot() -> None:
 
 
 def test_one_snapshot_per_group_and_contact() -> None:
-    world = World()
+    world = SegmentsWorld()
     changes = world.send(*(event("x", event_id=f"e{n}", at=NOW + n, attributes={"n": n}) for n in range(5)))
     assert [change["kind"] for change in changes] == ["profile"]
     assert orjson.loads(changes[0]["profile"])["attributes"] == {"n": 4}
@@ -62,21 +62,21 @@ def test_the_last_writer_wins_by_time_then_event_id(order: tuple[int, ...]) -> N
         event("x", event_id="a", at=NOW, attributes={"plan": "earlier id"}),
         event("x", event_id="z", at=NOW - 1, attributes={"plan": "earlier", "only": None}),
     ]
-    world = World()
+    world = SegmentsWorld()
     for index in order:
         world.send(sent[index])
     assert world.snapshot()["attributes"] == {"only": 1, "plan": "later id"}
 
 
 def test_a_clock_that_is_ahead_silences_nobody() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(event("x", event_id="1", at=NOW + 1000 * HOUR, received=NOW, attributes={"plan": "future"}))
     world.send(event("x", event_id="2", at=NOW + 1, attributes={"plan": "now"}))
     assert world.snapshot()["attributes"] == {"plan": "now"}
 
 
 def test_the_newest_registration_of_a_device() -> None:
-    world = World()
+    world = SegmentsWorld()
     for token, at in (("new", NOW), ("old", NOW - 1)):
         world.send(event("d", kind="device", event_id=token, at=at, device={"device_id": "d1", "token": token}))
     world.send(event("d", kind="device", device={"device_id": "d2", "token": "x"}))
@@ -84,7 +84,7 @@ def test_the_newest_registration_of_a_device() -> None:
 
 
 def test_a_contact_id_is_no_identifier() -> None:
-    world = World(known={"identified": True})
+    world = SegmentsWorld(known={"identified": True})
     sent = event("x", user="a1", by="anonymous_id")
     sent["identifiers"] = [Identifier(type="id", value=sent["contact_id"])]
     world.send(sent)
@@ -97,14 +97,14 @@ def test_a_contact_id_is_no_identifier() -> None:
     [[], 3, {"set": 3}, {"set": None}, {"consents": {"email": "yes"}}, {"device": {"token": "x"}}, {"device": [1]}],
 )
 def test_nonsense_says_nothing(said: Any) -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send({**event("x"), "profile": orjson.dumps(said)})
     found = world.snapshot()
     assert (found["attributes"], found["consents"], found["devices"]) == ({}, {}, [])
 
 
 def test_attributes_are_bounded_to_the_newest() -> None:
-    world = World(it={"attribute": "a0", "op": "exists"})
+    world = SegmentsWorld(it={"attribute": "a0", "op": "exists"})
     world.send(event("x", event_id="0", attributes={"a0": 0}))
     assert world.segments_of() == {"it"}
     many = {f"b{n}": n for n in range(profile.MOST_ATTRIBUTES)}
@@ -114,7 +114,7 @@ def test_attributes_are_bounded_to_the_newest() -> None:
 
 
 def test_a_row_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
+    world = SegmentsWorld()
     for number in range(12):
         world.send(event("x", event_id=f"{number:02}", at=NOW + number, attributes={f"a{number:02}": "x" * 200_000}))
     contact = world.contact()
@@ -134,7 +134,7 @@ def test_a_row_that_is_full_of_events_is_bounded() -> None:
 
 
 def test_changes_go_in_records_of_bounded_size() -> None:
-    world = World()
+    world = SegmentsWorld()
     users = [f"user{n}" for n in range(30)]
     world.send(*(event("x", user=user, attributes={"a": "x" * 150_000}) for user in users))
     assert {change["contact_id"] for change in world.sink.changes} == {contact_of("external_id", u) for u in users}
@@ -151,7 +151,7 @@ def test_changes_go_in_records_of_bounded_size() -> None:
 
 
 def test_only_what_reads_differently_is_a_change() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(event("x", event_id="1", at=NOW, received=NOW, attributes={"plan": "pro"}, consents={"sms": True}))
     first = world.snapshot()
     same = world.send(event("x", event_id="2", at=NOW + 5, received=NOW + 5, attributes={"plan": "pro"}))
@@ -166,7 +166,7 @@ def test_only_what_reads_differently_is_a_change() -> None:
 
 
 def test_each_consent_is_told_with_its_time() -> None:
-    world = World()
+    world = SegmentsWorld()
     world.send(event("x", event_id="1", at=NOW, consents={"sms": True}))
     sent = event("x", event_id="0", at=NOW - HOUR, consents={"sms": False, "odd": "yes", "push": None})
     late = world.send(sent)
@@ -186,7 +186,7 @@ def test_what_is_set_once_loses_to_every_writer_and_the_first_of_it_wins(order: 
         event("x", event_id="c", at=NOW - 2 * HOUR, attributes={"plan": "pro"}),
         event("x", event_id="d", at=NOW - 1, attributes={"other": 1}),
     ]
-    world = World()
+    world = SegmentsWorld()
     for number in order:
         world.send(sent[number])
     assert world.snapshot()["attributes"] == {"source": "first", "plan": "pro", "only": 2, "other": 1}

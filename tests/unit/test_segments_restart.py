@@ -3,7 +3,7 @@
 from processors.membership.changes import RESTATED
 from processors.membership.timers import Timers
 from schemas import topics
-from tests.property.world_segments import HOUR, NOW, World, contact_of, event, merge, partition_of, told
+from tests.property.world_segments import HOUR, NOW, SegmentsWorld, contact_of, event, merge, partition_of, told
 
 RECENT = {"event": "bought", "within": "10m"}
 MINUTE = 60_000
@@ -12,7 +12,7 @@ RESOLVED = (topics.RESOLVED.name, partition_of(ANN))
 
 
 def test_due_times_survive_a_restart() -> None:
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     world.send(event("bought"))
     world.jump(5 * MINUTE)
     world.restart()
@@ -23,7 +23,7 @@ def test_due_times_survive_a_restart() -> None:
 
 
 def test_what_fell_due_while_nobody_ran_is_done_after_the_start() -> None:
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     world.send(event("bought"))
     world.jump(HOUR)
     world.restart()
@@ -36,7 +36,7 @@ def test_what_fell_due_while_nobody_ran_is_done_after_the_start() -> None:
 
 
 def test_a_backlog_is_judged_as_of_its_own_time() -> None:
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     world.send(event("bought"))
     for minute in (8, 16, 24):
         world.jump(8 * MINUTE)
@@ -54,7 +54,7 @@ def test_a_backlog_is_judged_as_of_its_own_time() -> None:
 
 def test_a_gap_in_a_backlog_is_a_gap() -> None:
     """In one group, too: left in between and entered again."""
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     world.send(event("bought"))
     for minute in (8, 30):
         world.now = NOW + minute * MINUTE
@@ -68,7 +68,7 @@ def test_a_gap_in_a_backlog_is_a_gap() -> None:
 
 
 def test_a_change_that_was_told_but_not_kept_is_taken_back() -> None:
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     world.publish(event("bought"))
     world.process(*RESOLVED, lose=True)
     assert world.segments_of() == {"it"}
@@ -84,7 +84,7 @@ def test_a_change_that_was_told_but_not_kept_is_taken_back() -> None:
 
 
 def test_a_repeat_of_what_was_kept_is_told_again_as_it_is() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("bought"))
     world.restart()
     (again,) = world.send(event("bought"))
@@ -93,7 +93,7 @@ def test_a_repeat_of_what_was_kept_is_told_again_as_it_is() -> None:
 
 
 def test_long_after_the_start_nothing_is_told_twice() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("bought"))
     world.restart()
     world.send(*(event("seen", user=f"bob{n}") for n in range(20)))  # some of them share ann's partition
@@ -102,7 +102,7 @@ def test_long_after_the_start_nothing_is_told_twice() -> None:
 
 
 def test_a_merge_that_was_cut_off_comes_again() -> None:
-    world = World(it={"event": "bought"})
+    world = SegmentsWorld(it={"event": "bought"})
     world.send(event("bought", user="a1", by="anonymous_id"))
     loser = contact_of("anonymous_id", "a1")
     world.publish_merge(merge(("anonymous_id", "a1"), ("external_id", "ann")))
@@ -129,7 +129,7 @@ def test_timers_forgive_entries_that_are_too_early() -> None:
 
 
 def test_a_timer_that_is_moved_back_and_forth_does_not_pile_up() -> None:
-    world = World(it=RECENT)
+    world = SegmentsWorld(it=RECENT)
     for minute in range(50):
         world.send(event("bought", at=world.now, event_id=f"e{minute}"))
         world.pass_time(MINUTE)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.records.records import Event
-from tests.property.world_segments import DAY, HOUR, NOW, World, event, told
+from tests.property.world_segments import DAY, HOUR, NOW, SegmentsWorld, event, told
 
 MINUTE = 60_000
 
@@ -222,7 +222,7 @@ TABLES: dict[str, tuple[Any, list[Step]]] = {
 @pytest.mark.parametrize("name", TABLES)
 def test_steps(name: str) -> None:
     rule, steps = TABLES[name]
-    world = World(it=rule)
+    world = SegmentsWorld(it=rule)
     for number, step in enumerate(steps):
         before = len(world.sink.changes)
         world.pass_time(step.wait)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.records import codec
 from sinks.clickhouse.block import Block, Buffer, halves
-from sinks.clickhouse.lane import Allowance, TooManyRefusedError
+from sinks.clickhouse.lane import DlqLimit, TooManyRefusedError
 from sinks.clickhouse.rows import Item
 from sinks.clickhouse.streams import STREAMS
 from tests.builders import event
@@ -89,7 +89,7 @@ def test_halving_ends_at_single_items(count: int) -> None:
 
 
 def test_an_allowance_ends_and_grows_with_what_is_stored() -> None:
-    allowance = Allowance(most=2, rows_each=10)
+    allowance = DlqLimit(most=2, rows_each=10)
     for _ in range(2):
         allowance.refused("x")
     allowance.stored(10)
@@ -97,7 +97,7 @@ def test_an_allowance_ends_and_grows_with_what_is_stored() -> None:
     allowance.stored(9)
     with pytest.raises(TooManyRefusedError, match="the last one: y"):
         allowance.refused("y")
-    rich = Allowance(most=1, rows_each=1)
+    rich = DlqLimit(most=1, rows_each=1)
     rich.stored(1000)
     rich.refused("x")
     with pytest.raises(TooManyRefusedError):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
-from sinks.clickhouse.dedupe import Place, Seen, Verdict, Window, origin_of
+from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, Window, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
 from tests.builders import event
@@ -20,24 +20,24 @@ def at(offset: int, event_id: str = "", **more: Any) -> Event:
 
 
 def test_an_event_is_new_once() -> None:
-    seen = Seen(10)
+    seen = Deduplicator(10)
     assert [seen.judge(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPEAT]
 
 
 def test_a_retry_of_the_client_is_again() -> None:
-    seen = Seen(10)
+    seen = Deduplicator(10)
     assert [seen.judge(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.AGAIN, Verdict.AGAIN]
 
 
 def test_the_same_id_in_another_environment_is_another_event() -> None:
-    seen = Seen(10)
+    seen = Deduplicator(10)
     seen.judge(at(1))
     assert seen.judge(at(2, "evt_1", environment="staging")) is Verdict.NEW
     assert seen.judge(at(3, "evt_1", workspace="other")) is Verdict.NEW
 
 
 def test_an_unknown_id_at_a_past_place_is_a_suspect() -> None:
-    seen = Seen(10)
+    seen = Deduplicator(10)
     seen.reach((0, 5, 3))
     verdicts = [seen.judge(at(5, f"evt_{n}", origin_index=n)) for n in (3, 4)]
     assert verdicts == [Verdict.SUSPECT, Verdict.NEW]
@@ -45,7 +45,7 @@ def test_an_unknown_id_at_a_past_place_is_a_suspect() -> None:
 
 
 def test_an_event_without_origin_is_never_a_suspect() -> None:
-    seen = Seen(10)
+    seen = Deduplicator(10)
     seen.judge(at(9))
     assert seen.judge(at(-1, "evt_x")) is Verdict.NEW
 
@@ -63,9 +63,9 @@ class Stored:
     """The rows of `events`, as far as places go."""
 
     def __init__(self) -> None:
-        self.rows: dict[Place, str] = {}
+        self.rows: dict[EventPosition, str] = {}
 
-    async def __call__(self, places: Any) -> dict[Place, str]:
+    async def __call__(self, places: Any) -> dict[EventPosition, str]:
         return {place: self.rows[place] for place in places if place in self.rows}
 
 
@@ -83,7 +83,7 @@ async def test_whatever_crashes_upstream_every_event_is_stored_once(data: st.Dat
         crashes -= 1
         deliveries += [n for n in range(begin, end) if n not in held]
         reached = min(held, default=end)
-    stored, part = Stored(), Part(Seen(data.draw(st.integers(1, 40), label="window")))
+    stored, part = Stored(), Part(Deduplicator(data.draw(st.integers(1, 40), label="window")))
     kept: list[str] = []
     for offset, number in enumerate(deliveries):
         item = Item(0, offset, 0, at(number))
@@ -97,7 +97,7 @@ async def test_whatever_crashes_upstream_every_event_is_stored_once(data: st.Dat
 
 
 async def test_a_place_of_a_topic_that_was_made_again_is_no_repeat() -> None:
-    stored, part = Stored(), Part(Seen(10))
+    stored, part = Stored(), Part(Deduplicator(10))
     stored.rows[0, 3, 0] = "evt_of_before"
     part.seen.reach((0, 9, 0))
     work = await RESOLVED.sort([Item(0, 0, 0, at(3))], {0: part}, stored)
@@ -105,7 +105,7 @@ async def test_a_place_of_a_topic_that_was_made_again_is_no_repeat() -> None:
 
 
 async def test_what_is_stored_already_is_passed_over_but_receipted() -> None:
-    part = Part(Seen(10), {"events": (7, 1)})
+    part = Part(Deduplicator(10), {"events": (7, 1)})
     items = [Item(0, 7, n, at(n, reply_to="edge")) for n in range(4)]
     work = await RESOLVED.sort(items, {0: part}, Stored())
     assert [i.nth for i in work.inserts[-1][EVENTS]] == [2, 3]

@@ -156,6 +156,17 @@ def test_a_function_fits_a_screen(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 60, node.name
 
 
+def test_a_class_name_means_one_thing() -> None:
+    """GraphQL's types keep the names that the API gives them, and a test's own classes are its own."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES + [path for path in TESTS if not path.name.startswith("test_")]:
+        if "graphql" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(relative(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_every_agent_yields() -> None:
     """An agent without a yield hides its exceptions from whoever tests it."""
     agents = [

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import deliveries
-from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, Delivery
-from sinks.delivery.backoff import JITTER, MAX_ATTEMPTS, WAITS_MS, Outcome, after, wait_ms
+from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookDelivery
+from sinks.delivery.backoff import JITTER, MAX_ATTEMPTS, WAITS_MS, AttemptOutcome, after, wait_ms
 from sinks.delivery.breaker import FAILING, HEALTHY, OPENS_AFTER, PAUSES_MS, Breaker
 from sinks.webhooks.queue import Entry, Queue
 from tests.builders import NOW_MS
@@ -16,14 +16,14 @@ from tests.builders import NOW_MS
 DAY_MS = 86_400_000
 
 
-def delivery(**more: Any) -> Delivery:
-    fields = dict.fromkeys(Delivery.__annotations__, "")
+def delivery(**more: Any) -> WebhookDelivery:
+    fields = dict.fromkeys(WebhookDelivery.__annotations__, "")
     row = {**fields, "id": "dlv_1", "seq": 1, "status": PENDING, "attempts": 0, "due_ms": NOW_MS, "updated_ms": NOW_MS}
     return {**row, "body": b"{}", **more}  # type: ignore[typeddict-item]  # all fields are there
 
 
-def outcome(code: int) -> Outcome:
-    return Outcome(code=code, error="" if code == 200 else "no", duration_ms=1)
+def outcome(code: int) -> AttemptOutcome:
+    return AttemptOutcome(code=code, error="" if code == 200 else "no", duration_ms=1)
 
 
 @given(st.text(max_size=40), st.integers(1, MAX_ATTEMPTS - 1))

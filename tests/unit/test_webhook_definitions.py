@@ -8,7 +8,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from ingest.control import webhooks
 from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from tests.builders import NOW_MS
 
 GOOD = {"url": "https://example.com/hook", "types": ["order_completed", "message.*"]}
@@ -62,7 +62,7 @@ def test_a_definition_and_what_is_answered() -> None:
     ],
 )
 def test_what_is_wrong_is_named(value: Any, code: str, param: str | None) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         webhooks.new_webhook(value, "w", "production", NOW_MS, b"\x01" * 24)
     assert (refused.value.code, refused.value.param) == (code, param)
     assert refused.value.status == (400 if code == "invalid_type" else 422)
@@ -75,7 +75,7 @@ def test_an_edit_changes_what_it_names() -> None:
     assert webhooks.edited_webhook(one, {"types": ["a", "a"]}, NOW_MS).types == ("a",)
     assert webhooks.edited_webhook(one, {"url": "https://z.y/"}, NOW_MS).reason == "it answered 410"
     for wrong, param in (({"status": "on"}, "status"), ({"secret": "topsecret"}, "secret"), ({"url": None}, "url")):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             webhooks.edited_webhook(one, wrong, NOW_MS)
         assert refused.value.param == param
 
@@ -86,7 +86,7 @@ def test_a_rotation_keeps_the_old_secret_for_a_day() -> None:
     assert new.secrets(NOW_MS) == (new.secret, "the-old-one")
     assert new.secrets(NOW_MS + webhooks.OVERLAP_MS) == (new.secret,)
     assert webhooks.rotated_webhook(one, {"secret": "the-new-one"}, NOW_MS, b"").secret == "the-new-one"
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         webhooks.rotated_webhook(one, {"secret": "the-old-one"}, NOW_MS, b"")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.records.deliveries import PENDING
-from sinks.delivery.backoff import WAITS_MS, Outcome, after, asked_wait_ms
+from sinks.delivery.backoff import WAITS_MS, AttemptOutcome, after, asked_wait_ms
 from sinks.delivery.excerpt import CUT, excerpt
 from tests.builders import NOW_MS
 
@@ -33,14 +33,14 @@ def test_the_wait_that_is_asked_for(said: str, wait_ms: int) -> None:
 
 @pytest.mark.parametrize("digits", [9, 30, 5000])
 def test_an_absurd_wait_is_the_longest_of_the_schedule(digits: int) -> None:
-    outcome = Outcome(code=429, error="", duration_ms=1, retry_after_ms=asked_wait_ms("9" * digits, NOW_MS))
+    outcome = AttemptOutcome(code=429, error="", duration_ms=1, retry_after_ms=asked_wait_ms("9" * digits, NOW_MS))
     new = after(_delivery(), outcome, NOW_MS)
     assert new["due_ms"] - NOW_MS == WAITS_MS[-1]
 
 
 def test_the_schedule_is_the_least_wait() -> None:
-    plain = after(_delivery(), Outcome(code=503, error="", duration_ms=1), NOW_MS)
-    asked = after(_delivery(), Outcome(code=503, error="", duration_ms=1, retry_after_ms=1), NOW_MS)
+    plain = after(_delivery(), AttemptOutcome(code=503, error="", duration_ms=1), NOW_MS)
+    asked = after(_delivery(), AttemptOutcome(code=503, error="", duration_ms=1, retry_after_ms=1), NOW_MS)
     assert asked["due_ms"] == plain["due_ms"] > NOW_MS
 
 

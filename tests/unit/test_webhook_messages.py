@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records.records import Change
-from sinks.webhooks.messages import Known, Message, of_change, of_event
+from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
 from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.sinking import change
@@ -31,7 +31,7 @@ class Told:
         return [message.type for message in self.messages(one)]
 
     def messages(self, one: Change) -> list[Message]:
-        known = Known(self.rows.get)
+        known = NotificationState(self.rows.get)
         found = of_change({"event_id": "", **one}, known, self.since_ms)
         self.rows |= known.writes
         self.ids += [message.id for message in found]
@@ -148,7 +148,7 @@ def test_a_listener_ends_with_the_state_of_the_tables(memberships: list[tuple[bo
     arrived: dict[str, str] = {}
     position = 0
     while position < len(log):
-        known = Known(rows.get)
+        known = NotificationState(rows.get)
         size = data.draw(st.integers(1, 4), "unit")
         for one in log[position : position + size]:
             for message in of_change({"event_id": "", **one}, known, 0):

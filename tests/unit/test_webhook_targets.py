@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.control.url_policy import checked_url, host_of, is_public
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 PUBLIC = "8.8.8.8 1.1.1.1 93.184.216.34 172.32.0.1 100.128.0.1 2606:4700::1111 2a00:1450:4001::1 ::ffff:8.8.8.8"
 PUBLIC += " 64:ff9b::8.8.8.8 2002:808:808::1"
@@ -74,6 +74,6 @@ def test_urls_that_can_be_sent_to(url: str, host: tuple[str, int]) -> None:
     ],
 )
 def test_urls_that_cannot(url: object) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         checked_url(url)
     assert (refused.value.status, refused.value.param) == (422, "url")

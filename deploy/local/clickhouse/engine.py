@@ -40,7 +40,7 @@ VERSION = re.compile(r" \(version [^()]*\)\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class EngineQuery:
     statement: Statement
     format: str
     """Of the answer, where the statement names none."""
@@ -52,7 +52,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class QueryResult:
     body: bytes
     read_rows: int = 0
     read_bytes: int = 0
@@ -83,7 +83,7 @@ class Engine:
         self.version, self.timezone, self.host = self._facts()
         keep(path)
 
-    def execute(self, question: Question) -> Answer:
+    def execute(self, question: EngineQuery) -> QueryResult:
         """Raises ``ClickHouseError`` with ClickHouse's code."""
         try:
             self.floor.admit(question.statement.sql)
@@ -115,7 +115,7 @@ class Engine:
             except RuntimeError:
                 log.exception("%s cannot be loaded again", table)
 
-    def native(self, question: Question, answer: Answer, number: int) -> bytes:
+    def native(self, question: EngineQuery, answer: QueryResult, number: int) -> bytes:
         """An answer in Native as clients of a protocol version read it; raises ``ClickHouseError``."""
         data = answer.body
         version = Version(number, self._types(question) if number >= TIME_ZONES and has_time_zones(data) else {})
@@ -131,7 +131,7 @@ class Engine:
             message = "Columns of these types need names of their own in Native of a protocol version; name each one."
             raise refusal(48, "NOT_IMPLEMENTED", f"{message} {str(error)[:200]}") from error
 
-    def _types(self, question: Question) -> dict[str, str]:
+    def _types(self, question: EngineQuery) -> dict[str, str]:
         """The types of a query's columns by their names; none where the engine does not say."""
         sql = FORMAT_AT_END.sub("", _text(question.statement.sql))
         try:
@@ -178,7 +178,7 @@ def _forget_empty_default(path: Path) -> None:
             (metadata / name).unlink(missing_ok=True)
 
 
-def _prepare(connection: "Connection", question: Question) -> None:
+def _prepare(connection: "Connection", question: EngineQuery) -> None:
     # What a server's own default profile has, where the embedded engine differs.
     settings = {"implicit_select": "0", "allow_introspection_functions": "0"}
     settings |= question.settings
@@ -199,9 +199,9 @@ def quote(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _query(connection: "Connection", question: Question) -> Answer:
+def _query(connection: "Connection", question: EngineQuery) -> QueryResult:
     result = connection.query(_text(question.statement.sql), question.format, params=dict(question.params))
-    return Answer(
+    return QueryResult(
         body=result.bytes(),
         read_rows=result.storage_rows_read(),
         read_bytes=result.storage_bytes_read(),
@@ -212,7 +212,7 @@ def _query(connection: "Connection", question: Question) -> Answer:
     )
 
 
-def _insert(connection: "Connection", statement: Statement) -> Answer:
+def _insert(connection: "Connection", statement: Statement) -> QueryResult:
     # Not the library's insert stream: its end reports success where the table refused the rows (a constraint, too
     # many parts, a view that fails). A file of memory, read by its path, goes the way of every other query.
     assert statement.data is not None and statement.format is not None  # noqa: S101, PT018 - execute() has seen it
@@ -222,7 +222,7 @@ def _insert(connection: "Connection", statement: Statement) -> Answer:
             settings = statement.sql[statement.settings_at :]
         source = f"\nFROM INFILE '{path}'\n"  # the grammar wants it before an insert's own settings
         result = connection.query(f"{_text(head)}{source}{_text(settings)}\nFORMAT {statement.format}", "TSV")
-    return Answer(
+    return QueryResult(
         body=b"", written_rows=result.rows_written(), written_bytes=result.bytes_written(), elapsed=result.elapsed()
     )
 

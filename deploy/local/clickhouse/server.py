@@ -33,7 +33,7 @@ from deploy.local.clickhouse import native_frames
 from deploy.local.clickhouse.codes import ClickHouseError, content_type, refusal, status_of
 from deploy.local.clickhouse.disk import FLOOR_BYTES
 from deploy.local.clickhouse.encoding import EncodingError, TooLargeError, choose, decode, encode, form_fields
-from deploy.local.clickhouse.engine import Answer, Engine, Question
+from deploy.local.clickhouse.engine import Engine, EngineQuery, QueryResult
 from deploy.local.clickhouse.password import password_of
 from deploy.local.clickhouse.sources import check_reads, check_sources
 from deploy.local.clickhouse.sql import parse
@@ -147,7 +147,7 @@ class Front:
             content, headers["Content-Encoding"] = encode(content, encoding), encoding
         return Response(content, headers=headers)
 
-    def _content(self, asked: Question, answer: Answer, version: str) -> bytes:
+    def _content(self, asked: EngineQuery, answer: QueryResult, version: str) -> bytes:
         """The answer's bytes; Native as clients of this protocol version have it."""
         number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
         if not number or not answer.body or (asked.statement.format or asked.format) != "Native":
@@ -209,7 +209,7 @@ async def ok(_request: Request) -> Response:
     return PlainTextResponse("Ok.\n")
 
 
-def question(request: Request, body: bytes, *, may_write: bool) -> Question:
+def question(request: Request, body: bytes, *, may_write: bool) -> EngineQuery:
     """Raises ``ClickHouseError`` for what this front cannot read."""
     query, headers = dict(request.query_params), request.headers
     most = MAX_INSERT if may_write else MAX_QUERY
@@ -230,7 +230,7 @@ def question(request: Request, body: bytes, *, may_write: bool) -> Question:
     statement = parse(body)
     if not may_write:
         check_reads(statement.sql)
-    return Question(
+    return EngineQuery(
         statement=statement,
         format=headers.get("X-ClickHouse-Format") or query.get("default_format") or "TabSeparated",
         database=headers.get("X-ClickHouse-Database") or query.get("database") or "",
@@ -249,7 +249,7 @@ def refuse_foreign(headers: Headers) -> None:
         raise refusal(497, "ACCESS_DENIED", "Requests from other sites and by other names are refused.")
 
 
-def summary(answer: Answer) -> str:
+def summary(answer: QueryResult) -> str:
     """ClickHouse writes the figures as strings."""
     figures = {
         "read_rows": answer.read_rows,

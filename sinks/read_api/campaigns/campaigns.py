@@ -5,13 +5,13 @@ from typing import Any
 
 from schemas.control.campaigns import shape
 from schemas.control.control_state import Campaign, ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import CAMPAIGN_FILTERS
-from sinks.read_api.campaigns.facts import Question
+from sinks.read_api.campaigns.facts import CampaignQuery
 from sinks.read_api.campaigns.stats import Stats, details_of, figures, stats_of
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
-from sinks.read_api.request.paging import Paging, Query, behind, listing, time_ms
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.paging import Paging, QueryParameters, behind, listing, time_ms
 
 SORTS: dict[str, Callable[[Campaign], Any]] = {
     "created_at": lambda c: c.created_ms,
@@ -22,19 +22,19 @@ SORTS: dict[str, Callable[[Campaign], Any]] = {
 DEFAULT_SORT = "-created_at"
 
 
-def campaign_named(control: ControlState, home: Home, campaign_id: str) -> Campaign:
-    """By id or number; raises ``Refused`` (404)."""
+def campaign_named(control: ControlState, home: Tenant, campaign_id: str) -> Campaign:
+    """By id or number; raises ``ApiError`` (404)."""
     known = control.campaigns[home.workspace, home.environment]
     found = known.get(campaign_id)
     if found is None and campaign_id.isascii() and campaign_id.isdigit():
         found = next((c for c in known.values() if str(c.number) == campaign_id), None)
     if found is None:
-        raise Refused("not_found", "no such campaign")
+        raise ApiError("not_found", "no such campaign")
     return found
 
 
-def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campaign]:
-    """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``Refused`` (422)."""
+def campaigns_of(control: ControlState, home: Tenant, query: QueryParameters) -> list[Campaign]:
+    """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``ApiError`` (422)."""
     found = list(control.campaigns[home.workspace, home.environment].values())
     for name in CAMPAIGN_FILTERS:
         if name in query:
@@ -45,23 +45,25 @@ def campaigns_of(control: ControlState, home: Home, query: Query) -> list[Campai
     sort = query.get("sort", DEFAULT_SORT)
     key = SORTS.get(sort.removeprefix("-"))
     if key is None:
-        raise Refused("invalid_field", f"sort must be one of {', '.join(SORTS)}, with - for the reverse", "sort")
+        raise ApiError("invalid_field", f"sort must be one of {', '.join(SORTS)}, with - for the reverse", "sort")
     found.sort(key=lambda c: c.id)
     return sorted(found, key=key, reverse=sort.startswith("-"))
 
 
-async def page(reader: Reader, home: Home, found: Sequence[Campaign], paging: Paging, query: Query) -> dict[str, Any]:
+async def page(
+    reader: ClickHouseReader, home: Tenant, found: Sequence[Campaign], paging: Paging, query: QueryParameters
+) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
     rest = behind(found, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
-    question = Question(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
+    question = CampaignQuery(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}
     rows = [_with_figures(c, stats[c.id]) for c in shown]
     return listing(paging, rows, len(found), [[c.id] for c in shown])
 
 
-async def one(reader: Reader, home: Home, campaign: Campaign, query: Query) -> dict[str, Any]:
-    question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+async def one(reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
+    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     whole, parts = (await details_of(reader, question, contacts=True))[campaign.id]
     return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
 

@@ -7,14 +7,14 @@ that is known of each.
 from typing import Any
 
 from schemas.control.control_state import Campaign
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MESSAGE_STATES
 from schemas.times import iso
-from sinks.read_api.campaigns.facts import KINDS, Question
+from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
 from sinks.read_api.contacts.contacts import LATEST
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
-from sinks.read_api.request.paging import Paging, Query, listing, time_ms
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
 
 _TIMES = ", ".join(f"minOrNullIf(ms, bit = {bit}) AS {kind}_ms" for kind, bit in KINDS.items())
 # The last word of the recipient, else of the receiving server, else of the sender.
@@ -47,13 +47,15 @@ ORDER BY began_ms DESC, place DESC LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64
 _COUNT = "SELECT count() AS total FROM ({messages})"
 
 
-async def deliveries(reader: Reader, home: Home, campaign: Campaign, query: Query, paging: Paging) -> dict[str, Any]:
-    """Filters: ``state``, ``variant``, ``contact``; raises ``Refused`` (422) for a state that is none."""
+async def deliveries(
+    reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters, paging: Paging
+) -> dict[str, Any]:
+    """Filters: ``state``, ``variant``, ``contact``; raises ``ApiError`` (422) for a state that is none."""
     state = query.get("state", "")
     if state and state not in MESSAGE_STATES:
-        raise Refused("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")
+        raise ApiError("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")
     contact = home.contact_id(query["contact"]) if query.get("contact") else ""
-    question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     kinds = ", ".join(f"{kind}_ms" for kind in KINDS)
     messages = _MESSAGES.format(facts=question.facts, kinds=kinds, times=_TIMES, state=_STATE, bounced=KINDS["bounced"])
     asked = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}

@@ -16,7 +16,7 @@ from typing import Any
 from schemas.control.control_state import Campaign
 from schemas.times import parse_duration
 from sinks.read_api.campaigns.bot_detection import IS_MACHINE, quoted
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.home import Tenant
 
 KINDS = {
     "requested": 1,
@@ -105,10 +105,10 @@ _PROPERTIES = ", e.properties AS properties"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class CampaignQuery:
     """Which campaigns' facts, and what was known when; ``as_of_ms`` ``None``: now."""
 
-    home: Home
+    home: Tenant
     campaigns: Sequence[Campaign]
     as_of_ms: int | None = None
 

@@ -9,13 +9,13 @@ import asyncio
 from typing import Any
 
 from schemas.control.control_state import Campaign
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import STEPS
 from schemas.times import iso
-from sinks.read_api.campaigns.facts import KINDS, Question
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
-from sinks.read_api.request.paging import Query, time_ms
+from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.paging import QueryParameters, time_ms
 
 MAX_POINTS = 10_000
 ALWAYS = (0, 9_000_000_000_000_000)
@@ -43,18 +43,18 @@ GROUP BY start
 """
 
 
-async def series(reader: Reader, home: Home, campaign: Campaign, query: Query) -> dict[str, Any]:
+async def series(reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
     """Every interval of the span, empty ones too; without ``from`` and ``to`` from the first fact to the last."""
     interval = query.get("interval", "hour")
     step = STEPS.get(interval)
     if step is None:
-        raise Refused("invalid_field", f"interval must be one of {', '.join(STEPS)}", "interval")
+        raise ApiError("invalid_field", f"interval must be one of {', '.join(STEPS)}", "interval")
     begin, end = time_ms(query, "from"), time_ms(query, "to")
     if begin is not None and end is not None and begin >= end:
-        raise Refused("invalid_field", "to must be after from", "to")
+        raise ApiError("invalid_field", "to must be after from", "to")
     if begin is not None and end is not None:
         _check_points(begin, end, step)
-    question = Question(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     span = {"from": ALWAYS[0] if begin is None else begin, "to": ALWAYS[1] if end is None else end}
     machine = KINDS["machine_opened"] | KINDS["machine_clicked"]
     messages, reached = await asyncio.gather(
@@ -79,7 +79,7 @@ async def series(reader: Reader, home: Home, campaign: Campaign, query: Query) -
 
 def _check_points(begin: int, end: int, step: int) -> None:
     if (end - begin) // step > MAX_POINTS:
-        raise Refused(
+        raise ApiError(
             "invalid_field", f"more than {MAX_POINTS} points: a longer interval or a shorter span", "interval"
         )
 

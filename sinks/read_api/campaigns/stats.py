@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from schemas.control.control_state import Campaign
-from sinks.read_api.campaigns.facts import KINDS, Question
-from sinks.read_api.request.client import Reader
+from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
+from sinks.read_api.request.client import ClickHouseReader
 
 MAX_VALUE_DIGITS = 6
 RATES = {
@@ -92,7 +92,7 @@ Stats = dict[str, Any]
 
 
 async def details_of(
-    reader: Reader, question: Question, *, contacts: bool
+    reader: ClickHouseReader, question: CampaignQuery, *, contacts: bool
 ) -> dict[str, tuple[Stats, dict[str, Stats]]]:
     """Of each campaign the figures of the whole, and of each variant that its messages name."""
     messages = _MESSAGES.format(messages=question.messages, figures=_FIGURES, **KINDS)
@@ -132,7 +132,7 @@ def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> di
     }
 
 
-async def contacts_of(reader: Reader, question: Question) -> dict[str, dict[str, int]]:
+async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, dict[str, int]]:
     """Of each campaign the different contacts per kind."""
     people, reached = await asyncio.gather(
         reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters),
@@ -142,7 +142,7 @@ async def contacts_of(reader: Reader, question: Question) -> dict[str, dict[str,
     return {c.id: _contacts(_of(c, people), _of(c, whole)) for c in question.campaigns}
 
 
-async def stats_of(reader: Reader, question: Question) -> dict[str, Stats]:
+async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, Stats]:
     """Of each campaign the figures of the whole, without contacts."""
     found, bounced, reached = await asyncio.gather(
         *(

@@ -15,11 +15,11 @@ import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control import static_segments
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.rules.compare import number_of
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 MAX_LEAVES = 64
 MAX_DEPTH = 8
@@ -48,7 +48,7 @@ _HEX = re.compile(r"^[0-9a-f]{16}(?:[0-9a-f]{16})?$")
 
 
 @dataclass(slots=True)
-class Query:
+class AudienceQuery:
     """One translation: its parameters so far, and what bounds it."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -63,21 +63,21 @@ class Query:
     def group(self, value: Any, path: str, depth: int = 0) -> str:
         """An object of conditions, all of which must hold."""
         if not isinstance(value, dict):
-            raise Refused("invalid_field", "a query must be an object", path)
+            raise ApiError("invalid_field", "a query must be an object", path)
         if depth > MAX_DEPTH:
-            raise Refused("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
+            raise ApiError("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
         parts = ["1"]
         for name, part in value.items():
             at = f"{path}.{name}"
             if name in ("$and", "$or"):
                 if not isinstance(part, list) or not part:
-                    raise Refused("invalid_field", f"{name} takes an array of queries", at)
+                    raise ApiError("invalid_field", f"{name} takes an array of queries", at)
                 some = [self.group(one, f"{at}[{i}]", depth + 1) for i, one in enumerate(part)]
                 parts.append(f"({(' AND ' if name == '$and' else ' OR ').join(some)})")
             elif name == "$not":
                 parts.append(f"NOT ({self.group(part, at, depth + 1)})")
             elif name[:1] == "$":
-                raise Refused("invalid_field", f"{name} is no operator here", at)
+                raise ApiError("invalid_field", f"{name} is no operator here", at)
             else:
                 parts.append(self.conditions(name, part, at, depth))
         return " AND ".join(parts)
@@ -87,7 +87,7 @@ class Query:
         if not isinstance(value, dict) or not any(key[:1] == "$" for key in value):
             return self.leaf(name, "$eq", value, path)
         if depth > MAX_DEPTH:
-            raise Refused("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
+            raise ApiError("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
         parts = []
         for operator, wanted in value.items():
             at = f"{path}.{operator}"
@@ -102,7 +102,7 @@ class Query:
     def leaf(self, name: str, operator: str, wanted: Any, path: str) -> str:
         self.leaves += 1
         if self.leaves > MAX_LEAVES:
-            raise Refused("invalid_field", f"more than {MAX_LEAVES} conditions", path)
+            raise ApiError("invalid_field", f"more than {MAX_LEAVES} conditions", path)
         match operator:
             case "$ne":
                 return f"NOT ({self.equals(name, wanted, path)})"
@@ -114,14 +114,14 @@ class Query:
                 return self.equals(name, wanted, path)
             case "$exists":
                 if not isinstance(wanted, bool):
-                    raise Refused("invalid_field", "$exists takes true or false", path)
+                    raise ApiError("invalid_field", "$exists takes true or false", path)
                 return self.exists(name) if wanted else f"NOT ({self.exists(name)})"
             case "$regex":
                 bound = self.bind(wanted, "String")
                 self.regexes.append(f"match('', {bound})")
                 return self.texts(name, lambda value: f"match({value}, {bound})")
         if operator not in _ORDER:
-            raise Refused("invalid_field", f"{operator[:80]} is no operator here", path)
+            raise ApiError("invalid_field", f"{operator[:80]} is no operator here", path)
         return self.compares(name, _ORDER[operator], wanted, path)
 
     def equals(self, name: str, wanted: Any, path: str) -> str:
@@ -131,7 +131,7 @@ class Query:
 
     def among(self, name: str, wanted: Any, path: str) -> str:
         if not isinstance(wanted, list) or len(wanted) > MAX_VALUES:
-            raise Refused("invalid_field", f"an array of at most {MAX_VALUES} values is needed", path)
+            raise ApiError("invalid_field", f"an array of at most {MAX_VALUES} values is needed", path)
         texts, numbers, truths = [], [], []
         for index, value in enumerate(wanted):
             if isinstance(value, bool):
@@ -146,7 +146,7 @@ class Query:
                 numbers.append(float(value))
                 texts.append(orjson.dumps(value).decode())
             elif value is not None or len(wanted) == 1:
-                raise Refused(
+                raise ApiError(
                     "invalid_field", "a value must be a string, a number or a truth value", f"{path}[{index}]"
                 )
         parts = ["0"] + ([f"NOT ({self.exists(name)})"] if None in wanted else [])
@@ -175,9 +175,9 @@ class Query:
             bound = self.bind(wanted, "String")
             return self.texts(name, lambda value: f"{value} {sign} {bound}")
         if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not math.isfinite(wanted):
-            raise Refused("invalid_field", "a string or a number is needed", path)
+            raise ApiError("invalid_field", "a string or a number is needed", path)
         if self.is_column(name):
-            raise Refused("invalid_field", f"{name} is a string", path)
+            raise ApiError("invalid_field", f"{name} is a string", path)
         at = self.place(name)
         kinds = "('Int64', 'UInt64', 'Double')"
         bound = self.bind(float(wanted), "Float64")
@@ -220,25 +220,25 @@ def _normal(name: str, value: str) -> str:
 
 def _regex(value: Any, options: Any, path: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise Refused("invalid_field", f"a regular expression of at most {MAX_TEXT} characters is needed", path)
+        raise ApiError("invalid_field", f"a regular expression of at most {MAX_TEXT} characters is needed", path)
     if not isinstance(options, str) or not set(options) <= _OPTIONS:
-        raise Refused("invalid_field", "$options are some of i, m and s", path)
+        raise ApiError("invalid_field", "$options are some of i, m and s", path)
     # MongoDB's dot stops at a line's end, RE2's as ClickHouse sets it does not
     flags = "".join(sorted(options)) + ("" if "s" in options else "-s")
     return f"(?{flags}){value}"
 
 
-async def audience(reader: Reader, home: Home, body: Any) -> dict[str, Any]:
-    """A page of the contacts in the order of their ids; ``after`` goes on behind one. Raises ``Refused`` (422).
+async def audience(reader: ClickHouseReader, home: Tenant, body: Any) -> dict[str, Any]:
+    """A page of the contacts in the order of their ids; ``after`` goes on behind one. Raises ``ApiError`` (422).
 
     With ``count`` it is how many there are, with ``attributes`` each has its own.
     """
     if not isinstance(body, dict):
-        raise Refused("invalid_type", "the body must be an object")
+        raise ApiError("invalid_type", "the body must be an object")
     limit, after = body.get("limit", MAX_PAGE), body.get("after", "")
     if not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE or not isinstance(after, str):
-        raise Refused("invalid_field", f"limit must be 1 to {MAX_PAGE}", "limit")
-    query = Query()
+        raise ApiError("invalid_field", f"limit must be 1 to {MAX_PAGE}", "limit")
+    query = AudienceQuery()
     where = query.group(body.get("query"), "custom_request")
     bound = {**home.parameters, **query.parameters}
     try:
@@ -252,20 +252,20 @@ async def audience(reader: Reader, home: Home, body: Any) -> dict[str, Any]:
         return _shaped(await reader.rows(sql, **bound, after=after, limit=limit))
     except ClickHouseError as error:
         if getattr(error, "code", None) == BAD_REGEX:
-            raise Refused("invalid_field", "a regular expression is none that RE2 takes", "custom_request") from error
+            raise ApiError("invalid_field", "a regular expression is none that RE2 takes", "custom_request") from error
         raise
 
 
-async def by_hash(reader: Reader, home: Home, who: str) -> dict[str, Any]:
+async def by_hash(reader: ClickHouseReader, home: Tenant, who: str) -> dict[str, Any]:
     """The contacts with an e-mail address that is ``who``, or has it as its MD5 or XXH64 in hex; two at most.
 
     A hash is looked for in every contact: milliseconds for each 10,000 of them.
     """
     if "@" in who:
-        query = Query()
+        query = AudienceQuery()
         where = query.group({identity.EMAIL: who}, "who")
     elif _HEX.match(who.lower()):
-        query = Query(parameters={"q0": who.lower()})
+        query = AudienceQuery(parameters={"q0": who.lower()})
         where = f"arrayExists(i -> i.1 = 'email' AND {_HASHES[len(who)]} = {{q0:String}}, identifiers)"
     else:
         return {"contacts": []}

@@ -4,8 +4,8 @@ from typing import Any
 
 from schemas.times import iso
 from sinks.read_api.contacts.contacts import losers_of, required
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
 
 # what only says again what was so is no change
@@ -35,8 +35,8 @@ _VALUES = {"given": True, "withdrawn": False, "removed": None}
 LATEST = 9_000_000_000_000_000
 
 
-async def consents(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
-    """Raises ``Refused`` (404)."""
+async def consents(reader: ClickHouseReader, home: Tenant, text: str, paging: Paging) -> dict[str, Any]:
+    """Raises ``ApiError`` (404)."""
     contact_id = (await required(reader, home, text))["contact_id"]
     before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
     rows = await reader.rows(

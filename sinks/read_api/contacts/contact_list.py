@@ -9,9 +9,9 @@ from typing import Any
 
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find, shaped
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
-from sinks.read_api.request.paging import Paging, Query, identifier, listing, time_ms
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.paging import Paging, QueryParameters, identifier, listing, time_ms
 
 _FROM = """
 FROM contacts FINAL
@@ -43,8 +43,10 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 _SOME = " AND contact_id IN {ids:Array(String)} ORDER BY contact_id"
 
 
-async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> dict[str, Any]:
-    """Raises ``Refused`` (422) for a filter that says nothing."""
+async def contacts(
+    reader: ClickHouseReader, home: Tenant, query: QueryParameters, paging: Paging, segment: str | None
+) -> dict[str, Any]:
+    """Raises ``ApiError`` (422) for a filter that says nothing."""
     where, parameters = await _filtered(reader, home, query, segment)
     page = _page(reader, where, parameters, paging)
     if paging.after is not None:
@@ -56,13 +58,17 @@ async def contacts(reader: Reader, home: Home, query: Query, paging: Paging, seg
     return listing(paging, await shaped(reader, home, found), total, [[row["contact_id"]] for row in found])
 
 
-async def rows(reader: Reader, home: Home, query: Query, paging: Paging, segment: str | None) -> list[dict[str, Any]]:
+async def rows(
+    reader: ClickHouseReader, home: Tenant, query: QueryParameters, paging: Paging, segment: str | None
+) -> list[dict[str, Any]]:
     """The same without a total and unshaped, ``paging.wanted`` of them at most."""
     where, parameters = await _filtered(reader, home, query, segment)
     return await _page(reader, where, parameters, paging)
 
 
-async def _filtered(reader: Reader, home: Home, query: Query, segment: str | None) -> tuple[str, dict[str, Any]]:
+async def _filtered(
+    reader: ClickHouseReader, home: Tenant, query: QueryParameters, segment: str | None
+) -> tuple[str, dict[str, Any]]:
     since = time_ms(query, "updated_since")
     wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
     where, parameters = _FROM, {**home.parameters, "since": since or 0}
@@ -79,7 +85,9 @@ async def _filtered(reader: Reader, home: Home, query: Query, segment: str | Non
     return where, parameters
 
 
-async def _page(reader: Reader, where: str, parameters: dict[str, Any], paging: Paging) -> list[dict[str, Any]]:
+async def _page(
+    reader: ClickHouseReader, where: str, parameters: dict[str, Any], paging: Paging
+) -> list[dict[str, Any]]:
     (after,) = paging.cursor_of(str) or [""]
     if _is_segment(where):
         return await _members(reader, parameters, after, paging)
@@ -92,7 +100,9 @@ def _is_segment(where: str) -> bool:
     return where == _FROM + _IN_SEGMENT
 
 
-async def _members(reader: Reader, parameters: dict[str, Any], after: str, paging: Paging) -> list[dict[str, Any]]:
+async def _members(
+    reader: ClickHouseReader, parameters: dict[str, Any], after: str, paging: Paging
+) -> list[dict[str, Any]]:
     """A page of a segment costs the same however many contacts there are beside it.
 
     A member whose own row is on its way, or gone, is passed over; the page goes on behind it.
@@ -112,6 +122,6 @@ async def _members(reader: Reader, parameters: dict[str, Any], after: str, pagin
         after, offset = ids[-1], 0
 
 
-async def _owner(reader: Reader, home: Home, kind: str, value: str) -> str:
+async def _owner(reader: ClickHouseReader, home: Tenant, kind: str, value: str) -> str:
     row = await find(reader, home, identity.contact_id(home.workspace, home.environment, kind, value))
     return "" if row is None else str(row["contact_id"])

@@ -11,10 +11,10 @@ import orjson
 
 from schemas.api.contact_shape import shape
 from schemas.control import static_segments
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.times import iso
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
 
 MAX_HOPS = 8
@@ -133,7 +133,7 @@ LATEST = 9_000_000_000_000_000
 """A time after every event, and with it an id after every id."""
 
 
-async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | None:
+async def find(reader: ClickHouseReader, home: Tenant, contact_id: str) -> dict[str, Any] | None:
     """The row of the contact that this id belongs to today."""
     wanted = contact_id
     for _ in range(MAX_HOPS):
@@ -145,7 +145,7 @@ async def find(reader: Reader, home: Home, contact_id: str) -> dict[str, Any] | 
     return None
 
 
-async def find_all(reader: Reader, home: Home, ids: Sequence[str]) -> list[dict[str, Any] | None]:
+async def find_all(reader: ClickHouseReader, home: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
     """The rows of the contacts that these ids belong to today, in their order."""
     winners = await reader.rows(_WINNERS, **home.parameters, ids=list(ids))
     target = {one: one for one in ids} | {row["loser"]: row["winner"] for row in winners}
@@ -162,19 +162,19 @@ async def find_all(reader: Reader, home: Home, ids: Sequence[str]) -> list[dict[
     return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
 
 
-async def required(reader: Reader, home: Home, text: str) -> dict[str, Any]:
-    """Raises ``Refused`` (404)."""
+async def required(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+    """Raises ``ApiError`` (404)."""
     row = await find(reader, home, home.contact_id(text))
     if row is None:
-        raise Refused("not_found", "no such contact")
+        raise ApiError("not_found", "no such contact")
     return row
 
 
-async def get(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+async def get(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
     return (await shaped(reader, home, [await required(reader, home, text)]))[0]
 
 
-async def shaped(reader: Reader, home: Home, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+async def shaped(reader: ClickHouseReader, home: Tenant, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Contacts as the API shows them, their segments looked up together."""
     if not rows:
         return []
@@ -191,12 +191,12 @@ def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
     return shape({**row, **parts, "id": row["contact_id"]}, static_segments.shown(row["attributes"]), segments)
 
 
-async def losers_of(reader: Reader, home: Home, contact_id: str) -> list[str]:
+async def losers_of(reader: ClickHouseReader, home: Tenant, contact_id: str) -> list[str]:
     """Every id that belongs to this contact today beside its own."""
     return [row["loser"] for row in await reader.rows(_LOSERS, **home.parameters, id=contact_id)]
 
 
-async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[str, Any]:
+async def events(reader: ClickHouseReader, home: Tenant, text: str, paging: Paging) -> dict[str, Any]:
     """Newest first by the client's time, each once."""
     contact_id = (await required(reader, home, text))["contact_id"]
     ids = [contact_id, *await losers_of(reader, home, contact_id)]
@@ -218,7 +218,7 @@ async def events(reader: Reader, home: Home, text: str, paging: Paging) -> dict[
 
 
 async def latest_events(
-    reader: Reader, home: Home, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
+    reader: ClickHouseReader, home: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these contacts at most so many, newest first: their place, and ``shape``, as the API shows them."""
     owners = {one: one for one in ids}
@@ -253,7 +253,7 @@ def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
     }
 
 
-async def segments(reader: Reader, home: Home, text: str) -> list[dict[str, Any]]:
+async def segments(reader: ClickHouseReader, home: Tenant, text: str) -> list[dict[str, Any]]:
     """The segments that a contact is in: id, since when, and by which version of the rule."""
     contact_id = (await required(reader, home, text))["contact_id"]
     rows = await reader.rows(_SEGMENTS, **home.parameters, ids=[contact_id])

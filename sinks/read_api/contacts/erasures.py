@@ -4,15 +4,15 @@ from typing import Any
 
 from schemas.control import erasure
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from sinks.read_api.contacts import contacts
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 
-async def known(reader: Reader, home: Home, text: str) -> dict[str, Any]:
-    """Raises ``Refused`` (404)."""
+async def known(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+    """Raises ``ApiError`` (404)."""
     row = await contacts.required(reader, home, text)
     ids = {row["contact_id"], *await contacts.losers_of(reader, home, row["contact_id"])}
     ids |= {
@@ -21,9 +21,9 @@ async def known(reader: Reader, home: Home, text: str) -> dict[str, Any]:
     return {"ids": sorted(ids)}
 
 
-def shown(control: ControlState, home: Home, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
-    """Raises ``Refused`` (404)."""
+def shown(control: ControlState, home: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
+    """Raises ``ApiError`` (404)."""
     found = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
     if found is None or (found.workspace, found.environment) != (home.workspace, home.environment):
-        raise Refused("not_found", "no such erasure")
+        raise ApiError("not_found", "no such erasure")
     return erasure.shape(found, control.erasure_steps[found.id].values(), partitions, now_ms)

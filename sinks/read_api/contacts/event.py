@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records.sameness import CONFLICT
 from schemas.times import iso
 from schemas.warning import STORED_AS, warning
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _EVENT = """
 SELECT
@@ -26,11 +26,11 @@ ORDER BY received_at DESC LIMIT 2
 _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
-async def event(reader: Reader, home: Home, event_id: str) -> dict[str, Any]:
-    """The newest of those that have the id; raises ``Refused`` (404)."""
+async def event(reader: ClickHouseReader, home: Tenant, event_id: str) -> dict[str, Any]:
+    """The newest of those that have the id; raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **home.parameters, id=event_id)
     if not rows:
-        raise Refused("not_found", "no such event; one that was sent just now may take a moment to be stored")
+        raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
     row = rows[0]
     context = orjson.loads(row["context"]) if row["context"] else {}
     stored = context.pop(STORED_AS, [])

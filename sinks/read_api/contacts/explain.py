@@ -9,19 +9,19 @@ from typing import Any
 import orjson
 
 from schemas.control.control_state import Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import TRACK
 from schemas.records.sameness import SENDER_LENGTH
 from schemas.rules import facts
 from schemas.rules.explain import explain as explained
-from schemas.rules.facts import Known, Seen
+from schemas.rules.facts import ContactFacts, EventFact
 from schemas.rules.nodes import InSegment, Rule
 from schemas.rules.rule_tree import all_leaves
 from schemas.rules.windows import MOST_EVENTS, MOST_FUTURE
 from sinks.read_api.contacts import contacts
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _EVENTS = """
 SELECT event_id, right(own_contact_id, {length:UInt8}) AS sender, type,
@@ -47,17 +47,17 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 """Events of one type, the latest: what a rule's ``where`` sorts out counts too."""
 
 
-async def explain(reader: Reader, home: Home, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
-    """A segment with its whole rule; raises ``Refused`` (404) for a contact that is none."""
+async def explain(reader: ClickHouseReader, home: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
+    """A segment with its whole rule; raises ``ApiError`` (404) for a contact that is none."""
     segment, tree = found
     if not text:
-        raise Refused("missing_field", "contact is needed: a contact id or type:value", "contact")
+        raise ApiError("missing_field", "contact is needed: a contact id or type:value", "contact")
     row = await contacts.required(reader, home, text)
     contact_id = row["contact_id"]
     listed = [leaf.segment_id for leaf in all_leaves(tree) if isinstance(leaf, InSegment) and leaf.rule is None]
     members = await reader.rows(_MEMBERSHIPS, **home.parameters, id=contact_id, segments=[segment.id, *listed])
     since = {one["segment_id"]: one["since_ms"] for one in members}
-    known = Known(
+    known = ContactFacts(
         attributes=_entries(row["attributes"]),
         consents=_entries(row["consents"]),
         counts=facts.counts_of(tree, await _seen(reader, home, contact_id, tree), now_ms),
@@ -68,7 +68,7 @@ async def explain(reader: Reader, home: Home, found: tuple[Segment, Rule], text:
     return told.shape(since.get(segment.id) if told.member else None, segment.version)
 
 
-async def _seen(reader: Reader, home: Home, contact_id: str, tree: Rule) -> list[Seen]:
+async def _seen(reader: ClickHouseReader, home: Tenant, contact_id: str, tree: Rule) -> list[EventFact]:
     types = sorted(facts.counted_for(tree))
     if not types:
         return []
@@ -77,7 +77,7 @@ async def _seen(reader: Reader, home: Home, contact_id: str, tree: Rule) -> list
         _EVENTS, **home.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
     )
     return [
-        Seen(
+        EventFact(
             time_ms=e["time_ms"],
             event_id=e["event_id"],
             sender=e["sender"],

@@ -11,7 +11,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.home import Tenant
 
 MOST = 250
 """Questions in one round: their identifiers have to fit into a request's parameters."""
@@ -19,29 +19,29 @@ REST = 4.0
 LONGEST_REST_S = 0.25
 Q = TypeVar("Q")
 A = TypeVar("A")
-Ask = Callable[[Home, Sequence[Q]], Awaitable[Sequence[A]]]
+Ask = Callable[[Tenant, Sequence[Q]], Awaitable[Sequence[A]]]
 """The answers to some questions of one home, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked(Generic[Q, A]):
-    home: Home
+class _PendingQuery(Generic[Q, A]):
+    home: Tenant
     question: Q
     answer: asyncio.Future[A]
 
 
-class Gathered(Generic[Q, A]):
+class QueryBatcher(Generic[Q, A]):
     """The questions of one kind, each home's by themselves: no workspace waits for another's."""
 
     def __init__(self, ask: Ask[Q, A]) -> None:
         self._ask = ask
-        self._waiting: dict[tuple[str, str], list[_Asked[Q, A]]] = {}
+        self._waiting: dict[tuple[str, str], list[_PendingQuery[Q, A]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
 
-    async def ask(self, home: Home, question: Q) -> A:
+    async def ask(self, home: Tenant, question: Q) -> A:
         """Raises what the query that was to answer it raises."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        asked: _Asked[Q, A] = _Asked(home, question, future)
+        asked: _PendingQuery[Q, A] = _PendingQuery(home, question, future)
         key = (home.workspace, home.environment)
         if key in self._waiting:
             self._waiting[key].append(asked)
@@ -63,7 +63,7 @@ class Gathered(Generic[Q, A]):
             await asyncio.sleep(min(LONGEST_REST_S, REST * (loop.time() - began)))
         del self._waiting[key]
 
-    async def _round(self, some: Sequence[_Asked[Q, A]]) -> None:
+    async def _round(self, some: Sequence[_PendingQuery[Q, A]]) -> None:
         if not some:
             return
         try:

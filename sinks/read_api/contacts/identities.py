@@ -14,8 +14,8 @@ from schemas.records.identity import contact_id as own_id
 from schemas.times import iso
 from sinks.clickhouse.link_rows import LIFTED
 from sinks.read_api.contacts.contacts import losers_of, required
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _LINKS = """
 SELECT a_id, a_type, a_value, b_id, b_type, b_value, event_id, kind, explicit, toUnixTimestamp64Milli(at) AS at_ms
@@ -84,7 +84,7 @@ class Retractions:
         return {pair: at_ms for pair, at_ms in self.separated_ms.items() if self.lifted_ms.get(pair, -1) < at_ms}
 
 
-async def _retractions(reader: Reader, home: Home, ids: list[str]) -> Retractions:
+async def _retractions(reader: ClickHouseReader, home: Tenant, ids: list[str]) -> Retractions:
     rows = await reader.rows(_RETRACTED, **home.parameters, ids=ids)
     separated: dict[Pair, int] = {}
     for row in rows:
@@ -99,7 +99,7 @@ async def _retractions(reader: Reader, home: Home, ids: list[str]) -> Retraction
     )
 
 
-async def _separated(reader: Reader, home: Home, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+async def _separated(reader: ClickHouseReader, home: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
     """Pairs of which one identifier is the contact's and the other one is not: ``a`` is the contact's."""
     here = set(ids)
     pairs = {p: at for p, at in gone.standing().items() if (p[0] in here) != (p[1] in here)}
@@ -117,12 +117,12 @@ async def _separated(reader: Reader, home: Home, ids: list[str], gone: Retractio
     return found
 
 
-async def _links(reader: Reader, home: Home, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+async def _links(reader: ClickHouseReader, home: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
     links = await reader.rows(_LINKS, **home.parameters, ids=ids)
     return [k for k in links if k["a_id"] == k["b_id"] or not gone.cover(k["a_id"], k["b_id"], k)]
 
 
-async def identity(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+async def identity(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
     """Evidence is shown only where both of its identifiers belong to the contact today."""
     row = await required(reader, home, text)
     ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
@@ -148,7 +148,7 @@ async def identity(reader: Reader, home: Home, text: str) -> dict[str, Any]:
     }
 
 
-async def ties(reader: Reader, home: Home, text: str) -> dict[str, Any]:
+async def ties(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
     """What a split of the contact may take back, and who belongs to it; ``settled``: its own row is the newest."""
     row = await required(reader, home, text)
     ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
@@ -180,7 +180,7 @@ def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         known[merge["loser"]] = merge["winner"]
 
 
-def _is_over(refused: dict[str, Any], home: Home, ids: Collection[str], gone: Retractions) -> bool:
+def _is_over(refused: dict[str, Any], home: Tenant, ids: Collection[str], gone: Retractions) -> bool:
     far = own_id(home.workspace, home.environment, refused["type"], refused["value"])
     pair = (min(refused["contact_id"], far), max(refused["contact_id"], far))
     if far in ids:

@@ -2,8 +2,8 @@
 
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _REFUSED = """
 SELECT DISTINCT type, value FROM refused_links
@@ -11,7 +11,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 """
 
 
-async def is_refused(reader: Reader, home: Home, anonymous: str, known: str) -> bool:
+async def is_refused(reader: ClickHouseReader, home: Tenant, anonymous: str, known: str) -> bool:
     """Another external id has the anonymous one, or their link was refused; both are own contact ids."""
 
     def own(kind: str, value: str) -> str:

@@ -2,7 +2,7 @@
 
 A write is visible when its contact has every identifier that came with it. One that belongs to another contact, or
 is over a limit, never will: then a refusal says so, and it is named in the warnings. All requests that wait are
-answered by common queries (``Gathered``).
+answered by common queries (``QueryBatcher``).
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from typing import Any
 
 import orjson
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Identifier
 from schemas.warning import warning
 from sinks.read_api.contacts.contacts import find_all, shaped
-from sinks.read_api.contacts.gathered import Gathered
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.contacts.gathered import QueryBatcher
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _PAUSES_S = (0.02, 0.04, 0.08)
 
@@ -31,19 +31,19 @@ Row = dict[str, Any]
 Identifiers = list[Identifier]
 
 
-class Written:
+class WrittenContacts:
     """The contacts of writes; one of it for all requests."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: ClickHouseReader) -> None:
         self._reader = reader
-        self._owners = Gathered(self._all_owners)
-        self._shown = Gathered(self._all_shown)
+        self._owners = QueryBatcher(self._all_owners)
+        self._shown = QueryBatcher(self._all_shown)
 
-    async def found(self, home: Home, asked: Any) -> dict[str, Any]:
+    async def found(self, home: Tenant, asked: Any) -> dict[str, Any]:
         """For each identifier the contact that has it today, or none."""
         return {"contacts": await self._owners.ask(home, _given(asked))}
 
-    async def written(self, home: Home, asked: Any) -> dict[str, Any]:
+    async def written(self, home: Tenant, asked: Any) -> dict[str, Any]:
         """The contact's document, or none if it is not complete in time."""
         given = _given(asked)
         deadline = time.monotonic() + asked["timeout_ms"] / 1000
@@ -58,11 +58,11 @@ class Written:
             await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    async def _all_owners(self, home: Home, asked: Sequence[Identifiers]) -> list[list[Row | None]]:
+    async def _all_owners(self, home: Tenant, asked: Sequence[Identifiers]) -> list[list[Row | None]]:
         rows = iter(await find_all(self._reader, home, [one for given in asked for one in _ids(home, given)]))
         return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in asked]
 
-    async def _all_shown(self, home: Home, asked: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
+    async def _all_shown(self, home: Tenant, asked: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
         """For each write its contact's document and the warnings, none where identifiers are missing yet."""
         first = [_ids(home, given)[0] for given in asked]
         rows = await find_all(self._reader, home, first)
@@ -85,7 +85,7 @@ class Written:
 
 def _given(asked: Any) -> Identifiers:
     if not asked["identifiers"]:
-        raise Refused("missing_field", "identifiers is needed", "identifiers")
+        raise ApiError("missing_field", "identifiers is needed", "identifiers")
     given: Identifiers = asked["identifiers"]
     return given
 
@@ -118,5 +118,5 @@ def _warnings(missing: Identifiers) -> list[str]:
     ]
 
 
-def _ids(home: Home, identifiers: Identifiers) -> list[str]:
+def _ids(home: Tenant, identifiers: Identifiers) -> list[str]:
     return [identity.contact_id(home.workspace, home.environment, one["type"], one["value"]) for one in identifiers]

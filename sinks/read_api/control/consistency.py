@@ -15,12 +15,12 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState, Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import sql
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.read_api.control.preview import tree_of
-from sinks.read_api.request.client import Reader
+from sinks.read_api.request.client import ClickHouseReader
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 
 
 @dataclass(slots=True)
-class Found:
+class ConsistencyReport:
     """What has been compared in one home since the process started."""
 
     rounds: int = 0
@@ -62,14 +62,14 @@ class Found:
         }
 
 
-class Parity:
+class ConsistencyCheck:
     """Runs beside the read API; off where ``parity_sample`` is 0."""
 
-    def __init__(self, settings: Settings, control: ControlState, reader: Reader) -> None:
+    def __init__(self, settings: Settings, control: ControlState, reader: ClickHouseReader) -> None:
         self._settings = settings
         self._control = control
         self._reader = reader
-        self._found: dict[tuple[str, str], Found] = {}
+        self._found: dict[tuple[str, str], ConsistencyReport] = {}
         self._last = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -82,15 +82,15 @@ class Parity:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def of(self, workspace: str, environment: str) -> Found:
-        return self._found.setdefault((workspace, environment), Found())
+    def of(self, workspace: str, environment: str) -> ConsistencyReport:
+        return self._found.setdefault((workspace, environment), ConsistencyReport())
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._settings.parity_interval_s)
             try:
                 await self.round()
-            except (Refused, ClickHouseError) as error:
+            except (ApiError, ClickHouseError) as error:
                 log.warning("segments were not compared: %s", error)
 
     async def round(self) -> None:
@@ -134,7 +134,7 @@ class Parity:
             return []  # its history is on its way, or it is disabled
         try:
             tree = tree_of(self._control.segments[home], segment.id, segment.rule)
-        except Refused:
+        except ApiError:
             return []  # it is disabled
         query = sql.members(tree, *home, time.time_ns() // 1_000_000, contacts)
         ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from schemas.control.control_state import ApiKey, ControlState, Environment, Segment, workspace_shape
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.times import iso
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 _COUNTS = """
 SELECT segment_id, countIf(member) AS contacts, max(toUnixTimestamp64Milli(at)) AS latest_ms
@@ -17,22 +17,22 @@ GROUP BY segment_id
 """
 
 
-def segment_named(control: ControlState, home: Home, segment_id: str) -> Segment:
-    """Raises ``Refused`` (404)."""
+def segment_named(control: ControlState, home: Tenant, segment_id: str) -> Segment:
+    """Raises ``ApiError`` (404)."""
     found = control.segments[home.workspace, home.environment].get(segment_id)
     if found is None:
-        raise Refused("not_found", "no such segment")
+        raise ApiError("not_found", "no such segment")
     return found
 
 
-def segments_of(control: ControlState, home: Home) -> list[Segment]:
+def segments_of(control: ControlState, home: Tenant) -> list[Segment]:
     """Oldest first."""
     found = control.segments[home.workspace, home.environment].values()
     return sorted(found, key=lambda s: (s.created_ms, s.id))
 
 
 async def with_counts(
-    reader: Reader, control: ControlState, home: Home, segments: Iterable[Segment]
+    reader: ClickHouseReader, control: ControlState, home: Tenant, segments: Iterable[Segment]
 ) -> list[dict[str, Any]]:
     """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit.
 
@@ -74,10 +74,10 @@ def keys_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
 
 
 def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, Any]:
-    """Raises ``Refused`` (404)."""
+    """Raises ``ApiError`` (404)."""
     found = control.key_named(workspace, key_id)
     if found is None:
-        raise Refused("not_found", "no such key")
+        raise ApiError("not_found", "no such key")
     return _key(found, control)
 
 
@@ -103,10 +103,10 @@ def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
 
 
 def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
-    """Raises ``Refused`` (404) for any but the key's own."""
+    """Raises ``ApiError`` (404) for any but the key's own."""
     found = control.workspaces.get(workspace)
     if found is None or name != workspace:
-        raise Refused("not_found", "no such workspace")
+        raise ApiError("not_found", "no such workspace")
     return workspace_shape(found)
 
 
@@ -119,7 +119,7 @@ def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any
     ]
 
 
-def receivers_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
+def receivers_of(control: ControlState, home: Tenant) -> list[dict[str, Any]]:
     """Oldest first; never what they verify with."""
     here = (home.workspace, home.environment)
     found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.control.control_state import Segment
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import parse, rule_tree
 from schemas.rules import sql as rule_sql
 from schemas.rules.nodes import Rule
 from sinks.read_api.control.unseen import unseen
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 SAMPLE = 10
 DRAFT = ""
@@ -18,19 +18,21 @@ DRAFT = ""
 
 
 def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
-    """A rule with those it refers to; raises ``Refused`` (422) with the path of what is wrong."""
+    """A rule with those it refers to; raises ``ApiError`` (422) with the path of what is wrong."""
     return rule_tree.read(segment_id, written, {name: one.rule for name, one in segments.items()})
 
 
-async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], body: Any, now_ms: int) -> Any:
+async def preview(
+    reader: ClickHouseReader, home: Tenant, segments: Mapping[str, Segment], body: Any, now_ms: int
+) -> Any:
     """``{"rule": R}`` in."""
     if not isinstance(body, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     for name in body:
         if name != "rule":
-            raise Refused("unknown_field", f"{name[:80]} is no field of a preview", name[:80])
+            raise ApiError("unknown_field", f"{name[:80]} is no field of a preview", name[:80])
     if "rule" not in body:
-        raise Refused("missing_field", "rule is needed", "rule")
+        raise ApiError("missing_field", "rule is needed", "rule")
     rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
     tree = tree_of(segments, DRAFT, body["rule"])
     query = rule_sql.members(tree, home.workspace, home.environment, now_ms)
@@ -41,6 +43,6 @@ async def preview(reader: Reader, home: Home, segments: Mapping[str, Segment], b
     return {**said, "warnings": warnings} if warnings else said
 
 
-async def warnings_of(reader: Reader, home: Home, body: Any) -> Any:
+async def warnings_of(reader: ClickHouseReader, home: Tenant, body: Any) -> Any:
     """Of a rule that has been written, as the edge asks: ``{"rule": R}`` in."""
     return {"warnings": await unseen(reader, home, parse.parse(body["rule"]))}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.times import iso
-from sinks.read_api.request.client import Reader
+from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.paging import Paging, listing
 
 _PAGE = """
@@ -22,7 +22,7 @@ WHERE workspace = {workspace:String} OR ({all:UInt8} AND workspace = '')
 LATEST = 9_000_000_000_000_000
 
 
-async def quarantined(reader: Reader, workspace: str, paging: Paging, *, unowned: bool) -> dict[str, Any]:
+async def quarantined(reader: ClickHouseReader, workspace: str, paging: Paging, *, unowned: bool) -> dict[str, Any]:
     """``unowned``: also records that do not say whose they are; for who runs the instance."""
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(

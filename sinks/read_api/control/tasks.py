@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from schemas import topics
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.ids import count_of, uuid7_ms
 from schemas.records.sameness import CONFLICT, key_from
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 CLOCKS_MS = 5_000
 """How far another machine's clock may be ahead."""
@@ -25,16 +25,18 @@ WHERE workspace = {workspace:String} AND ({any:UInt8} OR environment = {environm
 """
 
 
-async def task(reader: Reader, home: Home, text: str, now_ms: int, *, any_environment: bool) -> dict[str, Any]:
+async def task(
+    reader: ClickHouseReader, home: Tenant, text: str, now_ms: int, *, any_environment: bool
+) -> dict[str, Any]:
     """Completed when each of its events is stored or known as a duplicate.
 
     ``any_environment``: a secret key writes to all of its workspace's environments, so its tasks may be of each.
-    Raises ``Refused`` (404) for what was never given out, and for what is older than the events are kept.
+    Raises ``ApiError`` (404) for what was never given out, and for what is older than the events are kept.
     """
     task_id = _task_id(text, now_ms)
     rows = await reader.rows(_TASK, **home.parameters, task=task_id, any=int(any_environment))
     if not rows and now_ms - uuid7_ms(UUID(task_id)) > (topics.RESOLVED.retention_ms or 0):
-        raise Refused("not_found", "no such task")
+        raise ApiError("not_found", "no such task")
     done, total = len(set(map(_key, rows))), count_of(UUID(task_id))
     return {
         "task_id": task_id,
@@ -61,5 +63,5 @@ def _task_id(text: str, now_ms: int) -> str:
     except ValueError:
         found = UUID(int=0)
     if found.version != 7 or uuid7_ms(found) > now_ms + CLOCKS_MS:
-        raise Refused("not_found", "no such task")
+        raise ApiError("not_found", "no such task")
     return str(found)

@@ -12,14 +12,14 @@ from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.rules import rule_tree
 from schemas.rules.compare import names_of
 from schemas.rules.conditions import needs
 from schemas.rules.nodes import Attribute, Rule
 from schemas.warning import warning
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +65,19 @@ LIMIT 1 SETTINGS max_execution_time = 1
 Path = tuple[str, ...]
 
 
-async def unseen(reader: Reader, home: Home, tree: Rule) -> list[str]:
+async def unseen(reader: ClickHouseReader, home: Tenant, tree: Rule) -> list[str]:
     """The rule's own conditions, not those of segments that it refers to."""
     found: list[str] = []
     try:
         async with asyncio.timeout(WITHIN_S):
-            await _Asking(reader, home).rule(tree, found)
-    except (TimeoutError, ClickHouseError, Refused) as error:
+            await _NameLookup(reader, home).rule(tree, found)
+    except (TimeoutError, ClickHouseError, ApiError) as error:
         log.info("what a rule names was not looked up: %s", str(error)[:200])
     return found
 
 
-class _Asking:
-    def __init__(self, reader: Reader, home: Home) -> None:
+class _NameLookup:
+    def __init__(self, reader: ClickHouseReader, home: Tenant) -> None:
         self._reader = reader
         self._home = home
 

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import MOST_USAGE_DAYS, USAGE_DAYS
 from schemas.times import iso
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.paging import Query
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.paging import QueryParameters
 
 DAY_MS = 86_400_000
 
@@ -29,11 +29,11 @@ GROUP BY environment ORDER BY environment
 """
 
 
-async def usage(reader: Reader, workspace: str, query: Query, now_ms: int) -> dict[str, Any]:
-    """Raises ``Refused`` (422) for days that are none."""
+async def usage(reader: ClickHouseReader, workspace: str, query: QueryParameters, now_ms: int) -> dict[str, Any]:
+    """Raises ``ApiError`` (422) for days that are none."""
     days = query.get("days", str(USAGE_DAYS))
     if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= MOST_USAGE_DAYS:
-        raise Refused("invalid_field", f"days must be a number from 1 to {MOST_USAGE_DAYS}", "days")
+        raise ApiError("invalid_field", f"days must be a number from 1 to {MOST_USAGE_DAYS}", "days")
     since = (now_ms // DAY_MS - int(days) + 1) * DAY_MS
     events, duplicates, contacts = await asyncio.gather(
         reader.rows(_EVENTS, workspace=workspace, since=since),

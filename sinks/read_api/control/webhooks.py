@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 
 from schemas.control.control_state import ControlState, Webhook
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import deliveries
 from schemas.times import iso
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
 
 LATEST = 9_000_000_000_000_000
@@ -46,15 +46,15 @@ LIMIT 1
 """
 
 
-def webhook_named(control: ControlState, home: Home, webhook_id: str) -> Webhook:
-    """Raises ``Refused`` (404)."""
+def webhook_named(control: ControlState, home: Tenant, webhook_id: str) -> Webhook:
+    """Raises ``ApiError`` (404)."""
     found = control.webhooks[home.workspace, home.environment].get(webhook_id)
     if found is None:
-        raise Refused("not_found", "no such webhook")
+        raise ApiError("not_found", "no such webhook")
     return found
 
 
-def webhooks_of(control: ControlState, home: Home) -> list[dict[str, Any]]:
+def webhooks_of(control: ControlState, home: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
     found = control.webhooks[home.workspace, home.environment].values()
     return [shape(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
@@ -73,7 +73,7 @@ def shape(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-async def attempts(reader: Reader, home: Home, webhook: Webhook, paging: Paging) -> dict[str, Any]:
+async def attempts(reader: ClickHouseReader, home: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:
     """A page of the log."""
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
@@ -85,7 +85,7 @@ async def attempts(reader: Reader, home: Home, webhook: Webhook, paging: Paging)
 
 
 async def latest_attempts(
-    reader: Reader, home: Home, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
+    reader: ClickHouseReader, home: Tenant, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
@@ -96,15 +96,15 @@ async def latest_attempts(
     return found
 
 
-async def attempt(reader: Reader, home: Home, webhook: Webhook, some_id: str) -> dict[str, Any]:
-    """One attempt, or a delivery's last one, with request and answer; raises ``Refused`` (404)."""
+async def attempt(reader: ClickHouseReader, home: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
+    """One attempt, or a delivery's last one, with request and answer; raises ``ApiError`` (404)."""
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:
         asked = {**home.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
         rows = await reader.rows(_ONE, **asked)
     if not rows:
-        raise Refused("not_found", "no such delivery")
+        raise ApiError("not_found", "no such delivery")
     row = rows[0]
     request = {"url": row["url"], "headers": orjson.loads(row["request_headers"]), "body": row["request_body"]}
     return {**_attempt(row), "request": request, "response": {"body": row["response_body"]}}

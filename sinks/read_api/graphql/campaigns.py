@@ -9,7 +9,7 @@ from schemas.control import control_state
 from schemas.control.campaigns import shape
 from schemas.times import iso
 from sinks.read_api.campaigns.campaigns import variants_of
-from sinks.read_api.graphql.types import Asked
+from sinks.read_api.graphql.types import RequestInfo
 
 
 @strawberry.type
@@ -57,22 +57,22 @@ class Campaign:
     said_sent_at: strawberry.Private[str | None]
 
     @strawberry.field(description="When it was said to be sent, else when its first message was.")
-    async def sent_at(self, info: Asked) -> str | None:
+    async def sent_at(self, info: RequestInfo) -> str | None:
         if self.said_sent_at is not None:
             return self.said_sent_at
         first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
         return None if first_ms is None else iso(first_ms)
 
     @strawberry.field
-    async def stats(self, info: Asked) -> CampaignStats:
+    async def stats(self, info: RequestInfo) -> CampaignStats:
         return _stats_of(await info.context.loaders.stats.load(str(self.id)))
 
     @strawberry.field(description="Different contacts per kind, merged ones being one.")
-    async def contacts_reached(self, info: Asked) -> JSON:
+    async def contacts_reached(self, info: RequestInfo) -> JSON:
         return JSON(await info.context.loaders.reached.load(str(self.id)))
 
     @strawberry.field(description="Those of its definition, and others that its messages name.")
-    async def variants(self, info: Asked) -> list[Variant]:
+    async def variants(self, info: RequestInfo) -> list[Variant]:
         asked = info.context
         campaign = asked.control.campaigns[asked.home.workspace, asked.home.environment][str(self.id)]
         parts = await asked.loaders.variants.load(str(self.id))

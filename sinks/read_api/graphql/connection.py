@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT
 from sinks.read_api.request import paging as params
 from sinks.read_api.request.paging import Paging
@@ -41,18 +41,18 @@ class Connection(Generic[T]):
 
 
 def paging(first: int | None, after: str | None) -> Paging:
-    """Raises ``Refused`` for a number out of range or a cursor that was never given out."""
+    """Raises ``ApiError`` for a number out of range or a cursor that was never given out."""
     query = {"cursor": after or "", "limit": str(DEFAULT_LIMIT if first is None else first)}
     try:
         return params.paging(query)
-    except Refused as refused:
-        raise Refused(
+    except ApiError as refused:
+        raise ApiError(
             refused.code, refused.message.replace("limit", "first"), "first" if refused.param == "limit" else "after"
         ) from None
 
 
 def numbered(limit: int | None, page: int | None, after: str | None) -> Paging:
-    """By number, or behind a cursor; raises ``Refused``."""
+    """By number, or behind a cursor; raises ``ApiError``."""
     query = {"limit": str(DEFAULT_LIMIT if limit is None else limit)}
     query |= {} if page is None else {"page": str(page)}
     query |= {} if after is None else {"cursor": after}

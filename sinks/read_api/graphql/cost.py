@@ -22,7 +22,7 @@ from graphql import (
     VariableNode,
 )
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT, MAX_LIMIT
 
 MAX_DEPTH = 12
@@ -57,7 +57,7 @@ class _Walk:
         self._first_fields: Counter[str] = Counter()
 
     def cost(self, selections: SelectionSetNode | None, depth: int, spread: frozenset[str]) -> int:
-        """Nodes below a field; raises ``Refused`` as soon as a bound is passed."""
+        """Nodes below a field; raises ``ApiError`` as soon as a bound is passed."""
         if selections is None:
             return 0
         if depth > MAX_DEPTH:
@@ -118,7 +118,7 @@ class _Walk:
 
 
 def check(document: DocumentNode, variables: Mapping[str, Any]) -> int:
-    """The cost of the dearest operation; raises ``Refused`` (``too_complex``)."""
+    """The cost of the dearest operation; raises ``ApiError`` (``too_complex``)."""
     _check_size(document)
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     if len(operations) > MAX_OPERATIONS:
@@ -145,5 +145,5 @@ def _check_size(document: DocumentNode) -> None:
             raise _too_complex(f"the document has more than {MAX_DIRECTIVES} directives")
 
 
-def _too_complex(message: str) -> Refused:
-    return Refused("too_complex", message, "query")
+def _too_complex(message: str) -> ApiError:
+    return ApiError("too_complex", message, "query")

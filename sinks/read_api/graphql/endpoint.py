@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, Response
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from schemas.errors import Refused
-from schemas.service.web import Json
+from schemas.errors import ApiError
+from schemas.service.web import JsonResponse
 from sinks.read_api.graphql import cost
 from sinks.read_api.graphql.mutations import Mutation
 from sinks.read_api.graphql.queries import Query
@@ -54,7 +54,7 @@ class Schema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         for error in errors:
             cause = error.original_error
-            if isinstance(cause, Refused):
+            if isinstance(cause, ApiError):
                 error.extensions = {"code": cause.code, **({"param": cause.param} if cause.param else {})}
             elif cause is not None and not isinstance(cause, GraphQLError):
                 log.error("graphql %s", error.path, exc_info=cause)
@@ -65,19 +65,19 @@ SCHEMA = Schema(query=Query, mutation=Mutation, config=StrawberryConfig(auto_cam
 
 
 async def asked(request: Request) -> dict[str, Any]:
-    """``query``, ``variables`` and ``operationName``, of a body or of the query string; raises ``Refused``."""
+    """``query``, ``variables`` and ``operationName``, of a body or of the query string; raises ``ApiError``."""
     if request.method == "GET":
         params = dict(request.query_params)
         said: Any = {**params, "variables": _json(params["variables"].encode()) if params.get("variables") else None}
     else:
         said = await json_body(request)
     if not isinstance(said, dict):
-        raise Refused("invalid_type", "the body must be a JSON object")
+        raise ApiError("invalid_type", "the body must be a JSON object")
     if not isinstance(said.get("query"), str) or not said["query"].strip():
-        raise Refused("missing_field", "query is needed: a GraphQL document", "query")
+        raise ApiError("missing_field", "query is needed: a GraphQL document", "query")
     for name, kind in (("variables", dict), ("operationName", str)):
         if not isinstance(said.get(name), kind | None):
-            raise Refused("invalid_field", f"{name} has the wrong type", name)
+            raise ApiError("invalid_field", f"{name} has the wrong type", name)
     return said
 
 
@@ -89,17 +89,17 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
         cost.check(document, variables)
         _check_operation(document, said.get("operationName"))
     except GraphQLError as error:
-        return Json({"errors": [error.formatted]}, 400)
-    except Refused as refused:
+        return JsonResponse({"errors": [error.formatted]}, 400)
+    except ApiError as refused:
         extensions = {"code": refused.code}
-        return Json({"errors": [{"message": refused.message, "extensions": extensions}]}, 400)
+        return JsonResponse({"errors": [{"message": refused.message, "extensions": extensions}]}, 400)
     writes = [
         d
         for d in document.definitions
         if isinstance(d, OperationDefinitionNode) and d.operation is not OperationType.QUERY
     ]
     if writes and not may_write:
-        raise Refused("method_not_allowed", "a mutation takes POST", allow=["POST"])
+        raise ApiError("method_not_allowed", "a mutation takes POST", allow=["POST"])
     request = weight.current()
     if request is not None:
         request.bound(weight.MOST_IN_DOCUMENT)
@@ -110,8 +110,8 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
     if result.errors:
         answer["errors"] = [error.formatted for error in result.errors]
     if result.data is None and result.errors and not any(error.path for error in result.errors):
-        return Json(answer, 400)  # the document did not validate: nothing was executed
-    return Json({"data": result.data, **answer})
+        return JsonResponse(answer, 400)  # the document did not validate: nothing was executed
+    return JsonResponse({"data": result.data, **answer})
 
 
 def _check_operation(document: DocumentNode, name: str | None) -> None:
@@ -131,9 +131,9 @@ def explorer() -> Response:
 
 
 async def json_body(request: Request) -> Any:
-    """What a request carries; raises ``Refused``."""
+    """What a request carries; raises ``ApiError``."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Refused("unsupported_media_type", "send application/json", "Content-Type")
+        raise ApiError("unsupported_media_type", "send application/json", "Content-Type")
     return _json(await _body(request))
 
 
@@ -142,7 +142,7 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_BODY:
-            raise Refused("too_large", f"the body is over {MAX_BODY} bytes")
+            raise ApiError("too_large", f"the body is over {MAX_BODY} bytes")
     return raw
 
 
@@ -150,4 +150,4 @@ def _json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except ValueError:
-        raise Refused("invalid_json", "not JSON") from None
+        raise ApiError("invalid_json", "not JSON") from None

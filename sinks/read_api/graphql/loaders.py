@@ -10,12 +10,12 @@ from typing import Any
 from strawberry.dataloader import DataLoader
 
 from schemas.control.control_state import ControlState
-from sinks.read_api.campaigns.facts import Question
+from sinks.read_api.campaigns.facts import CampaignQuery
 from sinks.read_api.campaigns.stats import Stats, contacts_of, details_of, stats_of
 from sinks.read_api.contacts import contacts
 from sinks.read_api.control import definitions, webhooks
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging
 
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ class Loaders:
     contacts per kind.
     """
 
-    def __init__(self, reader: Reader, control: ControlState, home: Home) -> None:
+    def __init__(self, reader: ClickHouseReader, control: ControlState, home: Tenant) -> None:
         self._reader = reader
         self._control = control
         self._home = home
@@ -95,9 +95,9 @@ class Loaders:
         found = await contacts_of(self._reader, self._question(ids))
         return [found[one] for one in ids]
 
-    def _question(self, ids: list[str]) -> Question:
+    def _question(self, ids: list[str]) -> CampaignQuery:
         known = self._control.campaigns[self._home.workspace, self._home.environment]
-        return Question(home=self._home, campaigns=[known[one] for one in ids])
+        return CampaignQuery(home=self._home, campaigns=[known[one] for one in ids])
 
 
 def _page_of(one: str, paging: Paging) -> PageOf:

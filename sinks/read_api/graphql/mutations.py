@@ -6,8 +6,8 @@ from urllib.parse import quote
 import strawberry
 from strawberry.scalars import JSON
 
-from schemas.errors import Refused
-from sinks.read_api.graphql.types import Asked, Contact, Segment, contact_of, segment_of
+from schemas.errors import ApiError
+from sinks.read_api.graphql.types import Contact, RequestInfo, Segment, contact_of, segment_of
 
 
 @strawberry.input
@@ -47,16 +47,16 @@ class Ingested:
 @strawberry.type
 class Mutation:
     @strawberry.mutation(description="POST /v1/contacts")
-    async def upsert_contact(self, info: Asked, input: ContactInput) -> Contact:  # noqa: A002 - GraphQL's custom
+    async def upsert_contact(self, info: RequestInfo, input: ContactInput) -> Contact:  # noqa: A002 - GraphQL's custom
         info.context.require("contacts:write")
         body = {name: value for name, value in vars(input).items() if value is not None}
         said = await info.context.writes.send("POST", "/v1/contacts", body)
         if "id" not in said:
-            raise Refused("unavailable", f"it is accepted, but not readable yet: task {said.get('task_id')}")
+            raise ApiError("unavailable", f"it is accepted, but not readable yet: task {said.get('task_id')}")
         return contact_of(said)
 
     @strawberry.mutation(description="POST /v1/events/batch; each event as it stands there.")
-    async def ingest_events(self, info: Asked, events: list[JSON]) -> Ingested:
+    async def ingest_events(self, info: RequestInfo, events: list[JSON]) -> Ingested:
         info.context.require("events:ingest")
         said = await info.context.writes.send("POST", "/v1/events/batch", {"events": events})
         return Ingested(
@@ -66,7 +66,7 @@ class Mutation:
     @strawberry.mutation(description="POST /v1/segments, or with an id PATCH of it.")
     async def upsert_segment(
         self,
-        info: Asked,
+        info: RequestInfo,
         id: strawberry.ID | None = None,  # noqa: A002
         name: str | None = None,
         rule: JSON | None = None,

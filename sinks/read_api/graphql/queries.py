@@ -2,16 +2,16 @@
 
 import strawberry
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from sinks.read_api.campaigns import campaigns
 from sinks.read_api.contacts import contact_list, contacts
 from sinks.read_api.control import definitions, webhooks
 from sinks.read_api.graphql.campaigns import Campaign, campaign_of
 from sinks.read_api.graphql.connection import Connection, connect, numbered, paging
 from sinks.read_api.graphql.types import (
-    Asked,
     Contact,
     Event,
+    RequestInfo,
     Segment,
     contact_of,
     event_of,
@@ -27,12 +27,12 @@ SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
 @strawberry.type
 class Query:
     @strawberry.field(description="By contact id or `type:value`; null: there is none.")
-    async def contact(self, info: Asked, id: strawberry.ID) -> Contact | None:  # noqa: A002 - the contract's name
+    async def contact(self, info: RequestInfo, id: strawberry.ID) -> Contact | None:  # noqa: A002 - the contract's name
         asked = info.context
         asked.require("contacts:read")
         try:
             contact_id = asked.home.contact_id(str(id))
-        except Refused:
+        except ApiError:
             return None
         found = await asked.loaders.contact.load(contact_id)
         return None if found is None else contact_of(found)
@@ -40,7 +40,7 @@ class Query:
     @strawberry.field(description="In the order of their ids.")
     async def contacts(
         self,
-        info: Asked,
+        info: RequestInfo,
         first: int | None = None,
         after: str | None = None,
         email: str | None = None,
@@ -58,7 +58,7 @@ class Query:
 
     @strawberry.field(description="Of one contact, newest first.")
     async def events(
-        self, info: Asked, contact_id: strawberry.ID, first: int | None = None, after: str | None = None
+        self, info: RequestInfo, contact_id: strawberry.ID, first: int | None = None, after: str | None = None
     ) -> Connection[Event]:
         asked = info.context
         asked.require("contacts:read")
@@ -69,13 +69,15 @@ class Query:
         return found
 
     @strawberry.field
-    async def segment(self, info: Asked, id: strawberry.ID) -> Segment | None:  # noqa: A002
+    async def segment(self, info: RequestInfo, id: strawberry.ID) -> Segment | None:  # noqa: A002
         info.context.require("segments:read")
         found = await info.context.loaders.segment.load(str(id))
         return None if found is None else segment_of(found)
 
     @strawberry.field(description="Oldest first.")
-    async def segments(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Segment]:
+    async def segments(
+        self, info: RequestInfo, first: int | None = None, after: str | None = None
+    ) -> Connection[Segment]:
         asked = info.context
         asked.require("segments:read")
         page = paging(first, after)
@@ -89,18 +91,18 @@ class Query:
         return found
 
     @strawberry.field(description="By id or number; null: there is none.")
-    async def campaign(self, info: Asked, id: strawberry.ID) -> Campaign | None:  # noqa: A002
+    async def campaign(self, info: RequestInfo, id: strawberry.ID) -> Campaign | None:  # noqa: A002
         asked = info.context
         asked.require("campaigns:read")
         try:
             return campaign_of(campaigns.campaign_named(asked.control, asked.home, str(id)))
-        except Refused:
+        except ApiError:
             return None
 
     @strawberry.field(description="Newest first; by `page`, or behind a cursor.")
     async def campaigns(
         self,
-        info: Asked,
+        info: RequestInfo,
         limit: int | None = None,
         page: int | None = None,
         status: str | None = None,
@@ -117,7 +119,9 @@ class Query:
         return found
 
     @strawberry.field(description="Oldest first.")
-    async def webhooks(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Webhook]:
+    async def webhooks(
+        self, info: RequestInfo, first: int | None = None, after: str | None = None
+    ) -> Connection[Webhook]:
         asked = info.context
         asked.require("webhooks:read")
         page = paging(first, after)
@@ -127,7 +131,7 @@ class Query:
 
     @strawberry.field(description="The log of a webhook's attempts, newest first.")
     async def deliveries(
-        self, info: Asked, webhook_id: strawberry.ID, first: int | None = None, after: str | None = None
+        self, info: RequestInfo, webhook_id: strawberry.ID, first: int | None = None, after: str | None = None
     ) -> Connection[Delivery]:
         asked = info.context
         asked.require("webhooks:read")

@@ -10,13 +10,13 @@ from strawberry.types import Info
 
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from sinks.read_api.graphql.connection import Connection, connect, paging
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.request import weight
-from sinks.read_api.request.client import Reader
-from sinks.read_api.request.edge_client import Writes
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.edge_client import EdgeWrites
+from sinks.read_api.request.home import Tenant
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,19 +24,19 @@ class Context:
     """One request: who asks, about what, and where the answers come from."""
 
     principal: Principal
-    home: Home
-    reader: Reader
+    home: Tenant
+    reader: ClickHouseReader
     control: ControlState
     loaders: Loaders
-    writes: Writes
+    writes: EdgeWrites
 
     def require(self, scope: str) -> None:
-        """Raises ``Refused`` (403)."""
+        """Raises ``ApiError`` (403)."""
         if scope not in self.principal.scopes:
-            raise Refused("missing_scope", f"the key lacks the scope {scope}")
+            raise ApiError("missing_scope", f"the key lacks the scope {scope}")
 
 
-Asked = Info[Context, None]
+RequestInfo = Info[Context, None]
 
 
 @strawberry.type
@@ -75,7 +75,7 @@ class Event:
     identifiers: list[Identifier]
 
     @strawberry.field
-    async def contact(self, info: Asked) -> "Contact | None":
+    async def contact(self, info: RequestInfo) -> "Contact | None":
         found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
         return None if found is None else contact_of(found)
 
@@ -95,13 +95,13 @@ class Contact:
     segment_ids: list[strawberry.ID]
 
     @strawberry.field(description="The segments that it is in now.")
-    async def segments(self, info: Asked) -> list[Segment]:
+    async def segments(self, info: RequestInfo) -> list[Segment]:
         info.context.require("segments:read")
         found = await info.context.loaders.segment.load_many([str(one) for one in self.segment_ids])
         return [segment_of(row) for row in found if row is not None]
 
     @strawberry.field(description="Newest first.")
-    async def events(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Event]:
+    async def events(self, info: RequestInfo, first: int | None = None, after: str | None = None) -> Connection[Event]:
         page = paging(first, after)
         rows = await info.context.loaders.events_of(str(self.id), page)
         found: Connection[Event] = connect(rows, place_of_event, page, event_of)

@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from sinks.read_api.graphql.connection import Connection, connect, paging
-from sinks.read_api.graphql.types import Asked, Contact, contact_of
+from sinks.read_api.graphql.types import Contact, RequestInfo, contact_of
 
 
 @strawberry.type
@@ -26,7 +26,7 @@ class Delivery:
     next_attempt_at: str | None
 
     @strawberry.field
-    async def contact(self, info: Asked) -> Contact | None:
+    async def contact(self, info: RequestInfo) -> Contact | None:
         info.context.require("contacts:read")
         found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
         return None if found is None else contact_of(found)
@@ -43,11 +43,13 @@ class Webhook:
     updated_at: str
 
     @strawberry.field(description="The log of its attempts, newest first.")
-    async def deliveries(self, info: Asked, first: int | None = None, after: str | None = None) -> Connection[Delivery]:
+    async def deliveries(
+        self, info: RequestInfo, first: int | None = None, after: str | None = None
+    ) -> Connection[Delivery]:
         return await attempts_of(info, str(self.id), first, after)
 
 
-async def attempts_of(info: Asked, webhook_id: str, first: int | None, after: str | None) -> Connection[Delivery]:
+async def attempts_of(info: RequestInfo, webhook_id: str, first: int | None, after: str | None) -> Connection[Delivery]:
     """A page of one webhook's log; pages of several that are asked for together are one query."""
     page = paging(first, after)
     rows = await info.context.loaders.attempts_of(webhook_id, page)

@@ -12,7 +12,7 @@ from clickhouse_connect.driver import options
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.read_api.request import weight
@@ -29,7 +29,7 @@ TRANSIENT = frozenset(
 """ClickHouse's codes for too much at once, out of memory, disk and time, going down, and a user that is refused."""
 
 
-class Reader:
+class ClickHouseReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.partitions = settings.partitions
@@ -47,7 +47,7 @@ class Reader:
         await self._client.close()
 
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Raises ``Refused``: 503 while ClickHouse is away or overloaded, 429 where a workspace asks too much at once.
+        """Raises ``ApiError``: 503 while ClickHouse is away or overloaded, 429 where a workspace asks too much at once.
 
         ``parameters["workspace"]`` says whose query it is. It counts for the request (``request/weight.py``).
         """
@@ -67,12 +67,12 @@ class Reader:
             code = getattr(error, "code", None)
             if code in TRANSIENT or (code is None and isinstance(error, OperationalError)):
                 log.warning("a read waits for ClickHouse: %s", str(error)[:500])
-                raise Refused("unavailable", "the database is away or overloaded; try again") from error
+                raise ApiError("unavailable", "the database is away or overloaded; try again") from error
             raise
         return result.column_names, result.result_rows
 
     async def check(self) -> None:
         """Raises what keeps reads from being answered."""
         if not self._started:
-            raise Refused("unavailable", "the database has not answered yet")
+            raise ApiError("unavailable", "the database has not answered yet")
         await self.rows("SELECT count() FROM events WHERE workspace = ''")

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from schemas.api import parameters
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.kafka import Tail
 from sinks.read_api.request import paging
-from sinks.read_api.request.home import Home
+from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging
 
 _ADDRESSED = frozenset({"email", "phone", "contact"})
@@ -21,11 +21,11 @@ _ADDRESSED = frozenset({"email", "phone", "contact"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReadRequest:
     """An authorised request: who, about what, with which parameters."""
 
     principal: Principal
-    home: Home
+    home: Tenant
     request: Request
 
     @property
@@ -47,7 +47,7 @@ class Asked:
         try:
             return unquote(text, errors="strict")
         except UnicodeDecodeError:
-            raise Refused("not_found", "the path is not UTF-8") from None
+            raise ApiError("not_found", "the path is not UTF-8") from None
 
 
 def now_ms() -> int:
@@ -65,7 +65,7 @@ async def _authorised(request: Request, control: ControlState, tail: Tail, scope
     headers = dict(request.scope["headers"])
     try:
         return web.authorise(control, headers, request.query_params, scope, now_ms())
-    except Refused as refused:
+    except ApiError as refused:
         if refused.code not in ("invalid_key", "unknown_environment"):
             raise
     await tail.catch_up()

@@ -9,14 +9,14 @@ from typing import Any
 import aiohttp
 import orjson
 
-from schemas.errors import STATUS, Refused
+from schemas.errors import STATUS, ApiError
 from schemas.settings import Settings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=2)
 _PASSED = ("authorization", "x-api-key", "headwater-environment", "x-request-id")
 
 
-class Edge:
+class EdgeClient:
     """The connection to the edge; one of it for all requests."""
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class Edge:
     async def send(
         self, method: str, path: str, body: Any, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> Any:
-        """The answer's JSON; raises ``Refused`` as the edge did."""
+        """The answer's JSON; raises ``ApiError`` as the edge did."""
         passed = {name: headers[name] for name in _PASSED if name in headers}
         try:
             async with self._session.request(
@@ -43,17 +43,17 @@ class Edge:
             ) as answer:
                 said = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused("unavailable", "the edge is away; try again") from error
+            raise ApiError("unavailable", "the edge is away; try again") from error
         if answer.status >= 400 and "error" in said:
             code = said["error"]["code"]
-            raise Refused(code if code in STATUS else "internal", said["error"]["message"], said["error"].get("param"))
+            raise ApiError(code if code in STATUS else "internal", said["error"]["message"], said["error"].get("param"))
         return said
 
 
-class Writes:
+class EdgeWrites:
     """The writes of one request, with its key."""
 
-    def __init__(self, edge: Edge, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+    def __init__(self, edge: EdgeClient, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
         self._edge = edge
         self._headers = headers
         self._query = {name: query[name] for name in ("apiKey", "environment") if name in query}

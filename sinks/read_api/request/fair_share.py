@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 
 RUNNING = 4
 ALL = 12
@@ -34,10 +34,10 @@ class FairShare:
 
     @asynccontextmanager
     async def turn(self, workspace: str) -> AsyncIterator[None]:
-        """Raises ``Refused`` (429) where too many of the workspace's queries wait already."""
+        """Raises ``ApiError`` (429) where too many of the workspace's queries wait already."""
         share = self._shares.setdefault(workspace, _Share())
         if share.asked >= RUNNING + WAITING:
-            raise Refused("rate_limited", f"{WAITING} queries of this workspace wait already")
+            raise ApiError("rate_limited", f"{WAITING} queries of this workspace wait already")
         share.asked += 1
         try:
             async with share.turns, self._all:

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.records import identity
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Tenant:
     """The workspace and environment that a request is about."""
 
     workspace: str
@@ -17,7 +17,7 @@ class Home:
     """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
 
     def contact_id(self, text: str) -> str:
-        """Of ``cnt_…`` or ``type:value``; raises ``Refused`` (404) for what can be no contact's here."""
+        """Of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) for what can be no contact's here."""
         if identity.is_contact_id(text):
             text = f"{identity.CONTACT_ID}:{text}"
         kind, colon, value = text.partition(":")
@@ -25,7 +25,7 @@ class Home:
         normal = identity.normalise(kind, value) if colon and identity.is_type(kind) else None
         own = kind != identity.CONTACT_ID or identity.belongs_to(value, self.workspace, self.environment)
         if normal is None or not own:
-            raise Refused("not_found", "no such contact")
+            raise ApiError("not_found", "no such contact")
         return identity.contact_id(self.workspace, self.environment, kind, normal)
 
     @property

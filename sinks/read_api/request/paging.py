@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import orjson
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE
 from schemas.records import identity
 from schemas.times import parse_time
 
-Query = Mapping[str, str]
+QueryParameters = Mapping[str, str]
 T = TypeVar("T")
 
 
@@ -37,20 +37,20 @@ class Paging:
         return self.limit + (self.after is not None)
 
     def cursor_of(self, *types: type) -> list[Any] | None:
-        """The cursor's values, ``None`` at the beginning; raises ``Refused`` where they are not of these types."""
+        """The cursor's values, ``None`` at the beginning; raises ``ApiError`` where they are not of these types."""
         if not self.after:
             return None
         if [type(v) for v in self.after] != list(types):
-            raise Refused("invalid_field", "cursor is none of this list's", "cursor")
+            raise ApiError("invalid_field", "cursor is none of this list's", "cursor")
         return self.after
 
 
-def paging(query: Query) -> Paging:
+def paging(query: QueryParameters) -> Paging:
     limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     if "cursor" not in query:
         return Paging(limit=limit, page=_number(query, "page", 1, MAX_PAGE), after=None)
     if "page" in query:
-        raise Refused("invalid_field", "either page or cursor", "page")
+        raise ApiError("invalid_field", "either page or cursor", "page")
     return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
 
 
@@ -89,7 +89,7 @@ def slice_of(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return listing(paging, shown, total, [[row["id"]] for row in shown])
 
 
-def identifier(query: Query, kind: str) -> str | None:
+def identifier(query: QueryParameters, kind: str) -> str | None:
     """An identifier to filter by, normalised."""
     value = query.get(kind)
     if value is None:
@@ -98,11 +98,11 @@ def identifier(query: Query, kind: str) -> str | None:
         value = value[:1] + value[1:].replace("+", " ")  # spaces that were sent as plus signs
     normal = identity.normalise(kind, value)
     if normal is None:
-        raise Refused("invalid_field", f"{kind} identifies nobody", kind)
+        raise ApiError("invalid_field", f"{kind} identifies nobody", kind)
     return normal
 
 
-def time_ms(query: Query, name: str) -> int | None:
+def time_ms(query: QueryParameters, name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
@@ -110,16 +110,16 @@ def time_ms(query: Query, name: str) -> int | None:
     # a plus sign that was not encoded comes as a space
     ms = parse_time(value.replace(" ", "+") if isinstance(value, str) and "T" in value else value)
     if ms is None:
-        raise Refused("invalid_field", f"{name} must be ISO 8601, or unix seconds or milliseconds", name)
+        raise ApiError("invalid_field", f"{name} must be ISO 8601, or unix seconds or milliseconds", name)
     return ms
 
 
-def _number(query: Query, name: str, default: int, most: int) -> int:
+def _number(query: QueryParameters, name: str, default: int, most: int) -> int:
     text = query.get(name)
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most or len(text) > 9:
-        raise Refused("invalid_field", f"{name} must be a number from 1 to {most}", name)
+        raise ApiError("invalid_field", f"{name} must be a number from 1 to {most}", name)
     return int(text)
 
 
@@ -131,5 +131,5 @@ def _cursor(text: str) -> list[Any]:
     except ValueError:
         value = None
     if not isinstance(value, list) or not value:
-        raise Refused("invalid_field", "cursor is none that was given out", "cursor")
+        raise ApiError("invalid_field", "cursor is none that was given out", "cursor")
     return value

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from schemas.errors import Refused
+from schemas.errors import ApiError
 from schemas.service.memory_budget import Budget
 
 MIB = 1024 * 1024
@@ -38,12 +38,12 @@ class Weight:
         self._most = most
 
     def check(self) -> None:
-        """Raises ``Refused`` (``too_complex``) for a request that is over its bound already."""
+        """Raises ``ApiError`` (``too_complex``) for a request that is over its bound already."""
         if self._most is not None and self._size > self._most:
-            raise Refused("too_complex", f"the answer is larger than {self._most // MIB} MiB: ask for less", "query")
+            raise ApiError("too_complex", f"the answer is larger than {self._most // MIB} MiB: ask for less", "query")
 
     def add(self, size: int, workspace: str) -> None:
-        """Raises ``Refused``: over its own bound, or 503 where the workspace holds its share already."""
+        """Raises ``ApiError``: over its own bound, or 503 where the workspace holds its share already."""
         self._size += size
         self._workspace = workspace
         self.check()
@@ -51,7 +51,7 @@ class Weight:
         self._held.append((size, workspace))
 
     def again(self, size: int) -> None:
-        """The same for what is made of what was read; raises ``Refused``."""
+        """The same for what is made of what was read; raises ``ApiError``."""
         self.add(size, self._workspace)
 
     def release(self) -> None:
