@@ -263,13 +263,8 @@ class Dispatcher:
 
 
 def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
-    return sign.headers(
-        event_id=delivery["event_id"],
-        attempt_id=attempt_id,
-        at_ms=at_ms,
-        body=body,
-        secrets=webhook.secrets(at_ms),
-    )
+    secrets = webhook.secrets(at_ms)
+    return sign.headers(event_id=delivery["event_id"], attempt_id=attempt_id, at_ms=at_ms, body=body, secrets=secrets)
 
 
 def _logged(
