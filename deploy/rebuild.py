@@ -27,9 +27,9 @@ from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.consumer import committed_of
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
-from sinks.maintenance.again import ask_again, reach
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
+from sinks.maintenance.reread import ask_again, reach
 from sinks.maintenance.restore import BEFORE, client_of, derive, feeds_into, parts_of
 
 Say = Callable[[str], None]

@@ -23,7 +23,7 @@ def identity(settings: Settings) -> NoReturn:
 
 
 def segments(settings: Settings) -> NoReturn:
-    from processors.backfill.backlog import BackfillQueue  # noqa: PLC0415 - same
+    from processors.backfill.queue import BackfillQueue  # noqa: PLC0415 - same
     from processors.backfill.reader import BackfillReader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 

@@ -27,7 +27,7 @@ from ingest.events.operation import (
     optional_object,
 )
 from ingest.events.raw import Accepted, Parsed, RawEvent, Reply
-from ingest.http import body, xmlvalue
+from ingest.http import body, xml_codec
 from schemas.errors import ApiError
 from schemas.records import identity
 
@@ -91,7 +91,7 @@ def read(content_type: bytes, data: bytes, _most: int) -> Any:
     if not data.strip():
         return {}
     if _kind(content_type) in XML_TYPES:
-        return xmlvalue.loads(data)
+        return xml_codec.loads(data)
     body.check_content_type(content_type)
     return body.parse_batch(data, "")
 
@@ -102,7 +102,7 @@ def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str
     if not _wants_xml(headers, query):
         return Reply(status=reply.status, body=reply.body, headers=(*reply.headers, *warning)) if warning else reply
     kept = tuple(header for header in reply.headers if header != JSON)
-    answer = xmlvalue.dumps(orjson.loads(reply.body))
+    answer = xml_codec.dumps(orjson.loads(reply.body))
     return Reply(status=reply.status, body=answer, headers=(XML, *kept, *warning))
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ingest.http.shares import ENTRY, TEXT, FairCache
+from ingest.http.fair_cache import ENTRY, TEXT, FairCache
 from schemas.records.records import Event
 from schemas.records.sameness import CONFLICT
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ingest.events.canonical import Caller, canonical
 from ingest.events.edge import Edge
-from ingest.events.linked import LinkWaiter
+from ingest.events.link_waiter import LinkWaiter
 from ingest.events.raw import Accepted, RawEvent
 from schemas import ids
 from schemas.errors import ApiError

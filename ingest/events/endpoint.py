@@ -11,7 +11,7 @@ from ingest.events.batch import Batch
 from ingest.events.canonical import Caller
 from ingest.events.context import RequestContext
 from ingest.events.edge import Edge
-from ingest.events.linked import LinkWaiter
+from ingest.events.link_waiter import LinkWaiter
 from ingest.events.operation import Operation
 from ingest.events.raw import Accepted, IntakeResult, Parsed, Reply
 from ingest.events.replay_cache import RequestReplayCache

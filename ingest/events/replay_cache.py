@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ingest.events.raw import Reply
-from ingest.http.shares import ENTRY, TEXT, FairCache
+from ingest.http.fair_cache import ENTRY, TEXT, FairCache
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of answers, and as much of names."""

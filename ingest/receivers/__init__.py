@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ingest.events.raw import RawEvent
 from ingest.receivers import mailgun, postmark, sendgrid, ses, twilio
-from ingest.receivers.posted import ProviderRequest
+from ingest.receivers.provider_request import ProviderRequest
 from ingest.receivers.replay import SignedToken
 
 

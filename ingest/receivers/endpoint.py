@@ -20,7 +20,7 @@ from ingest.events.edge import Edge
 from ingest.events.raw import RawEvent
 from ingest.http import body
 from ingest.receivers import PROVIDERS, define, ses
-from ingest.receivers.posted import ENDS_CONSENT, ProviderRequest
+from ingest.receivers.provider_request import ENDS_CONSENT, ProviderRequest
 from ingest.receivers.replay import ReplayGuard
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError

@@ -10,7 +10,15 @@ from typing import Any
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import DeliveryReport, ProviderRequest, check_age, event_of, same, table, unsigned
+from ingest.receivers.provider_request import (
+    DeliveryReport,
+    ProviderRequest,
+    check_age,
+    event_of,
+    same,
+    table,
+    unsigned,
+)
 from ingest.receivers.replay import SignedToken
 from schemas.errors import ApiError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
+from ingest.receivers.provider_request import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
 
 PROVIDER = "postmark"
 STATUSES = {

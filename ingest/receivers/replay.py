@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.receivers.posted import REPLAY_WINDOW_MS, unsigned
+from ingest.receivers.provider_request import REPLAY_WINDOW_MS, unsigned
 
 FIRST_WINDOW_MS = 15 * 60_000
 """The age at which an unknown token is still taken; a known one may be repeated for ``REPLAY_WINDOW_MS``."""

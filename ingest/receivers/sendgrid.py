@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import DeliveryReport, ProviderRequest, check_age, event_of, objects, table, unsigned
+from ingest.receivers.provider_request import (
+    DeliveryReport,
+    ProviderRequest,
+    check_age,
+    event_of,
+    objects,
+    table,
+    unsigned,
+)
 from schemas.errors import ApiError
 
 PROVIDER = "sendgrid"

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, table, unsigned
 from ingest.receivers.postmark import basic_auth
+from ingest.receivers.provider_request import DeliveryReport, ProviderRequest, event_of, table, unsigned
 from schemas.errors import ApiError
 
 PROVIDER = "ses"

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
-from ingest.receivers.posted import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
+from ingest.receivers.provider_request import DeliveryReport, ProviderRequest, event_of, objects, same, table, unsigned
 from schemas.errors import ApiError
 
 PROVIDER = "twilio"

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from processors.backfill.backlog import (
+from processors.backfill.queue import (
     BackfillChunk,
     BackfillQueue,
     BackfillRequest,

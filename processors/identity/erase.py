@@ -4,7 +4,7 @@ A partition says on `control` what it has done, and asks that: an erasure is rep
 back. A row of the map says in the meantime that it was done, or the repeat would take a new beginning with it.
 """
 
-from processors.identity import graph, made_up, seen
+from processors.identity import ephemeral_ids, graph, seen_events
 from processors.identity.graph import Refusal
 from processors.runtime.stage import OutputRecord, PartitionState
 from schemas import topics
@@ -37,7 +37,7 @@ def erase(known: ControlState, state: PartitionState, partitions: int) -> list[O
             if partition_of(contact_id, partitions) == state.partition:
                 sends.append(OutputRecord(topics.MERGES.name, state.partition, contact_id.encode(), b""))
         forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
-        seen.forget(state, one.contacts)
+        seen_events.forget(state, one.contacts)
         _cut(state, one)
         state.put(topics.IDENTITY_MAP, _mark(one), b"1")
     return sends
@@ -63,8 +63,8 @@ def _mark(one: Erasure) -> bytes:
 def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
     """What either side of a pair is erased of is news once more: others may meet who comes back."""
     for key, row in state.scan(topics.IDENTITY_PAIRS):
-        if key.endswith(made_up.SUFFIX):
-            kept = None if key.removesuffix(made_up.SUFFIX) in gone else made_up.without(row, gone)
+        if key.endswith(ephemeral_ids.SUFFIX):
+            kept = None if key.removesuffix(ephemeral_ids.SUFFIX) in gone else ephemeral_ids.without(row, gone)
             if kept != row:
                 state.put(topics.IDENTITY_PAIRS, key, kept)
         elif key in gone or key[: len(key) // 2] in gone or key[len(key) // 2 :] in gone:

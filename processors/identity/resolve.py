@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from processors.identity import guard, made_up
+from processors.identity import ephemeral_ids, guard
 from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.control.erasure import Erased
@@ -46,7 +46,7 @@ def new_links(
     *,
     apart: Collection[str] = identity.APART,
     erased: Erased = NOBODY,
-    at_once: int = made_up.AT_ONCE,
+    at_once: int = ephemeral_ids.AT_ONCE,
 ) -> list[Link]:
     """What the event teaches that this partition has not passed on yet.
 
@@ -76,7 +76,7 @@ def new_links(
         if (
             is_unstated
             and state.get(topics.IDENTITY_PAIRS, pair) is None
-            and not made_up.passes(state, own, far, at_once)
+            and not ephemeral_ids.passes(state, own, far, at_once)
         ):
             continue
         if _is_news(state, pair) or explicit:

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from processors.identity import erase, guard, made_up, resolve, resolver
+from processors.identity import ephemeral_ids, erase, guard, resolve, resolver
 from processors.identity.guard import Limits
-from processors.identity.seen import SeenEvents
+from processors.identity.seen_events import SeenEvents
 from processors.runtime import foreign
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from schemas import topics
@@ -103,7 +103,7 @@ class IdentityStage:
     def _new_links(self, event: Event, state: PartitionState) -> list[Link]:
         workspace = self._control.workspaces.get(event["workspace"])
         apart = identity.APART if workspace is None else workspace.apart
-        at_once = made_up.at_once(self._limits(event["workspace"]))
+        at_once = ephemeral_ids.at_once(self._limits(event["workspace"]))
         return resolve.new_links(event, state, apart=apart, erased=self._control.erased, at_once=at_once)
 
     def _resolve(self, event: Event, state: PartitionState) -> int:

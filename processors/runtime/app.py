@@ -21,13 +21,13 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from processors.runtime.consumer import Transport
-from processors.runtime.ledger import OffsetOrder
+from processors.runtime.crash_trigger import CrashTrigger
+from processors.runtime.executor import PartitionExecutor
+from processors.runtime.offset_tracker import OffsetOrder
 from processors.runtime.publish import Message, TopicPartition, publish
 from processors.runtime.recovery import TableManager
-from processors.runtime.shell import PartitionExecutor
 from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
-from processors.runtime.trap import CrashTrigger
 from processors.runtime.watchdog import PartitionSnapshot
 from schemas.settings import Settings
 from schemas.topics import app_id

@@ -25,7 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from processors.runtime.client import QUIET, ConsumerThread
-from processors.runtime.ledger import OffsetOrder, OffsetTracker
+from processors.runtime.offset_tracker import OffsetOrder, OffsetTracker
 from processors.runtime.publish import BATCH_BYTES, IDEMPOTENT
 
 FULL_RECORDS, FULL_BYTES = 1000, 4 * 1024 * 1024

@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ConsistencyError
 
 from processors.runtime.app import Runtime, state_dir
+from processors.runtime.crash_trigger import VARIABLE, CrashTrigger
 from processors.runtime.stage import InputRecord, OutputRecord, Quarantine, Stage
-from processors.runtime.trap import VARIABLE, CrashTrigger
 from processors.runtime.watchdog import watch
 from schemas.records.quarantine import encode
 from schemas.service.heartbeat import beating

@@ -5,7 +5,7 @@
 2. Whatever the last unit before a restart may have told is in ``ReplayWindow``.
 """
 
-from processors.backfill.backlog import Tenant
+from processors.backfill.queue import Tenant
 from processors.membership.plans import Plans
 from processors.membership.timers import Timers
 from processors.segments.unit import MAX_SKEW_MS, ReplayWindow

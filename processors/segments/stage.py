@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from processors.backfill.backlog import BackfillChunk, BackfillQueue, ContactRebuild, SegmentBackfill
+from processors.backfill.queue import BackfillChunk, BackfillQueue, ContactRebuild, SegmentBackfill
 from processors.membership import coverage
 from processors.membership import state as rows_of
 from processors.membership.coverage import Coverage

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from processors.backfill.backlog import BackfillChunk, BackfillRequest, ContactRebuild
+from processors.backfill.queue import BackfillChunk, BackfillRequest, ContactRebuild
 from processors.membership import profile, state
 from processors.membership.plans import Plans
 from processors.membership.session import ContactSession

@@ -25,7 +25,7 @@ from schemas.control.erasure import Erased
 from schemas.errors import ApiError
 from schemas.service.kafka import wait_for_broker
 from schemas.settings import Settings
-from sinks.clickhouse.lane import DlqLimit, SinkContext, StreamInserter
+from sinks.clickhouse.inserter import DlqLimit, SinkContext, StreamInserter
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
 from sinks.clickhouse.resume import Bounds, resume

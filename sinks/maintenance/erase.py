@@ -3,7 +3,7 @@
 1. Rows go at once, and once more when identity and segments have answered and everything that they had sent until
    then is stored. Then the answer is given; until it is there, a restart begins anew. The events' own rows go with
    the second pass only: they tell which records in quarantine, which may come in between, are the contact's.
-2. What is read again from Kafka later is passed over by the lanes (`sinks/clickhouse/lane.py`).
+2. What is read again from Kafka later is passed over by the lanes (`sinks/clickhouse/inserter.py`).
 3. Rows are rewritten, not marked: when the answer is given, the bytes of the active parts are gone.
 """
 

@@ -21,8 +21,8 @@ from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.rereads import Rereads, encode, stream_of
-from sinks.maintenance.again import ask_again, reach
 from sinks.maintenance.migrate import MigrationError
+from sinks.maintenance.reread import ask_again, reach
 from sinks.maintenance.restore import restore_missing
 
 log = logging.getLogger(__name__)

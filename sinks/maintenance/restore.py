@@ -8,8 +8,8 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
 from sinks.clickhouse.rereads import stream_of
-from sinks.maintenance.again import ask_again
 from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
+from sinks.maintenance.reread import ask_again
 
 BEFORE = "_before_"
 """In front of the name of a table that is being rebuilt."""

@@ -29,7 +29,7 @@ from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest, asks
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 READY_WITHIN_S = 1.0
 """Less than the edge waits for it."""

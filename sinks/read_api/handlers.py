@@ -27,7 +27,7 @@ from sinks.read_api.graphql import endpoint as graph
 from sinks.read_api.request import paging as params
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest, now_ms
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 Answer = Callable[[ReadRequest], Awaitable[Any]]
 

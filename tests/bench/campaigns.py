@@ -18,7 +18,7 @@ from sinks.maintenance.migrate import migrate
 from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.request import paging
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 from tests import services
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 

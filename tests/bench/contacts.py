@@ -18,7 +18,7 @@ from sinks.maintenance.migrate import migrate
 from sinks.read_api.contacts import contact_list, contacts
 from sinks.read_api.request import paging as params
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 from tests import services
 from tests.bench.pipeline import quantiles
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE

@@ -6,7 +6,7 @@ A new dialect is one row of a table. All carry what the native event of ``tests/
 from collections.abc import Callable
 from typing import Any
 
-from ingest.http import xmlvalue
+from ingest.http import xml_codec
 from tests.load import KEY, request
 
 USERS = 5000
@@ -60,7 +60,7 @@ SINGLES: dict[str, tuple[str, Body, str]] = {
     "segment": ("/v1/track", segment, JSON),
     "posthog": ("/i/v0/e/", posthog, JSON),
     "altcraft json": ("/api/v1.1/profiles/import", altcraft, JSON),
-    "altcraft xml": ("/api/v1.1/profiles/import", lambda n: xmlvalue.dumps(altcraft(n)), XML),
+    "altcraft xml": ("/api/v1.1/profiles/import", lambda n: xml_codec.dumps(altcraft(n)), XML),
 }
 BATCHES: dict[str, tuple[str, Body, str]] = {
     "altertable": ("/track", altertable, JSON),

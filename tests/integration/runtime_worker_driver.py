@@ -17,7 +17,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from processors.runtime.trap import VARIABLE
+from processors.runtime.crash_trigger import VARIABLE
 from schemas.service import kafka
 from schemas.settings import PREFIX, Settings
 from schemas.topics import QUARANTINE, Topic, app_id, changelog

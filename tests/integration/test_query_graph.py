@@ -18,7 +18,7 @@ from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.services import fresh_settings
 from tests.sinking import ReadPipeline, change, reads

@@ -11,7 +11,7 @@ from schemas.control import control_state
 from schemas.control.control_state import ApiKey, Campaign, ControlState, Variant, Webhook
 from schemas.records.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_graph import ask, contact, counted
 from tests.services import fresh_settings

@@ -3,7 +3,7 @@
 import pytest
 from rocksdict import Options, Rdict
 
-from processors.runtime.trap import CrashPoint
+from processors.runtime.crash_trigger import CrashPoint
 from schemas.settings import Settings
 from schemas.topics import changelog
 from tests.integration.runtime_worker import APP, COUNTS

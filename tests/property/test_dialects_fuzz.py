@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.dialects import OPERATIONS
 from ingest.dialects.altcraft import TEXTS
-from ingest.http import xmlvalue
+from ingest.http import xml_codec
 from schemas.control import control_state
 from schemas.errors import ApiError
 from tests.builders import cid
@@ -105,7 +105,7 @@ def check(answer: Any) -> None:
     assert answer.status_code < 500 or answer.status_code == 501, answer.text
     if answer.request.url.path.startswith(("/api/v1.1", "/trg")):
         assert answer.status_code == 200
-        value = xmlvalue.loads(answer.content) if "xml" in answer.headers["content-type"] else answer.json()
+        value = xml_codec.loads(answer.content) if "xml" in answer.headers["content-type"] else answer.json()
         assert value["error"] in {0, *TEXTS} - {500}, value
     elif answer.status_code >= 400:
         assert isinstance(answer.json(), dict)
@@ -123,7 +123,7 @@ def test_any_json_gets_an_answer(post: Post, path: str, method: str, body: Any) 
 @given(body=BODIES.filter(lambda b: isinstance(b, dict)))
 def test_any_value_in_xml_gets_an_answer(post: Post, path: str, body: Any) -> None:
     named = {name.lstrip("$"): value for name, value in body.items()}
-    check(post(path, xmlvalue.dumps(named), {"Content-Type": "application/xml"}))
+    check(post(path, xml_codec.dumps(named), {"Content-Type": "application/xml"}))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,7 +143,7 @@ def test_any_text_as_xml_gets_an_answer(post: Post, parts: list[str]) -> None:
 @settings(max_examples=300)
 @given(value=st.dictionaries(st.from_regex(r"\A[a-z_]{1,8}\Z"), JSON, max_size=5))
 def test_what_xml_says_is_what_was_meant(value: dict[str, Any]) -> None:
-    assert xmlvalue.loads(xmlvalue.dumps(value)) == value
+    assert xml_codec.loads(xml_codec.dumps(value)) == value
 
 
 LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
@@ -165,5 +165,5 @@ LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
 )
 def test_an_attack_in_xml_is_refused(text: str) -> None:
     with pytest.raises(ApiError) as refused:
-        xmlvalue.loads(text.encode())
+        xml_codec.loads(text.encode())
     assert refused.value.status in (400, 422)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.backfill.backlog import BackfillChunk, BackfillQueue, SegmentBackfill
+from processors.backfill.queue import BackfillChunk, BackfillQueue, SegmentBackfill
 from processors.membership.state import Contact, Redirect
 from processors.runtime.stage import PartitionState
 from processors.segments.stage import SegmentsStage

@@ -10,7 +10,7 @@ import httpx
 import orjson
 
 from ingest.events.ack_cache import EventAckCache
-from ingest.events.linked import LINKED
+from ingest.events.link_waiter import LINKED
 from processors.membership.state import Contact
 from schemas import topics
 from schemas.control.control_state import ControlState, encode

@@ -10,7 +10,7 @@ import pytest
 from ingest.contacts import parse as contacts
 from ingest.dialects import launch
 from ingest.events import endpoint
-from ingest.http import xmlvalue
+from ingest.http import xml_codec
 from schemas import times
 from schemas.control import access
 from schemas.errors import ApiError
@@ -19,24 +19,24 @@ from schemas.records import identity
 SIZE = 150_000
 Make = Callable[[int], Any]
 WORST: dict[str, tuple[Callable[[Any], Any], Make]] = {
-    "XML: one tag again and again": (xmlvalue.loads, lambda n: b"<xml>" + b"<a/>" * (n // 6) + b"</xml>"),
-    "XML: arrays": (xmlvalue.loads, lambda n: b"<xml>" + b"<a array='true'/>" * (n // 17) + b"</xml>"),
+    "XML: one tag again and again": (xml_codec.loads, lambda n: b"<xml>" + b"<a/>" * (n // 6) + b"</xml>"),
+    "XML: arrays": (xml_codec.loads, lambda n: b"<xml>" + b"<a array='true'/>" * (n // 17) + b"</xml>"),
     "XML: tags of many names": (
-        xmlvalue.loads,
+        xml_codec.loads,
         lambda n: b"<xml>" + b"".join(b"<a%d/>" % i for i in range(n // 10)) + b"</xml>",
     ),
     "XML: attributes": (
-        xmlvalue.loads,
+        xml_codec.loads,
         lambda n: b"<xml " + b" ".join(b'a%d="1"' % i for i in range(n // 10)) + b"></xml>",
     ),
     "XML: namespaces": (
-        xmlvalue.loads,
+        xml_codec.loads,
         lambda n: b"<xml>" + b"".join(b'<a xmlns="%d"/>' % i for i in range(n // 20)) + b"</xml>",
     ),
-    "XML: line ends": (xmlvalue.loads, lambda n: b"<xml><a>" + b"\r\n" * (n // 2) + b"</a></xml>"),
-    "XML: a comment without an end": (xmlvalue.loads, lambda n: b"<xml><!--" + b"- " * (n // 2)),
-    "XML: CDATA": (xmlvalue.loads, lambda n: b"<xml>" + b"<![CDATA[]]>" * (n // 12) + b"</xml>"),
-    "XML: a long number": (xmlvalue.loads, lambda n: b"<xml><a>" + b"1" * n + b"</a></xml>"),
+    "XML: line ends": (xml_codec.loads, lambda n: b"<xml><a>" + b"\r\n" * (n // 2) + b"</a></xml>"),
+    "XML: a comment without an end": (xml_codec.loads, lambda n: b"<xml><!--" + b"- " * (n // 2)),
+    "XML: CDATA": (xml_codec.loads, lambda n: b"<xml>" + b"<![CDATA[]]>" * (n // 12) + b"</xml>"),
+    "XML: a long number": (xml_codec.loads, lambda n: b"<xml><a>" + b"1" * n + b"</a></xml>"),
     "a data URI of parameters": (launch._DATA_URI.match, lambda n: "data:" + ";a=" * (n // 3)),
     "a data URI of one parameter": (launch._DATA_URI.match, lambda n: "data:;a=" + "b" * n),
     "a data URI of base64 marks": (launch._DATA_URI.match, lambda n: "data:" + ";base64=" * (n // 8)),

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.http import body, xmlvalue
+from ingest.http import body, xml_codec
 from ingest.http.json_recovery import NotJson
 from ingest.http.mend import mended
 from schemas.records.records import Event
@@ -170,7 +170,7 @@ async def test_our_own_api_refuses_half_an_emoji_by_name(tmp_path: Path) -> None
 
 def test_half_an_emoji_in_json_within_xml_is_replaced() -> None:
     text = b"<xml><data json='true'>" + HALF.replace(b'"', b"&quot;") + b"</data></xml>"
-    assert xmlvalue.loads(text) == {"data": WHOLE}
+    assert xml_codec.loads(text) == {"data": WHOLE}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from ingest.events.ack_cache import EventAckCache
 from ingest.events.raw import Reply
 from ingest.events.replay_cache import RequestReplayCache
+from ingest.http.fair_cache import FairCache
 from ingest.http.key_usage import PAUSE_MS, KeyUsageRecorder
 from ingest.http.rate_limit import RateLimiter
-from ingest.http.shares import FairCache
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState, KeyUse
 from schemas.records import identity

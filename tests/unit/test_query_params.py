@@ -10,8 +10,8 @@ from starlette.requests import Request
 from schemas.control.access import Principal
 from schemas.errors import ApiError
 from sinks.read_api.request.context import ReadRequest
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, identifier, listing, paging, slice_of, time_ms
+from sinks.read_api.request.tenant import Tenant
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ import pytest
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.read_api.contacts.gathered import QueryBatcher
+from sinks.read_api.contacts.query_batcher import QueryBatcher
 from sinks.read_api.graphql.types import plain
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 MIB = weight.MIB
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.receivers import define, mailgun, sendgrid, twilio
-from ingest.receivers.posted import REPLAY_WINDOW_MS, ProviderRequest
+from ingest.receivers.provider_request import REPLAY_WINDOW_MS, ProviderRequest
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError
 from tests import receiving

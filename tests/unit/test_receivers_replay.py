@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.receivers.posted import REPLAY_WINDOW_MS
+from ingest.receivers.provider_request import REPLAY_WINDOW_MS
 from ingest.receivers.replay import FIRST_WINDOW_MS, ReplayGuard, SignedToken
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError

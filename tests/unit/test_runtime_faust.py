@@ -15,7 +15,7 @@ from faust.types import TP
 from intervaltree import IntervalTree  # type: ignore[import-untyped]
 
 from processors.runtime.consumer import Consumer, Delivered
-from processors.runtime.ledger import OffsetOrder
+from processors.runtime.offset_tracker import OffsetOrder
 from processors.runtime.recovery import Recovery
 from processors.runtime.table import DurableTable
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.records import codec
 from sinks.clickhouse.block import Block, Buffer, halves
-from sinks.clickhouse.lane import DlqLimit, TooManyRefusedError
+from sinks.clickhouse.inserter import DlqLimit, TooManyRefusedError
 from sinks.clickhouse.rows import Item
 from sinks.clickhouse.streams import STREAMS
 from tests.builders import event

@@ -10,8 +10,8 @@ from schemas.limits import CAMPAIGN_FILTERS
 from sinks.read_api.campaigns.facts import CampaignQuery
 from sinks.read_api.campaigns.stats import Stats, details_of, figures, stats_of
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, QueryParameters, behind, listing, time_ms
+from sinks.read_api.request.tenant import Tenant
 
 SORTS: dict[str, Callable[[Campaign], Any]] = {
     "created_at": lambda c: c.created_ms,

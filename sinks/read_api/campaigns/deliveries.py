@@ -13,8 +13,8 @@ from schemas.times import iso
 from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
 from sinks.read_api.contacts.contacts import LATEST
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
+from sinks.read_api.request.tenant import Tenant
 
 _TIMES = ", ".join(f"minOrNullIf(ms, bit = {bit}) AS {kind}_ms" for kind, bit in KINDS.items())
 # The last word of the recipient, else of the receiving server, else of the sender.

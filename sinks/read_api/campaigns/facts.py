@@ -16,7 +16,7 @@ from typing import Any
 from schemas.control.control_state import Campaign
 from schemas.times import parse_duration
 from sinks.read_api.campaigns.bot_detection import IS_MACHINE, quoted
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 KINDS = {
     "requested": 1,

@@ -14,8 +14,8 @@ from schemas.limits import STEPS
 from schemas.times import iso
 from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import QueryParameters, time_ms
+from sinks.read_api.request.tenant import Tenant
 
 MAX_POINTS = 10_000
 ALWAYS = (0, 9_000_000_000_000_000)

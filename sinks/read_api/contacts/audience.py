@@ -19,7 +19,7 @@ from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.rules.compare import number_of
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 MAX_LEAVES = 64
 MAX_DEPTH = 8

@@ -5,8 +5,8 @@ from typing import Any
 from schemas.times import iso
 from sinks.read_api.contacts.contacts import losers_of, required
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
+from sinks.read_api.request.tenant import Tenant
 
 # what only says again what was so is no change
 _PAGE = """

@@ -10,8 +10,8 @@ from typing import Any
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find, shaped
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, QueryParameters, identifier, listing, time_ms
+from sinks.read_api.request.tenant import Tenant
 
 _FROM = """
 FROM contacts FINAL

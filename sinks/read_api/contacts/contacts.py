@@ -14,8 +14,8 @@ from schemas.control import static_segments
 from schemas.errors import ApiError
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
+from sinks.read_api.request.tenant import Tenant
 
 MAX_HOPS = 8
 """The map is flat; more than one hop is seen only while a merge is on its way."""

@@ -8,7 +8,7 @@ from schemas.errors import ApiError
 from schemas.records import identity
 from sinks.read_api.contacts import contacts
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 
 async def known(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:

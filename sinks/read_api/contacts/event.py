@@ -12,7 +12,7 @@ from schemas.records.sameness import CONFLICT
 from schemas.times import iso
 from schemas.warning import STORED_AS, warning
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _EVENT = """
 SELECT

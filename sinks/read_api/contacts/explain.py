@@ -21,7 +21,7 @@ from schemas.rules.rule_tree import all_leaves
 from schemas.rules.windows import MOST_EVENTS, MOST_FUTURE
 from sinks.read_api.contacts import contacts
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _EVENTS = """
 SELECT event_id, right(own_contact_id, {length:UInt8}) AS sender, type,

@@ -15,7 +15,7 @@ from schemas.times import iso
 from sinks.clickhouse.link_rows import LIFTED
 from sinks.read_api.contacts.contacts import losers_of, required
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _LINKS = """
 SELECT a_id, a_type, a_value, b_id, b_type, b_value, event_id, kind, explicit, toUnixTimestamp64Milli(at) AS at_ms

@@ -3,7 +3,7 @@
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _REFUSED = """
 SELECT DISTINCT type, value FROM refused_links

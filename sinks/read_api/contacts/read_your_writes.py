@@ -17,9 +17,9 @@ from schemas.records import identity
 from schemas.records.records import Identifier
 from schemas.warning import warning
 from sinks.read_api.contacts.contacts import find_all, shaped
-from sinks.read_api.contacts.gathered import QueryBatcher
+from sinks.read_api.contacts.query_batcher import QueryBatcher
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _PAUSES_S = (0.02, 0.04, 0.08)
 

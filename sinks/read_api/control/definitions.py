@@ -7,7 +7,7 @@ from schemas.control.control_state import ApiKey, ControlState, Environment, Seg
 from schemas.errors import ApiError
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 _COUNTS = """
 SELECT segment_id, countIf(member) AS contacts, max(toUnixTimestamp64Milli(at)) AS latest_ms

@@ -8,9 +8,9 @@ from schemas.errors import ApiError
 from schemas.rules import parse, rule_tree
 from schemas.rules import sql as rule_sql
 from schemas.rules.nodes import Rule
-from sinks.read_api.control.unseen import unseen
+from sinks.read_api.control.rule_warnings import unseen
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 SAMPLE = 10
 DRAFT = ""

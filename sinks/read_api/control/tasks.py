@@ -8,7 +8,7 @@ from schemas.errors import ApiError
 from schemas.ids import count_of, uuid7_ms
 from schemas.records.sameness import CONFLICT, key_from
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 CLOCKS_MS = 5_000
 """How far another machine's clock may be ahead."""

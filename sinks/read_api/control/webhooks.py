@@ -10,8 +10,8 @@ from schemas.errors import ApiError
 from schemas.records import deliveries
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging, listing
+from sinks.read_api.request.tenant import Tenant
 
 LATEST = 9_000_000_000_000_000
 

@@ -15,8 +15,8 @@ from sinks.read_api.campaigns.stats import Stats, contacts_of, details_of, stats
 from sinks.read_api.contacts import contacts
 from sinks.read_api.control import definitions, webhooks
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging
+from sinks.read_api.request.tenant import Tenant
 
 Row = dict[str, Any]
 PageOf = tuple[str, int, tuple[Any, ...] | None]

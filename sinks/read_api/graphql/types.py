@@ -16,7 +16,7 @@ from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.edge_client import EdgeWrites
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.kafka import Tail
 from sinks.read_api.request import paging
-from sinks.read_api.request.home import Tenant
 from sinks.read_api.request.paging import Paging
+from sinks.read_api.request.tenant import Tenant
 
 _ADDRESSED = frozenset({"email", "phone", "contact"})
 """Parameters that may hold an e-mail address or a phone number."""

@@ -4,7 +4,7 @@
    (``HELD``), so a flood of large pages is refused (503) and leaves room for others.
 2. One GraphQL document asks for many pages at once; it has a bound of its own (``MOST_IN_DOCUMENT``).
 
-A query that is made for many requests (``sinks.read_api.contacts.gathered``) is counted for none of them.
+A query that is made for many requests (``sinks.read_api.contacts.query_batcher``) is counted for none of them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 MOST = 250
 """Questions in one round: their identifiers have to fit into a request's parameters."""

@@ -21,9 +21,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
+from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
 from processors.runtime.publish import Message, TopicPartition, check_size
 from processors.runtime.stage import Background, InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
-from processors.runtime.trap import CrashPoint, CrashTrigger
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 
 log = logging.getLogger(__name__)

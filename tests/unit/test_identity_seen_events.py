@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from processors.identity import seen
+from processors.identity import seen_events
 from processors.identity.stage import IdentityStage
 from processors.runtime.stage import InputRecord, PartitionState
 from schemas import ids, topics
@@ -144,7 +144,7 @@ def test_an_event_is_known_for_a_span_at_least_and_forgotten_after_two() -> None
 
 
 def test_forgetting_goes_in_chunks_and_goes_on_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "CHUNK", 2)
+    monkeypatch.setattr(seen_events, "CHUNK", 2)
     partition = Partition()
     partition.take(*(event("external_id:u1", event_id=f"e{n}") for n in range(5)))
     later = NOW_MS + 3 * DAY_MS

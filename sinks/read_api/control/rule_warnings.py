@@ -19,7 +19,7 @@ from schemas.rules.conditions import needs
 from schemas.rules.nodes import Attribute, Rule
 from schemas.warning import warning
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.request.tenant import Tenant
 
 log = logging.getLogger(__name__)
 

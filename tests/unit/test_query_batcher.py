@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.errors import ApiError
-from sinks.read_api.contacts.gathered import MOST, QueryBatcher
-from sinks.read_api.request.home import Tenant
+from sinks.read_api.contacts.query_batcher import MOST, QueryBatcher
+from sinks.read_api.request.tenant import Tenant
 
 HERE, THERE = Tenant("w1", "production"), Tenant("w2", "production")
 

@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from processors.runtime.shell import QUARANTINE_LIMIT, PartitionExecutor
+from processors.runtime.crash_trigger import CrashTrigger
+from processors.runtime.executor import QUARANTINE_LIMIT, PartitionExecutor
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows, Stage
-from processors.runtime.trap import CrashTrigger
 from schemas.records.codec import UndecodableError
 from schemas.topics import EVENTS, MERGES, Topic
 from tests.builders import MemoryTables

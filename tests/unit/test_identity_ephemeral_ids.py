@@ -2,9 +2,9 @@
 
 import pytest
 
-from processors.identity import erase, made_up
+from processors.identity import ephemeral_ids, erase
+from processors.identity.ephemeral_ids import AT_ONCE, WAITING
 from processors.identity.guard import Limits
-from processors.identity.made_up import AT_ONCE, WAITING
 from processors.identity.resolve import new_links
 from processors.runtime.stage import PartitionState
 from schemas import topics
@@ -104,7 +104,7 @@ def test_an_erased_sender_begins_anew(partition: Partition) -> None:
 
 @pytest.mark.parametrize(("total", "most"), [(1000, 100), (5000, 100), (500, 50), (20, 10)])
 def test_a_smaller_contact_takes_fewer_at_once(total: int, most: int) -> None:
-    assert made_up.at_once(Limits({"total": total})) == most
+    assert ephemeral_ids.at_once(Limits({"total": total})) == most
 
 
 def test_a_thousand_made_up_ids_leave_room_for_the_users_browser() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.ledger import OffsetOrder, OffsetTracker
+from processors.runtime.offset_tracker import OffsetOrder, OffsetTracker
 
 gaps = st.lists(st.integers(min_value=1, max_value=5), min_size=1, max_size=30)
 
