@@ -2,7 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.complete
+# one for each set of packages: who runs the stack needs no linter
+LOCAL := $(VENV)/.local
+DEV := $(VENV)/.dev
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --retries 5 \
+	-c deploy/constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down status test sdks check fuzz bench clean
@@ -10,49 +14,51 @@ STAMP := $(VENV)/.complete
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## create .venv and install everything, pinned
+setup: $(DEV) ## create .venv and install everything, pinned, the developers' tools too
 
-$(STAMP): pyproject.toml deploy/constraints.txt
+$(LOCAL): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	@echo "setup: creating $(VENV)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setup: installing packages (some minutes, once)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --retries 5 \
-		-c deploy/constraints.txt -e '.[local,dev]'
+	@test -x $(BIN)/python || { echo "setup: creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "setup: installing what the stack needs (a minute or two, once)"
+	@$(INSTALL) -e '.[local]'
 	@touch $@
-	@echo "setup: done"
 
-run: $(STAMP) ## start the stack and stay in front; Ctrl-C stops it
+$(DEV): $(LOCAL)
+	@echo "setup: installing the developers' tools (a minute, once)"
+	@$(INSTALL) -e '.[local,dev]'
+	@touch $@
+
+run: $(LOCAL) ## start the stack and stay in front; Ctrl-C stops it
 	@$(BIN)/python -m deploy.local run
 
-up: $(STAMP) ## start the stack in the background; returns when it is ready
+up: $(LOCAL) ## start the stack in the background; returns when it is ready
 	@$(BIN)/python -m deploy.local up
 
-down: $(STAMP) ## stop the stack
+down: $(LOCAL) ## stop the stack
 	@$(BIN)/python -m deploy.local down
 
-status: $(STAMP) ## show the stack's processes
+status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
 
-test: $(STAMP) ## run every test, on a real Kafka and a real ClickHouse
+test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse
 	@$(BIN)/python -m pytest
 
-sdks: $(STAMP) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium
+sdks: $(DEV) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium
 	@$(BIN)/python -m pytest --all-sdks tests/sdks
 
-check: $(STAMP) ## lint, format, types, and the rules of the tree
+check: $(DEV) ## lint, format, types, and the rules of the tree
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@CI= HEADWATER_REQUIRE_TIERS= $(BIN)/python -m pytest -q tests/unit/test_tree.py
 
-fuzz: $(STAMP) ## ten minutes of generated requests at a stack of their own; FUZZ_SECONDS and FUZZ_SEED change them
+fuzz: $(DEV) ## ten minutes of generated requests at a stack of their own; FUZZ_SECONDS and FUZZ_SEED change them
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 		$(BIN)/python -m pytest -q -s --timeout=1200 tests/e2e/test_described_api.py
 
-bench: $(STAMP) ## measure speed, latency and memory; writes bench.json
+bench: $(DEV) ## measure speed, latency and memory; writes bench.json
 	@$(BIN)/python -m tests.bench
 
 clean: ## stop the stack and remove its data and the environment
-	@test ! -e $(STAMP) || $(BIN)/python -m deploy.local down
+	@test ! -e $(LOCAL) || $(BIN)/python -m deploy.local down
 	rm -rf $${HEADWATER_HOME:-.headwater} $(VENV)

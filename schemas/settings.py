@@ -171,8 +171,13 @@ class Settings(BaseSettings):
         return self.edge_url or f"http://127.0.0.1:{self.port}"
 
 
-OTHERS = frozenset({"HEADWATER_KEY", "HEADWATER_CRASH_AT", "HEADWATER_REQUIRE_TIERS"})
-"""What is read elsewhere: the command line's key, and what the tests set."""
+OTHERS = frozenset(
+    {
+        *("HEADWATER_URL", "HEADWATER_KEY", "HEADWATER_KEY_FILE", "HEADWATER_PROFILE"),
+        *("HEADWATER_CRASH_AT", "HEADWATER_REQUIRE_TIERS"),
+    }
+)
+"""What is read elsewhere: where the command line calls and with which key, and what the tests set."""
 
 
 def variable(name: str) -> str:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from deploy.local import daemon, keys
+from deploy.local import daemon
 from deploy.local.daemon import run_in_front
 from deploy.local.home import AlreadyRunningError, StackHome
 from deploy.local.kafka import BrokerError
@@ -21,7 +21,6 @@ from schemas.settings import Settings
 READY_WITHIN_S = 900.0  # the first start downloads the broker
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="Headwater on one machine.")
-cli.add_typer(keys.cli, name="keys")
 
 
 def say(line: str) -> None:

@@ -184,23 +184,6 @@ async def test_a_path_or_method_that_is_none(stack: LocalStack, method: str, pat
             assert again.status_code != 405, allowed
 
 
-def test_keys_from_the_command_line(stack: LocalStack) -> None:
-    def run(*words: str) -> str:
-        command = [sys.executable, "-m", "deploy.local", "keys", *words, "--url", stack.url]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    out = run("create", "from the shell", "--scope", "contacts:read", "--rate-limit", "9")
-    secret = next(word for word in out.split() if word.startswith("sk_"))
-    key_id = next(word for word in out.split() if word.startswith("key_"))
-    assert httpx.get(f"{stack.url}/v1/contacts", headers=bearer(secret), trust_env=False).status_code == 200
-    assert key_id in run("list")
-    run("revoke", key_id)
-    assert httpx.post(f"{stack.url}/v1/contacts", headers=bearer(secret), trust_env=False).status_code == 401
-    assert key_id not in run("list")
-
-
 async def test_an_operator_makes_the_first_key_of_a_workspace_without_any_key(stack: LocalStack) -> None:
     workspace = unique("first")
     done = await asyncio.to_thread(

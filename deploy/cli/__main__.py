@@ -1,0 +1,64 @@
+"""Words in; what the command prints and its exit status out: the program ``headwater``."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from deploy.cli import keys, send, stack
+from deploy.client.api import ApiRefusedError, ApiUnreachableError
+from deploy.client.config import ConfigError
+from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
+from deploy.client.session import OPTIONS, SHARED_HELP, split_shared
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="headwater",
+    help="Headwater: events in, who did it and what it changes out.",
+    epilog=SHARED_HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+stack.add_to(app)
+app.command(epilog=send.EXAMPLES)(send.send)
+app.add_typer(keys.cli)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its status."""
+    try:
+        options, left = split_shared(sys.argv[1:] if words is None else words)
+    except ValueError as error:
+        sys.exit(_failed(USAGE, str(error)))
+    OPTIONS.set(options)
+    try:
+        app(left, prog_name="headwater")
+    except ConfigError as error:
+        sys.exit(_failed(USAGE, str(error)))
+    except ApiUnreachableError as error:
+        sys.exit(_failed(UNREACHABLE, str(error), "headwater doctor says what is wrong"))
+    except ApiRefusedError as error:
+        place = f"{error.param}: " if error.param and error.param not in error.message else ""
+        sys.exit(_failed(REFUSED, f"{place}{error.message}", code=error.code, param=error.param))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # whoever read the pipe has seen enough; Python would complain once more while it ends
+        sys.stdout = None
+        sys.exit(0)
+
+
+def _failed(status: int, text: str, hint: str = "", **more: str | None) -> int:
+    if OPTIONS.get().as_json:
+        print_json({"error": {"message": text, **{k: v for k, v in more.items() if v}}})
+    else:
+        note(f"headwater: {text}")
+        if hint:
+            note(hint)
+    return status
+
+
+if __name__ == "__main__":
+    main()

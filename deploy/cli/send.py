@@ -1,0 +1,76 @@
+"""An event's type and fields in; the event sent, and with --sync what it changed, out."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from deploy.client.config import ConfigError
+from deploy.client.output import note, print_json
+from deploy.client.session import OPTIONS, api, examples, run
+
+IDENTIFIERS = ("user_id", "email", "phone", "anonymous_id", "device_id")
+EXAMPLES = examples(
+    "headwater send page_viewed --anonymous-id browser-7 --set path=/pricing",
+    "headwater send order_completed --user-id u1 --set total=149 --set items:='[\"a\"]' --sync",
+)
+
+
+def typed(assignment: str) -> tuple[str, Any]:
+    """``name=value`` (a number or true/false where it is one, else text) or ``name:=JSON``; raises ``ConfigError``."""
+    name, equals, value = assignment.partition("=")
+    is_json = name.endswith(":")
+    name = name.removesuffix(":")
+    if not equals or not name:
+        raise ConfigError(f"--set {assignment!r}: say name=value, or name:=JSON")
+    try:
+        read = json.loads(value)
+    except ValueError as error:
+        if is_json:
+            raise ConfigError(f"--set {assignment!r}: {value!r} is not JSON: {error}") from error
+        return name, value
+    # only JSON's own spelling of a number: 007 and 1e5 with a comma stay what they look like
+    return (name, read) if is_json or isinstance(read, bool | int | float) else (name, value)
+
+
+def send(  # noqa: PLR0917 - a command line's words
+    type: Annotated[str, typer.Argument(help="Such as order_completed.")],  # noqa: A002 - the API's own name
+    user_id: Annotated[str | None, typer.Option(help="The contact's id in your system.")] = None,
+    email: Annotated[str | None, typer.Option()] = None,
+    phone: Annotated[str | None, typer.Option()] = None,
+    anonymous_id: Annotated[str | None, typer.Option(help="A browser's or an installation's id.")] = None,
+    device_id: Annotated[str | None, typer.Option()] = None,
+    event_id: Annotated[str | None, typer.Option(help="The same id again counts once.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="When it happened, ISO 8601; now if not said.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A property: name=value, or name:=JSON. May be repeated.")
+    ] = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Wait until it can be read, and show what it changed.")] = False,
+) -> None:
+    """Send one event."""
+    given = dict(zip(IDENTIFIERS, (user_id, email, phone, anonymous_id, device_id), strict=True))
+    body = {"type": type, **given, "event_id": event_id, "timestamp": timestamp}
+    event: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
+    event["properties"] = dict(map(typed, set_ or ()))
+    query = {"sync": "true", "timeout_ms": "10000"} if sync else None
+
+    async def work() -> tuple[dict[str, Any], dict[str, str]]:
+        async with api() as client:
+            answer = await client.call("POST", "/v1/events", event, query=query)
+            changed = answer.get("segment_changes", {})
+            ids = {*changed.get("entered", ()), *changed.get("left", ())}
+            names = {one: (await client.call("GET", f"/v1/segments/{one}"))["name"] for one in sorted(ids)}
+            return answer, names
+
+    answer, names = run(work())
+    if OPTIONS.get().as_json:
+        print_json(answer)
+        return
+    print(f"{answer['event_id']}  contact {answer['contact_id']}")
+    for word in ("entered", "left"):
+        for one in answer.get("segment_changes", {}).get(word, ()):
+            print(f"  {word} {names[one]} ({one})")
+    for warning in answer.get("warnings", ()):
+        note(f"  warning: {warning}")
+    if sync and "segment_changes" not in answer:
+        note(f"accepted, and not readable within 10 s: GET /v1/tasks/{answer.get('task_id')} tells")

@@ -1,0 +1,120 @@
+"""The program as a user calls it: every example of its help, its exit statuses, what it prints."""
+
+import json
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.main import get_command
+
+from deploy.cli.__main__ import app
+from deploy.local.stack import environment
+from tests.services import ROOT, free_port
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+
+
+def headwater(
+    stack: LocalStack, *words: str, cwd: Path | None = None, data: bytes = b""
+) -> "subprocess.CompletedProcess[str]":
+    """The program against this stack, from another folder than the repository's."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *words],
+        cwd=cwd or ROOT,
+        env={**os.environ, **environment(stack.settings), "PYTHONPATH": str(ROOT)},
+        input=data,
+        capture_output=True,
+        check=False,
+        timeout=240,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def examples_of(command: Any, path: str) -> list[str]:
+    """Those in the help of a command and of all below it."""
+    below = [
+        one for name, sub in getattr(command, "commands", {}).items() for one in examples_of(sub, f"{path} {name}")
+    ]
+    told = [line.strip() for line in (command.epilog or "").splitlines()]
+    own = [line.removeprefix("$ ") for line in told if line.startswith("$ ")]
+    if not hasattr(command, "commands"):
+        assert own, f"{path}: the help has no example"
+        assert all(path in one for one in own), own
+    return own + below
+
+
+EXAMPLES = examples_of(get_command(app), "headwater")
+ENDS_OTHERWISE = {"headwater run": 1, "headwater status": None, "headwater status --json": None}
+"""``run`` beside a stack that runs says so; what this machine's disk has left is not for this test to say."""
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one != "headwater down"])
+def test_an_example_of_the_help_works(stack: LocalStack, example: str, tmp_path: Path) -> None:
+    made = lines(headwater(stack, "keys", "create", "for an example", "--scope", "contacts:read", "--json").stdout)[0]
+    words = shlex.split(example.replace("KEY_ID", made["id"]))[1:]
+    done = headwater(stack, *words, cwd=tmp_path)
+    expected = ENDS_OTHERWISE.get(example, 0)
+    assert expected is None or done.returncode == expected, f"{done.stdout}{done.stderr}"
+    assert "Traceback" not in done.stderr
+    if "--json" in words:
+        assert lines(done.stdout)
+
+
+def test_down_is_an_example_too_and_runs_where_nothing_does(stack: LocalStack, tmp_path: Path) -> None:
+    assert "headwater down" in EXAMPLES
+    elsewhere = LocalStack(stack.settings.model_copy(update={"home": tmp_path / "home"}))
+    assert headwater(elsewhere, "down").stdout == "not running\n"
+
+
+def test_an_event_that_is_waited_for_tells_the_segments_by_name(stack: LocalStack) -> None:
+    name = f"Segment {secrets.token_hex(4)}"
+    kind = f"seen_{secrets.token_hex(4)}"
+    rule = {"event": kind, "count": {"op": "gte", "value": 1}}
+    headers = {"Authorization": "Bearer sk_dev_local"}
+    made = httpx.post(f"{stack.url}/v1/segments", json={"name": name, "rule": rule}, headers=headers, trust_env=False)
+    assert made.status_code == 201, made.text
+    done = headwater(stack, "send", kind, "--user-id", f"u-{kind}", "--set", "total=149", "--sync")
+    assert done.returncode == 0, done.stderr
+    assert f"entered {name} ({made.json()['id']})" in done.stdout
+
+
+def test_a_key_works_until_it_is_revoked_and_is_shown_once(stack: LocalStack) -> None:
+    made = lines(
+        headwater(stack, "keys", "create", "once", "--scope", "contacts:read", "--rate-limit", "9", "--json").stdout
+    )
+    key_id, secret = made[0]["id"], made[0]["key"]
+    bearer = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{stack.url}/v1/contacts", headers=bearer, trust_env=False).status_code == 200
+    listed = headwater(stack, "keys", "list")
+    assert key_id in listed.stdout
+    assert secret not in listed.stdout
+    refused = headwater(stack, "keys", "list", "--key", secret)
+    assert (refused.returncode, secret in refused.stderr) == (4, False)
+    assert "admin" in refused.stderr
+    assert headwater(stack, "keys", "revoke", key_id).returncode == 0
+    assert httpx.get(f"{stack.url}/v1/contacts", headers=bearer, trust_env=False).status_code == 401
+
+
+def test_exit_statuses_tell_wrong_use_no_answer_and_a_refusal_apart(stack: LocalStack) -> None:
+    assert headwater(stack, "nonsense").returncode == 2
+    assert headwater(stack, "send", "seen", "--user-id", "u", "--set", "x").returncode == 2
+    away = headwater(stack, "keys", "list", "--url", f"http://127.0.0.1:{free_port()}")
+    assert away.returncode == 3
+    assert "does not answer" in away.stderr
+    refused = headwater(stack, "send", "seen", "--json")
+    assert refused.returncode == 4
+    assert lines(refused.stdout)[0]["error"]["code"] == "missing_field"
+    no_json = headwater(stack, "keys", "list", "--url", f"http://127.0.0.1:{stack.settings.clickhouse_port}")
+    assert no_json.returncode == 3
+    assert "is this Headwater?" in no_json.stderr
