@@ -14,6 +14,7 @@ import fastavro
 import orjson
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.records import avro
 from schemas.records.deliveries import Attempt, WebhookDelivery
 from schemas.records.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt
 
@@ -64,13 +65,11 @@ class Codec:
         for path in versions:
             self._raw, self.schema, self.header = _load(path)
             self._readers[self.header] = self.schema
+        self._write, self._read = avro.writer(self.schema), avro.reader(self.schema)
 
     def encode(self, datum: Any) -> bytes:
         """One datum as a Kafka value."""
-        out = BytesIO()
-        out.write(self.header)
-        fastavro.schemaless_writer(out, self.schema, datum, disable_tuple_notation=True)
-        return out.getvalue()
+        return self.header + self._write(datum)
 
     def decode(self, data: bytes) -> Any:
         """The datum, in the newest version's shape; raises ``UndecodableError``."""
@@ -79,27 +78,21 @@ class Codec:
         writer = self._readers.get(data[:HEADER])
         if writer is None:
             raise UnknownSchemaError(f"{self.name}: unknown schema fingerprint {data[2:HEADER].hex()}")
-        stream = BytesIO(data)
-        stream.seek(HEADER)
-        reader = None if writer is self.schema else self.schema
         try:
-            datum = fastavro.schemaless_reader(stream, writer, reader)
+            datum, end = self._read(data, HEADER) if writer is self.schema else self._read_older(data, writer)
         except Exception as error:  # fastavro raises whatever the bytes lead it to
             raise UndecodableError(f"{self.name}: {type(error).__name__}: {error}") from error
-        if stream.tell() != len(data):
-            raise UndecodableError(f"{self.name}: {len(data) - stream.tell()} bytes too many")
+        if end != len(data):
+            raise UndecodableError(
+                f"{self.name}: {abs(len(data) - end)} bytes too {'many' if end < len(data) else 'few'}"
+            )
         return datum
 
-
-def _long(value: int) -> bytes:
-    """Avro's zig-zag variable-length long, for the block counts of an array."""
-    n = value << 1
-    out = bytearray()
-    while n > 0x7F:
-        out.append((n & 0x7F) | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
+    def _read_older(self, data: bytes, writer: Any) -> tuple[Any, int]:
+        """In the newest version's shape, and where it ends."""
+        stream = BytesIO(data)
+        stream.seek(HEADER)
+        return fastavro.schemaless_reader(stream, writer, self.schema), stream.tell()
 
 
 class BatchCodec(Codec):
@@ -112,17 +105,12 @@ class BatchCodec(Codec):
         super().__init__(name)
         field = self._raw["fields"][0]
         self.field: str = field["name"]
-        # parsed by itself: fastavro parses an unparsed schema again at every call, which costs twice the writing
-        self._item = _parsed(field["type"]["items"])
-
-    def item(self, datum: Any) -> bytes:
-        out = BytesIO()
-        fastavro.schemaless_writer(out, self._item, datum, disable_tuple_notation=True)
-        return out.getvalue()
+        self.item = avro.writer(_parsed(field["type"]["items"]))
+        """The bytes of one item."""
 
     def join(self, items: Sequence[bytes]) -> bytes:
         """Items of ``item`` as one Kafka value; at least one."""
-        return b"".join((self.header, _long(len(items)), *items, b"\x00"))
+        return b"".join((self.header, avro.size(len(items)), *items, b"\x00"))
 
     def batch(self, data: Sequence[Any]) -> bytes:
         return self.join([self.item(d) for d in data])
