@@ -1,19 +1,25 @@
 """A running stack in; what one upsert costs, alone and beside others, and what a contact of a batch does, out.
 
 CPU is that of all processes of the stack, from the first request until the last row can be read.
+`python -m tests.bench.imports [--quick]` measures this alone, with a stack of its own.
 """
 
+import argparse
 import asyncio
+import json
 import secrets
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
+import uvloop
 
 from tests.bench.pipeline import quantiles
 from tests.load import flood, request
-from tests.stack import LocalStack
+from tests.stack import LocalStack, local_stack
 
 BATCH = 1000
 COUNTED = "SELECT uniqExact(external_id) FROM contacts WHERE startsWith(external_id, {name:String})"
@@ -101,3 +107,15 @@ async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
         figures[f"64 upserts together, {name}"] = await singles(stack, some * 8, 64, emails=emails)
         figures[f"batches of {BATCH}, {name}"] = await batches(stack, many, emails=emails)
     return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.imports", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer contacts, coarser figures")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        print(json.dumps(uvloop.run(measure(stack, quick=options.quick)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
