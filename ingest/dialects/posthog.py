@@ -11,6 +11,7 @@ Source: PostHog's "Capture and batch API endpoints", and what its own SDKs send.
    an odd value costs itself and not its event, and an event without an id gets one that a repeat gets too.
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,7 @@ KEYS = ("api_key", "token")
 PATHS = ("batch", "e", "capture", "i/v0/e")
 MAX_OFFSET_MS = 30 * 86_400_000
 MAX_UNSET = 1000
+MAX_TIME_DIGITS = 13
 COOKIELESS = "$posthog_cookieless"
 """The ``distinct_id`` of every visitor of a page that stores nothing in browsers."""
 DONE = Reply(status=200, body=orjson.dumps({"status": "Ok"}), headers=(JSON,))
@@ -196,7 +198,8 @@ def parse(value: Any, most: int) -> Parsed:
     if not isinstance(items, list):
         raise ApiError("invalid_type", "the body must be an event, an array of events, or have one as batch")
     check_count(items, most, BATCH)
-    key = next((k for item in items if (k := _key(item)) is not None), None) if isinstance(value, list) else None
+    keyless = isinstance(value, list) or not any(isinstance(value.get(name), str) for name in KEYS)
+    key = next((k for item in items if (k := _key(item)) is not None), None) if keyless else None
 
     def one(item: Any) -> RawEvent:
         if key is not None and _key(item) not in (None, key):
@@ -204,6 +207,16 @@ def parse(value: Any, most: int) -> Parsed:
         return event_of(item, sent_at)
 
     return Parsed(items=each(items, one), atomic=False, label=BATCH)
+
+
+def with_query(value: Any, query: Mapping[str, str]) -> Any:
+    """The body with the time of sending that a browser's SDK puts beside it."""
+    sent = query.get("_", "")
+    if not (sent.isascii() and sent.isdigit() and len(sent) <= MAX_TIME_DIGITS):
+        return value
+    if isinstance(value, list):
+        return {BATCH: value, "sent_at": int(sent)}
+    return {"sent_at": int(sent), **value} if isinstance(value, dict) else value
 
 
 def _key(item: Any) -> Any:
@@ -229,6 +242,7 @@ OPERATIONS = tuple(
         reply=reply,
         refuse=refuse,
         read=read,
+        with_query=with_query,
         query_keys=KEYS,
         body_keys=KEYS,
         batch_label=BATCH,

@@ -124,6 +124,8 @@ class IngestEndpoint:
             self._edge.gate.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):
             value = value.recover(mend=operation.lenient)
+        if operation.with_query is not None and query:
+            value = operation.with_query(value, query)
         caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)

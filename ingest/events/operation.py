@@ -125,6 +125,8 @@ class Operation:
     """Whether every answer carries a task id, not only one that waited."""
     read: Callable[[bytes, bytes, int], Any] | None = None
     """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
+    with_query: Callable[[Any, Mapping[str, str]], Any] | None = None
+    """(value, query) -> the value with what the parameters say about it."""
     finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
     """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
     query_keys: tuple[str, ...] = ()
