@@ -111,6 +111,43 @@ async def test_a_write_of_the_past_that_changes_nothing_is_told(stack: LocalStac
         assert "warnings" not in part
 
 
+@pytest.mark.parametrize("dialect", ["segment", "posthog", "parcelvoy"])
+async def test_a_vendors_write_of_the_past_shows_at_its_event_that_it_changed_nothing(
+    stack: LocalStack, dialect: str
+) -> None:
+    user, past = unique("u"), "2025-01-02T03:04:05Z"
+
+    def call(event_id: str, traits: dict[str, str], timestamp: str | None) -> tuple[str, object]:
+        when = {} if timestamp is None else {"timestamp": timestamp}
+        if dialect == "segment":
+            return "/v1/identify", {"userId": user, "traits": traits, "messageId": event_id, **when}
+        if dialect == "parcelvoy":
+            return "/api/client/identify", {"external_id": user, "data": traits, "event_id": event_id, **when}
+        return "/e/", {"event": "$identify", "distinct_id": user, "$set": traits, "uuid": event_id, **when}
+
+    async with stack.client() as client:
+
+        async def codes(traits: dict[str, str], timestamp: str | None) -> set[str]:
+            event_id = unique("evt")
+            path, body = call(event_id, traits, timestamp)
+            sent = await client.post(f"{path}?sync=true&timeout_ms=10000", json=body)
+            assert sent.status_code < 300, sent.text
+            stored = (await client.get(f"/v1/events/{event_id}")).json()
+            return {one.partition(": ")[0] for one in stored["warnings"]}
+
+        assert await codes({"plan": "pro", "seats": "5"}, None) == set()
+        assert await codes({"plan": "free"}, past) == {"older_than_known"}
+        assert await codes({"plan": "free", "city": "Ulm"}, past) == set()
+        assert await codes({"city": "Bonn"}, "2024-01-01T00:00:00Z") == {"older_than_known"}
+        assert await codes({"plan": "free"}, None) == set()
+        shown = (await client.get(f"/v1/contacts/external_id:{user}")).json()["attributes"]
+        assert {name: shown[name] for name in ("plan", "seats", "city")} == {
+            "plan": "free",
+            "seats": "5",
+            "city": "Ulm",
+        }
+
+
 async def test_an_email_that_is_changed_back_is_the_email(stack: LocalStack) -> None:
     user = unique("u")
     async with stack.client() as client:

@@ -1,6 +1,7 @@
 """An event's id in; the event as it is stored out, with the contact that it belongs to today and its warnings.
 
-Vendors' answers have no place for warnings, so the edge keeps them in the event's context.
+Vendors' answers have no place for warnings, so the edge keeps them in the event's context. What only the tables know
+is asked when the event is.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from schemas.errors import ApiError
 from schemas.records.sameness import CONFLICT
 from schemas.times import iso
 from schemas.warning import STORED_AS, warning
+from sinks.read_api.contacts import overruled
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
@@ -37,6 +39,7 @@ async def event(reader: ClickHouseReader, home: Tenant, event_id: str) -> dict[s
     warnings = [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
     if len(rows) > 1:
         warnings.append(warning(CONFLICT, "another event has this event_id; both count"))
+    warnings += await overruled.warnings_of(reader, home, row)
     return {
         "event_id": row["event_id"],
         "contact_id": row["contact_id"] or None,
