@@ -5,7 +5,9 @@ the successor of Parcelvoy. Its newer SDKs put a project into the path; the key 
 
 1. An organization is a group: what a call says of one is an event ``$group``, a member's if it names one, or nobody's.
 2. What is scheduled is an event ``$scheduled``. Nothing happens at that time: journeys are not part of this server.
-3. What deletes takes a secret key, because a public one stands in every page.
+3. What deletes takes a secret key, because a public one stands in every page. A user is erased, in every store. Of an
+   organization, a membership and a schedule there is nothing but events, which stay: their end is one more
+   (``$group_deleted``, ``$group_left``, ``$unscheduled``).
 """
 
 from collections.abc import Iterator
@@ -22,7 +24,10 @@ from schemas.errors import ApiError
 from schemas.records.records import TRACK
 
 GROUP = "$group"
+GROUP_LEFT = "$group_left"
+GROUP_DELETED = "$group_deleted"
 SCHEDULED = "$scheduled"
+UNSCHEDULED = "$unscheduled"
 ROOTS = ("/api/client", "/api/client/projects/{project}")
 _ORGANIZATION = "organization"
 _SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
@@ -127,15 +132,52 @@ async def _schedule(value: dict[str, Any], raw: RawEvent, desk: DialectContext) 
     return _json(202, {"id": made, "name": value["name"], "scheduled_at": value.get("scheduled_at")})
 
 
-async def remove(_value: Any, _desk: DialectContext) -> Reply:
-    """Raises ``ApiError``: an erasure is more than a call of an SDK should set off unseen."""
-    raise ApiError("not_implemented", "nothing is deleted here: DELETE /v1/contacts/{id} erases a contact")
+async def remove_user(value: Any, desk: DialectContext) -> Reply:
+    """Erases, as ``DELETE /v1/contacts/{id}`` does; raises ``ApiError`` (404, or 409 where it names two people)."""
+    given = senders(object_of(value))
+    found = set()
+    for kind, said, field in given:
+        own = desk.contact_of(kind, said, field)
+        status, contact = await desk.ask(f"/v1/contacts/{own}", desk.principal.environment)
+        if status not in (200, 404):
+            raise ApiError("unavailable", "it cannot be looked up now who is meant; send it again")
+        if status == 200:
+            found.add(str(contact["id"]))
+    if len(found) > 1:
+        raise ApiError("conflict", "the identifiers belong to several users", given[0][2])
+    await desk.erase(found.pop() if found else desk.contact_of(*given[0]), desk.principal.environment)
+    return Reply(status=204, body=b"")
+
+
+def _gone(value: Any) -> RawEvent:
+    """An organization is deleted."""
+    value = object_of(value)
+    return _grouped(value, _group_id(value), {}, type=GROUP_DELETED, identifiers=[], needs_identifier=False)
+
+
+def _left(value: Any) -> RawEvent:
+    """A member leaves an organization."""
+    value = object_of(value)
+    group = _group_id(*_part(value, _ORGANIZATION))
+    return _grouped(value, group, {}, type=GROUP_LEFT, identifiers=senders(*_part(value, "user")))
+
+
+def _unscheduled(value: Any) -> RawEvent:
+    value = object_of(value)
+    return _scheduled(value, type=UNSCHEDULED, identifiers=senders(value))
+
+
+def _organization_unscheduled(value: Any) -> RawEvent:
+    value = object_of(value)
+    raw = _scheduled(value, type=UNSCHEDULED, identifiers=[], needs_identifier=False)
+    raw.properties["groupId"] = _group_id(value)
+    return raw
 
 
 def refuse(refused: ApiError, request_id: str) -> Reply:
     """Says to a public key how it is done instead."""
     if refused.code == "missing_scope" and refused.param is None:
-        message = "deleting takes a secret key with the scope contacts:write: DELETE /v1/contacts/{id}"
+        message = "deleting takes a secret key with the scope contacts:write"
         refused = ApiError(refused.code, message)
     return parcelvoy.refuse(refused, request_id)
 
@@ -152,6 +194,18 @@ def _done(_answer: IntakeResult) -> Reply:
     return Reply(status=200, body=b"")
 
 
+def _removed(_answer: IntakeResult) -> Reply:
+    return Reply(status=204, body=b"")
+
+
+_ENDED = {
+    "users/scheduled": _unscheduled,
+    "organizations": _gone,
+    "organizations/users": _left,
+    "organizations/scheduled": _organization_unscheduled,
+}
+
+
 def _operations(root: str) -> Iterator[Operation]:
     yield parcelvoy.served(f"{root}/users", user)
     yield parcelvoy.operation(f"{root}/users/events", parcelvoy.events, _accepted)
@@ -160,10 +214,10 @@ def _operations(root: str) -> Iterator[Operation]:
     yield parcelvoy.operation(f"{root}/organizations/users", parcelvoy.one_of(_member), _done)
     yield parcelvoy.operation(f"{root}/organizations/events", _organization_events, _accepted)
     yield parcelvoy.served(f"{root}/organizations/scheduled", organization_scheduled)
-    for part in ("users", "users/scheduled", "organizations", "organizations/users", "organizations/scheduled"):
-        yield parcelvoy.served(
-            f"{root}/{part}", remove, "DELETE", read=parcelvoy.nothing, scope="contacts:write", refuse=refuse
-        )
+    secret: Any = {"scope": "contacts:write", "refuse": refuse}
+    yield parcelvoy.served(f"{root}/users", remove_user, "DELETE", **secret)
+    for part, ended in _ENDED.items():
+        yield parcelvoy.operation(f"{root}/{part}", parcelvoy.one_of(ended), _removed, methods=("DELETE",), **secret)
 
 
 OPERATIONS = tuple(operation for root in ROOTS for operation in _operations(root))

@@ -240,9 +240,10 @@ async def seen(_value: Any, _desk: DialectContext) -> Reply:
 
 
 def operation(
-    path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[IntakeResult], Reply] = reply
+    path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[IntakeResult], Reply] = reply, **more: Any
 ) -> Operation:
-    return Operation(source="parcelvoy", path=path, parse=parse, reply=reply, refuse=refuse, lenient=True)
+    common: Any = {"source": "parcelvoy", "refuse": refuse, "lenient": True, **more}
+    return Operation(path=path, parse=parse, reply=reply, **common)
 
 
 def served(

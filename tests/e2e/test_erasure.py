@@ -53,6 +53,21 @@ async def sent(client: httpx.AsyncClient, user: str) -> int:
     return (await client.post("/v1/events?sync=true", json={"type": "viewed", "user_id": user})).status_code
 
 
+async def test_a_user_that_lunograms_sdk_deletes_is_erased(stack: LocalStack) -> None:
+    user, browser = unique("u"), unique("a")
+    identifier = [{"source": "default", "external_id": user}, {"source": "anonymous", "external_id": browser}]
+    async with stack.client() as client:
+        body = {"identifier": identifier, "data": {"plan": "pro"}}
+        assert (await client.post("/api/client/users?sync=true&timeout_ms=10000", json=body)).status_code == 200
+        assert (await known(client, f"anonymous_id:{browser}")).json()["external_id"] == user
+        gone = await client.request("DELETE", "/api/client/users", json={"identifier": identifier})
+        assert (gone.status_code, gone.content) == (204, b""), gone.text
+        for name in (f"external_id:{user}", f"anonymous_id:{browser}"):
+            assert (await known(client, name)).status_code == 404
+        again = await client.request("DELETE", "/api/client/users", json={"identifier": identifier})
+        assert again.status_code == 404
+
+
 async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None:
     user, browser, email = unique("u"), unique("a"), f"{unique('e')}@x.org"
     other = unique("other")

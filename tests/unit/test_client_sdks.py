@@ -8,8 +8,9 @@ import httpx
 import orjson
 import pytest
 
+from schemas.records import identity
 from schemas.records.records import Event
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.edge import PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 ANONYMOUS = {"source": "anonymous", "external_id": "a-1"}
 KNOWN = {"source": "default", "external_id": "u-1"}
@@ -34,6 +35,10 @@ def who(event: Event) -> list[str]:
 
 def said(event: Event) -> Any:
     return orjson.loads(event["properties"])
+
+
+def edge_id(kind: str, value: str) -> str:
+    return identity.contact_id("local", "production", kind, value)
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -154,8 +159,56 @@ async def test_a_page_cannot_delete(client: httpx.AsyncClient, root: str, part: 
     answer = await client.request("DELETE", f"{root}/{part}", content=body)
     assert answer.status_code == 403
     assert "secret key" in answer.json()["error"]
-    secret = await client.request("DELETE", f"{root}/{part}", content=body, headers=SECRET)
-    assert (secret.status_code, "DELETE /v1/contacts/{id}" in secret.json()["error"]) == (501, True)
+
+
+@pytest.mark.parametrize("root", ROOTS)
+async def test_the_end_of_what_is_no_contact_is_an_event(client: httpx.AsyncClient, log: MemoryLog, root: str) -> None:
+    acme, user = {"identifier": [{"external_id": "acme"}]}, {"identifier": [KNOWN]}
+    for part, body in (
+        ("organizations/users", {"organization": acme, "user": user}),
+        ("organizations", acme),
+        ("users/scheduled", {**user, "name": "renewal"}),
+        ("organizations/scheduled", {**acme, "name": "renewal"}),
+    ):
+        answer = await client.request("DELETE", f"{root}/{part}", content=orjson.dumps(body), headers=SECRET)
+        assert (answer.status_code, answer.content) == (204, b""), (part, answer.text)
+        nobody = await client.request("DELETE", f"{root}/{part}", content=b"{}", headers=SECRET)
+        assert (nobody.status_code, bool(nobody.json()["field"])) == (422, True), part
+    assert [(event["type"], who(event)) for event in log.events] == [
+        ("$group_left", ["external_id:u-1"]),
+        ("$group_deleted", []),
+        ("$unscheduled", ["external_id:u-1"]),
+        ("$unscheduled", []),
+    ]
+    assert [said(event).get("groupId") for event in log.events] == ["acme", "acme", None, "acme"]
+
+
+async def test_a_user_to_delete_is_one_who_can_be_found(tmp_path: Path, log: MemoryLog) -> None:
+    edge = memory_edge(tmp_path, log)
+    erased: list[str] = []
+
+    async def forget(_home: tuple[str, str], own: str, _ask: Any) -> None:
+        erased.append(own)
+
+    async def delete(identifiers: Any, *answers: tuple[int, Any]) -> httpx.Response:
+        owns = [edge_id(kind, value) for kind, value in (("external_id", "u-1"), ("anonymous_id", "a-1"))]
+        reads = RecordedReads({f"/v1/contacts/{own}": list(one) for own, one in zip(owns, answers, strict=False)})
+        async with client_of(edge, reads) as client:
+            edge.forget = forget
+            body = orjson.dumps({"identifier": identifiers})
+            return await client.request("DELETE", "/api/client/users", content=body, headers=SECRET)
+
+    nobody: tuple[int, Any] = (404, {})
+    found, other = (200, {"id": "cnt_1"}), (200, {"id": "cnt_2"})
+    assert (await delete([KNOWN, ANONYMOUS], found, nobody)).status_code == 204
+    assert (await delete([KNOWN, ANONYMOUS], found, found)).status_code == 204
+    assert erased == ["cnt_1", "cnt_1"]
+    both = await delete([KNOWN, ANONYMOUS], found, other)
+    assert (both.status_code, both.json()["field"]) == (409, "identifier[0]")
+    assert (await delete([KNOWN])).status_code == 503  # the read API is away
+    assert (await delete([])).status_code == 422
+    assert (await delete([KNOWN], nobody)).status_code == 204  # it may be on its way: who erases waits for it
+    assert erased[2:] == [edge_id("external_id", "u-1")]
 
 
 async def test_a_stranger_is_identified(client: httpx.AsyncClient, log: MemoryLog) -> None:
