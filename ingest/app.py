@@ -197,6 +197,16 @@ def _writes(edge: Edge, forward: ReadApiClient, writer: ControlWriter, control: 
     ]
 
 
+def _console(forward: ReadApiClient) -> list[Route]:
+    """What a browser asks for."""
+    return [
+        Route("/", forward.page),
+        Route("/console/live/stream", forward.stream),
+        Route("/console", forward.page),
+        Route("/console/{path:path}", forward.page, methods=["GET", "POST"]),
+    ]
+
+
 def build_app(edge: Edge, forward: ReadApiClient | None = None) -> FastPathRouter:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
@@ -241,6 +251,7 @@ def build_app(edge: Edge, forward: ReadApiClient | None = None) -> FastPathRoute
     ]
     routes = [
         *writes,
+        *_console(forward),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         Route("/openapi.json", openapi.openapi),

@@ -1,7 +1,7 @@
 """Guards first: no sockets without a marker, no tier that silently ran nothing; then the real services.
 
 A test's tier is its first folder under ``tests/``. Markers say what a test may reach: ``kafka``,
-``clickhouse``, ``e2e``, ``faults``, ``sdks``.
+``clickhouse``, ``e2e``, ``faults``, ``sdks``, ``console``.
 """
 
 import os
@@ -18,8 +18,8 @@ from tests import services
 
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 
-TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks")
-REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks"})
+TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
+REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks", "console"})
 REQUIRE_TIERS = "HEADWATER_REQUIRE_TIERS"
 SERVICES = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL")
 
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marks = {mark.name for mark in item.iter_markers()}
         asked = set(getattr(item, "fixturenames", ())) & {"kafka", "clickhouse"}
         missing = asked - marks
-        if missing and not marks & {"e2e", "faults", "sdks"}:
+        if missing and not marks & {"e2e", "faults", "sdks", "console"}:
             # else `-m "not kafka"` would start a broker
             raise pytest.UsageError(f"{item.nodeid} uses {sorted(missing)} without the marker")
 
@@ -75,7 +75,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     tier = tier_of(services.ROOT / report.nodeid.split("::", maxsplit=1)[0])
     if tier and (report.when == "call" or report.outcome != "passed"):
         _counts[tier][report.outcome] += 1
-        if tier == "sdks" and report.skipped and isinstance(report.longrepr, tuple):
+        if tier in {"sdks", "console"} and report.skipped and isinstance(report.longrepr, tuple):
             _left_out.append(str(report.longrepr[2]).removeprefix("Skipped: "))
 
 

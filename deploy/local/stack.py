@@ -206,6 +206,22 @@ async def answers(url: str, key: str = "") -> bool:
     return await asyncio.to_thread(ask)
 
 
+async def console_link(url: str, key: str) -> str:
+    """An address that signs a browser in with the key, once; empty where the console is away."""
+
+    def ask() -> str:
+        asked = urllib.request.Request(  # noqa: S310 - our own loopback address
+            f"{url}/console/links", b"", {"Authorization": f"Bearer {key}"}, method="POST"
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=2) as answer:  # noqa: S310 - same
+                return url + str(json.loads(answer.read())["path"])
+        except (OSError, ValueError):
+            return ""
+
+    return await asyncio.to_thread(ask)
+
+
 async def greeting(settings: Settings) -> str:
     """What a person needs next: the address, the keys that work, and three commands."""
     url = address(settings)
@@ -219,8 +235,10 @@ Headwater listens on {url}
     public = f"    public key {PUBLIC_KEY}" if has_public else ""
     event = json.dumps({"type": "page_viewed", "external_id": "u_1", "properties": {"path": "/"}})
     auth = f"-H 'Authorization: Bearer {SECRET_KEY}'"
+    link = await console_link(url, SECRET_KEY)
+    console = f"\n  open {link}    (the console; signs in one browser, once, within ten minutes)\n" if link else ""
     return f"""
-Headwater listens on {url}
+Headwater listens on {url}{console}
   secret key {SECRET_KEY}{public}    (workspace local, environment production)
 
   curl -X POST {url}/v1/events {auth} -H 'Content-Type: application/json' -d '{event}'

@@ -1,6 +1,6 @@
 """Reads in, the read API's answers out: one port serves everything, and the edge itself stays write-only."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,9 +18,14 @@ from schemas.service.memory_budget import UNKNOWN
 from schemas.service.web import REQUEST_ID
 
 _HOP = frozenset({"connection", "date", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
+NAMES = frozenset({"x-forwarded-host", "x-forwarded-proto"})
 MAX_BODY = 256 * 1024
 """Bytes of a body that is handed on: a rule or a GraphQL document."""
 CONNECT_S = 2.0
+NAMED = "headwater.named"
+"""Under it a request's scope has the headers that say by what name a browser calls this server."""
+QUIET_S = 60.0
+"""A stream that has said nothing for so long, its heartbeat included, is given up."""
 LATER_S = 1.0
 """The read API itself refuses what takes too long; one that says nothing at all is given up this much later."""
 
@@ -61,6 +66,38 @@ class ReadApiClient:
         raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
         body.hold(request.scope, raw, owner)
         return await self._pass(request, request.method, raw)
+
+    async def page(self, request: Request) -> Response:
+        """The console's answer, which is told by what name the browser calls this server. Raises ``Refused`` (413)."""
+        host = request.headers.get("host", "")
+        request.scope[NAMED] = {"X-Forwarded-Host": host, "X-Forwarded-Proto": request.url.scheme}
+        return await self.handle(request)
+
+    async def stream(self, request: Request) -> Response:
+        """The console's answer, which has no end: it lasts until the browser or the read API goes away."""
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        query = f"?{request.url.query}" if request.url.query else ""
+        try:
+            answer = await self._session.get(
+                URL(f"{self._base}{request.url.path}{query}", encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=QUIET_S),
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _away() from error
+
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                async for part in answer.content.iter_any():
+                    yield part
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise _away() from error
+            finally:
+                answer.close()  # with the browser gone the read API need not go on
+
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
+        return StreamingResponse(parts(), answer.status, kept)
 
     async def read(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
@@ -154,8 +191,9 @@ class ReadApiClient:
             # of a write's parameters a read takes those alone that every route has
             query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k in parameters.EVERYWHERE])
         url = self._base + (path or request.scope["raw_path"].decode("latin-1").split("?", 1)[0])
-        headers = {k: v for k, v in request.headers.items() if k not in _HOP}
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP | NAMES}
         headers["X-Request-Id"] = request.scope[REQUEST_ID]
+        headers |= request.scope.get(NAMED, {})
         try:
             answer = await self._session.request(
                 method,

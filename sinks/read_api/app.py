@@ -20,6 +20,7 @@ from schemas.service.heartbeat import beating, states_of
 from schemas.service.kafka import Probe, Tail
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
+from sinks.console.app import Console
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import endpoint as graph
 from sinks.read_api.graphql.loaders import Loaders
@@ -149,6 +150,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     reader = ClickHouseReader(settings)
     edge = EdgeClient(settings)
     parity = ConsistencyCheck(settings, control, reader)
+    console = Console(settings, control, tail)
 
     probe = Probe(settings, topics.EVENTS)
     needs = {"kafka": probe.ask, "clickhouse": reader.check}
@@ -168,7 +170,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(beating(settings, needs))
             stack.push_async_callback(probe.stop)
-            for part in (reader, tail, edge, parity):
+            for part in (reader, tail, edge, parity, console):
                 await part.start()
                 stack.push_async_callback(part.stop)
             watching = asyncio.create_task(end_with([tail]), name="tails")
@@ -179,7 +181,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader, parity), control, tail), graphql, *health],
+        [*routes(Reads(control, tail, reader, parity), control, tail), graphql, *health, *console.routes()],
         redirect_slashes=False,
         lifespan=lifespan,
     )

@@ -26,11 +26,13 @@ from sinks.read_api.campaigns.facts import KINDS
 from tests.edge import MemoryLog, client_of, memory_edge
 
 UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}")}
-"""Pages for people."""
+ASIDE = (reads.INTERNAL, "/console")
+"""Pages for people, and what the edge alone asks."""
 
 
 def served(routes: list[Any]) -> set[tuple[str, str]]:
-    found = [route for route in routes if isinstance(route, Route) and not route.path.startswith(reads.INTERNAL)]
+    found = [route for route in routes if isinstance(route, Route) and not route.path.startswith(ASIDE)]
+    found = [route for route in found if route.path != "/"]
     return {(method, route.path) for route in found for method in route.methods or () if method != "HEAD"}
 
 

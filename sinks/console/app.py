@@ -1,0 +1,216 @@
+"""The control state in, the console's routes out: who is signed in, which page answers, and errors as pages.
+
+Everything that a page shows or does is a call of the public API with the key that signed in.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from schemas.control.access import Principal, key_of
+from schemas.control.control_state import ControlState
+from schemas.errors import ApiError
+from schemas.service import web
+from schemas.service.kafka import Tail
+from schemas.settings import Settings
+from sinks.console.pages import keys, start
+from sinks.console.web import policy
+from sinks.console.web.api import Api, ApiConnection
+from sinks.console.web.assets import PREFIX, Assets
+from sinks.console.web.render import Templates
+from sinks.console.web.session import COOKIE, COOKIE_S, Codes, Session, Sessions
+from sinks.console.web.visit import NavigationEntry, Visit, form_of
+from sinks.read_api.request.context import now_ms
+
+Page = Callable[[Visit], Awaitable[Response]]
+SIGN_IN = "/console/sign-in"
+HOME = "/console/live"
+NAVIGATION = (
+    NavigationEntry(HOME, "Live", "", "l"),
+    NavigationEntry("/console/keys", "Keys", "admin", "k"),
+)
+_PACKED = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
+
+
+class Console:
+    """Pages for browsers; connects to nothing before ``start``."""
+
+    def __init__(self, settings: Settings, control: ControlState, tail: Tail) -> None:
+        self._control = control
+        self._tail = tail
+        self._sessions = Sessions(settings.secret_keys)
+        self._codes = Codes()
+        self._connection = ApiConnection(settings)
+        self._assets = Assets()
+        self._templates = Templates(self._assets)
+        self._public_url = settings.public_url
+
+    async def start(self) -> None:
+        await self._connection.start()
+
+    async def stop(self) -> None:
+        await self._connection.stop()
+
+    def routes(self) -> list[Route]:
+        """Everything under ``/console``, and ``/``."""
+        pages: tuple[tuple[str, str, Page], ...] = (
+            (HOME, "", start.start),
+            ("/console/keys", "admin", keys.keys),
+        )
+        actions: tuple[tuple[str, str, Page], ...] = (
+            ("/console/sign-out", "", self._sign_out),
+            ("/console/environment", "", self._choose_environment),
+            ("/console/keys", "admin", keys.create),
+            ("/console/keys/{id}/revoke", "admin", keys.revoke),
+        )
+        return [
+            Route("/", self._enter),
+            Route(SIGN_IN, self._sign_in, methods=["GET", "POST"], middleware=_PACKED),
+            Route("/console/links", self._link, methods=["POST"]),
+            Route(f"{PREFIX}/{{digest}}/{{name}}", self._assets.serve),
+            *(self._route("GET", *row) for row in pages),
+            *(self._route("POST", *row) for row in actions),
+            Route("/console/{path:path}", self._endpoint("", _missing), middleware=_PACKED),
+        ]
+
+    def _route(self, method: str, path: str, scope: str, page: Page) -> Route:
+        return Route(path, self._endpoint(scope, page), methods=[method], middleware=_PACKED)
+
+    def _endpoint(self, scope: str, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            visit = await self.visit(request)
+            if visit is None:
+                return self._to_sign_in(request)
+            try:
+                visit.need(scope)
+                return await page(visit)
+            except ApiError as refused:
+                if refused.code == "invalid_key":
+                    return self._to_sign_in(request)
+                template = "fragment_error.html" if "hx-request" in request.headers else "error.html"
+                return visit.page(template, refused.status, refused=refused, title="That did not work")
+
+        return endpoint
+
+    async def visit(self, request: Request) -> Visit | None:
+        """Whose browser this is; ``None``: nobody is signed in."""
+        session = self._sessions.open(request.cookies.get(COOKIE))
+        if session is None:
+            return None
+        try:
+            principal = await self._principal(session)
+        except ApiError:
+            return None
+        environments = [principal.environment]
+        if "admin" in principal.scopes:
+            known = self._control.environments[principal.workspace].values()
+            environments = [one.id for one in sorted(known, key=lambda e: e.number)]
+        api = Api(self._connection, session)
+        nonce = secrets.token_urlsafe(16)
+        return Visit(
+            request, session, principal, api, self._templates, nonce, NAVIGATION, environments, self._public_url
+        )
+
+    async def _principal(self, session: Session) -> Principal:
+        """Raises ``ApiError`` (401) for a key that is not valid now."""
+        headers = {b"authorization": b"Bearer " + session.key.encode("utf-8", "surrogatepass")}
+        query = {"environment": session.environment} if session.environment else {}
+        try:
+            return web.authorise(self._control, headers, query, None, now_ms())
+        except ApiError:
+            await self._tail.catch_up()
+        return web.authorise(self._control, headers, query, None, now_ms())
+
+    async def _enter(self, request: Request) -> Response:
+        """``/``: a browser goes to the console, and is signed in by a code; a program gets the addresses."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return web.JsonResponse({"console": "/console", "documentation": "/docs", "openapi": "/openapi.json"})
+        code = request.query_params.get("code")
+        if code is None:
+            return RedirectResponse(HOME, 303, {"Cache-Control": "no-store"})
+        key = self._codes.take(code)
+        if key is None:
+            return self._sign_in_page("This link was used already or is older than ten minutes.", 401)
+        return await self._signed_in(key, HOME)
+
+    async def _sign_in(self, request: Request) -> Response:
+        if request.method == "GET":
+            return self._sign_in_page()
+        try:
+            form = dict(await form_of(request))
+            return await self._signed_in(form.get("key", "").strip(), form.get("next", HOME))
+        except ApiError as refused:
+            return self._sign_in_page(refused.message, refused.status)
+
+    async def _signed_in(self, key: str, then: str) -> Response:
+        try:
+            principal = await self._principal(Session(key, ""))
+        except ApiError:
+            return self._sign_in_page("This key is unknown, revoked or expired.", 401)
+        if principal.kind != "secret":
+            return self._sign_in_page("A public key can only send events. Use a secret key (sk_…).", 403)
+        answer = RedirectResponse(local(then), 303, {"Cache-Control": "no-store"})
+        self._keep(answer, Session(key, ""))
+        return answer
+
+    def _keep(self, answer: Response, session: Session) -> None:
+        answer.set_cookie(
+            COOKIE,
+            self._sessions.seal(session),
+            max_age=COOKIE_S,
+            path="/console",
+            secure=self._public_url.startswith("https:"),
+            httponly=True,
+            samesite="strict",
+        )
+
+    async def _sign_out(self, visit: Visit) -> Response:
+        await visit.form()
+        answer = visit.go(SIGN_IN)
+        answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
+        return answer
+
+    async def _choose_environment(self, visit: Visit) -> Response:
+        form = await visit.form()
+        chosen = form.get("environment", "")
+        if chosen not in visit.environments:
+            raise ApiError("unknown_environment", "no such environment", "environment")
+        answer = visit.go(local(form.get("next", HOME)))
+        self._keep(answer, Session(visit.session.key, chosen))
+        return answer
+
+    async def _link(self, request: Request) -> Response:
+        """A code that signs one browser in with the key of this request, once."""
+        headers = dict(request.scope["headers"])
+        principal = web.authorise(self._control, headers, {}, None, now_ms())
+        key = key_of(headers, {})
+        if key is None or principal.kind != "secret":
+            raise ApiError("missing_scope", "a link to the console needs a secret key")
+        return web.JsonResponse({"path": f"/?code={self._codes.make(key)}"}, 201, {"Cache-Control": "no-store"})
+
+    def _to_sign_in(self, request: Request) -> Response:
+        if "hx-request" in request.headers:
+            return Response(status_code=204, headers={"HX-Redirect": SIGN_IN, "Cache-Control": "no-store"})
+        return self._sign_in_page(status=401, then=request.url.path)
+
+    def _sign_in_page(self, complaint: str = "", status: int = 200, then: str = HOME) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        values: dict[str, Any] = {"nonce": nonce, "complaint": complaint, "next": then, "title": "Sign in"}
+        return HTMLResponse(self._templates.render("sign_in.html", values), status, policy.headers(nonce))
+
+
+def local(path: str) -> str:
+    """A path of the console, whatever a form says."""
+    return path if path.startswith("/console/") and "\\" not in path and "\n" not in path else HOME
+
+
+async def _missing(visit: Visit) -> Response:
+    if visit.request.url.path.rstrip("/") == "/console":
+        return visit.go(HOME)
+    raise ApiError("not_found", "there is no such page")

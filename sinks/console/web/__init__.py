@@ -1,0 +1,1 @@
+"""What every page of the console needs: sessions, the policy, the API, files and templates."""
