@@ -23,7 +23,7 @@ from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.dialects import OPERATIONS
 from ingest.events.ack_cache import EventAckCache
-from ingest.events.edge import Edge, collector
+from ingest.events.edge import Edge, accumulator
 from ingest.events.endpoint import IngestEndpoint
 from ingest.events.merge_map import MergeMapReplica
 from ingest.events.publish import Publisher
@@ -61,7 +61,7 @@ class FastPathRouter:
         self._edge = edge
         self._cors = CorsPolicy(edge.control, [(o.path, o.methods) for o in OPERATIONS])
         self._once = IdempotencyMiddleware(
-            self._plain, edge.control, edge.gate, edge.answers, edge.settings.max_body_bytes
+            self._plain, edge.control, edge.rate_limiter, edge.idempotency, edge.settings.max_body_bytes
         )
 
     async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
@@ -116,19 +116,19 @@ def build_edge(settings: Settings) -> Edge:
         instance=instance,
         control=state,
         publisher=publisher,
-        collector=collector(settings, publisher),
+        accumulator=accumulator(settings, publisher),
         receipts=Receipts(instance),
-        view=MergeMapReplica(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
-        recent=EventAckCache(),
-        gate=RateLimiter(state, settings.rate_limit),
-        answers=IdempotencyStore(settings.home / "state" / "edge-answers"),
-        repeats=RequestReplayCache(),
+        merge_map=MergeMapReplica(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
+        ack_cache=EventAckCache(),
+        rate_limiter=RateLimiter(state, settings.rate_limit),
+        idempotency=IdempotencyStore(settings.home / "state" / "edge-answers"),
+        replay_cache=RequestReplayCache(),
     )
 
 
 def _lifespan(
     edge: Edge,
-    forward: ReadApiClient,
+    read_api: ReadApiClient,
     followed: tuple[Tail, Tail],
     parts: Sequence[KeyUsageRecorder | Erasures],
     health: Health,
@@ -138,11 +138,11 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(edge.view.close)
-            stack.callback(edge.answers.close)
+            stack.callback(edge.merge_map.close)
+            stack.callback(edge.idempotency.close)
             stack.push_async_callback(health.stop)
-            await forward.start()
-            stack.push_async_callback(forward.stop)
+            await read_api.start()
+            stack.push_async_callback(read_api.stop)
             await stack.enter_async_context(beating(edge.settings, health.needs))
             for part in (edge.publisher, *followed, receipts, *parts):
                 await part.start()
@@ -160,16 +160,16 @@ def _lifespan(
     return lifespan
 
 
-def _writes(edge: Edge, forward: ReadApiClient, writer: ControlWriter, control: Tail) -> list[Route]:
+def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control: Tail) -> list[Route]:
     """What changes something and is no event; whatever else is asked is a read."""
     pages, people, access = (
-        SegmentRoutes(edge, forward, writer),
-        ContactRoutes(edge, forward),
+        SegmentRoutes(edge, read_api, writer),
+        ContactRoutes(edge, read_api),
         AccessRoutes(edge, writer, control.catch_up),
     )
-    webhooks = WebhookRoutes(edge, pages, forward, writer, control)
-    campaign = CampaignRoutes(edge, forward, writer)
-    receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, forward)
+    webhooks = WebhookRoutes(edge, pages, read_api, writer, control)
+    campaign = CampaignRoutes(edge, read_api, writer)
+    receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, read_api)
     return [
         Route("/v1/segments", pages.create_segment, methods=["POST"]),
         Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
@@ -186,7 +186,7 @@ def _writes(edge: Edge, forward: ReadApiClient, writer: ControlWriter, control: 
         Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
         Route("/v1/campaigns", campaign.create, methods=["POST"]),
         Route("/v1/campaigns/{id}", campaign.edit, methods=["PATCH"]),
-        Route("/v1/contacts/{id:path}/split", SplitRoutes(edge, forward).split_contact, methods=["POST"]),
+        Route("/v1/contacts/{id:path}/split", SplitRoutes(edge, read_api).split_contact, methods=["POST"]),
         Route("/v1/contacts", people.upsert, methods=["POST"]),
         Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
         Route("/v1/keys", access.create_key, methods=["POST"]),
@@ -197,61 +197,61 @@ def _writes(edge: Edge, forward: ReadApiClient, writer: ControlWriter, control: 
     ]
 
 
-def _console(forward: ReadApiClient) -> list[Route]:
+def _console(read_api: ReadApiClient) -> list[Route]:
     """What a browser asks for."""
     return [
-        Route("/", forward.page),
-        Route("/console/live/stream", forward.stream),
-        Route("/console", forward.page),
-        Route("/console/{path:path}", forward.page, methods=["GET", "POST"]),
+        Route("/", read_api.page),
+        Route("/console/live/stream", read_api.stream),
+        Route("/console", read_api.page),
+        Route("/console/{path:path}", read_api.page, methods=["GET", "POST"]),
     ]
 
 
-def build_app(edge: Edge, forward: ReadApiClient | None = None) -> FastPathRouter:
+def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRouter:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
-    forward = forward or ReadApiClient(settings.query, settings.read_deadline_s)
+    read_api = read_api or ReadApiClient(settings.query, settings.read_deadline_s)
     writer = ControlWriter(settings, edge.control, edge.publisher)
-    merges = Tail(settings, topics.MERGES, edge.view.apply, positions=edge.view.positions())
-    erasures = Erasures(edge, forward, writer, Barrier(settings, merges))
+    merges = Tail(settings, topics.MERGES, edge.merge_map.apply, positions=edge.merge_map.positions())
+    erasures = Erasures(edge, read_api, writer, Barrier(settings, merges))
     edge.forget = erasures.forget
     control = Tail(settings, topics.CONTROL, erasures.apply)
-    uses = KeyUsageRecorder(edge.gate, writer.put)
-    health = Health(settings, forward, edge.control)
+    uses = KeyUsageRecorder(edge.rate_limiter, writer.put)
+    health = Health(settings, read_api, edge.control)
 
-    endpoints = [(o, IngestEndpoint(o, edge, forward)) for o in OPERATIONS]
+    endpoints = [(o, IngestEndpoint(o, edge, read_api)) for o in OPERATIONS]
     hot = {o.path: endpoint for o, endpoint in endpoints if "{" not in o.path and "POST" in o.methods}
 
     async def ask(request: Request) -> Response:
         """A question of the read API that has a body."""
-        edge.passes(request)
-        return await forward.handle(request)
+        edge.throttle(request)
+        return await read_api.proxy(request)
 
     async def read(request: Request) -> Response:
         if request.url.path in hot:
             raise ApiError("method_not_allowed", "this path takes POST", allow=["POST"])
-        edge.passes(request)
-        return await forward.handle(request)
+        edge.throttle(request)
+        return await read_api.proxy(request)
 
     async def other(request: Request) -> Response:
         """Whatever no route takes: a path that is here or there takes other methods, else there is none."""
         path = request.url.path
         allow = {method for route in writes if route.path_regex.match(path) for method in route.methods or ()}
-        allow |= await forward.allows(request)
+        allow |= await read_api.allowed_methods(request)
         if allow:
             raise ApiError("method_not_allowed", f"this path takes {', '.join(sorted(allow))}", allow=allow)
         raise ApiError("not_found", "no such path")
 
     writes = [
         *(Route(o.path, endpoint, methods=list(o.methods)) for o, endpoint in endpoints),
-        *_writes(edge, forward, writer, control),
+        *_writes(edge, read_api, writer, control),
         Route("/v1/segments/preview", ask, methods=["POST"]),
         Route("/v1/segments/{id}/explain", ask, methods=["POST"]),
         Route("/v1/contacts/{id:path}", erasures.erase, methods=["DELETE"]),
     ]
     routes = [
         *writes,
-        *_console(forward),
+        *_console(read_api),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         Route("/openapi.json", openapi.openapi),
@@ -262,6 +262,6 @@ def build_app(edge: Edge, forward: ReadApiClient | None = None) -> FastPathRoute
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    lifespan = _lifespan(edge, forward, (control, merges), (uses, erasures), health)
+    lifespan = _lifespan(edge, read_api, (control, merges), (uses, erasures), health)
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
     return FastPathRouter(hot, web.ErrorMiddleware(router), edge)

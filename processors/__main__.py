@@ -19,7 +19,7 @@ def identity(settings: Settings) -> NoReturn:
 
     control = ControlState()
     stage = IdentityStage(control, settings.partitions, settings.repeat_days * topics.DAY_MS)
-    run(stage, settings, beside=_following(control, settings))
+    run(stage, settings, sidecar=_following(control, settings))
 
 
 def segments(settings: Settings) -> NoReturn:
@@ -27,13 +27,13 @@ def segments(settings: Settings) -> NoReturn:
     from processors.backfill.reader import BackfillReader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
-    control, desk = ControlState(), BackfillQueue()
-    stage = SegmentsStage(control, settings.partitions, desk)
+    control, queue = ControlState(), BackfillQueue()
+    stage = SegmentsStage(control, settings.partitions, queue)
 
     def reader(wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        return BackfillReader(settings, desk, wake).running()
+        return BackfillReader(settings, queue, wake).running()
 
-    run(stage, settings, beside=_following(control, settings, reader))
+    run(stage, settings, sidecar=_following(control, settings, reader))
 
 
 def _following(control: ControlState, settings: Settings, also: Sidecar | None = None) -> Sidecar:

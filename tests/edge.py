@@ -87,18 +87,18 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
         instance="edge_test",
         control=state,
         publisher=MemoryPublisher(settings),
-        collector=BatchAccumulator(
+        accumulator=BatchAccumulator(
             log.publish,
             settings.partitions,
             deadline_s=settings.publish_deadline_s,
             buffer_bytes=settings.publish_buffer_bytes,
         ),
         receipts=Receipts("edge_test"),
-        view=MergeMapReplica(home / "view", settings.partitions),
-        recent=EventAckCache(),
-        gate=RateLimiter(state, settings.rate_limit),
-        answers=IdempotencyStore(home / "answers"),
-        repeats=RequestReplayCache(),
+        merge_map=MergeMapReplica(home / "view", settings.partitions),
+        ack_cache=EventAckCache(),
+        rate_limiter=RateLimiter(state, settings.rate_limit),
+        idempotency=IdempotencyStore(home / "answers"),
+        replay_cache=RequestReplayCache(),
         clock=lambda: NOW_MS,
     )
 
@@ -111,7 +111,7 @@ class RecordedReads(ReadApiClient):
         self._answers = answers
         self.asked: list[Any] = []
 
-    async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
+    async def request_json(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
         self.asked.append(path if value is None else [path, value])
         for start, (status, answer) in self._answers.items():
             if path.startswith(start):

@@ -42,11 +42,11 @@ Ask = Callable[[], Awaitable[Any]]
 
 
 class Erasures:
-    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter, barrier: Barrier) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter, barrier: Barrier) -> None:
         self._edge = edge
         self._barrier = barrier
         self._closing: dict[str, asyncio.Task[None]] = {}
-        self._forward = forward
+        self._read_api = read_api
         self._writer = writer
         self._news = asyncio.Event()
 
@@ -69,7 +69,7 @@ class Erasures:
         edge.control.apply(record.key, record.value)
         _, kind, record_id = control_state.parse_key(record.key) or ("", "", "")
         if kind == "erasure" and (one := edge.control.erasures.get(record_id)) is not None:
-            edge.view.forget(one)
+            edge.merge_map.forget(one)
             self._news.set()
 
     async def _forget(self) -> None:
@@ -81,7 +81,7 @@ class Erasures:
                 step = erasure.step_of(one, erasure.EDGE, 0, edge.clock())
                 if step.id in edge.control.erasure_steps[one.id]:
                     continue
-                await asyncio.to_thread(edge.answers.forget, one.contacts)
+                await asyncio.to_thread(edge.idempotency.forget, one.contacts)
                 try:
                     await self._writer.put("erasure_step", step)
                 except (KafkaError, ApiError):
@@ -92,14 +92,14 @@ class Erasures:
     async def erase(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for a contact that is not there, or was erased."""
         edge = self._edge
-        principal = edge.asks(request, "contacts:write")
+        principal = edge.authorise(request, "contacts:write")
         home = (principal.workspace, principal.environment)
         within_s = parse.timeout_ms({"timeout_ms": "10000"} | dict(request.query_params)) / 1000
         path = request.scope["raw_path"].decode().split("/", 3)[3]
         own = identity.contact_id(*home, *parse.named(request.path_params["id"], *home))
 
         async def ask() -> Any:
-            return await self._forward.ask(request, KNOWN + path)
+            return await self._read_api.get_json(request, KNOWN + path)
 
         one = await self._begin(home, own, ask, within_s)
         headers = {"Location": f"/v1/erasures/{one.id}"}
@@ -116,11 +116,11 @@ class Erasures:
     async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
         """From now on nothing of the contact is kept; durable when it returns. Raises ``ApiError`` (404)."""
         known = await ask()
-        if known is None and self._edge.view.winner(own) == own:
+        if known is None and self._edge.merge_map.winner(own) == own:
             # its events may be acknowledged and not stored yet
             await self._settled(within_s)
             known = await ask()
-            if known is None and self._edge.view.winner(own) == own:
+            if known is None and self._edge.merge_map.winner(own) == own:
                 raise ApiError("not_found", "no such contact")
         now_ms = self._edge.clock()
         one = Erasure(
@@ -155,14 +155,14 @@ class Erasures:
                 await self._barrier.passed()
                 ids_now = set(one.contacts)
                 for contact_id in one.contacts:
-                    ids_now |= edge.view.members(edge.view.winner(contact_id))
+                    ids_now |= edge.merge_map.members(edge.merge_map.winner(contact_id))
                 changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
                 await self._writer.put("erasure", one.model_copy(update=changes))
             except (KafkaError, ApiError, TailEndedError):
                 log.exception("erasure %s waits: what it covers is not known yet", one.id)
                 await asyncio.sleep(1)
             else:
-                edge.view.forget(edge.control.erasures[one.id])
+                edge.merge_map.forget(edge.control.erasures[one.id])
                 self._closing.pop(one.id, None)
                 self._news.set()
                 return

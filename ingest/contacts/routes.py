@@ -44,21 +44,21 @@ MOST_FULL = 10_000
 
 
 class ContactRoutes:
-    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
         self._full: dict[str, None] = {}
         """Contacts that have little room left, the last that were seen."""
 
     async def upsert(self, request: Request) -> Response:
-        principal = self._edge.asks(request, "contacts:write")
+        principal = self._edge.authorise(request, "contacts:write")
         said = requests.checked(ContactUpsert, await json_of(request, self._edge.settings))
         environment = self._environment(principal, said.environment)
         return await self._write(request, principal, environment, said, parse.identifiers_of(said))
 
     async def edit(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for nobody."""
-        principal = self._edge.asks(request, "contacts:write")
+        principal = self._edge.authorise(request, "contacts:write")
         said = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
         identifiers = [(kind, value, "id"), *parse.identifiers_of(said)]
@@ -93,7 +93,7 @@ class ContactRoutes:
             or self._may_be_full(said, event)
         ):
             asked = {"identifiers": event["identifiers"]}
-            told = await self._forward.tell(request, parse.FOUND, asked, environment, max(within_s, LEAST_S))
+            told = await self._read_api.post(request, parse.FOUND, asked, environment, max(within_s, LEAST_S))
             known = parse.meant(event["identifiers"], told["contacts"], path)
             parse.check_room(said, known)
             event, more = canonical(parse.about(raw, known), caller)
@@ -132,7 +132,7 @@ class ContactRoutes:
 
     def _may_be_full(self, said: ContactEdit, event: Event) -> bool:
         """Whether the contact may have no room for what is written to it."""
-        return parse.is_large(said) or any(self._edge.view.winner(own) in self._full for own in _own_ids(event))
+        return parse.is_large(said) or any(self._edge.merge_map.winner(own) in self._full for own in _own_ids(event))
 
     def _remember(self, document: Mapping[str, Any]) -> None:
         self._full.pop(document["id"], None)
@@ -148,9 +148,9 @@ class ContactRoutes:
             return None
         fields = orjson.loads(said)
         if parse.missing(event["identifiers"], fields["identifiers"]):
-            await self._edge.view.joined(_own_ids(event), JOINED_S)
+            await self._edge.merge_map.joined(_own_ids(event), JOINED_S)
             return None
-        if self._edge.view.joined_lately(_own_ids(event)):
+        if self._edge.merge_map.joined_lately(_own_ids(event)):
             return None
         known = self._edge.control.segments[event["workspace"], event["environment"]]
         segments = [segment for segment in fields["segments"] if segment in known]
@@ -161,7 +161,7 @@ class ContactRoutes:
         left_ms = int(max(0.0, left_s) * 1000)
         shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
         try:
-            return await self._forward.tell(request, parse.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
+            return await self._read_api.post(request, parse.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
         except ApiError as refused:
             if refused.code != "unavailable":
                 raise
@@ -169,7 +169,7 @@ class ContactRoutes:
 
     def _later(self, event: Event) -> Response:
         """It is durable and will be applied; who asks for the task learns when."""
-        return JsonResponse({"task_id": event["task_id"], "id": self._edge.view.winner(event["contact_id"])}, 202)
+        return JsonResponse({"task_id": event["task_id"], "id": self._edge.merge_map.winner(event["contact_id"])}, 202)
 
 
 def asks_sync(request: Request) -> bool:

@@ -34,13 +34,13 @@ POLL_S = 0.03
 
 
 class SplitRoutes:
-    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
 
     async def split_contact(self, request: Request) -> Response:
         """The handler; what it raises is answered by ``schemas.service.web.ErrorMiddleware``."""
-        principal = self._edge.asks(request, "contacts:write")
+        principal = self._edge.authorise(request, "contacts:write")
         home = principal.workspace, principal.environment
         wanted = split.parse(await json_of(request, self._edge.settings))
         path = request.scope["raw_path"].decode("latin-1").split("?", 1)[0]
@@ -48,7 +48,7 @@ class SplitRoutes:
         own = [contact_id(*home, side["type"], side["value"]) for tie in ties for side in (tie.a, tie.b)]
         version = await self._publish(ties, home, records.LIFT if wanted.lift else records.SPLIT)
         deadline = asyncio.get_running_loop().time() + WAIT_S
-        view = self._edge.view
+        view = self._edge.merge_map
         if not await _until(lambda: all(view.version(node) >= version for node in own), deadline):
             return JsonResponse({"contacts": self._contacts(members)}, 202)
         while not await self._shows(request, members):
@@ -61,7 +61,7 @@ class SplitRoutes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FRESH_S
         while True:
-            said = await self._forward.ask(request, path)
+            said = await self._read_api.get_json(request, path)
             if said is None:
                 raise ApiError("not_found", "no such contact")
             ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in said["ties"]]
@@ -87,15 +87,15 @@ class SplitRoutes:
 
     def _contacts(self, members: list[str]) -> list[str]:
         """Those that these ids belong to; the one of before first."""
-        return list(dict.fromkeys(self._edge.view.winner(node) for node in members))
+        return list(dict.fromkeys(self._edge.merge_map.winner(node) for node in members))
 
     async def _shows(self, request: Request, members: list[str]) -> bool:
         """Whether the read API sees every id where this edge sees it, in rows that are of today."""
         parts: dict[str, set[str]] = defaultdict(set)
         for node in members:
-            parts[self._edge.view.winner(node)].add(node)
+            parts[self._edge.merge_map.winner(node)].add(node)
         for contact, nodes in parts.items():
-            said = await self._forward.ask(request, f"/v1/contacts/{contact}/split")
+            said = await self._read_api.get_json(request, f"/v1/contacts/{contact}/split")
             if said is None:
                 return False
             shown = set(said["members"])

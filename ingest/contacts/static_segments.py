@@ -29,9 +29,9 @@ LIST_TYPE = "$list"
 
 
 class StaticSegmentRoutes:
-    def __init__(self, edge: Edge, forward: ReadApiClient) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
 
     async def add(self, request: Request) -> Response:
         return await self._write(request, listed=True)
@@ -41,7 +41,7 @@ class StaticSegmentRoutes:
 
     async def _write(self, request: Request, *, listed: bool) -> Response:
         """Durable when answered; with 200 also applied, with 202 not yet. Who is unknown is named, nobody is made."""
-        principal = self._edge.asks(request, "segments:write")
+        principal = self._edge.authorise(request, "segments:write")
         segment = self._segment(principal.workspace, principal.environment, request.path_params["id"])
         body = await json_of(request, self._edge.settings)
         if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
@@ -51,7 +51,7 @@ class StaticSegmentRoutes:
         home = (principal.workspace, principal.environment)
         named = [_named(text, n, *home) for n, text in enumerate(said.contacts)]
         asked = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}
-        owners = (await self._forward.tell(request, FOUND, asked, principal.environment))["contacts"]
+        owners = (await self._read_api.post(request, FOUND, asked, principal.environment))["contacts"]
         known = {owner["id"]: owner for owner in owners if owner is not None}
         now_ms = self._edge.clock()
         caller = Caller(

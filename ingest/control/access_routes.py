@@ -31,7 +31,7 @@ class AccessRoutes:
         self._one = asyncio.Lock()
 
     async def create_key(self, request: Request) -> Response:
-        principal = self._edge.asks(request, "admin")
+        principal = self._edge.authorise(request, "admin")
         body = requests.checked(NewKey, await json_of(request, self._edge.settings))
         key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
         await self._writer.put("key", key)
@@ -43,7 +43,7 @@ class AccessRoutes:
         Two edges may each revoke one of two keys at the same time. Each looks again at what both have written,
         so at least the later one sees that no key is left, and gives its own back.
         """
-        principal = self._edge.asks(request, "admin")
+        principal = self._edge.authorise(request, "admin")
         async with self._one:
             await self._known(self._edge.settings.publish_deadline_s)
             key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
@@ -68,7 +68,7 @@ class AccessRoutes:
             raise ApiError("unavailable", "Kafka does not answer; try again") from error
 
     async def create_environment(self, request: Request) -> Response:
-        principal = self._edge.asks(request, "admin")
+        principal = self._edge.authorise(request, "admin")
         body = requests.checked(NewEnvironment, await json_of(request, self._edge.settings))
         async with self._one:
             made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
@@ -77,7 +77,7 @@ class AccessRoutes:
 
     async def create_workspace(self, request: Request) -> Response:
         """The key comes last: with it everything that it needs is there."""
-        self._edge.asks(request, access.INSTANCE)
+        self._edge.authorise(request, access.INSTANCE)
         body = requests.checked(NewWorkspace, await json_of(request, self._edge.settings))
         async with self._one:
             now_ms = self._edge.clock()
@@ -93,7 +93,7 @@ class AccessRoutes:
 
     async def edit_workspace(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for any workspace but the key's own."""
-        principal = self._edge.asks(request, "admin")
+        principal = self._edge.authorise(request, "admin")
         workspace = self._edge.control.workspaces.get(principal.workspace)
         if workspace is None or request.path_params["id"] != workspace.id:
             raise ApiError("not_found", "no such workspace")

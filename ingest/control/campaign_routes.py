@@ -35,13 +35,13 @@ MOST_TOPICS = 20
 class CampaignRoutes:
     """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
-    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
         self._writer = writer
 
     async def create(self, request: Request) -> Response:
-        principal = self._edge.asks(request, "campaigns:write")
+        principal = self._edge.authorise(request, "campaigns:write")
         body = requests.checked(NewCampaign, await json_of(request, self._edge.settings))
         campaign = campaigns.new_campaign(
             body,
@@ -52,15 +52,15 @@ class CampaignRoutes:
             trigger=secrets.token_hex(24),
         )
         await self._put(campaign, None)
-        return await self._forward.read(request, f"/v1/campaigns/{campaign.id}", 201)
+        return await self._read_api.proxy_get(request, f"/v1/campaigns/{campaign.id}", 201)
 
     async def edit(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the figures are true."""
-        principal = self._edge.asks(request, "campaigns:write")
+        principal = self._edge.authorise(request, "campaigns:write")
         before = self._writer.campaign(principal.workspace, principal.environment, request.path_params["id"])
         body = requests.checked(CampaignEdit, await json_of(request, self._edge.settings))
         await self._put(campaigns.edited_campaign(before, body, self._edge.clock()), before)
-        return await self._forward.read(request)
+        return await self._read_api.proxy_get(request)
 
     async def _put(self, campaign: Campaign, before: Campaign | None) -> None:
         """The endpoint first: a campaign never names one that is not there."""

@@ -24,9 +24,9 @@ SETTLES_WITHIN_S = 1.0
 class SegmentRoutes:
     """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
-    def __init__(self, edge: Edge, forward: ReadApiClient, writer: ControlWriter) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
         self._writer = writer
 
     async def create_segment(self, request: Request) -> Response:
@@ -35,7 +35,7 @@ class SegmentRoutes:
         self._writer.check_references(segment)
         await self._writer.put("segment", segment)
         await self._settled(segment)
-        answer = await self._forward.read(request, f"/v1/segments/{segment.id}", 201)
+        answer = await self._read_api.proxy_get(request, f"/v1/segments/{segment.id}", 201)
         return await self._warned(request, segment, answer)
 
     async def _warned(self, request: Request, segment: Segment, answer: StreamingResponse) -> Response:
@@ -43,7 +43,7 @@ class SegmentRoutes:
         if segment.rule is None or answer.status_code not in (200, 201):
             return answer
         try:
-            said = await self._forward.tell(request, WARNINGS, {"rule": segment.rule}, segment.environment)
+            said = await self._read_api.post(request, WARNINGS, {"rule": segment.rule}, segment.environment)
         except ApiError:
             return answer
         if not said["warnings"]:
@@ -66,7 +66,7 @@ class SegmentRoutes:
         self._writer.check_references(edited)
         await self._writer.put("segment", edited)
         await self._settled(edited)
-        answer = await self._forward.read(request)
+        answer = await self._read_api.proxy_get(request)
         return answer if edited.rule == segment.rule else await self._warned(request, edited, answer)
 
     async def delete_segment(self, request: Request) -> Response:
@@ -78,7 +78,7 @@ class SegmentRoutes:
 
     def home(self, request: Request, scope: str) -> tuple[str, str]:
         """Workspace and environment of who asks; raises ``ApiError`` for who may not."""
-        principal = self._edge.asks(request, scope)
+        principal = self._edge.authorise(request, scope)
         return principal.workspace, principal.environment
 
     async def json(self, request: Request, default: Any = None) -> Any:

@@ -31,11 +31,11 @@ class WebhookRoutes:
     """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
 
     def __init__(
-        self, edge: Edge, pages: SegmentRoutes, forward: ReadApiClient, writer: ControlWriter, definitions: Tail
+        self, edge: Edge, pages: SegmentRoutes, read_api: ReadApiClient, writer: ControlWriter, definitions: Tail
     ) -> None:
         self._edge = edge
         self._pages = pages
-        self._forward = forward
+        self._read_api = read_api
         self._writer = writer
         self._definitions = definitions
 
@@ -112,7 +112,7 @@ class WebhookRoutes:
         deadline = clock() + FOUND_S
         path = request.url.path.removesuffix("/retry")
         while True:
-            found = await self._forward.ask(request, path)
+            found = await self._read_api.get_json(request, path)
             if found is not None or clock() > deadline:
                 return found
             await asyncio.sleep(ASK_S)

@@ -31,21 +31,21 @@ def _item(value: Any) -> Item:
     return body, event
 
 
-async def _with_known(items: list[Any], desk: DialectContext) -> list[RawEvent | ApiError]:
+async def _with_known(items: list[Any], request: DialectContext) -> list[RawEvent | ApiError]:
     """The events, those about a contact's ``id`` as events of its strongest identifier; refused if there is none."""
     named: dict[str, dict[str, list[int]]] = {}
     for index, item in enumerate(items):
         if not isinstance(item, ApiError) and item[0].id is not None:
             body = item[0]
-            environment = body.environment or desk.principal.environment
+            environment = body.environment or request.principal.environment
             normal = identity.normalise(identity.CONTACT_ID, body.id)
             # others are refused as ids that are none of this environment, without a question
-            if normal is not None and identity.belongs_to(normal, desk.principal.workspace, environment):
+            if normal is not None and identity.belongs_to(normal, request.principal.workspace, environment):
                 named.setdefault(environment, {}).setdefault(normal, []).append(index)
     events = [item if isinstance(item, ApiError) else item[1] for item in items]
     for environment, places in named.items():
         asked = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
-        status, found = await desk.ask(parse.FOUND, environment, asked)
+        status, found = await request.ask(parse.FOUND, environment, asked)
         if status != 200:
             why = found["error"]
             raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
@@ -66,15 +66,15 @@ def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | ApiError:
     return parse.about(event, known)
 
 
-async def write(value: Any, desk: DialectContext) -> Reply:
+async def write(value: Any, request: DialectContext) -> Reply:
     """Durable when answered; with ``sync=true`` applied as well."""
     items = each(list_of(value, LABEL, MOST_LISTED), _item)
-    answer = await desk.take(Parsed(items=await _with_known(items, desk), atomic=False, label=LABEL))
-    return _reply(answer, desk)
+    answer = await request.take(Parsed(items=await _with_known(items, request), atomic=False, label=LABEL))
+    return _reply(answer, request)
 
 
-def _reply(answer: IntakeResult, desk: DialectContext) -> Reply:
-    results = [{"index": index, **_result(item, desk)} for index, item in enumerate(answer.items)]
+def _reply(answer: IntakeResult, request: DialectContext) -> Reply:
+    results = [{"index": index, **_result(item, request)} for index, item in enumerate(answer.items)]
     rejected = sum(isinstance(item, ApiError) for item in answer.items)
     body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
     if rejected == len(results):
@@ -84,10 +84,10 @@ def _reply(answer: IntakeResult, desk: DialectContext) -> Reply:
     return synced_reply(answer, body)
 
 
-def _result(item: Accepted | ApiError, desk: DialectContext) -> dict[str, Any]:
+def _result(item: Accepted | ApiError, request: DialectContext) -> dict[str, Any]:
     if isinstance(item, ApiError):
         return {"error": item.body()}
-    shown = {"id": desk.winner(item.contact_id)}
+    shown = {"id": request.winner(item.contact_id)}
     return {**shown, "warnings": item.warnings} if item.warnings else shown
 
 

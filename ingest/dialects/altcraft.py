@@ -115,17 +115,17 @@ def _wants_xml(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> bool
     return xml if xml != json else _kind(headers.get(b"content-type", b"")) in XML_TYPES
 
 
-async def import_profile(value: Any, desk: DialectContext) -> Reply:
+async def import_profile(value: Any, request: DialectContext) -> Reply:
     """Create or update; who it is follows from an e-mail address or phone without asking anybody."""
     value = object_of(value)
-    environment = environment_of(value, desk)
+    environment = environment_of(value, request)
     data = optional_object(value, "data") or {}
     kind, wanted, field = matching(value, data)
     if kind in ("email", "phone"):
-        return await _write(value, data, [(kind, wanted, field)], environment, desk)
-    found = await find(value, environment, desk)
+        return await _write(value, data, [(kind, wanted, field)], environment, request)
+    found = await find(value, environment, request)
     if found is not None:
-        return await _write(value, data, [("id", found, field)], environment, desk)
+        return await _write(value, data, [("id", found, field)], environment, request)
     if kind == "id":
         raise ApiError("not_found", "no such profile", field)
     own = _NO_TYPE.sub("_", field.lower()).strip("_")
@@ -134,23 +134,23 @@ async def import_profile(value: Any, desk: DialectContext) -> Reply:
     if kind == "custom" and (own in identity.RANKS or own in identity.ALIASES):
         raise ApiError("invalid_field", f"{own} is a reserved name; match by one of {_NAMES}", "field_name")
     own = own if kind == "custom" else kind
-    return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, desk)
+    return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, request)
 
 
-async def update_profile(value: Any, desk: DialectContext) -> Reply:
+async def update_profile(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
-    environment = environment_of(value, desk)
-    found = await find(value, environment, desk)
+    environment = environment_of(value, request)
+    found = await find(value, environment, request)
     if found is None:
         raise ApiError("not_found", "no such profile")
-    return await _write(value, optional_object(value, "data") or {}, [("id", found, "")], environment, desk)
+    return await _write(value, optional_object(value, "data") or {}, [("id", found, "")], environment, request)
 
 
-async def get_profile(value: Any, desk: DialectContext) -> Reply:
+async def get_profile(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
-    environment = environment_of(value, desk)
-    found = await find(value, environment, desk)
-    contact = None if found is None else await _contact(found, environment, desk)
+    environment = environment_of(value, request)
+    found = await find(value, environment, request)
+    contact = None if found is None else await _contact(found, environment, request)
     if contact is None:
         raise ApiError("not_found", "no such profile")
     attributes = contact["attributes"]
@@ -158,25 +158,25 @@ async def get_profile(value: Any, desk: DialectContext) -> Reply:
     return done(data={"_status": 0, **known, **attributes, "_id": contact["id"]})
 
 
-async def delete_profile(value: Any, desk: DialectContext) -> Reply:
+async def delete_profile(value: Any, request: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does."""
     value = object_of(value)
-    environment = environment_of(value, desk)
-    found = await find(value, environment, desk)
+    environment = environment_of(value, request)
+    found = await find(value, environment, request)
     if found is None:
         raise ApiError("not_found", "no such profile")
-    await desk.erase(found, environment)
+    await request.erase(found, environment)
     return done()
 
 
-async def nothing(_value: Any, _desk: DialectContext) -> Reply:
+async def nothing(_value: Any, _request: DialectContext) -> Reply:
     raise ApiError("not_implemented", "it is none of those that are taken here")
 
 
-def environment_of(value: dict[str, Any], desk: DialectContext) -> str:
+def environment_of(value: dict[str, Any], request: DialectContext) -> str:
     """The slug of the environment that ``db_id`` names; without it the key's own."""
     named = value.get("db_id")
-    return desk.principal.environment if named is None else desk.environment(named)
+    return request.principal.environment if named is None else request.environment(named)
 
 
 def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, str]:
@@ -203,12 +203,12 @@ def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, 
     return kind, str(wanted), field
 
 
-async def find(value: dict[str, Any], environment: str, desk: DialectContext) -> str | None:
+async def find(value: dict[str, Any], environment: str, request: DialectContext) -> str | None:
     """The id of the one contact that the request matches; raises ``ApiError`` where there are several."""
     kind, wanted, field = matching(value, optional_object(value, "data") or {})
     if kind == "custom":
         question = {"query": {field: wanted}, "limit": 2}
-        status, found = await desk.ask("/internal/audience", environment, question)
+        status, found = await request.ask("/internal/audience", environment, question)
         if status != 200:
             raise refused_by(status, found)
         if len(found["contacts"]) > 1:
@@ -219,12 +219,12 @@ async def find(value: dict[str, Any], environment: str, desk: DialectContext) ->
         if kind == "id":
             return None  # an id that was never given out
         raise ApiError("invalid_field", f"{field} identifies nobody", field)
-    contact = await _contact(normal if kind == "id" else f"{kind}:{normal}", environment, desk)
+    contact = await _contact(normal if kind == "id" else f"{kind}:{normal}", environment, request)
     return None if contact is None else str(contact["id"])
 
 
-async def _contact(name: str, environment: str, desk: DialectContext) -> dict[str, Any] | None:
-    status, found = await desk.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
+async def _contact(name: str, environment: str, request: DialectContext) -> dict[str, Any] | None:
+    status, found = await request.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
     if status == 404:
         return None
     if status != 200:
@@ -244,7 +244,7 @@ async def _write(
     data: dict[str, Any],
     identifiers: list[tuple[str, Any, str]],
     environment: str,
-    desk: DialectContext,
+    request: DialectContext,
 ) -> Reply:
     identifiers += addresses_in(data, "data")
     phones = data.get("phones")
@@ -259,17 +259,17 @@ async def _write(
         properties=data,
         profile=profile_of(data, consents.subscribed(data.get("subscriptions"))),
         context=context,
-        event_id=f"evt_{desk.repeat_id}",
+        event_id=f"evt_{request.repeat_id}",
         environment=environment,
     )
-    (taken,) = (await desk.take(Parsed(items=[raw], atomic=True, label=""))).items
+    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=""))).items
     if not isinstance(taken, Accepted):
         raise taken
     return done(profile_id=taken.contact_id)
 
 
 def operation(
-    method: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], scope: str, once_s: int = ONCE_S
+    method: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], scope: str, dedup_window_s: int = ONCE_S
 ) -> Operation:
     """One method; every one has the same wire format and places for the token."""
     return Operation(
@@ -283,7 +283,7 @@ def operation(
         query_keys=TOKEN_IN_URL,
         body_keys=("token",),
         lenient=True,
-        once_s=once_s,
+        dedup_window_s=dedup_window_s,
     )
 
 

@@ -31,54 +31,54 @@ TRIGGER = "trigger"
 DONE = Reply(status=200, body=orjson.dumps({"data": None, "error": 0, "error_text": altcraft.SUCCESS}), headers=(JSON,))
 
 
-async def start(value: Any, desk: DialectContext) -> Reply:
+async def start(value: Any, request: DialectContext) -> Reply:
     """Version 1.1: one contact by ``matching``, or all that ``custom_request`` finds."""
     value = object_of(value)
     if value.get("id") is None:
         raise ApiError("missing_field", "id is needed", "id")
-    campaign = _active(desk.campaign(value["id"]))
-    launch = launch_of(value, desk.repeat_id)
+    campaign = _active(request.campaign(value["id"]))
+    launch = launch_of(value, request.repeat_id)
     query = object_in(value, "custom_request")
     if query is None or value.get("matching") is not None:
-        found = await altcraft.find(value, campaign.environment, desk)
+        found = await altcraft.find(value, campaign.environment, request)
         page = {"query": {"_id": found}, "limit": 1, "attributes": bool(launch.fields)}
-        await _one(launch, campaign, [] if found is None else await _page(page, campaign, desk), desk)
+        await _one(launch, campaign, [] if found is None else await _page(page, campaign, request), request)
         return DONE
-    total = (await _ask({"query": query, "count": True}, campaign, desk))["total"]
+    total = (await _ask({"query": query, "count": True}, campaign, request))["total"]
     if total > MAX_AUDIENCE:
         raise ApiError("invalid_field", f"{total} profiles are more than {MAX_AUDIENCE}", "custom_request")
     # which of its subscriptions a profile is reached by is not asked of a whole audience
     launch = replace(launch, subscription_filter=None)
-    await _keep(launch, campaign, desk)
+    await _keep(launch, campaign, request)
     page = {"query": query, "limit": PAGE, "after": "", "attributes": bool(launch.fields)}
     while True:
-        rows = await _page(page, campaign, desk)
-        await _send(launch, campaign, rows, desk)
+        rows = await _page(page, campaign, request)
+        await _send(launch, campaign, rows, request)
         if len(rows) < PAGE:
             return DONE
         page["after"] = rows[-1]["id"]
 
 
-async def follow(value: Any, desk: DialectContext) -> Reply:
+async def follow(value: Any, request: DialectContext) -> Reply:
     """Version 1.0: the link says the trigger and the contact."""
-    trigger, who = desk.params["trigger"], desk.params["who"]
-    campaign = _active(_of_link(desk, trigger))
-    launch = launch_of({} if value is None else object_of(value), desk.repeat_id)
-    status, found = await desk.ask_link(trigger, who)
+    trigger, who = request.params["trigger"], request.params["who"]
+    campaign = _active(_of_link(request, trigger))
+    launch = launch_of({} if value is None else object_of(value), request.repeat_id)
+    status, found = await request.ask_link(trigger, who)
     if status != 200:
         raise altcraft.refused_by(status, found)
-    await _one(launch, campaign, found["contacts"], desk)
+    await _one(launch, campaign, found["contacts"], request)
     return DONE
 
 
-def _of_link(desk: DialectContext, trigger: str) -> Campaign:
-    found = desk.triggered(trigger)
+def _of_link(request: DialectContext, trigger: str) -> Campaign:
+    found = request.triggered(trigger)
     if found is None:
         raise ApiError("not_found", "no such trigger")
     return found
 
 
-def holder(control: ControlState, params: Mapping[str, str]) -> Principal:
+def path_authenticator(control: ControlState, params: Mapping[str, str]) -> Principal:
     """Whoever has a trigger's link may use it, and nothing else."""
     campaign = control.triggers.get(params["trigger"])
     if campaign is None:
@@ -100,43 +100,43 @@ def _active(campaign: Campaign) -> Campaign:
     return campaign
 
 
-async def _ask(question: dict[str, Any], campaign: Campaign, desk: DialectContext) -> dict[str, Any]:
-    status, found = await desk.ask("/internal/audience", campaign.environment, question)
+async def _ask(question: dict[str, Any], campaign: Campaign, request: DialectContext) -> dict[str, Any]:
+    status, found = await request.ask("/internal/audience", campaign.environment, question)
     if status != 200:
         raise altcraft.refused_by(status, found)
     return dict(found)
 
 
-async def _page(question: dict[str, Any], campaign: Campaign, desk: DialectContext) -> list[dict[str, Any]]:
-    return list((await _ask(question, campaign, desk))["contacts"])
+async def _page(question: dict[str, Any], campaign: Campaign, request: DialectContext) -> list[dict[str, Any]]:
+    return list((await _ask(question, campaign, request))["contacts"])
 
 
-async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: DialectContext) -> None:
+async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], request: DialectContext) -> None:
     if not rows:
         raise ApiError("not_found", "no such profile")
     if len(rows) > 1:
         raise ApiError("ambiguous", "several profiles match")
-    if message(launch, campaign, rows[0], desk.now_ms) is None:
+    if message(launch, campaign, rows[0], request.now_ms) is None:
         raise ApiError("not_found", "the profile has no such subscription", "subscription_filter")
-    await _keep(launch, campaign, desk)
-    await _send(launch, campaign, rows, desk)
+    await _keep(launch, campaign, request)
+    await _send(launch, campaign, rows, request)
 
 
-async def _keep(launch: Launch, campaign: Campaign, desk: DialectContext) -> None:
+async def _keep(launch: Launch, campaign: Campaign, request: DialectContext) -> None:
     if launch.attach:
         home = {"workspace": campaign.workspace, "environment": campaign.environment, "campaign_id": campaign.id}
-        await desk.keep(launch.id, {"launch_id": launch.id, **home, "attach": launch.attach})
+        await request.keep(launch.id, {"launch_id": launch.id, **home, "attach": launch.attach})
 
 
-async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], desk: DialectContext) -> None:
+async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], request: DialectContext) -> None:
     size = len(orjson.dumps([launch.content, launch.custom_data, launch.fields])) + 1024
     chunk = max(1, min(CHUNK, CHUNK_BYTES // size))
     for start_at in range(0, len(rows), chunk):
         items = [
-            raw for row in rows[start_at : start_at + chunk] for raw in _events(launch, campaign, row, desk.now_ms)
+            raw for row in rows[start_at : start_at + chunk] for raw in _events(launch, campaign, row, request.now_ms)
         ]
         if items:
-            await desk.take(Parsed(items=[*items], atomic=True, label="audience"))
+            await request.take(Parsed(items=[*items], atomic=True, label="audience"))
 
 
 def _events(launch: Launch, campaign: Campaign, row: dict[str, Any], now_ms: int) -> list[RawEvent]:
@@ -166,6 +166,6 @@ OPERATIONS = (
         altcraft.operation("", follow, ""),
         path=LINK,
         methods=("GET", "POST"),
-        holder=holder,
+        path_authenticator=path_authenticator,
     ),
 )

@@ -33,10 +33,10 @@ _ORGANIZATION = "organization"
 _SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
 
 
-async def user(value: Any, desk: DialectContext) -> Reply:
+async def user(value: Any, request: DialectContext) -> Reply:
     """Lunogram's identify answers with the user: who it is now, and what this call said."""
     parsed = Parsed(items=[identify(value)], atomic=True, label="")
-    (taken,) = (await desk.take(parsed)).items
+    (taken,) = (await request.take(parsed)).items
     said = {name: value.get(name) for name in _SAID}
     for kind, found, _ in listed(value):
         if said.get(kind) is None:
@@ -72,12 +72,12 @@ def _grouped(value: dict[str, Any], group: str, traits: dict[str, Any], **fields
     )
 
 
-async def organization(value: Any, desk: DialectContext) -> Reply:
+async def organization(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
     group, data = _group_id(value), data_of(value)
     named = {} if value.get("name") is None else {"name": value["name"]}
     raw = _grouped(value, group, {**data, **named}, identifiers=[], needs_identifier=False)
-    await desk.take(Parsed(items=[raw], atomic=True, label=""))
+    await request.take(Parsed(items=[raw], atomic=True, label=""))
     return _json(200, {"id": group, "external_id": group, **named, "data": data})
 
 
@@ -101,17 +101,17 @@ def _organization_events(value: Any, most: int) -> Parsed:
     return Parsed(items=each(values, _organization_event), atomic=True, label="")
 
 
-async def scheduled(value: Any, desk: DialectContext) -> Reply:
+async def scheduled(value: Any, request: DialectContext) -> Reply:
     """Of a user."""
     value = object_of(value)
-    return await _schedule(value, _scheduled(value, identifiers=senders(value)), desk)
+    return await _schedule(value, _scheduled(value, identifiers=senders(value)), request)
 
 
-async def organization_scheduled(value: Any, desk: DialectContext) -> Reply:
+async def organization_scheduled(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
     raw = _scheduled(value, identifiers=[], needs_identifier=False)
     raw.properties["groupId"] = _group_id(value)
-    return await _schedule(value, raw, desk)
+    return await _schedule(value, raw, request)
 
 
 def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
@@ -126,26 +126,26 @@ def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
     )
 
 
-async def _schedule(value: dict[str, Any], raw: RawEvent, desk: DialectContext) -> Reply:
-    (taken,) = (await desk.take(Parsed(items=[raw], atomic=True, label=""))).items
+async def _schedule(value: dict[str, Any], raw: RawEvent, request: DialectContext) -> Reply:
+    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=""))).items
     made = taken.event_id if isinstance(taken, Accepted) else None
     return _json(202, {"id": made, "name": value["name"], "scheduled_at": value.get("scheduled_at")})
 
 
-async def remove_user(value: Any, desk: DialectContext) -> Reply:
+async def remove_user(value: Any, request: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does; raises ``ApiError`` (404, or 409 where it names two people)."""
     given = senders(object_of(value))
     found = set()
     for kind, said, field in given:
-        own = desk.contact_of(kind, said, field)
-        status, contact = await desk.ask(f"/v1/contacts/{own}", desk.principal.environment)
+        own = request.contact_of(kind, said, field)
+        status, contact = await request.ask(f"/v1/contacts/{own}", request.principal.environment)
         if status not in (200, 404):
             raise ApiError("unavailable", "it cannot be looked up now who is meant; send it again")
         if status == 200:
             found.add(str(contact["id"]))
     if len(found) > 1:
         raise ApiError("conflict", "the identifiers belong to several users", given[0][2])
-    await desk.erase(found.pop() if found else desk.contact_of(*given[0]), desk.principal.environment)
+    await request.erase(found.pop() if found else request.contact_of(*given[0]), request.principal.environment)
     return Reply(status=204, body=b"")
 
 

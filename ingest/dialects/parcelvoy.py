@@ -195,14 +195,14 @@ def _track(value: Any, most: int) -> Parsed:
     return events(value if isinstance(value, list) else [value], most)
 
 
-async def alias(value: Any, desk: DialectContext) -> Reply:
+async def alias(value: Any, request: DialectContext) -> Reply:
     """The link is no explicit one: unlike another vendor's alias it must not overrule who belongs to whom."""
     value = object_of(value)
-    anonymous = desk.contact_of("anonymous_id", _required(value, "anonymous_id"), "anonymous_id")
-    external = desk.contact_of("external_id", _required(value, "external_id"), "external_id")
-    if desk.winner(anonymous) == desk.winner(external):
+    anonymous = request.contact_of("anonymous_id", _required(value, "anonymous_id"), "anonymous_id")
+    external = request.contact_of("external_id", _required(value, "external_id"), "external_id")
+    if request.winner(anonymous) == request.winner(external):
         return DONE
-    if desk.winner(anonymous) != anonymous and await desk.is_refused(anonymous, external):
+    if request.winner(anonymous) != anonymous and await request.is_refused(anonymous, external):
         raise _taken()
     raw = RawEvent(
         kind=IDENTIFY,
@@ -213,8 +213,8 @@ async def alias(value: Any, desk: DialectContext) -> Reply:
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
-    await desk.take(Parsed(items=[raw], atomic=True, label=""))
-    joined = await desk.joined(anonymous, external)
+    await request.take(Parsed(items=[raw], atomic=True, label=""))
+    joined = await request.joined(anonymous, external)
     if joined is None:
         raise ApiError("unavailable", "it is stored, but not known yet whose the anonymous_id is; send it again")
     if not joined:
@@ -231,11 +231,11 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def notifications(_value: Any, _desk: DialectContext) -> Reply:
+async def notifications(_value: Any, _request: DialectContext) -> Reply:
     return NO_NOTIFICATIONS
 
 
-async def seen(_value: Any, _desk: DialectContext) -> Reply:
+async def seen(_value: Any, _request: DialectContext) -> Reply:
     return DONE
 
 

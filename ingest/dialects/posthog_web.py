@@ -60,35 +60,35 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def flags(value: Any, _desk: DialectContext) -> Reply:
+async def flags(value: Any, _request: DialectContext) -> Reply:
     object_of(value)
     return _json(FLAGS)
 
 
-async def config(_value: Any, desk: DialectContext) -> Reply:
-    return _json({"token": desk.key, **CONFIG})
+async def config(_value: Any, request: DialectContext) -> Reply:
+    return _json({"token": request.key, **CONFIG})
 
 
-async def config_script(_value: Any, desk: DialectContext) -> Reply:
+async def config_script(_value: Any, request: DialectContext) -> Reply:
     """The same for pages: a script that leaves it where the SDK looks for it."""
-    key, values = orjson.dumps(desk.key), orjson.dumps({"config": {"token": desk.key, **CONFIG}, "siteApps": []})
+    key, values = orjson.dumps(request.key), orjson.dumps({"config": {"token": request.key, **CONFIG}, "siteApps": []})
     place = b"window._POSTHOG_REMOTE_CONFIG"
     return Reply(status=200, body=b"%s=%s||{};%s[%s]=%s;" % (place, place, place, key, values), headers=(SCRIPT,))
 
 
-async def capture(value: Any, desk: DialectContext) -> Reply:
+async def capture(value: Any, request: DialectContext) -> Reply:
     """Version 1: events that are sound are taken whatever their neighbours are."""
     items = object_of(value).get(BATCH)
     if not isinstance(items, list):
         raise ApiError("missing_field", "batch must be an array of events", BATCH)
-    check_count(items, desk.most, BATCH)
-    sent_at = _header(desk, SENT_AT) or value.get("created_at")
-    sdk = _header(desk, SDK) or ""
+    check_count(items, request.most, BATCH)
+    sent_at = _header(request, SENT_AT) or value.get("created_at")
+    sdk = _header(request, SDK) or ""
 
     def one(item: Any) -> RawEvent:
         return event_of(_as_before(item, sdk), sent_at)
 
-    answer = await desk.take(Parsed(items=each(items, one), atomic=False, label=BATCH))
+    answer = await request.take(Parsed(items=each(items, one), atomic=False, label=BATCH))
     results = {}
     for item, became in zip(items, answer.items, strict=True):
         given = item.get("uuid") if isinstance(item, dict) else None
@@ -120,8 +120,8 @@ def _result(became: Any) -> dict[str, str]:
     return {"result": kind, "details": f"{became.param}: {became.message}" if became.param else became.message}
 
 
-def _header(desk: DialectContext, name: bytes) -> str | None:
-    value = desk.headers.get(name)
+def _header(request: DialectContext, name: bytes) -> str | None:
+    value = request.headers.get(name)
     return None if value is None else value.decode("latin-1")[:256]
 
 

@@ -33,40 +33,40 @@ def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
     return None
 
 
-async def settings(_value: Any, desk: DialectContext) -> Reply:
+async def settings(_value: Any, request: DialectContext) -> Reply:
     """Segment's: where to send to."""
-    here = urlsplit(desk.base_url)
-    destination = {"apiKey": desk.key, "apiHost": f"{here.netloc}{here.path}/v1", "protocol": here.scheme}
+    here = urlsplit(request.base_url)
+    destination = {"apiKey": request.key, "apiHost": f"{here.netloc}{here.path}/v1", "protocol": here.scheme}
     return _json({"integrations": {"Segment.io": destination}, "metrics": {"sampleRate": 0}})
 
 
-async def source_config(_value: Any, desk: DialectContext) -> Reply:
+async def source_config(_value: Any, request: DialectContext) -> Reply:
     """RudderStack's: a source without destinations, and nothing to report about itself."""
     silent = {"enabled": False}
     source = {
-        "id": desk.principal.key_id,
+        "id": request.principal.key_id,
         "name": "headwater",
-        "writeKey": desk.key,
+        "writeKey": request.key,
         "enabled": True,
-        "workspaceId": desk.principal.workspace,
+        "workspaceId": request.principal.workspace,
         "destinations": [],
         "connections": [],
         "config": {"statsCollection": {"errors": silent, "metrics": silent}},
     }
-    return _json({"source": source, "updatedAt": iso(desk.now_ms)})
+    return _json({"source": source, "updatedAt": iso(request.now_ms)})
 
 
-async def track(_value: Any, desk: DialectContext) -> Reply:
-    return await _pixel("track", {}, desk)
+async def track(_value: Any, request: DialectContext) -> Reply:
+    return await _pixel("track", {}, request)
 
 
-async def page(_value: Any, desk: DialectContext) -> Reply:
-    return await _pixel("page", _PAGE, desk)
+async def page(_value: Any, request: DialectContext) -> Reply:
+    return await _pixel("page", _PAGE, request)
 
 
-async def _pixel(kind: str, usual: Mapping[str, str], desk: DialectContext) -> Reply:
-    call = {**usual, **call_of(desk.query)}
-    answer = await desk.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=""))
+async def _pixel(kind: str, usual: Mapping[str, str], request: DialectContext) -> Reply:
+    call = {**usual, **call_of(request.query)}
+    answer = await request.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=""))
     for item in answer.items:
         if isinstance(item, ApiError):
             raise item

@@ -129,7 +129,7 @@ class Batch:
         """The first answer, where this edge gave one; who waits for receipts needs the event to pass again."""
         if raw.event_id is None or self._caller.reply_to:
             return None
-        first = self._edge.recent.get(event)
+        first = self._edge.ack_cache.get(event)
         if first is None:
             return None
         if first.conflict:
@@ -139,9 +139,9 @@ class Batch:
         )
 
     def _accepted(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted:
-        contact_id = self._edge.view.winner(event["contact_id"])
+        contact_id = self._edge.merge_map.winner(event["contact_id"])
         if raw.event_id is not None:
-            conflict = self._edge.recent.put(event, contact_id)
+            conflict = self._edge.ack_cache.put(event, contact_id)
             if conflict:
                 warnings.append(conflict)
         # of copies in one request the first changed what there was to change

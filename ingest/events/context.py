@@ -32,7 +32,7 @@ class RequestContext:
     """``ingest.events.operation.Desk`` of one request."""
 
     edge: Edge
-    forward: ReadApiClient
+    read_api: ReadApiClient
     principal: Principal
     headers: Mapping[bytes, bytes]
     query: Mapping[str, str]
@@ -80,7 +80,7 @@ class RequestContext:
         return self.edge.control.triggers.get(trigger)
 
     async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
-        return await self.forward.inquire(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
+        return await self.read_api.request_json(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
 
     async def keep(self, launch_id: str, value: Any) -> None:
         topic = topics.name(topics.LAUNCHES, self.edge.settings)
@@ -114,7 +114,7 @@ class RequestContext:
         await self.edge.forget(home, contact_id, ask)
 
     def winner(self, contact_id: str) -> str:
-        return self.edge.view.winner(contact_id)
+        return self.edge.merge_map.winner(contact_id)
 
     def environment(self, name: Any) -> str:
         known = self.edge.control.environments[self.principal.workspace]
@@ -154,4 +154,4 @@ class RequestContext:
         headers = {"Authorization": f"Bearer {self.key}"}
         if environment:
             headers["Headwater-Environment"] = environment
-        return await self.forward.inquire(path, headers, body)
+        return await self.read_api.request_json(path, headers, body)

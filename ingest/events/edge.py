@@ -44,30 +44,30 @@ class Edge:
     instance: str
     control: ControlState
     publisher: Publisher
-    collector: BatchAccumulator
+    accumulator: BatchAccumulator
     receipts: Receipts
-    view: MergeMapReplica
-    recent: EventAckCache
-    gate: RateLimiter
-    answers: IdempotencyStore
-    repeats: RequestReplayCache
+    merge_map: MergeMapReplica
+    ack_cache: EventAckCache
+    rate_limiter: RateLimiter
+    idempotency: IdempotencyStore
+    replay_cache: RequestReplayCache
     clock: Callable[[], int] = now_ms
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 
-    def asks(self, request: Request, scope: str | None) -> Principal:
+    def authorise(self, request: Request, scope: str | None) -> Principal:
         """Who asks, let in by the gate; raises ``ApiError`` (401, 403, 422, 429)."""
         now_ms, headers = self.clock(), dict(request.scope["headers"])
         principal = authorise(self.control, headers, request.query_params, scope, now_ms)
-        self.gate.admit(request.scope, headers, principal, now_ms)
+        self.rate_limiter.admit(request.scope, headers, principal, now_ms)
         parameters.check(request.method, request.url.path, request.scope["query_string"])
         return principal
 
-    def passes(self, request: Request) -> None:
+    def throttle(self, request: Request) -> None:
         """The gate for what another process authorises: one without a valid key is that one's to refuse."""
         key = key_of(dict(request.scope["headers"]), request.query_params)
         if key and self.control.key(key, self.clock()) is not None:
-            self.asks(request, None)
+            self.authorise(request, None)
 
     def check_size(self, event: Event, place: str) -> None:
         """Raises ``ApiError`` for what ``submit`` might find too large: stricter than it by the small fields' room."""
@@ -93,7 +93,7 @@ class Edge:
             raise _too_large(self.settings, event)
         # an event of nobody has no partition of its own
         partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
-        return self.collector.add(partition, item, event["workspace"])
+        return self.accumulator.add(partition, item, event["workspace"])
 
 
 def _too_large(settings: Settings, event: Event) -> ApiError:
@@ -101,7 +101,7 @@ def _too_large(settings: Settings, event: Event) -> ApiError:
     return ApiError("too_large", f"an event is larger than {settings.max_event_bytes} bytes", largest)
 
 
-def collector(settings: Settings, publisher: Publisher) -> BatchAccumulator:
+def accumulator(settings: Settings, publisher: Publisher) -> BatchAccumulator:
     """The collector in front of the `events` topic."""
     topic = topics.name(topics.EVENTS, settings)
 

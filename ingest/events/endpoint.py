@@ -48,10 +48,10 @@ class _ReadRequest(NamedTuple):
 class IngestEndpoint:
     """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
 
-    def __init__(self, operation: Operation, edge: Edge, forward: ReadApiClient) -> None:
+    def __init__(self, operation: Operation, edge: Edge, read_api: ReadApiClient) -> None:
         self._operation = operation
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
         settings = edge.settings
         # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
         self._most = settings.max_batch_events if operation.source == "altacee" else settings.max_vendor_events
@@ -95,13 +95,13 @@ class IngestEndpoint:
         if operation.key_part:
             headers = {name: value for name, value in headers.items() if name not in KEY_HEADERS}
             query["apiKey"] = scope["path_params"][operation.key_part]
-        late = bool(operation.body_keys) and operation.holder is None and key_of(headers, query) is None
-        if operation.holder is not None:
-            principal = operation.holder(self._edge.control, scope["path_params"])
+        late = bool(operation.body_keys) and operation.path_authenticator is None and key_of(headers, query) is None
+        if operation.path_authenticator is not None:
+            principal = operation.path_authenticator(self._edge.control, scope["path_params"])
         elif not late:
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
         if not late:
-            self._edge.gate.admit(scope, headers, principal, now_ms)
+            self._edge.rate_limiter.admit(scope, headers, principal, now_ms)
         if query and operation.source == "altacee":
             parameters.check(scope["method"], operation.path, scope["query_string"])
         timeout_ms = _sync_timeout(query)
@@ -121,7 +121,7 @@ class IngestEndpoint:
         if late:
             headers = scope[KEYED] = body_key.with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
-            self._edge.gate.admit(scope, headers, principal, now_ms)
+            self._edge.rate_limiter.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):
             value = value.recover(mend=operation.lenient)
         if operation.with_query is not None and query:
@@ -147,22 +147,26 @@ class IngestEndpoint:
         async def take(parsed: Parsed) -> IntakeResult:
             return await self._take(caller, principal, timeout_ms, parsed, linked)
 
-        repeats, given = self._edge.repeats, headers.get(b"x-request-id")
-        keys = RequestReplayCache.keys(principal.key_id, scope["path"], given, asked.raw) if operation.once_s else []
+        repeats, given = self._edge.replay_cache, headers.get(b"x-request-id")
+        keys = (
+            RequestReplayCache.keys(principal.key_id, scope["path"], given, asked.raw)
+            if operation.dedup_window_s
+            else []
+        )
         counter = RequestContext(
             edge=self._edge,
-            forward=self._forward,
+            read_api=self._read_api,
             principal=principal,
             headers=headers,
             query=query,
             params=scope.get("path_params", {}),
             scheme=scope["scheme"],
-            repeat_id=repeats.name(principal.workspace, keys, operation.once_s, given) if keys else "",
+            repeat_id=repeats.name(principal.workspace, keys, operation.dedup_window_s, given) if keys else "",
             taker=take,
         )
         if not keys:
             return await serve(value, counter)
-        return await repeats.once(principal.workspace, keys, operation.once_s, lambda: serve(value, counter))
+        return await repeats.once(principal.workspace, keys, operation.dedup_window_s, lambda: serve(value, counter))
 
     def _caller(self, principal: Principal, now_ms: int, seed: str, *, synced: bool) -> Caller:
         operation, settings = self._operation, self._edge.settings
@@ -180,7 +184,7 @@ class IngestEndpoint:
         )
 
     def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> LinkWaiter | None:
-        return None if timeout_ms is None else LinkWaiter(self._edge, self._forward, key_of(headers, query))
+        return None if timeout_ms is None else LinkWaiter(self._edge, self._read_api, key_of(headers, query))
 
     async def _take(
         self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: LinkWaiter | None

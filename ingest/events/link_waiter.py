@@ -28,9 +28,9 @@ MOST_ASKED = 100
 class LinkWaiter:
     """Of one request; ``key`` is its API key."""
 
-    def __init__(self, edge: Edge, forward: ReadApiClient, key: str | None) -> None:
+    def __init__(self, edge: Edge, read_api: ReadApiClient, key: str | None) -> None:
         self._edge = edge
-        self._forward = forward
+        self._read_api = read_api
         self._headers = {"authorization": f"Bearer {key}"}
 
     async def wait(self, events: Sequence[Event], within_s: float) -> dict[str, list[str]] | None:
@@ -46,10 +46,10 @@ class LinkWaiter:
 
     def _ties(self, event: Event) -> bool:
         own = self._own_ids(event)
-        return len(own) > 1 and (not self._is_one(own) or self._edge.view.joined_lately(own))
+        return len(own) > 1 and (not self._is_one(own) or self._edge.merge_map.joined_lately(own))
 
     def _is_one(self, own: Sequence[str]) -> bool:
-        return len({self._edge.view.winner(one) for one in own}) == 1
+        return len({self._edge.merge_map.winner(one) for one in own}) == 1
 
     def _own_ids(self, event: Event) -> list[str]:
         home = (event["workspace"], event["environment"])
@@ -64,14 +64,14 @@ class LinkWaiter:
         own, path = self._own_ids(event), f"{LINKED}?environment={quote(event['environment'], safe='')}"
         seen_by = time.monotonic() + SEEN_S
         while (now := time.monotonic()) < end:
-            await self._edge.view.joined(own, min(0.1, end - now))
+            await self._edge.merge_map.joined(own, min(0.1, end - now))
             is_one = self._is_one(own)
             if not is_one and now > seen_by:
                 return []
             within_ms = int(max(0.0, min(end - time.monotonic(), SEEN_S if is_one else 0.2)) * 1000)
             try:
                 asked = {"identifiers": self._links(event), "timeout_ms": within_ms}
-                status, said = await self._forward.inquire(path, self._headers, asked)
+                status, said = await self._read_api.request_json(path, self._headers, asked)
             except ApiError:
                 return None  # it is durable; when it can be read nobody can say now
             if status != 200:

@@ -53,7 +53,7 @@ class DialectContext(Protocol):
 
     @property
     def repeat_id(self) -> str:
-        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or for ``once_s``."""
+        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or within its window."""
 
     @property
     def params(self) -> Mapping[str, str]:
@@ -114,7 +114,7 @@ class Operation:
     batch_label: str = ""
     """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
     methods: tuple[str, ...] = ("POST",)
-    holder: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
+    path_authenticator: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
     """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``ApiError``."""
     scope: str = "events:ingest"
     any_environment: bool = False
@@ -139,7 +139,7 @@ class Operation:
     """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
     constant: Reply | None = None
     """The answer to whatever is sent, with a key or without: nothing of it is looked at."""
-    once_s: int = 0
+    dedup_window_s: int = 0
     """For how many seconds the same request of the same key is answered with its first answer."""
 
 

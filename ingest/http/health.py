@@ -28,14 +28,14 @@ LEAST_FREE = 1024 * 1024 * 1024
 
 
 class Health:
-    def __init__(self, settings: Settings, forward: ReadApiClient, control: ControlState) -> None:
+    def __init__(self, settings: Settings, read_api: ReadApiClient, control: ControlState) -> None:
         self._settings = settings
         self._control = control
         self._probe = Probe(settings, topics.EVENTS)
-        self.needs = {"kafka": self._probe.ask, "reads": forward.check}
+        self.needs = {"kafka": self._probe.ask, "reads": read_api.check}
         self._beside: dict[str, Check] = {}
         if settings.ready_file and not settings.clickhouse_url:
-            self._beside["clickhouse"] = lambda: forward.check_front(settings.clickhouse)
+            self._beside["clickhouse"] = lambda: read_api.check_front(settings.clickhouse)
         self._asking: asyncio.Task[dict[str, Any]] | None = None
         self._asked_at = 0.0
 

@@ -95,11 +95,11 @@ class IdempotencyMiddleware:
     """Around an app; a request without the header or with a key that is none passes through."""
 
     def __init__(
-        self, app: App, control: ControlState, gate: RateLimiter, answers: IdempotencyStore, limit: int
+        self, app: App, control: ControlState, rate_limiter: RateLimiter, answers: IdempotencyStore, limit: int
     ) -> None:
         self._app = app
         self._control = control
-        self._gate = gate
+        self._rate_limiter = rate_limiter
         self._answers = answers
         self._limit = limit
         self._running: dict[bytes, asyncio.Event] = {}
@@ -133,7 +133,7 @@ class IdempotencyMiddleware:
         known = self._answers.get(name, now_ms, cipher)
         if known is not None:
             # the app counts a request that it answers itself
-            self._gate.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
+            self._rate_limiter.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
             if known[0] != digest:
                 raise ApiError("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
             await ErrorMiddleware(_saying(known[1]))(scope, receive, send)

@@ -18,8 +18,8 @@ Put = Callable[[str, KeyUse], Awaitable[None]]
 class KeyUsageRecorder:
     """The first use of a key is told at once, later ones when a minute has passed; the rest at the end."""
 
-    def __init__(self, gate: RateLimiter, put: Put) -> None:
-        self._gate = gate
+    def __init__(self, rate_limiter: RateLimiter, put: Put) -> None:
+        self._rate_limiter = rate_limiter
         self._put = put
         self._told: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -34,15 +34,15 @@ class KeyUsageRecorder:
 
     async def tell(self) -> None:
         """Write down what is due."""
-        for key_id, (workspace, used_ms) in list(self._gate.used.items()):
+        for key_id, (workspace, used_ms) in list(self._rate_limiter.used.items()):
             if used_ms - self._told.get(key_id, -PAUSE_MS) < PAUSE_MS:
                 continue
             use = KeyUse(id=key_id, workspace=workspace, created_ms=used_ms, used_ms=used_ms)
             await self._put("key_use", use)
             self._told.pop(key_id, None)
             self._told[key_id] = used_ms
-            if self._gate.used[key_id] == (workspace, used_ms):
-                del self._gate.used[key_id]
+            if self._rate_limiter.used[key_id] == (workspace, used_ms):
+                del self._rate_limiter.used[key_id]
             self._forget(used_ms)
 
     def _forget(self, now_ms: int) -> None:

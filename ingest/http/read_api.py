@@ -60,7 +60,7 @@ class ReadApiClient:
             if answer.status != 200:
                 raise ApiError("unavailable", str(orjson.loads(await answer.read())["reason"]))
 
-    async def handle(self, request: Request) -> Response:
+    async def proxy(self, request: Request) -> Response:
         """The read API's answer to the same request; only a POST has a body. Raises ``ApiError`` (413)."""
         owner = request.scope.get(WORKSPACE, UNKNOWN)
         raw = await body.read(request.receive, MAX_BODY, owner) if request.method == "POST" else b""
@@ -68,10 +68,10 @@ class ReadApiClient:
         return await self._pass(request, request.method, raw)
 
     async def page(self, request: Request) -> Response:
-        """The console's answer, which is told by what name the browser calls this server. Raises ``Refused`` (413)."""
+        """The console's answer, which is told by what name the browser calls this server. Raises ``ApiError`` (413)."""
         host = request.headers.get("host", "")
         request.scope[NAMED] = {"X-Forwarded-Host": host, "X-Forwarded-Proto": request.url.scheme}
-        return await self.handle(request)
+        return await self.proxy(request)
 
     async def stream(self, request: Request) -> Response:
         """The console's answer, which has no end: it lasts until the browser or the read API goes away."""
@@ -99,7 +99,7 @@ class ReadApiClient:
         kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP | {"x-request-id"}}
         return StreamingResponse(parts(), answer.status, kept)
 
-    async def read(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
+    async def proxy_get(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
         """The read API's answer to a GET of the path that the request wrote to, or of another one.
 
         ``status`` takes the place of its 200. Raises ``ApiError`` (503) that says that it is written all the same.
@@ -116,7 +116,7 @@ class ReadApiClient:
             answer.status_code = status
         return answer
 
-    async def ask(self, request: Request, path: str) -> Any:
+    async def get_json(self, request: Request, path: str) -> Any:
         """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
 
         Raises ``ApiError``: 503 where it cannot say, 403 for who may not know.
@@ -136,7 +136,7 @@ class ReadApiClient:
             raise ApiError("missing_scope", "the key may not read this")
         return orjson.loads(raw) if answer.status == 200 else None
 
-    async def allows(self, request: Request) -> set[str]:
+    async def allowed_methods(self, request: Request) -> set[str]:
         """The methods that the read API takes on this path; empty where it has none."""
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
         try:
@@ -146,7 +146,7 @@ class ReadApiClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error
 
-    async def tell(self, request: Request, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
+    async def post(self, request: Request, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
         """What the read API answers to the request's sender about this; raises what it refuses.
 
         ``within_s`` takes the place of the usual deadline.
@@ -168,7 +168,7 @@ class ReadApiClient:
             raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
         return said
 
-    async def inquire(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
+    async def request_json(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
         """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``ApiError`` (503)."""
         try:
             async with self._session.request(

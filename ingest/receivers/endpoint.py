@@ -80,7 +80,7 @@ class Receivers:
 
     async def create(self, request: Request) -> Response:
         now_ms = self._edge.clock()
-        principal = self._edge.asks(request, "webhooks:write")
+        principal = self._edge.authorise(request, "webhooks:write")
         body.check_content_type(request.headers.get("content-type", "").encode("latin-1"))
         value = body.parse(await self._body(request, principal.workspace))
         environment = principal.environment
@@ -104,7 +104,7 @@ class Receivers:
         return JsonResponse(shape, 201)
 
     async def delete(self, request: Request) -> Response:
-        control, principal = self._edge.control, self._edge.asks(request, "webhooks:write")
+        control, principal = self._edge.control, self._edge.authorise(request, "webhooks:write")
         found = control.receivers.get(request.path_params["id"])
         if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
             raise ApiError("not_found", "no such receiver")

@@ -49,7 +49,7 @@ BackfillRequest = SegmentBackfill | ContactRebuild
 class BackfillChunk:
     """Some of what was wished for; ``done`` and ``total`` count contacts."""
 
-    wish: BackfillRequest
+    request: BackfillRequest
     events: list[Event]
     is_last: bool
     done: int = 0
@@ -57,32 +57,32 @@ class BackfillChunk:
 
 
 class BackfillQueue:
-    """``on_wish``, ``on_taken`` and ``on_chunk`` tell the other side that there is something new."""
+    """``on_request``, ``on_taken`` and ``on_chunk`` tell the other side that there is something new."""
 
     def __init__(self) -> None:
-        self.wishes: deque[BackfillRequest] = deque()
+        self.requests: deque[BackfillRequest] = deque()
         self._chunks: dict[int, deque[BackfillChunk]] = defaultdict(deque)
         self._open: set[BackfillRequest] = set()
-        self.on_wish: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], None] = lambda: None
         self.on_taken: Callable[[], None] = lambda: None
         self.on_chunk: Callable[[], None] = lambda: None
 
-    def ask(self, wish: BackfillRequest) -> None:
-        self.wishes.append(wish)
-        self._open.add(wish)
-        self.on_wish()
+    def ask(self, request: BackfillRequest) -> None:
+        self.requests.append(request)
+        self._open.add(request)
+        self.on_request()
 
-    def is_open(self, wish: BackfillRequest) -> bool:
+    def is_open(self, request: BackfillRequest) -> bool:
         """False once the partition belongs to another worker: nobody waits for the rest."""
-        return wish in self._open
+        return request in self._open
 
     def has_room(self, partition: int) -> bool:
         return len(self._chunks[partition]) < MOST_CHUNKS
 
     def give(self, chunk: BackfillChunk) -> None:
         """In the order of the events of one wish."""
-        if self.is_open(chunk.wish):
-            self._chunks[chunk.wish.partition].append(chunk)
+        if self.is_open(chunk.request):
+            self._chunks[chunk.request.partition].append(chunk)
             self.on_chunk()
 
     def has(self, partition: int) -> bool:
@@ -91,13 +91,13 @@ class BackfillQueue:
     def take(self, partition: int) -> BackfillChunk:
         chunk = self._chunks[partition].popleft()
         if chunk.is_last:
-            self._open.discard(chunk.wish)
+            self._open.discard(chunk.request)
         self.on_taken()
         return chunk
 
     def forget(self, partition: int) -> None:
         """The partition is given up; its wishes are put down again by whoever gets it."""
         self._chunks.pop(partition, None)
-        self._open = {wish for wish in self._open if wish.partition != partition}
-        self.wishes = deque(wish for wish in self.wishes if wish.partition != partition)
+        self._open = {request for request in self._open if request.partition != partition}
+        self.requests = deque(request for request in self.requests if request.partition != partition)
         self.on_taken()

@@ -61,16 +61,16 @@ LIMIT {{limit:UInt32}}
 class BackfillReader:
     """One for all partitions of a worker; connects when the first wish comes."""
 
-    def __init__(self, settings: Settings, desk: BackfillQueue, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, queue: BackfillQueue, wake: Callable[[], None]) -> None:
         self._settings = settings
-        self._desk = desk
+        self._queue = queue
         self._topic = topics.name(topics.RESOLVED, settings)
         self._stored = SinkProgress(settings)
         self._news = asyncio.Condition()
         self._client: Any = None
         self._ripe: dict[BackfillRequest, float] = {}
-        desk.on_wish, desk.on_taken = self._on_wish, self._notify
-        desk.on_chunk = wake
+        queue.on_request, queue.on_taken = self._on_request, self._notify
+        queue.on_chunk = wake
         self._notifying: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -86,9 +86,9 @@ class BackfillReader:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._stored.close()
 
-    def _on_wish(self) -> None:
+    def _on_request(self) -> None:
         ripe = time.monotonic() + GRACE_S
-        self._ripe = {wish: self._ripe.get(wish, ripe) for wish in self._desk.wishes}
+        self._ripe = {request: self._ripe.get(request, ripe) for request in self._queue.requests}
         self._notify()
 
     def _notify(self) -> None:
@@ -102,66 +102,74 @@ class BackfillReader:
 
     async def _serve(self, kind: type[BackfillRequest]) -> None:
         while True:
-            wish = await self._next(kind)
-            await asyncio.sleep(self._ripe.get(wish, 0.0) - time.monotonic())
-            while self._desk.is_open(wish):
+            request = await self._next(kind)
+            await asyncio.sleep(self._ripe.get(request, 0.0) - time.monotonic())
+            while self._queue.is_open(request):
                 try:
-                    await (self._back_fill(wish) if isinstance(wish, SegmentBackfill) else self._rebuild(wish))
+                    await (self._back_fill(request) if isinstance(request, SegmentBackfill) else self._rebuild(request))
                     break
                 except Exception:  # whatever it is, the contacts wait for it
-                    log.exception("history of partition %d is read again", wish.partition)
+                    log.exception("history of partition %d is read again", request.partition)
                     await asyncio.sleep(AGAIN_S)
 
     async def _next(self, kind: type[BackfillRequest]) -> BackfillRequest:
         async with self._news:
             while True:
-                for wish in self._desk.wishes:
-                    if isinstance(wish, kind):
-                        self._desk.wishes.remove(wish)
-                        return wish
+                for request in self._queue.requests:
+                    if isinstance(request, kind):
+                        self._queue.requests.remove(request)
+                        return request
                 await self._news.wait()
 
     # --- what is read
 
-    async def _back_fill(self, wish: SegmentBackfill) -> None:
-        await self._stored.wait([wish.partition])
-        since = 0 if wish.within_ms is None else _now_ms() - wish.within_ms
+    async def _back_fill(self, request: SegmentBackfill) -> None:
+        await self._stored.wait([request.partition])
+        since = 0 if request.within_ms is None else _now_ms() - request.within_ms
         where = {
-            "types": sorted(wish.types),
+            "types": sorted(request.types),
             "topic": self._topic,
-            "partition": wish.partition,
+            "partition": request.partition,
             "since_ms": since,
         }
-        (size,) = await self._rows(_SIZE + _BACK_FILL, wish.home, **where)
+        (size,) = await self._rows(_SIZE + _BACK_FILL, request.home, **where)
         buckets, done = max(1, -(-size["events"] // BUCKET)), 0
         for bucket in range(buckets):
             sql = _COLUMNS + _BACK_FILL + _BUCKET
-            rows = await self._rows(sql, wish.home, **where, buckets=buckets, bucket=bucket)
+            rows = await self._rows(sql, request.home, **where, buckets=buckets, bucket=bucket)
             for start in range(0, len(rows), CHUNK):
                 some = rows[start : start + CHUNK]
                 done += len({row["contact_id"] for row in some})
-                await self._give(wish, some, done=min(done, size["contacts"]), total=size["contacts"])
-        await self._give(wish, [], done=size["contacts"], total=size["contacts"], is_last=True)
+                await self._give(request, some, done=min(done, size["contacts"]), total=size["contacts"])
+        await self._give(request, [], done=size["contacts"], total=size["contacts"], is_last=True)
 
-    async def _rebuild(self, wish: ContactRebuild) -> None:
+    async def _rebuild(self, request: ContactRebuild) -> None:
         await self._stored.wait(range(self._settings.partitions))
         after = dict.fromkeys(_KEY, "")
         while True:
-            ids = sorted(wish.members)
-            rows = await self._rows(_COLUMNS + _REBUILD, wish.home, ids=ids, **after, limit=CHUNK)
+            ids = sorted(request.members)
+            rows = await self._rows(_COLUMNS + _REBUILD, request.home, ids=ids, **after, limit=CHUNK)
             is_last = len(rows) < CHUNK
-            await self._give(wish, rows, is_last=is_last)
+            await self._give(request, rows, is_last=is_last)
             if is_last:
                 return
             after = {name: rows[-1][name] for name in _KEY}
 
     async def _give(
-        self, wish: BackfillRequest, rows: list[dict[str, Any]], *, done: int = 0, total: int = 0, is_last: bool = False
+        self,
+        request: BackfillRequest,
+        rows: list[dict[str, Any]],
+        *,
+        done: int = 0,
+        total: int = 0,
+        is_last: bool = False,
     ) -> None:
-        events = [_event(row, wish.home) for row in rows]
+        events = [_event(row, request.home) for row in rows]
         async with self._news:
-            await self._news.wait_for(lambda: self._desk.has_room(wish.partition) or not self._desk.is_open(wish))
-        self._desk.give(BackfillChunk(wish=wish, events=events, is_last=is_last, done=done, total=total))
+            await self._news.wait_for(
+                lambda: self._queue.has_room(request.partition) or not self._queue.is_open(request)
+            )
+        self._queue.give(BackfillChunk(request=request, events=events, is_last=is_last, done=done, total=total))
 
     # --- where it is read
 

@@ -44,7 +44,7 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
             merges += _Recount(resolver, links[-1], version).of(component)
     alone = {merge["loser"] for merge in merges if merge["loser"] == merge["winner"]}
     again = {node: identifier for node, identifier in named.items() if node not in alone}
-    return merges + resolver.say_again(links[-1], again, version + 2)
+    return merges + resolver.reemit_link(links[-1], again, version + 2)
 
 
 def _forget(side: Component, pair: Pair, link: Link) -> None:

@@ -36,7 +36,7 @@ class IdentityStage:
         self._partitions = partitions
         self._seen = SeenEvents(remember_ms)
 
-    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         # first: what follows may already be of a contact's new beginning
         sends = erase.erase(self._control, state, self._partitions)
         self._seen.at(state, now_ms)
@@ -51,7 +51,7 @@ class IdentityStage:
     def has_work(self, partition: int) -> bool:
         return self._seen.has_old(partition) or bool(erase.awaited(self._control, partition))
 
-    def idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         """Erase what has to be; say so of what is. Forget events of long ago."""
         self._seen.at(state, now_ms)
         if self._seen.has_old(state.partition):
@@ -165,17 +165,17 @@ class IdentityStage:
                     resolve.learn(state, merge)
         return sends
 
-    def due(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def on_timer(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         return []
 
-    def next_due(self, partition: int) -> int | None:
+    def next_timer(self, partition: int) -> int | None:
         return None
 
-    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+    def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
         """What is kept beside the tables is how old their oldest event is."""
         self._seen.restore(partition, rows(topics.IDENTITY_SEEN))
 
-    def revoke(self, partition: int) -> None:
+    def on_revoked(self, partition: int) -> None:
         self._seen.revoke(partition)
 
 

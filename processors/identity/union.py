@@ -102,7 +102,7 @@ class Resolver:
             return []
         if retraction.covers(link["at_ms"], link["event_id"], explicit=link["explicit"]):
             # whoever passed it on takes the pair for known now, and what really is new would stay there
-            return [] if pair in left.edges else self.say_again(link, {a: link["a"], b: link["b"]}, version)
+            return [] if pair in left.edges else self.reemit_link(link, {a: link["a"], b: link["b"]}, version)
         if left is right:
             left.add_edge(a, b, evidence)
             self.graph.touch(left)
@@ -140,7 +140,7 @@ class Resolver:
         self.graph.touch(*sides)
         return [merge_of(link, node, member, winner, version) for node, member in renamed]
 
-    def say_again(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
+    def reemit_link(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
         """Who these belong to, unchanged: a sign that what ties them is open again."""
         found = []
         for node, named in nodes.items():

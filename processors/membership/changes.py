@@ -4,7 +4,7 @@ Evaluation follows each cause at once, so a membership change names the event th
 
 After a crash the changes of the unit that it cut off may be out while the state is not, and the repeat may
 come to another result (time has passed, records came in another order). So whatever a cause from before
-the restart may have changed is told again as it is now, with a newer version: ``mention``.
+the restart may have changed is told again as it is now, with a newer version: ``reemit``.
 """
 
 from collections.abc import Iterable
@@ -69,7 +69,7 @@ class ChangeEmitter:
         self._mentioned: set[str] = set()
         self._spoken: set[str] = set()
 
-    def mention(self, segments: Iterable[str]) -> None:
+    def reemit(self, segments: Iterable[str]) -> None:
         """Say at the end how these are, whether or not they change."""
         self._mentioned.update(segments)
 

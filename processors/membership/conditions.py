@@ -51,15 +51,15 @@ class Plan:
     by_attribute: dict[str, frozenset[str]]
     by_consent: dict[str, frozenset[str]]
     by_identity: frozenset[str]
-    when_empty: frozenset[str]
+    default_members: frozenset[str]
     """Segments that a contact is a member of of whom nothing is known."""
     disabled: dict[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
     """Segments whose history is not complete: they are counted for, and not judged."""
 
-    def concerned(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
+    def affected_segments(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
         """Every segment that an event which says this may have changed."""
-        found = set(self.by_identity | self.when_empty)
+        found = set(self.by_identity | self.default_members)
         found.update(*(condition.segments for condition in self.by_event.get(event_type, ())))
         found.update(*(self.by_attribute.get(name, ()) for name in attributes))
         found.update(*(self.by_consent.get(name, ()) for name in consents))
@@ -117,14 +117,14 @@ def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None 
         by_attribute=_index((n, s) for s, leaf in leaves if isinstance(leaf, Attribute) for n in names_of(leaf.path)),
         by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
         by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
-        when_empty=frozenset(),
+        default_members=frozenset(),
         disabled=before.still_disabled(versions) if before else {},
     )
     for segment_id, error in failed:
         plan.disable([segment_id], error)
     nobody = Contact(*home)
     verdicts = {s: plan.judge(one, nobody, 0) for s, one in compiled.items()}
-    return replace(plan, when_empty=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
+    return replace(plan, default_members=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
 
 
 def digest_of(home: Tenant, versions: dict[str, str]) -> str:

@@ -64,7 +64,7 @@ class ContactSession(ChangeEmitter):
             if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
                 self._told = True
 
-    def hear(self, contact: Contact, event: Event, said: ProfileFields) -> tuple[list[str], list[str]]:
+    def apply_event(self, contact: Contact, event: Event, said: ProfileFields) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""
         touched = self._learn(contact, event, said)
         if not touched:
@@ -91,7 +91,7 @@ class ContactSession(ChangeEmitter):
     def _learn(self, contact: Contact, event: Event, said: ProfileFields) -> set[str]:
         """The segments that have to be asked again."""
         plan = self.plan
-        touched = set(plan.when_empty) if contact.is_empty else set()
+        touched = set(plan.default_members) if contact.is_empty else set()
         if event["identifiers"]:
             first = event["identifiers"][0]
             if state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
@@ -128,7 +128,7 @@ class ContactSession(ChangeEmitter):
             state.identify(contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"])
         profile.trim(contact)
         state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
-        self._welcome(contact, absorb)
+        self._rejoin(contact, absorb)
         self._told = self.dirty = True
         cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
         self._carry(contact, brought, cause)
@@ -144,7 +144,7 @@ class ContactSession(ChangeEmitter):
                 version = plan.segments[segment].version
                 self._change(segment, cause, member=False, at_ms=cause.at_ms, version=version)
 
-    def lose(self, contact: Contact, merge: Merge) -> None:
+    def merge_into(self, contact: Contact, merge: Merge) -> None:
         """Another contact has what was this one's; its state is the caller's to send there."""
         cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
         for segment in list(contact.members):
@@ -158,7 +158,7 @@ class ContactSession(ChangeEmitter):
         self.row, self.dirty, self._told = redirect, True, False
         self._say("profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner})
 
-    def _welcome(self, contact: Contact, absorb: Absorb) -> None:
+    def _rejoin(self, contact: Contact, absorb: Absorb) -> None:
         """Who was taken away by a split and has come back since is no stranger any more."""
         if not contact.foreign:
             return
@@ -187,7 +187,7 @@ class ContactSession(ChangeEmitter):
             state.identify(contact, one["type"], one["value"], *stamp)
         self.dirty = True
 
-    def fed(self, contact: Contact, members: Iterable[str]) -> None:
+    def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:
         """The history of these is there; once that of all is, the difference to what was told is told."""
         awaited = [own for own in members if contact.pending.pop(own, None)]
         self.dirty = True

@@ -50,13 +50,13 @@ class Runtime:
         stage: Stage,
         settings: Settings,
         quarantine: Quarantine,
-        trap: CrashTrigger,
-        die: Callable[[str], NoReturn],
+        crash: CrashTrigger,
+        abort: Callable[[str], NoReturn],
     ) -> None:
         if faust.streams._CStreamIterator is None:
             raise RuntimeError("Faust's compiled stream iterator is missing; unset NO_CYTHON and reinstall faust")
-        self.stage, self.settings, self.die = stage, settings, die
-        self.shell = PartitionExecutor(stage, self, quarantine, trap)
+        self.stage, self.settings, self.abort = stage, settings, abort
+        self.executor = PartitionExecutor(stage, self, quarantine, crash)
         self.app = faust.App(app_id(stage.app, settings), **faust_settings(stage, settings))
         self.app.transport = Transport(self.app.conf.broker_consumer, self.app)
         self.tables = {
@@ -69,7 +69,7 @@ class Runtime:
             self.app.agent(topic, name=f"take-{name}")(self._agent)
         recovery = self.app.tables.recovery
         recovery.opened, recovery.settled = self._open, self._settle
-        self.app.consumer.before_revoke = self.shell.close
+        self.app.consumer.before_revoke = self.executor.close
         self.settled = asyncio.Event()
 
     async def _agent(self, stream: Any) -> AsyncIterator[None]:
@@ -77,9 +77,9 @@ class Runtime:
             message = event.message
             turn = self.app.consumer.take(message)
             if turn is OffsetOrder.NEXT:
-                self.shell.take(self._record(message))
-            elif turn is OffsetOrder.HOLE:
-                self.die(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
+                self.executor.take(self._record(message))
+            elif turn is OffsetOrder.GAP:
+                self.abort(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
             yield
 
     def _record(self, message: Any) -> InputRecord:
@@ -98,11 +98,11 @@ class Runtime:
         partitions = {tp.partition for tp in assigned}
         missing = {TP(topic, p) for topic in wanted for p in partitions} - assigned
         if missing:
-            self.die(f"inputs and changelogs of a partition must come together; not assigned: {sorted(missing)}")
-        self.shell.open(partitions)
+            self.abort(f"inputs and changelogs of a partition must come together; not assigned: {sorted(missing)}")
+        self.executor.open(partitions)
 
     def _settle(self) -> None:
-        log.info("open: partitions %s", sorted(self.shell.lanes))
+        log.info("open: partitions %s", sorted(self.executor.tasks))
         self.settled.set()
 
     # --- the shell's outside
@@ -150,26 +150,26 @@ class Runtime:
 
     async def look(self) -> dict[str, PartitionSnapshot]:
         consumer = self.app.consumer
-        tps = list(consumer.ledgers)
+        tps = list(consumer.trackers)
         if not tps:
             return {}
         try:
             ends = await asyncio.wait_for(consumer.highwaters(*tps), LOOK_TIMEOUT_S)
         except KafkaError as error:
             raise OSError from error
-        sights = {}
+        snapshots = {}
         for tp in tps:
-            ledger, position = consumer.ledgers.get(tp), consumer._thread.position(tp)
-            if ledger is not None and position is not None:
-                sights[f"{tp.topic}/{tp.partition}"] = PartitionSnapshot(
-                    ledger.committable, position, ends[tp], ledger.pending
+            tracker, position = consumer.trackers.get(tp), consumer._thread.position(tp)
+            if tracker is not None and position is not None:
+                snapshots[f"{tp.topic}/{tp.partition}"] = PartitionSnapshot(
+                    tracker.committable, position, ends[tp], tracker.pending
                 )
-        return sights
+        return snapshots
 
     async def stop(self) -> None:
         """Finish what is in hand and commit it; with static membership there is nobody to say good-bye to."""
         self.app.consumer.stop_flow()
-        await self.shell.close()
+        await self.executor.close()
         await self.app.consumer.force_commit()  # an ordinary one is content if another is under way
 
 

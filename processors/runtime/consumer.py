@@ -10,7 +10,7 @@ c. Around a rebalance records that were fetched are skipped (generation or flow 
 d. Acknowledgements are forgotten before the last commit of a rebalance; a failed commit counts as done.
 
 Here everything fetched before a rewind is void after it, and what is fetched after it is handed on in its
-turn or not at all (``ledger``).
+turn or not at all (``tracker``).
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgers: dict[TP, OffsetTracker] = {}
+        self.trackers: dict[TP, OffsetTracker] = {}
         self.rewinds = 0
         self.revocations = 0
         self.delivered_at = 0.0
@@ -65,7 +65,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def rewound(self, rewinds: int, offsets: Mapping[TP, int]) -> None:
         self.rewinds = rewinds
-        self.ledgers = {TP(*tp): OffsetTracker(offset) for tp, offset in offsets.items()}
+        self.trackers = {TP(*tp): OffsetTracker(offset) for tp, offset in offsets.items()}
         self._committed_offset.update({TP(*tp): offset for tp, offset in offsets.items()})
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -78,7 +78,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if self.before_revoke is not None:
             await self.before_revoke()
         await self.force_commit()
-        self.ledgers = {}
+        self.trackers = {}
         await super().on_partitions_revoked(revoked)
 
     # --- records
@@ -105,10 +105,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await asyncio.sleep(0)
             return
         for tp, rows in records.items():
-            ledger = self._ledger(tp, rewinds)
-            if ledger is not None:
-                ledger.fetched((row.offset, len(row.value or b"")) for row in rows)
-                if ledger.pending >= FULL_RECORDS or ledger.bytes >= FULL_BYTES:
+            tracker = self._tracker(tp, rewinds)
+            if tracker is not None:
+                tracker.fetched((row.offset, len(row.value or b"")) for row in rows)
+                if tracker.pending >= FULL_RECORDS or tracker.bytes >= FULL_BYTES:
                     self.on_buffer_full(tp)
         for tp, rows in records.items():
             is_source = self.app.topics.acks_enabled_for(tp.topic)
@@ -119,8 +119,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 await self.callback(self._message(tp, row, rewinds))
             await asyncio.sleep(0)  # a callback rarely waits, and a fetch may hold thousands
 
-    def _ledger(self, tp: TP, rewinds: int) -> OffsetTracker | None:
-        return self.ledgers.get(tp) if rewinds == self.rewinds else None
+    def _tracker(self, tp: TP, rewinds: int) -> OffsetTracker | None:
+        return self.trackers.get(tp) if rewinds == self.rewinds else None
 
     def _message(self, tp: TP, row: Any, rewinds: int) -> "Delivered":
         message = Delivered(
@@ -140,25 +140,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return message
 
     def take(self, message: "Delivered") -> OffsetOrder:
-        ledger = self._ledger(message.tp, message.rewinds)
-        return OffsetOrder.STALE if ledger is None else ledger.take(message.offset)
+        tracker = self._tracker(message.tp, message.rewinds)
+        return OffsetOrder.STALE if tracker is None else tracker.take(message.offset)
 
     def done(self, tp: TP, offset: int) -> None:
-        ledger = self.ledgers.get(tp)
-        if ledger is None:
+        tracker = self.trackers.get(tp)
+        if tracker is None:
             return
-        ledger.done(offset)
-        if ledger.pending <= FULL_RECORDS // 2 and ledger.bytes <= FULL_BYTES // 2:
+        tracker.done(offset)
+        if tracker.pending <= FULL_RECORDS // 2 and tracker.bytes <= FULL_BYTES // 2:
             self.on_buffer_drop(tp)
 
     # --- commits
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
-        return [tp for tp in self.ledgers if topics is None or tp in topics or tp.topic in topics]
+        return [tp for tp in self.trackers if topics is None or tp in topics or tp.topic in topics]
 
     def _new_offset(self, tp: TP) -> int | None:
-        ledger = self.ledgers.get(tp)
-        return None if ledger is None else ledger.committable
+        tracker = self.trackers.get(tp)
+        return None if tracker is None else tracker.committable
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         committed = self._committed_offset[tp]

@@ -2,7 +2,7 @@
 
 The unit of work, one at a time per partition number, for every cause alike:
 
-1. ``stage.step`` (or ``due``, ``idle``) decides, over an overlay of the state.
+1. ``stage.process`` (or ``on_timer``, ``on_idle``) decides, over an overlay of the state.
 2. Outputs are sent; all acknowledgements are awaited.
 3. State is sent to the changelogs; all acknowledgements are awaited.
 4. The local store takes the state.
@@ -64,7 +64,7 @@ class StageIO(Tables, Protocol):
         """False once another worker may own our partitions."""
         ...
 
-    def die(self, reason: str) -> NoReturn: ...
+    def abort(self, reason: str) -> NoReturn: ...
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is another worker's now
@@ -74,40 +74,40 @@ class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is ano
 class PartitionExecutor:
     """All partitions of one worker."""
 
-    def __init__(self, stage: Stage, outside: StageIO, quarantine: Quarantine, trap: CrashTrigger) -> None:
+    def __init__(self, stage: Stage, io: StageIO, quarantine: Quarantine, crash: CrashTrigger) -> None:
         self.stage = stage
-        self.outside = outside
+        self.io = io
         self.quarantine = quarantine
-        self.trap = trap
-        self.lanes: dict[int, PartitionTask] = {}
+        self.crash = crash
+        self.tasks: dict[int, PartitionTask] = {}
         self.quarantined: deque[float] = deque()
 
     def open(self, partitions: Iterable[int]) -> None:
         """The tables are complete and positions are right: restore the stage, then take records."""
-        if self.lanes:
-            self.outside.die(f"partitions {sorted(self.lanes)} are open already")
+        if self.tasks:
+            self.io.abort(f"partitions {sorted(self.tasks)} are open already")
         for partition in sorted(partitions):
-            self.stage.restore(partition, lambda table, p=partition: self.outside.scan(table, p))  # type: ignore[misc]
-            self.lanes[partition] = PartitionTask(self, partition)
+            self.stage.on_assigned(partition, lambda table, p=partition: self.io.scan(table, p))  # type: ignore[misc]
+            self.tasks[partition] = PartitionTask(self, partition)
 
     async def close(self) -> None:
         """Finish the units in hand, take up none; what was taken and not done is read again."""
-        lanes, self.lanes = self.lanes, {}
-        await asyncio.gather(*(lane.close() for lane in lanes.values()))
-        for partition in lanes:
-            self.stage.revoke(partition)
+        tasks, self.tasks = self.tasks, {}
+        await asyncio.gather(*(task.close() for task in tasks.values()))
+        for partition in tasks:
+            self.stage.on_revoked(partition)
 
     def take(self, record: InputRecord) -> None:
         """A record whose turn it is."""
-        lane = self.lanes.get(record.partition)
-        if lane is not None:
-            lane.take(record)
+        task = self.tasks.get(record.partition)
+        if task is not None:
+            task.take(record)
 
     def wake(self) -> None:
         """There may be background work."""
         if isinstance(self.stage, Background):
-            for lane in self.lanes.values():
-                lane.wake()
+            for task in self.tasks.values():
+                task.wake()
 
     def note_quarantined(self) -> None:
         now = time.monotonic()
@@ -115,7 +115,7 @@ class PartitionExecutor:
         while self.quarantined[0] < now - QUARANTINE_WINDOW_S:
             self.quarantined.popleft()
         if len(self.quarantined) > QUARANTINE_LIMIT:
-            self.outside.die(
+            self.io.abort(
                 f"{len(self.quarantined)} records quarantined within {QUARANTINE_WINDOW_S:.0f} s: "
                 f"the stage is at fault, not the records"
             )
@@ -124,16 +124,16 @@ class PartitionExecutor:
 class PartitionTask:
     """One partition number: its inputs by topic, its timer, its background work, in one task."""
 
-    def __init__(self, shell: PartitionExecutor, partition: int) -> None:
-        self.shell, self.stage, self.partition = shell, shell.stage, partition
-        self.background = shell.stage if isinstance(shell.stage, Background) else None
-        self.inputs: dict[str, deque[InputRecord]] = {topic.name: deque() for topic in shell.stage.inputs}
+    def __init__(self, executor: PartitionExecutor, partition: int) -> None:
+        self.executor, self.stage, self.partition = executor, executor.stage, partition
+        self.background = executor.stage if isinstance(executor.stage, Background) else None
+        self.inputs: dict[str, deque[InputRecord]] = {topic.name: deque() for topic in executor.stage.inputs}
         self.busy_since: float | None = None
         self._background_at = time.monotonic()
         self._closing = False
         self._signal = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+        self._task = asyncio.create_task(self._run(), name=f"partition-{partition}")
 
     def take(self, record: InputRecord) -> None:
         self.inputs[record.topic].append(record)
@@ -161,7 +161,7 @@ class PartitionTask:
             pass
         except Exception:  # the last stop: nothing may be acknowledged after this
             log.exception("partition %d", self.partition)
-            self.shell.outside.die(f"partition {self.partition}: the unit of work failed")
+            self.executor.io.abort(f"partition {self.partition}: the unit of work failed")
         finally:
             self._cancel_timer()
 
@@ -173,21 +173,21 @@ class PartitionTask:
                 await self._group(_group_of(waiting))
                 worked = True
         now = _now_ms()
-        due = self.stage.next_due(self.partition)
+        due = self.stage.next_timer(self.partition)
         if due is not None and due <= now and not self._closing:
-            await self._unit(self.stage.due)
+            await self._unit(self.stage.on_timer)
             # A stage that leaves its due time as it was would spin.
-            return self.stage.next_due(self.partition) != due or worked
+            return self.stage.next_timer(self.partition) != due or worked
         if self._closing or self.background is None or not self.background.has_work(self.partition):
             return worked
         if not worked or time.monotonic() - self._background_at >= BACKGROUND_S:
-            await self._unit(self.background.idle)
+            await self._unit(self.background.on_idle)
             self._background_at = time.monotonic()
         return True
 
     async def _group(self, records: list[InputRecord]) -> None:
         try:
-            await self._unit(lambda state, now: self.stage.step(records, state, now))
+            await self._unit(lambda state, now: self.stage.process(records, state, now))
         except StepFailedError as failed:
             if len(records) > 1:
                 for record in records:
@@ -196,31 +196,31 @@ class PartitionTask:
                 return
             await self._quarantine(records[0], failed.__cause__)
         for record in records:
-            self.shell.outside.done(record)
+            self.executor.io.done(record)
 
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
         log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
-        send = self.shell.quarantine(record, f"{type(cause).__name__}: {cause}")
-        await self.shell.outside.publish({(send.topic, send.partition): [(send.key, send.value)]})
+        send = self.executor.quarantine(record, f"{type(cause).__name__}: {cause}")
+        await self.executor.io.publish({(send.topic, send.partition): [(send.key, send.value)]})
         # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others
         if not isinstance(cause, UndecodableError) or isinstance(cause, UnknownSchemaError):
-            self.shell.note_quarantined()
+            self.executor.note_quarantined()
 
     async def _unit(self, step: Step) -> None:
-        outside, trap = self.shell.outside, self.shell.trap
+        io, crash = self.executor.io, self.executor.crash
         self.busy_since = time.monotonic()
-        state = PartitionState(self.partition, outside)
+        state = PartitionState(self.partition, io)
         messages = self._decide(step, state)
         if messages:
             await self._own()
-            await outside.publish(messages)
-        trap.reach(CrashPoint.AFTER_SEND)
+            await io.publish(messages)
+        crash.reach(CrashPoint.AFTER_SEND)
         if state.writes:
             await self._own()
-            offsets = await outside.flush(self.partition, state.writes)
-            trap.reach(CrashPoint.AFTER_FLUSH)
-            outside.apply(self.partition, state.writes, offsets)
-        trap.reach(CrashPoint.AFTER_WRITE)
+            offsets = await io.flush(self.partition, state.writes)
+            crash.reach(CrashPoint.AFTER_FLUSH)
+            io.apply(self.partition, state.writes, offsets)
+        crash.reach(CrashPoint.AFTER_WRITE)
         self.busy_since = None
 
     def _decide(self, step: Step, state: PartitionState) -> dict[TopicPartition, list[Message]]:
@@ -235,14 +235,14 @@ class PartitionTask:
 
     async def _own(self) -> None:
         # A worker that was away longer than its session (stopped, cut off) must not write over its successor.
-        while not self.shell.outside.holds_lease():
+        while not self.executor.io.holds_lease():
             if self._closing:
                 raise Abandoned
             await asyncio.sleep(0.05)
 
     def _set_timer(self) -> None:
         self._cancel_timer()
-        due = self.stage.next_due(self.partition)
+        due = self.stage.next_timer(self.partition)
         if due is not None:
             delay = max(due - _now_ms(), OVERDUE_MS) / 1000
             self._timer = asyncio.get_running_loop().call_later(delay, self._signal.set)

@@ -15,7 +15,7 @@ class OffsetOrder(Enum):
     NEXT = "next"
     STALE = "stale"
     """Taken before, or from before the last rewind: to be dropped."""
-    HOLE = "hole"
+    GAP = "hole"
     """A record before it was fetched and never arrived: only a rewind helps."""
 
 
@@ -44,7 +44,7 @@ class OffsetTracker:
         if not self._waiting or offset < self._waiting[0][0]:
             return OffsetOrder.STALE
         if offset > self._waiting[0][0]:
-            return OffsetOrder.HOLE
+            return OffsetOrder.GAP
         self._taken.append(self._waiting.popleft())
         return OffsetOrder.NEXT
 

@@ -72,7 +72,7 @@ class Recovery(FaustRecovery):  # type: ignore[misc]  # Faust publishes no types
         # No await from here.
         self.opened()
         consumer.pause_partitions(changelogs)
-        consumer.resume_partitions(set(consumer.ledgers))
+        consumer.resume_partitions(set(consumer.trackers))
         self.completed.set()
         app.flow_control.resume()
         consumer.resume_flow()

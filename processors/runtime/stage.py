@@ -5,10 +5,10 @@ Invariants that a stage may rely on, and what it owes for them:
 1. The records of one topic partition come in the order of the log and without a hole; the ones last
    processed before a crash come again.
 2. Inputs, timers and background work of one partition number never run at the same time.
-3. What ``step`` returned is durable before what it ``put`` is; a crash in between repeats the step with
+3. What ``process`` returned is durable before what it ``put`` is; a crash in between repeats the step with
    the old state. So an output's id must follow from its cause, and a state must tell what it has applied.
 4. Rows are durable one by one: a crash can keep one key of a step and lose the other until the repeat.
-5. What a stage remembers beside its tables is rebuilt by ``restore`` and forgotten by ``revoke``.
+5. What a stage remembers beside its tables is rebuilt by ``on_assigned`` and forgotten by ``on_revoked``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,7 +80,7 @@ class PartitionState:
 class Stage(Protocol):
     """A processor without its I/O. Every method is synchronous and returns soon.
 
-    ``app`` names the consumer group and the changelogs, as in ``schemas.topics``. ``step`` gets 1 to 200
+    ``app`` names the consumer group and the changelogs, as in ``schemas.topics``. ``process`` gets 1 to 200
     records of one topic partition. A step that raises has no effect and is repeated record by record; the
     record that raises alone goes to quarantine: what a stage remembers in memory must survive that.
     """
@@ -94,22 +94,22 @@ class Stage(Protocol):
     @property
     def tables(self) -> tuple[str, ...]: ...
 
-    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
+    def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
-    def due(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-        """Do what has fallen due by ``now_ms``; may leave a rest, as long as ``next_due`` says so."""
+    def on_timer(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+        """Do what has fallen due by ``now_ms``; may leave a rest, as long as ``next_timer`` says so."""
         ...
 
-    def next_due(self, partition: int) -> int | None:
-        """The earliest moment (epoch ms) at which ``due`` has something to do, asked after every step."""
+    def next_timer(self, partition: int) -> int | None:
+        """The earliest moment (epoch ms) at which ``on_timer`` has something to do, asked after every step."""
         ...
 
-    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+    def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
         """A partition is ours and its tables are complete; called before its first step."""
         ...
 
-    def revoke(self, partition: int) -> None:
-        """The partition may belong to another worker now; ``restore`` comes first if it returns."""
+    def on_revoked(self, partition: int) -> None:
+        """The partition may belong to another worker now; ``on_assigned`` comes first if it returns."""
         ...
 
 
@@ -121,7 +121,7 @@ class Background(Protocol):
         """Cheap: asked after every step and once a second."""
         ...
 
-    def idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
+    def on_idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
 
 Quarantine = Callable[[InputRecord, str], OutputRecord]

@@ -58,17 +58,17 @@ class Watchdog:
             return f"not ready, and no progress for {UNREADY_S:.0f} s: {progress}"
         return None
 
-    def stalled(self, sights: Mapping[str, PartitionSnapshot], now_s: float) -> str | None:
+    def stalled(self, snapshots: Mapping[str, PartitionSnapshot], now_s: float) -> str | None:
         still: dict[str, tuple[tuple[int, int], float]] = {}
-        for name, sight in sights.items():
-            if not sight.behind:
+        for name, snapshot in snapshots.items():
+            if not snapshot.behind:
                 continue
-            mark = (sight.committable, sight.position)
+            mark = (snapshot.committable, snapshot.position)
             before = self._still.get(name)
             since = before[1] if before is not None and before[0] == mark else now_s
             still[name] = (mark, since)
             if now_s - since >= STALL_S:
-                return f"{name} stands still for {STALL_S:.0f} s: {sight}"
+                return f"{name} stands still for {STALL_S:.0f} s: {snapshot}"
         self._still = still
         return None
 
@@ -78,7 +78,7 @@ class Watchdog:
         self._progress = None
 
 
-async def watch(subject: WatchedRuntime, wake: Callable[[], None], die: Callable[[str], None]) -> None:
+async def watch(subject: WatchedRuntime, wake: Callable[[], None], abort: Callable[[str], None]) -> None:
     """Runs until cancelled; also asks once a second for background work."""
     watchdog, clock, ticks = Watchdog(), asyncio.get_running_loop().time, 0
     while True:
@@ -95,4 +95,4 @@ async def watch(subject: WatchedRuntime, wake: Callable[[], None], die: Callable
             except (OSError, TimeoutError):
                 watchdog.excuse()
         if reason is not None:
-            die(reason)
+            abort(reason)

@@ -47,13 +47,13 @@ STOP_S = 5.0
 
 
 def run(
-    stage: Stage, settings: Settings, quarantine: Quarantine | None = None, beside: Sidecar | None = None
+    stage: Stage, settings: Settings, quarantine: Quarantine | None = None, sidecar: Sidecar | None = None
 ) -> NoReturn:
     set_up_logging(settings)
     state_dir(stage.app, settings).mkdir(parents=True, exist_ok=True)
     if settings.ready_file:
         Path(settings.ready_file).unlink(missing_ok=True)
-    uvloop.run(_serve(stage, settings, quarantine or _quarantine(settings), beside or _nothing))
+    uvloop.run(_serve(stage, settings, quarantine or _quarantine(settings), sidecar or _nothing))
 
 
 def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
@@ -77,31 +77,31 @@ def _quarantine(settings: Settings) -> Quarantine:
     return send
 
 
-async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, beside: Sidecar) -> NoReturn:
-    runtime = Runtime(stage, settings, quarantine, CrashTrigger(os.environ.get(VARIABLE, "")), _die)
+async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidecar: Sidecar) -> NoReturn:
+    runtime = Runtime(stage, settings, quarantine, CrashTrigger(os.environ.get(VARIABLE, "")), _abort)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         needs = {"kafka": Probe(settings, EVENTS).ask}
-        async with beating(settings, needs), _prepared(settings, beside, runtime), asyncio.TaskGroup() as work:
+        async with beating(settings, needs), _prepared(settings, sidecar, runtime), asyncio.TaskGroup() as work:
             work.create_task(_run(runtime))
             work.create_task(_announce(runtime))
-            work.create_task(watch(runtime, runtime.shell.wake, _die))
+            work.create_task(watch(runtime, runtime.executor.wake, _abort))
             await stop.wait()
             await _stop(runtime)
     except* KafkaError as errors:
-        _die(f"Kafka: {errors.exceptions[0]!r}")
+        _abort(f"Kafka: {errors.exceptions[0]!r}")
     except* Exception:  # nothing may leave: a thread of Faust's would keep the process alive
         log.exception("worker")
-    _die("the worker could not start or go on")
+    _abort("the worker could not start or go on")
 
 
 @asynccontextmanager
-async def _prepared(settings: Settings, beside: Sidecar, runtime: Runtime) -> AsyncIterator[None]:
+async def _prepared(settings: Settings, sidecar: Sidecar, runtime: Runtime) -> AsyncIterator[None]:
     """What runs beside, once the broker answers."""
     await wait_for_broker(settings)
-    async with beside(runtime.shell.wake):
+    async with sidecar(runtime.executor.wake):
         yield
 
 
@@ -112,7 +112,7 @@ async def _run(runtime: Runtime) -> NoReturn:
     if isinstance(app.crash_reason, ConsistencyError):
         # The store knows more than its changelog: another cluster's, or one that was made anew.
         shutil.rmtree(state_dir(runtime.stage.app, runtime.settings), ignore_errors=True)
-    _die(f"Faust crashed: {app.crash_reason!r}")
+    _abort(f"Faust crashed: {app.crash_reason!r}")
 
 
 async def _announce(runtime: Runtime) -> None:
@@ -129,7 +129,7 @@ async def _stop(runtime: Runtime) -> NoReturn:
     _exit(0)
 
 
-def _die(reason: str) -> NoReturn:
+def _abort(reason: str) -> NoReturn:
     log.critical("ending the process: %s", reason)
     _exit(FAILED)
 

@@ -32,7 +32,7 @@ class Partition:
         """By workspace and segment: version and state that were told last."""
         self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
         """By workspace, segment and version: contacts whose history was read, of all."""
-        self.announced_as: tuple[int, bool, int] | None = None
+        self.emitted_generation: tuple[int, bool, int] | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
         self.generation = -1
@@ -67,7 +67,7 @@ class Partition:
         self.clock_ms = max(self.clock_ms, now_ms)
         return self.clock_ms
 
-    def doubt(self, now_ms: int) -> ReplayWindow:
+    def replay_window(self, now_ms: int) -> ReplayWindow:
         if self.restored_ms is None:
             self.restored_ms = now_ms
         # the clocks of the workers that sent the records may be ahead

@@ -43,17 +43,17 @@ class SegmentsStage:
     inputs = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
     tables = topics.TABLES[topics.SEGMENTS_APP]
 
-    def __init__(self, control: ControlState, partitions: int, desk: BackfillQueue | None = None) -> None:
-        """Without a ``desk`` there is no history: events count from when a segment is first seen."""
+    def __init__(self, control: ControlState, partitions: int, queue: BackfillQueue | None = None) -> None:
+        """Without a ``queue`` there is no history: events count from when a segment is first seen."""
         self._control = control
         self._compiler = Compiler(control)
         self._partitions = partitions
-        self._desk = desk
+        self._queue = queue
         self._open: dict[int, Partition] = {}
 
     # --- causes
 
-    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
         sends: list[OutputRecord] = []
@@ -92,7 +92,7 @@ class SegmentsStage:
         admitted, sends = foreign.admit(record, data, encode, partitions=self._partitions, now_ms=now_ms)
         return [datum for _, datum in admitted], sends
 
-    def due(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def on_timer(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erase.erase(self._control, state, self._partitions)
         unit, opened = self._unit(state, now_ms), self._open[state.partition]
         until_ms = opened.due_until(now_ms)
@@ -101,16 +101,16 @@ class SegmentsStage:
             unit.due(key)
         return self._finish(unit, opened)
 
-    def next_due(self, partition: int) -> int | None:
+    def next_timer(self, partition: int) -> int | None:
         return self._open[partition].timers.next()
 
     def _finish(self, unit: UnitOfWork, opened: Partition) -> list[OutputRecord]:
         sends = unit.finish()
         if opened.plans.coverage is not None and not unit.has_grown:
             opened.plans.coverage.dirty = False
-        if self._desk is not None:
-            for wish in unit.wishes:
-                self._desk.ask(wish)
+        if self._queue is not None:
+            for request in unit.requests:
+                self._queue.ask(request)
         return sends
 
     def _unit(self, state: PartitionState, now_ms: int) -> UnitOfWork:
@@ -129,7 +129,7 @@ class SegmentsStage:
             state,
             partitions=self._partitions,
             now_ms=now_ms,
-            doubt=opened.doubt(now_ms),
+            window=opened.replay_window(now_ms),
         )
 
     # --- new rules
@@ -140,11 +140,11 @@ class SegmentsStage:
         self._compare(opened, partition)
         if erase.awaited(self._control, partition):
             return True
-        if opened.scanned is None or (self._desk is not None and self._desk.has(partition)):
+        if opened.scanned is None or (self._queue is not None and self._queue.has(partition)):
             return True
-        return self._desk is not None and opened.announced_as != _signature(opened)
+        return self._queue is not None and opened.emitted_generation != _signature(opened)
 
-    def idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+    def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         """A chunk of history, or of the scan over all contacts; whom an event touches meanwhile follows at once."""
         if erase.awaited(self._control, state.partition):
             sends = erase.answers(self._control, state, now_ms)
@@ -153,8 +153,8 @@ class SegmentsStage:
         sends = []
         unit = self._unit(state, now_ms)
         opened = self._open[state.partition]
-        if self._desk is not None and self._desk.has(state.partition):
-            sends += self._feed(unit, opened, self._desk.take(state.partition))
+        if self._queue is not None and self._queue.has(state.partition):
+            sends += self._feed(unit, opened, self._queue.take(state.partition))
         elif opened.scanned is None:
             self._scan(unit, opened, state)
         sends += self._finish(unit, opened)
@@ -177,24 +177,26 @@ class SegmentsStage:
         kept = [event for event in chunk.events if not self._control.erased.covers(event)]
         chunk = replace(chunk, events=kept)
         unit.seed(chunk)
-        wish = chunk.wish
-        if not isinstance(wish, SegmentBackfill):
+        request = chunk.request
+        if not isinstance(request, SegmentBackfill):
             return []
-        counts = progress.counted(opened, wish.partition, wish.home, self._control, done=chunk.done, total=chunk.total)
+        counts = progress.counted(
+            opened, request.partition, request.home, self._control, done=chunk.done, total=chunk.total
+        )
         sends = list(counts)
         if chunk.is_last:
-            opened.asked.discard(wish.home)
+            opened.asked.discard(request.home)
             known = opened.plans.coverage
             if known is not None:
-                known.add(wish.home, wish.keeps)
+                known.add(request.home, request.keeps)
                 unit.has_grown = True
-            self._ask(opened, wish.partition)
+            self._ask(opened, request.partition)
         return sends
 
     def _announce(self, opened: Partition, partition: int) -> list[OutputRecord]:
-        if self._desk is None:
+        if self._queue is None:
             return []
-        opened.announced_as = _signature(opened)
+        opened.emitted_generation = _signature(opened)
         sends = [
             progress.told(opened, partition, segment, state, opened.plans.of(segment.workspace, segment.environment))
             for segment, state in progress.changed(opened, self._control)
@@ -221,7 +223,7 @@ class SegmentsStage:
     def _ask(self, opened: Partition, partition: int) -> None:
         """From here on everything new is counted, so what is stored by now is all that is missing."""
         known = opened.plans.coverage
-        if self._desk is None or known is None:
+        if self._queue is None or known is None:
             return
         for plan in opened.plans.homes():
             missing = known.missing(plan)
@@ -230,7 +232,7 @@ class SegmentsStage:
             opened.asked.add(plan.home)
             names = set(missing)
             bounds = [condition.keep.ms for condition in missing.values()]
-            self._desk.ask(
+            self._queue.ask(
                 SegmentBackfill(
                     partition=partition,
                     home=plan.home,
@@ -242,7 +244,7 @@ class SegmentsStage:
 
     # --- partitions
 
-    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+    def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
         scanned: dict[str, Any] = {"done": False, "plans": {}}
         due: list[tuple[int, bytes]] = []
         awaited: set[bytes] = set()
@@ -261,7 +263,7 @@ class SegmentsStage:
                 due.append((due_ms, key))
             if key in awaited:
                 self._await_again(partition, key, row)
-        plans = Plans(self._compiler, known if self._desk is not None else None)
+        plans = Plans(self._compiler, known if self._queue is not None else None)
         plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
         self._open[partition] = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)
@@ -272,15 +274,15 @@ class SegmentsStage:
         except ValueError:
             log.error("the row of contact %.100r cannot be read; its history is not awaited", key)  # noqa: TRY400
             return
-        if self._desk is not None and isinstance(row, Contact) and row.pending:
+        if self._queue is not None and isinstance(row, Contact) and row.pending:
             home = (row.workspace, row.environment)
             members = dict(row.pending)
-            self._desk.ask(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=members))
+            self._queue.ask(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=members))
 
-    def revoke(self, partition: int) -> None:
+    def on_revoked(self, partition: int) -> None:
         self._open.pop(partition, None)
-        if self._desk is not None:
-            self._desk.forget(partition)
+        if self._queue is not None:
+            self._queue.forget(partition)
 
 
 def _signature(opened: Partition) -> tuple[int, bool, int]:

@@ -45,14 +45,14 @@ class UnitOfWork:
     """``finish`` returns what to send and puts the rows; until then nothing but memory changes."""
 
     def __init__(
-        self, plans: Plans, timers: Timers, rows: PartitionState, *, partitions: int, now_ms: int, doubt: ReplayWindow
+        self, plans: Plans, timers: Timers, rows: PartitionState, *, partitions: int, now_ms: int, window: ReplayWindow
     ) -> None:
         self._plans = plans
         self._timers = timers
         self._rows = rows
         self._partitions = partitions
         self._started_ms = self._now_ms = self._latest_ms = now_ms
-        self._doubt = doubt
+        self._window = window
         self._held: dict[str, ContactSession] = {}
         self._changes: list[Change] = []
         self._applied: list[tuple[ContactSession | None, Change]] = []
@@ -60,7 +60,7 @@ class UnitOfWork:
         """Places in it of writes of a contact: their receipts say what it is now."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
         """By who has them and whose they are (empty: the winner's)."""
-        self.wishes: list[BackfillRequest] = []
+        self.requests: list[BackfillRequest] = []
         self.has_grown = False
         """The coverage has become greater than what this unit puts of it."""
         self._absorbs: list[Absorb] = []
@@ -82,35 +82,35 @@ class UnitOfWork:
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
         said = profile.said_by(event)
-        if sent_ms <= self._doubt.until_ms:
+        if sent_ms <= self._window.until_ms:
             counted = event["type"] if event["kind"] == TRACK else ""
-            some = held.plan.concerned(counted, said.get("set", ()), profile.all_consents(said))
-            held.mention(held.plan.segments if self._doubt.plans else some)
+            some = held.plan.affected_segments(counted, said.get("set", ()), profile.all_consents(said))
+            held.reemit(held.plan.segments if self._window.plans else some)
         if isinstance(held.row, Redirect) or held.is_foreign(event):
             self._elsewhere(held, event)
             return
-        entered, left = held.hear(held.row, event, said)
+        entered, left = held.apply_event(held.row, event, said)
         self._apply(held, event, entered, left)
 
     def seed(self, chunk: BackfillChunk) -> None:
         """Events of long ago, for whoever has not counted them yet."""
-        rebuilt = chunk.wish.contact_id if isinstance(chunk.wish, ContactRebuild) else ""
+        rebuilt = chunk.request.contact_id if isinstance(chunk.request, ContactRebuild) else ""
         for event in chunk.events:
             contact_id = rebuilt or event["contact_id"]
             if not rebuilt and partition_of(contact_id, self._partitions) != self._rows.partition:
                 self._forwarded.setdefault((contact_id, contact_id), []).append(event)
                 continue
-            held = self._hold(contact_id, *chunk.wish.home)
+            held = self._hold(contact_id, *chunk.request.home)
             if isinstance(held.row, Redirect) or held.is_foreign(event):
                 self._elsewhere(held, event)
             elif rebuilt:
-                held.hear(held.row, event, profile.said_by(event))
+                held.apply_event(held.row, event, profile.said_by(event))
             else:
                 held.recount(held.row, event)
-        if isinstance(chunk.wish, ContactRebuild) and chunk.is_last:
-            held = self._hold(rebuilt, *chunk.wish.home)
+        if isinstance(chunk.request, ContactRebuild) and chunk.is_last:
+            held = self._hold(rebuilt, *chunk.request.home)
             if isinstance(held.row, Contact):
-                held.fed(held.row, chunk.wish.members)
+                held.backfill_done(held.row, chunk.request.members)
 
     def _elsewhere(self, held: ContactSession, event: Event) -> None:
         """The event belongs to the contact's winner, or to whom a split gave it."""
@@ -143,7 +143,7 @@ class UnitOfWork:
                     merge, merge["winner"], identifier=merge["identifier"], state=state_of, rebuild=awaited
                 )
             )
-            held.lose(row, merge)
+            held.merge_into(row, merge)
 
     def absorb(self, absorb: Absorb, sent_ms: int) -> None:
         """A loser's state, or events that came to it too late."""
@@ -154,8 +154,8 @@ class UnitOfWork:
             has_news = False  # a split has taken back what was on its way; its history goes elsewhere
         if rebuild and isinstance(held.row, Redirect) and held.row.version < absorb["version"]:
             held.restore(absorb["version"])
-        if has_news and sent_ms <= self._doubt.until_ms:
-            held.mention(held.plan.segments)
+        if has_news and sent_ms <= self._window.until_ms:
+            held.reemit(held.plan.segments)
         if has_news and isinstance(held.row, Redirect):
             self._absorbs.append({**absorb, "winner": held.row.winner, "events": []})
         elif has_news and isinstance(held.row, Contact):
@@ -232,8 +232,8 @@ class UnitOfWork:
         pending = dict(held.row.pending) if isinstance(held.row, Contact) else {}
         if news := {own: one for own, one in pending.items() if own not in held.was_pending}:
             home = (held.row.workspace, held.row.environment)
-            wish = ContactRebuild(partition=self._rows.partition, home=home, contact_id=held.contact_id, members=news)
-            self.wishes.append(wish)
+            partition, contact_id = self._rows.partition, held.contact_id
+            self.requests.append(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=news))
             self._rows.put(TABLE, REBUILD + key, b"1")
         elif held.was_pending and not pending:
             self._rows.put(TABLE, REBUILD + key, None)
@@ -284,8 +284,8 @@ class UnitOfWork:
         self._held[contact_id] = held
         if isinstance(row, Contact) and row.plan != plan.digest:
             asked = held.refresh(row, self._plans.versions(row.plan))
-            if self._doubt.following:
-                held.mention(asked)
+            if self._window.following:
+                held.reemit(asked)
         self._tick(held)
         return held
 
@@ -294,5 +294,5 @@ class UnitOfWork:
             due_ms = held.row.due
             if due_ms <= self._now_ms:
                 asked = held.tick(held.row)
-                if due_ms <= self._doubt.until_ms:
-                    held.mention(asked)
+                if due_ms <= self._window.until_ms:
+                    held.reemit(asked)

@@ -51,25 +51,27 @@ class Assignment:
         """The newest request to read again that it was opened with."""
         self._tasks: list[asyncio.Task[None]] = []
         self._committed: dict[TopicPartition, int] = {}
-        self.lanes: dict[str, StreamInserter] = {}
+        self.inserters: dict[str, StreamInserter] = {}
 
     async def open(self) -> None:
         """Find out where to go on; then the lanes run."""
         loop = self._loop
-        lanes = {}
+        inserters = {}
         committed = await committed_of(loop.settings)
         for stream in STREAMS:
             topic = topics.name(stream.topic, loop.settings)
             assigned = [tp for tp in self.assigned if tp.topic == topic]
             bounds = await self._bounds(stream.topic.name, assigned, committed)
-            lane = lanes[topic] = loop.lane(stream, topic)
+            inserter = inserters[topic] = loop.inserter(stream, topic)
             places = await resume(stream, topic, bounds, partial(self._ends, assigned), loop.writer)
             for partition, (offset, part) in places.items():
-                lane.begin(partition, offset, part)
+                inserter.begin(partition, offset, part)
                 loop.consumer.seek(TopicPartition(topic, partition), offset)
         loop.consumer.resume(*self.assigned)
-        self.lanes = lanes
-        self._tasks = [asyncio.create_task(lane.run(), name=f"lane {topic}") for topic, lane in lanes.items()]
+        self.inserters = inserters
+        self._tasks = [
+            asyncio.create_task(inserter.run(), name=f"insert {topic}") for topic, inserter in inserters.items()
+        ]
         for task in self._tasks:
             task.add_done_callback(loop.on_lane_ended)
 
@@ -94,7 +96,7 @@ class Assignment:
     async def close(self) -> None:
         """Let each block that is being stored end; then stop."""
         if self._tasks:
-            idle = asyncio.gather(*(lane.end() for lane in self.lanes.values()))
+            idle = asyncio.gather(*(inserter.end() for inserter in self.inserters.values()))
             await asyncio.wait([idle], timeout=GIVE_AWAY_S)
             idle.cancel()
         for task in self._tasks:
@@ -106,8 +108,8 @@ class Assignment:
     async def commit(self) -> None:
         done = {
             TopicPartition(topic, partition): offset
-            for topic, lane in self.lanes.items()
-            for partition, offset in lane.done.items()
+            for topic, inserter in self.inserters.items()
+            for partition, offset in inserter.done.items()
         }
         news = {tp: offset for tp, offset in done.items() if self._committed.get(tp) != offset}
         if not news:
@@ -123,9 +125,9 @@ class Assignment:
     def again(self) -> list[str]:
         """What is still read again, in words."""
         found = []
-        for topic, lane in self.lanes.items():
+        for topic, inserter in self.inserters.items():
             places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]
-            left = sum(max(0, until - lane.place(tp.partition)) for tp, until in places)
+            left = sum(max(0, until - inserter.place(tp.partition)) for tp, until in places)
             if left:
                 found.append(f"{topic} is read again, {left} records to go")
         return found
@@ -161,11 +163,11 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self.rereads = Rereads() if rereads is None else rereads
         self.writer = Writer(settings)
         self._publisher = SinkPublisher(settings)
-        self._outlets = SinkContext(
+        self._context = SinkContext(
             settings=settings,
             writer=self.writer,
             publisher=self._publisher,
-            allowance=DlqLimit(),
+            dlq_limit=DlqLimit(),
             on_space=self._on_space,
             erased=Erased() if erased is None else erased,
         )
@@ -211,8 +213,8 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         await self._publisher.stop()
         await self.writer.stop()
 
-    def lane(self, stream: Stream, topic: str) -> StreamInserter:
-        return StreamInserter(stream, topic, self._outlets)
+    def inserter(self, stream: Stream, topic: str) -> StreamInserter:
+        return StreamInserter(stream, topic, self._context)
 
     def on_lane_ended(self, task: asyncio.Task[None]) -> None:
         if not self._ended.done() and not task.cancelled():
@@ -259,16 +261,16 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             if session is None:
                 continue  # the tables will say where to go on, and it is read again from there
             for tp, records in found.items():
-                lane = session.lanes[tp.topic]
-                lane.put(tp.partition, records)
-                if lane.is_full and tp not in self._paused:
+                inserter = session.inserters[tp.topic]
+                inserter.put(tp.partition, records)
+                if inserter.is_full and tp not in self._paused:
                     self._paused.add(tp)
                     self.consumer.pause(tp)
 
     def _on_space(self) -> None:
         session = self._session
         for tp in list(self._paused):
-            if session is not None and not session.lanes[tp.topic].is_full:
+            if session is not None and not session.inserters[tp.topic].is_full:
                 self._paused.discard(tp)
                 self.consumer.resume(tp)
 

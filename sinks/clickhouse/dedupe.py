@@ -69,7 +69,7 @@ class Deduplicator:
         if offset != NO_ORIGIN:
             self._highest[partition] = max(self._highest.get(partition, (NO_ORIGIN, 0)), (offset, index))
 
-    def judge(self, event: Event) -> Verdict:
+    def classify(self, event: Event) -> Verdict:
         """The verdict on the next event of the partition; remembers it."""
         key = known_as(event["workspace"], event["environment"], event_key(event))
         partition, offset, index = origin = origin_of(event)

@@ -62,7 +62,7 @@ class SinkContext:
     settings: Settings
     writer: Writer
     publisher: SinkPublisher
-    allowance: DlqLimit
+    dlq_limit: DlqLimit
     on_space: Callable[[], None]
     """Called when a lane can take records again."""
     erased: Erased
@@ -72,16 +72,16 @@ class SinkContext:
 class StreamInserter:
     """One stream since its partitions were assigned."""
 
-    def __init__(self, stream: Stream, topic: str, outlets: SinkContext) -> None:
+    def __init__(self, stream: Stream, topic: str, context: SinkContext) -> None:
         self._stream = stream
         self._topic = topic
-        self._writer = outlets.writer
-        self._publisher = outlets.publisher
-        self._allowance = outlets.allowance
-        self._on_space = outlets.on_space
-        self._erased = outlets.erased
-        self._rows = outlets.settings.block_rows
-        self._block_s = outlets.settings.block_ms / 1000
+        self._writer = context.writer
+        self._publisher = context.publisher
+        self._dlq_limit = context.dlq_limit
+        self._on_space = context.on_space
+        self._erased = context.erased
+        self._rows = context.settings.block_rows
+        self._block_s = context.settings.block_ms / 1000
         self._parts: dict[int, Part] = {}
         self._expected: dict[int, int] = {}
         self._first: dict[int, int] = {}
@@ -184,7 +184,7 @@ class StreamInserter:
             for half in halves(items):
                 await self._insert(table, half)
         else:
-            self._allowance.stored(len(items))
+            self._dlq_limit.stored(len(items))
 
     async def _refuse(self, item: Item, reason: str) -> None:
         self._allow(f"{self._topic}/{item.partition}/{item.offset}/{item.nth}", reason)
@@ -194,4 +194,4 @@ class StreamInserter:
 
     def _allow(self, place: str, reason: str) -> None:
         log.error("%s refused: %s", place, reason[:500])
-        self._allowance.refused(f"{place}: {reason[:500]}")
+        self._dlq_limit.refused(f"{place}: {reason[:500]}")

@@ -99,7 +99,7 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
         if part.has(EVENTS, item):
             continue
-        verdict = part.seen.judge(event)
+        verdict = part.seen.classify(event)
         if verdict is Verdict.AGAIN:
             again.append(item)
         elif verdict is not Verdict.REPEAT:

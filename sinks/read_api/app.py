@@ -28,7 +28,7 @@ from sinks.read_api.graphql.types import Context
 from sinks.read_api.handlers import Answer, Reads
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.context import ReadRequest, asks
+from sinks.read_api.request.context import ReadRequest, authorise
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
 from sinks.read_api.request.tenant import Tenant
 
@@ -92,7 +92,7 @@ def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
 
     def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            principal = await asks(request, control, tail, scope)
+            principal = await authorise(request, control, tail, scope)
             place = (principal.workspace, principal.environment)
             return web.JsonResponse(
                 await answer(ReadRequest(principal, Tenant(*place, control.segments[place]), request))
@@ -120,7 +120,7 @@ def graph_endpoint(
             if not settings.graphql_explorer:
                 raise ApiError("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
             return graph.explorer()
-        principal = await asks(request, control, tail, None)
+        principal = await authorise(request, control, tail, None)
         said = await graph.asked(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)

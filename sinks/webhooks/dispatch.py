@@ -27,7 +27,7 @@ from sinks.webhooks.delivery_log import DeliveryLog
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import endpoint, is_hand_over
+from sinks.webhooks.subscriptions import find_webhook, is_hand_over
 
 LOGGED_BODY = 16_384
 MOST_FLYING, CROWDED_MS = 2000, 50
@@ -43,7 +43,7 @@ def now_ms() -> int:
 
 
 @dataclass(slots=True)
-class EndpointQueue:
+class Endpoint:
     """One endpoint."""
 
     queue: Queue = field(default_factory=Queue)
@@ -61,7 +61,7 @@ class Dispatcher:
         self,
         control: ControlState,
         store: Store,
-        journal: DeliveryLog,
+        delivery_log: DeliveryLog,
         *,
         deliverer: Deliverer,
         launches: Launches,
@@ -69,11 +69,11 @@ class Dispatcher:
     ) -> None:
         self._control = control
         self._store = store
-        self._journal = journal
+        self._delivery_log = delivery_log
         self._deliverer = deliverer
         self._launches = launches
         self._disable = disable
-        self._lanes: dict[str, EndpointQueue] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -82,7 +82,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Until it is cancelled; raises what an attempt died of."""
         self._is_open = True
-        for webhook_id in list(self._lanes):
+        for webhook_id in list(self._endpoints):
             self.pump(webhook_id)
         expiring = asyncio.create_task(self._expire(), name="expire deliveries")
         try:
@@ -104,65 +104,65 @@ class Dispatcher:
 
     def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
         """A delivery has a place in the queue; ``asked``: because somebody wants another attempt."""
-        lane = self._lanes.get(webhook_id)
-        if lane is None:
-            lane = self._lanes[webhook_id] = EndpointQueue()
-        if entry.id not in lane.flying:
-            lane.queue.put(entry)
+        endpoint = self._endpoints.get(webhook_id)
+        if endpoint is None:
+            endpoint = self._endpoints[webhook_id] = Endpoint()
+        if entry.id not in endpoint.flying:
+            endpoint.queue.put(entry)
             if self._is_open:
                 self.pump(webhook_id)
         elif asked:
-            lane.asked.add(entry.id)
+            endpoint.asked.add(entry.id)
         else:
-            lane.next[entry.id] = entry
+            endpoint.next[entry.id] = entry
 
     def changed(self) -> None:
         """Endpoints may have been enabled, disabled, deleted."""
         if self._is_open:
-            for webhook_id in list(self._lanes):
+            for webhook_id in list(self._endpoints):
                 self.pump(webhook_id)
 
     def pump(self, webhook_id: str) -> None:
         """Start what may start now; otherwise see to it that it is looked at again in time."""
-        lane = self._lanes[webhook_id]
-        webhook = endpoint(self._control, webhook_id)
+        endpoint = self._endpoints[webhook_id]
+        webhook = find_webhook(self._control, webhook_id)
         if webhook is None:
-            self._start(self._drop(self._lanes.pop(webhook_id)))
+            self._start(self._drop(self._endpoints.pop(webhook_id)))
             return
         if webhook.status == "disabled" or not self._is_open:
             return
         now = now_ms()
-        while len(lane.flying) < lane.breaker.room(now) and len(self._tasks) < MOST_FLYING:
-            entry = lane.queue.pop(now)
+        while len(endpoint.flying) < endpoint.breaker.room(now) and len(self._tasks) < MOST_FLYING:
+            entry = endpoint.queue.pop(now)
             if entry is None:
                 break
-            self._begin(webhook, lane, entry)
-        self._look_again(webhook_id, lane, now)
+            self._begin(webhook, endpoint, entry)
+        self._look_again(webhook_id, endpoint, now)
 
-    def _begin(self, webhook: Webhook, lane: EndpointQueue, entry: Entry) -> None:
+    def _begin(self, webhook: Webhook, endpoint: Endpoint, entry: Entry) -> None:
         delivery = self._store.delivery(entry.id)
-        if delivery is None or entry.id in lane.flying or self._is_erased(delivery):
+        if delivery is None or entry.id in endpoint.flying or self._is_erased(delivery):
             return
         contact = delivery["contact_id"] if not delivery["attempts"] else ""
         if not self._store.is_queued(entry):
-            lane.queue.skip(contact)
-        elif lane.queue.begin(contact, entry):
-            lane.flying.add(entry.id)
-            self._start(self._attempt(webhook, lane, delivery, contact))
+            endpoint.queue.skip(contact)
+        elif endpoint.queue.begin(contact, entry):
+            endpoint.flying.add(entry.id)
+            self._start(self._attempt(webhook, endpoint, delivery, contact))
 
-    def _look_again(self, webhook_id: str, lane: EndpointQueue, now: int) -> None:
-        if lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = None
-        due = lane.queue.next_due_ms
-        if due is None or (lane.flying and len(lane.flying) >= lane.breaker.room(now)):
+    def _look_again(self, webhook_id: str, endpoint: Endpoint, now: int) -> None:
+        if endpoint.timer is not None:
+            endpoint.timer.cancel()
+            endpoint.timer = None
+        due = endpoint.queue.next_due_ms
+        if due is None or (endpoint.flying and len(endpoint.flying) >= endpoint.breaker.room(now)):
             return  # the end of an attempt looks again
         soonest = now + (CROWDED_MS if len(self._tasks) >= MOST_FLYING else 1)
-        wait_ms = max(due, lane.breaker.opens_ms, soonest) - now
-        lane.timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._again, webhook_id)
+        wait_ms = max(due, endpoint.breaker.opens_ms, soonest) - now
+        endpoint.timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._again, webhook_id)
 
     def _again(self, webhook_id: str) -> None:
-        if webhook_id in self._lanes:
+        if webhook_id in self._endpoints:
             self.pump(webhook_id)
 
     def _start(self, work: Awaitable[None]) -> None:
@@ -175,7 +175,7 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None and not self._ended.done():
             self._ended.set_exception(error)
 
-    async def _attempt(self, webhook: Webhook, lane: EndpointQueue, delivery: WebhookDelivery, contact: str) -> None:
+    async def _attempt(self, webhook: Webhook, endpoint: Endpoint, delivery: WebhookDelivery, contact: str) -> None:
         at_ms = now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
         headers: dict[str, str] = {}
@@ -194,33 +194,33 @@ class Dispatcher:
             else:
                 outcome = await self._deliverer.send(webhook.url, body, headers)
         if not is_late:
-            self._judge(lane, outcome)
+            self._judge(endpoint, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased
             await self._forget([delivery])
-            lane.flying.discard(delivery["id"])
+            endpoint.flying.discard(delivery["id"])
             if contact:
-                lane.queue.end(contact)
+                endpoint.queue.end(contact)
             return
         new = after(delivery, outcome, now_ms())
         if outcome.expired or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
             reason = "expired" if outcome.expired else outcome.error
-            await self._journal.write([self._launches.failed(delivery, at_ms, reason)])
+            await self._delivery_log.write([self._launches.failed(delivery, at_ms, reason)])
         row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
-        await self._journal.write([self._journal.attempt(row, new)])
+        await self._delivery_log.write([self._delivery_log.attempt(row, new)])
         await self._keep(new)
-        while new["id"] in lane.asked:
-            lane.asked.discard(new["id"])
+        while new["id"] in endpoint.asked:
+            endpoint.asked.discard(new["id"])
             await self._keep({**new, "status": deliveries.PENDING, "due_ms": now_ms()})
-        lane.flying.discard(new["id"])
-        if (place := lane.next.pop(new["id"], None)) is not None:
-            lane.queue.put(place)
+        endpoint.flying.discard(new["id"])
+        if (place := endpoint.next.pop(new["id"], None)) is not None:
+            endpoint.queue.put(place)
         if contact:
-            lane.queue.end(contact)
+            endpoint.queue.end(contact)
         if outcome.code == GONE:
             await self._disable(webhook.id, "it answered 410")
-        if self._lanes.get(webhook.id) is lane:
+        if self._endpoints.get(webhook.id) is endpoint:
             self.pump(webhook.id)
 
     def _is_erased(self, delivery: WebhookDelivery) -> bool:
@@ -229,7 +229,7 @@ class Dispatcher:
     async def _keep(self, delivery: WebhookDelivery) -> None:
         """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""
         here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
-        await self._journal.write([self._journal.state(delivery)])
+        await self._delivery_log.write([self._delivery_log.state(delivery)])
         await here
 
     def applied(self, delivery: WebhookDelivery) -> None:
@@ -238,21 +238,21 @@ class Dispatcher:
         if here is not None and not here.done():
             here.set_result(None)
 
-    def _judge(self, lane: EndpointQueue, outcome: AttemptOutcome) -> None:
+    def _judge(self, endpoint: Endpoint, outcome: AttemptOutcome) -> None:
         if outcome.is_success:
-            lane.breaker.succeeded()
+            endpoint.breaker.succeeded()
         else:
-            lane.breaker.failed(now_ms())
+            endpoint.breaker.failed(now_ms())
 
-    async def _drop(self, lane: EndpointQueue) -> None:
+    async def _drop(self, endpoint: Endpoint) -> None:
         """The endpoint was deleted: what waited for it is forgotten."""
-        if lane.timer is not None:
-            lane.timer.cancel()
-        found = (self._store.delivery(entry.id) for entry in lane.queue.clear())
+        if endpoint.timer is not None:
+            endpoint.timer.cancel()
+        found = (self._store.delivery(entry.id) for entry in endpoint.queue.clear())
         await self._forget([delivery for delivery in found if delivery is not None])
 
     async def _forget(self, some: list[WebhookDelivery]) -> None:
-        await self._journal.write([row for delivery in some for row in self._journal.forgotten(delivery)])
+        await self._delivery_log.write([row for delivery in some for row in self._delivery_log.forgotten(delivery)])
 
     async def _expire(self) -> None:
         while True:

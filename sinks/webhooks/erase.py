@@ -17,16 +17,16 @@ from sinks.webhooks.store import Store
 _LOOK_S = 0.1
 
 
-async def erasing(known: ControlState, store: Store, journal: DeliveryLog, partitions: int) -> None:
+async def erasing(known: ControlState, store: Store, delivery_log: DeliveryLog, partitions: int) -> None:
     """For ever."""
     while True:
         for one in [e for e in known.erasures.values() if _is_due(known, e, partitions)]:
             # the disk follows `deliveries`: the row goes when its tombstone comes back
             found = store.of_contacts(frozenset(one.contacts), now_ms())
-            await journal.write([row for delivery in found for row in journal.forgotten(delivery)])
+            await delivery_log.write([row for delivery in found for row in delivery_log.forgotten(delivery)])
             store.unlearn(one.contacts)
             key, value = control_state.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, 0, now_ms()))
-            await journal.write([LogRow(topics.CONTROL, key, value, 0)])
+            await delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
             known.apply(key, value)
         await asyncio.sleep(_LOOK_S)
 

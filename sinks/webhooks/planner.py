@@ -62,13 +62,20 @@ class DeliveryPlanner:
     """The one consumer of both topics; no group assigns it anything, a group only keeps its offsets."""
 
     def __init__(
-        self, settings: Settings, control: ControlState, tail: Tail, store: Store, journal: DeliveryLog, *, lease: Lease
+        self,
+        settings: Settings,
+        control: ControlState,
+        tail: Tail,
+        store: Store,
+        delivery_log: DeliveryLog,
+        *,
+        lease: Lease,
     ) -> None:
         self._settings = settings
         self._control = control
         self._tail = tail
         self._store = store
-        self._journal = journal
+        self._delivery_log = delivery_log
         self._lease = lease
         self._targets: Targets = subscribed(control)
         self._topics = CustomerTopics(settings)
@@ -195,10 +202,10 @@ class DeliveryPlanner:
 
     async def _keep(self, unit: PlannedUnit) -> None:
         self._store.fresh.update(unit.planned)
-        await self._journal.write([self._journal.state(one) for one in unit.planned.values()], urgent=True)
+        await self._delivery_log.write([self._delivery_log.state(one) for one in unit.planned.values()], urgent=True)
         await self._lease.hold()
         if failed := await self._topics.send(unit.outgoing):
-            await self._journal.write([self._failure(one, reason) for one, reason in failed])
+            await self._delivery_log.write([self._failure(one, reason) for one, reason in failed])
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
         self._store.learn(unit.known.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())

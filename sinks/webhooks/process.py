@@ -52,9 +52,9 @@ class Webhooks:
             await lease.acquire()
             definitions = self._definitions = Tail(settings, topics.CONTROL, self._define)
             claim = Claim(settings)
-            journal = self._journal = DeliveryLog(settings, claim)
+            delivery_log = self._delivery_log = DeliveryLog(settings, claim)
             deliverer = Deliverer(settings, lease.hold)
-            for part in (definitions, claim, journal, deliverer):
+            for part in (definitions, claim, delivery_log, deliverer):
                 await part.start()
                 stack.push_async_callback(part.stop)
             launches = Launches(settings, store)
@@ -62,22 +62,22 @@ class Webhooks:
             await launches.tail.start()
             stack.push_async_callback(launches.tail.stop)
             dispatcher = self._dispatcher = Dispatcher(
-                self._control, store, journal, deliverer=deliverer, launches=launches, disable=self._disable
+                self._control, store, delivery_log, deliverer=deliverer, launches=launches, disable=self._disable
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
             tail = Tail(
                 settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
             )
-            follower = DeliveryPlanner(settings, self._control, definitions, store, journal, lease=lease)
+            follower = DeliveryPlanner(settings, self._control, definitions, store, delivery_log, lease=lease)
             for reader in (tail, follower):
                 await reader.start()
                 stack.push_async_callback(reader.stop)
-            writing = asyncio.create_task(journal.run(), name="journal")
+            writing = asyncio.create_task(delivery_log.run(), name="journal")
             stack.callback(writing.cancel)
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
-            erase = erasing(self._control, store, journal, settings.partitions)
+            erase = erasing(self._control, store, delivery_log, settings.partitions)
             working = (
                 erase,
                 lease.lost(),
@@ -114,7 +114,7 @@ class Webhooks:
         log.warning("webhook %s is disabled: %s", webhook_id, reason)
         news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
         key, value = control_state.encode("webhook", news)
-        await self._journal.write([LogRow(topics.CONTROL, key, value, 0)])
+        await self._delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
 
 
 async def _first(tasks: list["asyncio.Future[None]"]) -> None:

@@ -33,7 +33,7 @@ def wants(types: Iterable[str], kind: str) -> bool:
     return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
 
 
-def endpoint(control: ControlState, webhook_id: str) -> Webhook | None:
+def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
     """Where a delivery goes today; ``None``: nowhere any more."""
     return control.webhooks_by_id.get(webhook_id)
 

@@ -28,7 +28,7 @@ def _feed(
         state = PartitionState(0, tables)
         group = values[start : start + 20]
         records = [InputRecord(topic, 0, offset + n, None, value, now_ms) for n, value in enumerate(group)]
-        stage.step(records, state, now_ms)
+        stage.process(records, state, now_ms)
         tables.apply(0, state.writes)
         offset += len(group)
     return time.process_time() - began
@@ -91,7 +91,7 @@ def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] =
             one = Segment(id=f"seg_{n}", name="s", rule=_rule(n), version=1, **home)
             control.apply(*encode("segment", one))
         stage = SegmentsStage(control, 1)
-        stage.restore(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
+        stage.on_assigned(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
         # a minute after its start a stage no longer tells again what it may have told before
         for some, now_ms in ((first, NOW_MS), (later, NOW_MS + 60_000)):
             values = [codec.encode_events(some[i : i + BATCH]) for i in range(0, len(some), BATCH)]  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
     transcript = orjson.loads(path.read_bytes())
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
-    log.tell = edge.view.apply
+    log.tell = edge.merge_map.apply
     for kind, record in transcript.get("control", {}).items():
         edge.control.apply(control_state.record_key(kind, "local", record["id"]), orjson.dumps(record))
     reads = RecordedReads(transcript.get("reads", {}))

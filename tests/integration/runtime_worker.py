@@ -32,7 +32,7 @@ class Counter:
     def __init__(self) -> None:
         self.alarms: dict[int, list[tuple[int, bytes]]] = {}
 
-    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
+    def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
         for record in records:
             value = orjson.loads(record.value or b"{}")  # a tombstone is no reason to stop
             if "raise" in value:
@@ -55,24 +55,24 @@ class Counter:
                     orjson.dumps({"n": n, "of": source, "received": record.timestamp_ms, "at": now_ms}),
                 )
 
-    def due(self, state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
+    def on_timer(self, state: PartitionState, now_ms: int) -> Iterator[OutputRecord]:
         alarms = self.alarms[state.partition]
         while alarms and alarms[0][0] <= now_ms:
             due, key = heappop(alarms)
             state.put(COUNTS, key, None)
             yield OutputRecord(COUNTED.name, state.partition, key, orjson.dumps({"rang": due, "at": now_ms}))
 
-    def next_due(self, partition: int) -> int | None:
+    def next_timer(self, partition: int) -> int | None:
         alarms = self.alarms.get(partition)
         return alarms[0][0] if alarms else None
 
-    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+    def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
         alarms = self.alarms[partition] = []
         for key, value in rows(COUNTS):
             if key.startswith(ALARM):
                 heappush(alarms, (int(value), key))
 
-    def revoke(self, partition: int) -> None:
+    def on_revoked(self, partition: int) -> None:
         self.alarms.pop(partition, None)
 
 

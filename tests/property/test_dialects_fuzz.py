@@ -60,7 +60,7 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     """Sends a request to one edge for all examples."""
     log = MemoryLog()
     edge = memory_edge(tmp_path_factory.mktemp("fuzz"), log)
-    log.tell = edge.view.apply
+    log.tell = edge.merge_map.apply
     trigger = {
         "id": "u1",
         "workspace": "local",

@@ -37,15 +37,15 @@ class Past(SegmentsWorld):
     """A world with a database: what was put on `resolved` can be asked for, once ``answer`` is called."""
 
     def __init__(self, **rules: Any) -> None:
-        self.desk = BackfillQueue()
+        self.queue = BackfillQueue()
         self.stored: list[tuple[int, Event]] = []
         super().__init__(**rules)
 
     def restart(self) -> None:
-        self.desk = BackfillQueue()
-        self.stage = SegmentsStage(self.control, PARTITIONS, self.desk)
+        self.queue = BackfillQueue()
+        self.stage = SegmentsStage(self.control, PARTITIONS, self.queue)
         for partition in range(PARTITIONS):
-            self.stage.restore(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
+            self.stage.on_assigned(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
 
     def publish(self, *sent: Event, batch: int = 500) -> None:
         self.stored += [(partition_of(e["contact_id"]), e) for e in sent]
@@ -53,23 +53,23 @@ class Past(SegmentsWorld):
 
     def answer(self, size: int = 3) -> None:
         """Everything that was wished for goes to the desk."""
-        while self.desk.wishes:
-            wish = self.desk.wishes.popleft()
+        while self.queue.requests:
+            request = self.queue.requests.popleft()
             found = [
                 codec.decode_events(codec.encode_events([e]))[0]
                 for partition, e in self.stored
                 if (
-                    partition == wish.partition and e["type"] in wish.types and e["kind"] == "track"
-                    if isinstance(wish, SegmentBackfill)
-                    else identity.own_contact_id(e) in wish.members
+                    partition == request.partition and e["type"] in request.types and e["kind"] == "track"
+                    if isinstance(request, SegmentBackfill)
+                    else identity.own_contact_id(e) in request.members
                 )
             ]
             chunks = [found[start : start + size] for start in range(0, len(found), size)] or [[]]
             for n, some in enumerate(chunks):
-                self.desk.give(BackfillChunk(wish=wish, events=some, is_last=n == len(chunks) - 1))
+                self.queue.give(BackfillChunk(request=request, events=some, is_last=n == len(chunks) - 1))
 
     def follow(self) -> None:
-        while self.desk.wishes or any(self.stage.has_work(p) for p in range(PARTITIONS)):
+        while self.queue.requests or any(self.stage.has_work(p) for p in range(PARTITIONS)):
             self.answer()
             super().follow()
 
@@ -183,12 +183,12 @@ def test_a_wider_window_and_a_higher_count_need_history_and_a_narrower_one_does_
     world.send(*(event(at=NOW - n * HOUR, event_id=f"e{n}") for n in range(5)))
     world.define("s", {**rule, "within": "3h", "count": {"op": "gte", "value": 4}}, version=2)
     world.stage.has_work(0)
-    assert world.desk.wishes
+    assert world.queue.requests
     world.follow()
     assert world.segments_of() == {"s"}
     world.define("s", {**rule, "within": "2h", "count": {"op": "gte", "value": 2}}, version=3)
     assert world.stage.has_work(0)
-    assert not world.desk.wishes
+    assert not world.queue.requests
     world.follow()
     assert world.segments_of() == {"s"}
 

@@ -63,7 +63,7 @@ def test_membership_is_what_the_rule_says(found: dict[str, Any], sent: list[Even
     world.send(*sent)
     expected = {name: is_member(rule, sent, world.now, known=True) for name, rule in found.items()}
     assert world.segments_of() == {name for name, member in expected.items() if member}
-    due = world.next_due()
+    due = world.next_timer()
     if due is not None:
         world.pass_time(due - 1 - world.now)
         assert world.segments_of() == {n for n, r in found.items() if is_member(r, sent, due - 1, known=True)}

@@ -70,7 +70,7 @@ class IdentityWorld:
             return False
         worker = self.workers[self.owners[partition]]
         state = PartitionState(partition, worker.tables)
-        sends = worker.stage.step(records, state, NOW_MS)
+        sends = worker.stage.process(records, state, NOW_MS)
         if crash != "before sends":
             self._send(rng.sample(sends, rng.randrange(len(sends) + 1)) if crash == "between sends" else sends)
         if crash in CRASHES[1:4]:
@@ -100,7 +100,7 @@ class IdentityWorld:
                 self._restore(partition)
 
     def rebalance(self, partition: int) -> None:
-        self.workers[self.owners[partition]].stage.revoke(partition)
+        self.workers[self.owners[partition]].stage.on_revoked(partition)
         self.owners[partition] = 1 - self.owners[partition]
         self._restore(partition)
 
@@ -109,7 +109,7 @@ class IdentityWorld:
         for (table, of), rows in self.changelog.rows.items():
             if of == partition:
                 worker.tables.rows[table, of] = dict(rows)
-        worker.stage.restore(partition, lambda table: worker.tables.scan(table, partition))
+        worker.stage.on_assigned(partition, lambda table: worker.tables.scan(table, partition))
 
     def settle(self) -> None:
         rng = random.Random(0)

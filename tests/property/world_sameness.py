@@ -75,7 +75,7 @@ class Edges:
             self.restart(number, remembers)
 
     def restart(self, number: int, remembers: int) -> None:
-        self.edges[number].recent = EventAckCache(remembers * ROOM)
+        self.edges[number].ack_cache = EventAckCache(remembers * ROOM)
 
     async def send(self, number: int, path: str, events: list[dict[str, Any]]) -> None:
         self.now_ms += 7
@@ -94,7 +94,7 @@ class Edges:
     async def close(self) -> None:
         for client, edge in zip(self._clients, self.edges, strict=True):
             await client.aclose()
-            edge.answers.close()
+            edge.idempotency.close()
 
 
 def _segment(event: dict[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class SegmentsWorld:
         """All memory is lost; the rows and what was sent stay."""
         self.stage = SegmentsStage(self.control, PARTITIONS)
         for partition in range(PARTITIONS):
-            self.stage.restore(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
+            self.stage.on_assigned(partition, lambda table, p=partition: self.store.scan(table, p))  # type: ignore[misc]
 
     def define(self, name: str, rule: Any, version: int = 1) -> None:
         segment = Segment(
@@ -140,15 +140,15 @@ class SegmentsWorld:
     def idle(self, partition: int, *, lose: bool) -> None:
         """One chunk of background work, if there is any."""
         if self.stage.has_work(partition):
-            self._unit(partition, lambda state: self.stage.idle(state, self.now), lose=lose)
+            self._unit(partition, lambda state: self.stage.on_idle(state, self.now), lose=lose)
 
     def pass_time(self, ms: int) -> None:
         """Every timer on the way fires at its millisecond."""
         end = self.now + ms
-        while (due := self.next_due()) is not None and due <= end:
+        while (due := self.next_timer()) is not None and due <= end:
             self.now = max(self.now, due)
             self.fire()
-            if self.next_due() == due:
+            if self.next_timer() == due:
                 self.now += 20  # it is held back, and asked again
         self.now = max(self.now, end)
 
@@ -158,15 +158,15 @@ class SegmentsWorld:
 
     def fire(self, *, lose: bool = False) -> None:
         for partition in range(PARTITIONS):
-            while (due := self.stage.next_due(partition)) is not None and due <= self.now:
-                self._unit(partition, lambda state: self.stage.due(state, self.now), lose=lose)
+            while (due := self.stage.next_timer(partition)) is not None and due <= self.now:
+                self._unit(partition, lambda state: self.stage.on_timer(state, self.now), lose=lose)
                 if lose:
                     return
-                if self.stage.next_due(partition) == due:
+                if self.stage.next_timer(partition) == due:
                     break  # it is held back
 
-    def next_due(self) -> int | None:
-        return min((d for p in range(PARTITIONS) if (d := self.stage.next_due(p)) is not None), default=None)
+    def next_timer(self) -> int | None:
+        return min((d for p in range(PARTITIONS) if (d := self.stage.next_timer(p)) is not None), default=None)
 
     # --- records
 
@@ -207,7 +207,7 @@ class SegmentsWorld:
         """The next records. ``lose``: the outputs are out, then the worker dies, so they will come again."""
         log = self.logs[topic, partition]
         records = log[:most]
-        self._unit(partition, lambda state: self.stage.step(records, state, self.now), lose=lose)
+        self._unit(partition, lambda state: self.stage.process(records, state, self.now), lose=lose)
         if not lose:
             del log[: len(records)]
 

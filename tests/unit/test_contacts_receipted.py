@@ -26,7 +26,7 @@ class ToldReads(RecordedReads):
         self.told = answers
         self.questions: list[str] = []
 
-    async def tell(self, request: Any, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
+    async def post(self, request: Any, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
         self.questions.append(path.rpartition("/")[2])
         return self.told[self.questions[-1]]
 
@@ -43,7 +43,7 @@ class Stages:
         self._client: httpx.AsyncClient | None = None
         self._publish = self.log.publish
         self.log.publish = self.publish  # type: ignore[method-assign]
-        self.edge.collector._publish = self.publish
+        self.edge.accumulator._publish = self.publish
 
     async def publish(self, partition: int, record: bytes) -> None:
         await self._publish(partition, record)
@@ -81,7 +81,7 @@ class Stages:
             event_id="evt_1",
             identifier={"type": loser[0], "value": loser[1]},
         )
-        self.edge.view.apply(SimpleNamespace(partition=0, offset=1, value=codec.encode_merge(merge)))
+        self.edge.merge_map.apply(SimpleNamespace(partition=0, offset=1, value=codec.encode_merge(merge)))
 
     async def upsert(self, reads: RecordedReads, **body: Any) -> httpx.Response:
         if self._client is None:

@@ -94,11 +94,11 @@ class Identity:
         self.log.append((topic, value))
         self.offset += 1
         state = PartitionState(0, self.tables)
-        self.take(self.stage.step([InputRecord(topic, 0, self.offset, None, value, NOW_MS)], state, NOW_MS), state)
+        self.take(self.stage.process([InputRecord(topic, 0, self.offset, None, value, NOW_MS)], state, NOW_MS), state)
 
     def idle(self) -> list[OutputRecord]:
         state = PartitionState(0, self.tables)
-        sends = self.stage.idle(state, NOW_MS)
+        sends = self.stage.on_idle(state, NOW_MS)
         self.take([], state)
         return sends
 

@@ -9,13 +9,13 @@ from sinks.read_api.request.fair_share import ALL, RUNNING, WAITING, FairShare
 
 
 async def test_a_flood_of_one_workspace_leaves_the_others_their_share() -> None:
-    fair, gate = FairShare(), asyncio.Event()
+    fair, rate_limiter = FairShare(), asyncio.Event()
     running: list[str] = []
 
     async def query(workspace: str) -> None:
         async with fair.turn(workspace):
             running.append(workspace)
-            await gate.wait()
+            await rate_limiter.wait()
 
     flood = [asyncio.create_task(query("loud")) for _ in range(RUNNING + WAITING)]
     await asyncio.sleep(0)
@@ -26,7 +26,7 @@ async def test_a_flood_of_one_workspace_leaves_the_others_their_share() -> None:
     with pytest.raises(ApiError) as refused:
         await query("loud")
     assert refused.value.code == "rate_limited"
-    gate.set()
+    rate_limiter.set()
     await asyncio.gather(*flood, other)
     assert running.count("loud") == RUNNING + WAITING
     async with fair.turn("loud"):
@@ -34,7 +34,7 @@ async def test_a_flood_of_one_workspace_leaves_the_others_their_share() -> None:
 
 
 async def test_all_together_stay_below_the_databases_threads() -> None:
-    fair, gate = FairShare(), asyncio.Event()
+    fair, rate_limiter = FairShare(), asyncio.Event()
     most = now = 0
 
     async def query(workspace: str) -> None:
@@ -42,12 +42,12 @@ async def test_all_together_stay_below_the_databases_threads() -> None:
         async with fair.turn(workspace):
             now += 1
             most = max(most, now)
-            await gate.wait()
+            await rate_limiter.wait()
             now -= 1
 
     tasks = [asyncio.create_task(query(f"w{n % 20}")) for n in range(100)]
     await asyncio.sleep(0.01)
-    gate.set()
+    rate_limiter.set()
     await asyncio.gather(*tasks)
     assert most == ALL
 

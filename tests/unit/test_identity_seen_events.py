@@ -29,7 +29,7 @@ class Partition:
 
     def crash(self) -> None:
         self.stage = IdentityStage(self.control, 1, DAY_MS)
-        self.stage.restore(0, lambda table: self.tables.scan(table, 0))
+        self.stage.on_assigned(0, lambda table: self.tables.scan(table, 0))
 
     def record(self, *events: Event) -> InputRecord:
         return InputRecord(topics.EVENTS.name, 0, next(self._offsets), None, codec.encode_events(events), NOW_MS)
@@ -37,7 +37,7 @@ class Partition:
     def read(self, record: InputRecord, now_ms: int = NOW_MS, *, keep: bool = True) -> list[int]:
         """The marks of its events; ``keep=False``: what the step put is lost."""
         state = PartitionState(0, self.tables)
-        sends = self.stage.step([record], state, now_ms)
+        sends = self.stage.process([record], state, now_ms)
         if keep:
             self.tables.apply(0, state.writes)
         resolved = [s.value for s in sends if s.topic == topics.RESOLVED.name]
@@ -48,7 +48,7 @@ class Partition:
 
     def idle(self, now_ms: int) -> None:
         state = PartitionState(0, self.tables)
-        self.stage.idle(state, now_ms)
+        self.stage.on_idle(state, now_ms)
         self.tables.apply(0, state.writes)
 
     @property
@@ -127,7 +127,7 @@ def test_a_copy_teaches_no_link() -> None:
     assert partition.take(event("external_id:u1", kind="alias")) == [FIRST]
     state = PartitionState(0, partition.tables)
     copy = partition.record(event("external_id:u1", "anonymous_id:a1", kind="alias"))
-    assert topics.LINKS.name not in {send.topic for send in partition.stage.step([copy], state, NOW_MS)}
+    assert topics.LINKS.name not in {send.topic for send in partition.stage.process([copy], state, NOW_MS)}
 
 
 def test_an_event_is_known_for_a_span_at_least_and_forgotten_after_two() -> None:

@@ -35,7 +35,7 @@ class Pipeline:
         offset = self.offsets[topic, partition]
         self.offsets[topic, partition] += 1
         state = PartitionState(partition, self.tables)
-        sends = self.stage.step([InputRecord(topic, partition, offset, None, value, NOW_MS)], state, NOW_MS)
+        sends = self.stage.process([InputRecord(topic, partition, offset, None, value, NOW_MS)], state, NOW_MS)
         self.tables.apply(partition, state.writes)
         for send in sends:
             self.sent.append(send)

@@ -84,43 +84,43 @@ def test_a_byte_order_mark_is_skipped() -> None:
     assert body.parse_batch(body.BOM + b"[1]", "batch") == [1]
 
 
-def slow(gate: asyncio.Event) -> body.Receive:
+def slow(rate_limiter: asyncio.Event) -> body.Receive:
     """A body in two halves, the second one behind a gate."""
     chunks = [b"x" * 50_000] * 2
 
     async def receive() -> dict[str, Any]:
         if len(chunks) == 1:
-            await gate.wait()
+            await rate_limiter.wait()
         return {"type": "http.request", "body": chunks.pop(), "more_body": bool(chunks)}
 
     return receive
 
 
 async def test_bodies_that_arrive_at_a_time_share_a_budget() -> None:
-    budget, gate = Budget(500_000, "bodies"), asyncio.Event()
-    waiting = [asyncio.create_task(body.read(slow(gate), LIMIT, "a", budget)) for _ in range(5)]
+    budget, rate_limiter = Budget(500_000, "bodies"), asyncio.Event()
+    waiting = [asyncio.create_task(body.read(slow(rate_limiter), LIMIT, "a", budget)) for _ in range(5)]
     await asyncio.sleep(0)
     with pytest.raises(ApiError) as refused:
-        await body.read(slow(gate), LIMIT, "a", budget)
+        await body.read(slow(rate_limiter), LIMIT, "a", budget)
     assert refused.value.code == "unavailable"
     for task in waiting[:3]:
         task.cancel()
     await asyncio.gather(*waiting[:3], return_exceptions=True)
-    gate.set()
+    rate_limiter.set()
     assert [len(whole) for whole in await asyncio.gather(*waiting[3:])] == [100_000] * 2
-    assert len(await body.read(slow(gate), LIMIT, "a", budget)) == 100_000, "what they held is given back"
+    assert len(await body.read(slow(rate_limiter), LIMIT, "a", budget)) == 100_000, "what they held is given back"
     assert budget.held == 0
     assert not budget._held
 
 
 async def test_a_flood_of_bodies_without_a_key_leaves_room_for_those_with_one() -> None:
-    budget, gate = Budget(1_000_000, "bodies"), asyncio.Event()
-    flood = [asyncio.create_task(body.read(slow(gate), LIMIT, UNKNOWN, budget)) for _ in range(60)]
+    budget, rate_limiter = Budget(1_000_000, "bodies"), asyncio.Event()
+    flood = [asyncio.create_task(body.read(slow(rate_limiter), LIMIT, UNKNOWN, budget)) for _ in range(60)]
     await asyncio.sleep(0)
     assert budget.held <= 500_000
-    mine = asyncio.create_task(body.read(slow(gate), LIMIT, "mine", budget))
+    mine = asyncio.create_task(body.read(slow(rate_limiter), LIMIT, "mine", budget))
     await asyncio.sleep(0)
-    gate.set()
+    rate_limiter.set()
     assert len(await mine) == 100_000
     outcomes = await asyncio.gather(*flood, return_exceptions=True)
     assert sum(isinstance(one, ApiError) for one in outcomes) >= 50

@@ -22,15 +22,15 @@ def gate_of(*origins: str, rate_limit: int = 0) -> RateLimiter:
     return RateLimiter(state, rate_limit)
 
 
-def passes(gate: RateLimiter, now_ms: int, principal: Principal = KEY, **headers: bytes) -> dict[bytes, bytes]:
+def passes(rate_limiter: RateLimiter, now_ms: int, principal: Principal = KEY, **headers: bytes) -> dict[bytes, bytes]:
     scope: dict[str, Any] = {}
-    gate.admit(scope, {name.encode(): value for name, value in headers.items()}, principal, now_ms)
+    rate_limiter.admit(scope, {name.encode(): value for name, value in headers.items()}, principal, now_ms)
     return dict(scope.get(EXTRA_HEADERS, ()))
 
 
-def is_let_in(gate: RateLimiter, now_ms: int) -> bool:
+def is_let_in(rate_limiter: RateLimiter, now_ms: int) -> bool:
     try:
-        passes(gate, now_ms)
+        passes(rate_limiter, now_ms)
     except ApiError as refused:
         assert refused.status == 429
         return False
@@ -38,22 +38,22 @@ def is_let_in(gate: RateLimiter, now_ms: int) -> bool:
 
 
 def test_a_second_worth_at_once_then_the_rate() -> None:
-    gate = gate_of()
-    assert [is_let_in(gate, NOW_MS) for _ in range(6)] == [True] * 4 + [False] * 2
-    assert not is_let_in(gate, NOW_MS + 249)
-    assert is_let_in(gate, NOW_MS + 250)
-    assert not is_let_in(gate, NOW_MS + 251)
-    assert [is_let_in(gate, NOW_MS + 60_000) for _ in range(5)] == [True] * 4 + [False]
+    rate_limiter = gate_of()
+    assert [is_let_in(rate_limiter, NOW_MS) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert not is_let_in(rate_limiter, NOW_MS + 249)
+    assert is_let_in(rate_limiter, NOW_MS + 250)
+    assert not is_let_in(rate_limiter, NOW_MS + 251)
+    assert [is_let_in(rate_limiter, NOW_MS + 60_000) for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_asking_all_the_time_still_gets_the_rate() -> None:
-    gate = gate_of()
-    assert sum(is_let_in(gate, NOW_MS + ms) for ms in range(10_000)) == 4 + 39
+    rate_limiter = gate_of()
+    assert sum(is_let_in(rate_limiter, NOW_MS + ms) for ms in range(10_000)) == 4 + 39
 
 
 def test_a_clock_that_goes_back_gives_nothing_away() -> None:
-    gate = gate_of()
-    assert [is_let_in(gate, NOW_MS - n) for n in range(5)] == [True] * 4 + [False]
+    rate_limiter = gate_of()
+    assert [is_let_in(rate_limiter, NOW_MS - n) for n in range(5)] == [True] * 4 + [False]
 
 
 def test_a_key_without_a_rate_has_the_settings() -> None:
@@ -64,11 +64,11 @@ def test_a_key_without_a_rate_has_the_settings() -> None:
 
 
 def test_keys_do_not_hold_each_other_up() -> None:
-    gate = gate_of()
+    rate_limiter = gate_of()
     for _ in range(4):
-        passes(gate, NOW_MS)
-    assert passes(gate, NOW_MS, replace(KEY, key_id="other"))
-    assert gate.used == {"k": ("w", NOW_MS), "other": ("w", NOW_MS)}
+        passes(rate_limiter, NOW_MS)
+    assert passes(rate_limiter, NOW_MS, replace(KEY, key_id="other"))
+    assert rate_limiter.used == {"k": ("w", NOW_MS), "other": ("w", NOW_MS)}
 
 
 PUBLIC = replace(KEY, kind="public", rate_limit=None)

@@ -49,8 +49,8 @@ async def test_it_outlives_a_restart(tmp_path: Path) -> None:
     edge = memory_edge(tmp_path, log)
     async with client_of(edge) as client:
         first = await post(client, "a")
-    edge.answers.close()
-    edge.view.close()
+    edge.idempotency.close()
+    edge.merge_map.close()
     async with client_of(memory_edge(tmp_path, log)) as client:
         assert (await post(client, "a")).content == first.content
     assert len(log.events) == 1

@@ -30,7 +30,7 @@ async def client(tmp_path: Path, log: MemoryLog) -> AsyncIterator[httpx.AsyncCli
     edge: Edge = memory_edge(tmp_path, log)
     async with client_of(edge) as found:
         yield found
-    edge.answers.close()
+    edge.idempotency.close()
 
 
 async def post(client: httpx.AsyncClient, body: Any, path: str = "/v1/events") -> dict[str, Any]:

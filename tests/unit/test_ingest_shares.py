@@ -121,32 +121,32 @@ async def test_answers_count_by_their_size_and_failures_are_not_kept() -> None:
 
 def test_the_key_in_use_is_not_the_one_whose_rate_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.http.rate_limit.MOST_BUCKETS", 3)
-    gate = RateLimiter(ControlState(), 0)
+    rate_limiter = RateLimiter(ControlState(), 0)
 
     def ask(key: str) -> bytes:
         scope: dict[str, object] = {}
         principal = Principal(key_id=key, kind="secret", workspace="w", environment="e", scopes=(), rate_limit=9)
-        gate.admit(scope, {}, principal, 1)
+        rate_limiter.admit(scope, {}, principal, 1)
         return dict(scope["headwater.headers"])[b"ratelimit-remaining"]  # type: ignore[call-overload,no-any-return]
 
     left = [ask("busy") for other in "abcde" if ask(other)]
     assert left == [b"8", b"7", b"6", b"5", b"4"]
-    assert len(gate._buckets) == 3
+    assert len(rate_limiter._buckets) == 3
 
 
 async def test_uses_that_are_told_are_not_kept() -> None:
-    gate, told = RateLimiter(ControlState(), 0), list[KeyUse]()
+    rate_limiter, told = RateLimiter(ControlState(), 0), list[KeyUse]()
 
     async def put(_kind: str, use: KeyUse) -> None:
         told.append(use)
 
-    uses = KeyUsageRecorder(gate, put)
+    uses = KeyUsageRecorder(rate_limiter, put)
     for n in range(100):
-        gate.used[f"k{n}"] = ("w", n)
+        rate_limiter.used[f"k{n}"] = ("w", n)
     await uses.tell()
     assert len(told) == 100
-    assert not gate.used
-    gate.used["k99"] = ("w", 2 * PAUSE_MS)
+    assert not rate_limiter.used
+    rate_limiter.used["k99"] = ("w", 2 * PAUSE_MS)
     await uses.tell()
     assert told[-1].used_ms == 2 * PAUSE_MS
     assert list(uses._told) == ["k99"]

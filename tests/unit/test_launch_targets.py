@@ -48,10 +48,10 @@ def test_a_key_that_anybody_can_read_has_nothing_sent(key: str, *, sent: bool) -
 def delivery(home: Mapping[str, str]) -> WebhookDelivery:
     files = [{"name": "a.txt", "type": "text/plain", "bytes": 1}]
     data = {"campaign_id": home["campaign_id"], "properties": {"launch_id": "l1", "attach": files}}
-    wish = deliveries.asked("dlv_1", NOW_MS)
+    request = deliveries.asked("dlv_1", NOW_MS)
     body = orjson.dumps({"data": data})
     place = {"workspace": home["workspace"], "environment": home["environment"]}
-    return {**wish, **place, "type": "message.requested", "body": body}  # type: ignore[typeddict-item]
+    return {**request, **place, "type": "message.requested", "body": body}  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("other", [{}, {"workspace": "x"}, {"environment": "staging"}, {"campaign_id": "cmp_2"}])

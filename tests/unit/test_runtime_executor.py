@@ -48,7 +48,7 @@ class MemoryOutside(MemoryTables):
     def holds_lease(self) -> bool:
         return self.lease
 
-    def die(self, reason: str) -> NoReturn:
+    def abort(self, reason: str) -> NoReturn:
         if not self.ended.done():
             self.ended.set_result(reason)
         raise Ended(reason)
@@ -69,7 +69,7 @@ class Echo:
         self.due_ms: int | None = None
         self.work = 0
 
-    def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+    def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.groups.append([record.offset for record in records])
         for record in records:
             if record.value == b"!":
@@ -77,34 +77,34 @@ class Echo:
             state.put("seen", record.value, b"%d" % record.offset)
             yield OutputRecord("out", 0, record.key, record.value)
 
-    def due(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+    def on_timer(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.due_ms = None
         state.put("seen", b"due", b"1")
         return [OutputRecord("out", 0, None, b"due")]
 
-    def next_due(self, partition: int) -> int | None:
+    def next_timer(self, partition: int) -> int | None:
         return self.due_ms
 
     def has_work(self, partition: int) -> bool:
         return self.work > 0
 
-    def idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+    def on_idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
         self.work -= 1
         return [OutputRecord("out", 0, None, b"idle %d" % self.work)]
 
-    def restore(self, partition: int, rows: Callable[[str], Rows]) -> None:
+    def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
         self.restored = dict(rows("seen"))
 
-    def revoke(self, partition: int) -> None:
+    def on_revoked(self, partition: int) -> None:
         self.revoked = partition
 
 
-def shell_of(stage: Stage, outside: MemoryOutside) -> PartitionExecutor:
-    shell = PartitionExecutor(
-        stage, outside, lambda record, reason: OutputRecord("quarantine", 0, None, reason.encode()), CrashTrigger("")
+def shell_of(stage: Stage, io: MemoryOutside) -> PartitionExecutor:
+    executor = PartitionExecutor(
+        stage, io, lambda record, reason: OutputRecord("quarantine", 0, None, reason.encode()), CrashTrigger("")
     )
-    shell.open([0])
-    return shell
+    executor.open([0])
+    return executor
 
 
 def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> InputRecord:
@@ -117,75 +117,75 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def reason_of_the_end(shell: PartitionExecutor, outside: MemoryOutside) -> str:
-    reason = await asyncio.wait_for(outside.ended, DEADLINE_S)
-    await asyncio.gather(*(lane._task for lane in shell.lanes.values()), return_exceptions=True)
+async def reason_of_the_end(executor: PartitionExecutor, io: MemoryOutside) -> str:
+    reason = await asyncio.wait_for(io.ended, DEADLINE_S)
+    await asyncio.gather(*(lane._task for lane in executor.tasks.values()), return_exceptions=True)
     return reason
 
 
 async def test_outputs_then_changelog_then_store_then_done() -> None:
-    outside = MemoryOutside()
-    shell = shell_of(Echo(), outside)
-    shell.take(record(4, b"x"))
-    await until(lambda: outside.done_offsets() == [4])
-    assert outside.effects == [
+    io = MemoryOutside()
+    executor = shell_of(Echo(), io)
+    executor.take(record(4, b"x"))
+    await until(lambda: io.done_offsets() == [4])
+    assert io.effects == [
         ("sent", {("out", 0): [(b"k", b"x")]}),
         ("logged", {"seen": {b"x": b"4"}}),
         ("stored", 0),
         ("done", 4),
     ]
-    await shell.close()
+    await executor.close()
 
 
 async def test_what_has_gathered_is_one_group_but_of_one_topic_and_at_most_200() -> None:
-    outside, stage = MemoryOutside(), Echo()
-    shell = shell_of(stage, outside)
+    io, stage = MemoryOutside(), Echo()
+    executor = shell_of(stage, io)
     for offset in range(250):
-        shell.take(record(offset))
-    shell.take(record(7, topic=MERGES))
-    await until(lambda: len(outside.done_offsets()) == 251)
+        executor.take(record(offset))
+    executor.take(record(7, topic=MERGES))
+    await until(lambda: len(io.done_offsets()) == 251)
     assert stage.groups == [list(range(200)), [7], list(range(200, 250))]
-    await shell.close()
+    await executor.close()
 
 
 async def test_a_group_with_a_bad_record_is_repeated_one_by_one_and_only_that_is_quarantined() -> None:
-    outside, stage = MemoryOutside(), Echo()
-    shell = shell_of(stage, outside)
+    io, stage = MemoryOutside(), Echo()
+    executor = shell_of(stage, io)
     for offset, value in enumerate([b"a", b"!", b"b"]):
-        shell.take(record(offset, value))
-    await until(lambda: outside.done_offsets() == [0, 1, 2])
-    sent = [place for kind, what in outside.effects if kind == "sent" for place in what.items()]
+        executor.take(record(offset, value))
+    await until(lambda: io.done_offsets() == [0, 1, 2])
+    sent = [place for kind, what in io.effects if kind == "sent" for place in what.items()]
     assert sent == [
         (("out", 0), [(b"k", b"a")]),
         (("quarantine", 0), [(None, b"ValueError: asked to")]),
         (("out", 0), [(b"k", b"b")]),
     ]
-    await shell.close()
+    await executor.close()
 
 
 async def test_too_many_bad_records_end_the_process() -> None:
-    outside = MemoryOutside()
-    shell = shell_of(Echo(), outside)
+    io = MemoryOutside()
+    executor = shell_of(Echo(), io)
     for offset in range(QUARANTINE_LIMIT + 50):
-        shell.take(record(offset, b"!"))
-    assert "the stage is at fault" in await reason_of_the_end(shell, outside)
-    assert len(outside.done_offsets()) == QUARANTINE_LIMIT
+        executor.take(record(offset, b"!"))
+    assert "the stage is at fault" in await reason_of_the_end(executor, io)
+    assert len(io.done_offsets()) == QUARANTINE_LIMIT
 
 
 async def test_bytes_that_are_no_record_never_end_the_process() -> None:
     class Decoding(Echo):
-        def step(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+        def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
             if any(one.value == b"!" for one in records):
                 raise UndecodableError("not a record")
-            return super().step(records, state, now_ms)
+            return super().process(records, state, now_ms)
 
-    outside = MemoryOutside()
-    shell = shell_of(Decoding(), outside)
+    io = MemoryOutside()
+    executor = shell_of(Decoding(), io)
     for offset in range(QUARANTINE_LIMIT * 3):
-        shell.take(record(offset, b"!"))
-    shell.take(record(QUARANTINE_LIMIT * 3, b"good"))
-    await until(lambda: len(outside.done_offsets()) == QUARANTINE_LIMIT * 3 + 1)
-    await shell.close()
+        executor.take(record(offset, b"!"))
+    executor.take(record(QUARANTINE_LIMIT * 3, b"good"))
+    await until(lambda: len(io.done_offsets()) == QUARANTINE_LIMIT * 3 + 1)
+    await executor.close()
 
 
 async def test_what_fails_outside_the_stage_ends_the_process_unacknowledged() -> None:
@@ -193,56 +193,56 @@ async def test_what_fails_outside_the_stage_ends_the_process_unacknowledged() ->
         async def flush(self, partition: int, writes: Mapping[str, Any]) -> dict[str, int]:
             raise OSError("the producer is dead")
 
-    outside = Broken()
-    shell = shell_of(Echo(), outside)
-    shell.take(record(1))
-    assert await reason_of_the_end(shell, outside)
-    assert outside.done_offsets() == []
+    io = Broken()
+    executor = shell_of(Echo(), io)
+    executor.take(record(1))
+    assert await reason_of_the_end(executor, io)
+    assert io.done_offsets() == []
 
 
 async def test_due_times_and_background_work_are_units_like_any_other() -> None:
-    outside, stage = MemoryOutside(), Echo()
-    shell = shell_of(stage, outside)
+    io, stage = MemoryOutside(), Echo()
+    executor = shell_of(stage, io)
     stage.due_ms = 1
     stage.work = 3
-    shell.wake()
-    await until(lambda: stage.work == 0 and len(outside.effects) == 6)
-    assert outside.effects == [
+    executor.wake()
+    await until(lambda: stage.work == 0 and len(io.effects) == 6)
+    assert io.effects == [
         ("sent", {("out", 0): [(None, b"due")]}),
         ("logged", {"seen": {b"due": b"1"}}),
         ("stored", 0),
         *(("sent", {("out", 0): [(None, b"idle %d" % left)]}) for left in (2, 1, 0)),
     ]
-    await shell.close()
+    await executor.close()
 
 
 async def test_a_closed_partition_takes_nothing_and_comes_back_restored() -> None:
-    outside, stage = MemoryOutside(), Echo()
-    shell = shell_of(stage, outside)
+    io, stage = MemoryOutside(), Echo()
+    executor = shell_of(stage, io)
     assert stage.restored == {}
-    shell.take(record(1, b"x"))
-    await until(lambda: outside.done_offsets() == [1])
-    await shell.close()
+    executor.take(record(1, b"x"))
+    await until(lambda: io.done_offsets() == [1])
+    await executor.close()
     assert stage.revoked == 0
-    shell.take(record(2))
-    shell.open([0])
+    executor.take(record(2))
+    executor.open([0])
     assert stage.restored == {b"x": b"1"}
-    shell.take(record(3))
-    await until(lambda: outside.done_offsets() == [1, 3])
-    await shell.close()
+    executor.take(record(3))
+    await until(lambda: io.done_offsets() == [1, 3])
+    await executor.close()
 
 
 @pytest.mark.parametrize("regained", [True, False])
 async def test_without_its_lease_a_worker_writes_nothing(*, regained: bool) -> None:
-    outside = MemoryOutside()
-    shell = shell_of(Echo(), outside)
-    outside.lease = False
-    shell.take(record(1))
-    await until(lambda: shell.lanes[0].busy_since is not None)
+    io = MemoryOutside()
+    executor = shell_of(Echo(), io)
+    io.lease = False
+    executor.take(record(1))
+    await until(lambda: executor.tasks[0].busy_since is not None)
     await asyncio.sleep(0.1)  # time enough for effects that must not come
-    assert outside.effects == []
+    assert io.effects == []
     if regained:
-        outside.lease = True
-        await until(lambda: outside.done_offsets() == [1])
-    await shell.close()
-    assert bool(outside.effects) is regained
+        io.lease = True
+        await until(lambda: io.done_offsets() == [1])
+    await executor.close()
+    assert bool(io.effects) is regained

@@ -3,39 +3,39 @@
 from processors.runtime.watchdog import STALL_S, UNREADY_S, PartitionSnapshot, Watchdog
 
 
-def sight(committable: int, position: int, end: int, pending: int = 0) -> dict[str, PartitionSnapshot]:
+def snapshot(committable: int, position: int, end: int, pending: int = 0) -> dict[str, PartitionSnapshot]:
     return {"events/0": PartitionSnapshot(committable, position, end, pending)}
 
 
 def test_a_partition_that_stands_still_with_records_before_it() -> None:
     watchdog = Watchdog()
-    assert watchdog.stalled(sight(5, 5, 9), 0.0) is None
-    assert watchdog.stalled(sight(5, 5, 12), STALL_S - 1) is None
-    reason = watchdog.stalled(sight(5, 5, 12), STALL_S)
+    assert watchdog.stalled(snapshot(5, 5, 9), 0.0) is None
+    assert watchdog.stalled(snapshot(5, 5, 12), STALL_S - 1) is None
+    reason = watchdog.stalled(snapshot(5, 5, 12), STALL_S)
     assert reason is not None
     assert "events/0 stands still" in reason
 
 
 def test_a_record_that_was_fetched_and_is_never_done() -> None:
     watchdog = Watchdog()
-    assert watchdog.stalled(sight(5, 9, 9, pending=4), 0.0) is None
-    assert watchdog.stalled(sight(5, 9, 9, pending=4), STALL_S) is not None
+    assert watchdog.stalled(snapshot(5, 9, 9, pending=4), 0.0) is None
+    assert watchdog.stalled(snapshot(5, 9, 9, pending=4), STALL_S) is not None
 
 
 def test_progress_and_idleness_are_no_standstill() -> None:
     watchdog = Watchdog()
     for second in range(0, 200, 5):
-        assert watchdog.stalled(sight(second, second + 3, 1000, pending=3), float(second)) is None
+        assert watchdog.stalled(snapshot(second, second + 3, 1000, pending=3), float(second)) is None
     for second in range(200, 400, 5):
-        assert watchdog.stalled(sight(1000, 1000, 1000), float(second)) is None
-    assert watchdog.stalled(sight(1000, 1000, 1001), 400.0) is None, "the clock starts when there is something"
+        assert watchdog.stalled(snapshot(1000, 1000, 1000), float(second)) is None
+    assert watchdog.stalled(snapshot(1000, 1000, 1001), 400.0) is None, "the clock starts when there is something"
 
 
 def test_time_without_a_broker_does_not_count() -> None:
     watchdog = Watchdog()
-    assert watchdog.stalled(sight(5, 5, 9), 0.0) is None
+    assert watchdog.stalled(snapshot(5, 5, 9), 0.0) is None
     watchdog.excuse()
-    assert watchdog.stalled(sight(5, 5, 9), STALL_S) is None
+    assert watchdog.stalled(snapshot(5, 5, 9), STALL_S) is None
 
 
 def test_a_recovery_that_does_not_move_on() -> None:

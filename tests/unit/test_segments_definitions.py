@@ -102,7 +102,7 @@ def test_a_deleted_segment_frees_what_it_held() -> None:
         assert set(contact.members) | set(contact.dues) <= {"stays"}
         assert set(contact.counts) <= {counted({"event": "seen"})}
     world.pass_time(2 * HOUR)
-    assert world.next_due() is None
+    assert world.next_timer() is None
 
 
 def test_a_contact_that_an_event_touches_follows_at_once() -> None:
@@ -210,7 +210,7 @@ def test_a_disabled_segment_has_no_due_time() -> None:
     world = with_users(bad={"event": "bought", "within": "1h"})
     sabotage(world, segments={"bad": raises("bad")})
     world.pass_time(2 * HOUR)
-    assert world.next_due() is None
+    assert world.next_timer() is None
 
 
 @pytest.mark.parametrize("broken", [{"segment": "it"}, {"no": "rule"}, None])
@@ -254,7 +254,7 @@ def test_conditions_are_shared_by_what_they_count() -> None:
     ]
     (shared,) = (c for c in plan.conditions.values() if "a" in c.segments)
     assert (shared.keep.most, shared.keep.ms) == (5, None)
-    assert plan.when_empty == {"c"}
+    assert plan.default_members == {"c"}
 
 
 def test_a_shared_condition_keeps_as_long_as_the_longest_window() -> None:

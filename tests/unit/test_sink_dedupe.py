@@ -21,33 +21,33 @@ def at(offset: int, event_id: str = "", **more: Any) -> Event:
 
 def test_an_event_is_new_once() -> None:
     seen = Deduplicator(10)
-    assert [seen.judge(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPEAT]
+    assert [seen.classify(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPEAT]
 
 
 def test_a_retry_of_the_client_is_again() -> None:
     seen = Deduplicator(10)
-    assert [seen.judge(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.AGAIN, Verdict.AGAIN]
+    assert [seen.classify(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.AGAIN, Verdict.AGAIN]
 
 
 def test_the_same_id_in_another_environment_is_another_event() -> None:
     seen = Deduplicator(10)
-    seen.judge(at(1))
-    assert seen.judge(at(2, "evt_1", environment="staging")) is Verdict.NEW
-    assert seen.judge(at(3, "evt_1", workspace="other")) is Verdict.NEW
+    seen.classify(at(1))
+    assert seen.classify(at(2, "evt_1", environment="staging")) is Verdict.NEW
+    assert seen.classify(at(3, "evt_1", workspace="other")) is Verdict.NEW
 
 
 def test_an_unknown_id_at_a_past_place_is_a_suspect() -> None:
     seen = Deduplicator(10)
     seen.reach((0, 5, 3))
-    verdicts = [seen.judge(at(5, f"evt_{n}", origin_index=n)) for n in (3, 4)]
+    verdicts = [seen.classify(at(5, f"evt_{n}", origin_index=n)) for n in (3, 4)]
     assert verdicts == [Verdict.SUSPECT, Verdict.NEW]
-    assert seen.judge(at(1, "evt_p", origin_partition=1)) is Verdict.NEW, "each origin partition counts for itself"
+    assert seen.classify(at(1, "evt_p", origin_partition=1)) is Verdict.NEW, "each origin partition counts for itself"
 
 
 def test_an_event_without_origin_is_never_a_suspect() -> None:
     seen = Deduplicator(10)
-    seen.judge(at(9))
-    assert seen.judge(at(-1, "evt_x")) is Verdict.NEW
+    seen.classify(at(9))
+    assert seen.classify(at(-1, "evt_x")) is Verdict.NEW
 
 
 @given(st.lists(st.integers(0, 50), max_size=300), st.integers(1, 20))

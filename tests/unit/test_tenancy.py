@@ -95,14 +95,14 @@ def test_identity_quarantines_what_crosses_tenants_and_goes_on() -> None:
     stage, tables = IdentityStage(ControlState(), 4), MemoryTables()
     good, bad = event("email:a@b.c", event_id="good"), event("email:a@b.c", event_id="bad", contact_id=FOREIGN[0])
     record = InputRecord(topics.EVENTS.name, 0, 5, None, codec.encode_events([bad, good]), NOW_MS)
-    sends = list(stage.step([record], PartitionState(0, tables), NOW_MS))
+    sends = list(stage.process([record], PartitionState(0, tables), NOW_MS))
     kept = [e for s in sends if s.topic == topics.RESOLVED.name for e in codec.decode_events(s.value)]
     out = [codec.decode_quarantined(s.value) for s in sends if s.topic == topics.QUARANTINE.name]
     assert [(e["event_id"], e["origin_index"]) for e in kept] == [("good", 1)]
     assert [(q["event_id"], q["reason"], q["index"], q["offset"]) for q in out] == [("bad", "foreign_contact", 0, 5)]
     links = codec.encode_links([link("email:a@b.c", f"id:{FOREIGN[0]}"), link("email:a@b.c", "external_id:u1")])
     sends = list(
-        stage.step([InputRecord(topics.LINKS.name, 0, 6, None, links, NOW_MS)], PartitionState(0, tables), NOW_MS)
+        stage.process([InputRecord(topics.LINKS.name, 0, 6, None, links, NOW_MS)], PartitionState(0, tables), NOW_MS)
     )
     merges = [codec.decode_merge(s.value) for s in sends if s.topic == topics.MERGES.name]
     assert {m["winner"] for m in merges} == {OURS}

@@ -10,7 +10,7 @@ from schemas.limits import CAMPAIGN_FILTERS
 from sinks.read_api.campaigns.facts import CampaignQuery
 from sinks.read_api.campaigns.stats import Stats, details_of, figures, stats_of
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, QueryParameters, behind, listing, time_ms
+from sinks.read_api.request.paging import Paging, QueryParameters, after_cursor, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 SORTS: dict[str, Callable[[Campaign], Any]] = {
@@ -54,7 +54,7 @@ async def page(
     reader: ClickHouseReader, home: Tenant, found: Sequence[Campaign], paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
-    rest = behind(found, paging, lambda c: c.id)
+    rest = after_cursor(found, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = CampaignQuery(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}

@@ -19,7 +19,7 @@ from sinks.read_api.graphql.types import (
     segment_of,
 )
 from sinks.read_api.graphql.webhooks import Delivery, Webhook, attempts_of, webhook_of
-from sinks.read_api.request.paging import behind
+from sinks.read_api.request.paging import after_cursor
 
 SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
 
@@ -112,7 +112,7 @@ class Query:
         asked.require("campaigns:read")
         wanted = numbered(limit, page, after)
         query = {} if status is None else {"status": status}
-        rest = behind(campaigns.campaigns_of(asked.control, asked.home, query), wanted, lambda c: c.id)
+        rest = after_cursor(campaigns.campaigns_of(asked.control, asked.home, query), wanted, lambda c: c.id)
         # one more than the page says whether there is another
         shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
         found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
@@ -125,7 +125,7 @@ class Query:
         asked = info.context
         asked.require("webhooks:read")
         page = paging(first, after)
-        rows = behind(webhooks.webhooks_of(asked.control, asked.home), page, lambda row: row["id"])
+        rows = after_cursor(webhooks.webhooks_of(asked.control, asked.home), page, lambda row: row["id"])
         found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
         return found
 

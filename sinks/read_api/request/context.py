@@ -54,7 +54,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def asks(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
+async def authorise(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
     """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
     principal = await _authorised(request, control, tail, scope)
     parameters.check(request.method, request.url.path, request.scope["query_string"])

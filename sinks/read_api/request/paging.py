@@ -54,7 +54,7 @@ def paging(query: QueryParameters) -> Paging:
     return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
 
 
-def behind(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
+def after_cursor(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
     """Those after the row that the cursor names; all where there is none, nothing where that row is gone."""
     last = paging.cursor_of(str)
     if last is None:
