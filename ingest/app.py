@@ -68,13 +68,16 @@ class FastPathRouter:
         app: web.App = self._plain
         if scope["type"] == "http":
             method = scope["method"]
+            headers = scope[web.HEADERS] = dict(scope["headers"])
             if method == "OPTIONS":
                 app = self._preflight
-            for name, _ in scope["headers"]:
-                if name == HEADER and method == "POST":
+            elif b"origin" in headers:
+                send = self._cors.answering(scope, send, self._edge.clock())
+            if method == "POST":
+                if HEADER in headers:
                     app = self._repeatable
-                elif name == b"origin" and method != "OPTIONS":
-                    send = self._cors.answering(scope, send, self._edge.clock())
+                elif (endpoint := self._endpoints.get(scope["path"])) is not None:
+                    app = endpoint
         try:
             await app(scope, receive, send)
         finally:

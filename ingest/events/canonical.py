@@ -23,9 +23,9 @@ _NO_TEXTS = dict.fromkeys(_TEXTS, "")
 _NESTED = (dict, list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Caller:
-    """Who sends, when, and who waits for it."""
+    """Who sends, when, and who waits for it. Not frozen: one is made for each request."""
 
     workspace: str
     environment: str

@@ -26,7 +26,7 @@ from schemas.control.access import KEY_HEADERS, Principal, key_of
 from schemas.errors import ApiError
 from schemas.limits import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.service.memory_budget import UNKNOWN
-from schemas.service.web import EXTRA_HEADERS, NO_SNIFFING, REQUEST_ID, Receive, Scope, Send, authorise
+from schemas.service.web import EXTRA_HEADERS, HEADERS, NO_SNIFFING, REQUEST_ID, Receive, Scope, Send, authorise
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class IngestEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: dict[bytes, bytes] = scope[HEADERS]
         query: dict[str, str] = {}
         request_id = ids.request_id(headers.get(b"x-request-id"), self._edge.clock())
         try:
@@ -129,7 +129,7 @@ class IngestEndpoint:
         caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)
-            linked = self._linked(headers, query, timeout_ms)
+            linked = None if timeout_ms is None else self._linked(headers, query)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
         asked = _ReadRequest(scope, headers, query, principal, caller, timeout_ms, raw)
         with body.SERVED.holding(len(raw), principal.workspace):
@@ -139,7 +139,7 @@ class IngestEndpoint:
         """The answer to a body that has been read."""
         operation, principal, timeout_ms = self._operation, asked.principal, asked.timeout_ms
         scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
-        serve, linked = operation.serve, self._linked(headers, query, timeout_ms)
+        serve, linked = operation.serve, None if timeout_ms is None else self._linked(headers, query)
         if serve is None:
             parsed = operation.parse(value, self._most)
             return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
@@ -183,8 +183,8 @@ class IngestEndpoint:
             seed=seed,
         )
 
-    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str], timeout_ms: int | None) -> LinkWaiter | None:
-        return None if timeout_ms is None else LinkWaiter(self._edge, self._read_api, key_of(headers, query))
+    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str]) -> LinkWaiter:
+        return LinkWaiter(self._edge, self._read_api, key_of(headers, query))
 
     async def _take(
         self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: LinkWaiter | None

@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
@@ -13,9 +13,8 @@ KEY_HEADERS = (b"authorization", b"x-api-key", b"x-write-key")
 ADMINISTRATIVE = frozenset({"admin", "instance"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """The holder of a valid key."""
+class Principal(NamedTuple):
+    """The holder of a valid key. A tuple: one is made for each request, a frozen dataclass takes twice as long."""
 
     key_id: str
     kind: str
@@ -53,8 +52,9 @@ def key_of(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str | No
 
 def check_place(principal: "Principal", headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> None:
     """Raises ``ApiError`` (403) for a key with administrative scopes in a URL: proxies log those."""
-    in_header = any(headers.get(name) for name in KEY_HEADERS)
-    if not in_header and query.get("apiKey") and ADMINISTRATIVE.intersection(principal.scopes):
+    if not query.get("apiKey") or any(headers.get(name) for name in KEY_HEADERS):
+        return
+    if ADMINISTRATIVE.intersection(principal.scopes):
         message = "a key with admin rights is not taken from a URL: send it in the header Authorization"
         raise ApiError("missing_scope", message)
 

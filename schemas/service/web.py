@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -36,6 +35,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "headwater.request_id"
+HEADERS = "headwater.header_map"
+"""The scope's headers by name; the edge sets it before any of its endpoints runs."""
 EXTRA_HEADERS = "headwater.headers"
 """Headers that every answer to a request carries beside its own, refusals too."""
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
@@ -136,7 +137,7 @@ def authorise(
     principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
     access.check_place(principal, headers, query)
     environment = access.environment_of(control, principal, headers, query)
-    return principal if environment == principal.environment else replace(principal, environment=environment)
+    return principal if environment == principal.environment else principal._replace(environment=environment)
 
 
 def serve(app: App, host: str, port: int) -> None:
