@@ -97,7 +97,7 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
 
 def consents_of(said: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
     """``None`` takes a consent's record away; what is neither says nothing."""
-    return {name: value for name, value in said.get(place, {}).items() if isinstance(value, bool | None)}
+    return {name: value for name, value in said.get(place, {}).items() if value is None or isinstance(value, bool)}
 
 
 def all_consents(said: ProfileFields) -> dict[str, bool | None]:
@@ -124,12 +124,15 @@ def _devices(said: ProfileFields) -> ProfileFields:
 
 def _write_all(entries: Entries, values: ProfileFields, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
     """Names whose value is another one now, and whether any entry is."""
-    changed, kept = set(), False
+    changed: set[str] = set()
+    kept = False
+    if not values:
+        return changed, kept
     for name, value in values.items():
         known = entries.get(name)
         if write(entries, name, [value, *stamp]):
             kept = True
-            if _text(value) != _text(None if known is None else known[0]):
+            if value is not None if known is None else _text(value) != _text(known[0]):
                 changed.add(name)
     gone = newest(entries, most)
     return changed | set(gone), kept or bool(gone)
@@ -191,6 +194,8 @@ def _latest(contact: Contact, kind: str) -> str | None:
     values = contact.identifiers.get(kind)
     if not values:
         return None
+    if len(values) == 1:
+        return next(iter(values))
     given_up = {v for v, entry in contact.standing.items() if not entry[0]} if kind == identity.EXTERNAL_ID else set()
     said = {v: contact.addresses.get(f"{kind}:{v}", (None, *since))[1] for v, since in values.items()}
     return max(values, key=lambda value: (value not in given_up, said[value], value))

@@ -8,7 +8,6 @@ tells whether an id belongs to a workspace's environment; 65 bits keep a name fr
 import hashlib
 import re
 import zlib
-from base64 import b32encode
 from functools import lru_cache
 
 from schemas.records import addresses
@@ -104,8 +103,15 @@ def is_contact_id(value: str) -> bool:
     return _CONTACT.match(value) is not None
 
 
+_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
+_SHIFTS = range(90, -1, -10)
+
+
 def _base32(text: str, length: int) -> str:
-    return b32encode(hashlib.sha256(text.encode()).digest()[:20]).decode().lower()[:length]
+    """At most 20 characters; the library's function takes twice as long, and each process needs it for each contact."""
+    n = int.from_bytes(hashlib.sha256(text.encode()).digest()[:13]) >> 4
+    return "".join([_PAIRS[n >> shift & 1023] for shift in _SHIFTS])[:length]
 
 
 @lru_cache(maxsize=4_096)

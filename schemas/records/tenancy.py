@@ -4,11 +4,13 @@ Contact ids carry their tenant (``schemas/records/identity.py``), so a stage tel
 edge refuses it; this is the wall behind: a record that names one is never applied.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.records import identity
 
+_NAMES = ("contact_id", "loser", "winner", "merged_into")
+_IDENTIFIERS = ("a", "b", "identifier")
 FOREIGN = "foreign_contact"
 """Why such a record is in quarantine."""
 
@@ -21,7 +23,7 @@ def check(datum: Mapping[str, Any]) -> None:
     """Raise ``ForeignContactError`` for an event, link, merge, absorb or change that names another tenant's contact."""
     prefix = identity.tenant_prefix(datum["workspace"], datum["environment"])
     for contact_id in _contact_ids(datum):
-        if contact_id and not contact_id.startswith(prefix):
+        if not contact_id.startswith(prefix):
             raise ForeignContactError(f"{contact_id[:64]} is no contact of {datum['workspace']}/{datum['environment']}")
 
 
@@ -34,19 +36,16 @@ def is_foreign(datum: Mapping[str, Any]) -> bool:
     return False
 
 
-def _contact_ids(datum: Mapping[str, Any]) -> Iterable[str]:
-    for name in ("contact_id", "loser", "winner", "merged_into"):
-        yield datum.get(name) or ""
-    for name in ("a", "b", "identifier"):
-        yield from _of_type_id(datum.get(name) and [datum[name]])
-    yield from _of_type_id(datum.get("identifiers"))
-    for rebuild in (*(datum.get("rebuilds") or ()), *filter(None, (datum.get("rebuild"),))):
-        yield rebuild["winner"]
-        yield from _of_type_id(rebuild["members"])
-    for event in datum.get("events") or ():
+def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
+    """Lists, not generators: every event passes here in every stage."""
+    get = datum.get
+    found = [contact_id for name in _NAMES if (contact_id := get(name))]
+    identifiers = [one for name in _IDENTIFIERS if (one := get(name))] + (get("identifiers") or [])
+    for rebuild in (*(get("rebuilds") or ()), *([one] if (one := get("rebuild")) else ())):
+        found.append(rebuild["winner"])
+        identifiers += rebuild["members"]
+    for event in get("events") or ():
         same = (event["workspace"], event["environment"]) == (datum["workspace"], datum["environment"])
-        yield "" if same and not is_foreign(event) else "another tenant's event"
-
-
-def _of_type_id(identifiers: Any) -> Iterable[str]:
-    return (one["value"] for one in identifiers or () if one["type"] == identity.CONTACT_ID)
+        if not same or is_foreign(event):
+            found.append("another tenant's event")
+    return found + [one["value"] for one in identifiers if one["type"] == identity.CONTACT_ID]
