@@ -113,8 +113,13 @@ def _event_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def of_change(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
-    """``known`` learns the change; it knows all that happened since ``complete_since_ms``."""
+def of_change(
+    change: Change, known: NotificationState, complete_since_ms: int, *, is_heard: bool = True
+) -> list[Message]:
+    """``known`` learns the change; it knows all that happened since ``complete_since_ms``.
+
+    Where nobody can be told (not ``is_heard``) there need not be messages.
+    """
     if change["kind"] == "membership":
         return _membership(change, known, complete_since_ms)
     if change["kind"] != "profile":
@@ -126,7 +131,7 @@ def of_change(change: Change, known: NotificationState, complete_since_ms: int) 
     known.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
     if change.get("merged_into"):
         return _merge(change, known)
-    return _snapshot(change, known, complete_since_ms)
+    return _snapshot(change, known, complete_since_ms, is_heard=is_heard)
 
 
 def _membership(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
@@ -176,7 +181,7 @@ def _merge(change: Change, known: NotificationState) -> list[Message]:
     return [_message(change, MERGED, (change["contact_id"], change["merged_into"], str(change["version"])), data)]
 
 
-def _snapshot(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
+def _snapshot(change: Change, known: NotificationState, complete_since_ms: int, *, is_heard: bool) -> list[Message]:
     profile = orjson.loads(change["profile"] or b"{}")
     consents = profile.get("consents") or {}
     refused = sorted(name for name, given in consents.items() if given is False)
@@ -186,6 +191,8 @@ def _snapshot(change: Change, known: NotificationState, complete_since_ms: int) 
     if before == row:
         return []
     known.writes[key] = row
+    if not is_heard:
+        return []
     data = {"contact_id": change["contact_id"], "contact": _shown(change["contact_id"], profile)}
     cause = (change["contact_id"], str(change["version"]))
     if before is None or before == _GONE:

@@ -170,7 +170,7 @@ class DeliveryPlanner:
         return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
     def _messages(self, tp: TopicPartition, record: Any, known: NotificationState) -> list[Message]:
-        topic = self._names[tp.topic]
+        topic, is_heard = self._names[tp.topic], has_endpoints(self._control)
         try:
             if topic is topics.CHANGES:
                 since = self._complete_since(record, known)
@@ -179,9 +179,9 @@ class DeliveryPlanner:
                     message
                     for change in changes
                     if not self._control.erased.covers(change)
-                    for message in _said(of_change, change, known, since)
+                    for message in _said(of_change, change, known, since, is_heard=is_heard)
                 ]
-            if not has_endpoints(self._control):
+            if not is_heard:
                 return []
             events = codec.decode_events(record.value or b"")
             kept = [event for event in events if not self._control.erased.covers(event)]
@@ -232,10 +232,10 @@ class DeliveryPlanner:
             self._committed.update(news)
 
 
-def _said(read: Callable[..., list[Message]], datum: Any, *more: Any) -> list[Message]:
+def _said(read: Callable[..., list[Message]], datum: Any, *more: Any, **how: bool) -> list[Message]:
     """One datum that makes no sense costs itself; what it was stands in ClickHouse or in quarantine."""
     try:
-        return read(datum, *more)
+        return read(datum, *more, **how)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
         return []
