@@ -70,11 +70,11 @@ async def write(value: Any, request: DialectContext) -> Reply:
     """Durable when answered; with ``sync=true`` applied as well."""
     items = each(list_of(value, LABEL, MOST_LISTED), _item)
     answer = await request.take(Parsed(items=await _with_known(items, request), atomic=False, label=LABEL))
-    return _reply(answer, request)
+    return _reply(answer)
 
 
-def _reply(answer: IntakeResult, request: DialectContext) -> Reply:
-    results = [{"index": index, **_result(item, request)} for index, item in enumerate(answer.items)]
+def _reply(answer: IntakeResult) -> Reply:
+    results = [{"index": index, **_result(item)} for index, item in enumerate(answer.items)]
     rejected = sum(isinstance(item, ApiError) for item in answer.items)
     body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}
     if rejected == len(results):
@@ -84,10 +84,10 @@ def _reply(answer: IntakeResult, request: DialectContext) -> Reply:
     return synced_reply(answer, body)
 
 
-def _result(item: Accepted | ApiError, request: DialectContext) -> dict[str, Any]:
+def _result(item: Accepted | ApiError) -> dict[str, Any]:
     if isinstance(item, ApiError):
         return {"error": item.body()}
-    shown = {"id": request.winner(item.contact_id)}
+    shown = {"id": item.contact_id}
     return {**shown, "warnings": item.warnings} if item.warnings else shown
 
 
