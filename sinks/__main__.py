@@ -23,8 +23,7 @@ from schemas.topics import EVENTS
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.rereads import Rereads
-from sinks.maintenance.compact import compact_merges as fold
-from sinks.maintenance.compact import every
+from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
 
@@ -90,7 +89,7 @@ def squash() -> None:
     """Fold merges into the event rows, once, now."""
     settings = read_settings()
     set_up_logging(settings)
-    done = uvloop.run(fold(settings))
+    done = uvloop.run(compact_merges(settings))
     typer.echo("another process is at it" if done is None else f"{done.overrides} ids in {done.passes} passes")
 
 

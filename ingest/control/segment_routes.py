@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ingest.control import writer as control
+from ingest.control import writer
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
@@ -31,7 +31,7 @@ class SegmentRoutes:
 
     async def create_segment(self, request: Request) -> Response:
         workspace, environment = self.home(request, "segments:write")
-        segment = control.new_segment(await self.json(request), workspace, environment, self._edge.clock())
+        segment = writer.new_segment(await self.json(request), workspace, environment, self._edge.clock())
         self._writer.check_references(segment)
         await self._writer.put("segment", segment)
         await self._settled(segment)
@@ -62,7 +62,7 @@ class SegmentRoutes:
         """The read API's answer after the edit, so that the counts are true."""
         workspace, environment = self.home(request, "segments:write")
         segment = self._writer.segment(workspace, environment, request.path_params["id"])
-        edited = control.edited_segment(segment, await self.json(request), self._edge.clock())
+        edited = writer.edited_segment(segment, await self.json(request), self._edge.clock())
         self._writer.check_references(edited)
         await self._writer.put("segment", edited)
         await self._settled(edited)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from processors.membership import profile
 from processors.membership.conditions import Plan
-from processors.membership.state import Contact, Row
+from processors.membership.contact_state import Contact, Row
 from schemas.records.records import Change
 from schemas.rules.windows import NEVER
 

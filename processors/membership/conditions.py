@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from processors.membership.state import Contact
+from processors.membership.contact_state import Contact
 from schemas.control.control_state import Segment
 from schemas.errors import ApiError
-from schemas.rules import parse as rule
-from schemas.rules import rule_tree
+from schemas.rules import parse, rule_tree
 from schemas.rules.compare import names_of
 from schemas.rules.conditions import MEANING, Condition, CountedEvents, condition, hash_of, needs
 from schemas.rules.evaluate import Evaluate, Verdict, compile_rule
@@ -138,7 +137,7 @@ def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exc
     failed: list[tuple[str, Exception]] = []
     for segment in defined:
         try:
-            parsed[segment.id] = rule.parse(segment.rule)
+            parsed[segment.id] = parse.parse(segment.rule)
         except ApiError as error:
             failed.append((segment.id, error))
     whole: dict[str, Rule] = {}

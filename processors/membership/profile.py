@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from processors.membership.contact_state import Contact
 from processors.membership.entries import Entries, newest, write
-from processors.membership.state import Contact
 from schemas.records import identity
 from schemas.records.records import ALIAS, IDENTIFY, Event
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import orjson
 
-from processors.membership import profile, state
+from processors.membership import contact_state, profile
 from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, ChangeEmitter
+from processors.membership.contact_state import Contact, Redirect
 from processors.membership.plans import Versions
 from processors.membership.profile import ProfileFields
-from processors.membership.state import Contact, Redirect
 from schemas.control import static_segments
 from schemas.records import identity, sameness
 from schemas.records.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
@@ -33,7 +33,7 @@ class ContactSession(ChangeEmitter):
         """Let time do what it has done by now; the segments that were asked."""
         due = sorted((due, segment) for segment, due in contact.dues.items() if due <= self.now_ms)
         if due:
-            state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+            contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
         for due_ms, segment in due:
             del contact.dues[segment]
             self.dirty = True
@@ -51,7 +51,7 @@ class ContactSession(ChangeEmitter):
         self._forget_lists(contact, before)
         contact.dues = {s: due for s, due in contact.dues.items() if s in plan.segments}
         contact.counts = {c: series for c, series in contact.counts.items() if c in plan.conditions}
-        state.prune(contact, plan.keeps, list(contact.counts), self.now_ms)
+        contact_state.prune(contact, plan.keeps, list(contact.counts), self.now_ms)
         if contact.is_empty:
             return []
         changed = [s for s in plan.segments if before is None or before.get(s) != plan.versions[s]]
@@ -94,7 +94,7 @@ class ContactSession(ChangeEmitter):
         touched = set(plan.default_members) if contact.is_empty else set()
         if event["identifiers"]:
             first = event["identifiers"][0]
-            if state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
+            if contact_state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
                 self._told = True
                 touched |= plan.by_identity
             shown = profile.addresses_of(contact)
@@ -119,15 +119,17 @@ class ContactSession(ChangeEmitter):
         """What a loser brings: its identifier, and the state it had."""
         brought: set[str] = set()
         if absorb["state"]:
-            other = state.load_payload(absorb["state"])
+            other = contact_state.load_payload(absorb["state"])
             if isinstance(other, Contact):
-                state.join(contact, other)
+                contact_state.join(contact, other)
                 brought = set(other.members).difference(contact.members)
         identifier = absorb["identifier"]
         if identifier is not None:
-            state.identify(contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"])
+            contact_state.identify(
+                contact, identifier["type"], identifier["value"], absorb["at_ms"], absorb["event_id"]
+            )
         profile.trim(contact)
-        state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+        contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
         self._rejoin(contact, absorb)
         self._told = self.dirty = True
         cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
@@ -184,7 +186,7 @@ class ContactSession(ChangeEmitter):
         """Nothing is told of the contact until the history of these identifiers has been fed."""
         contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
         for one in rebuild["members"]:
-            state.identify(contact, one["type"], one["value"], *stamp)
+            contact_state.identify(contact, one["type"], one["value"], *stamp)
         self.dirty = True
 
     def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:
@@ -193,7 +195,7 @@ class ContactSession(ChangeEmitter):
         self.dirty = True
         if awaited and not contact.pending:
             profile.trim(contact)
-            state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
+            contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
             self._told = True
             self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
 

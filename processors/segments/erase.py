@@ -6,7 +6,7 @@ A contact's last version is kept beside its row's place: what is told of its new
 
 from contextlib import suppress
 
-from processors.membership import state as rows_of
+from processors.membership import contact_state
 from processors.runtime.stage import OutputRecord, PartitionState
 from processors.segments.unit import ERASED, REBUILD, TABLE
 from schemas import topics
@@ -36,12 +36,12 @@ def erase(known: ControlState, state: PartitionState, partitions: int) -> None:
             row = state.get(TABLE, key)
             if row is not None:
                 # a row that cannot be read goes as well; what follows it then counts from 0
-                with suppress(rows_of.UnreadableRowError):
-                    last = rows_of.load(row).revision
-                    state.put(TABLE, ERASED + key, rows_of.NO_DUE + str(last).encode())
+                with suppress(contact_state.UnreadableRowError):
+                    last = contact_state.load(row).revision
+                    state.put(TABLE, ERASED + key, contact_state.NO_DUE + str(last).encode())
             state.put(TABLE, key, None)
             state.put(TABLE, REBUILD + key, None)
-        state.put(TABLE, _mark(one), rows_of.NO_DUE + b"1")
+        state.put(TABLE, _mark(one), contact_state.NO_DUE + b"1")
 
 
 def answers(known: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:

@@ -13,11 +13,10 @@ from typing import Any
 import orjson
 
 from processors.backfill.queue import BackfillChunk, BackfillQueue, ContactRebuild, SegmentBackfill
-from processors.membership import coverage
-from processors.membership import state as rows_of
+from processors.membership import contact_state, coverage
+from processors.membership.contact_state import Contact
 from processors.membership.coverage import Coverage
 from processors.membership.plans import Compiler, Plans
-from processors.membership.state import Contact
 from processors.membership.timers import Timers
 from processors.runtime import foreign
 from processors.runtime.foreign import T
@@ -165,7 +164,7 @@ class SegmentsStage:
         for key, row in islice(state.scan(TABLE, opened.cursor), SCAN_CHUNK):
             seen += 1
             opened.cursor = key
-            followed += rows_of.plan_of(row) not in opened.plans.digests and unit.follow(key, row)
+            followed += contact_state.plan_of(row) not in opened.plans.digests and unit.follow(key, row)
             if followed == FOLLOW_CHUNK:
                 break
         if seen < SCAN_CHUNK and followed < FOLLOW_CHUNK:
@@ -259,7 +258,7 @@ class SegmentsStage:
                 continue
             elif key.startswith(REBUILD):
                 awaited.add(key.removeprefix(REBUILD))
-            elif due_ms := rows_of.due_of(row):
+            elif due_ms := contact_state.due_of(row):
                 due.append((due_ms, key))
             if key in awaited:
                 self._await_again(partition, key, row)
@@ -270,7 +269,7 @@ class SegmentsStage:
 
     def _await_again(self, partition: int, key: bytes, stored: bytes) -> None:
         try:
-            contact_id, row = key.decode(), rows_of.load(stored)
+            contact_id, row = key.decode(), contact_state.load(stored)
         except ValueError:
             log.error("the row of contact %.100r cannot be read; its history is not awaited", key)  # noqa: TRY400
             return

@@ -4,18 +4,17 @@ import logging
 from dataclasses import dataclass
 
 from processors.backfill.queue import BackfillChunk, BackfillRequest, ContactRebuild
-from processors.membership import profile, state
+from processors.membership import contact_state, profile
+from processors.membership.contact_state import Contact, Redirect, Row
 from processors.membership.plans import Plans
 from processors.membership.session import ContactSession
-from processors.membership.state import Contact, Redirect, Row
 from processors.membership.timers import Timers
 from processors.runtime.stage import OutputRecord, PartitionState
 from processors.segments import outbox
 from schemas import topics
 from schemas.records import codec, identity, sameness
 from schemas.records.identity import partition_of
-from schemas.records.records import CONTACT, TRACK, Absorb, Change, Event, Merge
-from schemas.records.records import Rebuild as Made
+from schemas.records.records import CONTACT, TRACK, Absorb, Change, Event, Merge, Rebuild
 from schemas.records.tenancy import ForeignContactError
 
 log = logging.getLogger(__name__)
@@ -136,7 +135,7 @@ class UnitOfWork:
             # what it had is on its way through the winner of before, which forwards
             held.redirect(row, merge)
         else:
-            awaited = Made(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
+            awaited = Rebuild(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
             state_of = b"" if row.is_empty else row.payload()
             self._absorbs.append(
                 outbox.absorb_of(
@@ -171,19 +170,19 @@ class UnitOfWork:
         row = self._rows.get(TABLE, key)
         if row is None:
             return
-        due_ms = state.due_of(row)
+        due_ms = contact_state.due_of(row)
         if due_ms > self._now_ms:
             self._timers.move(key, 0, due_ms)
         elif due_ms:
             try:
-                self._take(key.decode(), state.load(row)).was_due = 0
+                self._take(key.decode(), contact_state.load(row)).was_due = 0
             except ValueError:
                 log.error("the row of contact %.100r cannot be read; its timer is dropped", key)  # noqa: TRY400
 
     def follow(self, key: bytes, row: bytes) -> bool:
         """A contact that may still follow an old plan; whether it did."""
         try:
-            found = state.load(row)
+            found = contact_state.load(row)
         except ValueError:
             log.error("the row of contact %.100r cannot be read; it follows no new rule", key)  # noqa: TRY400
             return False
@@ -222,13 +221,13 @@ class UnitOfWork:
         return sends + outbox.changes(self._changes, self._rows.partition)
 
     def _put(self, key: bytes, held: ContactSession) -> None:
-        row = state.dump(held.row)
-        if len(row) > state.MAX_ROW and isinstance(held.row, Contact):
+        row = contact_state.dump(held.row)
+        if len(row) > contact_state.MAX_ROW and isinstance(held.row, Contact):
             log.warning("contact %s is too large to keep; its oldest attributes and events go", held.contact_id)
-            state.shrink(held.row)
-            row = state.dump(held.row)
+            contact_state.shrink(held.row)
+            row = contact_state.dump(held.row)
         self._rows.put(TABLE, key, row)
-        self._timers.move(key, held.was_due, state.due_of(row))
+        self._timers.move(key, held.was_due, contact_state.due_of(row))
         pending = dict(held.row.pending) if isinstance(held.row, Contact) else {}
         if news := {own: one for own, one in pending.items() if own not in held.was_pending}:
             home = (held.row.workspace, held.row.environment)
@@ -263,7 +262,7 @@ class UnitOfWork:
         held = self._held.get(contact_id)
         if held is None:
             stored = self._rows.get(TABLE, contact_id.encode())
-            row = self._new(contact_id, workspace, environment) if stored is None else state.load(stored)
+            row = self._new(contact_id, workspace, environment) if stored is None else contact_state.load(stored)
             if (row.workspace, row.environment) != (workspace, environment):
                 raise ForeignContactError(f"{contact_id} is no contact of {workspace}/{environment}")
             return self._take(contact_id, row)
@@ -275,7 +274,7 @@ class UnitOfWork:
     def _new(self, contact_id: str, workspace: str, environment: str) -> Contact:
         contact = Contact(workspace, environment)
         if (erased := self._rows.get(TABLE, ERASED + contact_id.encode())) is not None:
-            contact.revision = int(erased[len(state.NO_DUE) :])
+            contact.revision = int(erased[len(contact_state.NO_DUE) :])
         return contact
 
     def _take(self, contact_id: str, row: Row) -> ContactSession:

@@ -6,8 +6,7 @@ Until the due time of a verdict passes or the contact changes, the verdict holds
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from schemas.rules import aggregates as totals
-from schemas.rules import steps, windows
+from schemas.rules import aggregates, steps, windows
 from schemas.rules.compare import attribute_at, predicate
 from schemas.rules.conditions import counted, counted_step
 from schemas.rules.nodes import (
@@ -135,8 +134,8 @@ def _counted(leaf: Happened) -> Evaluate:
         limit = windows.threshold(leaf.measure.op, int(leaf.measure.value))
         judge = windows.judge
         return lambda contact, now_ms: judge(contact.counts.get(condition), limit, within_ms, now_ms)
-    bound = totals.Limit.of(leaf.measure)
-    return lambda contact, now_ms: totals.judge(contact.counts.get(condition), kind, bound, within_ms, now_ms)
+    bound = aggregates.Limit.of(leaf.measure)
+    return lambda contact, now_ms: aggregates.judge(contact.counts.get(condition), kind, bound, within_ms, now_ms)
 
 
 def _in_order(leaf: InOrder) -> Evaluate:

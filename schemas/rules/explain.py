@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.records.sameness import id_in
-from schemas.rules import aggregates as totals
-from schemas.rules import rule_tree, steps
+from schemas.rules import aggregates, rule_tree, steps
 from schemas.rules.compare import attribute_at
 from schemas.rules.conditions import counted, counted_step
 from schemas.rules.evaluate import Facts, compile_rule
@@ -74,7 +73,7 @@ class Explanation:
         }
 
 
-def explain(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
+def explain_rule(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
     """``tree`` is whole, as ``schemas.rules.rule_tree.expand`` makes it; pure."""
     evaluate = compile_rule(tree)
     member, due = evaluate(contact, now_ms)
@@ -128,7 +127,7 @@ def _happened(at: str, leaf: Happened, contact: Facts, now_ms: int, *, met: bool
     kind = leaf.measure.kind
     value: int | float | None = len(ids)
     if kind != "count":
-        value = totals.shown(totals.total(kind, [] if series is None else series[2][start:end]))
+        value = aggregates.shown(aggregates.total(kind, [] if series is None else series[2][start:end]))
     return Leaf(path=at, met=met, value=value, threshold=leaf.measure.value, events=_latest(ids), truncated=truncated)
 
 
@@ -152,7 +151,7 @@ def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) ->
     return Leaf(
         path=at,
         met=met,
-        value=totals.shown((now_ms - waiting[0][0]) * 1000) if waiting else None,
+        value=aggregates.shown((now_ms - waiting[0][0]) * 1000) if waiting else None,
         threshold=leaf.for_ms // 1000,
         events=_latest([key for _, key in waiting]),
         truncated=_is_cut([missing, after], now_ms),

@@ -22,7 +22,7 @@ from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
 from sinks.console.app import Console
 from sinks.read_api.control.consistency import ConsistencyCheck
-from sinks.read_api.graphql import endpoint as graph
+from sinks.read_api.graphql import execution
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
 from sinks.read_api.handlers import Answer, Reads
@@ -119,9 +119,9 @@ def graph_endpoint(
         if request.method == "GET" and "query" not in request.query_params:
             if not settings.graphql_explorer:
                 raise ApiError("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
-            return graph.explorer()
+            return execution.explorer()
         principal = await authorise(request, control, tail, None)
-        said = await graph.asked(request)
+        said = await execution.body_of(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)
         home = Tenant(*place, control.segments[place])
@@ -133,7 +133,7 @@ def graph_endpoint(
             loaders=Loaders(reader, control, home),
             writes=EdgeWrites(edge, request.headers, request.query_params),
         )
-        return await graph.execute(said, context, may_write=request.method == "POST")
+        return await execution.execute(said, context, may_write=request.method == "POST")
 
     return endpoint
 

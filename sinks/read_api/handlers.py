@@ -23,10 +23,10 @@ from sinks.read_api.contacts import (
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
 from sinks.read_api.control import definitions, preview, quarantine, tasks, usage, webhooks
 from sinks.read_api.control.consistency import ConsistencyCheck
-from sinks.read_api.graphql import endpoint as graph
-from sinks.read_api.request import paging as params
+from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest, now_ms
+from sinks.read_api.request.paging import list_page
 from sinks.read_api.request.tenant import Tenant
 
 Answer = Callable[[ReadRequest], Awaitable[Any]]
@@ -82,7 +82,7 @@ class Reads:
         rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
         known = self._control.segments[asked.home.workspace, asked.home.environment]
         named = [{**row, "name": known[row["id"]].name} for row in rows]
-        return params.slice_of(asked.paging, named)
+        return list_page(asked.paging, named)
 
     async def contacts(self, asked: ReadRequest) -> Any:
         segment = asked.query.get("segment_id")
@@ -93,7 +93,7 @@ class Reads:
         paging = asked.paging
         found = definitions.segments_of(self._control, asked.home)
         shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
-        return params.slice_of(paging, shapes)
+        return list_page(paging, shapes)
 
     async def segment(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -149,7 +149,7 @@ class Reads:
 
     async def segment_preview(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        body = await graph.json_body(asked.request)
+        body = await execution.json_body(asked.request)
         return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
 
     async def segment_warnings(self, asked: ReadRequest) -> Any:
@@ -163,11 +163,11 @@ class Reads:
 
     async def keys(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
+        return list_page(asked.paging, definitions.keys_of(self._control, asked.principal.workspace))
 
     async def receivers(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.receivers_of(self._control, asked.home))
+        return list_page(asked.paging, definitions.receivers_of(self._control, asked.home))
 
     async def key(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -175,7 +175,7 @@ class Reads:
 
     async def workspaces(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.workspaces_of(self._control))
+        return list_page(asked.paging, definitions.workspaces_of(self._control))
 
     async def workspace(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -186,11 +186,11 @@ class Reads:
 
     async def environments(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return params.slice_of(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
+        return list_page(asked.paging, definitions.environments_of(self._control, asked.principal.workspace))
 
     async def webhooks(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return params.slice_of(asked.paging, webhooks.webhooks_of(self._control, asked.home))
+        return list_page(asked.paging, webhooks.webhooks_of(self._control, asked.home))
 
     async def webhook(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()

@@ -107,8 +107,8 @@ async def measure(folder: Path, events: int, runs: int = 9) -> dict[str, Any]:
         await reader.start()
         home = Tenant(WORKSPACE, ENVIRONMENT)
         some = [_campaign(n) for n in range(CAMPAIGNS)]
-        page = paging.paging({})
-        fifty = paging.paging({"limit": "50"})
+        page = paging.paging_of({})
+        fifty = paging.paging_of({"limit": "50"})
         asks: dict[str, Callable[[int], Awaitable[Any]]] = {
             "one": lambda n: campaigns.one(reader, home, some[n * 31 + 5], {}),
             "one, with a goal": lambda n: campaigns.one(reader, home, _campaign(n * 31 + 6, goal=True), {}),

@@ -16,8 +16,8 @@ from schemas.records.identity import contact_id
 from schemas.settings import Settings
 from sinks.maintenance.migrate import migrate
 from sinks.read_api.contacts import contact_list, contacts
-from sinks.read_api.request import paging as params
 from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.paging import paging_of
 from sinks.read_api.request.tenant import Tenant
 from tests import services
 from tests.bench.pipeline import quantiles
@@ -106,7 +106,7 @@ async def measure(folder: Path, count: int, runs: int = 200) -> dict[str, Any]:
         home = Tenant(WORKSPACE, ENVIRONMENT)
 
         async def listed(query: dict[str, str], segment: str | None = None) -> Any:
-            paging = params.paging({"limit": "50", **query})
+            paging = paging_of({"limit": "50", **query})
             found = await contact_list.contacts(reader, home, query, paging, segment)
             assert found["data"], query
             return found

@@ -13,7 +13,7 @@ from schemas.control.control_state import ApiKey, ControlState, Segment
 from schemas.records.records import Change, Merge
 from schemas.settings import Settings
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
-from sinks.read_api.graphql import endpoint
+from sinks.read_api.graphql import execution
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
 from sinks.read_api.request.client import ClickHouseReader
@@ -227,7 +227,7 @@ async def counted(settings: Settings, state: ControlState, home: Tenant, query: 
         loaders=Loaders(reader, state, home),
         writes=EdgeWrites(EdgeClient(settings), {}, {}),
     )
-    answer = await endpoint.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
+    answer = await execution.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
     await reader.stop()
     said = orjson.loads(bytes(answer.body))
     assert "errors" not in said

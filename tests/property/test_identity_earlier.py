@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.identity import graph
-from processors.membership import profile, state
-from processors.membership.state import Contact
+from processors.membership import contact_state, profile
+from processors.membership.contact_state import Contact
 from schemas import topics
 from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
@@ -176,8 +176,8 @@ def test_the_shown_id_is_never_the_one_that_was_given_up(rng: random.Random) -> 
         contact = rng.choice(parts)
         profile.learn_standing(contact, one)
         for named_too in one["identifiers"]:  # their own events and the merges bring them
-            state.identify(contact, named_too["type"], named_too["value"], *profile.stamp_of(one))
+            contact_state.identify(contact, named_too["type"], named_too["value"], *profile.stamp_of(one))
     whole = parts[0]
     for part in parts[1:]:
-        state.join(whole, part)
+        contact_state.join(whole, part)
     assert orjson.loads(profile.snapshot(whole))["external_id"] == "user"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.records.records import Event
 from schemas.rules import parse, rule_tree
 from schemas.rules.evaluate import compile_rule
-from schemas.rules.explain import explain
+from schemas.rules.explain import explain_rule
 from schemas.rules.facts import ContactFacts, EventFact, counts_of
 from schemas.rules.windows import NEVER
 from tests.property.oracle_segments import is_member, last
@@ -67,7 +67,7 @@ def test_no_moment_between_two_due_times_is_missed(
 def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happened: list[Event], now: int) -> None:
     tree = parse.parse(written)
     contact = known(tree, happened, now)
-    told = explain(tree, contact, now)
+    told = explain_rule(tree, contact, now)
     assert told.member == is_member(written, happened, now, known=True)
     assert [leaf.path for leaf in told.leaves] == [at for at, _ in rule_tree.leaves(tree)]
     for (_, leaf), said in zip(rule_tree.leaves(tree), told.leaves, strict=True):

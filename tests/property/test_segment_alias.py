@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from processors.membership import profile, state
-from processors.membership.state import Contact
+from processors.membership import contact_state, profile
+from processors.membership.contact_state import Contact
 from schemas.records.records import Event
 from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
@@ -40,7 +40,7 @@ async def test_the_earlier_ids_history_is_the_users(tmp_path: Path, earlier: str
             world.settle()
             profile.learn_standing(contact, event)
             for one in event["identifiers"]:
-                state.identify(contact, one["type"], one["value"], *profile.stamp_of(event))
+                contact_state.identify(contact, one["type"], one["value"], *profile.stamp_of(event))
         named = {f"{one['type']}:{one['value']}" for event in events for one in event["identifiers"]}
         assert len({world.winner(name) for name in named}) == 1
         assert orjson.loads(profile.snapshot(contact))["external_id"] == "u-1"

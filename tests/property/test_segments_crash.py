@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from processors.membership import profile
-from processors.membership.state import Contact
+from processors.membership.contact_state import Contact
 from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import attribute_rules, events, rules

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.backfill.queue import BackfillChunk, BackfillQueue, SegmentBackfill
-from processors.membership.state import Contact, Redirect
+from processors.membership.contact_state import Contact, Redirect
 from processors.runtime.stage import PartitionState
 from processors.segments.stage import SegmentsStage
 from schemas import topics

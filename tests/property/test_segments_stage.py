@@ -8,8 +8,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.membership import state as rows_of
-from processors.membership.state import Contact
+from processors.membership import contact_state
+from processors.membership.contact_state import Contact
 from schemas.records.records import Event
 from tests.property.oracle_segments import is_member
 from tests.property.strategies_segments import events, rules
@@ -144,18 +144,18 @@ def test_join_is_commutative_associative_and_idempotent(a: list[Event], b: list[
     def joined(*parts: list[Event]) -> dict[str, Any]:
         whole = contact(parts[0])
         for part in parts[1:]:
-            rows_of.join(whole, contact(part))
-        rows_of.prune(whole, SegmentsWorld(**found).stage_plan().keeps, list(whole.counts), NOW)
+            contact_state.join(whole, contact(part))
+        contact_state.prune(whole, SegmentsWorld(**found).stage_plan().keeps, list(whole.counts), NOW)
         return whole.learnt()
 
     assert joined(a, b) == joined(b, a)
     assert joined(a, a) == joined(a)
     left = contact(a)
-    rows_of.join(left, contact(b))
-    rows_of.join(left, contact(c))
+    contact_state.join(left, contact(b))
+    contact_state.join(left, contact(c))
     right_part, right = contact(b), contact(a)
-    rows_of.join(right_part, contact(c))
-    rows_of.join(right, right_part)
+    contact_state.join(right_part, contact(c))
+    contact_state.join(right, right_part)
     assert left.learnt() == right.learnt()
     assert joined(a, b, c) == joined(c, b, a)
 
@@ -167,11 +167,11 @@ def test_a_row_survives_its_bytes(sent: list[Event], found: dict[str, Any]) -> N
     for row in world.store.rows.values():
         for key, value in row.items():
             if key.startswith(b"cnt_"):
-                contact = rows_of.load(value)
-                assert rows_of.dump(contact) == value
+                contact = contact_state.load(value)
+                assert contact_state.dump(contact) == value
                 assert isinstance(contact, Contact)
-                assert rows_of.due_of(value) == contact.due
-                assert rows_of.plan_of(value) == contact.plan.encode()
+                assert contact_state.due_of(value) == contact.due
+                assert contact_state.plan_of(value) == contact.plan.encode()
 
 
 @settings(max_examples=50)

@@ -11,7 +11,7 @@ import orjson
 
 from ingest.events.ack_cache import EventAckCache
 from ingest.events.link_waiter import LINKED
-from processors.membership.state import Contact
+from processors.membership.contact_state import Contact
 from schemas import topics
 from schemas.control.control_state import ControlState, encode
 from schemas.records import codec, identity

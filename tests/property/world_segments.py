@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from processors.membership import state as rows_of
+from processors.membership import contact_state
 from processors.membership.conditions import Plan
-from processors.membership.state import Contact, Redirect
+from processors.membership.contact_state import Contact, Redirect
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments.stage import SegmentsStage
 from schemas import topics
@@ -239,7 +239,7 @@ class SegmentsWorld:
         for rows in self.store.rows.values():
             for key, row in rows.items():
                 if not key.startswith(b"!"):
-                    yield key.decode(), rows_of.load(row)
+                    yield key.decode(), contact_state.load(row)
 
     def stage_plan(self) -> Plan:
         plans = self.stage._open[0].plans
@@ -263,7 +263,7 @@ class SegmentsWorld:
         found = {}
         for key, row in self.rows():
             if isinstance(row, Contact):
-                rows_of.prune(row, self.stage_plan().keeps, list(row.counts), self.now)
+                contact_state.prune(row, self.stage_plan().keeps, list(row.counts), self.now)
                 found[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
                 del found[key]["t"][1]
         return found

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from ingest.dialects import consents
-from processors.membership.state import Contact
+from processors.membership.contact_state import Contact
 from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
 

@@ -8,7 +8,7 @@ import pytest
 from processors.identity import erase as identity_erase
 from processors.identity import graph
 from processors.identity.stage import IdentityStage
-from processors.membership import state as rows_of
+from processors.membership import contact_state
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments import erase as segments_erase
 from schemas import topics
@@ -177,10 +177,10 @@ def test_what_else_a_component_holds_stays() -> None:
 def test_segments_count_versions_on_from_before_the_erasure() -> None:
     known, tables = ControlState(), MemoryTables()
     table, key = topics.SEGMENT_STATES, cid(A).encode()
-    contact = rows_of.Contact(WORKSPACE, ENVIRONMENT)
+    contact = contact_state.Contact(WORKSPACE, ENVIRONMENT)
     contact.revision, contact.created = 77, NOW_MS
     contact.identifiers = {"external_id": {"u1": [NOW_MS, "evt_1"]}}
-    tables.apply(0, {table: {key: rows_of.dump(contact), b"cnt_other": rows_of.dump(contact)}})
+    tables.apply(0, {table: {key: contact_state.dump(contact), b"cnt_other": contact_state.dump(contact)}})
     known.apply(*control_state.encode("erasure", erased(A)))
     state = PartitionState(0, tables)
     segments_erase.erase(known, state, ONE)
@@ -189,9 +189,9 @@ def test_segments_count_versions_on_from_before_the_erasure() -> None:
     left = dict(PartitionState(0, tables).scan(table))
     assert key not in left
     assert left[b"!erased/" + key][8:] == b"77"
-    assert left[b"cnt_other"] == rows_of.dump(contact)
+    assert left[b"cnt_other"] == contact_state.dump(contact)
     again = PartitionState(0, tables)
-    tables.apply(0, {table: {key: rows_of.dump(contact)}})
+    tables.apply(0, {table: {key: contact_state.dump(contact)}})
     segments_erase.erase(known, again, ONE)
     assert not again.writes
     assert len(segments_erase.answers(known, again, NOW_MS)) == 1

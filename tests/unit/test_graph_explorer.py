@@ -4,11 +4,11 @@ import hashlib
 import re
 from base64 import b64encode
 
-from sinks.read_api.graphql import endpoint
+from sinks.read_api.graphql import execution
 
 
 def test_the_policy_names_the_pages_own_script_and_style_by_digest() -> None:
-    answer = endpoint.explorer()
+    answer = execution.explorer()
     page, policy = bytes(answer.body).decode(), answer.headers["Content-Security-Policy"]
     for tag in ("script", "style"):
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)

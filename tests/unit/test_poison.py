@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.events.merge_map import MergeMapReplica
 from ingest.events.receipts import Receipts
-from processors.membership import state as rows_of
+from processors.membership import contact_state
 from processors.segments.partition import COVERAGE, SCANNED
 from processors.segments.unit import REBUILD
 from schemas.control import control_state
@@ -107,7 +107,7 @@ def test_the_edges_merge_map_passes_over_what_it_cannot_read(version: int, tmp_p
     assert view.winner(cid("email:a@b.c")) == (cid("external_id:u") if version > 0 else cid("email:a@b.c"))
 
 
-ROWS = [b"", b"x", b"\x00" * 8, b"\x00" * 8 + b"{}", rows_of.NO_DUE + b"[1]", (1).to_bytes(8) + b"\xff" * 30]
+ROWS = [b"", b"x", b"\x00" * 8, b"\x00" * 8 + b"{}", contact_state.NO_DUE + b"[1]", (1).to_bytes(8) + b"\xff" * 30]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from schemas.control.access import Principal
 from schemas.errors import ApiError
 from sinks.read_api.request.context import ReadRequest
-from sinks.read_api.request.paging import Paging, identifier, listing, paging, slice_of, time_ms
+from sinks.read_api.request.paging import Paging, identifier, list_page, listing, paging_of, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 
@@ -23,13 +23,13 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
     rows = rows_of(count)
     by_page: list[Any] = []
     for page in range(1, count // limit + 3):
-        found = slice_of(paging({"limit": str(limit), "page": str(page)}), rows)
+        found = list_page(paging_of({"limit": str(limit), "page": str(page)}), rows)
         assert found["meta"] == {"total": count, "page": page, "limit": limit}
         by_page += found["data"]
     by_cursor: list[Any] = []
     cursor = ""
     while cursor is not None:
-        found = slice_of(paging({"limit": str(limit), "cursor": cursor}), rows)
+        found = list_page(paging_of({"limit": str(limit), "cursor": cursor}), rows)
         by_cursor += found["data"]
         cursor = found["next_cursor"]
         assert found["data"] or not rows
@@ -39,7 +39,7 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
 @given(st.text())
 def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
     try:
-        found = paging({"cursor": text})
+        found = paging_of({"cursor": text})
         found.cursor_of(str)
     except ApiError as refused:
         assert (refused.status, refused.param) == (422, "cursor")
@@ -50,7 +50,7 @@ def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
 @given(st.text())
 def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
     try:
-        found = paging({"limit": text})
+        found = paging_of({"limit": text})
     except ApiError as refused:
         assert (refused.status, refused.param) == (422, "limit")
     else:
@@ -58,15 +58,15 @@ def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
 
 
 def test_a_cursor_of_another_list_is_refused() -> None:
-    page = paging({"cursor": "", "limit": "1"})
+    page = paging_of({"cursor": "", "limit": "1"})
     given_out = listing(page, rows_of(2), 2, [(1, "a"), (2, "b")])["next_cursor"]
-    assert paging({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
+    assert paging_of({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
     with pytest.raises(ApiError, match="none of this list"):
-        paging({"cursor": given_out}).cursor_of(str)
+        paging_of({"cursor": given_out}).cursor_of(str)
 
 
 def test_what_is_not_said_is_the_first_page_of_twenty() -> None:
-    assert paging({}) == Paging(limit=20, page=1, after=None)
+    assert paging_of({}) == Paging(limit=20, page=1, after=None)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from processors.membership.state import Contact
+from processors.membership.contact_state import Contact
 from schemas.rules import parse, rule_tree
-from schemas.rules.explain import MOST_TOLD, Explanation, explain
+from schemas.rules.explain import MOST_TOLD, Explanation, explain_rule
 from schemas.rules.windows import MOST_EVENTS
 from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
 
@@ -20,7 +20,7 @@ def told(written: Any, *sent: Any, others: dict[str, Any] | None = None, wait: i
     world.pass_time(wait)
     contact: Contact = world.contact()
     found = {name: parse.parse(value) for name, value in (others or {}).items()}
-    told = explain(rule_tree.expand(parse.parse(written), found.get), contact, world.now)
+    told = explain_rule(rule_tree.expand(parse.parse(written), found.get), contact, world.now)
     assert told.member == ("it" in world.segments_of())
     return told
 

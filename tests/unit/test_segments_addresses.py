@@ -4,8 +4,8 @@ from itertools import permutations
 
 import pytest
 
-from processors.membership import state
-from processors.membership.state import Contact
+from processors.membership import contact_state
+from processors.membership.contact_state import Contact
 from schemas.records.records import Event, Identifier
 from tests.property.world_segments import NOW, SegmentsWorld, contact_of, event, merge
 
@@ -59,6 +59,6 @@ def test_what_was_said_last_survives_a_merge_and_a_row_of_before_is_read() -> No
     row = dict(world.rows())[contact_of("external_id", "bob")]
     assert isinstance(row, Contact)
     row.addresses = {}
-    old = state.load(state.dump(row))
+    old = contact_state.load(contact_state.dump(row))
     assert isinstance(old, Contact)
     assert old.addresses == {}

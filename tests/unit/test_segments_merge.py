@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from processors.membership.state import Contact, Redirect
+from processors.membership.contact_state import Contact, Redirect
 from schemas import topics
 from schemas.records import codec
 from schemas.records.sameness import event_key

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from processors.membership import profile, state
-from processors.membership.state import Contact
+from processors.membership import contact_state, profile
+from processors.membership.contact_state import Contact
 from schemas.records import codec
 from schemas.records.records import Identifier
 from schemas.records.sameness import event_key
@@ -118,7 +118,7 @@ def test_a_row_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(12):
         world.send(event("x", event_id=f"{number:02}", at=NOW + number, attributes={f"a{number:02}": "x" * 200_000}))
     contact = world.contact()
-    assert len(state.dump(contact)) <= state.MAX_ROW
+    assert len(contact_state.dump(contact)) <= contact_state.MAX_ROW
     assert max(contact.attributes) == "a11"
     assert min(contact.attributes) > "a05"
     assert "too large to keep" in caplog.text
@@ -127,8 +127,8 @@ def test_a_row_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_row_that_is_full_of_events_is_bounded() -> None:
     contact = Contact("local", "production")
     contact.counts = {f"c{n}": [list(range(1000)), [f"evt_{'x' * 60}{i}" for i in range(1000)]] for n in range(30)}
-    state.shrink(contact)
-    assert len(state.dump(contact)) <= state.MAX_ROW
+    contact_state.shrink(contact)
+    assert len(contact_state.dump(contact)) <= contact_state.MAX_ROW
     assert all(len(times) == len(ids) > 100 for times, ids in contact.counts.values())
     assert all(times[-1] == 999 for times, _ in contact.counts.values())
 

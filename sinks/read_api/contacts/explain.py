@@ -14,7 +14,7 @@ from schemas.records import identity
 from schemas.records.records import TRACK
 from schemas.records.sameness import SENDER_LENGTH
 from schemas.rules import facts
-from schemas.rules.explain import explain as explained
+from schemas.rules.explain import explain_rule
 from schemas.rules.facts import ContactFacts, EventFact
 from schemas.rules.nodes import InSegment, Rule
 from schemas.rules.rule_tree import all_leaves
@@ -64,7 +64,7 @@ async def explain(reader: ClickHouseReader, home: Tenant, found: tuple[Segment, 
         members=since,
         is_identified=any(identity.is_known(_type(one)) for one in row["identifiers"]),
     )
-    told = explained(tree, known, now_ms)
+    told = explain_rule(tree, known, now_ms)
     return told.shape(since.get(segment.id) if told.member else None, segment.version)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.records.identity import contact_id as own_id
+from schemas.records.identity import contact_id
 from schemas.times import iso
 from sinks.clickhouse.link_rows import LIFTED
 from sinks.read_api.contacts.contacts import losers_of, required
@@ -181,7 +181,7 @@ def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _is_over(refused: dict[str, Any], home: Tenant, ids: Collection[str], gone: Retractions) -> bool:
-    far = own_id(home.workspace, home.environment, refused["type"], refused["value"])
+    far = contact_id(home.workspace, home.environment, refused["type"], refused["value"])
     pair = (min(refused["contact_id"], far), max(refused["contact_id"], far))
     if far in ids:
         return True

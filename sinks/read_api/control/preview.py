@@ -5,8 +5,7 @@ from typing import Any
 
 from schemas.control.control_state import Segment
 from schemas.errors import ApiError
-from schemas.rules import parse, rule_tree
-from schemas.rules import sql as rule_sql
+from schemas.rules import parse, rule_tree, sql
 from schemas.rules.nodes import Rule
 from sinks.read_api.control.rule_warnings import unseen
 from sinks.read_api.request.client import ClickHouseReader
@@ -35,9 +34,9 @@ async def preview(
         raise ApiError("missing_field", "rule is needed", "rule")
     rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
     tree = tree_of(segments, DRAFT, body["rule"])
-    query = rule_sql.members(tree, home.workspace, home.environment, now_ms)
-    sql = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
-    (row,) = await reader.rows(sql, **query.parameters)
+    query = sql.members(tree, home.workspace, home.environment, now_ms)
+    select = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
+    (row,) = await reader.rows(select, **query.parameters)
     said = {"contacts": row["contacts"], "sample": row["sample"]}
     warnings = await unseen(reader, home, parse.parse(body["rule"]))
     return {**said, "warnings": warnings} if warnings else said

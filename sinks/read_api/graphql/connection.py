@@ -10,8 +10,7 @@ import strawberry
 
 from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT
-from sinks.read_api.request import paging as params
-from sinks.read_api.request.paging import Paging
+from sinks.read_api.request.paging import Paging, cursor_at, paging_of
 
 T = TypeVar("T")
 
@@ -44,7 +43,7 @@ def paging(first: int | None, after: str | None) -> Paging:
     """Raises ``ApiError`` for a number out of range or a cursor that was never given out."""
     query = {"cursor": after or "", "limit": str(DEFAULT_LIMIT if first is None else first)}
     try:
-        return params.paging(query)
+        return paging_of(query)
     except ApiError as refused:
         raise ApiError(
             refused.code, refused.message.replace("limit", "first"), "first" if refused.param == "limit" else "after"
@@ -56,7 +55,7 @@ def numbered(limit: int | None, page: int | None, after: str | None) -> Paging:
     query = {"limit": str(DEFAULT_LIMIT if limit is None else limit)}
     query |= {} if page is None else {"page": str(page)}
     query |= {} if after is None else {"cursor": after}
-    return params.paging(query)
+    return paging_of(query)
 
 
 def connect(
@@ -64,7 +63,7 @@ def connect(
 ) -> Any:
     """``rows`` are ``paging.wanted`` at most; one more than the page says that there is a next one."""
     shown = rows[: paging.limit]
-    edges = [Edge(node=node(row), cursor=params.cursor_at(place(row))) for row in shown]
+    edges = [Edge(node=node(row), cursor=cursor_at(place(row))) for row in shown]
     return Connection(
         edges=edges,
         page_info=PageInfo(

@@ -39,7 +39,7 @@ class ReadRequest:
 
     @property
     def paging(self) -> Paging:
-        return paging.paging(self.query)
+        return paging.paging_of(self.query)
 
     def part(self, name: str) -> str:
         """A part of the path, decoded."""

@@ -45,7 +45,7 @@ class Paging:
         return self.after
 
 
-def paging(query: QueryParameters) -> Paging:
+def paging_of(query: QueryParameters) -> Paging:
     limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     if "cursor" not in query:
         return Paging(limit=limit, page=_number(query, "page", 1, MAX_PAGE), after=None)
@@ -78,7 +78,7 @@ def cursor_at(place: Sequence[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
-def slice_of(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def list_page(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A list that is in memory as a whole; a cursor behind a row is its id."""
     total = len(rows)
     last = paging.cursor_of(str)

@@ -64,7 +64,7 @@ class Schema(strawberry.Schema):
 SCHEMA = Schema(query=Query, mutation=Mutation, config=StrawberryConfig(auto_camel_case=True))
 
 
-async def asked(request: Request) -> dict[str, Any]:
+async def body_of(request: Request) -> dict[str, Any]:
     """``query``, ``variables`` and ``operationName``, of a body or of the query string; raises ``ApiError``."""
     if request.method == "GET":
         params = dict(request.query_params)
@@ -82,7 +82,7 @@ async def asked(request: Request) -> dict[str, Any]:
 
 
 async def execute(said: dict[str, Any], context: Context, *, may_write: bool) -> Response:
-    """The answer to a document that ``asked`` let through."""
+    """The answer to a document that ``body_of`` let through."""
     variables = said.get("variables") or {}
     try:
         document = parse(said["query"], max_tokens=MAX_TOKENS)
