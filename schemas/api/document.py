@@ -98,7 +98,7 @@ def _schemas() -> dict[str, Schema]:
 def _operation(route: RouteSpec) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": _name(route.method, route.public_path),
-        "summary": route.does,
+        "summary": route.summary,
         "tags": [route.tag],
         "parameters": _parameters(route),
         "responses": _responses(route),
@@ -107,10 +107,10 @@ def _operation(route: RouteSpec) -> dict[str, Any]:
     said["security"] = [] if route.scope == PUBLIC else [{scheme: scopes} for scheme in _SCHEMES]
     if scopes:
         said["description"] = f"Scope: `{route.scope}`"
-    if route.takes:
+    if route.body:
         said["requestBody"] = {
             "required": route.body_needed,
-            "content": {"application/json": {"schema": ref(route.takes)}},
+            "content": {"application/json": {"schema": ref(route.body)}},
         }
     return said
 
@@ -138,18 +138,18 @@ def refusals(route: RouteSpec) -> set[int]:
         found |= {400, 405}
     if route.method == "POST":
         found |= {409, 413}
-    if route.takes:
+    if route.body:
         found |= {400, 413, 415, 422, 503}
     return found
 
 
 def _responses(route: RouteSpec) -> dict[str, Any]:
-    shapes: dict[int, str] = dict.fromkeys(refusals(route), "Error") | route.refuses
+    shapes: dict[int, str] = dict.fromkeys(refusals(route), "Error") | route.errors
     said = {
         status: {"$ref": f"#/components/responses/{status}"} if shape == "Error" else _answer(_SAID[status], shape)
         for status, shape in shapes.items()
     }
-    said |= {status: _answer(route.does, shape) for status, shape in route.answers.items()}
+    said |= {status: _answer(route.summary, shape) for status, shape in route.answers.items()}
     return {str(status): said[status] for status in sorted(said)}
 
 

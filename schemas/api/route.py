@@ -17,14 +17,14 @@ class RouteSpec:
 
     method: str
     path: str
-    does: str
+    summary: str
     scope: str
     answers: dict[int, str]
-    takes: str = ""
+    body: str = ""
     """Name of its body's schema."""
     body_needed: bool = True
     query: dict[str, Schema] = field(default_factory=dict)
-    refuses: dict[int, str] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
     """Refusals beside those that its kind of route has, or in another shape."""
 
     @property
@@ -48,12 +48,17 @@ SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
 
 
 def get(
-    path: str, scope: str, shape: str, does: str, query: dict[str, Schema] | None = None, *, listed: bool = False
+    path: str, scope: str, shape: str, summary: str, query: dict[str, Schema] | None = None, *, listed: bool = False
 ) -> RouteSpec:
     """A read; one that is ``listed`` has pages."""
     said = {**(query or {}), **(PAGES if listed else {})}
     return RouteSpec(
-        method="GET", path=path, does=does, scope=scope, answers={200: f"{shape}[]" if listed else shape}, query=said
+        method="GET",
+        path=path,
+        summary=summary,
+        scope=scope,
+        answers={200: f"{shape}[]" if listed else shape},
+        query=said,
     )
 
 
@@ -61,23 +66,23 @@ def write(  # noqa: PLR0917 - a line of the table reads best without names
     method: str,
     path: str,
     scope: str,
-    takes: str,
+    body: str,
     answers: dict[int, str],
-    does: str,
+    summary: str,
     query: dict[str, Schema] | None = None,
     *,
     body_needed: bool = True,
-    refuses: dict[int, str] | None = None,
+    errors: dict[int, str] | None = None,
 ) -> RouteSpec:
-    """What changes something, or asks with a body; without ``takes`` it has none."""
+    """What changes something, or asks with a body; without ``body`` it has none."""
     return RouteSpec(
         method=method,
         path=path,
-        does=does,
+        summary=summary,
         scope=scope,
         answers=answers,
-        takes=takes,
+        body=body,
         body_needed=body_needed,
         query=query or {},
-        refuses=refuses or {},
+        errors=errors or {},
     )

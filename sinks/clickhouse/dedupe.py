@@ -22,9 +22,9 @@ NO_ORIGIN = -1
 
 class Verdict(Enum):
     NEW = auto()
-    AGAIN = auto()
+    DUPLICATE = auto()
     """The client sent it again."""
-    REPEAT = auto()
+    REPLAYED = auto()
     """A stage before sent it again; its row is stored."""
     SUSPECT = auto()
     """A stage before may have sent it again: ask whether its row is stored."""
@@ -75,12 +75,12 @@ class Deduplicator:
         partition, offset, index = origin = origin_of(event)
         if event.get("repeat"):
             self.reach(origin)
-            return Verdict.AGAIN
+            return Verdict.DUPLICATE
         known = key in self.window
         is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, (NO_ORIGIN, 0))
         self.reach(origin)
         if not known:
             self.window.add(key)
         if is_past:
-            return Verdict.REPEAT if known else Verdict.SUSPECT
-        return Verdict.AGAIN if known else Verdict.NEW
+            return Verdict.REPLAYED if known else Verdict.SUSPECT
+        return Verdict.DUPLICATE if known else Verdict.NEW

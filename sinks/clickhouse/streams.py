@@ -100,9 +100,9 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
         if part.has(EVENTS, item):
             continue
         verdict = part.seen.classify(event)
-        if verdict is Verdict.AGAIN:
+        if verdict is Verdict.DUPLICATE:
             again.append(item)
-        elif verdict is not Verdict.REPEAT:
+        elif verdict is not Verdict.REPLAYED:
             fresh.append((item, verdict))
     suspects = [origin_of(item.datum) for item, verdict in fresh if verdict is Verdict.SUSPECT]
     repeats = await stored(suspects) if suspects else {}

@@ -127,7 +127,7 @@ def graph_endpoint(
         home = Tenant(*place, control.segments[place])
         context = Context(
             principal=principal,
-            home=home,
+            tenant=home,
             reader=reader,
             control=control,
             loaders=Loaders(reader, control, home),

@@ -43,82 +43,82 @@ class Reads:
         self._written = WrittenContacts(reader)
 
     async def contact(self, asked: ReadRequest) -> Any:
-        return await contacts.get(self._reader, asked.home, asked.part("id"))
+        return await contacts.get(self._reader, asked.tenant, asked.part("id"))
 
     async def contact_events(self, asked: ReadRequest) -> Any:
-        return await contacts.events(self._reader, asked.home, asked.part("id"), asked.paging)
+        return await contacts.events(self._reader, asked.tenant, asked.part("id"), asked.paging)
 
     async def event(self, asked: ReadRequest) -> Any:
-        return await event.event(self._reader, asked.home, asked.part("id"))
+        return await event.event(self._reader, asked.tenant, asked.part("id"))
 
     async def contact_known(self, asked: ReadRequest) -> Any:
-        return await erasures.known(self._reader, asked.home, asked.part("id"))
+        return await erasures.known(self._reader, asked.tenant, asked.part("id"))
 
     async def erasure(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return erasures.shown(self._control, asked.home, asked.part("id"), self._reader.partitions, now_ms())
+        return erasures.shown(self._control, asked.tenant, asked.part("id"), self._reader.partitions, now_ms())
 
     async def contact_identity(self, asked: ReadRequest) -> Any:
-        return await identities.identity(self._reader, asked.home, asked.part("id"))
+        return await identities.identity(self._reader, asked.tenant, asked.part("id"))
 
     async def contact_ties(self, asked: ReadRequest) -> Any:
-        return await identities.ties(self._reader, asked.home, asked.part("id"))
+        return await identities.ties(self._reader, asked.tenant, asked.part("id"))
 
     async def contact_consents(self, asked: ReadRequest) -> Any:
-        return await consents.consents(self._reader, asked.home, asked.part("id"), asked.paging)
+        return await consents.consents(self._reader, asked.tenant, asked.part("id"), asked.paging)
 
     async def contacts_found(self, asked: ReadRequest) -> Any:
-        return await self._written.found(asked.home, await asked.request.json())
+        return await self._written.found(asked.tenant, await asked.request.json())
 
     async def contact_written(self, asked: ReadRequest) -> Any:
-        return await self._written.written(asked.home, await asked.request.json())
+        return await self._written.written(asked.tenant, await asked.request.json())
 
     async def event_linked(self, asked: ReadRequest) -> Any:
         """Whether an event's identifiers show as one contact, or why not: nothing else, as a public key may ask."""
-        said = await self._written.written(asked.home, await asked.request.json())
+        said = await self._written.written(asked.tenant, await asked.request.json())
         return {"linked": said["contact"] is not None, "warnings": said["warnings"]}
 
     async def contact_segments(self, asked: ReadRequest) -> Any:
-        rows = await contacts.segments(self._reader, asked.home, asked.part("id"))
-        known = self._control.segments[asked.home.workspace, asked.home.environment]
+        rows = await contacts.segments(self._reader, asked.tenant, asked.part("id"))
+        known = self._control.segments[asked.tenant.workspace, asked.tenant.environment]
         named = [{**row, "name": known[row["id"]].name} for row in rows]
         return list_page(asked.paging, named)
 
     async def contacts(self, asked: ReadRequest) -> Any:
         segment = asked.query.get("segment_id")
-        return await contact_list.contacts(self._reader, asked.home, asked.query, asked.paging, segment)
+        return await contact_list.contacts(self._reader, asked.tenant, asked.query, asked.paging, segment)
 
     async def segments(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         paging = asked.paging
-        found = definitions.segments_of(self._control, asked.home)
-        shapes = await definitions.with_counts(self._reader, self._control, asked.home, found)
+        found = definitions.segments_of(self._control, asked.tenant)
+        shapes = await definitions.with_counts(self._reader, self._control, asked.tenant, found)
         return list_page(paging, shapes)
 
     async def segment(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        found = definitions.segment_named(self._control, asked.home, asked.part("id"))
-        return (await definitions.with_counts(self._reader, self._control, asked.home, [found]))[0]
+        found = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
+        return (await definitions.with_counts(self._reader, self._control, asked.tenant, [found]))[0]
 
     async def segment_contacts(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
-        return await contact_list.contacts(self._reader, asked.home, {}, asked.paging, segment.id)
+        segment = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
+        return await contact_list.contacts(self._reader, asked.tenant, {}, asked.paging, segment.id)
 
     async def campaigns(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        found = campaigns.campaigns_of(self._control, asked.home, asked.query)
-        return await campaigns.page(self._reader, asked.home, found, asked.paging, asked.query)
+        found = campaigns.campaigns_of(self._control, asked.tenant, asked.query)
+        return await campaigns.page(self._reader, asked.tenant, found, asked.paging, asked.query)
 
     async def campaign(self, asked: ReadRequest) -> Any:
-        return await campaigns.one(self._reader, asked.home, await self._campaign(asked), asked.query)
+        return await campaigns.one(self._reader, asked.tenant, await self._campaign(asked), asked.query)
 
     async def campaign_deliveries(self, asked: ReadRequest) -> Any:
         campaign = await self._campaign(asked)
-        return await deliveries.deliveries(self._reader, asked.home, campaign, asked.query, asked.paging)
+        return await deliveries.deliveries(self._reader, asked.tenant, campaign, asked.query, asked.paging)
 
     async def campaign_series(self, asked: ReadRequest) -> Any:
-        return await series.series(self._reader, asked.home, await self._campaign(asked), asked.query)
+        return await series.series(self._reader, asked.tenant, await self._campaign(asked), asked.query)
 
     async def triggered(self, request: Request) -> Any:
         """The contacts that a trigger's link names; whoever has the link may use it, so it is the key."""
@@ -126,40 +126,40 @@ class Reads:
         campaign = self._control.triggers.get(request.path_params["trigger"])
         if campaign is None:
             raise ApiError("not_found", "no such trigger")
-        home = Tenant(campaign.workspace, campaign.environment)
-        return await audience.by_hash(self._reader, home, request.query_params.get("who", ""))
+        tenant = Tenant(campaign.workspace, campaign.environment)
+        return await audience.by_hash(self._reader, tenant, request.query_params.get("who", ""))
 
     async def refused(self, asked: ReadRequest) -> Any:
         a, b = asked.query.get("a", ""), asked.query.get("b", "")
-        return {"refused": await link_refusal.is_refused(self._reader, asked.home, a, b)}
+        return {"refused": await link_refusal.is_refused(self._reader, asked.tenant, a, b)}
 
     async def audience(self, asked: ReadRequest) -> Any:
-        return await audience.audience(self._reader, asked.home, await asked.request.json())
+        return await audience.audience(self._reader, asked.tenant, await asked.request.json())
 
     async def _campaign(self, asked: ReadRequest) -> Campaign:
         await self._tail.catch_up()
-        return campaigns.campaign_named(self._control, asked.home, asked.part("id"))
+        return campaigns.campaign_named(self._control, asked.tenant, asked.part("id"))
 
     async def segment_explained(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        segment = definitions.segment_named(self._control, asked.home, asked.part("id"))
+        segment = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
         tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
         who = asked.query.get("contact", "")
-        return await explain.explain(self._reader, asked.home, (segment, tree), who, now_ms())
+        return await explain.explain(self._reader, asked.tenant, (segment, tree), who, now_ms())
 
     async def segment_preview(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
         body = await execution.json_body(asked.request)
-        return await preview.preview(self._reader, asked.home, self._segments(asked), body, now_ms())
+        return await preview.preview(self._reader, asked.tenant, self._segments(asked), body, now_ms())
 
     async def segment_warnings(self, asked: ReadRequest) -> Any:
-        return await preview.warnings_of(self._reader, asked.home, await asked.request.json())
+        return await preview.warnings_of(self._reader, asked.tenant, await asked.request.json())
 
     async def parity(self, asked: ReadRequest) -> Any:
-        return self._parity.of(asked.home.workspace, asked.home.environment).shape()
+        return self._parity.of(asked.tenant.workspace, asked.tenant.environment).shape()
 
     def _segments(self, asked: ReadRequest) -> dict[str, Segment]:
-        return self._control.segments[asked.home.workspace, asked.home.environment]
+        return self._control.segments[asked.tenant.workspace, asked.tenant.environment]
 
     async def keys(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -167,7 +167,7 @@ class Reads:
 
     async def receivers(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return list_page(asked.paging, definitions.receivers_of(self._control, asked.home))
+        return list_page(asked.paging, definitions.receivers_of(self._control, asked.tenant))
 
     async def key(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -190,25 +190,25 @@ class Reads:
 
     async def webhooks(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return list_page(asked.paging, webhooks.webhooks_of(self._control, asked.home))
+        return list_page(asked.paging, webhooks.webhooks_of(self._control, asked.tenant))
 
     async def webhook(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return webhooks.shape(webhooks.webhook_named(self._control, asked.home, asked.part("id")))
+        return webhooks.shape(webhooks.webhook_named(self._control, asked.tenant, asked.part("id")))
 
     async def deliveries(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
-        return await webhooks.attempts(self._reader, asked.home, webhook, asked.paging)
+        webhook = webhooks.webhook_named(self._control, asked.tenant, asked.part("id"))
+        return await webhooks.attempts(self._reader, asked.tenant, webhook, asked.paging)
 
     async def delivery(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        webhook = webhooks.webhook_named(self._control, asked.home, asked.part("id"))
-        return await webhooks.attempt(self._reader, asked.home, webhook, asked.part("delivery_id"))
+        webhook = webhooks.webhook_named(self._control, asked.tenant, asked.part("id"))
+        return await webhooks.attempt(self._reader, asked.tenant, webhook, asked.part("delivery_id"))
 
     async def task(self, asked: ReadRequest) -> Any:
         is_secret = asked.principal.kind == "secret"
-        return await tasks.task(self._reader, asked.home, asked.part("id"), now_ms(), any_environment=is_secret)
+        return await tasks.task(self._reader, asked.tenant, asked.part("id"), now_ms(), any_environment=is_secret)
 
     async def quarantine(self, asked: ReadRequest) -> Any:
         unowned = "instance" in asked.principal.scopes

@@ -15,7 +15,7 @@ THINGS = {"contacts": "external_id:u", "workspaces": "local"}
 NATIVE = tuple(
     (route.method, route.public_path.replace("{id}", THINGS.get(route.tag, "{id}")))
     for route in WRITES
-    if route.takes and route.scope != PUBLIC and ("{" not in route.path or route.tag in THINGS)
+    if route.body and route.scope != PUBLIC and ("{" not in route.path or route.tag in THINGS)
 )
 JSON = {**SECRET, "Content-Type": "application/json"}
 Wrong = tuple[str, dict[str, str], bytes, int, str | None]

@@ -221,7 +221,7 @@ async def counted(settings: Settings, state: ControlState, home: Tenant, query: 
     await reader.start()
     context = Context(
         principal=access.authorise(state, development.SECRET_KEY, None, NOW_MS),
-        home=home,
+        tenant=home,
         reader=reader,
         control=state,
         loaders=Loaders(reader, state, home),

@@ -90,7 +90,7 @@ def test_each_route_is_described_once_and_names_what_there_is() -> None:
     assert len(described(ROUTES)) == len(ROUTES)
     names = document()["components"]["schemas"]
     for route in ROUTES:
-        for shape in (*route.answers.values(), *route.refuses.values(), route.takes):
+        for shape in (*route.answers.values(), *route.errors.values(), route.body):
             assert not shape or shape.removesuffix("[]") in names, (route.path, shape)
     assert {route.scope for route in ROUTES} <= {*SCOPES, PUBLIC, "*"}
 

@@ -21,12 +21,12 @@ def at(offset: int, event_id: str = "", **more: Any) -> Event:
 
 def test_an_event_is_new_once() -> None:
     seen = Deduplicator(10)
-    assert [seen.classify(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPEAT]
+    assert [seen.classify(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPLAYED]
 
 
 def test_a_retry_of_the_client_is_again() -> None:
     seen = Deduplicator(10)
-    assert [seen.classify(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.AGAIN, Verdict.AGAIN]
+    assert [seen.classify(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.DUPLICATE, Verdict.DUPLICATE]
 
 
 def test_the_same_id_in_another_environment_is_another_event() -> None:

@@ -22,9 +22,9 @@ SORTS: dict[str, Callable[[Campaign], Any]] = {
 DEFAULT_SORT = "-created_at"
 
 
-def campaign_named(control: ControlState, home: Tenant, campaign_id: str) -> Campaign:
+def campaign_named(control: ControlState, tenant: Tenant, campaign_id: str) -> Campaign:
     """By id or number; raises ``ApiError`` (404)."""
-    known = control.campaigns[home.workspace, home.environment]
+    known = control.campaigns[tenant.workspace, tenant.environment]
     found = known.get(campaign_id)
     if found is None and campaign_id.isascii() and campaign_id.isdigit():
         found = next((c for c in known.values() if str(c.number) == campaign_id), None)
@@ -33,9 +33,9 @@ def campaign_named(control: ControlState, home: Tenant, campaign_id: str) -> Cam
     return found
 
 
-def campaigns_of(control: ControlState, home: Tenant, query: QueryParameters) -> list[Campaign]:
+def campaigns_of(control: ControlState, tenant: Tenant, query: QueryParameters) -> list[Campaign]:
     """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``ApiError`` (422)."""
-    found = list(control.campaigns[home.workspace, home.environment].values())
+    found = list(control.campaigns[tenant.workspace, tenant.environment].values())
     for name in CAMPAIGN_FILTERS:
         if name in query:
             found = [c for c in found if getattr(c, name) == query[name]]
@@ -51,19 +51,19 @@ def campaigns_of(control: ControlState, home: Tenant, query: QueryParameters) ->
 
 
 async def page(
-    reader: ClickHouseReader, home: Tenant, found: Sequence[Campaign], paging: Paging, query: QueryParameters
+    reader: ClickHouseReader, tenant: Tenant, found: Sequence[Campaign], paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
     rest = after_cursor(found, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
-    question = CampaignQuery(home=home, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
+    question = CampaignQuery(tenant=tenant, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}
     rows = [_with_figures(c, stats[c.id]) for c in shown]
     return listing(paging, rows, len(found), [[c.id] for c in shown])
 
 
-async def one(reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
-    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+async def one(reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
+    question = CampaignQuery(tenant=tenant, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     whole, parts = (await details_of(reader, question, contacts=True))[campaign.id]
     return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
 

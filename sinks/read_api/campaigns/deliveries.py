@@ -48,14 +48,14 @@ _COUNT = "SELECT count() AS total FROM ({messages})"
 
 
 async def deliveries(
-    reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters, paging: Paging
+    reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters, paging: Paging
 ) -> dict[str, Any]:
     """Filters: ``state``, ``variant``, ``contact``; raises ``ApiError`` (422) for a state that is none."""
     state = query.get("state", "")
     if state and state not in MESSAGE_STATES:
         raise ApiError("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")
-    contact = home.contact_id(query["contact"]) if query.get("contact") else ""
-    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    contact = tenant.contact_id(query["contact"]) if query.get("contact") else ""
+    question = CampaignQuery(tenant=tenant, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     kinds = ", ".join(f"{kind}_ms" for kind in KINDS)
     messages = _MESSAGES.format(facts=question.facts, kinds=kinds, times=_TIMES, state=_STATE, bounced=KINDS["bounced"])
     asked = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}

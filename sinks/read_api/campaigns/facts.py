@@ -108,7 +108,7 @@ _PROPERTIES = ", e.properties AS properties"
 class CampaignQuery:
     """Which campaigns' facts, and what was known when; ``as_of_ms`` ``None``: now."""
 
-    home: Tenant
+    tenant: Tenant
     campaigns: Sequence[Campaign]
     as_of_ms: int | None = None
 
@@ -118,7 +118,7 @@ class CampaignQuery:
         own = {i for i, goal in goals if goal.event == CONVERSION}
         ids = [c.id for c in self.campaigns]
         return {
-            **self.home.parameters,
+            **self.tenant.parameters,
             "ids": ids,
             "as_of": self.as_of_ms or 0,
             "goal_ids": [i for i, _ in goals],

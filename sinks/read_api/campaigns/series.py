@@ -43,7 +43,9 @@ GROUP BY start
 """
 
 
-async def series(reader: ClickHouseReader, home: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
+async def series(
+    reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters
+) -> dict[str, Any]:
     """Every interval of the span, empty ones too; without ``from`` and ``to`` from the first fact to the last."""
     interval = query.get("interval", "hour")
     step = STEPS.get(interval)
@@ -54,7 +56,7 @@ async def series(reader: ClickHouseReader, home: Tenant, campaign: Campaign, que
         raise ApiError("invalid_field", "to must be after from", "to")
     if begin is not None and end is not None:
         _check_points(begin, end, step)
-    question = CampaignQuery(home=home, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
+    question = CampaignQuery(tenant=tenant, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     span = {"from": ALWAYS[0] if begin is None else begin, "to": ALWAYS[1] if end is None else end}
     machine = KINDS["machine_opened"] | KINDS["machine_clicked"]
     messages, reached = await asyncio.gather(

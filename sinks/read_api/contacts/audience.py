@@ -228,7 +228,7 @@ def _regex(value: Any, options: Any, path: str) -> str:
     return f"(?{flags}){value}"
 
 
-async def audience(reader: ClickHouseReader, home: Tenant, body: Any) -> dict[str, Any]:
+async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[str, Any]:
     """A page of the contacts in the order of their ids; ``after`` goes on behind one. Raises ``ApiError`` (422).
 
     With ``count`` it is how many there are, with ``attributes`` each has its own.
@@ -240,7 +240,7 @@ async def audience(reader: ClickHouseReader, home: Tenant, body: Any) -> dict[st
         raise ApiError("invalid_field", f"limit must be 1 to {MAX_PAGE}", "limit")
     query = AudienceQuery()
     where = query.group(body.get("query"), "custom_request")
-    bound = {**home.parameters, **query.parameters}
+    bound = {**tenant.parameters, **query.parameters}
     try:
         if query.regexes:
             # a wrong one must not depend on whether any contact is looked at by it
@@ -256,7 +256,7 @@ async def audience(reader: ClickHouseReader, home: Tenant, body: Any) -> dict[st
         raise
 
 
-async def by_hash(reader: ClickHouseReader, home: Tenant, who: str) -> dict[str, Any]:
+async def by_hash(reader: ClickHouseReader, tenant: Tenant, who: str) -> dict[str, Any]:
     """The contacts with an e-mail address that is ``who``, or has it as its MD5 or XXH64 in hex; two at most.
 
     A hash is looked for in every contact: milliseconds for each 10,000 of them.
@@ -270,7 +270,7 @@ async def by_hash(reader: ClickHouseReader, home: Tenant, who: str) -> dict[str,
     else:
         return {"contacts": []}
     sql = _PAGE.format(where=where, attributes="attributes")
-    return _shaped(await reader.rows(sql, **home.parameters, **query.parameters, after="", limit=2))
+    return _shaped(await reader.rows(sql, **tenant.parameters, **query.parameters, after="", limit=2))
 
 
 def _shaped(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -35,14 +35,14 @@ _VALUES = {"given": True, "withdrawn": False, "removed": None}
 LATEST = 9_000_000_000_000_000
 
 
-async def consents(reader: ClickHouseReader, home: Tenant, text: str, paging: Paging) -> dict[str, Any]:
+async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
-    contact_id = (await required(reader, home, text))["contact_id"]
+    contact_id = (await required(reader, tenant, text))["contact_id"]
     before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
     rows = await reader.rows(
         _PAGE,
-        **home.parameters,
-        ids=[contact_id, *await losers_of(reader, home, contact_id)],
+        **tenant.parameters,
+        ids=[contact_id, *await losers_of(reader, tenant, contact_id)],
         before_ms=before_ms,
         id=before_id,
         name=name,

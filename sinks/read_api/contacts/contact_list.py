@@ -44,10 +44,10 @@ _SOME = " AND contact_id IN {ids:Array(String)} ORDER BY contact_id"
 
 
 async def contacts(
-    reader: ClickHouseReader, home: Tenant, query: QueryParameters, paging: Paging, segment: str | None
+    reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
 ) -> dict[str, Any]:
     """Raises ``ApiError`` (422) for a filter that says nothing."""
-    where, parameters = await _filtered(reader, home, query, segment)
+    where, parameters = await _filtered(reader, tenant, query, segment)
     page = _page(reader, where, parameters, paging)
     if paging.after is not None:
         found, total = await page, 0
@@ -55,26 +55,26 @@ async def contacts(
         counts = _COUNT + (_OF_SEGMENT if _is_segment(where) else where)
         found, counted = await asyncio.gather(page, reader.rows(counts, **parameters))
         total = counted[0]["total"]
-    return listing(paging, await shaped(reader, home, found), total, [[row["contact_id"]] for row in found])
+    return listing(paging, await shaped(reader, tenant, found), total, [[row["contact_id"]] for row in found])
 
 
 async def rows(
-    reader: ClickHouseReader, home: Tenant, query: QueryParameters, paging: Paging, segment: str | None
+    reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
 ) -> list[dict[str, Any]]:
     """The same without a total and unshaped, ``paging.wanted`` of them at most."""
-    where, parameters = await _filtered(reader, home, query, segment)
+    where, parameters = await _filtered(reader, tenant, query, segment)
     return await _page(reader, where, parameters, paging)
 
 
 async def _filtered(
-    reader: ClickHouseReader, home: Tenant, query: QueryParameters, segment: str | None
+    reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, segment: str | None
 ) -> tuple[str, dict[str, Any]]:
     since = time_ms(query, "updated_since")
     wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
-    where, parameters = _FROM, {**home.parameters, "since": since or 0}
+    where, parameters = _FROM, {**tenant.parameters, "since": since or 0}
     named = [(kind, value) for kind, value in wanted.items() if value is not None]
     if named:
-        owners = {await _owner(reader, home, kind, value) for kind, value in named}
+        owners = {await _owner(reader, tenant, kind, value) for kind, value in named}
         parameters["only"] = owners.pop() if len(owners) == 1 else ""
         where += _ONE
     if since is not None:
@@ -122,6 +122,6 @@ async def _members(
         after, offset = ids[-1], 0
 
 
-async def _owner(reader: ClickHouseReader, home: Tenant, kind: str, value: str) -> str:
-    row = await find(reader, home, identity.contact_id(home.workspace, home.environment, kind, value))
+async def _owner(reader: ClickHouseReader, tenant: Tenant, kind: str, value: str) -> str:
+    row = await find(reader, tenant, identity.contact_id(tenant.workspace, tenant.environment, kind, value))
     return "" if row is None else str(row["contact_id"])

@@ -133,11 +133,11 @@ LATEST = 9_000_000_000_000_000
 """A time after every event, and with it an id after every id."""
 
 
-async def find(reader: ClickHouseReader, home: Tenant, contact_id: str) -> dict[str, Any] | None:
+async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dict[str, Any] | None:
     """The row of the contact that this id belongs to today."""
     wanted = contact_id
     for _ in range(MAX_HOPS):
-        rows = await reader.rows(_CONTACT, **home.parameters, id=wanted)
+        rows = await reader.rows(_CONTACT, **tenant.parameters, id=wanted)
         # who was split off stands for itself at once; its row says so when its state has been made anew
         if not rows or not rows[0]["merged_into"] or rows[0]["is_split_off"]:
             return rows[0] if rows else None
@@ -145,16 +145,16 @@ async def find(reader: ClickHouseReader, home: Tenant, contact_id: str) -> dict[
     return None
 
 
-async def find_all(reader: ClickHouseReader, home: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
+async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
     """The rows of the contacts that these ids belong to today, in their order."""
-    winners = await reader.rows(_WINNERS, **home.parameters, ids=list(ids))
+    winners = await reader.rows(_WINNERS, **tenant.parameters, ids=list(ids))
     target = {one: one for one in ids} | {row["loser"]: row["winner"] for row in winners}
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(MAX_HOPS):
         missing = {one for one in target.values() if one not in rows}
         if not missing:
             break
-        found = {row["contact_id"]: row for row in await reader.rows(_CONTACTS, **home.parameters, ids=list(missing))}
+        found = {row["contact_id"]: row for row in await reader.rows(_CONTACTS, **tenant.parameters, ids=list(missing))}
         if not found:
             break
         rows |= found
@@ -162,26 +162,26 @@ async def find_all(reader: ClickHouseReader, home: Tenant, ids: Sequence[str]) -
     return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
 
 
-async def required(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+async def required(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
-    row = await find(reader, home, home.contact_id(text))
+    row = await find(reader, tenant, tenant.contact_id(text))
     if row is None:
         raise ApiError("not_found", "no such contact")
     return row
 
 
-async def get(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
-    return (await shaped(reader, home, [await required(reader, home, text)]))[0]
+async def get(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
+    return (await shaped(reader, tenant, [await required(reader, tenant, text)]))[0]
 
 
-async def shaped(reader: ClickHouseReader, home: Tenant, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Contacts as the API shows them, their segments looked up together."""
     if not rows:
         return []
-    found = await reader.rows(_SEGMENTS, **home.parameters, ids=[row["contact_id"] for row in rows])
+    found = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[row["contact_id"] for row in rows])
     segments: dict[str, list[str]] = {}
     for one in found:
-        if one["segment_id"] in home.segments:
+        if one["segment_id"] in tenant.segments:
             segments.setdefault(one["contact_id"], []).append(one["segment_id"])
     return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
 
@@ -191,19 +191,19 @@ def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
     return shape({**row, **parts, "id": row["contact_id"]}, static_segments.shown(row["attributes"]), segments)
 
 
-async def losers_of(reader: ClickHouseReader, home: Tenant, contact_id: str) -> list[str]:
+async def losers_of(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> list[str]:
     """Every id that belongs to this contact today beside its own."""
-    return [row["loser"] for row in await reader.rows(_LOSERS, **home.parameters, id=contact_id)]
+    return [row["loser"] for row in await reader.rows(_LOSERS, **tenant.parameters, id=contact_id)]
 
 
-async def events(reader: ClickHouseReader, home: Tenant, text: str, paging: Paging) -> dict[str, Any]:
+async def events(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> dict[str, Any]:
     """Newest first by the client's time, each once."""
-    contact_id = (await required(reader, home, text))["contact_id"]
-    ids = [contact_id, *await losers_of(reader, home, contact_id)]
+    contact_id = (await required(reader, tenant, text))["contact_id"]
+    ids = [contact_id, *await losers_of(reader, tenant, contact_id)]
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(
         _EVENTS,
-        **home.parameters,
+        **tenant.parameters,
         ids=ids,
         before_ms=before_ms,
         before_id=before_id,
@@ -212,21 +212,21 @@ async def events(reader: ClickHouseReader, home: Tenant, text: str, paging: Pagi
     )
     total = rows[0]["total"] if rows else 0
     if not rows and paging.offset:
-        total = (await reader.rows(_EVENT_COUNT, **home.parameters, ids=ids))[0]["total"]
+        total = (await reader.rows(_EVENT_COUNT, **tenant.parameters, ids=ids))[0]["total"]
     places = [(row["timestamp_ms"], row["key"]) for row in rows]
     return listing(paging, [_event(row, contact_id) for row in rows], total, places)
 
 
 async def latest_events(
-    reader: ClickHouseReader, home: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
+    reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these contacts at most so many, newest first: their place, and ``shape``, as the API shows them."""
     owners = {one: one for one in ids}
-    owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **home.parameters, ids=list(ids))}
+    owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **tenant.parameters, ids=list(ids))}
     before_ms, before_id = before or (LATEST, "")
     rows = await reader.rows(
         _EVENTS_OF_MANY,
-        **home.parameters,
+        **tenant.parameters,
         ids=list(owners),
         owners=list(owners.values()),
         before_ms=before_ms,
@@ -253,12 +253,12 @@ def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
     }
 
 
-async def segments(reader: ClickHouseReader, home: Tenant, text: str) -> list[dict[str, Any]]:
+async def segments(reader: ClickHouseReader, tenant: Tenant, text: str) -> list[dict[str, Any]]:
     """The segments that a contact is in: id, since when, and by which version of the rule."""
-    contact_id = (await required(reader, home, text))["contact_id"]
-    rows = await reader.rows(_SEGMENTS, **home.parameters, ids=[contact_id])
+    contact_id = (await required(reader, tenant, text))["contact_id"]
+    rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[contact_id])
     return [
         {"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]}
         for row in rows
-        if row["segment_id"] in home.segments
+        if row["segment_id"] in tenant.segments
     ]

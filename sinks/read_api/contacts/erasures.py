@@ -11,19 +11,20 @@ from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
 
-async def known(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
-    row = await contacts.required(reader, home, text)
-    ids = {row["contact_id"], *await contacts.losers_of(reader, home, row["contact_id"])}
+    row = await contacts.required(reader, tenant, text)
+    ids = {row["contact_id"], *await contacts.losers_of(reader, tenant, row["contact_id"])}
     ids |= {
-        identity.contact_id(home.workspace, home.environment, one["type"], one["value"]) for one in row["identifiers"]
+        identity.contact_id(tenant.workspace, tenant.environment, one["type"], one["value"])
+        for one in row["identifiers"]
     }
     return {"ids": sorted(ids)}
 
 
-def shown(control: ControlState, home: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
+def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
     found = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
-    if found is None or (found.workspace, found.environment) != (home.workspace, home.environment):
+    if found is None or (found.workspace, found.environment) != (tenant.workspace, tenant.environment):
         raise ApiError("not_found", "no such erasure")
     return erasure.shape(found, control.erasure_steps[found.id].values(), partitions, now_ms)

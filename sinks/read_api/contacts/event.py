@@ -28,9 +28,9 @@ ORDER BY received_at DESC LIMIT 2
 _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
-async def event(reader: ClickHouseReader, home: Tenant, event_id: str) -> dict[str, Any]:
+async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
     """The newest of those that have the id; raises ``ApiError`` (404)."""
-    rows = await reader.rows(_EVENT, **home.parameters, id=event_id)
+    rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
     row = rows[0]
@@ -39,7 +39,7 @@ async def event(reader: ClickHouseReader, home: Tenant, event_id: str) -> dict[s
     warnings = [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
     if len(rows) > 1:
         warnings.append(warning(CONFLICT, "another event has this event_id; both count"))
-    warnings += await overruled.warnings_of(reader, home, row)
+    warnings += await overruled.warnings_of(reader, tenant, row)
     return {
         "event_id": row["event_id"],
         "contact_id": row["contact_id"] or None,

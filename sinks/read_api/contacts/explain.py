@@ -47,20 +47,20 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 """Events of one type, the latest: what a rule's ``where`` sorts out counts too."""
 
 
-async def explain(reader: ClickHouseReader, home: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
+async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
     """A segment with its whole rule; raises ``ApiError`` (404) for a contact that is none."""
     segment, tree = found
     if not text:
         raise ApiError("missing_field", "contact is needed: a contact id or type:value", "contact")
-    row = await contacts.required(reader, home, text)
+    row = await contacts.required(reader, tenant, text)
     contact_id = row["contact_id"]
     listed = [leaf.segment_id for leaf in all_leaves(tree) if isinstance(leaf, InSegment) and leaf.rule is None]
-    members = await reader.rows(_MEMBERSHIPS, **home.parameters, id=contact_id, segments=[segment.id, *listed])
+    members = await reader.rows(_MEMBERSHIPS, **tenant.parameters, id=contact_id, segments=[segment.id, *listed])
     since = {one["segment_id"]: one["since_ms"] for one in members}
     known = ContactFacts(
         attributes=_entries(row["attributes"]),
         consents=_entries(row["consents"]),
-        counts=facts.counts_of(tree, await _seen(reader, home, contact_id, tree), now_ms),
+        counts=facts.counts_of(tree, await _seen(reader, tenant, contact_id, tree), now_ms),
         members=since,
         is_identified=any(identity.is_known(_type(one)) for one in row["identifiers"]),
     )
@@ -68,13 +68,13 @@ async def explain(reader: ClickHouseReader, home: Tenant, found: tuple[Segment, 
     return told.shape(since.get(segment.id) if told.member else None, segment.version)
 
 
-async def _seen(reader: ClickHouseReader, home: Tenant, contact_id: str, tree: Rule) -> list[EventFact]:
+async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree: Rule) -> list[EventFact]:
     types = sorted(facts.counted_for(tree))
     if not types:
         return []
-    ids = [contact_id, *await contacts.losers_of(reader, home, contact_id)]
+    ids = [contact_id, *await contacts.losers_of(reader, tenant, contact_id)]
     found = await reader.rows(
-        _EVENTS, **home.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
+        _EVENTS, **tenant.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
     )
     return [
         EventFact(

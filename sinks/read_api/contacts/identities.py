@@ -84,8 +84,8 @@ class Retractions:
         return {pair: at_ms for pair, at_ms in self.separated_ms.items() if self.lifted_ms.get(pair, -1) < at_ms}
 
 
-async def _retractions(reader: ClickHouseReader, home: Tenant, ids: list[str]) -> Retractions:
-    rows = await reader.rows(_RETRACTED, **home.parameters, ids=ids)
+async def _retractions(reader: ClickHouseReader, tenant: Tenant, ids: list[str]) -> Retractions:
+    rows = await reader.rows(_RETRACTED, **tenant.parameters, ids=ids)
     separated: dict[Pair, int] = {}
     for row in rows:
         if row["event_id"] != LIFTED:
@@ -99,14 +99,18 @@ async def _retractions(reader: ClickHouseReader, home: Tenant, ids: list[str]) -
     )
 
 
-async def _separated(reader: ClickHouseReader, home: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+async def _separated(
+    reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions
+) -> list[dict[str, Any]]:
     """Pairs of which one identifier is the contact's and the other one is not: ``a`` is the contact's."""
     here = set(ids)
     pairs = {p: at for p, at in gone.standing().items() if (p[0] in here) != (p[1] in here)}
     if not pairs:
         return []
     names: dict[str, dict[str, str]] = {}
-    for row in await reader.rows(_NAMES, **home.parameters, ids=ids, far=sorted({n for p in pairs for n in p} - here)):
+    for row in await reader.rows(
+        _NAMES, **tenant.parameters, ids=ids, far=sorted({n for p in pairs for n in p} - here)
+    ):
         for side in ("a", "b"):
             names[row[f"{side}_id"]] = {"type": row[f"{side}_type"], "value": row[f"{side}_value"]}
     found = []
@@ -117,19 +121,19 @@ async def _separated(reader: ClickHouseReader, home: Tenant, ids: list[str], gon
     return found
 
 
-async def _links(reader: ClickHouseReader, home: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
-    links = await reader.rows(_LINKS, **home.parameters, ids=ids)
+async def _links(reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
+    links = await reader.rows(_LINKS, **tenant.parameters, ids=ids)
     return [k for k in links if k["a_id"] == k["b_id"] or not gone.cover(k["a_id"], k["b_id"], k)]
 
 
-async def identity(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
     """Evidence is shown only where both of its identifiers belong to the contact today."""
-    row = await required(reader, home, text)
-    ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
-    gone = await _retractions(reader, home, ids)
-    links = await _links(reader, home, ids, gone)
-    merges = await reader.rows(_MERGES, **home.parameters, ids=ids)
-    refused = await reader.rows(_REFUSED, **home.parameters, ids=ids)
+    row = await required(reader, tenant, text)
+    ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
+    gone = await _retractions(reader, tenant, ids)
+    links = await _links(reader, tenant, ids, gone)
+    merges = await reader.rows(_MERGES, **tenant.parameters, ids=ids)
+    refused = await reader.rows(_REFUSED, **tenant.parameters, ids=ids)
     evidence = _evidence(links)
     named = {(i["type"], i["value"]) for i in row["identifiers"]} | evidence.keys()
     return {
@@ -142,18 +146,18 @@ async def identity(reader: ClickHouseReader, home: Tenant, text: str) -> dict[st
         "refused": [
             {name: r[name] for name in ("type", "value", "reason", "event_id")} | {"at": iso(r["at_ms"])}
             for r in refused
-            if not _is_over(r, home, ids, gone)
+            if not _is_over(r, tenant, ids, gone)
         ],
-        "separated": await _separated(reader, home, ids, gone),
+        "separated": await _separated(reader, tenant, ids, gone),
     }
 
 
-async def ties(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, Any]:
+async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
     """What a split of the contact may take back, and who belongs to it; ``settled``: its own row is the newest."""
-    row = await required(reader, home, text)
-    ids = [row["contact_id"], *await losers_of(reader, home, row["contact_id"])]
-    gone = await _retractions(reader, home, ids)
-    links = await _links(reader, home, ids, gone)
+    row = await required(reader, tenant, text)
+    ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
+    gone = await _retractions(reader, tenant, ids)
+    links = await _links(reader, tenant, ids, gone)
     return {
         "contact_id": row["contact_id"],
         "members": ids,
@@ -167,7 +171,7 @@ async def ties(reader: ClickHouseReader, home: Tenant, text: str) -> dict[str, A
             for k in links
             if k["a_id"] != k["b_id"]
         ],
-        "separated": await _separated(reader, home, ids, gone),
+        "separated": await _separated(reader, tenant, ids, gone),
     }
 
 
@@ -180,8 +184,8 @@ def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         known[merge["loser"]] = merge["winner"]
 
 
-def _is_over(refused: dict[str, Any], home: Tenant, ids: Collection[str], gone: Retractions) -> bool:
-    far = contact_id(home.workspace, home.environment, refused["type"], refused["value"])
+def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone: Retractions) -> bool:
+    far = contact_id(tenant.workspace, tenant.environment, refused["type"], refused["value"])
     pair = (min(refused["contact_id"], far), max(refused["contact_id"], far))
     if far in ids:
         return True

@@ -11,16 +11,16 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 """
 
 
-async def is_refused(reader: ClickHouseReader, home: Tenant, anonymous: str, known: str) -> bool:
+async def is_refused(reader: ClickHouseReader, tenant: Tenant, anonymous: str, known: str) -> bool:
     """Another external id has the anonymous one, or their link was refused; both are own contact ids."""
 
     def own(kind: str, value: str) -> str:
-        return identity.contact_id(home.workspace, home.environment, kind, value)
+        return identity.contact_id(tenant.workspace, tenant.environment, kind, value)
 
-    row = await find(reader, home, anonymous)
+    row = await find(reader, tenant, anonymous)
     identifiers = row["identifiers"] if row is not None else []
     owners = {own(i["type"], i["value"]) for i in identifiers if i["type"] == identity.EXTERNAL_ID}
     if owners:
         return known not in owners
-    rows = await reader.rows(_REFUSED, **home.parameters, id=anonymous)
+    rows = await reader.rows(_REFUSED, **tenant.parameters, id=anonymous)
     return known in {own(r["type"], r["value"]) for r in rows}

@@ -36,10 +36,10 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 """
 
 
-async def warnings_of(reader: ClickHouseReader, home: Tenant, row: dict[str, Any]) -> list[str]:
+async def warnings_of(reader: ClickHouseReader, tenant: Tenant, row: dict[str, Any]) -> list[str]:
     """``row`` has the event's id, type, times and contact."""
     said = await reader.rows(
-        _SAID, **home.parameters, id=row["event_id"], type=row["type"], received_ms=row["received_ms"]
+        _SAID, **tenant.parameters, id=row["event_id"], type=row["type"], received_ms=row["received_ms"]
     )
     profile = orjson.loads(said[0]["profile"]) if said and said[0]["profile"] else {}
     if not row["contact_id"] or any(profile.get(name) for name in ("device", "devices")):
@@ -50,8 +50,8 @@ async def warnings_of(reader: ClickHouseReader, home: Tenant, row: dict[str, Any
         return []
     (written,) = await reader.rows(
         _WRITTEN,
-        **home.parameters,
-        ids=[row["contact_id"], *await losers_of(reader, home, row["contact_id"])],
+        **tenant.parameters,
+        ids=[row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])],
         id=row["event_id"],
         stamp_ms=min(row["timestamp_ms"], row["received_ms"]),
         received_ms=row["received_ms"],

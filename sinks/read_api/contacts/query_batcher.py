@@ -25,7 +25,7 @@ Ask = Callable[[Tenant, Sequence[Q]], Awaitable[Sequence[A]]]
 
 @dataclass(frozen=True, slots=True)
 class _PendingQuery(Generic[Q, A]):
-    home: Tenant
+    tenant: Tenant
     question: Q
     answer: asyncio.Future[A]
 
@@ -38,11 +38,11 @@ class QueryBatcher(Generic[Q, A]):
         self._waiting: dict[tuple[str, str], list[_PendingQuery[Q, A]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
 
-    async def ask(self, home: Tenant, question: Q) -> A:
+    async def ask(self, tenant: Tenant, question: Q) -> A:
         """Raises what the query that was to answer it raises."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        asked: _PendingQuery[Q, A] = _PendingQuery(home, question, future)
-        key = (home.workspace, home.environment)
+        asked: _PendingQuery[Q, A] = _PendingQuery(tenant, question, future)
+        key = (tenant.workspace, tenant.environment)
         if key in self._waiting:
             self._waiting[key].append(asked)
         else:
@@ -67,7 +67,7 @@ class QueryBatcher(Generic[Q, A]):
         if not some:
             return
         try:
-            answers = await self._ask(some[-1].home, [asked.question for asked in some])
+            answers = await self._ask(some[-1].tenant, [asked.question for asked in some])
         except Exception as error:  # noqa: BLE001 - it is raised where the questions were asked
             for asked in some:
                 if not asked.answer.done():

@@ -39,17 +39,17 @@ class WrittenContacts:
         self._owners = QueryBatcher(self._all_owners)
         self._shown = QueryBatcher(self._all_shown)
 
-    async def found(self, home: Tenant, asked: Any) -> dict[str, Any]:
+    async def found(self, tenant: Tenant, asked: Any) -> dict[str, Any]:
         """For each identifier the contact that has it today, or none."""
-        return {"contacts": await self._owners.ask(home, _given(asked))}
+        return {"contacts": await self._owners.ask(tenant, _given(asked))}
 
-    async def written(self, home: Tenant, asked: Any) -> dict[str, Any]:
+    async def written(self, tenant: Tenant, asked: Any) -> dict[str, Any]:
         """The contact's document, or none if it is not complete in time."""
         given = _given(asked)
         deadline = time.monotonic() + asked["timeout_ms"] / 1000
         turn = 0
         while True:
-            found = await self._shown.ask(home, given)
+            found = await self._shown.ask(tenant, given)
             if found is not None:
                 document, warnings = found
                 return {"contact": document, "warnings": warnings}
@@ -58,28 +58,28 @@ class WrittenContacts:
             await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    async def _all_owners(self, home: Tenant, asked: Sequence[Identifiers]) -> list[list[Row | None]]:
-        rows = iter(await find_all(self._reader, home, [one for given in asked for one in _ids(home, given)]))
+    async def _all_owners(self, tenant: Tenant, asked: Sequence[Identifiers]) -> list[list[Row | None]]:
+        rows = iter(await find_all(self._reader, tenant, [one for given in asked for one in _ids(tenant, given)]))
         return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in asked]
 
-    async def _all_shown(self, home: Tenant, asked: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
+    async def _all_shown(self, tenant: Tenant, asked: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
         """For each write its contact's document and the warnings, none where identifiers are missing yet."""
-        first = [_ids(home, given)[0] for given in asked]
-        rows = await find_all(self._reader, home, first)
+        first = [_ids(tenant, given)[0] for given in asked]
+        rows = await find_all(self._reader, tenant, first)
         missing = [None if row is None else _missing(row, given) for row, given in zip(rows, asked, strict=True)]
         doubtful = sorted(
-            {own for given, some in zip(asked, missing, strict=True) if some for own in _ids(home, given)}
+            {own for given, some in zip(asked, missing, strict=True) if some for own in _ids(tenant, given)}
         )
         refused: set[tuple[str, str, str]] = set()
         if doubtful:
-            found = await self._reader.rows(_REFUSED, **home.parameters, ids=doubtful)
+            found = await self._reader.rows(_REFUSED, **tenant.parameters, ids=doubtful)
             refused = {(row["contact_id"], row["type"], row["value"]) for row in found}
         complete: dict[int, tuple[Row, list[str]]] = {}
         for place, (row, given, some) in enumerate(zip(rows, asked, missing, strict=True)):
-            own = _ids(home, given) if some else []
+            own = _ids(tenant, given) if some else []
             if row is not None and some is not None and all(_is_refused(one, own, refused) for one in some):
                 complete[place] = (row, _warnings(some))
-        documents = iter(await shaped(self._reader, home, [row for row, _ in complete.values()]))
+        documents = iter(await shaped(self._reader, tenant, [row for row, _ in complete.values()]))
         return [(next(documents), complete[place][1]) if place in complete else None for place in range(len(asked))]
 
 
@@ -118,5 +118,5 @@ def _warnings(missing: Identifiers) -> list[str]:
     ]
 
 
-def _ids(home: Tenant, identifiers: Identifiers) -> list[str]:
-    return [identity.contact_id(home.workspace, home.environment, one["type"], one["value"]) for one in identifiers]
+def _ids(tenant: Tenant, identifiers: Identifiers) -> list[str]:
+    return [identity.contact_id(tenant.workspace, tenant.environment, one["type"], one["value"]) for one in identifiers]

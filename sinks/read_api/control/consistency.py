@@ -107,8 +107,8 @@ class ConsistencyCheck:
         before = time.time_ns() // 1_000_000 - SETTLED_MS
         ready = sorted(
             (s.id, s)
-            for home in self._control.segments.values()
-            for s in home.values()
+            for tenant in self._control.segments.values()
+            for s in tenant.values()
             if s.updated_ms < before and self._control.standing(s, self._reader.partitions)[0] == "live"
         )
         ordered = [s for name, s in ready if name > self._last] + [s for name, s in ready if name <= self._last]
@@ -126,20 +126,20 @@ class ConsistencyCheck:
         """Those whose membership is not what the rule says, as of now."""
         if not contacts:
             return []
-        home = (segment.workspace, segment.environment)
-        current = self._control.segments[home].get(segment.id)
+        tenant = (segment.workspace, segment.environment)
+        current = self._control.segments[tenant].get(segment.id)
         if current is None or current.version != segment.version:
             return []
         if self._control.standing(current, self._reader.partitions)[0] != "live":
             return []  # its history is on its way, or it is disabled
         try:
-            tree = tree_of(self._control.segments[home], segment.id, segment.rule)
+            tree = tree_of(self._control.segments[tenant], segment.id, segment.rule)
         except ApiError:
             return []  # it is disabled
-        query = sql.members(tree, *home, time.time_ns() // 1_000_000, contacts)
+        query = sql.members(tree, *tenant, time.time_ns() // 1_000_000, contacts)
         ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}
         told = await self._reader.rows(
-            _MEMBERS, workspace=home[0], environment=home[1], segment=segment.id, contacts=contacts
+            _MEMBERS, workspace=tenant[0], environment=tenant[1], segment=segment.id, contacts=contacts
         )
         return sorted(ruled ^ {row["contact_id"] for row in told})
 

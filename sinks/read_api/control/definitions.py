@@ -17,22 +17,22 @@ GROUP BY segment_id
 """
 
 
-def segment_named(control: ControlState, home: Tenant, segment_id: str) -> Segment:
+def segment_named(control: ControlState, tenant: Tenant, segment_id: str) -> Segment:
     """Raises ``ApiError`` (404)."""
-    found = control.segments[home.workspace, home.environment].get(segment_id)
+    found = control.segments[tenant.workspace, tenant.environment].get(segment_id)
     if found is None:
         raise ApiError("not_found", "no such segment")
     return found
 
 
-def segments_of(control: ControlState, home: Tenant) -> list[Segment]:
+def segments_of(control: ControlState, tenant: Tenant) -> list[Segment]:
     """Oldest first."""
-    found = control.segments[home.workspace, home.environment].values()
+    found = control.segments[tenant.workspace, tenant.environment].values()
     return sorted(found, key=lambda s: (s.created_ms, s.id))
 
 
 async def with_counts(
-    reader: ClickHouseReader, control: ControlState, home: Tenant, segments: Iterable[Segment]
+    reader: ClickHouseReader, control: ControlState, tenant: Tenant, segments: Iterable[Segment]
 ) -> list[dict[str, Any]]:
     """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit.
 
@@ -42,7 +42,7 @@ async def with_counts(
     wanted = list(segments)
     if not wanted:
         return []
-    rows = await reader.rows(_COUNTS, **home.parameters, ids=[s.id for s in wanted])
+    rows = await reader.rows(_COUNTS, **tenant.parameters, ids=[s.id for s in wanted])
     counts = {row["segment_id"]: row for row in rows}
     shapes = []
     for segment in wanted:
@@ -119,9 +119,9 @@ def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any
     ]
 
 
-def receivers_of(control: ControlState, home: Tenant) -> list[dict[str, Any]]:
+def receivers_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first; never what they verify with."""
-    here = (home.workspace, home.environment)
+    here = (tenant.workspace, tenant.environment)
     found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
     return [
         {

@@ -22,7 +22,7 @@ def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> R
 
 
 async def preview(
-    reader: ClickHouseReader, home: Tenant, segments: Mapping[str, Segment], body: Any, now_ms: int
+    reader: ClickHouseReader, tenant: Tenant, segments: Mapping[str, Segment], body: Any, now_ms: int
 ) -> Any:
     """``{"rule": R}`` in."""
     if not isinstance(body, dict):
@@ -34,14 +34,14 @@ async def preview(
         raise ApiError("missing_field", "rule is needed", "rule")
     rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
     tree = tree_of(segments, DRAFT, body["rule"])
-    query = sql.members(tree, home.workspace, home.environment, now_ms)
+    query = sql.members(tree, tenant.workspace, tenant.environment, now_ms)
     select = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
     (row,) = await reader.rows(select, **query.parameters)
     said = {"contacts": row["contacts"], "sample": row["sample"]}
-    warnings = await unseen(reader, home, parse.parse(body["rule"]))
+    warnings = await unseen(reader, tenant, parse.parse(body["rule"]))
     return {**said, "warnings": warnings} if warnings else said
 
 
-async def warnings_of(reader: ClickHouseReader, home: Tenant, body: Any) -> Any:
+async def warnings_of(reader: ClickHouseReader, tenant: Tenant, body: Any) -> Any:
     """Of a rule that has been written, as the edge asks: ``{"rule": R}`` in."""
-    return {"warnings": await unseen(reader, home, parse.parse(body["rule"]))}
+    return {"warnings": await unseen(reader, tenant, parse.parse(body["rule"]))}

@@ -65,21 +65,21 @@ LIMIT 1 SETTINGS max_execution_time = 1
 Path = tuple[str, ...]
 
 
-async def unseen(reader: ClickHouseReader, home: Tenant, tree: Rule) -> list[str]:
+async def unseen(reader: ClickHouseReader, tenant: Tenant, tree: Rule) -> list[str]:
     """The rule's own conditions, not those of segments that it refers to."""
     found: list[str] = []
     try:
         async with asyncio.timeout(WITHIN_S):
-            await _NameLookup(reader, home).rule(tree, found)
+            await _NameLookup(reader, tenant).rule(tree, found)
     except (TimeoutError, ClickHouseError, ApiError) as error:
         log.info("what a rule names was not looked up: %s", str(error)[:200])
     return found
 
 
 class _NameLookup:
-    def __init__(self, reader: ClickHouseReader, home: Tenant) -> None:
+    def __init__(self, reader: ClickHouseReader, tenant: Tenant) -> None:
         self._reader = reader
-        self._home = home
+        self._tenant = tenant
 
     async def rule(self, tree: Rule, found: list[str]) -> None:
         """Adds to ``found`` as it goes, so that what is known in time is told."""
@@ -119,7 +119,7 @@ class _NameLookup:
             found.append(_said(what, of, ".".join(path), sampled))
 
     async def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        return await self._reader.rows(sql, **self._home.parameters, **parameters)
+        return await self._reader.rows(sql, **self._tenant.parameters, **parameters)
 
 
 def _names(name: str) -> str:

@@ -26,7 +26,7 @@ WHERE workspace = {workspace:String} AND ({any:UInt8} OR environment = {environm
 
 
 async def task(
-    reader: ClickHouseReader, home: Tenant, text: str, now_ms: int, *, any_environment: bool
+    reader: ClickHouseReader, tenant: Tenant, text: str, now_ms: int, *, any_environment: bool
 ) -> dict[str, Any]:
     """Completed when each of its events is stored or known as a duplicate.
 
@@ -34,7 +34,7 @@ async def task(
     Raises ``ApiError`` (404) for what was never given out, and for what is older than the events are kept.
     """
     task_id = _task_id(text, now_ms)
-    rows = await reader.rows(_TASK, **home.parameters, task=task_id, any=int(any_environment))
+    rows = await reader.rows(_TASK, **tenant.parameters, task=task_id, any=int(any_environment))
     if not rows and now_ms - uuid7_ms(UUID(task_id)) > (topics.RESOLVED.retention_ms or 0):
         raise ApiError("not_found", "no such task")
     done, total = len(set(map(_key, rows))), count_of(UUID(task_id))

@@ -46,17 +46,17 @@ LIMIT 1
 """
 
 
-def webhook_named(control: ControlState, home: Tenant, webhook_id: str) -> Webhook:
+def webhook_named(control: ControlState, tenant: Tenant, webhook_id: str) -> Webhook:
     """Raises ``ApiError`` (404)."""
-    found = control.webhooks[home.workspace, home.environment].get(webhook_id)
+    found = control.webhooks[tenant.workspace, tenant.environment].get(webhook_id)
     if found is None:
         raise ApiError("not_found", "no such webhook")
     return found
 
 
-def webhooks_of(control: ControlState, home: Tenant) -> list[dict[str, Any]]:
+def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
-    found = control.webhooks[home.workspace, home.environment].values()
+    found = control.webhooks[tenant.workspace, tenant.environment].values()
     return [shape(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
 
 
@@ -73,35 +73,35 @@ def shape(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-async def attempts(reader: ClickHouseReader, home: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:
+async def attempts(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:
     """A page of the log."""
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
-    rows = await reader.rows(_PAGE, **home.parameters, webhooks=[webhook.id], **place)
+    rows = await reader.rows(_PAGE, **tenant.parameters, webhooks=[webhook.id], **place)
     total = 0
     if paging.after is None:
-        total = (await reader.rows(_COUNT, **home.parameters, webhook=webhook.id))[0]["total"]
+        total = (await reader.rows(_COUNT, **tenant.parameters, webhook=webhook.id))[0]["total"]
     return listing(paging, [_attempt(row) for row in rows], total, [(row["at_ms"], row["attempt_id"]) for row in rows])
 
 
 async def latest_attempts(
-    reader: ClickHouseReader, home: Tenant, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
+    reader: ClickHouseReader, tenant: Tenant, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
-    asked = {**home.parameters, "webhooks": list(webhook_ids), "limit": wanted}
+    asked = {**tenant.parameters, "webhooks": list(webhook_ids), "limit": wanted}
     found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
     for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
         found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
     return found
 
 
-async def attempt(reader: ClickHouseReader, home: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
+async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
     """One attempt, or a delivery's last one, with request and answer; raises ``ApiError`` (404)."""
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:
-        asked = {**home.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
+        asked = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
         rows = await reader.rows(_ONE, **asked)
     if not rows:
         raise ApiError("not_found", "no such delivery")

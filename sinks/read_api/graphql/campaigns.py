@@ -74,7 +74,7 @@ class Campaign:
     @strawberry.field(description="Those of its definition, and others that its messages name.")
     async def variants(self, info: RequestInfo) -> list[Variant]:
         asked = info.context
-        campaign = asked.control.campaigns[asked.home.workspace, asked.home.environment][str(self.id)]
+        campaign = asked.control.campaigns[asked.tenant.workspace, asked.tenant.environment][str(self.id)]
         parts = await asked.loaders.variants.load(str(self.id))
         return [
             Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))

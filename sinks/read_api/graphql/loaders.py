@@ -30,10 +30,10 @@ class Loaders:
     contacts per kind.
     """
 
-    def __init__(self, reader: ClickHouseReader, control: ControlState, home: Tenant) -> None:
+    def __init__(self, reader: ClickHouseReader, control: ControlState, tenant: Tenant) -> None:
         self._reader = reader
         self._control = control
-        self._home = home
+        self._tenant = tenant
         self.contact: DataLoader[str, Row | None] = DataLoader(load_fn=self._contacts)
         self.segment: DataLoader[str, Row | None] = DataLoader(load_fn=self._segments)
         self.events: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._events)
@@ -51,17 +51,17 @@ class Loaders:
         return await self.attempts.load(_page_of(webhook_id, paging))
 
     async def _contacts(self, ids: list[str]) -> list[Row | None]:
-        rows = await contacts.find_all(self._reader, self._home, ids)
+        rows = await contacts.find_all(self._reader, self._tenant, ids)
         found = [row for row in rows if row is not None]
         unique = {row["contact_id"]: row for row in found}
-        shapes = await contacts.shaped(self._reader, self._home, list(unique.values()))
+        shapes = await contacts.shaped(self._reader, self._tenant, list(unique.values()))
         by_id = {shape["id"]: shape for shape in shapes}
         return [None if row is None else by_id[row["contact_id"]] for row in rows]
 
     async def _segments(self, ids: list[str]) -> list[Row | None]:
-        known = self._control.segments[self._home.workspace, self._home.environment]
+        known = self._control.segments[self._tenant.workspace, self._tenant.environment]
         wanted = [known[one] for one in dict.fromkeys(ids) if one in known]
-        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._home, wanted)}
+        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._tenant, wanted)}
         return [shapes.get(one) for one in ids]
 
     async def _events(self, asked: list[PageOf]) -> list[list[Row]]:
@@ -79,7 +79,7 @@ class Loaders:
             pages[wanted, place].append(one)
         found: dict[PageOf, list[Row]] = {}
         for (wanted, place), ids in pages.items():
-            for one, rows in (await read(self._reader, self._home, ids, wanted=wanted, before=place)).items():
+            for one, rows in (await read(self._reader, self._tenant, ids, wanted=wanted, before=place)).items():
                 found[one, wanted, place] = rows
         return [found.get(one, []) for one in asked]
 
@@ -96,8 +96,8 @@ class Loaders:
         return [found[one] for one in ids]
 
     def _question(self, ids: list[str]) -> CampaignQuery:
-        known = self._control.campaigns[self._home.workspace, self._home.environment]
-        return CampaignQuery(home=self._home, campaigns=[known[one] for one in ids])
+        known = self._control.campaigns[self._tenant.workspace, self._tenant.environment]
+        return CampaignQuery(tenant=self._tenant, campaigns=[known[one] for one in ids])
 
 
 def _page_of(one: str, paging: Paging) -> PageOf:

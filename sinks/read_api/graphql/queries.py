@@ -31,7 +31,7 @@ class Query:
         asked = info.context
         asked.require("contacts:read")
         try:
-            contact_id = asked.home.contact_id(str(id))
+            contact_id = asked.tenant.contact_id(str(id))
         except ApiError:
             return None
         found = await asked.loaders.contact.load(contact_id)
@@ -51,8 +51,8 @@ class Query:
         page = paging(first, after)
         query = {} if email is None else {"email": email}
         segment = None if segment_id is None else str(segment_id)
-        rows = await contact_list.rows(asked.reader, asked.home, query, page, segment)
-        shapes = await contacts.shaped(asked.reader, asked.home, rows)
+        rows = await contact_list.rows(asked.reader, asked.tenant, query, page, segment)
+        shapes = await contacts.shaped(asked.reader, asked.tenant, rows)
         found: Connection[Contact] = connect(shapes, lambda shape: [shape["id"]], page, contact_of)
         return found
 
@@ -63,7 +63,7 @@ class Query:
         asked = info.context
         asked.require("contacts:read")
         page = paging(first, after)
-        contact = await asked.loaders.contact.load(asked.home.contact_id(str(contact_id)))
+        contact = await asked.loaders.contact.load(asked.tenant.contact_id(str(contact_id)))
         rows = [] if contact is None else await asked.loaders.events_of(contact["id"], page)
         found: Connection[Event] = connect(rows, place_of_event, page, event_of)
         return found
@@ -81,12 +81,12 @@ class Query:
         asked = info.context
         asked.require("segments:read")
         page = paging(first, after)
-        known = definitions.segments_of(asked.control, asked.home)
+        known = definitions.segments_of(asked.control, asked.tenant)
         place = page.cursor_of(int, str)
         rest = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
         shown = rest[: page.wanted]
         created = {s.id: s.created_ms for s in shown}
-        shapes = await definitions.with_counts(asked.reader, asked.control, asked.home, shown)
+        shapes = await definitions.with_counts(asked.reader, asked.control, asked.tenant, shown)
         found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
         return found
 
@@ -95,7 +95,7 @@ class Query:
         asked = info.context
         asked.require("campaigns:read")
         try:
-            return campaign_of(campaigns.campaign_named(asked.control, asked.home, str(id)))
+            return campaign_of(campaigns.campaign_named(asked.control, asked.tenant, str(id)))
         except ApiError:
             return None
 
@@ -112,7 +112,7 @@ class Query:
         asked.require("campaigns:read")
         wanted = numbered(limit, page, after)
         query = {} if status is None else {"status": status}
-        rest = after_cursor(campaigns.campaigns_of(asked.control, asked.home, query), wanted, lambda c: c.id)
+        rest = after_cursor(campaigns.campaigns_of(asked.control, asked.tenant, query), wanted, lambda c: c.id)
         # one more than the page says whether there is another
         shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
         found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
@@ -125,7 +125,7 @@ class Query:
         asked = info.context
         asked.require("webhooks:read")
         page = paging(first, after)
-        rows = after_cursor(webhooks.webhooks_of(asked.control, asked.home), page, lambda row: row["id"])
+        rows = after_cursor(webhooks.webhooks_of(asked.control, asked.tenant), page, lambda row: row["id"])
         found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
         return found
 
@@ -135,5 +135,5 @@ class Query:
     ) -> Connection[Delivery]:
         asked = info.context
         asked.require("webhooks:read")
-        webhook = webhooks.webhook_named(asked.control, asked.home, str(webhook_id))
+        webhook = webhooks.webhook_named(asked.control, asked.tenant, str(webhook_id))
         return await attempts_of(info, webhook.id, first, after)

@@ -24,7 +24,7 @@ class Context:
     """One request: who asks, about what, and where the answers come from."""
 
     principal: Principal
-    home: Tenant
+    tenant: Tenant
     reader: ClickHouseReader
     control: ControlState
     loaders: Loaders

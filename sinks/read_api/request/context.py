@@ -25,7 +25,7 @@ class ReadRequest:
     """An authorised request: who, about what, with which parameters."""
 
     principal: Principal
-    home: Tenant
+    tenant: Tenant
     request: Request
 
     @property

@@ -54,23 +54,23 @@ def paging_of(query: QueryParameters) -> Paging:
     return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
 
 
-def after_cursor(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
+def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]) -> list[T]:
     """Those after the row that the cursor names; all where there is none, nothing where that row is gone."""
-    last = paging.cursor_of(str)
+    last = paging_of.cursor_of(str)
     if last is None:
         return list(rows)
     return list(rows[next((n + 1 for n, row in enumerate(rows) if id_of(row) == last[0]), len(rows)) :])
 
 
-def listing(paging: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """``rows`` are ``paging.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
-    if paging.after is None:
-        return {"data": list(rows), "meta": {"total": total, "page": paging.page, "limit": paging.limit}}
-    more = len(rows) > paging.limit
+def listing(paging_of: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """``rows`` are ``paging_of.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
+    if paging_of.after is None:
+        return {"data": list(rows), "meta": {"total": total, "page": paging_of.page, "limit": paging_of.limit}}
+    more = len(rows) > paging_of.limit
     following = None
     if more:
-        following = cursor_at(places[paging.limit - 1])
-    return {"data": list(rows[: paging.limit]), "next_cursor": following}
+        following = cursor_at(places[paging_of.limit - 1])
+    return {"data": list(rows[: paging_of.limit]), "next_cursor": following}
 
 
 def cursor_at(place: Sequence[Any]) -> str:
@@ -78,15 +78,15 @@ def cursor_at(place: Sequence[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
-def list_page(paging: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def list_page(paging_of: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A list that is in memory as a whole; a cursor behind a row is its id."""
     total = len(rows)
-    last = paging.cursor_of(str)
+    last = paging_of.cursor_of(str)
     if last is not None:
         at = next((n + 1 for n, row in enumerate(rows) if row["id"] == last[0]), total)
         rows = rows[at:]
-    shown = rows[paging.offset : paging.offset + paging.wanted]
-    return listing(paging, shown, total, [[row["id"]] for row in shown])
+    shown = rows[paging_of.offset : paging_of.offset + paging_of.wanted]
+    return listing(paging_of, shown, total, [[row["id"]] for row in shown])
 
 
 def identifier(query: QueryParameters, kind: str) -> str | None:
