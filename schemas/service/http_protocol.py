@@ -67,17 +67,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + HEAD_S
         HttpToolsProtocol.on_message_begin(self)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) < self.max_headers:
-            HttpToolsProtocol.on_header(self, name, value)
-        else:
-            self._is_too_large = True
-
     def on_headers_complete(self) -> None:
         if self._unfinished + self._received > self.max_head_bytes:
             # else the whole of it is too little to be looked at
             head = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             self._is_too_large |= head > self.max_head_bytes
+        # counted here and not one by one: what a head has room for is little enough to be kept for a moment
+        self._is_too_large |= len(self.headers) > self.max_headers
         self._unfinished = 0
         self._deadline = self.loop.time() + self.body_s
         if not self._is_too_large:
