@@ -139,11 +139,19 @@ def nearly_full(attributes: Mapping[str, Any]) -> bool:
     )
 
 
-def missing(identifiers: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a contact does not show yet all that a write says of who it is."""
+def missing(tied: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a contact does not show yet what a write says of who it is, as ``identity.tied`` gives that."""
     has = {(one["type"], one["value"]) for one in shown}
-    given = [one for one in identifiers if one["type"] != identity.CONTACT_ID and identity.links(one["type"])]
-    return any((one["type"], one["value"]) not in has for one in given)
+    return any((one["type"], one["value"]) not in has for one in tied if one["type"] != identity.CONTACT_ID)
+
+
+def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> list[str]:
+    """A warning for each identifier that its workspace lets tie no contacts together."""
+    return [
+        warning("link_refused", f"{one['type']} was not taken over: the workspace ties no contacts together by it")
+        for one in identifiers
+        if one not in tied
+    ]
 
 
 def outdated(said: ContactEdit, event: Event, document: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ A write is an event, answered when it is stored and applied; at the deadline wit
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -31,7 +31,7 @@ from schemas.control import static_segments
 from schemas.control.access import Principal
 from schemas.errors import ApiError
 from schemas.records import identity
-from schemas.records.records import Event
+from schemas.records.records import Event, Identifier
 from schemas.records.sameness import event_key
 from schemas.service.web import JsonResponse
 from schemas.times import iso
@@ -101,13 +101,15 @@ class ContactRoutes:
         else:
             parse.check_room(said, None)
         _check_size(edge, event)
+        tied = self._tied(event)
+        warnings += parse.apart_of(event["identifiers"], tied)
         receipts = await edge.applied(event["task_id"], [event], within_s)
         if receipts is None:
             return self._later(event)
         changes: dict[str, Any] = changes_of(receipts, event_key(event)) if asks_sync(request) else {}
-        document = await self._receipted(receipts, event)
+        document = await self._receipted(receipts, event, tied)
         if document is None:
-            after = await self._read(request, event, environment, within_s - (time.monotonic() - began))
+            after = await self._read(request, tied, environment, within_s - (time.monotonic() - began))
             if after is None or after["contact"] is None:
                 return self._later(event)
             document, warnings = after["contact"], warnings + after["warnings"]
@@ -132,7 +134,12 @@ class ContactRoutes:
 
     def _may_be_full(self, said: ContactEdit, event: Event) -> bool:
         """Whether the contact may have no room for what is written to it."""
-        return parse.is_large(said) or any(self._edge.merge_map.winner(own) in self._full for own in _own_ids(event))
+        return parse.is_large(said) or any(
+            self._edge.merge_map.winner(own) in self._full for own in _own_ids(event, self._tied(event))
+        )
+
+    def _tied(self, event: Event) -> list[Identifier]:
+        return identity.tied(event["identifiers"], self._edge.control.apart(event["workspace"]))
 
     def _remember(self, document: Mapping[str, Any]) -> None:
         self._full.pop(document["id"], None)
@@ -141,25 +148,26 @@ class ContactRoutes:
             if len(self._full) > MOST_FULL:
                 del self._full[next(iter(self._full))]
 
-    async def _receipted(self, receipts: Waiter, event: Event) -> dict[str, Any] | None:
+    async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> dict[str, Any] | None:
         """The contact as the stages told of it, if every read shows it so by now."""
         said = receipts.contacts.get(event_key(event))
         if said is None:
             return None
         fields = orjson.loads(said)
-        if parse.missing(event["identifiers"], fields["identifiers"]):
-            await self._edge.merge_map.joined(_own_ids(event), JOINED_S)
+        own = _own_ids(event, tied)
+        if parse.missing(tied, fields["identifiers"]):
+            await self._edge.merge_map.joined(own, JOINED_S)
             return None
-        if self._edge.merge_map.joined_lately(_own_ids(event)):
+        if self._edge.merge_map.joined_lately(own):
             return None
         known = self._edge.control.segments[event["workspace"], event["environment"]]
         segments = [segment for segment in fields["segments"] if segment in known]
         return shape(fields, static_segments.without(fields["attributes"]), segments)
 
-    async def _read(self, request: Request, event: Event, environment: str, left_s: float) -> Any:
+    async def _read(self, request: Request, tied: list[Identifier], environment: str, left_s: float) -> Any:
         """What the read API shows once it shows every identifier; none where it is away: the write is durable."""
         left_ms = int(max(0.0, left_s) * 1000)
-        shown_by = {"identifiers": event["identifiers"], "timeout_ms": left_ms}
+        shown_by = {"identifiers": tied, "timeout_ms": left_ms}
         try:
             return await self._read_api.post(request, parse.WRITTEN, shown_by, environment, left_ms / 1000 + LEAST_S)
         except ApiError as refused:
@@ -182,14 +190,9 @@ def changes_of(receipts: Waiter, key: str) -> dict[str, Any]:
     return {"segment_changes": {"entered": receipts.entered.get(key, []), "left": receipts.left.get(key, [])}}
 
 
-def _own_ids(event: Event) -> list[str]:
-    """The own contact ids of the identifiers that tie contacts together."""
+def _own_ids(event: Event, tied: Sequence[Identifier]) -> list[str]:
     home = (event["workspace"], event["environment"])
-    return [
-        identity.contact_id(*home, one["type"], one["value"])
-        for one in event["identifiers"]
-        if identity.links(one["type"])
-    ]
+    return [identity.contact_id(*home, one["type"], one["value"]) for one in tied]
 
 
 def _check_size(edge: Edge, event: Event) -> None:

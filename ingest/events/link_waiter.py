@@ -56,9 +56,8 @@ class LinkWaiter:
         return [identity.contact_id(*home, one["type"], one["value"]) for one in self._links(event)]
 
     def _links(self, event: Event) -> list[Any]:
-        workspace = self._edge.control.workspaces.get(event["workspace"])
-        apart = identity.APART if workspace is None else workspace.apart
-        return [one for one in event["identifiers"] if one["type"] not in {*apart, identity.CONTACT_ID}]
+        tied = identity.tied(event["identifiers"], self._edge.control.apart(event["workspace"]))
+        return [one for one in tied if one["type"] != identity.CONTACT_ID]
 
     async def _ask(self, event: Event, end: float) -> list[str] | None:
         own, path = self._own_ids(event), f"{LINKED}?environment={quote(event['environment'], safe='')}"

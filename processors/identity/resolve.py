@@ -57,17 +57,15 @@ def new_links(
     """
     if not event["identifiers"]:
         return []
-    strongest, own = event["identifiers"][0], event["contact_id"]
-    found = [strongest, *(i for i in event["identifiers"][1:] if i["type"] not in apart)]
-    if strongest["type"] in apart:
-        found = found[:1]
+    own = event["contact_id"]
+    strongest, *others = identity.tied(event["identifiers"], apart)
     explicit = event["kind"] == ALIAS
     links = []
     claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID
     is_known = identity.is_known(strongest["type"])
     if is_known and _is_news(state, own.encode(), CLAIMED if claims else MET):
         links.append(_link(event, strongest, strongest, kind=event["kind"] if claims else TRACK))
-    for other in found[1:]:
+    for other in others:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
         if erased.covers_id(far, event["received_ms"]):
             continue  # the link would be passed over: the pair has to stay news

@@ -10,7 +10,7 @@ from processors.runtime import foreign
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from schemas import topics
 from schemas.control.control_state import ControlState
-from schemas.records import codec, identity
+from schemas.records import codec
 from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event, Link
 from schemas.topics import Topic
@@ -101,8 +101,7 @@ class IdentityStage:
         return sends
 
     def _new_links(self, event: Event, state: PartitionState) -> list[Link]:
-        workspace = self._control.workspaces.get(event["workspace"])
-        apart = identity.APART if workspace is None else workspace.apart
+        apart = self._control.apart(event["workspace"])
         at_once = ephemeral_ids.at_once(self._limits(event["workspace"]))
         return resolve.new_links(event, state, apart=apart, erased=self._control.erased, at_once=at_once)
 

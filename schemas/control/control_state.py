@@ -27,6 +27,7 @@ from schemas.control.definitions import (
     workspace_shape,
 )
 from schemas.control.erasure import Erased
+from schemas.records import identity
 
 __all__ = [
     "KINDS",
@@ -250,6 +251,11 @@ class ControlState:
         """Of all its environments."""
         homes = [(workspace, name) for name in self.environments[workspace]]
         return [one for home in homes for one in self.campaigns[home].values()]
+
+    def apart(self, workspace: str) -> frozenset[str]:
+        """The types of identifiers that tie no contacts of the workspace together."""
+        known = self.workspaces.get(workspace)
+        return identity.APART if known is None else known.apart
 
     def key_named(self, workspace: str, key_id: str) -> ApiKey | None:
         """The key with this id, valid or expired."""

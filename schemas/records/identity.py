@@ -8,10 +8,11 @@ tells whether an id belongs to a workspace's environment; 65 bits keep a name fr
 import hashlib
 import re
 import zlib
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from schemas.records import addresses
-from schemas.records.records import Event
+from schemas.records.records import Event, Identifier
 
 CONTACT_ID = "id"
 """A contact id used as an identifier: its own contact id is itself."""
@@ -57,8 +58,17 @@ def is_known(kind: str) -> bool:
 
 
 def links(kind: str) -> bool:
-    """Whether identifiers of this type tie contacts together."""
+    """Whether identifiers of this type tie contacts together, unless a workspace says otherwise."""
     return kind not in APART
+
+
+def tied(identifiers: Sequence[Identifier], apart: Collection[str]) -> list[Identifier]:
+    """Those of an event that become one contact's: the strongest, which stands first, and what is not ``apart``.
+
+    Whose strongest identifier is of a type that ties nothing together stands alone.
+    """
+    alone = bool(identifiers) and identifiers[0]["type"] in apart
+    return [one for n, one in enumerate(identifiers) if n == 0 or not (alone or one["type"] in apart)]
 
 
 def is_type(kind: str) -> bool:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from ingest.events.edge import Edge
+from schemas.control.control_state import Workspace, encode
 from schemas.records import codec, identity
 from schemas.records.records import Event, Merge, Receipt
 from schemas.records.sameness import event_key
@@ -116,6 +117,16 @@ async def test_identifiers_that_are_not_shown_yet_are_asked_for(tmp_path: Path) 
     answer = await stages.upsert(reads, external_id="u1", email="a@b.c")
     assert (reads.questions, answer.status_code) == (["written"], 200)
     assert answer.json() == {**document, "warnings": ["email was not taken over"]}
+
+
+async def test_what_the_workspace_ties_nothing_by_is_not_waited_for(tmp_path: Path) -> None:
+    stages, reads = Stages(tmp_path, identifiers=(USER,)), ToldReads()
+    shared = Workspace(id=HERE[0], workspace=HERE[0], created_ms=1, name="Local", link_phones=False)
+    stages.edge.control.apply(*encode("workspace", shared))
+    answer = await stages.upsert(reads, external_id="u1", phone="+447700900123")
+    assert (answer.status_code, reads.questions) == (201, []), answer.text
+    (said,) = answer.json()["warnings"]
+    assert said.startswith("link_refused: phone was not taken over")
 
 
 async def test_a_contact_that_was_merged_a_moment_ago_is_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Identifiers that an edge was given in; their contacts now, or the contact once it shows them all, out.
 
+Of a write those alone that its workspace lets tie contacts together: the others are never shown.
+
 A write is visible when its contact has every identifier that came with it. One that belongs to another contact, or
 is over a limit, never will: then a refusal says so, and it is named in the warnings. All requests that wait are
 answered by common queries (``QueryBatcher``).
@@ -100,11 +102,7 @@ def _known(row: Row) -> Row:
 
 def _missing(row: Row, given: Identifiers) -> Identifiers:
     has = {(one["type"], one["value"]) for one in row["identifiers"]}
-    return [
-        one
-        for one in given
-        if identity.links(one["type"]) and one["type"] != identity.CONTACT_ID and (one["type"], one["value"]) not in has
-    ]
+    return [one for one in given if one["type"] != identity.CONTACT_ID and (one["type"], one["value"]) not in has]
 
 
 def _is_refused(one: Identifier, own: Sequence[str], refused: set[tuple[str, str, str]]) -> bool:
