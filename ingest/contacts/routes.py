@@ -29,6 +29,7 @@ from schemas.api.contact_shape import shape
 from schemas.api.requests import ContactEdit, ContactUpsert
 from schemas.control import static_segments
 from schemas.control.access import Principal
+from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Event, Identifier
@@ -67,9 +68,7 @@ class ContactRoutes:
     def _environment(self, principal: Principal, wanted: str | None) -> str:
         if wanted is None or wanted == principal.environment:
             return principal.environment
-        if wanted not in self._edge.control.environments[principal.workspace]:
-            raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
-        return wanted
+        return require_environment(self._edge.control.environments[principal.workspace], wanted)
 
     async def _write(
         self,

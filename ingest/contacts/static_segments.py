@@ -19,6 +19,7 @@ from schemas.api import requests
 from schemas.api.requests import MOST_LISTED, Listing
 from schemas.control import static_segments
 from schemas.control.control_state import Segment
+from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import CONTACT
@@ -75,9 +76,7 @@ class StaticSegmentRoutes:
 
     def _segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
         """Raises ``ApiError``: 404, or 409 for a segment that has a rule."""
-        found = self._edge.control.segments[workspace, environment].get(segment_id)
-        if found is None:
-            raise ApiError("not_found", "no such segment")
+        found = require(self._edge.control.segments[workspace, environment], segment_id, "segment")
         if found.kind != "static":
             raise ApiError("conflict", "the segment has a rule: its members follow from it")
         return found

@@ -11,8 +11,9 @@ from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, Workspace
 from schemas.control import control_state
 from schemas.control.access import Principal
 from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace
+from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
-from schemas.times import iso, parse_time
+from schemas.times import parse_time
 
 PREFIXES = {"secret": "sk_", "public": "pk_"}
 FIRST_ENVIRONMENTS = ("production", "staging")
@@ -22,9 +23,9 @@ ADMIN = "admin"
 
 def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int) -> tuple[ApiKey, str]:
     """The record and the secret; nobody gives away the scope ``instance`` who has it not."""
-    environment = body.environment or principal.environment
-    if environment not in state.environments[principal.workspace]:
-        raise ApiError("unknown_environment", f"no environment {environment[:80]!r} here", "environment")
+    environment = require_environment(
+        state.environments[principal.workspace], body.environment or principal.environment
+    )
     scopes = _scopes(body, principal)
     expires_ms = None
     if body.expires_at is not None:
@@ -125,22 +126,3 @@ def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
         limits = workspace.limits | said["limits"]
         said["limits"] = {kind: most for kind, most in limits.items() if most is not None}
     return workspace.model_copy(update=said)
-
-
-def environment_shape(environment: Environment) -> dict[str, Any]:
-    return {"id": environment.id, "number": environment.number, "created_at": iso(environment.created_ms)}
-
-
-def key_shape(key: ApiKey, secret: str) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "key": secret,
-        "name": key.name,
-        "kind": key.kind,
-        "scopes": list(key.scopes),
-        "environment": key.environment,
-        "rate_limit": key.rate_limit,
-        "created_at": iso(key.created_ms),
-        "expires_at": None if key.expires_ms is None else iso(key.expires_ms),
-        "last_used_at": None,
-    }

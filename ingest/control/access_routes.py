@@ -13,7 +13,8 @@ from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
 from schemas.api import requests
 from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
-from schemas.control.control_state import workspace_shape
+from schemas.control import serialize
+from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
 
@@ -35,7 +36,7 @@ class AccessRoutes:
         body = requests.checked(NewKey, await json_of(request, self._edge.settings))
         key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
         await self._writer.put("key", key)
-        return JsonResponse(access.key_shape(key, secret), 201)
+        return JsonResponse(serialize.key(key, secret=secret), 201)
 
     async def revoke_key(self, request: Request) -> Response:
         """Raises ``ApiError``: 404, and 409 for the last key that can make others.
@@ -73,7 +74,7 @@ class AccessRoutes:
         async with self._one:
             made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
             await self._writer.put("environment", made)
-        return JsonResponse(access.environment_shape(made), 201)
+        return JsonResponse(serialize.environment(made), 201)
 
     async def create_workspace(self, request: Request) -> Response:
         """The key comes last: with it everything that it needs is there."""
@@ -87,17 +88,17 @@ class AccessRoutes:
             for environment in environments:
                 await self._writer.put("environment", environment)
             await self._writer.put("key", key)
-        shape = workspace_shape(workspace)
-        shape["environments"] = [access.environment_shape(one) for one in environments]
-        return JsonResponse({**shape, "key": access.key_shape(key, secret)}, 201)
+        shape = serialize.workspace(workspace)
+        shape["environments"] = [serialize.environment(one) for one in environments]
+        return JsonResponse({**shape, "key": serialize.key(key, secret=secret)}, 201)
 
     async def edit_workspace(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for any workspace but the key's own."""
         principal = self._edge.authorise(request, "admin")
-        workspace = self._edge.control.workspaces.get(principal.workspace)
-        if workspace is None or request.path_params["id"] != workspace.id:
+        workspace = require(self._edge.control.workspaces, principal.workspace, "workspace")
+        if request.path_params["id"] != workspace.id:
             raise ApiError("not_found", "no such workspace")
         body = requests.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
         edited = access.edited_workspace(workspace, body)
         await self._writer.put("workspace", edited)
-        return JsonResponse(workspace_shape(edited))
+        return JsonResponse(serialize.workspace(edited))

@@ -15,7 +15,9 @@ from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import topics
+from schemas.control import serialize
 from schemas.control.control_state import Webhook
+from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.records import codec, deliveries
 from schemas.records.identity import partition_of
@@ -45,7 +47,7 @@ class WebhookRoutes:
         webhook = webhooks.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
         await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
-        return JsonResponse(webhooks.shape(webhook, secret=True), 201)
+        return JsonResponse(serialize.webhook(webhook, secret=True), 201)
 
     async def edit(self, request: Request) -> Response:
         webhook = await self._webhook(request)
@@ -54,7 +56,7 @@ class WebhookRoutes:
         if edited.url != webhook.url:
             await check_target(self._edge.settings, edited.url)
         await self._writer.put("webhook", edited)
-        return JsonResponse(webhooks.shape(edited))
+        return JsonResponse(serialize.webhook(edited))
 
     async def delete(self, request: Request) -> Response:
         """Raises ``ApiError`` (409) where a campaign's messages go there."""
@@ -75,7 +77,7 @@ class WebhookRoutes:
         entropy = secrets.token_bytes(SECRET_BYTES)
         rotated = webhooks.rotated_webhook(webhook, value, self._edge.clock(), entropy)
         await self._writer.put("webhook", rotated)
-        return JsonResponse(webhooks.shape(rotated, secret=True))
+        return JsonResponse(serialize.webhook(rotated, secret=True))
 
     async def retry(self, request: Request) -> Response:
         """Accepted when the wish is durable; the attempt follows at once."""
@@ -101,10 +103,7 @@ class WebhookRoutes:
                 await self._definitions.catch_up()
         except (KafkaError, TimeoutError) as error:
             raise ApiError("unavailable", "Kafka does not answer; try again") from error
-        found = self._edge.control.webhooks[home].get(request.path_params["id"])
-        if found is None:
-            raise ApiError("not_found", "no such webhook")
-        return found
+        return require(self._edge.control.webhooks[home], request.path_params["id"], "webhook")
 
     async def _logged(self, request: Request) -> Any:
         """What the log has; who has just seen an attempt may ask before it is there."""

@@ -10,7 +10,6 @@ from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
-from schemas.times import iso
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
 OVERLAP_MS = 24 * 3_600_000
@@ -63,18 +62,6 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
             "updated_ms": now_ms,
         }
     )
-
-
-def shape(webhook: Webhook, *, secret: bool = False) -> dict[str, Any]:
-    """What is answered; the secret only where it is new."""
-    shown: dict[str, Any] = {"id": webhook.id, "url": webhook.url, "types": list(webhook.types)}
-    if secret:
-        shown["secret"] = webhook.secret
-    return shown | {
-        "status": webhook.status,
-        "created_at": iso(webhook.created_ms),
-        "updated_at": iso(webhook.updated_ms),
-    }
 
 
 def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from schemas.api.request_schemas import SEGMENT
 from schemas.control import control_state, static_segments
 from schemas.control.control_state import Campaign, ControlState, Segment
 from schemas.control.definitions import SEGMENT_KINDS
+from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.limits import MAX_NAME
 from schemas.rules import parse, rule_tree
@@ -94,17 +95,11 @@ class ControlWriter:
 
     def campaign(self, workspace: str, environment: str, campaign_id: str) -> Campaign:
         """Raises ``ApiError`` (404)."""
-        found = self._state.campaigns[workspace, environment].get(campaign_id)
-        if found is None:
-            raise ApiError("not_found", "no such campaign")
-        return found
+        return require(self._state.campaigns[workspace, environment], campaign_id, "campaign")
 
     def segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
         """Raises ``ApiError`` (404)."""
-        found = self._state.segments[workspace, environment].get(segment_id)
-        if found is None:
-            raise ApiError("not_found", "no such segment")
-        return found
+        return require(self._state.segments[workspace, environment], segment_id, "segment")
 
     def check_references(self, segment: Segment) -> None:
         """Raises ``ApiError`` (422) where its rule refers to no segment, to itself, or makes a rule too large."""

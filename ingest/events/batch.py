@@ -9,6 +9,7 @@ from ingest.events.edge import Edge
 from ingest.events.link_waiter import LinkWaiter
 from ingest.events.raw import Accepted, RawEvent
 from schemas import ids
+from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
@@ -121,8 +122,7 @@ class Batch:
         if wanted is not None and wanted != self._caller.environment:
             if not self._any_environment:
                 raise ApiError("missing_scope", "a public key writes to its own environment only", "environment")
-            if wanted not in self._edge.control.environments[self._caller.workspace]:
-                raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
+            require_environment(self._edge.control.environments[self._caller.workspace], wanted)
         return canonical(raw, self._caller)
 
     def _repeated(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted | None:

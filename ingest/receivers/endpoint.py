@@ -22,10 +22,11 @@ from ingest.http import body
 from ingest.receivers import PROVIDERS, define, ses
 from ingest.receivers.provider_request import ENDS_CONSENT, ProviderRequest
 from ingest.receivers.replay import ReplayGuard
-from schemas.control.control_state import Receiver, encode
+from schemas.control import serialize
+from schemas.control.control_state import Receiver
+from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
-from schemas.times import iso
 
 PATH = "/v1/receivers"
 _TIMEOUT = aiohttp.ClientTimeout(total=8)
@@ -88,33 +89,21 @@ class Receivers:
             environment = value["environment"]
             if not isinstance(environment, str):
                 raise ApiError("invalid_field", "environment must be a string", "environment")
-            if environment not in self._edge.control.environments[principal.workspace]:
-                raise ApiError("unknown_environment", "no such environment here", "environment")
+            require_environment(self._edge.control.environments[principal.workspace], environment)
         receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
-        await self._put(receiver)
+        await self._writer.put("receiver", receiver)
         base = self._edge.settings.public_url or str(request.base_url).rstrip("/")
-        shape = {
-            "id": receiver.id,
-            "url": f"{base}{PATH}/{receiver.provider}/{receiver.id}",
-            "provider": receiver.provider,
-            "environment": receiver.environment,
-            "consent": receiver.ended_consent,
-            "created_at": iso(receiver.created_ms),
-        }
-        return JsonResponse(shape, 201)
+        shape = serialize.receiver(receiver)
+        url = base + shape.pop("path")
+        return JsonResponse({**shape, "url": url, "environment": receiver.environment}, 201)
 
     async def delete(self, request: Request) -> Response:
         control, principal = self._edge.control, self._edge.authorise(request, "webhooks:write")
         found = control.receivers.get(request.path_params["id"])
         if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
             raise ApiError("not_found", "no such receiver")
-        await self._put(found.model_copy(update={"deleted": True, "secret": ""}))
+        await self._writer.put("receiver", found.model_copy(update={"deleted": True, "secret": ""}))
         return Response(status_code=204)
-
-    async def _put(self, receiver: Receiver) -> None:
-        """It holds at once at the edge that answers so; the others follow the topic."""
-        await self._writer.put("receiver", receiver)
-        self._edge.control.apply(*encode("receiver", receiver))
 
     async def receive(self, request: Request) -> Response:
         receiver = self._edge.control.receivers.get(request.path_params["id"])

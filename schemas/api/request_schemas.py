@@ -21,6 +21,7 @@ from schemas.limits import (
 )
 from schemas.rules.operands import MAX_TEXT, OPERANDS
 from schemas.rules.parse import COUNT_OPS, FIELDS, MAX_COUNT, MAX_STEPS, MAX_WHERE
+from schemas.times import DURATION
 
 _ID = maybe({"type": ["string", "integer"]})
 _TIME = maybe({"type": ["string", "number"], "description": "ISO 8601, or unix seconds or milliseconds"})
@@ -73,7 +74,7 @@ SPLIT: dict[str, Schema] = {
 
 _PATH = text(1, MAX_TEXT)
 _OPERATOR = one_of(*OPERANDS)
-_DURATION: Schema = {"type": "string", "pattern": "^[0-9]+[smhdw]$", "examples": ["30d"]}
+_DURATION: Schema = {"type": "string", "pattern": f"^{DURATION}$", "examples": ["30d"]}
 _STEP: dict[str, Schema] = {
     "event": text(1, MAX_TEXT),
     "where": many(record({"property": _PATH, "op": _OPERATOR}, {"value": ANYTHING}), 0, MAX_WHERE),

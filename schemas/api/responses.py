@@ -99,6 +99,7 @@ _WEBHOOK: dict[str, Schema] = {
     "url": TEXT,
     "types": many(TEXT),
     "status": one_of("enabled", "disabled"),
+    "reason": maybe(TEXT),
     "created_at": TIME,
     "updated_at": TIME,
 }
@@ -253,7 +254,7 @@ SHAPES: dict[str, Schema] = {
         }
     ),
     "CampaignSeries": record({"interval": one_of(*STEPS), "data": many(record({"at": TIME, **_FIGURES}))}),
-    "Webhook": record({**_WEBHOOK, "reason": maybe(TEXT)}),
+    "Webhook": record(_WEBHOOK),
     "WebhookWritten": record(_WEBHOOK, {"secret": TEXT}),
     "DeliveryAttempt": record(_ATTEMPT),
     "DeliveryDetail": record(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.control.control_state import ControlState
+from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
 
 _KEYS = (b"pk_", b"sk_")
@@ -102,6 +103,4 @@ def environment_of(
         return wanted
     if principal.kind != "secret":
         raise ApiError("missing_scope", "a public key reaches its own environment only", "environment")
-    if wanted not in control.environments[principal.workspace]:
-        raise ApiError("unknown_environment", f"no environment {wanted[:80]!r} here", "environment")
-    return wanted
+    return require_environment(control.environments[principal.workspace], wanted)

@@ -24,7 +24,6 @@ from schemas.control.definitions import (
     Variant,
     Webhook,
     Workspace,
-    workspace_shape,
 )
 from schemas.control.erasure import Erased
 from schemas.records import identity
@@ -52,7 +51,6 @@ __all__ = [
     "encode",
     "parse_key",
     "record_key",
-    "workspace_shape",
 ]
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.control.sealing import Secret
 from schemas.records import identity
-from schemas.times import iso
 
 SCOPES = (
     "contacts:read",
@@ -61,20 +60,6 @@ class Workspace(ControlRecord):
             identity.PHONE: self.link_phones,
         }
         return frozenset(kind for kind, links in switches.items() if not links)
-
-
-def workspace_shape(workspace: Workspace) -> dict[str, Any]:
-    """As the API shows it, all limits named."""
-    return {
-        "id": workspace.id,
-        "name": workspace.name,
-        "allowed_origins": list(workspace.allowed_origins),
-        "limits": identity.LIMITS | workspace.limits,
-        "link_devices": workspace.link_devices,
-        "link_emails": workspace.link_emails,
-        "link_phones": workspace.link_phones,
-        "created_at": iso(workspace.created_ms),
-    }
 
 
 class Environment(ControlRecord):

@@ -5,7 +5,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from schemas.control.control_state import Campaign, ControlState, Segment
+from schemas.control import serialize
+from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
+from schemas.control.lookup import require, require_campaign
 from schemas.errors import ApiError
 from schemas.service.kafka import Tail
 from sinks.read_api.campaigns import campaigns, deliveries, series
@@ -80,7 +82,7 @@ class Reads:
 
     async def contact_segments(self, asked: ReadRequest) -> Any:
         rows = await contacts.segments(self._reader, asked.tenant, asked.part("id"))
-        known = self._control.segments[asked.tenant.workspace, asked.tenant.environment]
+        known = self._control.segments[asked.tenant.place]
         named = [{**row, "name": known[row["id"]].name} for row in rows]
         return list_page(asked.paging, named)
 
@@ -97,12 +99,12 @@ class Reads:
 
     async def segment(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        found = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
+        found = require(self._segments(asked), asked.part("id"), "segment")
         return (await definitions.with_counts(self._reader, self._control, asked.tenant, [found]))[0]
 
     async def segment_contacts(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        segment = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
+        segment = require(self._segments(asked), asked.part("id"), "segment")
         return await contact_list.contacts(self._reader, asked.tenant, {}, asked.paging, segment.id)
 
     async def campaigns(self, asked: ReadRequest) -> Any:
@@ -138,11 +140,11 @@ class Reads:
 
     async def _campaign(self, asked: ReadRequest) -> Campaign:
         await self._tail.catch_up()
-        return campaigns.campaign_named(self._control, asked.tenant, asked.part("id"))
+        return require_campaign(self._control.campaigns[asked.tenant.place], asked.part("id"))
 
     async def segment_explained(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        segment = definitions.segment_named(self._control, asked.tenant, asked.part("id"))
+        segment = require(self._segments(asked), asked.part("id"), "segment")
         tree = preview.tree_of(self._segments(asked), segment.id, segment.rule)
         who = asked.query.get("contact", "")
         return await explain.explain(self._reader, asked.tenant, (segment, tree), who, now_ms())
@@ -159,7 +161,7 @@ class Reads:
         return self._parity.of(asked.tenant.workspace, asked.tenant.environment).shape()
 
     def _segments(self, asked: ReadRequest) -> dict[str, Segment]:
-        return self._control.segments[asked.tenant.workspace, asked.tenant.environment]
+        return self._control.segments[asked.tenant.place]
 
     async def keys(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
@@ -194,16 +196,19 @@ class Reads:
 
     async def webhook(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        return webhooks.shape(webhooks.webhook_named(self._control, asked.tenant, asked.part("id")))
+        return serialize.webhook(self._webhook(asked))
+
+    def _webhook(self, asked: ReadRequest) -> Webhook:
+        return require(self._control.webhooks[asked.tenant.place], asked.part("id"), "webhook")
 
     async def deliveries(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        webhook = webhooks.webhook_named(self._control, asked.tenant, asked.part("id"))
+        webhook = self._webhook(asked)
         return await webhooks.attempts(self._reader, asked.tenant, webhook, asked.paging)
 
     async def delivery(self, asked: ReadRequest) -> Any:
         await self._tail.catch_up()
-        webhook = webhooks.webhook_named(self._control, asked.tenant, asked.part("id"))
+        webhook = self._webhook(asked)
         return await webhooks.attempt(self._reader, asked.tenant, webhook, asked.part("delivery_id"))
 
     async def task(self, asked: ReadRequest) -> Any:

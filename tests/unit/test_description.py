@@ -135,6 +135,9 @@ RULES: tuple[tuple[Any, bool], ...] = (
     ({"sequence": [{"event": "a"}, {"event": "b", "within": "1h"}]}, True),
     ({"absent": {"event": "a"}, "after": {"event": "b"}, "for": "2d"}, True),
     ({"absent": {"event": "a"}, "for": "2d"}, False),
+    ({"event": "x", "count": {"op": "gte", "value": 3}, "within": "2w"}, True),
+    ({"event": "x", "count": {"op": "gte", "value": 3}, "within": "2y"}, False),
+    ({"event": "x", "count": {"op": "gte", "value": 3}, "within": "1234567890s"}, False),
     ({"consent": "mail", "value": False}, True),
     ({}, False),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from schemas.control.campaigns import shape
+from schemas.control import serialize
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
 from schemas.limits import CAMPAIGN_FILTERS
@@ -22,20 +22,9 @@ SORTS: dict[str, Callable[[Campaign], Any]] = {
 DEFAULT_SORT = "-created_at"
 
 
-def campaign_named(control: ControlState, tenant: Tenant, campaign_id: str) -> Campaign:
-    """By id or number; raises ``ApiError`` (404)."""
-    known = control.campaigns[tenant.workspace, tenant.environment]
-    found = known.get(campaign_id)
-    if found is None and campaign_id.isascii() and campaign_id.isdigit():
-        found = next((c for c in known.values() if str(c.number) == campaign_id), None)
-    if found is None:
-        raise ApiError("not_found", "no such campaign")
-    return found
-
-
 def campaigns_of(control: ControlState, tenant: Tenant, query: QueryParameters) -> list[Campaign]:
     """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``ApiError`` (422)."""
-    found = list(control.campaigns[tenant.workspace, tenant.environment].values())
+    found = list(control.campaigns[tenant.place].values())
     for name in CAMPAIGN_FILTERS:
         if name in query:
             found = [c for c in found if getattr(c, name) == query[name]]
@@ -79,7 +68,7 @@ def variants_of(campaign: Campaign, parts: Mapping[str, Stats]) -> list[dict[str
 
 
 def _with_figures(campaign: Campaign, stats: dict[str, Any]) -> dict[str, Any]:
-    return {**shape(campaign, stats["first_sent_ms"]), "stats": _shown(stats)}
+    return {**serialize.campaign(campaign, stats["first_sent_ms"]), "stats": _shown(stats)}
 
 
 def _shown(stats: dict[str, Any]) -> dict[str, Any]:

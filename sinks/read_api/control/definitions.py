@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.control.control_state import ApiKey, ControlState, Environment, Segment, workspace_shape
+from schemas.control import serialize
+from schemas.control.control_state import ApiKey, ControlState, Environment, Segment
 from schemas.errors import ApiError
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
@@ -17,17 +18,9 @@ GROUP BY segment_id
 """
 
 
-def segment_named(control: ControlState, tenant: Tenant, segment_id: str) -> Segment:
-    """Raises ``ApiError`` (404)."""
-    found = control.segments[tenant.workspace, tenant.environment].get(segment_id)
-    if found is None:
-        raise ApiError("not_found", "no such segment")
-    return found
-
-
 def segments_of(control: ControlState, tenant: Tenant) -> list[Segment]:
     """Oldest first."""
-    found = control.segments[tenant.workspace, tenant.environment].values()
+    found = control.segments[tenant.place].values()
     return sorted(found, key=lambda s: (s.created_ms, s.id))
 
 
@@ -70,7 +63,7 @@ async def with_counts(
 def keys_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """Oldest first; neither a key nor its hash is ever shown."""
     found = [key for key in control.keys.values() if key.workspace == workspace]
-    return [_key(key, control) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
+    return [_key_shape(key, control) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
 
 
 def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, Any]:
@@ -78,28 +71,17 @@ def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, A
     found = control.key_named(workspace, key_id)
     if found is None:
         raise ApiError("not_found", "no such key")
-    return _key(found, control)
+    return _key_shape(found, control)
 
 
-def _key(key: ApiKey, control: ControlState) -> dict[str, Any]:
-    used_ms = control.key_uses.get((key.workspace, key.id))
-    return {
-        "id": key.id,
-        "name": key.name,
-        "kind": key.kind,
-        "scopes": list(key.scopes),
-        "environment": key.environment,
-        "created_at": iso(key.created_ms),
-        "expires_at": None if key.expires_ms is None else iso(key.expires_ms),
-        "rate_limit": key.rate_limit,
-        "last_used_at": None if used_ms is None else iso(used_ms),
-    }
+def _key_shape(key: ApiKey, control: ControlState) -> dict[str, Any]:
+    return serialize.key(key, control.key_uses.get((key.workspace, key.id)))
 
 
 def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
     """All of the instance, oldest first."""
     found = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
-    return [workspace_shape(one) for one in found]
+    return [serialize.workspace(one) for one in found]
 
 
 def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
@@ -107,29 +89,17 @@ def workspace_named(control: ControlState, workspace: str, name: str) -> dict[st
     found = control.workspaces.get(workspace)
     if found is None or name != workspace:
         raise ApiError("not_found", "no such workspace")
-    return workspace_shape(found)
+    return serialize.workspace(found)
 
 
 def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """In the order of their numbers."""
     found: Iterable[Environment] = control.environments[workspace].values()
-    return [
-        {"id": one.id, "number": one.number, "created_at": iso(one.created_ms)}
-        for one in sorted(found, key=lambda e: e.number)
-    ]
+    return [serialize.environment(one) for one in sorted(found, key=lambda e: e.number)]
 
 
 def receivers_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first; never what they verify with."""
     here = (tenant.workspace, tenant.environment)
     found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
-    return [
-        {
-            "id": one.id,
-            "provider": one.provider,
-            "path": f"/v1/receivers/{one.provider}/{one.id}",
-            "consent": one.ended_consent,
-            "created_at": iso(one.created_ms),
-        }
-        for one in sorted(found, key=lambda r: (r.created_ms, r.id))
-    ]
+    return [serialize.receiver(one) for one in sorted(found, key=lambda r: (r.created_ms, r.id))]

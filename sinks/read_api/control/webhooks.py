@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from schemas.control import serialize
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
 from schemas.records import deliveries
@@ -46,31 +47,10 @@ LIMIT 1
 """
 
 
-def webhook_named(control: ControlState, tenant: Tenant, webhook_id: str) -> Webhook:
-    """Raises ``ApiError`` (404)."""
-    found = control.webhooks[tenant.workspace, tenant.environment].get(webhook_id)
-    if found is None:
-        raise ApiError("not_found", "no such webhook")
-    return found
-
-
 def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
-    found = control.webhooks[tenant.workspace, tenant.environment].values()
-    return [shape(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
-
-
-def shape(webhook: Webhook) -> dict[str, Any]:
-    """A secret is shown when it is made, and never again."""
-    return {
-        "id": webhook.id,
-        "url": webhook.url,
-        "types": list(webhook.types),
-        "status": webhook.status,
-        "reason": webhook.reason or None,
-        "created_at": iso(webhook.created_ms),
-        "updated_at": iso(webhook.updated_ms),
-    }
+    found = control.webhooks[tenant.place].values()
+    return [serialize.webhook(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
 
 
 async def attempts(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from typing import Any
 import strawberry
 from strawberry.scalars import JSON
 
-from schemas.control import control_state
-from schemas.control.campaigns import shape
+from schemas.control import control_state, serialize
 from schemas.times import iso
 from sinks.read_api.campaigns.campaigns import variants_of
 from sinks.read_api.graphql.types import RequestInfo
@@ -74,7 +73,7 @@ class Campaign:
     @strawberry.field(description="Those of its definition, and others that its messages name.")
     async def variants(self, info: RequestInfo) -> list[Variant]:
         asked = info.context
-        campaign = asked.control.campaigns[asked.tenant.workspace, asked.tenant.environment][str(self.id)]
+        campaign = asked.control.campaigns[asked.tenant.place][str(self.id)]
         parts = await asked.loaders.variants.load(str(self.id))
         return [
             Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))
@@ -83,7 +82,7 @@ class Campaign:
 
 
 def campaign_of(campaign: control_state.Campaign) -> Campaign:
-    said = shape(campaign)
+    said = serialize.campaign(campaign)
     names = ("number", "name", "kind", "channel", "status", "conversion", "delivery", "trigger_url")
     fields: dict[str, Any] = {name: said[name] for name in (*names, "created_at", "updated_at")}
     return Campaign(id=strawberry.ID(campaign.id), said_sent_at=said["sent_at"], **fields)

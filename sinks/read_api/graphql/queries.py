@@ -2,6 +2,7 @@
 
 import strawberry
 
+from schemas.control.lookup import require, require_campaign
 from schemas.errors import ApiError
 from sinks.read_api.campaigns import campaigns
 from sinks.read_api.contacts import contact_list, contacts
@@ -95,7 +96,7 @@ class Query:
         asked = info.context
         asked.require("campaigns:read")
         try:
-            return campaign_of(campaigns.campaign_named(asked.control, asked.tenant, str(id)))
+            return campaign_of(require_campaign(asked.control.campaigns[asked.tenant.place], str(id)))
         except ApiError:
             return None
 
@@ -135,5 +136,5 @@ class Query:
     ) -> Connection[Delivery]:
         asked = info.context
         asked.require("webhooks:read")
-        webhook = webhooks.webhook_named(asked.control, asked.tenant, str(webhook_id))
+        webhook = require(asked.control.webhooks[asked.tenant.place], str(webhook_id), "webhook")
         return await attempts_of(info, webhook.id, first, after)

@@ -29,5 +29,10 @@ class Tenant:
         return identity.contact_id(self.workspace, self.environment, kind, normal)
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The key of its definitions in ``ControlState``."""
+        return self.workspace, self.environment
+
+    @property
     def parameters(self) -> dict[str, str]:
         return {"workspace": self.workspace, "environment": self.environment}

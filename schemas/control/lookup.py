@@ -1,0 +1,31 @@
+"""A name from a request in, the record of that name out; raises ``ApiError`` where there is none; pure."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from schemas.control.definitions import Campaign
+from schemas.errors import ApiError
+
+T = TypeVar("T")
+
+
+def require(records: Mapping[str, T], record_id: str, what: str) -> T:
+    """Raises ``ApiError`` (404): no such ``what``."""
+    try:
+        return records[record_id]
+    except KeyError:
+        raise ApiError("not_found", f"no such {what}") from None
+
+
+def require_campaign(campaigns: Mapping[str, Campaign], reference: str) -> Campaign:
+    """By id or number; raises ``ApiError`` (404)."""
+    if reference not in campaigns and reference.isascii() and reference.isdigit():
+        reference = next((one.id for one in campaigns.values() if str(one.number) == reference), reference)
+    return require(campaigns, reference, "campaign")
+
+
+def require_environment(environments: Mapping[str, object], name: str, param: str = "environment") -> str:
+    """The name; raises ``ApiError`` (422)."""
+    if name not in environments:
+        raise ApiError("unknown_environment", f"no environment {name[:80]!r} here", param)
+    return name
