@@ -1,0 +1,103 @@
+"""Somebody unsubscribes by the provider's link: consent, segment, the next campaign's audience and webhook agree."""
+
+import secrets
+import time
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from schemas.times import iso
+from tests import receiving
+from tests.receiver import receiver
+from tests.sinking import until
+from tests.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+
+
+class Provider:
+    """SendGrid, as it would report about this address."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str, address: str) -> None:
+        self._client, self._path, self._address = client, path, address
+
+    async def report(self, kind: str, at_s: float | None = None) -> None:
+        now_ms = int(time.time() * 1000)
+        fact = {
+            "email": self._address,
+            "event": kind,
+            "timestamp": int(time.time() if at_s is None else at_s),
+            "sg_event_id": secrets.token_hex(8),
+            "sg_message_id": f"{secrets.token_hex(8)}.filter",
+        }
+        _, headers, body = receiving.sendgrid([fact], now_ms)
+        answer = await self._client.post(self._path, headers=headers, content=body)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("kind", ["unsubscribe", "group_unsubscribe", "spamreport"])
+async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stack: LocalStack, kind: str) -> None:
+    name = secrets.token_hex(4)
+    user, address, consent = f"u-{name}", f"u-{name}@example.com", f"letters_{name}"
+    async with receiver() as endpoint, stack.client() as client:
+        made = await client.post(
+            "/v1/receivers",
+            json={"provider": "sendgrid", "public_key": receiving.sendgrid_public(), "consent": consent},
+        )
+        assert (made.status_code, made.json()["consent"]) == (201, consent), made.text
+        provider = Provider(client, httpx.URL(made.json()["url"]).path, address)
+        rule = {"consent": consent, "value": True}
+        segment = (await client.post("/v1/segments", json={"name": name, "rule": rule})).json()["id"]
+        hook = {"url": endpoint.url(), "types": ["contact.unsubscribed", "segment.left", "contact.subscribed"]}
+        webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
+        hour_ago = iso(int(time.time() * 1000) - 3_600_000)  # providers tell whole seconds
+        said = {"external_id": user, "email": address, "consents": {consent: True}, "timestamp": hour_ago}
+        joined = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=said)
+        assert joined.json()["segments"] == [segment], joined.text
+        contact_id = joined.json()["id"]
+
+        async def state() -> dict[str, Any]:
+            consents = (await client.get(f"/v1/contacts/external_id:{user}/consents")).json()
+            contact = (await client.get(f"/v1/contacts/external_id:{user}")).json()
+            audience = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+            told = [got.json["type"] for got in endpoint.got if contact_id in got.body.decode()]
+            return {
+                "listed": {one["consent"]: one["value"] for one in reversed(consents["data"])}.get(consent),
+                "shown": contact["consents"].get(consent),
+                "segments": contact["segments"],
+                "audience": [one["external_id"] for one in audience],
+                "told": sorted(set(told)),
+            }
+
+        await provider.report(kind)
+
+        agreed = {
+            "listed": False,
+            "shown": False,
+            "segments": [],
+            "audience": [],
+            "told": ["contact.unsubscribed", "segment.left"],
+        }
+
+        async def everywhere() -> bool:
+            return await state() == agreed
+
+        with suppress(AssertionError):
+            await until(everywhere, "consent, segment, audience and webhook to agree")
+        assert await state() == agreed
+
+        # who subscribes again at the provider's page has not consented here, and an old report changes nothing
+        await provider.report("group_resubscribe")
+        again = await client.post(
+            "/v1/contacts?sync=true&timeout_ms=10000", json={"external_id": user, "consents": {consent: True}}
+        )
+        assert again.json()["segments"] == [segment], again.text
+        await provider.report(kind, at_s=time.time() - 1800)
+        seen = {"type": f"seen_{name}", "user_id": user}
+        assert (await client.post("/v1/events?sync=true&timeout_ms=10000", json=seen)).status_code == 200
+        after = await state()
+        assert (after["shown"], after["audience"]) == (True, [user])
+        assert (await client.delete(f"/v1/webhooks/{webhook}")).status_code == 204
+        assert (await client.delete(f"/v1/segments/{segment}")).status_code == 204
