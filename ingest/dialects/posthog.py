@@ -44,6 +44,8 @@ MAX_TIME_DIGITS = 13
 COOKIELESS = "$posthog_cookieless"
 """The ``distinct_id`` of every visitor of a page that stores nothing in browsers."""
 DONE = Reply(status=200, body=orjson.dumps({"status": "Ok"}), headers=(JSON,))
+_PREVIOUS_FIRST = frozenset(("posthog-python", "posthog-rs"))
+"""SDKs whose ``alias(previous_id, distinct_id)`` sends the two the other way round than all others."""
 _LINKING = frozenset(("$identify", "$create_alias", "$merge_dangerously"))
 _USED = frozenset(
     "event distinct_id properties timestamp sent_at offset uuid api_key token $set $set_once $unset type".split()
@@ -133,8 +135,7 @@ def _who(name: str, distinct_id: str, field: str, properties: dict[str, Any]) ->
     if name == "$identify":
         return IDENTIFY, IDENTIFY_TYPE, [own, *_earlier("$anon_distinct_id", distinct_id, properties), *devices]
     earlier = _earlier("alias", distinct_id, properties)
-    if earlier and properties.get("$lib") == "posthog-python":
-        # its alias(previous_id, distinct_id) sends the two the other way round
+    if earlier and properties.get("$lib") in _PREVIOUS_FIRST:
         own, earlier = earlier[0], earlier_id(distinct_id, field)
     return IDENTIFY if name == "$create_alias" else ALIAS, ALIAS_TYPE, [own, *earlier]
 
