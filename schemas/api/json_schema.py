@@ -14,6 +14,11 @@ ANYTHING: Schema = {}
 OBJECT: Schema = {"type": "object"}
 
 
+def or_empty(schema: Schema) -> Schema:
+    """An object, an empty one in PHP's words too."""
+    return {"anyOf": [schema, {"type": "array", "maxItems": 0, "description": "an empty object, as PHP writes it"}]}
+
+
 def maybe(schema: Schema) -> Schema:
     """That or ``null``."""
     return {"anyOf": [schema, {"type": "null"}]}

@@ -4,7 +4,20 @@ Models of ``schemas.api.requests`` describe themselves; here is what is checked 
 many, rules, because they nest, and the bodies whose refusals say more than a model could.
 """
 
-from schemas.api.json_schema import ANYTHING, OBJECT, TEXT, Schema, many, mapping, maybe, one_of, record, ref, text
+from schemas.api.json_schema import (
+    ANYTHING,
+    OBJECT,
+    TEXT,
+    Schema,
+    many,
+    mapping,
+    maybe,
+    one_of,
+    or_empty,
+    record,
+    ref,
+    text,
+)
 from schemas.api.requests import MOST_LISTED
 from schemas.control.definitions import SEGMENT_KINDS
 from schemas.control.url_policy import MAX_URL
@@ -30,9 +43,9 @@ EVENT: dict[str, Schema] = {
     "type": {"type": "string", "minLength": 1, "maxLength": 256},
     **dict.fromkeys(EVENT_IDENTIFIERS, _ID),
     "timestamp": _TIME,
-    "properties": maybe(OBJECT),
-    "context": maybe(OBJECT),
-    "consents": maybe({**mapping(maybe({"type": "boolean"})), "maxProperties": MOST_CONSENTS}),
+    "properties": maybe(or_empty(OBJECT)),
+    "context": maybe(or_empty(OBJECT)),
+    "consents": maybe(or_empty({**mapping(maybe({"type": "boolean"})), "maxProperties": MOST_CONSENTS})),
     **dict.fromkeys(("message_id", "event_id", "campaign_id", "variant", "channel"), maybe(text(0, 256))),
     "environment": maybe(TEXT),
 }

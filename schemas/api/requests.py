@@ -5,8 +5,18 @@ A value that is wrong is refused by the path of its field; a field that the mode
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 
+from schemas.api.json_schema import Schema, or_empty
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.times import parse_duration
@@ -38,7 +48,15 @@ def _as_object(value: Any) -> Any:
     return {} if value == [] else value
 
 
-AnObject = BeforeValidator(_as_object)
+class _OrEmpty:
+    """Says so in the description."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> Schema:
+        return or_empty(handler(core))
+
+
+AnObject = TypeVar("AnObject")
+OrEmpty = Annotated[AnObject, BeforeValidator(_as_object), _OrEmpty()]
 LimitOf = Annotated[str, AfterValidator(_has_a_limit)]
 
 
@@ -62,8 +80,8 @@ class ContactEdit(Body):
     email: Text = None
     phone: Text = None
     anonymous_id: Text = None
-    attributes: Annotated[dict[str, Any], Field(max_length=1000), AnObject] = {}
-    consents: Annotated[dict[str, bool | None], Field(max_length=100), AnObject] = {}
+    attributes: OrEmpty[Annotated[dict[str, Any], Field(max_length=1000)]] = {}
+    consents: OrEmpty[Annotated[dict[str, bool | None], Field(max_length=100)]] = {}
     devices: Annotated[list[Device], Field(max_length=100)] = []
     timestamp: Time = None
 

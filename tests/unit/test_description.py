@@ -23,7 +23,7 @@ from schemas.settings import Settings
 from sinks.read_api import app as reads
 from sinks.read_api.campaigns.campaigns import SORTS
 from sinks.read_api.campaigns.facts import KINDS
-from tests.edge import MemoryLog, client_of, memory_edge
+from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 
 UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}")}
 ASIDE = (reads.INTERNAL, "/console")
@@ -153,6 +153,23 @@ def test_a_rule_is_described_as_it_is_parsed(written: Any, is_one: bool) -> None
         assert not is_one
     else:
         assert is_one
+
+
+async def test_what_php_writes_for_an_empty_object_is_taken_and_described(tmp_path: Path) -> None:
+    schemas = document()["components"]["schemas"]
+    log = MemoryLog()
+    event = {"type": "seen", "user_id": "u1", "properties": [], "context": [], "consents": []}
+    contact = {"external_id": "u1", "attributes": [], "consents": []}
+    async with client_of(memory_edge(tmp_path, log)) as client:
+        for path, name, body in (("events", "Event", event), ("contacts/batch", "ContactUpsert", contact)):
+            shape = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+            jsonschema.validate(body, shape)
+            given = {"contacts": [body]} if name == "ContactUpsert" else body
+            answer = await client.post(f"/v1/{path}", json=given, headers=SECRET)
+            assert answer.status_code == 202, answer.text
+            filled = {**body, "consents": ["email_marketing"]}
+            assert not jsonschema.Draft202012Validator(shape).is_valid(filled)
+    assert [event["properties"] for event in log.events] == [b"{}", b"{}"]
 
 
 async def test_everybody_may_read_it_and_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
