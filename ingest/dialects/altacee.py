@@ -64,7 +64,7 @@ def _event(value: Any) -> RawEvent:
 
 
 def parse_one(value: Any, _most: int) -> Parsed:
-    return Parsed(items=[_event(object_of(value))], atomic=True, label="")
+    return Parsed(items=[_event(object_of(value))], atomic=True, label=None)
 
 
 def list_of(value: Any, label: str, most: int) -> list[Any]:

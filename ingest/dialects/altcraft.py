@@ -262,7 +262,7 @@ async def _write(
         event_id=f"evt_{request.repeat_id}",
         environment=environment,
     )
-    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=""))).items
+    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=None))).items
     if not isinstance(taken, Accepted):
         raise taken
     return done(profile_id=taken.contact_id)

@@ -139,7 +139,7 @@ def _parser(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
         if not isinstance(value, list):
             if not isinstance(value, dict):
                 raise ApiError("invalid_type", "the body must be an object or an array of objects")
-            return Parsed(items=[one(value)], atomic=True, label="")
+            return Parsed(items=[one(value)], atomic=True, label=None)
         check_count(value, most, "[]")
         return Parsed(items=each(value, one), atomic=True, label="")
 

@@ -35,7 +35,7 @@ _SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
 
 async def user(value: Any, request: DialectContext) -> Reply:
     """Lunogram's identify answers with the user: who it is now, and what this call said."""
-    parsed = Parsed(items=[identify(value)], atomic=True, label="")
+    parsed = Parsed(items=[identify(value)], atomic=True, label=None)
     (taken,) = (await request.take(parsed)).items
     said = {name: value.get(name) for name in _SAID}
     for kind, found, _ in listed(value):
@@ -77,7 +77,7 @@ async def organization(value: Any, request: DialectContext) -> Reply:
     group, data = _group_id(value), data_of(value)
     named = {} if value.get("name") is None else {"name": value["name"]}
     raw = _grouped(value, group, {**data, **named}, identifiers=[], needs_identifier=False)
-    await request.take(Parsed(items=[raw], atomic=True, label=""))
+    await request.take(Parsed(items=[raw], atomic=True, label=None))
     return _json(200, {"id": group, "external_id": group, **named, "data": data})
 
 
@@ -96,9 +96,10 @@ def _organization_event(value: Any) -> RawEvent:
 
 
 def _organization_events(value: Any, most: int) -> Parsed:
-    values = value if isinstance(value, list) else [object_of(value)]
-    check_count(values, most, "[]")
-    return Parsed(items=each(values, _organization_event), atomic=True, label="")
+    if not isinstance(value, list):
+        return Parsed(items=[_organization_event(object_of(value))], atomic=True, label=None)
+    check_count(value, most, "[]")
+    return Parsed(items=each(value, _organization_event), atomic=True, label="")
 
 
 async def scheduled(value: Any, request: DialectContext) -> Reply:
@@ -127,7 +128,7 @@ def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
 
 
 async def _schedule(value: dict[str, Any], raw: RawEvent, request: DialectContext) -> Reply:
-    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=""))).items
+    (taken,) = (await request.take(Parsed(items=[raw], atomic=True, label=None))).items
     made = taken.event_id if isinstance(taken, Accepted) else None
     return _json(202, {"id": made, "name": value["name"], "scheduled_at": value.get("scheduled_at")})
 

@@ -178,7 +178,7 @@ def _event(value: Any) -> RawEvent:
 
 def one_of(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, _most: int) -> Parsed:
-        return Parsed(items=[one(value)], atomic=True, label="")
+        return Parsed(items=[one(value)], atomic=True, label=None)
 
     return parse
 
@@ -213,7 +213,7 @@ async def alias(value: Any, request: DialectContext) -> Reply:
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
-    await request.take(Parsed(items=[raw], atomic=True, label=""))
+    await request.take(Parsed(items=[raw], atomic=True, label=None))
     joined = await request.joined(anonymous, external)
     if joined is None:
         raise ApiError("unavailable", "it is stored, but not known yet whose the anonymous_id is; send it again")

@@ -195,7 +195,7 @@ def parse(value: Any, most: int) -> Parsed:
         sent_at = value.get("sent_at")
         items = value.get(BATCH)
         if items is None:
-            return Parsed(items=[event_of(value, sent_at)], atomic=True, label="")
+            return Parsed(items=[event_of(value, sent_at)], atomic=True, label=None)
     if not isinstance(items, list):
         raise ApiError("invalid_type", "the body must be an event, an array of events, or have one as batch")
     check_count(items, most, BATCH)

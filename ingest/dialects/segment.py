@@ -158,7 +158,7 @@ CALLS: dict[str, Call] = {
 
 def _one(call: Call) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, _most: int) -> Parsed:
-        return Parsed(items=[call(object_of(value), None)], atomic=True, label="")
+        return Parsed(items=[call(object_of(value), None)], atomic=True, label=None)
 
     return parse
 

@@ -66,7 +66,7 @@ async def page(_value: Any, request: DialectContext) -> Reply:
 
 async def _pixel(kind: str, usual: Mapping[str, str], request: DialectContext) -> Reply:
     call = {**usual, **call_of(request.query)}
-    answer = await request.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=""))
+    answer = await request.take(Parsed(items=[segment.CALLS[kind](call, None)], atomic=True, label=None))
     for item in answer.items:
         if isinstance(item, ApiError):
             raise item

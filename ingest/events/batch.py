@@ -48,16 +48,21 @@ class Batch:
         self._linked = linked
         self._refused: dict[str, list[str]] = {}
 
-    async def one(self, raw: RawEvent, timeout_ms: int | None) -> Accepted:
+    async def one(self, raw: RawEvent, label: str | None, timeout_ms: int | None) -> Accepted:
         """The common case: one event, taken or refused as a whole."""
-        event, warnings = self._canonical(raw, 0)
-        repeated = self._repeated(raw, event, warnings)
-        if repeated is not None:
-            return repeated
-        if timeout_ms is None:
-            await self._edge.submit(event)
-        else:
-            await self._and_wait([event], timeout_ms)
+        try:
+            event, warnings = self._canonical(raw, 0)
+            repeated = self._repeated(raw, event, warnings)
+            if repeated is not None:
+                return repeated
+            if timeout_ms is None:
+                await self._edge.submit(event)
+            else:
+                await self._and_wait([event], timeout_ms)
+        except ApiError as refused:
+            if label is None or refused.code == "unavailable":
+                raise
+            raise refused.at(f"{label}[0]") from None
         return self._accepted(raw, event, warnings)
 
     async def many(

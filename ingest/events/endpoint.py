@@ -192,9 +192,9 @@ class IngestEndpoint:
         any_environment = self._operation.any_environment or principal.kind == "secret"
         batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], ApiError):
-            items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], timeout_ms)]
+            items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], parsed.label, timeout_ms)]
         else:
-            items = await batch.many(parsed.items, parsed.label, timeout_ms, atomic=parsed.atomic)
+            items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
         return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
 
 

@@ -45,8 +45,8 @@ class Parsed:
     items: list[RawEvent | ApiError]
     atomic: bool
     """True: one refusal refuses the request. False: its neighbours are taken."""
-    label: str = "events"
-    """How an item is called in paths: ``events[3]``; empty: the request is one item."""
+    label: str | None = "events"
+    """How an item is called in paths: ``events[3]``; empty: ``[3]``, the body is an array; none: it is the one item."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -78,7 +78,7 @@ async def test_other_sources(client: httpx.AsyncClient, log: MemoryLog, identifi
         ([{"source": "id", "external_id": "cnt_x"}], "[0].identifier[0].source"),
         ([{"source": 7, "external_id": "u"}], "[0].identifier[0].source"),
         ([{"source": "€", "external_id": "u"}], "[0].identifier[0].source"),
-        ([{"source": "default", "external_id": {}}], "identifier[0]"),
+        ([{"source": "default", "external_id": {}}], "[0].identifier[0]"),
         ([KNOWN] * 11, "[0].identifier"),
     ],
 )
