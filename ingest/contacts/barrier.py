@@ -1,8 +1,11 @@
 """A moment in; a return, when identity has taken in all that was acknowledged before it and its merges are known, out.
 
-1. Identity's group has committed the ends of `events`: the links that they teach are on `links`.
-2. It has committed the ends of `links` as they are then: the merges that follow are on `merges`.
+1. Identity's group has committed the ends of `events`: the links that they teach are on `links`. All partitions, as an
+   event names a contact in the partition of its sender.
+2. It has committed the end of the workspace's partition of `links` as it is then: the merges are on `merges`.
 3. This edge's copy of the merge map has come to the end of `merges`.
+
+What is behind that is waited for in one contact's partition: the backlog of others holds up nobody.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import topics
+from schemas.records.identity import partition_of
 from schemas.service import kafka
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
@@ -30,22 +34,23 @@ class Barrier:
         self._admin: Any = None
         self._connecting = asyncio.Lock()
 
-    async def passed(self) -> None:
+    async def passed(self, home: tuple[str, str]) -> None:
         """Waits as long as identity does; raises what Kafka's clients raise."""
         await self._connect()
-        for topic in (topics.EVENTS, topics.LINKS):
-            await self._committed(topic, topics.IDENTITY_APP)
+        await self._committed(topics.EVENTS, topics.IDENTITY_APP)
+        await self._committed(topics.LINKS, topics.IDENTITY_APP, "/".join(home))
         await self._merges.catch_up()
 
-    async def stored(self) -> None:
-        """The same, and every contact that this makes can be read: segments has told of it, and the sink has it."""
-        await self.passed()
-        await self._committed(topics.RESOLVED, topics.SEGMENTS_APP)
-        await self._committed(topics.CHANGES, topics.CLICKHOUSE_GROUP)
+    async def stored(self, home: tuple[str, str], contact_id: str) -> None:
+        """The same, and the contact can be read if there is one: segments has told of it, and the sink has it."""
+        await self.passed(home)
+        await self._committed(topics.RESOLVED, topics.SEGMENTS_APP, contact_id)
+        await self._committed(topics.CHANGES, topics.CLICKHOUSE_GROUP, contact_id)
 
-    async def _committed(self, topic: Topic, group: str) -> None:
-        name = topics.name(topic, self._settings)
-        parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, self._settings))]
+    async def _committed(self, topic: Topic, group: str, key: str | None = None) -> None:
+        """Up to the ends as they are now; with a ``key``, that of its partition."""
+        name, count = topics.name(topic, self._settings), topics.partition_count(topic, self._settings)
+        parts = [TopicPartition(name, p) for p in range(count) if key is None or p == partition_of(key, count)]
         begins = await self._consumer.beginning_offsets(parts)
         ends = await self._consumer.end_offsets(parts)
         while True:

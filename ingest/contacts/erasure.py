@@ -118,7 +118,7 @@ class Erasures:
         known = await ask()
         if known is None and self._edge.merge_map.winner(own) == own:
             # its events may be acknowledged and not stored yet
-            await self._settled(within_s)
+            await self._settled(home, own, within_s)
             known = await ask()
             if known is None and self._edge.merge_map.winner(own) == own:
                 raise ApiError("not_found", "no such contact")
@@ -136,10 +136,10 @@ class Erasures:
         self._close(one)
         return one
 
-    async def _settled(self, within_s: float) -> None:
+    async def _settled(self, home: tuple[str, str], own: str, within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
-                await self._barrier.stored()
+                await self._barrier.stored(home, own)
         except (TimeoutError, KafkaError, TailEndedError) as error:
             raise ApiError("unavailable", "events on their way may name this contact; try again") from error
 
@@ -152,7 +152,7 @@ class Erasures:
         edge = self._edge
         while True:
             try:
-                await self._barrier.passed()
+                await self._barrier.passed((one.workspace, one.environment))
                 ids_now = set(one.contacts)
                 for contact_id in one.contacts:
                     ids_now |= edge.merge_map.members(edge.merge_map.winner(contact_id))
