@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from deploy.cli import keys, send, stack
+from deploy.cli.imports import command as imports
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
 from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 stack.add_to(app)
 app.command(epilog=send.EXAMPLES)(send.send)
+app.add_typer(imports.cli)
 app.add_typer(keys.cli)
 
 

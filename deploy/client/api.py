@@ -6,7 +6,7 @@ Answers of 429 and 503 are waited for and asked again: the API promises that not
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -33,6 +33,14 @@ class ApiRefusedError(Exception):
         self.status, self.code, self.message, self.param = status, code, message, param
 
 
+class ApiAnswer(NamedTuple):
+    """``attempts``: how often the call was made; of all but the last it is not known whether they were taken."""
+
+    status: int
+    body: dict[str, Any]
+    attempts: int = 1
+
+
 class ApiClient:
     """One connection pool to one API with one key."""
 
@@ -40,8 +48,6 @@ class ApiClient:
         """``patience``: how often a call is tried that the API cannot take now."""
         self.access = access
         self._patience = patience
-        self.pauses = 0
-        """How often a call had to wait because the API said so."""
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self.access.key}", "User-Agent": "headwater-cli"}
@@ -61,10 +67,10 @@ class ApiClient:
         self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """The answer's JSON, empty for 204; raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
-        status, value = await self.ask(method, path, body, query=query)
-        if status >= 400:
-            raise refusal(status, value)
-        return value
+        answer = await self.ask(method, path, body, query=query)
+        if answer.status >= 400:
+            raise refusal(answer.status, answer.body)
+        return answer.body
 
     async def ask(
         self,
@@ -74,7 +80,7 @@ class ApiClient:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> ApiAnswer:
         """Status and JSON of an answer that says more than wait; raises ``ApiUnreachableError``."""
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if data is not None else {})}
@@ -94,11 +100,10 @@ class ApiClient:
                 retry_after = ""
             else:
                 if status not in (429, 503):
-                    return status, value
+                    return ApiAnswer(status, value, attempt + 1)
             if attempt + 1 < self._patience:
-                self.pauses += 1
                 await asyncio.sleep(pause_s(attempt, retry_after))
-        return status, value
+        return ApiAnswer(status, value, self._patience)
 
     async def listed(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list, page by page."""

@@ -84,7 +84,8 @@ class ContactRoutes:
         within_s = parse.timeout_ms(request.query_params) / 1000
         caller = self._caller(principal, environment)
         seed = request.scope.get(IDEMPOTENCY_SEED)
-        raw = parse.event_of(said, identifiers, None if seed is None else f"evt_{seed[:32]}")
+        own_id = said.event_id if isinstance(said, ContactUpsert) else None
+        raw = parse.event_of(said, identifiers, own_id or (None if seed is None else f"evt_{seed[:32]}"))
         event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
         if (
             path is not None

@@ -96,14 +96,17 @@ def _one(item: Accepted) -> dict[str, Any]:
 
 
 def synced_reply(answer: IntakeResult, body: dict[str, Any]) -> Reply:
-    """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied."""
+    """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied.
+
+    A task is named where one was asked for, or where somebody waited in vain.
+    """
     if answer.synced:
         taken = [item for item in answer.items if isinstance(item, Accepted)]
         body["segment_changes"] = {
             "entered": [s for item in taken for s in item.entered or ()],
             "left": [s for item in taken for s in item.left or ()],
         }
-    elif answer.synced is False:
+    elif answer.task_id:
         body["task_id"] = answer.task_id
     return Reply(status=200 if answer.synced else 202, body=orjson.dumps(body), headers=(JSON,))
 

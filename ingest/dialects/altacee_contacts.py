@@ -26,7 +26,7 @@ def _item(value: Any) -> Item:
         raise ApiError("invalid_field", "a contact must be a JSON object")
     body = requests.checked(ContactUpsert, value)
     parse.check_room(body, None)
-    event = parse.event_of(body, parse.identifiers_of(body), None)
+    event = parse.event_of(body, parse.identifiers_of(body), body.event_id)
     event.environment = body.environment
     return body, event
 

@@ -126,7 +126,7 @@ class IngestEndpoint:
             value = value.recover(mend=operation.lenient)
         if operation.with_query is not None and query:
             value = operation.with_query(value, query)
-        caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), synced=timeout_ms is not None)
+        caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), query, synced=timeout_ms is not None)
         if operation.serve is None and len(raw) <= body.SMALL:
             parsed = operation.parse(value, self._most)
             linked = None if timeout_ms is None else self._linked(headers, query)
@@ -168,8 +168,9 @@ class IngestEndpoint:
             return await serve(value, counter)
         return await repeats.once(principal.workspace, keys, operation.dedup_window_s, lambda: serve(value, counter))
 
-    def _caller(self, principal: Principal, now_ms: int, seed: str, *, synced: bool) -> Caller:
+    def _caller(self, principal: Principal, now_ms: int, seed: str, query: dict[str, str], *, synced: bool) -> Caller:
         operation, settings = self._operation, self._edge.settings
+        tracked = operation.always_task or (operation.source == "altacee" and _is_tracked(query))
         return Caller(
             workspace=principal.workspace,
             environment=principal.environment,
@@ -178,7 +179,7 @@ class IngestEndpoint:
             now_ms=now_ms,
             max_depth=settings.max_depth,
             lenient=operation.lenient,
-            task_id=ids.task_id(now_ms, 1) if synced or operation.always_task else "",
+            task_id=ids.task_id(now_ms, 1) if synced or tracked else "",
             reply_to=self._edge.instance if synced else "",
             seed=seed,
         )
@@ -196,6 +197,14 @@ class IngestEndpoint:
         else:
             items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
         return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
+
+
+def _is_tracked(query: dict[str, str]) -> bool:
+    """Whether the answer is to name a task; raises ``ApiError``. Paths without the parameter have refused it."""
+    wanted = query.get("task", "false").lower() if query else "false"
+    if wanted not in SYNC_WORDS:
+        raise ApiError("invalid_field", "task must be true or false", "task")
+    return wanted in ("true", "1")
 
 
 def _sync_timeout(query: dict[str, str]) -> int | None:

@@ -92,6 +92,8 @@ class ContactUpsert(ContactEdit):
     id: str | None = None
     user_id: Text = None
     environment: str | None = None
+    event_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Of this write: the same id again changes nothing."""
 
 
 MOST_LISTED = 1000

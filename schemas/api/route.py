@@ -44,6 +44,9 @@ PAGES: dict[str, Schema] = {
     "cursor": {**TEXT, "description": "Instead of page: empty at the beginning, then next_cursor."},
 }
 WAIT: dict[str, Schema] = {"timeout_ms": whole(*TIMEOUT_MS, DEFAULT_TIMEOUT_MS)}
+TASK: dict[str, Schema] = {
+    "task": {**one_of(*SYNC_WORDS), "description": "Whether the answer names a task that tells what became of each."}
+}
 SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
 
 

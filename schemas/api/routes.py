@@ -9,7 +9,7 @@ tables with this one.
 from dataclasses import replace
 
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
-from schemas.api.route import ANY_KEY, PUBLIC, SYNC, RouteSpec, get, write
+from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.limits import CAMPAIGN_FILTERS, CAMPAIGN_SORTS, MESSAGE_STATES, MOST_USAGE_DAYS, STEPS, USAGE_DAYS
 
 _AS_OF: dict[str, Schema] = {"as_of": TIME}
@@ -107,6 +107,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         "EventBatch",
         {200: "BatchAccepted", 202: "BatchAccepted"},
         "Send events; each is taken or refused by itself",
+        TASK,
         errors={422: "BatchRefused"},
     ),
     write(

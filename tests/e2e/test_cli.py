@@ -1,5 +1,6 @@
 """The program as a user calls it: every example of its help, its exit statuses, what it prints."""
 
+import gzip
 import json
 import os
 import secrets
@@ -59,9 +60,19 @@ ENDS_OTHERWISE = {"headwater run": 1, "headwater status": None, "headwater statu
 """``run`` beside a stack that runs says so; what this machine's disk has left is not for this test to say."""
 
 
+def files(folder: Path) -> None:
+    """What the examples name."""
+    people = "Customer,E-Mail,Plan,Newsletter\ne-1,e-1@example.com,pro,yes\ne-2,e-2@example.com,free,no\n"
+    (folder / "people.csv").write_text(people)
+    (folder / "orders.csv").write_text("customer,day,total\ne-1,2026-11-01,149\ne-2,2026-11-02,20.5\n")
+    order = {"type": "order_completed", "user_id": "e-1", "timestamp": "2026-11-03T10:00:00Z", "properties": {"n": 1}}
+    (folder / "orders.ndjson.gz").write_bytes(gzip.compress(json.dumps(order).encode()))
+
+
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if one != "headwater down"])
 def test_an_example_of_the_help_works(stack: LocalStack, example: str, tmp_path: Path) -> None:
     made = lines(headwater(stack, "keys", "create", "for an example", "--scope", "contacts:read", "--json").stdout)[0]
+    files(tmp_path)
     words = shlex.split(example.replace("KEY_ID", made["id"]))[1:]
     done = headwater(stack, *words, cwd=tmp_path)
     expected = ENDS_OTHERWISE.get(example, 0)

@@ -154,3 +154,11 @@ async def test_items_without_a_time_are_of_the_time_of_receipt(tmp_path: Path) -
     log = MemoryLog()
     await post(memory_edge(tmp_path, log), [{"external_id": "u1"}, {"external_id": "u2", "timestamp": 1_700_000_000}])
     assert [event["timestamp_ms"] for event in log.events] == [NOW_MS, 1_700_000_000_000]
+
+
+async def test_an_id_of_its_own_is_the_id_of_the_write(tmp_path: Path) -> None:
+    log = MemoryLog()
+    items = [{"external_id": "u1", "event_id": "row-1"}, {"external_id": "u2", "event_id": "a\nb"}]
+    answer = await post(memory_edge(tmp_path, log), {"contacts": items})
+    assert answer.json()["results"][1]["error"]["param"] == "contacts[1].event_id"
+    assert [event["event_id"] for event in log.events] == ["row-1"]

@@ -1,0 +1,67 @@
+"""How far an import has come in; a file beside its source that lets the same command go on from there, out."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deploy.client.config import ConfigError
+
+SUFFIX, REFUSED_SUFFIX = ".headwater-import.json", ".refused.ndjson"
+
+
+@dataclass(slots=True, kw_only=True)
+class Totals:
+    """``sent = stored + duplicate + refused`` once all is settled."""
+
+    sent: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    refused: int = 0
+    conflicts: int = 0
+    """Of the duplicates those whose id came before with something else: what they say was not stored."""
+    resent: int = 0
+    """Of the duplicates those that were sent more than once here, as the API did not answer in time or we were ended:
+    their first copy may be this import's own."""
+    warnings: int = 0
+    """Rows that were taken with one: an address that is none, for example."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Checkpoint:
+    """``digest`` and ``purpose`` say of what: a file that was changed, or another mapping, goes on nowhere."""
+
+    digest: str
+    purpose: str
+    as_of: str
+    """ISO 8601, for rows that have no time: the same in each part of one import."""
+    line: int = 0
+    """The last one of which it is known what became of it."""
+    refused_bytes: int = 0
+    """Of the file of refused rows."""
+    totals: Totals
+
+
+def load(path: Path) -> Checkpoint | None:
+    """Raises ``ConfigError`` for a file that is none of ours."""
+    try:
+        value: Any = orjson.loads(path.read_bytes())
+        totals = Totals(**value.pop("totals"))
+        found = Checkpoint(**value, totals=totals)
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{path} is no checkpoint: {error}; --restart begins anew") from error
+    numbers = [found.line, found.refused_bytes, *(getattr(found.totals, one.name) for one in fields(Totals))]
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ConfigError(f"{path} is no checkpoint; --restart begins anew")
+    return found
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Whole or not at all, and for its owner alone."""
+    partial = path.with_name(path.name + ".partial")
+    partial.touch(mode=0o600)
+    partial.write_bytes(orjson.dumps(asdict(checkpoint)))
+    partial.replace(path)

@@ -1,0 +1,66 @@
+"""Rows as they would be sent in; what the API would say to each, by the code that the edge itself runs, out."""
+
+import time
+from typing import Any, Literal
+
+import orjson
+
+from deploy.cli.imports.batches import RefusedRow, RowBatch
+from deploy.cli.imports.mapping import CONTACTS
+from ingest.contacts import parse
+from ingest.dialects.altacee import parse_batch
+from ingest.events.canonical import Caller, canonical
+from ingest.events.raw import RawEvent
+from schemas.api import requests
+from schemas.api.requests import ContactUpsert
+from schemas.errors import ApiError
+from schemas.records import identity
+from schemas.settings import Settings
+
+MOST_BYTES: int = Settings.model_fields["max_event_bytes"].default
+SIZED: tuple[Literal["properties", "context", "profile"], ...] = ("properties", "context", "profile")
+
+
+class DryRun:
+    """Whether a contact that is named by id exists, and what an id has to do with a workspace, only the API knows."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._caller = Caller(
+            workspace="local",
+            environment="production",
+            key_id="",
+            source="altacee",
+            now_ms=time.time_ns() // 1_000_000,
+            max_depth=Settings.model_fields["max_depth"].default,
+        )
+        self.warnings = 0
+
+    def refused(self, batch: RowBatch) -> list[RefusedRow]:
+        """Those rows of the batch that would not be taken."""
+        found = list(batch.problems)
+        for line, item in zip(batch.lines, batch.items, strict=True):
+            try:
+                event, warnings = canonical(self._event(orjson.loads(item)), self._caller)
+                self.warnings += bool(warnings)
+                if sum(len(event[name]) for name in SIZED) > MOST_BYTES:
+                    found.append(RefusedRow(line, None, f"is larger than {MOST_BYTES} bytes", item))
+            except ApiError as refused:
+                found.append(RefusedRow(line, refused.param, refused.message, item))
+        return sorted(found, key=lambda row: row.line)
+
+    def _event(self, row: dict[str, Any]) -> RawEvent:
+        if self._kind == CONTACTS:
+            said = requests.checked(ContactUpsert, row)
+            parse.check_room(said, None)
+            raw = parse.event_of(said, parse.identifiers_of(said), said.event_id)
+        else:
+            (item,) = parse_batch([row], 1).items
+            if isinstance(item, ApiError):
+                raise item
+            raw = item
+        own = [one for one in raw.identifiers if one[0] != identity.CONTACT_ID]
+        if own != raw.identifiers:
+            raw.needs_identifier = False
+            raw.identifiers = own
+        return raw
