@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 from schemas.settings import PREFIX, Settings
-from tests import services
+from tests.support import services
 
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 

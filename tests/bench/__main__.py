@@ -18,7 +18,7 @@ from typing import Any
 import uvloop
 
 from tests.bench import campaigns, contacts, edge, history, imports, merges, pipeline, stages, webhooks
-from tests.stack import local_stack
+from tests.support.stack import local_stack
 
 PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
 

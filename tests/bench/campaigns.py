@@ -19,8 +19,8 @@ from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.request import paging
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
-from tests import services
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support import services
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
 CAMPAIGNS = 1000
 CONTACTS = 1_000_000

@@ -19,10 +19,10 @@ from sinks.read_api.contacts import contact_list, contacts
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.paging import paging_of
 from sinks.read_api.request.tenant import Tenant
-from tests import services
 from tests.bench.pipeline import quantiles
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
-from tests.stack import LocalStack
+from tests.support import services
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.stack import LocalStack
 
 CHUNKS = 10
 MERGED = 200

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.http import xml_codec
-from tests.load import KEY, request
+from tests.support.load_client import KEY, request
 
 USERS = 5000
 BATCH = 100

@@ -13,9 +13,9 @@ import psutil
 from deploy.local.seed import seed
 from deploy.local.stack import environment
 from deploy.provision import create_topics
-from tests import services
 from tests.bench import dialects
-from tests.load import Tally, flood, request
+from tests.support import services
+from tests.support.load_client import Tally, flood, request
 
 BARE = """
 import sys, uvicorn

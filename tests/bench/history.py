@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from tests.bench.pipeline import burst_stored, quantiles
-from tests.load import flood, request
-from tests.stack import LocalStack
+from tests.support.load_client import flood, request
+from tests.support.stack import LocalStack
 
 EVENTS_EACH = 5
 POLL_S = 0.1

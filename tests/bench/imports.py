@@ -18,8 +18,8 @@ import httpx
 import uvloop
 
 from tests.bench.pipeline import quantiles
-from tests.load import flood, request
-from tests.stack import LocalStack, local_stack
+from tests.support.load_client import flood, request
+from tests.support.stack import LocalStack, local_stack
 
 BATCH = 1000
 COUNTED = "SELECT uniqExact(external_id) FROM contacts WHERE startsWith(external_id, {name:String})"

@@ -15,7 +15,7 @@ from ingest.events.merge_map import MergeMapReplica
 from processors.runtime.table import STORE_OPTIONS
 from schemas.records import codec, mergemap
 from schemas.records.records import Merge
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, ident
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, ident
 
 LOOKUPS = 20_000
 

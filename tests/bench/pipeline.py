@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 
 from schemas.records.records import Change
-from tests.load import Tally, flood, paced, request
-from tests.stack import LocalStack
-from tests.watching import follow_memberships
+from tests.support.load_client import Tally, flood, paced, request
+from tests.support.membership_feed import follow_memberships
+from tests.support.stack import LocalStack
 
 ASKED_PER_S = 20
 """Events that wait for their rows beside the others: so rows are timed and the database has nothing more to do."""

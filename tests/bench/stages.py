@@ -13,7 +13,7 @@ from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.control.control_state import ControlState, Segment, encode
 from schemas.records import codec
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, event, link
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, event, link
 
 BATCH = 100
 

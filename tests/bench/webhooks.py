@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
 from tests.bench.pipeline import define, quantiles, rss_mb, watch_changes
-from tests.load import flood, paced, request
-from tests.receiver import WebhookReceiver, receiver
-from tests.stack import LocalStack
+from tests.support.load_client import flood, paced, request
+from tests.support.stack import LocalStack
+from tests.support.webhook_receiver import WebhookReceiver, receiver
 
 NOBODY = "http://127.0.0.1:9/"
 

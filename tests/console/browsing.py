@@ -9,7 +9,7 @@ import httpx
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
-from tests.stack import SECRET, LocalStack
+from tests.support.stack import SECRET, LocalStack
 
 NARROW = 390
 VIOLATIONS = """

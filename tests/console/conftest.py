@@ -7,7 +7,7 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.console.browsing import Watched, code_of, watched
 from tests.sdks.runtimes import chromium
-from tests.stack import LocalStack, local_stack
+from tests.support.stack import LocalStack, local_stack
 
 
 @pytest.fixture(scope="session")

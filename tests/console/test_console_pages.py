@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.console.browsing import NARROW, check_page, code_of, cookie_of, watched
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 pytestmark = [pytest.mark.console]
 

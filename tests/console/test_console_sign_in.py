@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.console.browsing import Watched, code_of, cookie_of, watched
-from tests.stack import SECRET, LocalStack
+from tests.support.stack import SECRET, LocalStack
 
 pytestmark = [pytest.mark.console]
 

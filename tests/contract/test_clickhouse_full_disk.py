@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services import FRONT_PASSWORD, ROOT, free_port, front_url
+from tests.support.services import FRONT_PASSWORD, ROOT, free_port, front_url
 
 pytestmark = pytest.mark.clickhouse
 

@@ -23,7 +23,7 @@ from deploy.local.clickhouse.encoding import choose
 from deploy.local.clickhouse.password import password_of
 from deploy.local.clickhouse.sources import check_sources
 from deploy.local.clickhouse.sql import parse
-from tests import services
+from tests.support import services
 
 pytestmark = pytest.mark.clickhouse
 

@@ -15,7 +15,7 @@ import zstandard
 from deploy.local.clickhouse import native_frames
 from deploy.local.clickhouse.encoding import TooLargeError, decode
 from deploy.local.clickhouse.server import MAX_INSERT, MAX_QUERY
-from tests import services
+from tests.support import services
 
 pytestmark = pytest.mark.clickhouse
 INFO = bytes.fromhex("010002ffffffff00")

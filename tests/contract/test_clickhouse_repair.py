@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from deploy.local.clickhouse.repair import KEPT
-from tests.services import clickhouse_front, free_port, front_url
+from tests.support.services import clickhouse_front, free_port, front_url
 
 pytestmark = pytest.mark.clickhouse
 

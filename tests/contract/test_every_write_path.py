@@ -8,7 +8,7 @@ import pytest
 
 from schemas.api.route import PUBLIC
 from schemas.api.routes import WRITES
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 THINGS = {"contacts": "external_id:u", "workspaces": "local"}
 """What can be written to here without being looked up in a log first."""

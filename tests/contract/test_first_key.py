@@ -16,7 +16,7 @@ from schemas.control import control_state
 from schemas.errors import ApiError, CannotStart
 from schemas.service import kafka
 from schemas.settings import Settings
-from tests.services import ROOT
+from tests.support.services import ROOT
 
 NOW_MS = 1_790_000_000_000
 

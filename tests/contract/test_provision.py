@@ -13,7 +13,7 @@ from schemas.service import kafka
 from schemas.settings import Settings
 from sinks.clickhouse.connect import NoAnswerError, connected
 from sinks.maintenance.migrate import Migration, MigrationError, migrate, migrations
-from tests.services import free_port
+from tests.support.services import free_port
 
 FIRST = Migration(
     name="0001_first.sql",

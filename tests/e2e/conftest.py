@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import LocalStack, local_stack
+from tests.support.stack import LocalStack, local_stack
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from deploy.local.stack import environment
-from tests.services import ROOT
-from tests.stack import LocalStack
+from tests.support.services import ROOT
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 EVENT = {"type": "seen", "user_id": "u"}

@@ -11,9 +11,9 @@ from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import Campaign
 from schemas.service import kafka
-from tests import receiving
-from tests.builders import ENVIRONMENT, WORKSPACE, cid
-from tests.stack import LocalStack
+from tests.support import signed_callbacks
+from tests.support.builders import ENVIRONMENT, WORKSPACE, cid
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 WITHIN_S = 15.0
@@ -37,13 +37,15 @@ async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
     await defined(stack, campaign)
     now = time.time_ns() // 1_000_000
     async with stack.client() as client:
-        made = await client.post("/v1/receivers", json={"provider": "mailgun", "signing_secret": receiving.SECRET})
+        made = await client.post(
+            "/v1/receivers", json={"provider": "mailgun", "signing_secret": signed_callbacks.SECRET}
+        )
         assert made.status_code == 201, made.text
         receiver = made.json()
         assert receiver["url"] == f"{stack.url}/v1/receivers/mailgun/{receiver['id']}"
         listed = await client.get("/v1/receivers")
         assert receiver["id"] in [one["id"] for one in listed.json()["data"]]
-        assert receiving.SECRET not in made.text + listed.text
+        assert signed_callbacks.SECRET not in made.text + listed.text
         for said in ("accepted", "delivered", "delivered", "opened"):
             payload: dict[str, Any] = {
                 "event": said,
@@ -53,7 +55,7 @@ async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
                 "message": {"headers": {"message-id": f"{campaign}@x"}},
                 "user-variables": {"campaign_id": campaign, "variant": "a"},
             }
-            _, headers, body = receiving.mailgun(payload, now)
+            _, headers, body = signed_callbacks.mailgun(payload, now)
             answer = await client.post(receiver["url"], headers=headers, content=body)
             assert (answer.status_code, answer.json()) == (200, {"accepted": 1}), answer.text
         wanted = {"sent": 1, "delivered": 1, "opened": 1, "clicked": 0}

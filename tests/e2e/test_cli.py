@@ -16,8 +16,8 @@ from typer.main import get_command
 
 from deploy.cli.__main__ import app
 from deploy.local.stack import environment
-from tests.services import ROOT, free_port
-from tests.stack import LocalStack
+from tests.support.services import ROOT, free_port
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 

@@ -18,8 +18,8 @@ import pytest
 
 from deploy.cli.imports.checkpoint import SUFFIX
 from deploy.local.stack import environment
-from tests.services import ROOT
-from tests.stack import LocalStack
+from tests.support.services import ROOT
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 BEARER = {"Authorization": "Bearer sk_dev_local"}

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 WAIT = "?timeout_ms=10000"

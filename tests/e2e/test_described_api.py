@@ -17,8 +17,8 @@ import pytest
 from ingest.dialects import OPERATIONS
 from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import READS
-from tests.services import ROOT
-from tests.stack import SECRET, LocalStack, local_stack
+from tests.support.services import ROOT
+from tests.support.stack import SECRET, LocalStack, local_stack
 
 pytestmark = pytest.mark.e2e
 
@@ -203,7 +203,7 @@ def test_a_write_is_answered_as_it_is_described(client: httpx.Client, described:
 def settings_of(ids: Ids) -> str:
     """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
     lines = [
-        'hooks = "tests.loopback"',
+        'hooks = "tests.support.loopback_urls"',
         "[generation]",
         "with-security-parameters = false",
         "[parameters]",

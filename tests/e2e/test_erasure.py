@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.checks import rows
-from tests.e2e.test_one_event import send, unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import send, unique
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -86,9 +87,9 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
         async def attempts() -> Any:
             return (await client.get(f"/v1/webhooks/{webhook}/deliveries")).json()["data"]
 
-        await until(attempts, bool, "an attempt at the webhook")
-        await until(
-            lambda: known(client, f"anonymous_id:{browser}"), lambda a: a.json().get("id") == made["id"], "merge"
+        await eventually(attempts, "an attempt at the webhook")
+        await eventually(
+            lambda: known(client, f"anonymous_id:{browser}"), "merge", meets=lambda a: a.json().get("id") == made["id"]
         )
         ids = [
             r[0]
@@ -129,13 +130,13 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
 
         for process in ("segments", "identity"):
             lose_state(stack, process)
-        await until(lambda: sent(client, other), lambda status: status == 200, "the stages are back")
+        await eventually(lambda: sent(client, other), "the stages are back", meets=lambda status: status == 200)
         await assert_gone()
 
         fresh = await send(client, {"type": "viewed", "anonymous_id": browser})
         assert fresh["contact_id"] != made["id"]
-        again = await until(
-            lambda: known(client, f"anonymous_id:{browser}"), lambda a: a.status_code == 200, "a new contact"
+        again = await eventually(
+            lambda: known(client, f"anonymous_id:{browser}"), "a new contact", meets=lambda a: a.status_code == 200
         )
         assert (again.json()["id"], again.json()["external_id"], again.json()["email"]) == (
             fresh["contact_id"],
@@ -153,7 +154,9 @@ async def test_what_was_acknowledged_and_is_still_on_its_way_goes_too(stack: Loc
     user, email = unique("u"), f"{unique('e')}@x.org"
     async with stack.client() as client:
         await send(client, {"type": "viewed", "user_id": user})
-        await until(lambda: known(client, f"external_id:{user}"), lambda a: a.status_code == 200, "the contact")
+        await eventually(
+            lambda: known(client, f"external_id:{user}"), "the contact", meets=lambda a: a.status_code == 200
+        )
         pid = stack.pid(asleep)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -169,13 +172,15 @@ async def test_what_was_acknowledged_and_is_still_on_its_way_goes_too(stack: Loc
         async def told() -> str:
             return str((await client.get(answer.headers["location"])).json()["status"])
 
-        await until(told, lambda status: status == "done", "every store is done")
+        await eventually(told, "every store is done", meets=lambda status: status == "done")
         assert await tables_that_name(stack, [user, email, own, tie["contact_id"]]) == {}
         for name in (f"external_id:{user}", f"email:{email}", own, tie["contact_id"]):
             assert (await known(client, name)).status_code == 404, name
             assert (await client.delete(f"/v1/contacts/{name}")).status_code == 404, name
         again = await send(client, {"type": "read", "email": email})
-        shown = await until(lambda: known(client, f"email:{email}"), lambda a: a.status_code == 200, "a new beginning")
+        shown = await eventually(
+            lambda: known(client, f"email:{email}"), "a new beginning", meets=lambda a: a.status_code == 200
+        )
         assert (shown.json()["external_id"], shown.json()["id"]) == (None, again["contact_id"])
 
 
@@ -211,7 +216,7 @@ async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -
     user, other = unique("u"), unique("o")
     async with stack.client() as client:
         made = await send(client, {"type": "viewed", "user_id": user})
-        await until(lambda: known(client, made["contact_id"]), lambda a: a.status_code == 200, "the contact")
+        await eventually(lambda: known(client, made["contact_id"]), "the contact", meets=lambda a: a.status_code == 200)
         asleep = stack.pid("segments")
         os.kill(asleep, signal.SIGSTOP)
         answer = await client.delete(f"/v1/contacts/external_id:{user}?timeout_ms=100")
@@ -224,7 +229,7 @@ async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -
             found = await client.get(answer.headers["location"])
             return str(found.json()["status"]) if found.status_code == 200 else ""
 
-        await until(told, lambda status: status == "done", "every store is done")
+        await eventually(told, "every store is done", meets=lambda status: status == "done")
         assert await tables_that_name(stack, [user, made["contact_id"]]) == {}
         assert (await known(client, f"external_id:{user}")).status_code == 404
-        await until(lambda: sent(client, other), lambda status: status == 200, "events are taken")
+        await eventually(lambda: sent(client, other), "events are taken", meets=lambda status: status == 200)

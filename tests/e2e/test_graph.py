@@ -5,9 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_one_event import unique, until
-from tests.receiver import receiver
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import unique
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import receiver
 
 pytestmark = pytest.mark.e2e
 PUBLIC = {"Authorization": "Bearer pk_dev_local"}
@@ -59,7 +60,7 @@ async def test_events_are_taken_one_by_one_and_counted_by_a_new_segment(stack: L
         async def read() -> Any:
             return (await ask(client, query, id=f"external_id:{user}"))["data"]["contact"]
 
-        found = await until(read, lambda c: c is not None and c["segments"], "it is in the segment")
+        found = await eventually(read, "it is in the segment", meets=lambda c: c is not None and c["segments"])
         assert [one["id"] for one in found["segments"]] == [made["id"]]
         assert {one["id"] for one in found["events"]["nodes"]} == set(ids)
         assert {one["contactId"] for one in said["results"] if one["error"] is None} == {found["id"]}
@@ -67,7 +68,7 @@ async def test_events_are_taken_one_by_one_and_counted_by_a_new_segment(stack: L
         harder = {**rule, "count": {"op": "gte", "value": 3}}
         edited = (await ask(client, SEGMENT, id=made["id"], rule=harder))["data"]["upsertSegment"]
         assert (edited["id"], edited["name"], edited["rule"], edited["version"]) == (made["id"], "Twice", harder, 2)
-        await until(read, lambda c: not c["segments"], "it has left")
+        await eventually(read, "it has left", meets=lambda c: not c["segments"])
         wrong = await ask(client, SEGMENT, name="x", rule={"nothing": 1})
         assert wrong["errors"][0]["extensions"]["param"].startswith("rule")
 
@@ -97,7 +98,7 @@ async def test_what_was_sent_is_in_the_graph(stack: LocalStack) -> None:
         async def read() -> Any:
             return (await ask(client, log, w=hook, c=made["id"]))["data"]
 
-        found = await until(read, lambda d: d["deliveries"]["nodes"], "the log")
+        found = await eventually(read, "the log", meets=lambda d: d["deliveries"]["nodes"])
         node = {"eventId": sent["eventId"], "status": "succeeded", "attempt": 1, "contact": {"externalId": user}}
         assert found["deliveries"]["nodes"] == [node]
         assert found["campaign"] == {

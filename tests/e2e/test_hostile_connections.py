@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.stack import SECRET, LocalStack
+from tests.support.stack import SECRET, LocalStack
 
 pytestmark = pytest.mark.e2e
 MB = 1024 * 1024

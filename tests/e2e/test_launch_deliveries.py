@@ -13,10 +13,11 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from schemas.control import control_state
 from schemas.control.control_state import Campaign
-from tests.e2e.test_one_event import unique, until
+from tests.e2e.test_one_event import unique
 from tests.e2e.test_vendors import START, SYNC, altcraft
-from tests.receiver import Answer, Got, WebhookReceiver, receiver
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, WebhookReceiver, receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -40,7 +41,7 @@ async def arrived(endpoint: WebhookReceiver, count: int) -> list[Got]:
     async def got() -> list[Got]:
         return endpoint.got
 
-    found: list[Got] = await until(got, lambda found: len(found) >= count, f"{count} requests")
+    found: list[Got] = await eventually(got, f"{count} requests", meets=lambda found: len(found) >= count)
     return found
 
 
@@ -68,12 +69,14 @@ async def test_a_launch_is_delivered_once_to_its_url_with_what_is_attached(stack
             ]
             assert said["data"]["properties"]["content"] == {"title": "Hi"}
         assert sorted(one.json["data"]["properties"]["to"]["email"] for one in got) == emails
-        asked = await until(
-            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"), lambda found: len(found) == 3, "deliveries"
+        asked = await eventually(
+            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
+            "deliveries",
+            meets=lambda found: len(found) == 3,
         )
         assert {one["state"] for one in asked} == {"requested"}
-        logged = await until(
-            lambda: _data(client, f"/v1/webhooks/{webhook}/deliveries"), lambda found: len(found) == 3, "the log"
+        logged = await eventually(
+            lambda: _data(client, f"/v1/webhooks/{webhook}/deliveries"), "the log", meets=lambda found: len(found) == 3
         )
         assert {one["status"] for one in logged} == {"succeeded"}
         assert (await client.delete(f"/v1/webhooks/{webhook}")).status_code == 409, "its messages go there"
@@ -118,18 +121,20 @@ async def test_a_message_that_comes_too_late_is_not_sent_and_is_told_as_failed(s
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)
         launch = {"id": made["id"], "custom_request": {"tag": tag}, "expiration": soon.isoformat()}
         assert (await altcraft(client, START, **launch))["error"] == 0
-        await until(
-            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"), lambda found: len(found) == 1, "it waits"
+        await eventually(
+            lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
+            "it waits",
+            meets=lambda found: len(found) == 1,
         )
         await asyncio.sleep(max(0.0, (soon - dt.datetime.now(dt.UTC)).total_seconds()) + 0.1)
         await client.patch(f"/v1/webhooks/{hook['id']}", json={"status": "enabled"})
-        asked = await until(
+        asked = await eventually(
             lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
-            lambda found: found[0]["state"] == "failed",
             "it is told as failed",
+            meets=lambda found: found[0]["state"] == "failed",
         )
         assert len(asked) == 1
-        logged = await until(lambda: _data(client, f"/v1/webhooks/{hook['id']}/deliveries"), bool, "the log")
+        logged = await eventually(lambda: _data(client, f"/v1/webhooks/{hook['id']}/deliveries"), "the log")
         assert (logged[0]["status"], logged[0]["error"]) == ("failed", "expired: it was not sent")
         assert endpoint.got == []
 
@@ -148,17 +153,17 @@ async def test_a_message_that_its_endpoint_refuses_for_good_is_told_as_failed(st
         for one in (elsewhere, made):
             assert (await altcraft(client, START, id=one["id"], custom_request={"tag": tag}))["error"] == 0
         path = "/v1/campaigns/{}/deliveries"
-        (told,) = await until(
+        (told,) = await eventually(
             lambda: _data(client, path.format(made["id"])),
-            lambda found: bool(found) and found[0]["state"] == "failed",
             "it is told as failed",
+            meets=lambda found: bool(found) and found[0]["state"] == "failed",
         )
         stats = (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
         assert (stats["requested"], stats["failed"], stats["delivered"]) == (1, 1, 0), told
         all_of_it = await _data(client, f"/v1/contacts/{told['contact_id']}/events")
         events = [one for one in all_of_it if one["type"] == "message.failed"]
         assert [one["properties"]["reason"] for one in events] == ["status 410"]
-        await until(lambda: _data(client, f"/v1/webhooks/{other['id']}/deliveries"), bool, "the listener's log")
+        await eventually(lambda: _data(client, f"/v1/webhooks/{other['id']}/deliveries"), "the listener's log")
         (heard,) = await _data(client, path.format(elsewhere["id"]))
         assert heard["state"] == "requested", "who only listens fails for nobody but itself"
 
@@ -211,7 +216,7 @@ async def test_a_topic_that_kafka_refuses_is_its_messages_failure_and_nobody_els
         async def stats() -> Any:
             return (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
 
-        told = await until(stats, lambda found: found["failed"] == 1, "the failure")
+        told = await eventually(stats, "the failure", meets=lambda found: found["failed"] == 1)
         assert told["requested"] == 1
         hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["beacon"]})).json()
         await client.post("/v1/events", json={"type": "beacon", "user_id": "u"})

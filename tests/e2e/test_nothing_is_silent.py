@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e
 

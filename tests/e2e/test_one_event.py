@@ -1,15 +1,14 @@
 """One event all the way through every process, as a newcomer would try it."""
 
-import asyncio
 import secrets
-import time
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.checks import rows
-from tests.stack import LocalStack
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 WITHIN_S = 10.0
@@ -32,19 +31,8 @@ async def defined(client: httpx.AsyncClient, name: str, rule: Any) -> str:
     async def shape() -> Any:
         return (await client.get(f"/v1/segments/{segment}")).json()
 
-    await until(shape, lambda found: found["status"] == "live", "live")
+    await eventually(shape, "live", meets=lambda found: found["status"] == "live")
     return str(segment)
-
-
-async def until(ask: Any, true: Any, what: str) -> Any:
-    """The first answer for which it is so."""
-    deadline = time.monotonic() + WITHIN_S
-    while True:
-        found = await ask()
-        if true(found):
-            return found
-        assert time.monotonic() < deadline, f"{what}: {found}"
-        await asyncio.sleep(0.05)
 
 
 async def test_a_synced_event_can_be_read_back_everywhere(stack: LocalStack) -> None:
@@ -70,10 +58,10 @@ async def test_a_segment_is_entered_by_the_event_that_reaches_its_count(stack: L
     rule = {"event": kind, "count": {"op": "gte", "value": 2}, "within": "1h"}
     async with stack.client() as client:
         segment = await defined(client, "Twice", rule)
-        await until(
+        await eventually(
             lambda: send(client, {"type": unique("warm"), "user_id": unique("w")}),
-            lambda a: "segment_changes" in a,
             "sync",
+            meets=lambda a: "segment_changes" in a,
         )
         first = await send(client, {"type": kind, "user_id": user})
         second = await send(client, {"type": kind, "user_id": user})
@@ -101,7 +89,7 @@ async def test_an_attribute_rule_sees_contacts_that_were_there_before_it(stack: 
             listed = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
             return [m["external_id"] for m in listed]
 
-        assert await until(members, bool, "the contact enters") == [user]
+        assert await eventually(members, "the contact enters") == [user]
 
 
 async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(stack: LocalStack) -> None:
@@ -117,15 +105,17 @@ async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(s
         async def contact_of(name: str) -> Any:
             return (await client.get(f"/v1/contacts/{name}")).json()
 
-        known = await until(
-            lambda: contact_of(f"anonymous_id:{browser}"), lambda c: c.get("id") == both["contact_id"], "one contact"
+        known = await eventually(
+            lambda: contact_of(f"anonymous_id:{browser}"),
+            "one contact",
+            meets=lambda c: c.get("id") == both["contact_id"],
         )
         assert known["external_id"] == user
         # what was done anonymously counts for the person: the third view is the merge's
-        await until(
+        await eventually(
             lambda: contact_of(both["contact_id"]),
-            lambda c: c.get("segments") == [segment] and c["anonymous_ids"] == [browser],
             "the count is combined",
+            meets=lambda c: c.get("segments") == [segment] and c["anonymous_ids"] == [browser],
         )
         assert (await contact_of(before["contact_id"]))["id"] == both["contact_id"], "a loser's id resolves"
         events = (await client.get(f"/v1/contacts/{both['contact_id']}/events")).json()["data"]
@@ -145,7 +135,9 @@ async def test_who_belongs_together_is_explained_with_its_evidence(stack: LocalS
         async def explained(name: str) -> Any:
             return (await client.get(f"/v1/contacts/{name}/identity")).json()
 
-        mine = await until(lambda: explained(f"external_id:{user}"), lambda i: i.get("refused"), "the refusal")
+        mine = await eventually(
+            lambda: explained(f"external_id:{user}"), "the refusal", meets=lambda i: i.get("refused")
+        )
         assert mine["contact_id"] == tie["contact_id"]
         by_name = {i["value"]: i for i in mine["identifiers"]}
         assert set(by_name) == {user, browser}
@@ -170,7 +162,7 @@ async def test_a_window_is_left_by_time_alone(stack: LocalStack) -> None:
             found = (await client.get(f"/v1/segments/{segment}")).json()
             return int(found["contacts"])
 
-        await until(count, lambda n: n == 0, "the contact leaves")
+        await eventually(count, "the contact leaves", meets=lambda n: n == 0)
     changes = await rows(
         stack,
         "SELECT member, reason, toUnixTimestamp64Milli(at) FROM membership_changes FINAL "
@@ -192,7 +184,7 @@ async def test_batches_keys_and_tasks(stack: LocalStack) -> None:
         async def status() -> Any:
             return (await client.get(f"/v1/tasks/{task}")).json()
 
-        done = await until(status, lambda t: t.get("status") == "completed", "the task ends")
+        done = await eventually(status, "the task ends", meets=lambda t: t.get("status") == "completed")
         assert [e["disposition"] for e in done["events"]] == ["stored"]
         sent = await client.post(
             "/v1/events/batch?sync=true&timeout_ms=10000", json=[{"type": "t", "user_id": unique("u")}] * 3
@@ -252,15 +244,15 @@ async def test_a_new_segment_counts_what_was_there_before_it_and_an_edited_one_t
             "count": {"op": "gte", "value": 3},
         }
         segment = (await client.post("/v1/segments", json={"name": "Often", "rule": rule})).json()["id"]
-        live = await until(lambda: shape(segment), lambda s: s["status"] == "live", "live")
+        live = await eventually(lambda: shape(segment), "live", meets=lambda s: s["status"] == "live")
         assert live["progress"]["contacts_done"] == live["progress"]["contacts_total"] == 2
-        await until(lambda: named(segment), lambda found: found == {often}, "members from history")
+        await eventually(lambda: named(segment), "members from history", meets=lambda found: found == {often})
 
         absent = {"all": [{"identified": True}, {"event": kind, "count": {"op": "eq", "value": 1}}]}
         edited = (await client.patch(f"/v1/segments/{segment}", json={"rule": absent})).json()
         assert edited["version"] == 2
-        await until(lambda: shape(segment), lambda s: s["status"] == "live", "live again")
-        await until(lambda: named(segment), lambda found: found == {seldom}, "members of the edited rule")
+        await eventually(lambda: shape(segment), "live again", meets=lambda s: s["status"] == "live")
+        await eventually(lambda: named(segment), "members of the edited rule", meets=lambda found: found == {seldom})
     found = await rows(
         stack,
         "SELECT contact_id, groupArray((member, reason)) FROM "

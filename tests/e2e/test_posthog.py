@@ -8,8 +8,9 @@ import posthog
 import pytest
 from posthog.capture_mode import CaptureMode
 
-from tests.e2e.test_one_event import unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import unique
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 KEY = "pk_dev_local"
@@ -49,10 +50,10 @@ async def test_an_alias_joins_two_identified_only_where_it_is_dangerous(stack: L
         {"event": "$create_alias", "distinct_id": one, "properties": {"alias": device}},
         {"event": "$create_alias", "distinct_id": one, "properties": {"alias": two}},
     )
-    joined = await until(
+    joined = await eventually(
         lambda: contact(stack, f"external_id:{device}"),
-        lambda found: found is not None and found["external_id"] == one,
         "the stranger's id leads to the user",
+        meets=lambda found: found is not None and found["external_id"] == one,
     )
     assert joined["attributes"] == {"city": "Ulm"}
     assert (await contact(stack, f"external_id:{two}") or {})["external_id"] == two
@@ -65,10 +66,10 @@ async def test_an_alias_joins_two_identified_only_where_it_is_dangerous(stack: L
         assert "seen" in {event["type"] for event in events}
     assert await contact(stack, f"external_id:$company_{group}") is None
     await capture(stack, {"event": "$merge_dangerously", "distinct_id": one, "properties": {"alias": two}})
-    await until(
+    await eventually(
         lambda: contact(stack, f"external_id:{two}"),
-        lambda found: found is not None and found["external_id"] == one,
         "one contact by the dangerous merge",
+        meets=lambda found: found is not None and found["external_id"] == one,
     )
 
 
@@ -88,10 +89,10 @@ async def test_capture_of_version_1_by_its_own_sdk(stack: LocalStack) -> None:
 
     await asyncio.to_thread(send)
     assert faults == []
-    found = await until(
+    found = await eventually(
         lambda: contact(stack, f"external_id:{before}"),
-        lambda one: one is not None and one["external_id"] == user and one["attributes"].get("plan") == "pro",
         "the user has the history",
+        meets=lambda one: one is not None and one["external_id"] == user and one["attributes"].get("plan") == "pro",
     )
     async with stack.client() as client:
         events = (await client.get(f"/v1/contacts/{found['id']}/events")).json()["data"]

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from schemas.times import iso
-from tests import receiving
-from tests.receiver import receiver
-from tests.sinking import until
-from tests.stack import LocalStack
+from tests.support import signed_callbacks
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,7 @@ class Provider:
             "sg_event_id": secrets.token_hex(8),
             "sg_message_id": f"{secrets.token_hex(8)}.filter",
         }
-        _, headers, body = receiving.sendgrid([fact], now_ms)
+        _, headers, body = signed_callbacks.sendgrid([fact], now_ms)
         answer = await self._client.post(self._path, headers=headers, content=body)
         assert answer.status_code == 200, answer.text
 
@@ -44,7 +44,7 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
     async with receiver() as endpoint, stack.client() as client:
         made = await client.post(
             "/v1/receivers",
-            json={"provider": "sendgrid", "public_key": receiving.sendgrid_public(), "consent": consent},
+            json={"provider": "sendgrid", "public_key": signed_callbacks.sendgrid_public(), "consent": consent},
         )
         assert (made.status_code, made.json()["consent"]) == (201, consent), made.text
         provider = Provider(client, httpx.URL(made.json()["url"]).path, address)
@@ -85,7 +85,7 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
             return await state() == agreed
 
         with suppress(AssertionError):
-            await until(everywhere, "consent, segment, audience and webhook to agree")
+            await eventually(everywhere, "consent, segment, audience and webhook to agree")
         assert await state() == agreed
 
         # who subscribes again at the provider's page has not consented here, and an old report changes nothing

@@ -11,9 +11,9 @@ import pytest
 
 from tests.sdks.journey import Names, faults
 from tests.sdks.proxy import Request, load
-from tests.sdks.readback import eventually, read_back
-from tests.services import ROOT
-from tests.stack import SECRET, LocalStack
+from tests.sdks.readback import comes_true, read_back
+from tests.support.services import ROOT
+from tests.support.stack import SECRET, LocalStack
 
 pytestmark = pytest.mark.e2e
 FOLDER = ROOT / "tests" / "recordings"
@@ -80,4 +80,4 @@ async def test_the_requests_of_an_sdk_come_to_the_same_again(
             found[:] = left(client, head, sent_ms)
             return not found
 
-        assert await asyncio.to_thread(eventually, right, 15), "\n".join(found)
+        assert await asyncio.to_thread(comes_true, right, 15), "\n".join(found)

@@ -14,9 +14,10 @@ import rudderstack.analytics as rudder
 import segment.analytics as segment
 from aiohttp import web
 
-from tests.checks import rows
-from tests.e2e.test_one_event import unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import unique
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 KEY = "pk_dev_local"
@@ -106,7 +107,7 @@ async def check_all_arrive_once(stack: LocalStack, send: Callable[[str, str], An
     async with out_of_sorts(stack.url) as (host, answered):
         await send(host, user)
     assert set(answered) == {*REFUSALS, 200}, answered
-    found = await until(
+    found = await eventually(
         lambda: rows(
             stack,
             "SELECT type, count(), uniqExact(event_id), uniqExact(JSONExtractInt(properties, 'n')) "
@@ -115,8 +116,8 @@ async def check_all_arrive_once(stack: LocalStack, send: Callable[[str, str], An
             "GROUP BY type ORDER BY type",
             user=user,
         ),
-        lambda found: [row[0] for row in found] == ["$identify", "Bought"] and found[1][1] >= COUNT,
         "all events",
+        meets=lambda found: [row[0] for row in found] == ["$identify", "Bought"] and found[1][1] >= COUNT,
     )
     assert [tuple(row) for row in found] == [("$identify", 1, 1, 1), ("Bought", COUNT, COUNT, COUNT)]
     async with stack.client() as client:

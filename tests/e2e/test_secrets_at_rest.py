@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_one_event import unique
-from tests.stack import LocalStack, command, local_stack
+from tests.support.stack import LocalStack, command, local_stack
 
 pytestmark = pytest.mark.e2e
 

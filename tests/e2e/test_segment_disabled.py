@@ -12,8 +12,9 @@ from schemas.control.control_state import Segment
 from schemas.service.kafka import producer
 from schemas.settings import Settings
 from schemas.times import parse_time
-from tests.e2e.test_one_event import defined, send, unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import defined, send, unique
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 NEWER: dict[str, Any] = {"near": {"latitude": 52.5, "longitude": 13.4}, "within": "5km"}
@@ -68,7 +69,9 @@ async def test_a_rule_that_cannot_be_read_is_disabled_with_its_reason_and_stops_
 
         before = await quarantined(stack.settings)
         await edit_as_a_newer_version(stack.settings, await shown(client, bad))
-        found = await until(lambda: shown(client, bad), lambda found: found["status"] == "disabled", "disabled")
+        found = await eventually(
+            lambda: shown(client, bad), "disabled", meets=lambda found: found["status"] == "disabled"
+        )
         assert (found["version"], found["rule"], found["contacts"]) == (2, NEWER, 1)
         assert "near" in found["reason"], found["reason"]
         in_list = {one["id"]: one for one in (await client.get("/v1/segments?limit=100")).json()["data"]}
@@ -80,16 +83,20 @@ async def test_a_rule_that_cannot_be_read_is_disabled_with_its_reason_and_stops_
         assert await members(client, good) == {early, late}
         assert await members(client, bad) == {early}, "its members stay as they were"
         made = await defined(client, unique("made after it"), {"event": bought})
-        await until(lambda: members(client, made), lambda found: found == {early, late}, "history is counted as ever")
+        await eventually(
+            lambda: members(client, made), "history is counted as ever", meets=lambda found: found == {early, late}
+        )
         refused = await client.post(f"/v1/segments/{bad}/explain?contact=external_id:{early}")
         assert 400 <= refused.status_code < 500, refused.text
         assert await quarantined(stack.settings) == before
 
         edit = await client.patch(f"/v1/segments/{bad}", json={"rule": {"event": bought}})
         assert edit.status_code == 200, edit.text
-        mended = await until(lambda: shown(client, bad), lambda found: found["status"] == "live", "live again")
+        mended = await eventually(
+            lambda: shown(client, bad), "live again", meets=lambda found: found["status"] == "live"
+        )
         assert (mended["version"], "reason" in mended) == (3, False)
         # what came while it was disabled counts too
-        await until(lambda: members(client, bad), lambda found: found == {early, late}, "everybody")
+        await eventually(lambda: members(client, bad), "everybody", meets=lambda found: found == {early, late})
         for segment in (bad, good, made):
             assert (await client.delete(f"/v1/segments/{segment}")).status_code == 204

@@ -5,9 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.checks import rows
-from tests.e2e.test_one_event import send, unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import send, unique
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +22,9 @@ async def merged(client: httpx.AsyncClient, user: str, browser: str) -> tuple[An
     await send(client, {"type": "viewed", "anonymous_id": browser})
     await send(client, {"type": "bought", "user_id": user})
     tie = await send(client, {"type": "login", "user_id": user, "anonymous_id": browser})
-    await until(lambda: known(client, f"anonymous_id:{browser}"), lambda c: c.get("id") == tie["contact_id"], "merge")
+    await eventually(
+        lambda: known(client, f"anonymous_id:{browser}"), "merge", meets=lambda c: c.get("id") == tie["contact_id"]
+    )
     return tie, tie["contact_id"]
 
 
@@ -38,7 +41,7 @@ async def test_a_contact_comes_apart_by_its_evidence_and_stays_so_until_that_is_
         contacts = answer.json()["contacts"]
         assert (len(contacts), contacts[0]) == (2, contact), answer.text
         alone = contacts[1]
-        assert await until(lambda: events_of(client, alone), bool, "its own events") == ["viewed"]
+        assert await eventually(lambda: events_of(client, alone), "its own events") == ["viewed"]
         assert await events_of(client, contact) == ["bought", "login"]
         for name in (f"anonymous_id:{browser}", alone):
             assert (await known(client, name))["id"] == alone
@@ -61,18 +64,22 @@ async def test_a_contact_comes_apart_by_its_evidence_and_stays_so_until_that_is_
             return await known(client, contact, "/identity")
 
         # an event that overtakes the news of the split is not passed on to the resolver
-        told = await until(next_login, lambda i: any(r["reason"] == "split" for r in i["refused"]), "the refusal")
+        told = await eventually(
+            next_login, "the refusal", meets=lambda i: any(r["reason"] == "split" for r in i["refused"])
+        )
         pair = {"a": {"type": "external_id", "value": user}, "b": {"type": "anonymous_id", "value": browser}}
         assert [{name: one[name] for name in pair} for one in told["separated"]] == [pair]
         assert (await known(client, alone))["id"] == alone, "a split lasts"
         lifted = await client.post(f"/v1/contacts/{contact}/split", json={"lift": [pair["b"]]})
         assert lifted.status_code in (200, 202), lifted.text
-        await until(lambda: known(client, contact, "/identity"), lambda i: not i["separated"], "the lift")
+        await eventually(lambda: known(client, contact, "/identity"), "the lift", meets=lambda i: not i["separated"])
         assert (await known(client, alone))["id"] == alone, "a lift ties nothing"
         again = await client.post(f"/v1/contacts/{contact}/split", json={"lift": [pair["b"]]})
         assert (again.status_code, again.json()["error"]["param"]) == (422, "lift[0]")
         await send(client, {"type": "login", "user_id": user, "anonymous_id": browser})
-        await until(lambda: known(client, alone), lambda c: c.get("id") == contact, "new evidence ties them again")
+        await eventually(
+            lambda: known(client, alone), "new evidence ties them again", meets=lambda c: c.get("id") == contact
+        )
 
 
 async def test_an_identifier_leaves_with_its_events(stack: LocalStack) -> None:
@@ -83,7 +90,9 @@ async def test_an_identifier_leaves_with_its_events(stack: LocalStack) -> None:
         answer = await client.post(f"/v1/contacts/{contact}/split", json=body)
         assert answer.status_code in (200, 202), answer.text
         assert len(answer.json()["contacts"]) == 2
-        await until(lambda: events_of(client, f"anonymous_id:{browser}"), lambda e: e == ["viewed"], "events")
+        await eventually(
+            lambda: events_of(client, f"anonymous_id:{browser}"), "events", meets=lambda e: e == ["viewed"]
+        )
         again = await client.post(f"/v1/contacts/{contact}/split", json=body)
         assert (again.status_code, again.json()["error"]["param"]) == (422, "identifiers[0]")
 
@@ -128,7 +137,7 @@ async def test_a_limit_of_the_workspace_refuses_with_its_reason_and_loses_no_eve
             await send(client, {"type": "two", "user_id": user, "email": f"{unique('e')}@a.b"})
             return (await known(client, first["contact_id"], "/identity"))["refused"]
 
-        found = await until(refusals, bool, "the second address is refused")
+        found = await eventually(refusals, "the second address is refused")
         assert found[0]["reason"] == "limit:email"
         assert "two" in await events_of(client, first["contact_id"])
         await client.patch("/v1/workspaces/local", json={"limits": {"email": None}})

@@ -5,9 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.checks import rows
-from tests.e2e.test_one_event import send, unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import send, unique
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 WAIT = "?timeout_ms=10000"
@@ -62,20 +63,20 @@ async def test_rules_refer_to_a_list_and_a_merge_brings_it_along(stack: LocalSta
         await client.post("/v1/contacts?timeout_ms=10000", json={"user_id": user, "attributes": {"plan": "pro"}})
         assert await members(client, both) == set()
         await send(client, {"type": "tied", "user_id": user, "anonymous_id": browser})
-        await until(lambda: members(client, both), lambda found: found == {user}, "the merged contact")
+        await eventually(lambda: members(client, both), "the merged contact", meets=lambda found: found == {user})
         assert await members(client, static) == {user}
         assert (await client.delete(f"/v1/segments/{static}")).status_code == 409, "another rule refers to it"
         assert (await client.delete(f"/v1/segments/{both}")).status_code == 204
         assert (await client.delete(f"/v1/segments/{static}")).status_code == 204
         await send(client, {"type": "seen", "user_id": user})
-        await until(
+        await eventually(
             lambda: rows(
                 stack,
                 "SELECT attributes FROM contacts FINAL WHERE external_id = {user:String} AND merged_into = ''",
                 user=user,
             ),
-            lambda found: "$list" not in found[0][0],
             "its state is freed",
+            meets=lambda found: "$list" not in found[0][0],
         )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_one_event import unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import unique
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -118,7 +119,7 @@ async def test_a_public_key_sees_tasks_of_its_environment_only(stack: LocalStack
         async def shown(tenant: Tenant) -> Any:
             return (await client.get(f"/v1/tasks/{task}", headers=tenant.public)).json()
 
-        await until(lambda: shown(ours), lambda found: found["status"] == "completed", "the task")
+        await eventually(lambda: shown(ours), "the task", meets=lambda found: found["status"] == "completed")
         assert (await shown(theirs))["events"] == []
         assert (await client.get(f"/v1/tasks/{task}", headers=theirs.secret)).json()["status"] == "completed"
 

@@ -19,13 +19,13 @@ from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import Campaign
 from schemas.service import kafka
-from tests.builders import ENVIRONMENT, WORKSPACE
-from tests.checks import rows
 from tests.e2e.test_one_event import unique
-from tests.receiver import WebhookReceiver, receiver
-from tests.services import child, free_port
-from tests.sinking import until
-from tests.stack import SECRET, LocalStack
+from tests.support.builders import ENVIRONMENT, WORKSPACE
+from tests.support.comparison import rows
+from tests.support.services import child, free_port
+from tests.support.stack import SECRET, LocalStack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import WebhookReceiver, receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +71,7 @@ async def live(client: httpx.AsyncClient, rule: Any) -> str:
     async def is_live() -> bool:
         return bool((await client.get(f"/v1/segments/{segment}")).json()["status"] == "live")
 
-    await until(is_live, "the segment is live")
+    await eventually(is_live, "the segment is live")
     return segment
 
 
@@ -139,20 +139,22 @@ async def test_rows_segments_webhooks_figures_and_tasks_count_the_same_events(
             late = await mix.send(two, "/v1/events?sync=true&timeout_ms=50", said(1000, timestamp=1_790_000_000))
             await mix.send(two, "/v1/events/batch", said(7, user_id=ben), said(7, user_id=ben), converted(lost, 5))
             await mix.send(two, "/v1/events/batch?sync=true&timeout_ms=10000", said(1), said(2, event_id=other_id))
-        await until(lambda: _is_stored(stack, order, one_id, mix.sent), "each that was taken is a row or a duplicate")
+        await eventually(
+            lambda: _is_stored(stack, order, one_id, mix.sent), "each that was taken is a row or a duplicate"
+        )
 
         sql = "SELECT event_id, JSONExtractInt(properties, 'total') FROM events_resolved WHERE type = {o:String}"
         assert sorted(await rows(stack, sql, o=order)) == mix.orders(order)
         assert sorted(mix.totals(order, ann, browser)) == [1, 2, 4, 8]
         contact = (await one.get(f"/v1/contacts/external_id:{ann}")).json()["id"]
         for segment, rule in segments.items():
-            await until(lambda s=segment: _is(one, s, [contact]), "the segment has whom the rows say")  # type: ignore[misc]
+            await eventually(lambda s=segment: _is(one, s, [contact]), "the segment has whom the rows say")  # type: ignore[misc]
             await _agree(one, segment, rule, contact)
         listed = (await one.get(f"/v1/contacts/{contact}/events")).json()
         assert listed["meta"]["total"] == 5, "four orders and a conversion"
 
         wanted = Counter(mix.totals(order, ann, ben, browser))
-        await until(lambda: _has(endpoint, wanted.total()), "as many deliveries as events")
+        await eventually(lambda: _has(endpoint, wanted.total()), "as many deliveries as events")
         await asyncio.sleep(0.5)
         assert Counter(got.json["data"]["properties"]["total"] for got in endpoint.got) == wanted, "and no more"
 

@@ -9,9 +9,10 @@ import pytest
 import xxhash
 from altertable.client import Altertable, ApiError
 
-from tests.checks import rows
-from tests.e2e.test_one_event import unique, until
-from tests.stack import LocalStack
+from tests.e2e.test_one_event import unique
+from tests.support.comparison import rows
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 PUBLIC = {"Authorization": "Bearer pk_dev_local"}
@@ -43,17 +44,19 @@ async def test_altertables_own_sdk_works_unmodified(stack: LocalStack) -> None:
     answers = await asyncio.to_thread(calls)
     assert [a["ok"] for a in answers] == [True] * 3
     async with stack.client() as client:
-        found = await until(
+        found = await eventually(
             lambda: contact(client, f"anonymous_id:{browser}"),
-            lambda c: c.get("attributes", {}).get("plan") == "premium" and c["email"],
             "the contact",
+            meets=lambda c: c.get("attributes", {}).get("plan") == "premium" and c["email"],
         )
         assert found["email"] == f"{user}@example.com"
-        await until(
-            lambda: contact(client, f"external_id:{renamed}"), lambda c: c.get("id") == found["id"], "the alias"
+        await eventually(
+            lambda: contact(client, f"external_id:{renamed}"), "the alias", meets=lambda c: c.get("id") == found["id"]
         )
-        task = await until(
-            lambda: _json(client, f"/tasks/{answers[0]['task_id']}"), lambda t: t["status"] == "completed", "the task"
+        task = await eventually(
+            lambda: _json(client, f"/tasks/{answers[0]['task_id']}"),
+            "the task",
+            meets=lambda t: t["status"] == "completed",
         )
         assert [e["disposition"] for e in task["events"]] == ["stored"]
         events = (await client.get(f"/v1/contacts/external_id:{user}/events")).json()["data"]
@@ -98,8 +101,10 @@ async def test_a_parcelvoy_alias_happens_once_and_for_one(stack: LocalStack) -> 
         assert (refused.status_code, refused.json()["field"]) == (422, "anonymous_id")
         assert (await alias(client, user)).status_code == 204
         assert (await alias(client, other)).status_code == 422
-        person = await until(
-            lambda: contact(client, f"external_id:{user}"), lambda c: c.get("anonymous_ids") == [browser], "the alias"
+        person = await eventually(
+            lambda: contact(client, f"external_id:{user}"),
+            "the alias",
+            meets=lambda c: c.get("anonymous_ids") == [browser],
         )
         assert person["external_id"] == user
     aliases = await rows(
@@ -122,7 +127,9 @@ async def test_two_parcelvoy_aliases_of_one_anonymous_id_at_once(stack: LocalSta
         statuses = sorted(a.status_code for a in answers)
         assert statuses in ([204, 422], [204, 503]), statuses
         winner = users[[a.status_code for a in answers].index(204)]
-        owner = await until(lambda: contact(client, f"anonymous_id:{browser}"), lambda c: "external_id" in c, "it")
+        owner = await eventually(
+            lambda: contact(client, f"anonymous_id:{browser}"), "it", meets=lambda c: "external_id" in c
+        )
         assert owner["external_id"] == winner
 
 
@@ -133,10 +140,10 @@ async def test_the_newest_token_of_a_device_is_kept(stack: LocalStack) -> None:
             body = {"external_id": user, "device_id": "d1", "token": token, "os": "iOS 16.3"}
             answer = await client.post(f"/api/client/devices{SYNC}", json=body, headers=PUBLIC)
             assert answer.status_code == 204
-        found = await until(
+        found = await eventually(
             lambda: contact(client, f"external_id:{user}"),
-            lambda c: [d["token"] for d in c.get("devices", [])] == ["second"],
             "the device",
+            meets=lambda c: [d["token"] for d in c.get("devices", [])] == ["second"],
         )
     assert [(d["device_id"], d["os"]) for d in found["devices"]] == [("d1", "iOS 16.3")]
 
@@ -232,7 +239,7 @@ async def test_a_trigger_reaches_whom_it_names_once(stack: LocalStack) -> None:
                 "error": 0,
                 "error_text": "Successful operation",
             }
-        sent = await until(lambda: messages(stack, campaign["id"]), lambda m: len(m) >= 2, "the messages")
+        sent = await eventually(lambda: messages(stack, campaign["id"]), "the messages", meets=lambda m: len(m) >= 2)
         expected = sorted([(ids[0], emails[0]), (ids[2], emails[2])])
         assert [(m[0], m[3]) for m in sent] == expected
         assert {m[1] for m in sent} == {"message.requested"}
@@ -241,7 +248,7 @@ async def test_a_trigger_reaches_whom_it_names_once(stack: LocalStack) -> None:
         for who in (emails[1], md5, xxhash.xxh64(emails[1].encode()).hexdigest()):
             answer = await client.get(f"{campaign['trigger_url']}/{who}")
             assert answer.json()["error"] == 0, answer.text
-        sent = await until(lambda: messages(stack, campaign["id"]), lambda m: len(m) >= 5, "the links")
+        sent = await eventually(lambda: messages(stack, campaign["id"]), "the links", meets=lambda m: len(m) >= 5)
         assert [m[3] for m in sent].count(emails[1]) == 3
         assert (await client.get(f"{campaign['trigger_url']}/{'0' * 32}")).json()["error"] == 404
         paused = await client.patch(f"/v1/campaigns/{campaign['id']}", json={"status": "paused"})

@@ -8,9 +8,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from sinks.delivery import sign
-from tests.receiver import Answer, Got, receiver
-from tests.sinking import until
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +30,7 @@ async def log_of(client: httpx.AsyncClient, webhook: Any, count: int, **query: A
         found = (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries", params=query)).json()
         return found if len(found["data"]) >= count else None
 
-    return await until(listed, f"{count} attempts in the log")
+    return await eventually(listed, f"{count} attempts in the log")
 
 
 async def test_from_the_event_to_the_log_and_again(stack: LocalStack) -> None:
@@ -81,11 +81,11 @@ async def test_contacts_and_segments(stack: LocalStack) -> None:
 
         anonymous = await client.post("/v1/events?sync=true", json={"type": kind, "anonymous_id": browser})
         loser = anonymous.json()["contact_id"]
-        await until(lambda: told(loser, "contact.created"), "the first sight of a contact")
+        await eventually(lambda: told(loser, "contact.created"), "the first sight of a contact")
         both = {"type": kind, "user_id": user, "anonymous_id": browser}
         winner = (await client.post("/v1/events?sync=true", json=both)).json()["contact_id"]
-        await until(lambda: told(loser, "contact.merged"), "the merge")
-        await until(lambda: told(winner, "contact.created", "segment.entered"), "the winner enters")
+        await eventually(lambda: told(loser, "contact.merged"), "the merge")
+        await eventually(lambda: told(winner, "contact.created", "segment.entered"), "the winner enters")
         (merge,) = [one for one in mine(loser) if one["type"] == "contact.merged"]
         assert merge["data"] == {
             "contact_id": winner,
@@ -139,7 +139,7 @@ async def test_what_is_disabled_or_deleted_is_told_nothing(stack: LocalStack) ->
         async def witnessed() -> bool:
             return bool(endpoint.of("/witness"))
 
-        await until(witnessed, "the witness is told")
+        await eventually(witnessed, "the witness is told")
         assert {g.path for g in endpoint.got} == {"/witness"}
         await client.patch(path, json={"status": "enabled", "types": [kind, "more"]})
         await client.post("/v1/events", json={"type": kind, "user_id": unique("u")})
@@ -147,7 +147,7 @@ async def test_what_is_disabled_or_deleted_is_told_nothing(stack: LocalStack) ->
         async def told() -> bool:
             return bool(endpoint.of("/silent"))
 
-        await until(told, "it is told again")
+        await eventually(told, "it is told again")
         assert len(endpoint.of("/silent")) == 1
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.checks import settled
-from tests.ledger import DAY_MS, SentLedger, deliver, identifiers, make_events
-from tests.stack import LocalStack, local_stack
+from tests.support.comparison import settled
+from tests.support.sent_ledger import DAY_MS, SentLedger, deliver, identifiers, make_events
+from tests.support.stack import LocalStack, local_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 SEED = 20_261_122

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.stack import LocalStack, command, local_stack
+from tests.support.stack import LocalStack, command, local_stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 TOLD_S = 20.0
@@ -45,14 +46,6 @@ def frozen(stack: LocalStack, name: str) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-def until(true: Callable[[], bool], what: str, within_s: float = TOLD_S) -> float:
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < within_s, what
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 def ready(client: httpx.Client, **query: str) -> tuple[int, dict[str, Any]]:
     began = time.monotonic()
     answer = client.get("/health/ready", params=query)
@@ -65,8 +58,8 @@ def status(stack: LocalStack) -> "subprocess.CompletedProcess[str]":
 
 
 def all_is_well(stack: LocalStack, client: httpx.Client) -> None:
-    until(lambda: ready(client)[1]["status"] == "ready", "not ready again", 60)
-    until(lambda: status(stack).returncode == 0, f"status is not well: {status(stack).stdout}", 60)
+    wait_until(lambda: ready(client)[1]["status"] == "ready", "not ready again", 60)
+    wait_until(lambda: status(stack).returncode == 0, f"status is not well: {status(stack).stdout}", 60)
 
 
 def test_a_stack_that_is_well_says_so_of_each_process(stack: LocalStack, client: httpx.Client) -> None:
@@ -85,7 +78,7 @@ def test_a_stack_that_is_well_says_so_of_each_process(stack: LocalStack, client:
 def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: httpx.Client) -> None:
     all_is_well(stack, client)
     with frozen(stack, "kafka"):
-        until(lambda: ready(client)[0] == 503, "a frozen broker")
+        wait_until(lambda: ready(client)[0] == 503, "a frozen broker", TOLD_S)
         code, said = ready(client, **{"for": "events"})
         assert (code, said["events"], said["components"]["kafka"]["state"]) == (503, False, "away")
         rule = {"name": "x", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
@@ -104,7 +97,7 @@ def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: ht
         told = status(stack)
         assert told.returncode == 1
         assert "stopped: a signal has stopped it" in told.stdout
-        until(lambda: "waiting: kafka" in status(stack).stdout, "the stages do not say what they wait for")
+        wait_until(lambda: "waiting: kafka" in status(stack).stdout, "the stages do not say what they wait for", TOLD_S)
     all_is_well(stack, client)
     assert client.post("/v1/events", json=EVENT).status_code == 202
 
@@ -112,7 +105,7 @@ def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: ht
 def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack, client: httpx.Client) -> None:
     all_is_well(stack, client)
     with frozen(stack, "clickhouse"):
-        until(lambda: ready(client)[0] == 503, "a frozen database")
+        wait_until(lambda: ready(client)[0] == 503, "a frozen database", TOLD_S)
         code, said = ready(client, **{"for": "events"})
         assert (code, said["events"], said["reads"]) == (200, True, False)
         assert "clickhouse" in said["components"]["reads"]["reason"]
@@ -135,7 +128,7 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
 def test_a_frozen_worker_is_told_by_its_silence(stack: LocalStack, client: httpx.Client) -> None:
     all_is_well(stack, client)
     with frozen(stack, "segments"):
-        until(lambda: ready(client)[1]["components"]["segments"]["state"] == "silent", "a frozen worker")
+        wait_until(lambda: ready(client)[1]["components"]["segments"]["state"] == "silent", "a frozen worker", TOLD_S)
         code, said = ready(client)
         assert (code, said["status"]) == (200, "degraded")
         assert status(stack).returncode == 1
@@ -147,8 +140,8 @@ def test_a_worker_that_keeps_dying_is_told_with_its_reason(stack: LocalStack, cl
     for _ in range(2):
         before = stack.pid("webhooks")
         psutil.Process(before).kill()
-        until(lambda before=before: stack.pid("webhooks") != before, "it is not started again")  # type: ignore[misc]
-    until(lambda: ready(client)[1]["components"]["webhooks"]["state"] == "restarting", "a crash loop")
+        wait_until(lambda before=before: stack.pid("webhooks") != before, "it is not started again", TOLD_S)  # type: ignore[misc]
+    wait_until(lambda: ready(client)[1]["components"]["webhooks"]["state"] == "restarting", "a crash loop", TOLD_S)
     assert ready(client)[1]["status"] == "degraded"
     told = status(stack)
     assert told.returncode == 1

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from tests.builders import cid, event
-from tests.services import clickhouse_front, free_port, front_url
-from tests.sinking import Pipeline, change, pipeline, process, until
+from tests.support.builders import cid, event
+from tests.support.services import clickhouse_front, free_port, front_url
+from tests.support.sink_pipeline import Pipeline, change, pipeline, process
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -114,7 +115,7 @@ async def test_a_database_killed_inside_an_insert_loses_and_doubles_nothing(
         url = await running.enter_async_context(relayed(nemesis))
         sink = await running.enter_async_context(process(own.model_copy(update={"clickhouse_url": url}), "clickhouse"))
         await send(pipe, 0)
-        await until(partial(has, pipe, BLOCK), "the first block")
+        await eventually(partial(has, pipe, BLOCK), "the first block")
         for nth, after_ms in enumerate(AFTER_MS, 1):
             nemesis.aim(TABLES[nth % len(TABLES)], after_ms, database)
             await send(pipe, nth)
@@ -125,7 +126,7 @@ async def test_a_database_killed_inside_an_insert_loses_and_doubles_nothing(
             database = await asyncio.to_thread(front.__enter__)
         running.callback(front.__exit__, None, None, None)
         count = BLOCK * (len(AFTER_MS) + 1)
-        await until(partial(has, pipe, count), "all blocks", 60)
+        await eventually(partial(has, pipe, count), "all blocks", 60)
         assert sink.poll() is None
         for table, key in (
             ("events", "event_id"),

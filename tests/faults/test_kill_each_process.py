@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, SentLedger, deliver, make_events
-from tests.stack import local_stack
+from tests.support.comparison import create_segments, rows, settled
+from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
+from tests.support.stack import local_stack
 
 SEED = 20_261_121
 EVENTS = 20_000

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas import topics
-from tests.stack import LocalStack, command, local_stack
+from tests.support.stack import LocalStack, command, local_stack
 
 pytestmark = pytest.mark.faults
 

@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from sinks.maintenance.compact import compact_merges
-from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, SentLedger, deliver, make_events
-from tests.sinking import until
-from tests.smalldisk import SmallDisk, small_disk
-from tests.stack import LocalStack, local_stack
+from tests.support.comparison import create_segments, rows, settled
+from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
+from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.stack import LocalStack, local_stack
+from tests.support.waiting import eventually
 
 SEED = 20_261_126
 EVENTS = 3_000
@@ -58,7 +58,7 @@ async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
         assert not problems, f"{problems}\n{stack.log_tails()}"
         await remains_removed(stack)
         async with stack.client() as http:
-            await until(lambda: is_done(http, erasure), "the erasure", 120)
+            await eventually(lambda: is_done(http, erasure), "the erasure", 120)
         assert await rows(stack, "SELECT count() FROM events WHERE has(identifiers.value, 'gone')") == [(0,)]
         monkeypatch.setattr("sinks.maintenance.compact.LOCK_EXPIRES_S", 1)  # of the one that was cut off
         squashed = await compact_merges(stack.settings, age_s=0)
@@ -101,13 +101,13 @@ async def cut_off(stack: LocalStack, disk: SmallDisk) -> str:
     finally:
         os.kill(supervisor, signal.SIGCONT)
     async with stack.client() as http:
-        await until(lambda: is_told(http, "events/broken-on-start"), "readiness naming what broke", 120)
+        await eventually(lambda: is_told(http, "events/broken-on-start"), "readiness naming what broke", 120)
     return gone.headers["Location"]
 
 
 async def under_way(stack: LocalStack, command: str) -> None:
     sql = "SELECT 1 FROM system.mutations WHERE table = 'events' AND NOT is_done AND position(command, {of:String}) > 0"
-    await until(lambda: rows(stack, sql, of=command), f"{command} of events under way", 120)
+    await eventually(lambda: rows(stack, sql, of=command), f"{command} of events under way", 120)
 
 
 async def is_told(http: httpx.AsyncClient, words: str) -> bool:
@@ -126,13 +126,15 @@ async def remains_removed(stack: LocalStack) -> None:
     async def by_themselves() -> bool:
         return not await rows(stack, sql.format("!="))
 
-    await until(by_themselves, "the remains of broken parts going", 120)
+    await eventually(by_themselves, "the remains of broken parts going", 120)
     client = await stack.database()
     async with stack.client() as http:
-        await until(lambda: is_told(http, "contact_overrides: part broken-on-start"), "readiness naming the rest", 30)
+        await eventually(
+            lambda: is_told(http, "contact_overrides: part broken-on-start"), "readiness naming the rest", 30
+        )
         for table, part in await rows(stack, sql.format("=")):
             await client.command(f"ALTER TABLE {table} DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1")
-        await until(partial(is_well, http), "readiness", 120)
+        await eventually(partial(is_well, http), "readiness", 120)
     await client.close()
 
 

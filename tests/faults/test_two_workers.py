@@ -15,12 +15,12 @@ import pytest
 
 from deploy.local.stack import environment
 from schemas.records.records import Change
-from tests.checks import create_segments, rows, settled
-from tests.ledger import RULES, SentLedger, deliver, make_events
-from tests.load import paced, request
-from tests.services import ROOT
-from tests.stack import LocalStack, local_stack
-from tests.watching import follow_memberships
+from tests.support.comparison import create_segments, rows, settled
+from tests.support.load_client import paced, request
+from tests.support.membership_feed import follow_memberships
+from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
+from tests.support.services import ROOT
+from tests.support.stack import LocalStack, local_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 BACK_WITHIN_S = 20.0

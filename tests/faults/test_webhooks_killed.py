@@ -11,11 +11,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.builders import NOW_MS, cid, event
-from tests.receiver import Answer, Got, receiver
-from tests.services import fresh_settings
-from tests.sinking import change, process, until
-from tests.webhooks import Upstream, upstream, webhook
+from tests.support.builders import NOW_MS, cid, event
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import change, process
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, receiver
+from tests.support.webhook_sender import Upstream, upstream, webhook
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -89,13 +90,13 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
             async def all_taken() -> bool:
                 return expected <= taken.keys()
 
-            await until(all_taken, f"everything arrives; plan {plan}", within_s=40)
+            await eventually(all_taken, f"everything arrives; plan {plan}", within_s=40)
 
             async def all_logged() -> bool:
                 done = {a["delivery_id"] for a in await up.attempts(one) if a["status"] == "succeeded"}
                 return len(done) == len(expected)
 
-            await until(all_logged, "everything is logged")
+            await eventually(all_logged, "everything is logged")
         log = await up.attempts(one)
     ids = [got.attempt_id for got in endpoint.got]
     repeated = sum(taken.values()) - len(taken)

@@ -21,12 +21,12 @@ from schemas.records.deliveries import PENDING, WebhookDelivery
 from schemas.settings import Settings
 from sinks.delivery.lease import Claim
 from sinks.webhooks.delivery_log import DeliveryLog
-from tests import services
-from tests.builders import event
-from tests.receiver import Answer, Got, receiver
-from tests.services import fresh_settings
-from tests.sinking import until
-from tests.webhooks import Upstream, upstream, webhook
+from tests.support import services
+from tests.support.builders import event
+from tests.support.services import fresh_settings
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, receiver
+from tests.support.webhook_sender import Upstream, upstream, webhook
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -94,7 +94,7 @@ async def test_one_of_two_senders_works_and_the_other_takes_over(
         async def done() -> bool:
             return told.taken.keys() >= expected
 
-        await until(done, why, within_s=40)
+        await eventually(done, why, within_s=40)
         return time.monotonic() - began
 
     async with upstream(first) as up, receiver(told.decide) as endpoint:
@@ -104,7 +104,7 @@ async def test_one_of_two_senders_works_and_the_other_takes_over(
             async def are() -> bool:
                 return sum(d["status"] == status for d in (await up.deliveries(one)).values()) >= count
 
-            await until(are, f"{count} deliveries are {status}")
+            await eventually(are, f"{count} deliveries are {status}")
 
         with ExitStack() as stack:
             a = await asyncio.to_thread(stack.enter_context, sender(first))
@@ -154,7 +154,7 @@ async def test_a_sender_that_is_told_to_stop_hands_over_before_its_session_ends(
             async def arrived() -> bool:
                 return told.taken.keys() >= expected
 
-            await until(arrived, "the other one takes over", within_s=40)
+            await eventually(arrived, "the other one takes over", within_s=40)
     assert told.asked == Counter(expected)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.edge import MemoryLog, client_of, memory_edge
+from tests.support.edge import MemoryLog, client_of, memory_edge
 
 FOLDER = Path(__file__).parent / "captures"
 CAPTURES = [orjson.loads(line) for path in sorted(FOLDER.glob("*.jsonl")) for line in path.read_bytes().splitlines()]

@@ -8,18 +8,18 @@ import orjson
 import pytest
 
 from schemas.control.control_state import Receiver, encode
-from tests import receiving
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
-from tests.edge import MemoryLog, client_of, memory_edge
 from tests.golden.test_transcripts import differs, shown
+from tests.support import signed_callbacks
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.edge import MemoryLog, client_of, memory_edge
 
 FOLDER = Path(__file__).parent / "receivers"
 FILES = sorted(path for path in FOLDER.glob("*/*.json") if path.parent.name != "ses")  # that needs a socket
 SECRETS: dict[str, Callable[[], str]] = {
-    "sendgrid": receiving.sendgrid_public,
-    "mailgun": lambda: receiving.SECRET,
-    "postmark": lambda: receiving.POSTMARK,
-    "twilio": lambda: receiving.SECRET,
+    "sendgrid": signed_callbacks.sendgrid_public,
+    "mailgun": lambda: signed_callbacks.SECRET,
+    "postmark": lambda: signed_callbacks.POSTMARK,
+    "twilio": lambda: signed_callbacks.SECRET,
 }
 
 
@@ -28,14 +28,14 @@ def endpoint(provider: str) -> Receiver:
     return Receiver(id="rcv_1", provider=provider, secret=SECRETS[provider](), **home)
 
 
-def signed(provider: str, golden: dict[str, Any], url: str) -> receiving.Request:
+def signed(provider: str, golden: dict[str, Any], url: str) -> signed_callbacks.Request:
     payload = golden["payload"]
     if provider != "twilio":
-        sign: Callable[[Any], receiving.Request] = getattr(receiving, provider)
+        sign: Callable[[Any], signed_callbacks.Request] = getattr(signed_callbacks, provider)
         return sign(payload)
     if golden.get("json"):
-        return receiving.twilio_json(payload, url, golden["query"])
-    return receiving.twilio(payload, url, golden["query"])
+        return signed_callbacks.twilio_json(payload, url, golden["query"])
+    return signed_callbacks.twilio(payload, url, golden["query"])
 
 
 def check_events(expected: list[dict[str, Any]], log: MemoryLog) -> None:

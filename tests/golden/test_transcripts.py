@@ -14,7 +14,7 @@ import pytest
 
 from ingest.dialects import OPERATIONS
 from schemas.control import control_state
-from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 FOLDER = Path(__file__).parent
 TRANSCRIPTS = sorted(p for p in FOLDER.glob("*/*.json") if p.parent.name != "avro")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,8 @@ from schemas.settings import PREFIX, Settings
 from schemas.topics import QUARANTINE, Topic, app_id, changelog
 from tests.integration.runtime_worker import ALARM, APP, COUNTED, COUNTS, KEPT, NUMBERS
 from tests.integration.runtime_worker_store import Row
-from tests.services import ROOT, wait_until
+from tests.support.services import ROOT
+from tests.support.waiting import eventually, wait_until
 
 
 @dataclass(slots=True)
@@ -242,7 +243,7 @@ class RuntimeCluster:
             committed = await self.committed()
             return all(committed.get(place, 0) >= offset for place, offset in wanted.items())
 
-        await until(done, f"commits of {wanted}")
+        await eventually(done, f"commits of {wanted}")
 
 
 @asynccontextmanager
@@ -271,15 +272,6 @@ async def cluster(settings: Settings) -> AsyncIterator[RuntimeCluster]:
     finally:
         await producer.stop()
         await admin.close()
-
-
-async def until(true: Callable[[], Any], what: str, within_s: float = 30.0) -> None:
-    """Asks an async question until it is so."""
-    deadline = time.monotonic() + within_s
-    while not await true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {within_s:g} s")
-        await asyncio.sleep(0.05)
 
 
 def keyed(count: int, keys: Sequence[str] = ("a", "b", "c", "d", "e", "f", "g")) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.records.identity import partition_of
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
-from tests.builders import ENVIRONMENT, WORKSPACE, cid
+from tests.support.builders import ENVIRONMENT, WORKSPACE, cid
 
 HOME = (WORKSPACE, ENVIRONMENT)
 READ_BY = {

@@ -11,10 +11,10 @@ from schemas.control.control_state import Campaign, Conversion, Variant
 from schemas.records.records import Event, Merge
 from schemas.times import iso
 from sinks.clickhouse.rows import EVENTS, OVERRIDES
-from tests import campaign_oracle as oracle
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, reads
+from tests.support import campaign_oracle as oracle
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

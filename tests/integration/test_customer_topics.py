@@ -15,8 +15,8 @@ from schemas import topics
 from schemas.settings import Settings
 from sinks.webhooks.messages import Message
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing
-from tests.builders import NOW_MS
-from tests.services import fresh_settings
+from tests.support.builders import NOW_MS
+from tests.support.services import fresh_settings
 
 pytestmark = pytest.mark.kafka
 PATIENCE_S = 6.0

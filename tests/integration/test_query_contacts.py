@@ -14,9 +14,9 @@ from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
 from sinks.read_api.app import routes
 from sinks.read_api.handlers import Reads as Answers
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, change, reads
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

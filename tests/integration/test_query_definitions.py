@@ -13,9 +13,10 @@ from schemas.ids import task_id
 from schemas.records.records import Quarantined
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, MEMBERSHIP_CHANGES, QUARANTINE
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, change, reads, until
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, change, reads
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -221,7 +222,7 @@ async def test_quarantine_shows_ones_own(api: ReadPipeline) -> None:
     assert found["meta"]["total"] == 2
     await api.define("key", key("admin", "admin"))
     admin = {"Authorization": "Bearer sk_admin"}
-    rows = await until(lambda: listed(api, admin), "the new key")
+    rows = await eventually(lambda: listed(api, admin), "the new key")
     assert [row["id"] for row in rows] == ["resolved:0:1:1"], "what says nobody's name is for who runs the instance"
 
 
@@ -273,9 +274,9 @@ async def test_a_revoked_key_ends_within_a_second(api: ReadPipeline) -> None:
         return (await api.http.get("/v1/contacts", headers=headers)).status_code == code
 
     await api.define("key", key("brief", "contacts:read"))
-    await until(lambda: status(200), "the key")
+    await eventually(lambda: status(200), "the key")
     await api.define("key", key("brief", "contacts:read", deleted=True))
-    await until(lambda: status(401), "its end", within_s=1)
+    await eventually(lambda: status(401), "its end", within_s=1)
 
 
 async def test_every_answer_has_a_request_id(api: ReadPipeline) -> None:

@@ -19,9 +19,9 @@ from sinks.read_api.graphql.types import Context
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
 from sinks.read_api.request.tenant import Tenant
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, change, reads
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -12,10 +12,10 @@ from schemas.control.control_state import ApiKey, Campaign, ControlState, Varian
 from schemas.records.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
 from sinks.read_api.request.tenant import Tenant
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_graph import ask, contact, counted
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, reads
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -10,9 +10,10 @@ import pytest_asyncio
 from schemas.control.control_state import Segment, SegmentProgress
 from schemas.records.records import Change
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, change, reads, until
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, change, reads
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -137,7 +138,7 @@ async def test_a_difference_is_found_and_told(api: ReadPipeline) -> None:
         told = await api.get("/v1/parity")
         return told if told["differences"] >= 2 else None
 
-    told = await until(found, "a difference")
+    told = await eventually(found, "a difference")
     pairs = {(one["segment_id"], one["contact_id"]) for one in told["latest"]}
     assert pairs == {("seg_buyers", cid(BOB)), ("seg_pros", cid(ANN))}
     log = (api.settings.home / "query.log").read_text()

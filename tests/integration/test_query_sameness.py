@@ -12,9 +12,9 @@ from schemas.records.records import Event
 from schemas.records.sameness import AGAIN, CHANGED, event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.rows import CONTACTS, DUPLICATES, EVENTS, OVERRIDES
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, change, reads
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, change, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

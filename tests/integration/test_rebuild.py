@@ -19,9 +19,10 @@ from deploy.local.stack import environment
 from deploy.provision import provision
 from schemas import topics
 from schemas.settings import Settings
-from tests.builders import cid, event
-from tests.services import ROOT, clickhouse_front, free_port, front_url
-from tests.sinking import Pipeline, change, pipeline, process, until
+from tests.support.builders import cid, event
+from tests.support.services import ROOT, clickhouse_front, free_port, front_url
+from tests.support.sink_pipeline import Pipeline, change, pipeline, process
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -72,8 +73,8 @@ async def filled(settings: Settings) -> AsyncIterator[Pipeline]:
             await pipe.changes(
                 change(cid(who), "profile", 1), change(cid(who), "membership", 2, member=True, **SEGMENT)
             )
-        await until(partial(_has, pipe, "events", 40), "events")
-        await until(partial(_has, pipe, "contact_memberships", 40), "memberships")
+        await eventually(partial(_has, pipe, "events", 40), "events")
+        await eventually(partial(_has, pipe, "contact_memberships", 40), "memberships")
         yield pipe
 
 
@@ -114,7 +115,7 @@ async def test_the_documented_commands_rebuild_tables_beside_a_running_sink(sett
         assert done.returncode == 0, (done.stdout, done.stderr)
         assert await figures(pipe) == was
         await pipe.resolved([event("external_id:u1", event_id="evt_later", origin_offset=41)])
-        await until(partial(_has, pipe, "events", 41), "the next event")
+        await eventually(partial(_has, pipe, "events", 41), "the next event")
 
 
 async def test_a_table_that_was_dropped_is_made_again_by_provisioning(settings: Settings) -> None:
@@ -123,8 +124,8 @@ async def test_a_table_that_was_dropped_is_made_again_by_provisioning(settings: 
         for table in ("contacts", "memberships", "events"):
             await pipe.run(f"DROP TABLE {table} SYNC")
         assert await provision(settings) == ["contacts", "events", "memberships"]
-        await until(partial(_has, pipe, "contacts", 40), "contacts")
-        await until(partial(_has, pipe, "events", 40), "events")
+        await eventually(partial(_has, pipe, "contacts", 40), "contacts")
+        await eventually(partial(_has, pipe, "events", 40), "events")
         assert await figures(pipe) == was
         assert await provision(settings) == []
 

@@ -13,9 +13,9 @@ from schemas.rules import parse, rule_tree, sql
 from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate
-from tests.generated import Generated
 from tests.property.world_segments import ENVIRONMENT, HOUR, WORKSPACE, SegmentsWorld, contact_of, merge
-from tests.services import fresh_settings
+from tests.support.generated_contacts import Generated
+from tests.support.services import fresh_settings
 
 pytestmark = pytest.mark.clickhouse
 

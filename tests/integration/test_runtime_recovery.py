@@ -7,8 +7,9 @@ from processors.runtime.crash_trigger import CrashPoint
 from schemas.settings import Settings
 from schemas.topics import changelog
 from tests.integration.runtime_worker import APP, COUNTS
-from tests.integration.runtime_worker_driver import cluster, keyed, until, workers
+from tests.integration.runtime_worker_driver import cluster, keyed, workers
 from tests.integration.runtime_worker_store import OFFSET_KEY, counts_in, state_dirs, stored, wipe
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -64,7 +65,7 @@ async def test_a_stop_commits_what_is_finished(settings: Settings) -> None:
         with workers(settings) as (worker,):
             worker.start().until_ready()
             await topics.send_many(keyed(100))
-            await until(lambda: _has(topics, 100), "answers")
+            await eventually(lambda: _has(topics, 100), "answers")
             assert worker.stop() == 0
             assert sum((await topics.committed()).values()) == 100
             worker.start().until_ready()

@@ -10,8 +10,9 @@ from schemas.records.codec import decode_quarantined
 from schemas.settings import Settings
 from schemas.topics import QUARANTINE
 from tests.integration.runtime_worker import ALARM, KEPT, NUMBERS
-from tests.integration.runtime_worker_driver import cluster, keyed, until, workers
+from tests.integration.runtime_worker_driver import cluster, keyed, workers
 from tests.integration.runtime_worker_store import counts_in, stored
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -38,9 +39,9 @@ async def test_a_timer_writes_its_table_though_no_record_comes(settings: Setting
             due = int(time.time() * 1000) + 700
             offset = await topics.send({"alarm": due}, partition=2)
             key = (2, ALARM + str(offset).encode())
-            await until(lambda: _is_logged(topics, key), "the alarm in the changelog")
+            await eventually(lambda: _is_logged(topics, key), "the alarm in the changelog")
 
-            await until(topics.outputs, "the bell")
+            await eventually(topics.outputs, "the bell")
             (bell,) = await topics.outputs()
             assert bell["rang"] == due
             assert 0 <= bell["at"] - due < 500
@@ -62,7 +63,7 @@ async def test_a_timer_survives_a_restart(settings: Settings) -> None:
             await topics.all_committed()
             worker.stop()
             worker.start().until_ready()
-            await until(topics.outputs, "the bell")
+            await eventually(topics.outputs, "the bell")
             assert [bell["rang"] for bell in await topics.outputs()] == [due]
 
 

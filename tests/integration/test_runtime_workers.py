@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from schemas.settings import Settings
-from tests.integration.runtime_worker_driver import RuntimeCluster, RuntimeWorker, cluster, until, workers
+from tests.integration.runtime_worker_driver import RuntimeCluster, RuntimeWorker, cluster, workers
 from tests.integration.runtime_worker_store import counts_in
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -22,7 +23,7 @@ async def shared_by(team: list[RuntimeWorker], partitions: int) -> None:
         owned = [partition for worker in running for partition in (worker.opened or [[]])[-1]]
         return sorted(owned) == list(range(partitions)) and all(worker.opened for worker in running)
 
-    await until(settled, f"one owner each: {[worker.opened for worker in team]}")
+    await eventually(settled, f"one owner each: {[worker.opened for worker in team]}")
 
 
 async def nothing_is_lost(topics: RuntimeCluster) -> None:

@@ -14,8 +14,8 @@ from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item, Table
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate, migrations
-from tests.builders import cid, event
-from tests.sinking import change
+from tests.support.builders import cid, event
+from tests.support.sink_pipeline import change
 
 pytestmark = pytest.mark.clickhouse
 

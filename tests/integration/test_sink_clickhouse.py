@@ -13,8 +13,9 @@ from schemas.records.identity import partition_of
 from schemas.records.records import Event, Merge
 from schemas.records.sameness import event_key
 from schemas.settings import Settings
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
-from tests.sinking import Pipeline, change, pipeline, process, until
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.sink_pipeline import Pipeline, change, pipeline, process
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -33,7 +34,7 @@ async def test_an_event_becomes_a_row(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
         async with process(settings, "clickhouse"):
             await pipe.resolved([event("external_id:u1", event_id="evt_1", properties={"total": 5}, campaign_id="c")])
-            await until(lambda: stored(pipe, 1), "a row")
+            await eventually(lambda: stored(pipe, 1), "a row")
         rows = await pipe.rows(
             "SELECT workspace, environment, event_id, contact_id, type, toUnixTimestamp64Milli(timestamp),"
             " toUnixTimestamp64Milli(received_at), properties, campaign_id, identifiers, _kind, _topic, _partition,"
@@ -57,7 +58,7 @@ async def test_a_backlog_is_stored_whole_in_few_blocks(settings: Settings) -> No
             batch = [placed(n, event_id=f"evt_{n}_{i}", origin_index=i, origin_partition=n % 4) for i in range(100)]
             await pipe.resolved(batch, partition=n % 4)
         async with process(smaller, "clickhouse"):
-            await until(lambda: stored(pipe, 10_000), "all rows")
+            await eventually(lambda: stored(pipe, 10_000), "all rows")
         rows = await pipe.rows(
             "SELECT count(), uniqExact(event_id), uniqExact(_partition, _offset, _index) FROM events"
         )
@@ -71,7 +72,7 @@ async def test_what_a_client_sends_again_is_a_duplicate(settings: Settings) -> N
         async with process(settings, "clickhouse"):
             await pipe.resolved([placed(1), placed(2), placed(3, event_id="evt_1", task_id="task_3")])
             await pipe.resolved([placed(4)])
-            await until(lambda: stored(pipe, 3), "the last event's row")
+            await eventually(lambda: stored(pipe, 3), "the last event's row")
         events = await pipe.rows("SELECT event_id FROM events ORDER BY event_id")
         again = await pipe.rows("SELECT event_id, _task_id, _origin_offset FROM duplicates")
     assert events == [("evt_1",), ("evt_2",), ("evt_4",)]
@@ -84,12 +85,12 @@ async def test_what_a_stage_repeats_after_a_crash_is_stored_once(settings: Setti
         await pipe.run("SYSTEM STOP MERGES events")
         async with process(settings, "clickhouse"):
             await pipe.resolved([placed(1), placed(2), placed(4)])
-            await until(lambda: stored(pipe, 3), "the first three")
+            await eventually(lambda: stored(pipe, 3), "the first three")
             await pipe.resolved([placed(1), placed(2), placed(3), placed(4), placed(5)])
-            await until(lambda: stored(pipe, 5), "the two new ones")
+            await eventually(lambda: stored(pipe, 5), "the two new ones")
         async with process(settings, "clickhouse"):
             await pipe.resolved([placed(4), placed(5), placed(6)])
-            await until(lambda: stored(pipe, 6), "the next one")
+            await eventually(lambda: stored(pipe, 6), "the next one")
         rows = await pipe.rows("SELECT event_id FROM events ORDER BY event_id")
         again = await pipe.rows("SELECT count() FROM duplicates")
     assert rows == [(f"evt_{n}",) for n in range(1, 7)]
@@ -118,8 +119,8 @@ async def test_changes_become_contacts_and_memberships(settings: Settings) -> No
                 change(contact, "profile", 2, profile=b"{}"),
             )
             log = "SELECT segment_id, member, version FROM membership_changes ORDER BY version"
-            await until(lambda: pipe.rows("SELECT 1 FROM membership_changes WHERE version = 5"), "changes")
-            await until(lambda: pipe.rows("SELECT 1 FROM contacts"), "a contact")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM membership_changes WHERE version = 5"), "changes")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM contacts"), "a contact")
         contacts = await pipe.rows(
             "SELECT email, phone, anonymous_ids, attributes, consents, devices, version,"
             " toUnixTimestamp64Milli(created_at), toUnixTimestamp64Milli(updated_at) FROM contacts FINAL"
@@ -155,15 +156,15 @@ async def test_a_merge_moves_events_and_a_split_gives_them_back(settings: Settin
     async with pipeline(settings) as pipe, process(settings, "clickhouse"):
         await pipe.resolved([event("anonymous_id:x", event_id="evt_1")])
         owner = "SELECT contact_id, stored_contact_id FROM events_resolved"
-        await until(lambda: stored(pipe, 1), "a row")
+        await eventually(lambda: stored(pipe, 1), "a row")
         before = await pipe.rows(owner)
         partition = partition_of(loser, settings.partitions)
         await pipe.raw(topics.MERGES, merge(winner, 1), partition, loser.encode())
-        await until(lambda: pipe.rows("SELECT 1 FROM contact_overrides WHERE version = 1"), "the merge")
+        await eventually(lambda: pipe.rows("SELECT 1 FROM contact_overrides WHERE version = 1"), "the merge")
         merged = await pipe.rows(owner)
         await pipe.raw(topics.MERGES, merge(loser, 2), partition, loser.encode())
         await pipe.raw(topics.MERGES, None, partition, b"nobody")
-        await until(lambda: pipe.rows("SELECT 1 FROM contact_overrides WHERE version = 2"), "the split")
+        await eventually(lambda: pipe.rows("SELECT 1 FROM contact_overrides WHERE version = 2"), "the split")
         split = await pipe.rows(owner)
     assert (before, merged, split) == ([(loser, loser)], [(winner, loser)], [(loser, loser)])
 
@@ -205,6 +206,6 @@ async def test_an_event_alone_is_readable_at_once(settings: Settings) -> None:
         for n in range(9):
             began = asyncio.get_running_loop().time()
             await pipe.resolved([placed(n)])
-            await until(partial(stored, pipe, n + 1), "its row")
+            await eventually(partial(stored, pipe, n + 1), "its row")
             waits.append(asyncio.get_running_loop().time() - began)
     assert sorted(waits)[4] < 2.5, waits

@@ -16,8 +16,9 @@ from schemas.records import codec
 from schemas.settings import Settings
 from sinks.maintenance.erase import CONDITIONS, erase
 from sinks.maintenance.migrate import migrate
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, link
-from tests.sinking import change, pipeline, process, until
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, link
+from tests.support.sink_pipeline import change, pipeline, process
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -104,9 +105,9 @@ async def test_what_is_read_again_of_the_erased_is_passed_over(settings: Setting
         later = event("external_id:u1", event_id="evt_9", received_ms=NOW_MS + 1, origin_offset=9)
         async with process(settings, "clickhouse"):
             await pipe.resolved([later])
-            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_9'"), "what came after it")
-            await until(lambda: pipe.rows("SELECT 1 FROM contacts"), "the neighbour's contact")
-            await until(lambda: pipe.rows("SELECT 1 FROM links"), "the neighbour's link")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_9'"), "what came after it")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM contacts"), "the neighbour's contact")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM links"), "the neighbour's link")
         assert await pipe.rows("SELECT event_id FROM events ORDER BY event_id") == [("evt_1",), ("evt_9",)]
         assert await pipe.rows("SELECT contact_id FROM contacts") == [(other,)]
         assert await pipe.rows("SELECT a_id FROM links") == [(other,)]

@@ -12,7 +12,7 @@ from schemas.control.definitions import Erasure
 from schemas.settings import Settings
 from sinks.maintenance.erase import EVENTS, erase
 from sinks.maintenance.migrate import migrate
-from tests.builders import ENVIRONMENT, WORKSPACE
+from tests.support.builders import ENVIRONMENT, WORKSPACE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -16,9 +16,10 @@ from schemas import topics
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
-from tests.builders import cid, event
-from tests.services import clickhouse_front, free_port, front_url
-from tests.sinking import Pipeline, change, pipeline, process, until
+from tests.support.builders import cid, event
+from tests.support.services import clickhouse_front, free_port, front_url
+from tests.support.sink_pipeline import Pipeline, change, pipeline, process
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -42,13 +43,13 @@ async def test_killed_between_insert_and_commit(settings: Settings) -> None:
                 for _ in range(2):
                     offset = await pipe.resolved([numbered(sent), numbered(sent + 1)])
                     sent += 2
-                    await until(partial(physical_is, pipe, sent), f"{sent} rows")
+                    await eventually(partial(physical_is, pipe, sent), f"{sent} rows")
                 sink.kill()
                 sink.wait()
             uncommitted += await pipe.committed(topics.RESOLVED) <= offset
         async with process(settings, "clickhouse"):
             await pipe.resolved([numbered(sent)])
-            await until(lambda: pipe.rows(f"SELECT 1 FROM events WHERE event_id = 'evt_{sent}'"), "the last row")
+            await eventually(lambda: pipe.rows(f"SELECT 1 FROM events WHERE event_id = 'evt_{sent}'"), "the last row")
         rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
     assert rows == [(sent + 1, sent + 1)]
     assert uncommitted, "no kill fell between insert and commit"
@@ -84,14 +85,14 @@ async def test_killed_while_a_backlog_is_stored(settings: Settings) -> None:
             )
         for goal in (200, 900, 1800):
             async with process(smaller, "clickhouse") as sink:
-                await until(partial(physical_is, pipe, goal), f"{goal} rows")
+                await eventually(partial(physical_is, pipe, goal), f"{goal} rows")
                 sink.kill()
                 sink.wait()
         async with process(smaller, "clickhouse"):
-            await until(lambda: physical_is(pipe, 3000), "all events")
+            await eventually(lambda: physical_is(pipe, 3000), "all events")
             last = "SELECT 1 FROM {} FINAL WHERE version = {}"
-            await until(lambda: pipe.rows(last.format("contact_memberships", 2999)), "all memberships")
-            await until(lambda: pipe.rows(last.format("contacts", 60)), "all contacts")
+            await eventually(lambda: pipe.rows(last.format("contact_memberships", 2999)), "all memberships")
+            await eventually(lambda: pipe.rows(last.format("contacts", 60)), "all contacts")
         events = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
         changes = await pipe.rows("SELECT uniqExact(version) FROM membership_changes")
         members = await pipe.rows("SELECT member, version FROM memberships FINAL")
@@ -107,18 +108,18 @@ async def test_clickhouse_away_and_back(settings: Settings, tmp_path: Path) -> N
     with clickhouse_front(tmp_path / "ch", port) as front:
         async with pipeline(own) as pipe, process(own, "clickhouse") as sink:
             await pipe.resolved([numbered(0)])
-            await until(lambda: physical_is(pipe, 1), "a row")
-            await until(lambda: committed_is(pipe, 1), "a commit")
+            await eventually(lambda: physical_is(pipe, 1), "a row")
+            await eventually(lambda: committed_is(pipe, 1), "a commit")
             front.kill()
             front.wait()
             for n in range(1, 20):
                 await pipe.resolved([numbered(n)])
             log = own.home / "clickhouse.log"
-            await until(lambda: said(log, "waits"), "the sink waiting")
+            await eventually(lambda: said(log, "waits"), "the sink waiting")
             held = await pipe.committed(topics.RESOLVED)
             with clickhouse_front(tmp_path / "ch", port):
-                await until(lambda: physical_is(pipe, 20), "all rows")
-                await until(lambda: committed_is(pipe, 20), "the commit")
+                await eventually(lambda: physical_is(pipe, 20), "all rows")
+                await eventually(lambda: committed_is(pipe, 20), "the commit")
                 rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
             assert sink.poll() is None
     assert held == 1
@@ -175,7 +176,7 @@ async def test_an_insert_whose_answer_is_lost_is_there_once(settings: Settings) 
         await pipe.run("SYSTEM STOP MERGES events")
         async with process(settings.model_copy(update={"clickhouse_url": url}), "clickhouse"):
             await pipe.resolved([numbered(0), numbered(1)])
-            await until(lambda: committed_is(pipe, 1), "the commit")
+            await eventually(lambda: committed_is(pipe, 1), "the commit")
         rows = await pipe.rows("SELECT count() FROM events")
         distinct = await pipe.rows("SELECT count() FROM events FINAL")
     assert lost
@@ -201,9 +202,9 @@ async def test_poison_goes_to_quarantine_and_its_neighbours_are_stored(settings:
                 change(contact, "profile", 4),
             )
             await pipe.resolved([numbered(3)])
-            await until(lambda: pipe.rows("SELECT 1 FROM quarantine HAVING count() = 6"), "six in quarantine")
-            await until(lambda: physical_is(pipe, 3), "the neighbours")
-            await until(lambda: pipe.rows("SELECT 1 FROM contacts WHERE version = 4"), "the last contact")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM quarantine HAVING count() = 6"), "six in quarantine")
+            await eventually(lambda: physical_is(pipe, 3), "the neighbours")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM contacts WHERE version = 4"), "the last contact")
             assert sink.poll() is None
         found = await pipe.rows("SELECT topic, `offset`, `index`, event_id, reason FROM quarantine ORDER BY ALL")
         events = await pipe.rows("SELECT event_id FROM events ORDER BY event_id")
@@ -228,7 +229,7 @@ async def test_a_flood_of_records_of_a_newer_schema_stops_the_sink(settings: Set
         for _ in range(130):
             await pipe.raw(topics.RESOLVED, b"\xc3\x01newschemapoison")
         async with process(settings, "clickhouse") as sink:
-            status = await until(lambda: ended(sink), "the end of the sink")
+            status = await eventually(lambda: ended(sink), "the end of the sink")
         text = (settings.home / "clickhouse.log").read_text()
     assert status > 0
     assert "TooManyRefusedError" in text
@@ -257,11 +258,11 @@ async def test_a_second_sink_comes_and_goes(settings: Settings) -> None:
         async with process(quick, "clickhouse"):
             feeding = asyncio.create_task(feed())
             async with process(second, "clickhouse"):
-                await until(lambda: physical_is(pipe, 300), "rows from both")
-            await until(partial(physical_is, pipe, sent + 200), "rows from the first alone", within_s=60)
+                await eventually(lambda: physical_is(pipe, 300), "rows from both")
+            await eventually(partial(physical_is, pipe, sent + 200), "rows from the first alone", within_s=60)
             stop.set()
             await feeding
-            await until(lambda: physical_is(pipe, sent), "all rows")
+            await eventually(lambda: physical_is(pipe, sent), "all rows")
         rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events")
     assert rows == [(sent, sent)]
 
@@ -273,20 +274,20 @@ async def test_a_topic_that_was_made_again_is_stored_from_its_beginning(settings
         async with process(settings, "clickhouse"):
             await pipe.resolved([numbered(n) for n in range(3)])
             await pipe.resolved([numbered(3)])
-            await until(partial(physical_is, pipe, 4), "rows")
-            await until(partial(committed_is, pipe, 2), "the commit")
+            await eventually(partial(physical_is, pipe, 4), "rows")
+            await eventually(partial(committed_is, pipe, 2), "the commit")
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
         await admin.start()
         await admin.delete_topics([name])
-        await until(partial(is_gone, admin, name), "the topic's end")
+        await eventually(partial(is_gone, admin, name), "the topic's end")
         await admin.close()
         await provision(settings)
         async with process(settings, "clickhouse"):
             await pipe.resolved([event("external_id:u1", event_id="evt_new", origin_offset=0)])
-            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_new'"), "the new row")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_new'"), "the new row")
         async with process(settings, "clickhouse"):
             await pipe.resolved([event("external_id:u1", event_id="evt_newer", origin_offset=1)])
-            await until(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_newer'"), "the newer row")
+            await eventually(lambda: pipe.rows("SELECT 1 FROM events WHERE event_id = 'evt_newer'"), "the newer row")
         rows = await pipe.rows("SELECT count(), uniqExact(event_id) FROM events FINAL")
     assert rows == [(6, 6)]
 

@@ -13,8 +13,8 @@ from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import RowsRefusedError, Writer
 from sinks.maintenance.migrate import migrate
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event, ident
-from tests.sinking import change
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event, ident
+from tests.support.sink_pipeline import change
 
 pytestmark = pytest.mark.clickhouse
 

@@ -12,10 +12,11 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
 from sinks.maintenance import compact as squashing
 from sinks.maintenance.compact import CompactionResult, compact_merges
 from sinks.maintenance.erase import erase
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.integration.test_query_contacts import contact, merge
-from tests.services import fresh_settings
-from tests.sinking import ReadPipeline, reads, until
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, reads
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -99,7 +100,7 @@ async def test_a_squash_that_is_cut_off_holds_up_nothing(api: ReadPipeline, monk
         rows = await api.rows("SELECT count() FROM system.mutations WHERE table = 'events' AND NOT is_done")
         return bool(rows[0][0])
 
-    await until(under_way, "the mutation")
+    await eventually(under_way, "the mutation")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     monkeypatch.undo()

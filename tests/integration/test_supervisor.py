@@ -1,12 +1,11 @@
 """What the supervisor promises, with children that do nothing: restarts, order, left-overs, up and down."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from deploy.local import daemon, stack
 from deploy.local.home import READY_FILE, SUPERVISOR, AlreadyRunningError, StackHome
 from deploy.local.supervisor import NotReadyError, Process, Supervisor, backoff
 from schemas.settings import Settings
-from tests import services
+from tests.support.waiting import eventually, wait_until
 
 READY = "import os, pathlib; pathlib.Path(os.environ['HEADWATER_READY_FILE']).touch();"
 WAIT = READY + "import signal; signal.pause()"
@@ -29,10 +28,10 @@ STACK = """
 import sys
 from pathlib import Path
 from deploy.local.daemon import run_in_front
-from deploy.local.home import Home
+from deploy.local.home import StackHome
 from deploy.local.supervisor import Process, Supervisor
 
-home = Home(Path(sys.argv[1]))
+home = StackHome(Path(sys.argv[1]))
 supervisor = Supervisor(home, print)
 
 async def start():
@@ -78,12 +77,6 @@ def lives(number: int) -> bool:
     return False
 
 
-async def until(true: Callable[[], bool], within_s: float = 20) -> None:
-    async with asyncio.timeout(within_s):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_dead_child_is_back_at_once(home: StackHome, supervisor: Supervisor, number: int) -> None:
     await supervisor.start([python("a", WAIT), python("b", WAIT)])
@@ -91,7 +84,7 @@ async def test_a_dead_child_is_back_at_once(home: StackHome, supervisor: Supervi
     first, other = pid(home, "a"), pid(home, "b")
     began = time.monotonic()
     os.kill(first, number)
-    await until(lambda: pid(home, "a") != first)
+    await eventually(lambda: pid(home, "a") != first, "another process", every_s=0.005)
     assert time.monotonic() - began < 3  # a pause before it would be longer
     await supervisor.ready("a", within_s=20)
     assert lives(pid(home, "a"))
@@ -157,7 +150,7 @@ async def test_an_unready_child_has_no_ready_file_of_its_predecessor(home: Stack
 def orphan(home: StackHome) -> Iterator["subprocess.Popen[bytes]"]:
     ready = home.ready_file("identity")
     child = subprocess.Popen((sys.executable, "-c", WAIT), env={**os.environ, READY_FILE: str(ready)})
-    services.wait_until(ready.exists, "the orphan")
+    wait_until(ready.exists, "the orphan")
     home.pid_file("identity").write_text(f"{child.pid}\n")
     yield child
     child.kill()
@@ -214,7 +207,7 @@ def test_up_and_down(home: StackHome) -> None:
         number, children = pid(home, SUPERVISOR), [pid(home, "a"), pid(home, "b")]
         assert daemon.down(home) == "stopped"
     assert not any(lives(child) for child in children)
-    services.wait_until(lambda: not lives(number), "the supervisor's end", within_s=5)
+    wait_until(lambda: not lives(number), "the supervisor's end", within_s=5)
     assert daemon.down(home) == "not running"
 
 
@@ -229,7 +222,7 @@ def test_children_outlive_a_killed_supervisor_until_the_next_start(home: StackHo
     assert up(home)[0]
     old = {name: pid(home, name) for name in (SUPERVISOR, "a", "b")}
     os.kill(old[SUPERVISOR], signal.SIGKILL)
-    services.wait_until(lambda: not home.is_locked(), "the lock of the dead")
+    wait_until(lambda: not home.is_locked(), "the lock of the dead")
     assert lives(old["a"])
     try:
         assert up(home)[0]

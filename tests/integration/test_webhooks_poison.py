@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from schemas.records.deliveries import WebhookDelivery
-from tests.builders import event
-from tests.receiver import Answer, Got, receiver
-from tests.services import fresh_settings
-from tests.sinking import process, until
-from tests.webhooks import upstream, webhook
+from tests.support.builders import event
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import process
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, receiver
+from tests.support.webhook_sender import upstream, webhook
 
 pytestmark = pytest.mark.kafka
 
@@ -54,18 +55,18 @@ async def test_a_delivery_that_cannot_be_read_is_its_own_failure(kafka: str, tmp
             found = await up.deliveries(one)
             return all(d["id"] in found and found[d["id"]]["status"] == "failed" for d in poisoned)
 
-        await until(have_failed, "each of them has failed")
+        await eventually(have_failed, "each of them has failed")
         await up.events(event("external_id:u1", event_id="evt_after", type="after"))
 
         async def has_arrived() -> bool:
             return "evt_after" in [got.headers["webhook-id"] for got in endpoint.got]
 
-        await until(has_arrived, "the event behind them")
+        await eventually(has_arrived, "the event behind them")
 
         async def is_logged() -> bool:
             return bool(await up.attempts(nowhere))
 
-        await until(is_logged, "the attempt to call an URL that cannot be parsed")
+        await eventually(is_logged, "the attempt to call an URL that cannot be parsed")
         first = (await up.attempts(nowhere))[0]
     assert (first["status"], first["response_code"]) == ("pending", 0)
     assert first["error"]

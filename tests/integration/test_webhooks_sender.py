@@ -11,12 +11,13 @@ import pytest_asyncio
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from sinks.delivery import sign
-from tests.builders import NOW_MS, cid, event
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
-from tests.receiver import Answer, Got, WebhookReceiver, receiver
-from tests.services import fresh_settings
-from tests.sinking import change, process, until
-from tests.webhooks import Upstream, upstream, webhook
+from tests.support.builders import NOW_MS, cid, event
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import change, process
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import Answer, Got, WebhookReceiver, receiver
+from tests.support.webhook_sender import Upstream, upstream, webhook
 
 pytestmark = pytest.mark.kafka
 
@@ -39,7 +40,7 @@ async def arrived(endpoint: WebhookReceiver, count: int, within_s: float = 15) -
     async def enough() -> bool:
         return len(endpoint.got) >= count
 
-    await until(enough, f"{count} requests, there are {len(endpoint.got)}", within_s)
+    await eventually(enough, f"{count} requests, there are {len(endpoint.got)}", within_s)
     return endpoint.got
 
 
@@ -48,7 +49,7 @@ async def attempts(sender: Upstream, of: Any, count: int) -> Any:
         found = await sender.attempts(of)
         return found if len(found) >= count else None
 
-    return await until(logged, f"{count} attempts in the log")
+    return await eventually(logged, f"{count} attempts in the log")
 
 
 async def test_an_event_is_told_once_and_verifies(sender: Upstream, endpoint: WebhookReceiver) -> None:
@@ -157,7 +158,7 @@ async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoin
     async def forgotten() -> bool:
         return not await sender.deliveries(one)
 
-    await until(forgotten, "a deleted endpoint's deliveries are forgotten")
+    await eventually(forgotten, "a deleted endpoint's deliveries are forgotten")
     await sender.ask(first)
     await sender.ask(other)
     assert [d["status"] for d in (await sender.deliveries(two)).values()] == ["pending"]
@@ -184,7 +185,7 @@ async def test_410_disables_the_endpoint(sender: Upstream, endpoint: WebhookRece
     async def disabled() -> bool:
         return await sender.status(one) == "disabled"
 
-    await until(disabled, "the endpoint is disabled")
+    await eventually(disabled, "the endpoint is disabled")
     async with receiver() as witness:
         await sender.define(webhook(witness.url()))
         await sender.events(event("external_id:u1", event_id="evt_g2"))
@@ -215,7 +216,7 @@ async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: 
     async def fine() -> bool:
         return len(endpoint.of("/fine")) >= 100
 
-    await until(fine, "the one that is well has all", within_s=8)
+    await eventually(fine, "the one that is well has all", within_s=8)
     assert time.monotonic() - began < 8, "before the one that hangs has used up one attempt"
     assert {g.headers["altacee-event-id"] for g in endpoint.of("/fine")} == {f"evt_l{n}" for n in range(100)}
 
@@ -223,7 +224,7 @@ async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: 
         logs = {name: await sender.attempts(of) for name, of in {**made, "dead": dead}.items()}
         return all(logs.values()) and len(logs["hangs"]) >= 50
 
-    await until(judged, "an attempt of each", within_s=20)
+    await eventually(judged, "an attempt of each", within_s=20)
     found = {name: (await sender.attempts(of))[0] for name, of in {**made, "dead": dead}.items()}
     assert found["moved"]["response_code"] == 302
     assert found["drips"]["status"] == "succeeded", "the status is the answer"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.records import codec
 from schemas.records.records import Change
-from tests.builders import event
+from tests.support.builders import event
 
 SAMPLES = Path(__file__).parents[1] / "golden" / "avro"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=80)

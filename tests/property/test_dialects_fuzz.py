@@ -14,8 +14,8 @@ from ingest.dialects.altcraft import TEXTS
 from ingest.http import xml_codec
 from schemas.control import control_state
 from schemas.errors import ApiError
-from tests.builders import cid
-from tests.edge import MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.builders import cid
+from tests.support.edge import MemoryLog, RecordedReads, client_of, memory_edge
 
 KEY = {"Authorization": "Bearer sk_dev_local", "Content-Type": "application/json"}
 CONTACT = cid("external_id:fuzz")

@@ -12,8 +12,8 @@ from processors.membership import contact_state, profile
 from processors.membership.contact_state import Contact
 from schemas import topics
 from schemas.records.records import Event
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
 from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, IdentityWorld
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
 
 RANDOM = st.randoms(use_true_random=False)
 USERS = ("u1", "u2", "u3")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from processors.identity import resolve
 from processors.runtime.stage import PartitionState
 from schemas.records.records import Event
-from tests.builders import NOW_MS, cid, event
+from tests.support.builders import NOW_MS, cid, event
 from tests.unit.test_erasure_decisions import Identity, erased
 
 NAMES = ("external_id:u1", "external_id:u2", "email:e1", "email:e2", "anonymous_id:a1", "anonymous_id:a2")

@@ -10,7 +10,7 @@ from processors.identity import guard, resolver
 from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Link
-from tests.builders import MemoryTables, cid, link
+from tests.support.builders import MemoryTables, cid, link
 
 # one external_id a component at most: without a conflict every order must give the same contacts
 FREE = ["email", "phone", "custom_id", "anonymous_id"]

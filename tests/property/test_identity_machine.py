@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.records.records import Link
-from tests.builders import NOW_MS, event, link
 from tests.property.world_identity import CRASHES, INPUTS, PARTITIONS, IdentityWorld, oracle
+from tests.support.builders import NOW_MS, event, link
 
 NAMES = [f"{kind}:{n}" for kind in ("external_id", "email", "anonymous_id") for n in range(1, 4)]
 RANDOM = st.randoms(use_true_random=False)

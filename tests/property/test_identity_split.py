@@ -11,8 +11,8 @@ from processors.identity import resolver
 from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Link, Merge
-from tests.builders import NOW_MS, MemoryTables, cid, link
 from tests.property.test_identity_graph import NODES, components, groups
+from tests.support.builders import NOW_MS, MemoryTables, cid, link
 
 USERS = [f"external_id:{n}" for n in range(1, 4)] + [f"anonymous_id:{n}" for n in range(1, 5)]
 Pairs = list[tuple[str, str]]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.records.sameness import event_key
-from tests.campaign_oracle import facts_of
 from tests.property.world_sameness import Counts, Edges
+from tests.support.campaign_oracle import facts_of
 
 SENDERS = ({"user_id": "a"}, {"user_id": "b"}, {"anonymous_id": "z"}, {"user_id": "a", "anonymous_id": "z"})
 TIMES: tuple[dict[str, Any], ...] = ({}, {"timestamp": 1_789_999_000_000}, {"timestamp": 1_789_999_500_000})

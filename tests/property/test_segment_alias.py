@@ -10,9 +10,9 @@ import pytest
 from processors.membership import contact_state, profile
 from processors.membership.contact_state import Contact
 from schemas.records.records import Event
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
-from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
 from tests.property.world_identity import IdentityWorld
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.edge import PUBLIC, MemoryLog, client_of, memory_edge
 
 UUID = "6a6f7e1c-6d1f-4a50-8c5e-0b6b7d8f9a01"
 ALIAS = {"type": "alias", "userId": "u-1"}

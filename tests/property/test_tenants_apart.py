@@ -10,10 +10,10 @@ from schemas import topics
 from schemas.records import codec
 from schemas.records.identity import contact_id
 from schemas.records.records import Event, Identifier
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.property.world_identity import IdentityWorld
 from tests.property.world_segments import SegmentsWorld as Segments
 from tests.property.world_segments import event as seen
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 
 NAMES = ["external_id:1", "external_id:2", "email:a@b.c", "email:d@e.f", "anonymous_id:x", "anonymous_id:y"]
 OTHERS = [{"workspace": "other"}, {"environment": "staging"}, {"workspace": "other", "environment": "staging"}]

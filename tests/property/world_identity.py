@@ -12,7 +12,7 @@ from schemas.records import codec
 from schemas.records.identity import partition_of
 from schemas.records.mergemap import winner_of
 from schemas.records.records import Event, Link
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid
 
 PARTITIONS = 2
 LIMITS = {"email": 2, "total": 7}

@@ -25,9 +25,9 @@ from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part
 from sinks.webhooks.messages import of_event
 from sinks.webhooks.subscriptions import plan, subscribed
-from tests.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 from tests.property import world_identity, world_segments
-from tests.webhooks import webhook
+from tests.support.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.webhook_sender import webhook
 
 ROOM = 800
 """Bytes in which an edge remembers one event."""

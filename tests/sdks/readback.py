@@ -60,10 +60,10 @@ def wait_for(client: httpx.Client, name: str, kind: str, count: int, within_s: f
         found = person(client, name)
         return found is not None and sum(seen.type == kind for seen in found.events) >= count
 
-    return eventually(there, within_s)
+    return comes_true(there, within_s)
 
 
-def eventually(true: Callable[[], bool], within_s: float) -> bool:
+def comes_true(true: Callable[[], bool], within_s: float) -> bool:
     deadline = time.monotonic() + within_s
     while not true():
         if time.monotonic() > deadline:

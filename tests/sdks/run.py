@@ -17,7 +17,7 @@ from tests.sdks import certificate, runtimes
 from tests.sdks.journey import BATCH, OFFLINE, Names, Outcome, faults
 from tests.sdks.manifest import Case
 from tests.sdks.proxy import Proxy, Request, proxy_to
-from tests.sdks.readback import eventually, read_back, wait_for
+from tests.sdks.readback import comes_true, read_back, wait_for
 from tests.sdks.steps import serve
 
 KEY = "pk_dev_local"
@@ -89,7 +89,7 @@ def _settled(trip: _Journey, began_ms: int, ended_ms: int) -> list[str]:
         found[:] = faults(trip.names, read_back(trip.client, trip.names), trip.case.sdk.cannot, began_ms, ended_ms)
         return not found
 
-    eventually(right, SETTLED_S)
+    comes_true(right, SETTLED_S)
     if not found:
         time.sleep(0.5)  # a copy of an event may be on its way
         right()

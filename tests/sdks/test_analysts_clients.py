@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import services
+from tests.support import services
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(900)]
 SOURCES = Path(__file__).parent / "analysts"

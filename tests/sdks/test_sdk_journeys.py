@@ -16,8 +16,8 @@ from tests.sdks import runtimes
 from tests.sdks.manifest import Case, cases
 from tests.sdks.proxy import save
 from tests.sdks.run import Result, journey
-from tests.services import ROOT
-from tests.stack import SECRET, LocalStack, local_stack
+from tests.support.services import ROOT
+from tests.support.stack import SECRET, LocalStack, local_stack
 
 pytestmark = [pytest.mark.sdks, pytest.mark.timeout(1800)]
 AT_ONCE = 3

@@ -15,7 +15,7 @@ from schemas.control import control_state
 from schemas.control.control_state import ApiKey, ControlState
 from schemas.errors import ApiError
 from schemas.service.web import ErrorMiddleware
-from tests.edge import NOW_MS, MemoryLog, MemoryPublisher, memory_edge
+from tests.support.edge import NOW_MS, MemoryLog, MemoryPublisher, memory_edge
 
 ADMIN, ALL = ("admin",), ("admin", "instance")
 

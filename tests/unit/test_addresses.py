@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import identity
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 SAME_EMAILS = [
     ("jose\u0301@example.com", "jos\u00e9@example.com"),

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.records import identity
 from schemas.records.records import Event
-from tests.edge import PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 ANONYMOUS = {"source": "anonymous", "external_id": "a-1"}
 KNOWN = {"source": "default", "external_id": "u-1"}

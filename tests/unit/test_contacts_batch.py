@@ -9,7 +9,7 @@ import orjson
 
 from schemas.ids import count_of
 from schemas.records import identity
-from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 PATH = "/v1/contacts/batch"
 HERE = ("local", "production")

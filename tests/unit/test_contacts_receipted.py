@@ -13,7 +13,7 @@ from schemas.control.control_state import Workspace, encode
 from schemas.records import codec, identity
 from schemas.records.records import Event, Merge, Receipt
 from schemas.records.sameness import event_key
-from tests.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 HERE = ("local", "production")
 USER, EMAIL = ("external_id", "u1"), ("email", "a@b.c")

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from schemas.control.control_state import ApiKey, ControlState, Segment, digest, encode
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
 
 HOME: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS}
 SEGMENT = Segment(id="seg_1", name="n", rule={"identified": True}, version=1, updated_ms=NOW_MS, **HOME)

@@ -23,7 +23,7 @@ from schemas.settings import Settings
 from sinks.read_api import app as reads
 from sinks.read_api.campaigns.campaigns import SORTS
 from sinks.read_api.campaigns.facts import KINDS
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}")}
 ASIDE = (reads.INTERNAL, "/console")

@@ -9,8 +9,8 @@ import pytest
 
 from ingest.dialects import consents
 from processors.membership.contact_state import Contact
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 
 async def profiles(tmp_path: Path, path: str, body: Any, headers: dict[str, str]) -> tuple[httpx.Response, list[Any]]:

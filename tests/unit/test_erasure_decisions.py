@@ -16,7 +16,7 @@ from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState, Erasure
 from schemas.control.erasure import Erased
 from schemas.records import codec
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 A, B, C = "external_id:u1", "email:e@x.y", "anonymous_id:a1"
 ONE = 1

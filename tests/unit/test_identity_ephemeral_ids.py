@@ -9,8 +9,8 @@ from processors.identity.resolve import new_links
 from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records.records import Event
-from tests.builders import MemoryTables, cid, event
 from tests.property.world_identity import IdentityWorld
+from tests.support.builders import MemoryTables, cid, event
 
 USER = "external_id:u1"
 

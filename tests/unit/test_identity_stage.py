@@ -13,7 +13,7 @@ from schemas.control.control_state import ControlState, Workspace, encode
 from schemas.records import codec
 from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 PARTITIONS = 4
 LINKS = partition_of(f"{WORKSPACE}/{ENVIRONMENT}", PARTITIONS)

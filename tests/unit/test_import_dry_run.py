@@ -9,7 +9,7 @@ import pytest
 from deploy.cli.imports.batches import RowBatch
 from deploy.cli.imports.dry_run import DryRun
 from deploy.cli.imports.mapping import CONTACTS, EVENTS
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 ROWS: dict[str, list[Any]] = {
     CONTACTS: [

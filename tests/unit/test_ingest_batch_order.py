@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 CALLS: dict[str, Any] = {
     "/v1/events/batch": lambda n: {"type": "e", "user_id": "u", "properties": {"n": n}},

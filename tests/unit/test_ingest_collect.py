@@ -7,7 +7,7 @@ import pytest
 from ingest.events.batching import MAX_EVENTS, BatchAccumulator
 from schemas.errors import ApiError
 from schemas.records import codec
-from tests.builders import event
+from tests.support.builders import event
 
 
 class SlowLog:

@@ -10,7 +10,7 @@ import pytest
 from ingest.dialects import OPERATIONS
 from ingest.events.edge import Edge
 from schemas.control import control_state
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 HERE = "https://shop.example"
 THERE = "https://evil.example"

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.events.event_time import MAX_SKEW_MS
 from schemas.times import iso
-from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
 
 
 def _event(at_ms: int) -> dict[str, Any]:

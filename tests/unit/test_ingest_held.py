@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ingest.http import body, idempotency
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ from ingest.http.json_recovery import NotJson
 from ingest.http.mend import mended
 from schemas.records.records import Event
 from schemas.times import parse_iso
-from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 UNREADABLE: list[Any] = [
     "0001-01-01T00:00:00Z",

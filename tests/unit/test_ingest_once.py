@@ -12,7 +12,7 @@ import pytest
 
 from ingest.http.idempotency import KEPT_MS, IdempotencyStore
 from schemas.service.web import Message
-from tests.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 EVENT = {"type": "seen", "user_id": "u"}
 

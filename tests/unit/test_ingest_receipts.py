@@ -8,7 +8,7 @@ from ingest.events.receipts import APPLIED, STORED, Receipts
 from schemas.records.codec import encode_receipts
 from schemas.records.records import Event, Receipt
 from schemas.records.sameness import event_key
-from tests.builders import event
+from tests.support.builders import event
 
 SOME = [event("external_id:a"), event("external_id:b"), event("external_id:a", type="purchase")]
 

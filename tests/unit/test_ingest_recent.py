@@ -10,8 +10,8 @@ import pytest
 from ingest.events.ack_cache import MOST_OF_AN_ID, EventAckCache
 from ingest.events.edge import Edge
 from schemas.records.records import Event
-from tests.builders import cid, event
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.builders import cid, event
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 ORDER = {"type": "order", "user_id": "a", "event_id": "3001"}
 ROOM = 800

@@ -10,7 +10,7 @@ import pytest
 from ingest.http import body
 from ingest.http.json_recovery import MAX_DIAGNOSED, MAX_ITEMS, NotJson
 from schemas.errors import ApiError
-from tests.edge import PUBLIC, MemoryLog, client_of, memory_edge
+from tests.support.edge import PUBLIC, MemoryLog, client_of, memory_edge
 
 WORST: dict[str, Callable[[int], bytes]] = {
     "an unterminated string of escaped quotes": lambda n: b'{"batch":["' + b'\\"' * (n // 2),

@@ -15,7 +15,7 @@ from schemas.control.access import Principal
 from schemas.control.control_state import ControlState, KeyUse
 from schemas.records import identity
 from schemas.records.records import Event
-from tests.builders import event
+from tests.support.builders import event
 
 KB = 1024
 

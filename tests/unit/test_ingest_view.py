@@ -9,7 +9,7 @@ from schemas.control.definitions import Erasure
 from schemas.control.erasure import Erased
 from schemas.records import codec
 from schemas.records.records import Identifier, Merge
-from tests.builders import cid
+from tests.support.builders import cid
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ingest.receivers import ses
 from schemas.control import static_segments
 from schemas.errors import ApiError
 from schemas.records.records import TRACK
-from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 JSON = {"Content-Type": "application/json"}
 CALLER = Caller(workspace="w", environment="e", key_id="k", source="test", now_ms=NOW_MS, max_depth=32)

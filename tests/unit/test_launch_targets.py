@@ -17,7 +17,7 @@ from sinks.webhooks.launches import Launches
 from sinks.webhooks.messages import of_event
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import delivery_of
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
 
 CAMPAIGN = "cmp_1"
 

@@ -18,8 +18,8 @@ from schemas.control import control_state
 from schemas.control.control_state import KINDS, ControlState
 from schemas.control.definitions import Workspace
 from schemas.records import codec
-from tests.builders import cid
 from tests.property.world_segments import SegmentsWorld, contact_of, event, partition_of
+from tests.support.builders import cid
 
 WORKSPACE = Workspace(id="local", workspace="local", created_ms=1, name="Local")
 KEYS = [

@@ -13,7 +13,7 @@ from schemas.control import control_state, development
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.service import web
-from tests.builders import NOW_MS
+from tests.support.builders import NOW_MS
 
 
 async def fine(_request: Request) -> Response:

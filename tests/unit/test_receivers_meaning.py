@@ -10,10 +10,10 @@ from ingest.receivers import define, ses
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError
 from schemas.records.records import Event
-from tests import receiving
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
 from tests.golden.test_receiver_payloads import SECRETS
+from tests.support import signed_callbacks
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 WHOLE = "kF3mX9TqQ2a"
 
@@ -26,9 +26,9 @@ async def _posted(home: Path, provider: str, payload: Any, **more: Any) -> list[
     edge.control.apply(*encode("receiver", receiver))
     target = f"/v1/receivers/{provider}/rcv_1"
     if provider == "twilio":
-        query, headers, body = receiving.twilio(payload, f"https://edge{target}", "")
+        query, headers, body = signed_callbacks.twilio(payload, f"https://edge{target}", "")
     else:
-        query, headers, body = getattr(receiving, provider)(payload)
+        query, headers, body = getattr(signed_callbacks, provider)(payload)
     async with client_of(edge) as client:
         answer = await client.post(f"{target}?{query}" if query else target, headers=headers, content=body)
     assert answer.status_code == 200, answer.text

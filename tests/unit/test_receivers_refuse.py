@@ -9,9 +9,9 @@ from ingest.receivers import define, mailgun, sendgrid, twilio
 from ingest.receivers.provider_request import REPLAY_WINDOW_MS, ProviderRequest
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError
-from tests import receiving
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
-from tests.edge import MemoryLog, client_of, memory_edge
+from tests.support import signed_callbacks
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.edge import MemoryLog, client_of, memory_edge
 
 OLD_MS = NOW_MS - REPLAY_WINDOW_MS - 1000
 URL = "https://edge/v1/receivers/twilio/rcv_twilio"
@@ -26,44 +26,48 @@ def endpoint(provider: str, secret: str) -> Receiver:
 
 
 ENDPOINTS = (
-    endpoint("sendgrid", receiving.sendgrid_public()),
-    endpoint("mailgun", receiving.SECRET),
-    endpoint("postmark", receiving.POSTMARK),
-    endpoint("twilio", receiving.SECRET),
+    endpoint("sendgrid", signed_callbacks.sendgrid_public()),
+    endpoint("mailgun", signed_callbacks.SECRET),
+    endpoint("postmark", signed_callbacks.POSTMARK),
+    endpoint("twilio", signed_callbacks.SECRET),
     endpoint("ses", ""),
 )
 
 
-def changed(request: receiving.Request, header: str = "", value: str = "", body: bytes | None = None) -> Any:
+def changed(request: signed_callbacks.Request, header: str = "", value: str = "", body: bytes | None = None) -> Any:
     query, headers, said = request
     return query, {**headers, **({header: value} if header else {})}, said if body is None else body
 
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 REFUSED: dict[str, tuple[str, Any, int]] = {
-    "sendgrid, another body": ("sendgrid", changed(receiving.sendgrid(EVENT), body=b"[]"), 401),
-    "sendgrid, no signature": ("sendgrid", ("", receiving.JSON, b"[]"), 401),
-    "sendgrid, odd signature": ("sendgrid", changed(receiving.sendgrid(EVENT), SIGNATURE, "é!"), 401),
-    "sendgrid, old": ("sendgrid", receiving.sendgrid(EVENT, OLD_MS), 401),
-    "sendgrid, ahead": ("sendgrid", receiving.sendgrid(EVENT, NOW_MS + 3_600_000), 401),
-    "sendgrid, no objects": ("sendgrid", receiving.sendgrid([1, "x"]), 422),
-    "mailgun, another secret": ("mailgun", ("", receiving.JSON, b'{"signature":{"token":"t","timestamp":"1"}}'), 401),
-    "mailgun, old": ("mailgun", receiving.mailgun({"event": "opened"}, OLD_MS), 401),
-    "mailgun, no object": ("mailgun", ("", receiving.JSON, b"[]"), 400),
-    "mailgun, no JSON": ("mailgun", ("", receiving.JSON, b"\xff{"), 400),
-    "mailgun, no event": ("mailgun", receiving.mailgun(None), 422),
-    "postmark, nobody": ("postmark", ("", receiving.JSON, b"{}"), 401),
-    "postmark, another password": ("postmark", receiving.postmark({}, "hook:wrong"), 401),
-    "postmark, no password": ("postmark", receiving.postmark({}, "hook:"), 401),
+    "sendgrid, another body": ("sendgrid", changed(signed_callbacks.sendgrid(EVENT), body=b"[]"), 401),
+    "sendgrid, no signature": ("sendgrid", ("", signed_callbacks.JSON, b"[]"), 401),
+    "sendgrid, odd signature": ("sendgrid", changed(signed_callbacks.sendgrid(EVENT), SIGNATURE, "é!"), 401),
+    "sendgrid, old": ("sendgrid", signed_callbacks.sendgrid(EVENT, OLD_MS), 401),
+    "sendgrid, ahead": ("sendgrid", signed_callbacks.sendgrid(EVENT, NOW_MS + 3_600_000), 401),
+    "sendgrid, no objects": ("sendgrid", signed_callbacks.sendgrid([1, "x"]), 422),
+    "mailgun, another secret": (
+        "mailgun",
+        ("", signed_callbacks.JSON, b'{"signature":{"token":"t","timestamp":"1"}}'),
+        401,
+    ),
+    "mailgun, old": ("mailgun", signed_callbacks.mailgun({"event": "opened"}, OLD_MS), 401),
+    "mailgun, no object": ("mailgun", ("", signed_callbacks.JSON, b"[]"), 400),
+    "mailgun, no JSON": ("mailgun", ("", signed_callbacks.JSON, b"\xff{"), 400),
+    "mailgun, no event": ("mailgun", signed_callbacks.mailgun(None), 422),
+    "postmark, nobody": ("postmark", ("", signed_callbacks.JSON, b"{}"), 401),
+    "postmark, another password": ("postmark", signed_callbacks.postmark({}, "hook:wrong"), 401),
+    "postmark, no password": ("postmark", signed_callbacks.postmark({}, "hook:"), 401),
     "postmark, not base64": ("postmark", ("", {"Authorization": "Basic é"}, b"{}"), 401),
-    "postmark, no JSON": ("postmark", changed(receiving.postmark({}), body=b"{"), 400),
-    "twilio, another body": ("twilio", changed(receiving.twilio(STATUS, URL), body=b"MessageStatus=read"), 401),
-    "twilio, another query": ("twilio", ("campaign_id=x", *receiving.twilio(STATUS, URL)[1:]), 401),
-    "twilio, not text": ("twilio", changed(receiving.twilio(STATUS, URL), body=b"\xff=\xff"), 400),
-    "twilio, JSON of another body": ("twilio", changed(receiving.twilio_json([], URL), body=b"[{}]"), 401),
-    "ses, no message": ("ses", ("", receiving.JSON, b"{}"), 401),
-    "ses, no object": ("ses", ("", receiving.JSON, b"1"), 400),
-    "no such endpoint": ("nowhere", ("", receiving.JSON, b"{}"), 404),
+    "postmark, no JSON": ("postmark", changed(signed_callbacks.postmark({}), body=b"{"), 400),
+    "twilio, another body": ("twilio", changed(signed_callbacks.twilio(STATUS, URL), body=b"MessageStatus=read"), 401),
+    "twilio, another query": ("twilio", ("campaign_id=x", *signed_callbacks.twilio(STATUS, URL)[1:]), 401),
+    "twilio, not text": ("twilio", changed(signed_callbacks.twilio(STATUS, URL), body=b"\xff=\xff"), 400),
+    "twilio, JSON of another body": ("twilio", changed(signed_callbacks.twilio_json([], URL), body=b"[{}]"), 401),
+    "ses, no message": ("ses", ("", signed_callbacks.JSON, b"{}"), 401),
+    "ses, no object": ("ses", ("", signed_callbacks.JSON, b"1"), 400),
+    "no such endpoint": ("nowhere", ("", signed_callbacks.JSON, b"{}"), 404),
 }
 
 
@@ -79,7 +83,7 @@ async def test_what_is_refused_stores_nothing(name: str, tmp_path: Path) -> None
         answer = await client.post(f"/v1/receivers/{provider}/rcv_{provider}?{query}", headers=raw, content=body)
         other = await client.post(f"/v1/receivers/mailgun/rcv_{provider}x", headers=raw, content=body)
     assert (answer.status_code, other.status_code) == (status, 404), answer.text
-    assert receiving.SECRET not in answer.text
+    assert signed_callbacks.SECRET not in answer.text
     assert log.records == []
 
 
@@ -127,9 +131,9 @@ def test_twilios_own_example_verifies() -> None:
 
 
 def test_a_subaccounts_event_verifies_with_the_main_accounts_key() -> None:
-    _, _, body = receiving.mailgun({"event": "opened"})
+    _, _, body = signed_callbacks.mailgun({"event": "opened"})
     nested = body.replace(b'"signature":"', b'"signature":"00","parent-signature":"')
-    mailgun.verify(posted(receiving.SECRET, "", {}, nested, NOW_MS))
+    mailgun.verify(posted(signed_callbacks.SECRET, "", {}, nested, NOW_MS))
     with pytest.raises(ApiError, match="signature"):
         mailgun.verify(posted("another", "", {}, nested, NOW_MS))
 

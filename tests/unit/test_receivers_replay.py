@@ -9,9 +9,9 @@ from ingest.receivers.provider_request import REPLAY_WINDOW_MS
 from ingest.receivers.replay import FIRST_WINDOW_MS, ReplayGuard, SignedToken
 from schemas.control.control_state import Receiver, encode
 from schemas.errors import ApiError
-from tests import receiving
-from tests.builders import NOW_MS, WORKSPACE
-from tests.edge import MemoryLog, client_of, memory_edge
+from tests.support import signed_callbacks
+from tests.support.builders import NOW_MS, WORKSPACE
+from tests.support.edge import MemoryLog, client_of, memory_edge
 
 REPORT = {"event": "delivered", "id": "1", "recipient": "a@b.io", "timestamp": NOW_MS / 1000}
 FORGED = {**REPORT, "event": "complained", "recipient": "victim@b.io"}
@@ -30,7 +30,7 @@ def takes(
 
 def endpoint(receiver_id: str, environment: str) -> Receiver:
     home = {"workspace": WORKSPACE, "environment": environment, "created_ms": NOW_MS}
-    return Receiver(id=receiver_id, provider="mailgun", secret=receiving.SECRET, **home)
+    return Receiver(id=receiver_id, provider="mailgun", secret=signed_callbacks.SECRET, **home)
 
 
 def reports(*receivers: str) -> list[str]:
@@ -43,7 +43,7 @@ async def test_another_body_under_a_signature_that_was_used_is_refused(tmp_path:
     edge.control.apply(*encode("receiver", endpoint("rcv_1", "production")))
     edge.control.apply(*encode("receiver", endpoint("rcv_2", "development")))
     one, other = reports("rcv_1", "rcv_2")
-    _, headers, body = receiving.mailgun(REPORT)
+    _, headers, body = signed_callbacks.mailgun(REPORT)
     forged = orjson.dumps({**orjson.loads(body), "event-data": FORGED})
     signed = orjson.loads(body)["signature"]
     # where the time ends and the token begins is not signed, so moving the border makes no new token
@@ -71,7 +71,7 @@ async def test_an_unknown_token_is_taken_for_a_quarter_of_an_hour(tmp_path: Path
     async with client_of(edge) as client:
         answers = []
         for age_ms in (FIRST_WINDOW_MS - 2000, FIRST_WINDOW_MS + 2000):
-            _, headers, body = receiving.mailgun(REPORT, NOW_MS - age_ms)
+            _, headers, body = signed_callbacks.mailgun(REPORT, NOW_MS - age_ms)
             answers.append((await client.post(url, headers=headers, content=body)).status_code)
     assert answers == [200, 401]
 

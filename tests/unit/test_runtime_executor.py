@@ -11,7 +11,8 @@ from processors.runtime.executor import QUARANTINE_LIMIT, PartitionExecutor
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows, Stage
 from schemas.records.codec import UndecodableError
 from schemas.topics import EVENTS, MERGES, Topic
-from tests.builders import MemoryTables
+from tests.support.builders import MemoryTables
+from tests.support.waiting import eventually
 
 DEADLINE_S = 5.0
 
@@ -111,12 +112,6 @@ def record(offset: int, value: bytes = b"v", topic: Topic = EVENTS) -> InputReco
     return InputRecord(topic.name, 0, offset, b"k", value, 0)
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():
-            await asyncio.sleep(0.001)
-
-
 async def reason_of_the_end(executor: PartitionExecutor, io: MemoryOutside) -> str:
     reason = await asyncio.wait_for(io.ended, DEADLINE_S)
     await asyncio.gather(*(lane._task for lane in executor.tasks.values()), return_exceptions=True)
@@ -127,7 +122,7 @@ async def test_outputs_then_changelog_then_store_then_done() -> None:
     io = MemoryOutside()
     executor = shell_of(Echo(), io)
     executor.take(record(4, b"x"))
-    await until(lambda: io.done_offsets() == [4])
+    await eventually(lambda: io.done_offsets() == [4], "the partition is done", DEADLINE_S, every_s=0.001)
     assert io.effects == [
         ("sent", {("out", 0): [(b"k", b"x")]}),
         ("logged", {"seen": {b"x": b"4"}}),
@@ -143,7 +138,7 @@ async def test_what_has_gathered_is_one_group_but_of_one_topic_and_at_most_200()
     for offset in range(250):
         executor.take(record(offset))
     executor.take(record(7, topic=MERGES))
-    await until(lambda: len(io.done_offsets()) == 251)
+    await eventually(lambda: len(io.done_offsets()) == 251, "the partition is done", DEADLINE_S, every_s=0.001)
     assert stage.groups == [list(range(200)), [7], list(range(200, 250))]
     await executor.close()
 
@@ -153,7 +148,7 @@ async def test_a_group_with_a_bad_record_is_repeated_one_by_one_and_only_that_is
     executor = shell_of(stage, io)
     for offset, value in enumerate([b"a", b"!", b"b"]):
         executor.take(record(offset, value))
-    await until(lambda: io.done_offsets() == [0, 1, 2])
+    await eventually(lambda: io.done_offsets() == [0, 1, 2], "the partition is done", DEADLINE_S, every_s=0.001)
     sent = [place for kind, what in io.effects if kind == "sent" for place in what.items()]
     assert sent == [
         (("out", 0), [(b"k", b"a")]),
@@ -184,7 +179,9 @@ async def test_bytes_that_are_no_record_never_end_the_process() -> None:
     for offset in range(QUARANTINE_LIMIT * 3):
         executor.take(record(offset, b"!"))
     executor.take(record(QUARANTINE_LIMIT * 3, b"good"))
-    await until(lambda: len(io.done_offsets()) == QUARANTINE_LIMIT * 3 + 1)
+    await eventually(
+        lambda: len(io.done_offsets()) == QUARANTINE_LIMIT * 3 + 1, "the partition is done", DEADLINE_S, every_s=0.001
+    )
     await executor.close()
 
 
@@ -206,7 +203,9 @@ async def test_due_times_and_background_work_are_units_like_any_other() -> None:
     stage.due_ms = 1
     stage.work = 3
     executor.wake()
-    await until(lambda: stage.work == 0 and len(io.effects) == 6)
+    await eventually(
+        lambda: stage.work == 0 and len(io.effects) == 6, "the partition is done", DEADLINE_S, every_s=0.001
+    )
     assert io.effects == [
         ("sent", {("out", 0): [(None, b"due")]}),
         ("logged", {"seen": {b"due": b"1"}}),
@@ -221,14 +220,14 @@ async def test_a_closed_partition_takes_nothing_and_comes_back_restored() -> Non
     executor = shell_of(stage, io)
     assert stage.restored == {}
     executor.take(record(1, b"x"))
-    await until(lambda: io.done_offsets() == [1])
+    await eventually(lambda: io.done_offsets() == [1], "the partition is done", DEADLINE_S, every_s=0.001)
     await executor.close()
     assert stage.revoked == 0
     executor.take(record(2))
     executor.open([0])
     assert stage.restored == {b"x": b"1"}
     executor.take(record(3))
-    await until(lambda: io.done_offsets() == [1, 3])
+    await eventually(lambda: io.done_offsets() == [1, 3], "the partition is done", DEADLINE_S, every_s=0.001)
     await executor.close()
 
 
@@ -238,11 +237,13 @@ async def test_without_its_lease_a_worker_writes_nothing(*, regained: bool) -> N
     executor = shell_of(Echo(), io)
     io.lease = False
     executor.take(record(1))
-    await until(lambda: executor.tasks[0].busy_since is not None)
+    await eventually(
+        lambda: executor.tasks[0].busy_since is not None, "the partition is done", DEADLINE_S, every_s=0.001
+    )
     await asyncio.sleep(0.1)  # time enough for effects that must not come
     assert io.effects == []
     if regained:
         io.lease = True
-        await until(lambda: io.done_offsets() == [1])
+        await eventually(lambda: io.done_offsets() == [1], "the partition is done", DEADLINE_S, every_s=0.001)
     await executor.close()
     assert bool(io.effects) is regained

@@ -3,7 +3,7 @@
 import re
 
 from tests.sdks.manifest import cases, markdown_table, sdks
-from tests.services import ROOT
+from tests.support.services import ROOT
 
 
 def test_the_readme_has_the_table_of_sdks() -> None:

@@ -8,7 +8,7 @@ import pytest
 from schemas.control import control_state, sealing
 from schemas.control.control_state import ControlState, Receiver, Webhook
 from schemas.settings import Settings
-from tests.builders import NOW_MS
+from tests.support.builders import NOW_MS
 
 WEBHOOK = Webhook(
     id="whk_1",

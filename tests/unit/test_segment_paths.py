@@ -13,7 +13,7 @@ import pytest
 from ingest.dialects.segment import CALLS, SHORT
 from ingest.dialects.segment_web import GIF
 from schemas.times import parse_time
-from tests.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
 
 BASIC = {"Authorization": "Basic " + b64encode(b"pk_dev_local:").decode()}
 PAGE = {"Origin": "https://shop.example"}

@@ -12,7 +12,7 @@ from schemas.control import control_state
 from schemas.control.development import check_keys, is_loopback
 from schemas.errors import CannotStart
 from schemas.settings import Settings, strangers
-from tests.services import ROOT
+from tests.support.services import ROOT
 
 NOW_MS = 1_790_000_000_000
 

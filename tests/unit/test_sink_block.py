@@ -11,7 +11,7 @@ from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.inserter import DlqLimit, TooManyRefusedError
 from sinks.clickhouse.rows import Item
 from sinks.clickhouse.streams import STREAMS
-from tests.builders import event
+from tests.support.builders import event
 
 RESOLVED = next(stream for stream in STREAMS if stream.remembers)
 

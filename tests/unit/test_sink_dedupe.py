@@ -10,7 +10,7 @@ from schemas.records.sameness import event_key
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, Window, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
-from tests.builders import event
+from tests.support.builders import event
 
 RESOLVED = next(stream for stream in STREAMS if stream.remembers)
 

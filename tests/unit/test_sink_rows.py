@@ -7,8 +7,8 @@ import pytest
 
 from sinks.clickhouse.rows import CONTACTS, PLACE, Item, UnusableError, fill
 from sinks.clickhouse.streams import STREAMS
-from tests.builders import NOW_MS, event, ident, link
-from tests.sinking import change
+from tests.support.builders import NOW_MS, event, ident, link
+from tests.support.sink_pipeline import change
 
 
 def contact_row(profile: Any, **more: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from processors.runtime.stage import InputRecord, PartitionState
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.records import codec, identity, tenancy
-from tests.builders import MemoryTables, cid, event, link
-from tests.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
+from tests.support.builders import MemoryTables, cid, event, link
+from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 OURS = cid("external_id:u1")
 FOREIGN = [cid("external_id:u1", "other"), cid("external_id:u1", environment="staging")]

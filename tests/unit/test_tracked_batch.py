@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from schemas.ids import count_of
-from tests.edge import SECRET, MemoryLog, client_of, memory_edge
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 PATH = "/v1/events/batch"
 EVENTS = [{"type": "seen", "user_id": "u", "event_id": f"e{n}"} for n in range(3)]

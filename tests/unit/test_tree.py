@@ -209,7 +209,7 @@ def test_no_two_test_files_share_a_name() -> None:
 
 def test_every_test_can_fail() -> None:
     """A test asserts, expects an exception, or hands on to a function that does."""
-    telling = re.compile(r"assert|raises|check|expect|verify|run_state_machine|warns|eventually|until")
+    telling = re.compile(r"assert|raises|check|expect|verify|run_state_machine|warns|eventually|wait_until")
     for path in TESTS:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):

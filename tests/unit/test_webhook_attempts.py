@@ -11,7 +11,7 @@ from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookDelive
 from sinks.delivery.backoff import JITTER, MAX_ATTEMPTS, WAITS_MS, AttemptOutcome, after, wait_ms
 from sinks.delivery.breaker import FAILING, HEALTHY, OPENS_AFTER, PAUSES_MS, Breaker
 from sinks.webhooks.queue import Entry, Queue
-from tests.builders import NOW_MS
+from tests.support.builders import NOW_MS
 
 DAY_MS = 86_400_000
 

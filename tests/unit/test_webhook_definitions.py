@@ -9,7 +9,7 @@ from ingest.control import webhooks
 from schemas.control import control_state, serialize
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
-from tests.builders import NOW_MS
+from tests.support.builders import NOW_MS
 
 GOOD = {"url": "https://example.com/hook", "types": ["order_completed", "message.*"]}
 

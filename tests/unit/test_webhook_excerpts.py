@@ -9,7 +9,7 @@ import pytest
 from schemas.records.deliveries import PENDING
 from sinks.delivery.backoff import WAITS_MS, AttemptOutcome, after, asked_wait_ms
 from sinks.delivery.excerpt import CUT, excerpt
-from tests.builders import NOW_MS
+from tests.support.builders import NOW_MS
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from schemas.control.control_state import ControlState, Webhook
 from schemas.records.records import Change
 from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
 from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
-from tests.sinking import change
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.support.sink_pipeline import change
 
 CONTACT = cid("external_id:u1")
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-from tests.ledger import SentLedger, contact_ids, identifiers
-from tests.stack import LocalStack
+from tests.support.sent_ledger import SentLedger, contact_ids, identifiers
+from tests.support.stack import LocalStack
 
 
 async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:

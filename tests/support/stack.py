@@ -15,7 +15,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from deploy.local.stack import environment
 from schemas.settings import Settings
-from tests.services import ROOT, fresh_settings
+from tests.support.services import ROOT, fresh_settings
 
 SECRET = {"Authorization": "Bearer sk_dev_local"}
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from subprocess import Popen
 from typing import Any
@@ -26,8 +26,9 @@ from schemas.settings import Settings
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.streams import STREAMS
 from sinks.clickhouse.writer import Writer
-from tests import services
-from tests.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support import services
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.waiting import eventually
 
 
 @asynccontextmanager
@@ -121,17 +122,6 @@ async def pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
         await producer.stop()
 
 
-async def until(true: Callable[[], Awaitable[Any]], what: str, within_s: float = 30) -> Any:
-    """Asks until the answer is true, and gives it; fails naming ``what``."""
-    deadline = time.monotonic() + within_s
-    while True:
-        answer = await true()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
-        await asyncio.sleep(0.02)
-
-
 def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
     row = Change(
         workspace=WORKSPACE, environment=ENVIRONMENT, contact_id=contact_id, kind=kind, version=version, at_ms=NOW_MS
@@ -180,7 +170,7 @@ async def reads(settings: Settings) -> AsyncIterator[ReadPipeline]:
         api.http = httpx.AsyncClient(base_url=settings.query, headers=headers, trust_env=False, timeout=30)
         try:
             async with process(settings, "query"), api.http:
-                await until(lambda: _is_up(api.http), "the read API")
+                await eventually(lambda: _is_up(api.http), "the read API")
                 yield api
         finally:
             await api._writer.stop()

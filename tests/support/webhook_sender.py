@@ -18,7 +18,7 @@ from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event
 from schemas.service import kafka
 from schemas.settings import Settings
-from tests.builders import ENVIRONMENT, WORKSPACE
+from tests.support.builders import ENVIRONMENT, WORKSPACE
 
 
 def now_ms() -> int:

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from schemas import topics
 from schemas.records import codec
 from schemas.records.records import Change
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 
 async def follow_memberships(

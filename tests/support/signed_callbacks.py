@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.x509.oid import NameOID
 
-from tests.edge import NOW_MS
+from tests.support.edge import NOW_MS
 
 SECRET = "a-signing-secret"
 POSTMARK = "hook:pass-word"

@@ -26,7 +26,7 @@ from schemas.errors import ApiError
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
-from tests.builders import MemoryTables
+from tests.support.builders import MemoryTables
 
 NOW_MS = 1_790_000_000_000
 SECRET = {"Authorization": "Bearer sk_dev_local"}

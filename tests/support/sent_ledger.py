@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from tests.builders import cid
-from tests.load import Connection, request
+from tests.support.builders import cid
+from tests.support.load_client import Connection, request
 
 DAY_MS = 86_400_000
 BATCH = 20

@@ -20,8 +20,9 @@ import httpx
 
 from deploy.local import kafka as embedded_kafka
 from schemas.settings import Settings
+from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.8"
 FRONT_PASSWORD = "a-tests-own"
@@ -177,7 +178,7 @@ def _kafka_container() -> Iterator[str]:
     }.items():
         container.with_env(f"KAFKA_{name}", value)
     with container:
-        wait_until(lambda: "Kafka Server started" in str(container.get_logs()), "the broker's container")
+        wait_until(lambda: "Kafka Server started" in str(container.get_logs()), "the broker's container", READY_S)
         yield f"127.0.0.1:{port}"
 
 
@@ -190,17 +191,8 @@ def _clickhouse_container() -> Iterator[str]:
     container.with_env("CLICKHOUSE_SKIP_USER_SETUP", "1")
     with container:
         url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"
-        wait_until(lambda: _pings(f"{url}/ping"), "ClickHouse's container")
+        wait_until(lambda: _pings(f"{url}/ping"), "ClickHouse's container", READY_S)
         yield url
-
-
-def wait_until(true: Callable[[], bool], what: str, *, within_s: float = READY_S) -> None:
-    """Asks until it is so; raises ``TimeoutError`` naming ``what`` otherwise."""
-    deadline = time.monotonic() + within_s
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {within_s:g} s")
-        time.sleep(0.02)
 
 
 def _pings(url: str) -> bool:

@@ -1,0 +1,42 @@
+"""A condition in, its first true answer out, or an error that names it: tests wait for conditions, never for time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+WITHIN_S = 30.0
+
+
+async def eventually(
+    ask: Callable[[], Any],
+    what: str,
+    within_s: float = WITHIN_S,
+    *,
+    meets: Callable[[Any], Any] = bool,
+    every_s: float = 0.02,
+) -> Any:
+    """The first answer of ``ask``, a function or coroutine function, that meets the condition.
+
+    Raises ``TimeoutError`` naming ``what`` and the last answer.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = ask()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if meets(answer):
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within_s:g} s, but {answer!r:.1000}")
+        await asyncio.sleep(every_s)
+
+
+def wait_until(true: Callable[[], Any], what: str, within_s: float = WITHIN_S, *, every_s: float = 0.02) -> None:
+    """As ``eventually``, where there is no event loop."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within_s:g} s")
+        time.sleep(every_s)
