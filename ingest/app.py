@@ -157,6 +157,8 @@ def _lifespan(
             gc.set_threshold(20_000, 20, 50)
             watching = asyncio.create_task(end_with([*followed, receipts]), name="tails")
             stack.callback(watching.cancel)
+            refusals = topics.name(topics.REFUSALS, edge.settings)
+            await stack.enter_async_context(edge.refusals.telling(edge.control, edge.publisher, refusals))
             announce_ready(edge.settings)
             yield
 
@@ -268,4 +270,4 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
     ]
     lifespan = _lifespan(edge, read_api, (control, merges), (uses, erasures), health)
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return FastPathRouter(hot, web.ErrorMiddleware(router), edge)
+    return FastPathRouter(hot, web.ErrorMiddleware(router, on_refused=edge.refusals.note_other), edge)

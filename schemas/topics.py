@@ -67,6 +67,13 @@ QUARANTINE = Topic(
     holds="what could not be processed: reason, original bytes",
     retention_ms=30 * DAY_MS,
 )
+REFUSALS = Topic(
+    name="refusals",
+    key="none",
+    holds="some of the requests that the edge refused, for whoever watches",
+    retention_ms=HOUR_MS,
+    partitioned=False,
+)
 LAUNCHES = Topic(
     name="launches",
     key="launch id",
@@ -98,6 +105,7 @@ DATA = (
     ATTEMPTS,
     QUARANTINE,
     LAUNCHES,
+    REFUSALS,
 )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from ingest.events.receipts import Receipts, Waiter
 from ingest.events.replay_cache import RequestReplayCache
 from ingest.http.idempotency import IdempotencyStore
 from ingest.http.rate_limit import RateLimiter
+from ingest.http.refusals import RefusalLog
 from schemas import topics
 from schemas.api import parameters
 from schemas.control.access import Principal, key_of
@@ -52,6 +53,7 @@ class Edge:
     idempotency: IdempotencyStore
     replay_cache: RequestReplayCache
     clock: Callable[[], int] = now_ms
+    refusals: RefusalLog = field(default_factory=RefusalLog)
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 

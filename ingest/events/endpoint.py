@@ -67,6 +67,7 @@ class IngestEndpoint:
             reply = await self._handle(scope, headers, query, receive)
         except ApiError as refused:
             reply = operation.refuse(refused, request_id)
+            self._edge.refusals.note(scope, operation.source, refused, request_id)
         except ClientDisconnect:
             log.debug("%s %s: the client went away", operation.path, request_id)
             return

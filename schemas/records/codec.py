@@ -16,7 +16,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.records import avro
 from schemas.records.deliveries import Attempt, WebhookDelivery
-from schemas.records.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt
+from schemas.records.records import Absorb, Change, Event, Link, Merge, Quarantined, Receipt, RefusedRequest
 
 FOLDER = Path(__file__).parents[1] / "avro"
 MARKER = b"\xc3\x01"
@@ -126,10 +126,11 @@ _receipts = BatchCodec("receipt_batch")
 _merge = Codec("merge")
 _absorb = Codec("absorb")
 _quarantined = Codec("quarantined")
+_refusal = Codec("refusal")
 _delivery = Codec("delivery")
 _attempts = BatchCodec("attempt_batch")
 ALL: tuple[Codec, ...] = (
-    *(_events, _links, _changes, _receipts, _merge, _absorb, _quarantined),
+    *(_events, _links, _changes, _receipts, _merge, _absorb, _quarantined, _refusal),
     *(_delivery, _attempts),
 )
 
@@ -196,6 +197,14 @@ def encode_quarantined(row: Quarantined) -> bytes:
 
 def decode_quarantined(data: bytes) -> Quarantined:
     return cast("Quarantined", _quarantined.decode(data))
+
+
+def encode_refusal(row: RefusedRequest) -> bytes:
+    return _refusal.encode(row)
+
+
+def decode_refusal(data: bytes) -> RefusedRequest:
+    return cast("RefusedRequest", _refusal.decode(data))
 
 
 def encode_delivery(delivery: WebhookDelivery) -> bytes:

@@ -123,6 +123,22 @@ class Receipt(TypedDict):
     contact: NotRequired[bytes]
 
 
+class RefusedRequest(TypedDict):
+    workspace: str
+    source: str
+    key: str
+    method: str
+    path: str
+    agent: str
+    status: int
+    code: str
+    message: str
+    param: str
+    request_id: str
+    at_ms: int
+    untold: int
+
+
 class Quarantined(TypedDict):
     topic: str
     partition: int

@@ -75,12 +75,19 @@ class ErrorMiddleware:
     """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
 
     An answer has begun before ``within_s``, where that is given; else it is 503.
+    ``on_refused`` is told of each request that is.
     ``app`` is a ``Router`` or anything that raises: Starlette's own error handlers would answer before this does.
     """
 
-    def __init__(self, app: App, within_s: Callable[[Scope], float] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        within_s: Callable[[Scope], float] | None = None,
+        on_refused: Callable[[Scope, ApiError], None] | None = None,
+    ) -> None:
         self._app = app
         self._within_s = within_s
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,6 +118,8 @@ class ErrorMiddleware:
             failed = True
             if not isinstance(error, ApiError | HTTPException):
                 log.exception("%s %s %s", scope["method"], scope["path"], request_id)
+            if self._on_refused is not None and isinstance(error, ApiError | HTTPException):
+                self._on_refused(scope, error if isinstance(error, ApiError) else refused_by(error))
             if started:
                 raise  # half an answer is none
             await answer_to(error, request_id)(scope, receive, identified)

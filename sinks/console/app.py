@@ -19,7 +19,10 @@ from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
-from sinks.console.pages import keys, start
+from sinks.console.live.feed import LiveFeed
+from sinks.console.live.page import SCOPE as LIVE
+from sinks.console.live.page import LivePages
+from sinks.console.pages import keys
 from sinks.console.web import policy
 from sinks.console.web.api import Api, ApiConnection
 from sinks.console.web.assets import PREFIX, Assets
@@ -47,6 +50,7 @@ class Console:
         self._sessions = Sessions(settings.secret_keys)
         self._codes = Codes()
         self._connection = ApiConnection(settings)
+        self._feed = LiveFeed(settings)
         self._assets = Assets()
         self._templates = Templates(self._assets)
         self._public_url = settings.public_url
@@ -55,15 +59,19 @@ class Console:
         await self._connection.start()
 
     async def stop(self) -> None:
+        await self._feed.stop()
         await self._connection.stop()
 
     def routes(self) -> list[Route]:
         """Everything under ``/console``, and ``/``."""
+        live = LivePages(self._feed, self._control)
         pages: tuple[tuple[str, str, Page], ...] = (
-            (HOME, "", start.start),
+            (HOME, "", live.page),
+            ("/console/live/rows/{id}", LIVE, live.detail),
             ("/console/keys", "admin", keys.keys),
         )
         actions: tuple[tuple[str, str, Page], ...] = (
+            ("/console/live/again", "events:ingest", live.again),
             ("/console/sign-out", "", self._sign_out),
             ("/console/environment", "", self._choose_environment),
             ("/console/keys", "admin", keys.create),
@@ -74,6 +82,7 @@ class Console:
             Route(SIGN_IN, self._sign_in, methods=["GET", "POST"], middleware=_PACKED),
             Route("/console/links", self._link, methods=["POST"]),
             Route(f"{PREFIX}/{{digest}}/{{name}}", self._assets.serve),
+            Route("/console/live/stream", self._endpoint(LIVE, live.stream)),
             *(self._route("GET", *row) for row in pages),
             *(self._route("POST", *row) for row in actions),
             Route("/console/{path:path}", self._endpoint("", _missing), middleware=_PACKED),

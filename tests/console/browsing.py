@@ -17,7 +17,9 @@ addEventListener(
   "securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`)
 )
 """
-REFUSED = re.compile(r"the server responded with a status of 4\d\d|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION")
+REFUSED = re.compile(
+    r"the server responded with a status of (4\d\d|503)|ERR_INCOMPLETE_CHUNKED|htmx:sse:error|ERR_CONNECTION"
+)
 """What a browser itself says of a page that is an error, and of a stream that broke."""
 
 
@@ -60,7 +62,7 @@ async def watched(
     page.on("request", found.on_request)
     try:
         yield found
-        assert found.faults == []
+        assert found.faults == [], "\n".join(found.faults)
     finally:
         await context.close()
 

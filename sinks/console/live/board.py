@@ -1,0 +1,116 @@
+"""Decoded records in; the rows that somebody watches, filled in place, out: what the viewers share; pure.
+
+Only rows that a viewer has taken are kept. A stage's fact about an event that has not been seen yet waits for it.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+
+from schemas.records.records import Change, Event
+from schemas.records.sameness import id_in
+from sinks.console.live.rows import LiveRow
+from sinks.console.live.viewer import LiveViewer
+
+MOST_ROWS = 2000
+MOST_EARLY = 1000
+PAST_MS = 5 * 60_000
+"""A row that is not done by then is followed no longer."""
+EventKey = tuple[str, str, str]
+
+
+class LiveBoard:
+    """``viewers`` are those that watch now, or did a moment ago."""
+
+    def __init__(self) -> None:
+        self.viewers: list[LiveViewer] = []
+        self.pending: dict[EventKey, LiveRow] = {}
+        self.seen: Counter[tuple[str, str]] = Counter()
+        """Events by workspace and environment, refused requests under the environment ``""``."""
+        self._rows: OrderedDict[str, LiveRow] = OrderedDict()
+        self._early: OrderedDict[EventKey, tuple[Event, int, int]] = OrderedDict()
+
+    def add(self, row: LiveRow, now_ms: int) -> None:
+        """A new row, to whoever wants it."""
+        self.seen[row.workspace, row.environment] += 1
+        if row.id in self._rows:
+            return
+        taken = [viewer.offer(row, now_ms) for viewer in self.viewers]
+        if not any(taken):
+            return
+        self._rows[row.id] = row
+        if len(self._rows) > MOST_ROWS:
+            self._rows.popitem(last=False)
+        if row.kind == "event":
+            key = (row.workspace, row.environment, row.event_id)
+            self.pending[key] = row
+            if (early := self._early.pop(key, None)) is not None:
+                self._resolve(row, *early, now_ms)
+
+    def resolved(self, event: Event, partition: int, offset: int, now_ms: int) -> None:
+        """It is known whose an event is."""
+        key = (event["workspace"], event["environment"], event["event_id"])
+        row = self.pending.get(key)
+        if row is not None:
+            self._resolve(row, event, partition, offset, now_ms)
+        elif key[:2] in self.watched():
+            self._early[key] = (event, partition, offset)
+            if len(self._early) > MOST_EARLY:
+                self._early.popitem(last=False)
+
+    def changed(self, change: Change, now_ms: int) -> None:
+        """A membership changed because of an event."""
+        if change["kind"] != "membership" or not change.get("event_id"):
+            return
+        row = self.pending.get((change["workspace"], change["environment"], id_in(change["event_id"])))
+        if row is not None and len(row.segments) < MOST_ROWS:
+            row.segments.append((change["segment_id"], change["member"]))
+            row.judged_ms = row.since(now_ms) if row.judged_ms is None else row.judged_ms
+            self._touch(row, now_ms)
+
+    def quarantined(self, workspace: str, event_id: str, reason: str, now_ms: int) -> None:
+        """Marks the row of an event that could not be processed."""
+        for (owner, _, known), row in self.pending.items():
+            if owner == workspace and known == event_id:
+                row.reason = reason
+                self._touch(row, now_ms)
+
+    def committed(self, judged: dict[int, int], stored: dict[int, int], now_ms: int) -> None:
+        """How far segments and the sink have come, by partition: rows below are done with that stage."""
+        for key, row in list(self.pending.items()):
+            if row.resolved is None:
+                if now_ms - row.touched_ms > PAST_MS:
+                    del self.pending[key]
+                continue
+            partition, offset = row.resolved
+            if not row.judged and judged.get(partition, 0) > offset:
+                row.judged = True
+                self._touch(row, now_ms)
+            if not row.stored and stored.get(partition, 0) > offset:
+                row.stored, row.stored_ms = True, row.since(now_ms)
+                self._touch(row, now_ms)
+            if row.stored and row.judged:
+                del self.pending[key]
+
+    def since(self, touched_ms: int) -> list[LiveRow]:
+        """Rows that have changed since then, oldest first."""
+        return [row for row in self._rows.values() if row.touched_ms >= touched_ms]
+
+    def row(self, row_id: str) -> LiveRow | None:
+        return self._rows.get(row_id)
+
+    def watched(self) -> set[tuple[str, str]]:
+        return {(viewer.workspace, viewer.environment) for viewer in self.viewers}
+
+    def wanted(self) -> Iterable[bytes]:
+        """Ids of the events that something is still to be known of, as they stand in records."""
+        return (key[2].encode() for key in self.pending)
+
+    def _resolve(self, row: LiveRow, event: Event, partition: int, offset: int, now_ms: int) -> None:
+        row.resolved, row.resolved_ms = (partition, offset), row.since(now_ms)
+        row.contact_id = event["contact_id"]
+        self._touch(row, now_ms)
+
+    def _touch(self, row: LiveRow, now_ms: int) -> None:
+        row.touched_ms = now_ms
+        for viewer in self.viewers:
+            viewer.touch(row)

@@ -1,0 +1,63 @@
+"""An event as the API shows it in; the call that sends it, and the query that finds it, out; pure."""
+
+import shlex
+from typing import Any
+
+import orjson
+
+_FIELDS = ("type", "timestamp", "properties", "campaign_id", "message_id", "variant", "channel")
+_NATIVE = frozenset({"user_id", "external_id", "email", "phone", "anonymous_id", "device_id"})
+
+
+def again(event: dict[str, Any]) -> dict[str, Any]:
+    """The body that sends the event once more: the same facts, a new id, and the time of now."""
+    body = body_of(event)
+    body.pop("timestamp", None)
+    body.pop("message_id", None)
+    return body
+
+
+def body_of(event: dict[str, Any]) -> dict[str, Any]:
+    """The body of a native call that says the same."""
+    body = {name: event[name] for name in _FIELDS if event.get(name)}
+    for kind, value in pairs_of(event):
+        if kind in _NATIVE:
+            body.setdefault(kind, value)
+    if not _NATIVE & body.keys() and event.get("contact_id"):
+        body["contact_id"] = event["contact_id"]
+    return body
+
+
+def pairs_of(event: dict[str, Any]) -> list[tuple[str, str]]:
+    """Types and values of the event's identifiers, in either shape."""
+    found = []
+    for one in event.get("identifiers") or ():
+        if isinstance(one, dict):
+            found.append((str(one["type"]), str(one["value"])))
+        elif isinstance(one, str):
+            kind, _, value = one.partition(":")
+            found.append((kind, value))
+        else:
+            found.append((str(one[0]), str(one[1])))
+    return found
+
+
+def curl_of(base: str, key: str, event: dict[str, Any]) -> str:
+    """A line for a shell."""
+    body = orjson.dumps(body_of(event)).decode()
+    return (
+        f"curl -X POST {shlex.quote(f'{base}/v1/events')} \\\n  -H {shlex.quote(f'Authorization: Bearer {key}')} \\\n"
+        f"  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(body)}"
+    )
+
+
+def sql_of(workspace: str, environment: str, event_id: str) -> str:
+    """The query that finds the event's row."""
+    where = {"workspace": workspace, "environment": environment, "event_id": event_id}
+    conditions = "\n  AND ".join(f"{name} = '{text_of(value)}'" for name, value in where.items())
+    return f"SELECT * FROM headwater.events_resolved\nWHERE {conditions}"  # noqa: S608 - to be read, never run here
+
+
+def text_of(value: str) -> str:
+    """Inside a literal of ClickHouse."""
+    return value.replace("\\", "\\\\").replace("'", "\\'")

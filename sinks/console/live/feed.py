@@ -1,0 +1,236 @@
+"""Topics in, rows to viewers out: one consumer without a group for all, there only while somebody watches.
+
+1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
+2. Decoding events has a budget of ``BUDGET_S`` a second; those over it are counted and not looked at. Of what later
+   stages say large records are decoded only where they name an event that is shown.
+3. Stored and judged is what the consumer groups of the sink and of segments have committed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.records import codec
+from schemas.service.kafka import started
+from schemas.settings import Settings
+from sinks.console.live import rows
+from sinks.console.live.board import LiveBoard
+from sinks.console.live.viewer import LiveViewer
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 30.0
+BUDGET_S = 0.15
+LOOK_S = 0.12
+SMALL = 4096
+"""Bytes of a record that is decoded in any case."""
+MOST_RECORDS = 500
+BACK = 25
+"""Records of each partition that are read from before the first viewer came."""
+MOST_BACK = 2000
+WATCHED = (topics.EVENTS, topics.RESOLVED, topics.CHANGES, topics.QUARANTINE, topics.REFUSALS)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class LiveFeed:
+    """``board`` is what viewers share."""
+
+    def __init__(self, settings: Settings, linger_s: float = LINGER_S) -> None:
+        self._settings = settings
+        self._linger_s = linger_s
+        self.board = LiveBoard()
+        self.share = 1.0
+        """Of the last second's events, those that were looked at."""
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._seq = 0
+        self._spent_s = self._second = 0.0
+        self._read = self._skipped = 0
+        self._past_until: dict[TopicPartition, int] = {}
+        self._names = {topics.name(topic, settings): topic for topic in WATCHED}
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @asynccontextmanager
+    async def watching(self, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[None]:
+        """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
+        if self.is_running:
+            for row in self.board.since(since_ms if since_ms is not None else 0):
+                viewer.offer(row, now_ms())
+        self.board.viewers.append(viewer)
+        if not self.is_running:
+            self._task = asyncio.create_task(self._run(since_ms), name="live feed")
+        try:
+            yield
+        finally:
+            viewer.left_ms = now_ms()
+
+    async def wait(self, within_s: float) -> None:
+        """Return when something was read, at the latest then."""
+        async with self._news:
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._news.wait()
+            except TimeoutError:
+                return
+
+    async def _run(self, since_ms: int | None) -> None:
+        self.board = LiveBoard() if not self.board.viewers else self.board
+        admin: Any = None
+        consumer = await started(self._settings, self._consumer)
+        try:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+            await admin.start()
+            await self._seek(consumer, since_ms)
+            looked_s = 0.0
+            while self._has_viewers():
+                busy = bool(self.board.pending)
+                await self._poll(consumer, timeout_ms=80 if busy else 400)
+                if busy and time.monotonic() - looked_s >= LOOK_S:
+                    looked_s = time.monotonic()
+                    await self._look(admin)
+                async with self._news:
+                    self._news.notify_all()
+        except KafkaError:
+            log.exception("the live view stops; it starts anew with its next viewer")
+        finally:
+            await consumer.stop()
+            if admin is not None:
+                await admin.close()
+
+    def _consumer(self) -> Any:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=500,
+            metadata_max_age_ms=60_000,
+        )
+
+    async def _seek(self, consumer: Any, since_ms: int | None) -> None:
+        """To the records since then, and to the last few of each partition in any case."""
+        parts = [
+            TopicPartition(name, p)
+            for name, topic in self._names.items()
+            for p in range(topics.partition_count(topic, self._settings))
+        ]
+        consumer.assign(parts)
+        first, end = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+        asked = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms)) if since_ms else {}
+        for tp in parts:
+            at = end[tp] - BACK
+            if (found := asked.get(tp)) is not None:
+                at = min(at, max(found.offset, end[tp] - MOST_BACK))
+            consumer.seek(tp, max(first[tp], at))
+        self._past_until = end if since_ms is None else {}
+
+    def _has_viewers(self) -> bool:
+        now = now_ms()
+        kept = [v for v in self.board.viewers if v.left_ms is None or now - v.left_ms < self._linger_s * 1000]
+        self.board.viewers = kept
+        return bool(kept)
+
+    async def _poll(self, consumer: Any, timeout_ms: int) -> None:
+        found = await consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_RECORDS)
+        by_topic: dict[str, list[Any]] = {}
+        for tp, records in found.items():
+            by_topic.setdefault(tp.topic, []).extend(records)
+        for name in self._names:  # an event before what is said of it
+            for record in by_topic.get(name, ()):
+                try:
+                    self._take(name, record)
+                except codec.UndecodableError as error:
+                    log.warning("the live view passes over a record of %s: %s", name, error)
+                if self._spent_s > BUDGET_S:
+                    await asyncio.sleep(0)
+
+    def _take(self, name: str, record: Any) -> None:
+        began = time.monotonic()
+        if began - self._second >= 1:
+            total = self._read + self._skipped
+            self.share = self._read / total if total else 1.0
+            self._second, self._spent_s, self._read, self._skipped = began, 0.0, 0, 0
+        take: Callable[[Any], None] = {
+            topics.EVENTS: self._events,
+            topics.RESOLVED: self._resolved,
+            topics.CHANGES: self._changes,
+            topics.QUARANTINE: self._quarantined,
+            topics.REFUSALS: self._refusals,
+        }[self._names[name]]
+        take(record)
+        self._spent_s += time.monotonic() - began
+
+    def _is_past(self, record: Any) -> bool:
+        return bool(record.offset < self._past_until.get(TopicPartition(record.topic, record.partition), 0))
+
+    def _events(self, record: Any) -> None:
+        if self._spent_s >= BUDGET_S:
+            self._skipped += 1
+            return
+        self._read += 1
+        now, past, watched = now_ms(), self._is_past(record), self.board.watched()
+        for event in codec.decode_events(record.value):
+            self._seq += 1
+            home = (event["workspace"], event["environment"])
+            if home in watched:
+                self.board.add(rows.of_event(event, self._seq, now, past=past), now)
+            else:
+                self.board.seen[home] += 1
+
+    def _says_nothing(self, payload: bytes) -> bool:
+        """Whether the record says nothing of a row that is shown."""
+        return len(payload) > SMALL and not any(event_id in payload for event_id in self.board.wanted())
+
+    def _resolved(self, record: Any) -> None:
+        if self._says_nothing(record.value):
+            return
+        now = now_ms()
+        for event in codec.decode_events(record.value):
+            self.board.resolved(event, record.partition, record.offset, now)
+
+    def _changes(self, record: Any) -> None:
+        if self._says_nothing(record.value):
+            return
+        now = now_ms()
+        for change in codec.decode_changes(record.value):
+            self.board.changed(change, now)
+
+    def _quarantined(self, record: Any) -> None:
+        found, now = codec.decode_quarantined(record.value), now_ms()
+        self._seq += 1
+        if found["event_id"]:
+            self.board.quarantined(found["workspace"], found["event_id"], found["reason"], now)
+        self.board.add(rows.of_quarantined(found, self._seq, now), now)
+
+    def _refusals(self, record: Any) -> None:
+        self._seq += 1
+        self.board.add(rows.of_refusal(codec.decode_refusal(record.value), self._seq, now_ms()), now_ms())
+
+    async def _look(self, admin: Any) -> None:
+        """Ask how far the stages behind have come."""
+        judged = await self._committed(admin, topics.app_id(topics.SEGMENTS_APP, self._settings))
+        stored = await self._committed(admin, topics.app_id(topics.CLICKHOUSE_GROUP, self._settings))
+        self.board.committed(judged, stored, now_ms())
+
+    async def _committed(self, admin: Any, group: str) -> dict[int, int]:
+        name = topics.name(topics.RESOLVED, self._settings)
+        found = await admin.list_consumer_group_offsets(group)
+        return {tp.partition: int(at.offset) for tp, at in found.items() if tp.topic == name}

@@ -1,0 +1,57 @@
+"""The query of a live page in, whether a row belongs on it, out; pure.
+
+All that is given must hold. Texts are compared without case, wherever they stand in the value.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from schemas.errors import ApiError
+from sinks.console.live.rows import LiveRow
+
+STATES = ("ok", "warned", "refused", "quarantined")
+FIELDS = ("q", "type", "contact", "source", "status")
+MOST = 200
+
+
+class LiveFilter(NamedTuple):
+    """Empty fields let everything through."""
+
+    q: str = ""
+    type: str = ""
+    contact: str = ""
+    source: str = ""
+    status: str = ""
+
+    def takes(self, row: LiveRow) -> bool:
+        if self.status and row.state != self.status:
+            return False
+        if self.type and self.type.casefold() != row.type.casefold():
+            return False
+        if self.source and self.source != row.source:
+            return False
+        if self.contact and not self._is_of(row):
+            return False
+        return not self.q or self.q.casefold() in _text(row)
+
+    def _is_of(self, row: LiveRow) -> bool:
+        wanted = self.contact.casefold()
+        if wanted == row.contact_id:
+            return True
+        return any(wanted in (value.casefold(), f"{kind}:{value}".casefold()) for kind, value in row.identifiers)
+
+
+def filter_of(query: Mapping[str, str]) -> LiveFilter:
+    """Raises ``ApiError`` (422) for a status that there is not, and for a text that is too long."""
+    values = {name: query.get(name, "").strip() for name in FIELDS}
+    for name, value in values.items():
+        if len(value) > MOST:
+            raise ApiError("invalid_field", f"at most {MOST} characters", name)
+    if values["status"] and values["status"] not in STATES:
+        raise ApiError("invalid_field", f"status must be one of {', '.join(STATES)}", "status")
+    return LiveFilter(**values)
+
+
+def _text(row: LiveRow) -> str:
+    parts = (row.type, row.event_id, row.preview, row.reason, row.path, row.contact_id, row.key)
+    return " ".join((*parts, *(value for _, value in row.identifiers))).casefold()

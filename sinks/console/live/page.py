@@ -1,0 +1,154 @@
+"""A visit in; the live page, its stream of rows, one event in full, and the same event once more, out."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from schemas.control.control_state import ControlState
+from schemas.errors import ApiError
+from schemas.times import iso
+from sinks.console.live import filters
+from sinks.console.live.detail import again, curl_of, sql_of
+from sinks.console.live.feed import LiveFeed, now_ms
+from sinks.console.live.rows import LiveRow
+from sinks.console.live.viewer import LiveViewer
+from sinks.console.web import api
+from sinks.console.web.visit import Visit
+
+PATH = "/console/live"
+SCOPE = "contacts:read"
+MOST_VIEWERS = 100
+HEARTBEAT_S = 15
+GATHER_S = 0.06
+HINT_AFTER_S = 20.0
+HINT_EVERY_S = 5.0
+CHECK_S = 2.0
+
+
+class LivePages:
+    def __init__(self, feed: LiveFeed, control: ControlState) -> None:
+        self._feed = feed
+        self._control = control
+
+    async def page(self, visit: Visit) -> Response:
+        chosen = filters.filter_of(visit.query)._asdict() if visit.may(SCOPE) else {}
+        query = {name: value for name, value in chosen.items() if value}
+        return visit.page("live.html", title="Live", base=visit.base, filter=chosen, query=query, states=filters.STATES)
+
+    async def stream(self, visit: Visit) -> Response:
+        """Rows for as long as the browser listens and its key is valid."""
+        if len(self._feed.board.viewers) >= MOST_VIEWERS:
+            raise ApiError("rate_limited", f"{MOST_VIEWERS} browsers watch already")
+        viewer = LiveViewer(
+            workspace=visit.principal.workspace,
+            environment=visit.environment,
+            filter=filters.filter_of(visit.query),
+            sees_strangers=visit.may("instance"),
+        )
+        last = visit.request.headers.get("last-event-id", "")
+        since_ms = int(last) - 2000 if last.isascii() and last.isdigit() and len(last) < 16 else None
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return EventSourceResponse(
+            self._messages(visit, viewer, since_ms), headers=headers, ping=HEARTBEAT_S, send_timeout=10
+        )
+
+    async def _messages(self, visit: Visit, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[ServerSentEvent]:
+        began, hinted, checked, shown, told = time.monotonic(), 0.0, 0.0, 0, 1.0
+        names = self._control.segments[viewer.workspace, viewer.environment]
+        async with self._feed.watching(viewer, since_ms):
+            yield ServerSentEvent("", event="headwater:listening", id=str(now_ms()))
+            while True:
+                await self._feed.wait(1.0)
+                await asyncio.sleep(GATHER_S)
+                now = time.monotonic()
+                if now - checked > CHECK_S:
+                    checked = now
+                    if self._control.key(visit.session.key, now_ms()) is None:
+                        yield ServerSentEvent("", event="headwater:bye")
+                        return
+                rows, hidden = viewer.take()
+                shown += len(rows)
+                hint = None
+                if not shown and now - began > HINT_AFTER_S and now - hinted > HINT_EVERY_S:
+                    hinted, hint = now, self._seen_instead(viewer)
+                share = self._feed.share
+                if not rows and not hidden and hint is None and share == told:
+                    continue
+                told = share
+                values = {"rows": rows, "hidden": hidden, "share": share, "hint": hint, "names": names}
+                text = visit.templates.render("live_rows.html", {**values, "iso": iso})
+                yield ServerSentEvent(text, id=str(now_ms()), sep="\n")
+
+    def _seen_instead(self, viewer: LiveViewer) -> dict[str, Any]:
+        seen = self._feed.board.seen
+        elsewhere = {
+            environment: count
+            for (workspace, environment), count in seen.items()
+            if workspace == viewer.workspace and environment not in ("", viewer.environment)
+        }
+        strangers = seen["", ""] if viewer.sees_strangers else 0
+        return {"elsewhere": elsewhere, "strangers": strangers, "filtered": viewer.elsewhere - sum(elsewhere.values())}
+
+    async def detail(self, visit: Visit) -> Response:
+        """One row in full: what the API knows of its event, beside what was seen of it here."""
+        row = self._row(visit, visit.request.path_params["id"])
+        event_id = row.event_id if row is not None else visit.query.get("event", "")
+        if row is None and not event_id:
+            raise ApiError("not_found", "this row is not kept any more")
+        event = await visit.api.find(api.path("events", event_id)) if event_id else None
+        contact = identity = None
+        if event is not None and event["contact_id"]:
+            contact = await visit.api.find(api.path("contacts", event["contact_id"]))
+            identity = await visit.api.find(api.path("contacts", event["contact_id"], "identity"))
+        values: dict[str, Any] = {
+            "row": row,
+            "event": event,
+            "contact": contact,
+            "evidence": _evidence(identity, event_id),
+            "changes": await self._changes(visit, row, event),
+            "sql": sql_of(visit.principal.workspace, visit.environment, event_id),
+            "curl": curl_of(visit.base, visit.session.key, event) if event is not None else "",
+            "iso": iso,
+        }
+        is_fragment = "hx-request" in visit.request.headers
+        return visit.page("live_detail.html" if is_fragment else "live_detail_page.html", title="Event", **values)
+
+    async def again(self, visit: Visit) -> Response:
+        """The same event with an id of its own."""
+        form = await visit.form()
+        event = await visit.api.get(api.path("events", form.get("event_id", "")))
+        sent = await visit.api.send("POST", api.path("events"), again(event))
+        return visit.page("live_sent.html", sent=sent, title="Sent")
+
+    async def _changes(self, visit: Visit, row: LiveRow | None, event: Any) -> list[dict[str, Any]]:
+        """The memberships that it changed, each with the rule's leaves as they are now."""
+        if row is None or not visit.may("segments:read") or event is None or not event["contact_id"]:
+            return []
+        known = self._control.segments[row.workspace, row.environment]
+        found = []
+        for segment_id, member in row.segments[:10]:
+            why = None
+            if segment_id in known and known[segment_id].kind == "rule":
+                place = api.path("segments", segment_id, "explain")
+                why = await visit.api.send("POST", place, {}, contact=event["contact_id"])
+            name = known[segment_id].name if segment_id in known else segment_id
+            found.append({"id": segment_id, "name": name, "member": member, "why": why})
+        return found
+
+    def _row(self, visit: Visit, row_id: str) -> LiveRow | None:
+        """The row, where it is of the visitor's workspace."""
+        row = self._feed.board.row(row_id)
+        if row is None or not LiveViewer(visit.principal.workspace, "", sees_strangers=visit.may("instance")).owns(row):
+            return None
+        return row if row.environment in ("", visit.environment) else None
+
+
+def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
+    """The identifiers of a contact; those that this event ties come first."""
+    found = identity["identifiers"] if identity is not None else []
+    tied = [{**one, "here": any(e["event_id"] == event_id for e in one["evidence"])} for one in found]
+    return sorted(tied, key=lambda one: not one["here"])[:50]

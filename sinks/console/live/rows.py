@@ -1,0 +1,174 @@
+"""Records of the pipeline's topics in; one row an event, with what became of it so far and when, out; pure.
+
+A time is that of being seen here, in milliseconds after the edge had the event; what was there before the feed began
+has none (``past``).
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from schemas.records.records import Event, Identifier, Quarantined, RefusedRequest
+from schemas.warning import STORED_AS
+
+Kind = Literal["event", "refused", "quarantined"]
+_LABELS = ("external_id", "user_id", "email", "phone", "anonymous_id", "device_id")
+MOST_TEXT = 160
+MOST_NAMES = 8
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveRow:
+    """One line of the live view. ``place`` orders lines: the receive time, then the order of being seen."""
+
+    id: str
+    """Of the element in the page."""
+    kind: Kind
+    workspace: str
+    environment: str
+    """Empty for a refused request: its environment may be what was wrong."""
+    at_ms: int
+    place: str
+    past: bool
+    type: str = ""
+    event_id: str = ""
+    source: str = ""
+    key: str = ""
+    identifiers: list[tuple[str, str]] = field(default_factory=list)
+    contact_id: str = ""
+    preview: str = ""
+    sets: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    status: int = 0
+    reason: str = ""
+    param: str = ""
+    path: str = ""
+    agent: str = ""
+    untold: int = 0
+    accepted_ms: int | None = None
+    resolved: tuple[int, int] | None = None
+    """Partition and offset of the record that says whose it is."""
+    resolved_ms: int | None = None
+    segments: list[tuple[str, bool]] = field(default_factory=list)
+    """(segment id, entered rather than left)"""
+    judged: bool = False
+    judged_ms: int | None = None
+    stored: bool = False
+    stored_ms: int | None = None
+    touched_ms: int = 0
+
+    @property
+    def who(self) -> str:
+        """The strongest identifier, for people."""
+        found = dict(reversed(self.identifiers))
+        return next((found[name] for name in _LABELS if name in found), "") or next(iter(found.values()), "")
+
+    @property
+    def is_done(self) -> bool:
+        return self.kind != "event" or self.stored
+
+    @property
+    def state(self) -> str:
+        """What a filter calls it."""
+        if self.kind != "event":
+            return self.kind
+        return "warned" if self.warnings else "ok"
+
+    def since(self, now_ms: int) -> int | None:
+        """Milliseconds after the edge had it."""
+        return None if self.past else max(0, now_ms - self.at_ms)
+
+
+def element_id(prefix: str, *parts: str) -> str:
+    """The same for the same event at every viewer."""
+    return prefix + hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=9).hexdigest()
+
+
+def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
+    """A row of an event that the edge has accepted."""
+    context = _object(event["context"])
+    said = context.get(STORED_AS)
+    row = LiveRow(
+        id=element_id("e", event["workspace"], event["environment"], event["event_id"]),
+        kind="event",
+        workspace=event["workspace"],
+        environment=event["environment"],
+        at_ms=event["received_ms"],
+        place=f"{event['received_ms']}-{seq:09}",
+        past=past,
+        type=event["type"],
+        event_id=event["event_id"],
+        source=event["source"],
+        key=event["key_id"],
+        identifiers=_pairs(event["identifiers"]),
+        contact_id=event["contact_id"],
+        preview=event["properties"][:MOST_TEXT].decode("utf-8", "replace") if len(event["properties"]) > 2 else "",
+        sets=_attributes(event["profile"]),
+        warnings=[one for one in said if isinstance(one, str)] if isinstance(said, list) else [],
+        touched_ms=now_ms,
+    )
+    row.accepted_ms = row.since(now_ms)
+    return row
+
+
+def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
+    """A row of a request that the edge refused."""
+    return LiveRow(
+        id=element_id("r", refusal["request_id"], str(refusal["at_ms"]), str(seq)),
+        kind="refused",
+        workspace=refusal["workspace"],
+        environment="",
+        at_ms=refusal["at_ms"],
+        place=f"{refusal['at_ms']}-{seq:09}",
+        past=False,
+        type=refusal["code"],
+        source=refusal["source"],
+        key=refusal["key"],
+        status=refusal["status"],
+        reason=refusal["message"],
+        param=refusal["param"],
+        path=f"{refusal['method']} {refusal['path']}",
+        agent=refusal["agent"],
+        untold=refusal["untold"],
+        touched_ms=now_ms,
+    )
+
+
+def of_quarantined(found: Quarantined, seq: int, now_ms: int) -> LiveRow:
+    """A row of a record that could not be processed; it names no environment."""
+    origin = f"{found['topic']}/{found['partition']}/{found['offset']}/{found['index']}"
+    return LiveRow(
+        id=element_id("q", origin),
+        kind="quarantined",
+        workspace=found["workspace"],
+        environment="",
+        at_ms=found["at_ms"],
+        place=f"{found['at_ms']}-{seq:09}",
+        past=False,
+        type=found["reason"],
+        event_id=found["event_id"],
+        reason=found["detail"][:500],
+        path=origin,
+        touched_ms=now_ms,
+    )
+
+
+def _pairs(identifiers: list[Identifier]) -> list[tuple[str, str]]:
+    return [(one["type"], one["value"]) for one in identifiers]
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(raw) if raw else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _attributes(profile: bytes) -> list[str]:
+    """Names of the attributes that an event sets, some of them."""
+    said = _object(profile)
+    names = [name for part in ("set", "set_once") for name in (said.get(part) or {})]
+    return [str(name) for name in names[:MOST_NAMES]]

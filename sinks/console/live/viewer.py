@@ -1,0 +1,72 @@
+"""Rows as they come in; what one viewer is to be sent, at most so much a second, out, with a count of the rest; pure.
+
+A viewer that is slow loses rows, and learns how many; it never holds up the feed.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from sinks.console.live.filters import LiveFilter
+from sinks.console.live.rows import LiveRow
+
+A_SECOND = 20
+AT_ONCE = 60
+"""New rows that may come together, after a pause or at the start."""
+MOST_WAITING = 200
+MOST_FOLLOWED = 500
+
+
+@dataclass(slots=True)
+class LiveViewer:
+    """``sees_strangers``: whether requests of unknown keys are shown, which belong to nobody."""
+
+    workspace: str
+    environment: str
+    filter: LiveFilter = field(default_factory=LiveFilter)
+    sees_strangers: bool = False
+    left_ms: int | None = None
+    hidden: int = 0
+    """Rows that matched and were not shown, since ``take``."""
+    elsewhere: int = 0
+    """Rows of this workspace that the filter or the environment left out, since the viewer came."""
+    _room: float = AT_ONCE
+    _room_ms: int = 0
+    _waiting: dict[str, LiveRow] = field(default_factory=dict)
+    _followed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def owns(self, row: LiveRow) -> bool:
+        """Whether the row is of the viewer's workspace."""
+        if row.workspace != self.workspace:
+            return self.sees_strangers and not row.workspace
+        return True
+
+    def offer(self, row: LiveRow, now_ms: int) -> bool:
+        """Take a new row where it belongs here and there is room; whether it is shown."""
+        if not self.owns(row):
+            return False
+        if row.environment not in ("", self.environment) or not self.filter.takes(row):
+            self.elsewhere += 1
+            return False
+        self._room = min(AT_ONCE, self._room + (now_ms - self._room_ms) * A_SECOND / 1000) if self._room_ms else AT_ONCE
+        self._room_ms = now_ms
+        if self._room < 1 or len(self._waiting) >= MOST_WAITING:
+            self.hidden += 1
+            return False
+        self._room -= 1
+        self._waiting[row.id] = row
+        self._followed[row.id] = None
+        if len(self._followed) > MOST_FOLLOWED:
+            self._followed.popitem(last=False)
+        return True
+
+    def touch(self, row: LiveRow) -> None:
+        """A row has something new to say; one that is not shown here is passed over."""
+        if row.id in self._followed:
+            self._waiting[row.id] = row
+
+    def take(self) -> tuple[list[LiveRow], int]:
+        """What is to be sent now, and how many rows were left out since the last time."""
+        rows, hidden = list(self._waiting.values()), self.hidden
+        self._waiting.clear()
+        self.hidden = 0
+        return rows, hidden

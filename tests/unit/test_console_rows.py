@@ -1,0 +1,157 @@
+"""The live view's rows, filters and viewers, and what the edge tells of refused requests: pure, bounded, no secrets."""
+
+from typing import Any
+
+import pytest
+
+from ingest.http.refusals import MOST_A_SECOND, MOST_IN_ALL, RefusalLog
+from schemas.errors import ApiError
+from schemas.records.records import Change, Event, Quarantined
+from sinks.console.live.board import LiveBoard
+from sinks.console.live.detail import again, body_of, curl_of, sql_of
+from sinks.console.live.filters import filter_of
+from sinks.console.live.rows import LiveRow, of_event, of_quarantined
+from sinks.console.live.viewer import AT_ONCE, MOST_FOLLOWED, LiveViewer
+from tests.support.builders import event
+
+NOW = 1_790_000_000_000
+
+
+def sent(number: int, **changes: Any) -> Event:
+    made = event(f"external_id:u{number}", event_id=f"evt_{number}", received_ms=NOW, **changes)
+    return {**made, "workspace": "w", "environment": "e"}
+
+
+def row(number: int, **changes: Any) -> LiveRow:
+    return of_event(sent(number, **changes), number, NOW + 5, past=False)
+
+
+def viewer(**changes: object) -> LiveViewer:
+    return LiveViewer(workspace="w", environment="e", **changes)  # type: ignore[arg-type]  # tests name real fields
+
+
+def test_one_row_fills_in_place_from_stage_to_stage() -> None:
+    board, seer = LiveBoard(), viewer()
+    board.viewers.append(seer)
+    board.add(row(1), NOW + 5)
+    (shown,), hidden = seer.take()
+    assert (hidden, shown.accepted_ms, shown.is_done) == (0, 5, False)
+    board.resolved(sent(1), 2, 40, NOW + 30)
+    change = Change(workspace="w", environment="e", contact_id="c", kind="membership", version=1, at_ms=NOW)
+    board.changed({**change, "event_id": "evt_1", "segment_id": "seg_1", "member": True}, NOW + 60)
+    board.committed({2: 40}, {2: 40}, NOW + 70)
+    assert not shown.judged
+    assert not shown.stored
+    board.committed({2: 41}, {2: 41}, NOW + 90)
+    assert (shown.resolved_ms, shown.judged_ms, shown.stored_ms) == (30, 60, 90)
+    assert shown.segments == [("seg_1", True)]
+    assert seer.take() == ([shown], 0)
+    assert board.pending == {}
+
+
+def test_what_a_stage_says_before_the_event_is_seen_waits_for_it() -> None:
+    board, seer = LiveBoard(), viewer()
+    board.viewers.append(seer)
+    board.resolved(sent(1), 0, 7, NOW)
+    board.add(row(1), NOW)
+    assert board.pending["w", "e", "evt_1"].resolved == (0, 7)
+
+
+def test_a_row_is_shown_to_its_workspace_and_environment_alone() -> None:
+    others = [LiveViewer("v", "e"), LiveViewer("w", "f"), LiveViewer("v", "e", sees_strangers=True)]
+    assert [one.offer(row(1), NOW) for one in others] == [False] * 3
+    lost = Quarantined(
+        topic="t",
+        partition=0,
+        offset=1,
+        index=-1,
+        workspace="",
+        event_id="",
+        reason="r",
+        detail="d",
+        at_ms=NOW,
+        key=b"",
+        payload=b"",
+    )
+    stranger = of_quarantined(lost, 1, NOW)
+    assert [one.offer(stranger, NOW) for one in (*others, viewer())] == [False, False, True, False]
+
+
+def test_a_viewer_is_sent_so_much_and_told_of_the_rest() -> None:
+    seer = viewer()
+    taken = [seer.offer(row(n), NOW) for n in range(1000)]
+    assert sum(taken) == AT_ONCE
+    rows, hidden = seer.take()
+    assert (len(rows), hidden) == (AT_ONCE, 1000 - AT_ONCE)
+    assert not seer.offer(row(2000), NOW)
+    assert seer.offer(row(2001), NOW + 1000)
+    assert len(seer._followed) <= MOST_FOLLOWED
+
+
+@pytest.mark.parametrize(
+    ("query", "takes"),
+    [
+        ({}, True),
+        ({"type": "ORDER"}, True),
+        ({"type": "order2"}, False),
+        ({"contact": "U1"}, True),
+        ({"contact": "external_id:u1"}, True),
+        ({"contact": "u"}, False),
+        ({"q": "blue"}, True),
+        ({"q": "green"}, False),
+        ({"status": "ok"}, True),
+        ({"status": "refused"}, False),
+        ({"source": "posthog"}, False),
+    ],
+)
+def test_a_filter_is_the_and_of_its_parts(query: dict[str, str], takes: bool) -> None:
+    one = row(1, type="order", properties={"colour": "Blue"})
+    assert filter_of(query).takes(one) is takes
+
+
+@pytest.mark.parametrize("query", [{"status": "odd"}, {"q": "x" * 201}])
+def test_a_filter_that_is_none_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(ApiError, match=r"one of|at most"):
+        filter_of(query)
+
+
+def test_an_event_becomes_a_call_and_a_query_that_no_value_breaks_out_of() -> None:
+    stored: dict[str, Any] = {
+        "event_id": "evt_'1\\",
+        "type": "it's",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "properties": {"a": "'; rm -rf /"},
+        "contact_id": "cnt_1",
+        "identifiers": [{"type": "external_id", "value": "u1"}, {"type": "id", "value": "x"}],
+    }
+    assert body_of(stored)["external_id"] == "u1"
+    assert "timestamp" not in again(stored)
+    assert "'\"'\"'; rm -rf /" in curl_of("http://h", "sk_1", stored)
+    assert "event_id = 'evt_\\'1\\\\'" in sql_of("w", "e", stored["event_id"])
+
+
+def scope(path: str = "/v1/events", key: bytes = b"Bearer sk_live_secret", query: bytes = b"") -> dict[str, object]:
+    return {"method": "POST", "path": path, "query_string": query, "headers": [(b"authorization", key)]}
+
+
+def test_refusals_are_bounded_and_say_what_they_leave_out() -> None:
+    now = [NOW]
+    log = RefusalLog(lambda: now[0])
+    for _ in range(10_000):
+        log.note(scope(), "altacee", ApiError("invalid_key", "m" * 9000, "p" * 900), "req_1")
+    assert len(log._waiting) == MOST_A_SECOND <= MOST_IN_ALL
+    now[0] += 1000
+    log.note(scope(), "altacee", ApiError("invalid_key", "m"), "req_2")
+    told = log._waiting[-1]
+    assert told["untold"] == 10_000 - MOST_A_SECOND
+    assert (told["key"], told["status"]) == ("sk_live_", 401)
+    assert len(log._waiting[0]["message"]) == 500
+
+
+def test_a_refusal_tells_no_secret() -> None:
+    log = RefusalLog(lambda: NOW)
+    log.note(scope(key=b"Bearer hunter2hunter2", query=b"token=abc"), "", ApiError("not_found", "m"), "req_1")
+    log.note_other(scope("/console/keys"), ApiError("not_found", "m"))
+    (told,) = log._waiting
+    assert told["key"] == "hunt"
+    assert "abc" not in str(told)
