@@ -5,6 +5,8 @@ Source: PostHog's "Capture and batch API endpoints", and what its own SDKs send.
 1. A ``distinct_id`` is a stranger's (``anonymous_id``) where the client says so: ``$is_identified`` or
    ``$process_person_profile`` is false, it is the ``$device_id``, or a browser sends a ``$device_id`` without a
    ``$user_id``. Else it is an ``external_id``.
+   Who is to have no profile (``$process_person_profile`` is false) is not identified or tied by any call: a visitor who
+   declined cookies.
 2. In an alias, and as the earlier id of an identify, nothing says which it is: what is stored under it as either comes
    along, unless it is somebody identified (kind ``identify``). ``$merge_dangerously`` asks nothing (kind ``alias``).
 3. A batch is taken item by item, and the answer is 200 only where every item was: clients drop or repeat it whole. So
@@ -125,6 +127,8 @@ def _event_id(value: dict[str, Any], name: str, distinct_id: str, said: dict[str
 def _who(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:
     """Kind, type and identifiers of an event."""
     if distinct_id == COOKIELESS or (name == "$groupidentify" and _is_a_groups(distinct_id, properties)):
+        return TRACK, name, []
+    if name in _LINKING and properties.get("$process_person_profile") is False:
         return TRACK, name, []
     device = properties.get("$device_id")
     devices = [("device_id", device, "properties.$device_id")] if isinstance(device, str) else []
