@@ -62,7 +62,7 @@ async def replayed(stack: LocalStack) -> dict[Path, Any]:
 
 
 def test_there_are_recordings_of_every_runtime() -> None:
-    assert {path.parent.name for path in RECORDINGS} >= {"browser", "node", "python", "go", "java"}
+    assert {path.parent.name for path in RECORDINGS} >= {"browser", "node", "python", "go", "java", "rust"}
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=named)

@@ -74,11 +74,13 @@ def faults(
     ended_ms: int,
     *,
     later_ms: tuple[int, int] = (0, 0),
+    skew_ms: int = 0,
 ) -> list[str]:
     """Empty where each event is there once, with the right contact, time and properties.
 
     ``later_ms`` is how much later the requests of a journey were sent again, at least and at most: a correction by when
-    they were sent puts their events as much later, unless so much is no clock's.
+    they were sent puts their events as much later, unless so much is no clock's. ``skew_ms`` is how far the clock of
+    the SDK's machine was ahead: what it says to be now is now, a time that its user gives may be corrected likewise.
     """
     ann, ben = outcome.ann, outcome.ben
     if ann is None or ben is None:
@@ -86,7 +88,7 @@ def faults(
     return [
         *_people(names, outcome, ann, ben, cannot),
         *_counts(ann, ben, cannot),
-        *_times((*ann.events, *ben.events), began_ms, ended_ms, later_ms),
+        *_times((*ann.events, *ben.events), began_ms, ended_ms, later_ms, skew_ms),
         *_values(ann),
     ]
 
@@ -135,11 +137,16 @@ def _counts(ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
     return [*found, f"ben has of ann: {mixed}"] if mixed else found
 
 
-def _times(events: tuple[SeenEvent, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int]) -> list[str]:
+def _times(
+    events: tuple[SeenEvent, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int], skew_ms: int
+) -> list[str]:
     found = []
     for seen in events:
-        low, high = (PAST_MS, PAST_MS) if seen.type == "Past" else (began_ms, ended_ms)
-        spans = ((low, high), (low + later_ms[0], high + later_ms[1]))
+        past = seen.type == "Past"
+        low, high = (PAST_MS, PAST_MS) if past else (began_ms, ended_ms)
+        spans = [(low, high), (low + later_ms[0], high + later_ms[1])]
+        if past:
+            spans.append((low - skew_ms, high - skew_ms))
         if not any(first - SLACK_MS <= seen.at_ms <= last + SLACK_MS for first, last in spans):
             found.append(f"{seen.type} is {seen.at_ms - low} ms after {low}, {high - low} allowed")
     return found[:3]

@@ -16,9 +16,13 @@ RUNTIMES = {
     "python": "Python",
     "go": "Go",
     "java": "Java, Kotlin",
+    "rust": "Rust",
 }
-STEPS = frozenset({"page", "history", "group", "alias", "past", "offline", "close"})
+STEPS = frozenset({"page", "history", "group", "alias", "past", "offline", "close", "clock"})
 """What an SDK may be unable to do; everything else of the journey is asked of each."""
+CLOCKS_H = (3, -26)
+OWN_CLOCK = frozenset({"go"})
+"""Runtimes that ask the kernel for the time, so that nobody can tell them another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +35,17 @@ class Sdk:
     """What a user sets, for the table."""
     short: bool = False
     variants: tuple[str, ...] = ("",)
-    """Ways to set it up; the program is given the name of one."""
+    """Ways to set it up; the program is given the name of one. An older version is tried as it comes."""
     cannot: dict[str, str] = field(default_factory=dict, hash=False)
     """What of the journey it cannot do by itself, and why."""
+    versions_cannot: dict[str, dict[str, str]] = field(default_factory=dict, hash=False)
+    """The same of some of its versions alone."""
     needs: tuple[str, ...] = ()
     """Other packages, pinned in the words of the package manager."""
     tls: bool = False
     """Whether it speaks HTTPS only."""
+    alone: bool = False
+    """Whether two of its runs would share a queue on this machine's disk."""
 
     @property
     def runtime(self) -> str:
@@ -50,12 +58,19 @@ class Case:
     version: str
     variant: str
     short: bool
+    clock_h: int = 0
+    """By how many hours the clock of its machine is ahead."""
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        return {**self.sdk.cannot, **self.sdk.versions_cannot.get(self.version, {})}
 
     @property
     def name(self) -> str:
         """As in ``browser/posthog-js-1.449.2``; also where its recording lies."""
+        clock = f"clock{self.clock_h:+}h" if self.clock_h else ""
         return f"{self.sdk.runtime}/" + "-".join(
-            part for part in (self.sdk.path.stem, self.version, self.variant) if part
+            part for part in (self.sdk.path.stem, self.version, self.variant, clock) if part
         )
 
 
@@ -64,7 +79,8 @@ def read(path: Path) -> Sdk:
     mark = "#" if path.suffix == ".py" else "//"
     lines = takewhile(lambda line: line.startswith(mark), path.read_text().splitlines())
     fields = tomllib.loads("\n".join(line.removeprefix(mark) for line in lines))
-    unknown = fields.get("cannot", {}).keys() - STEPS
+    unable = [fields.get("cannot", {}), *fields.get("versions_cannot", {}).values()]
+    unknown = {step for one in unable for step in one} - STEPS
     if unknown:
         raise ValueError(f"{path}: [cannot] may name {sorted(STEPS)}, not {sorted(unknown)}")
     for name in ("versions", "variants", "needs"):
@@ -79,18 +95,20 @@ def sdks() -> list[Sdk]:
         read(path)
         for runtime in RUNTIMES
         for path in sorted((FOLDER / runtime).glob("*.*"))
-        if path.suffix in {".js", ".mjs", ".go", ".java", ".py"}
+        if path.suffix in {".js", ".mjs", ".go", ".java", ".py", ".rs"}
     ]
 
 
 def cases() -> list[Case]:
-    """Every version in every variant; in CI the newest version as it comes, of the SDKs that are marked."""
-    return [
-        Case(sdk, version, variant, short=sdk.short and version == sdk.versions[0] and variant == sdk.variants[0])
-        for sdk in sdks()
-        for version in sdk.versions
-        for variant in sdk.variants
-    ]
+    """Every version, the newest in every variant and with wrong clocks; in CI it as it comes, of the marked SDKs."""
+    found = []
+    for sdk in sdks():
+        newest, plain = sdk.versions[0], sdk.variants[0]
+        found += [Case(sdk, newest, variant, short=sdk.short and variant == plain) for variant in sdk.variants]
+        if sdk.runtime not in OWN_CLOCK and "clock" not in sdk.cannot:
+            found += [Case(sdk, newest, plain, short=False, clock_h=hours) for hours in CLOCKS_H]
+        found += [Case(sdk, version, plain, short=False) for version in sdk.versions[1:]]
+    return found
 
 
 def markdown_table() -> str:
@@ -98,7 +116,8 @@ def markdown_table() -> str:
     rows = ["| SDK | versions tried | what to set | what it cannot do by itself |", "|---|---|---|---|"]
     for sdk in sdks():
         versions = ", ".join(sdk.versions)
-        cannot = "; ".join(sdk.cannot.values()) or "-"
+        older = (f"{version} {why}" for version, one in sdk.versions_cannot.items() for why in one.values())
+        cannot = "; ".join((*sdk.cannot.values(), *older)) or "-"
         rows.append(f"| `{sdk.package}` ({RUNTIMES[sdk.runtime]}) | {versions} | {sdk.options} | {cannot} |")
     return "\n".join(rows)
 

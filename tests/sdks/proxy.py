@@ -16,8 +16,8 @@ import h11
 
 KEPT = frozenset(
     "content-type content-encoding authorization x-api-key x-write-key idempotency-key origin anonymousid user-agent "
-    "x-anonymous-id x-external-id posthog-request-id posthog-attempt access-control-request-headers "
-    "access-control-request-method".split()
+    "x-anonymous-id x-external-id posthog-request-id posthog-attempt posthog-request-timestamp posthog-sdk-info "
+    "access-control-request-headers access-control-request-method".split()
 )
 """Headers that a recording keeps: those that an edge may look at."""
 

@@ -36,8 +36,8 @@ class Result:
 
 
 @dataclass(slots=True)
-class _Journey:
-    """The steps that are the harness's."""
+class Trip:
+    """A program's run, and the steps of it that are the harness's."""
 
     case: Case
     names: Names
@@ -53,7 +53,7 @@ class _Journey:
 
     def back(self) -> None:
         self.proxy.back()
-        if self.arrived and "offline" not in self.case.sdk.cannot:
+        if self.arrived and "offline" not in self.case.cannot:
             wait_for(self.client, self.names.ann, "Offline", OFFLINE, OFFLINE_S)
 
     def steps(self) -> dict[str, object]:
@@ -70,10 +70,10 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) ->
         httpx.Client(base_url=stack_url, headers=secret, timeout=30, trust_env=False) as client,
         proxy_to(port, tls) as proxy,
     ):
-        trip = _Journey(case, names, proxy, client, environment=certificate.trusting(trust) if tls else {})
+        trip = Trip(case, names, proxy, client, environment=certificate.trusting(trust) if tls else {})
         host = f"http{'s' if tls else ''}://127.0.0.1:{proxy.port}"
         began_ms = int(time.time() * 1000)
-        go = _browse if case.sdk.runtime == "browser" else _start
+        go = browse if case.sdk.runtime == "browser" else _start
         said = go(trip, folder, host)
         ended_ms = int(time.time() * 1000)
         found = [*_settled(trip, began_ms, ended_ms)]
@@ -82,11 +82,12 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) ->
     return Result(names, found, outcome, requests, began_ms, ended_ms, said)
 
 
-def _settled(trip: _Journey, began_ms: int, ended_ms: int) -> list[str]:
+def _settled(trip: Trip, began_ms: int, ended_ms: int) -> list[str]:
     found: list[str] = []
 
     def right() -> bool:
-        found[:] = faults(trip.names, read_back(trip.client, trip.names), trip.case.sdk.cannot, began_ms, ended_ms)
+        outcome, skew_ms = read_back(trip.client, trip.names), trip.case.clock_h * 3_600_000
+        found[:] = faults(trip.names, outcome, trip.case.cannot, began_ms, ended_ms, skew_ms=skew_ms)
         return not found
 
     comes_true(right, SETTLED_S)
@@ -96,8 +97,9 @@ def _settled(trip: _Journey, began_ms: int, ended_ms: int) -> list[str]:
     return found
 
 
-def _start(trip: _Journey, folder: Path, host: str) -> str:
+def _start(trip: Trip, folder: Path, host: str) -> str:
     command = runtimes.COMMANDS[trip.case.sdk.runtime](trip.case, folder)
+    clock = runtimes.another_time(trip.case, folder.with_name(f"{folder.name}-clock"))
     with serve(trip.steps(), {}) as steps:  # type: ignore[arg-type]
         environment = {
             "HOST": host,
@@ -107,6 +109,7 @@ def _start(trip: _Journey, folder: Path, host: str) -> str:
             "STRANGER": str(uuid.uuid4()),
             "VARIANT": trip.case.variant,
             **trip.environment,
+            **clock,
         }
         done = subprocess.run(
             command,
@@ -121,9 +124,11 @@ def _start(trip: _Journey, folder: Path, host: str) -> str:
     return f"ended with {done.returncode}\n{done.stdout}" if done.returncode else done.stdout
 
 
-def _browse(trip: _Journey, folder: Path, host: str) -> str:
+def browse(trip: Trip, folder: Path, host: str) -> str:
+    """A page with the program in a browser of its own, to its end; what it wrote to the console."""
     script = runtimes.bundle(trip.case, folder)
     given = f'var HOST="{host}",KEY="{KEY}",RUN="{trip.names.run}",VARIANT="{trip.case.variant}";'
+    given += CLOCK % (trip.case.clock_h * 3_600_000) if trip.case.clock_h else ""
     head = f'<meta charset="utf-8"><title>Shop</title><script>{given}{STEP}</script>'
     page = f'<!doctype html>{head}<script src="/page.js"></script>'
     files = {"/": page.encode(), "/page.js": script, "/done": b"<!doctype html><title>Closed</title>"}
@@ -149,6 +154,16 @@ def _browse(trip: _Journey, folder: Path, host: str) -> str:
     return "\n".join(said)
 
 
+CLOCK = """
+(function (by, Real) {
+  function Date() { var given = arguments; return !new.target ? new Real(Real.now() + by).toString()
+    : given.length ? new (Real.bind.apply(Real, [null].concat([].slice.call(given))))() : new Real(Real.now() + by); }
+  Date.prototype = Real.prototype; Date.parse = Real.parse; Date.UTC = Real.UTC;
+  Date.now = function () { return Real.now() + by; };
+  window.Date = Date;
+})(%d, Date);
+"""
+"""The page's clock is another one; nothing of the SDK is touched."""
 STEP = """
 var NAMES = {ann: RUN + "-ann", ben: RUN + "-ben", nick: RUN + "-nick", company: RUN + "-acme"};
 var TRAITS = {email: NAMES.ann + "@example.com", plan: "pro", address: {city: "Köln"}};

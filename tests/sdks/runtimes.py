@@ -21,11 +21,13 @@ TOOLS = {
     "node": ("npm",),
     "go": ("go",),
     "java": ("mvn", "javac"),
+    "rust": ("cargo",),
     "python": (),
 }
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
 """A headless browser calls itself one, and SDKs do not count robots."""
 INSTALL_S = 900.0
+COMPILER = "cc"
 Install = Callable[[Case, Path], None]
 
 
@@ -34,11 +36,14 @@ def chromium() -> str:
     return next((found for name in CHROMIUM if (found := shutil.which(name))), "")
 
 
-def missing(runtime: str) -> str:
+def missing(case: Case) -> str:
     """Which program is not here, or nothing."""
+    runtime = case.sdk.runtime
     lacking = [tool for tool in TOOLS[runtime] if shutil.which(tool) is None]
     if runtime == "browser" and not chromium():
         lacking.append("chromium")
+    if runtime != "browser" and case.clock_h and not shutil.which(COMPILER):
+        lacking.append(COMPILER)
     return ", ".join(lacking)
 
 
@@ -142,9 +147,37 @@ def java(case: Case, folder: Path) -> list[str]:
     return ["java", "-cp", f"{folder}/classes:{folder}/lib/*", case.sdk.path.stem]
 
 
+def rust(case: Case, folder: Path) -> list[str]:
+    """A variant is a feature of the SDK's crate."""
+    (folder / "src").mkdir(parents=True)
+    shutil.copy(case.sdk.path, folder / "src" / "main.rs")
+    features = json.dumps([case.variant] if case.variant else [])
+    listed = [f'{case.sdk.package} = {{ version = "={case.version}", features = {features} }}', *case.sdk.needs]
+    parts = ("sdk", case.sdk.path.stem, case.version.replace(".", "-"), case.variant)
+    name = "-".join(part for part in parts if part)
+    (folder / "Cargo.toml").write_text(
+        f'[package]\nname = "{name}"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n' + "\n".join(listed)
+    )
+    # what two SDKs have in common is built once, or was before
+    built = Path(os.environ.get("CARGO_TARGET_DIR", folder.with_name("cargo")))
+    run("cargo", "build", "-q", cwd=folder, env={"CARGO_TARGET_DIR": str(built), "CARGO_PROFILE_DEV_DEBUG": "0"})
+    return [str(built / "debug" / name)]
+
+
+def another_time(case: Case, folder: Path) -> dict[str, str]:
+    """The environment of a process whose clock is ahead by the case's hours."""
+    if not case.clock_h:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / "clock.so"
+    run(COMPILER, "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("clock.c")), cwd=folder)
+    return {"LD_PRELOAD": str(library), "CLOCK_H": str(case.clock_h)}
+
+
 COMMANDS: dict[str, Callable[[Case, Path], list[str]]] = {
     "node": node,
     "go": go,
     "python": python,
     "java": java,
+    "rust": rust,
 }

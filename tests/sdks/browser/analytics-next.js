@@ -1,13 +1,14 @@
 // package = "@segment/analytics-next"
 // versions = ["1.84.3"]
 // options = "`load({writeKey: KEY, cdnURL: HOST})`"
-// variants = ["", "batching", "apiHost"]
+// variants = ["", "batching", "apiHost", "memory"]
 // short = true
 import { AnalyticsBrowser } from "@segment/analytics-next";
 
 const ways = {
   "": [{ writeKey: KEY, cdnURL: HOST }, {}],
   batching: [{ writeKey: KEY, cdnURL: HOST }, { integrations: { "Segment.io": { deliveryStrategy: { strategy: "batching" } } } }],
+  memory: [{ writeKey: KEY, cdnURL: HOST }, { disableClientPersistence: true }],
   apiHost: [
     { writeKey: KEY, cdnSettings: { integrations: { "Segment.io": { apiKey: KEY } } } },
     { integrations: { "Segment.io": { apiHost: `${HOST.replace(/^https?:\/\//, "")}/v1`, protocol: "http" } } },

@@ -1,11 +1,11 @@
 // package = "@rudderstack/analytics-js"
 // versions = ["3.34.1"]
 // options = "`load(KEY, HOST, {configUrl: HOST})` of `@rudderstack/analytics-js/bundled`, which loads no plugins from RudderStack"
-// variants = ["", "beacon", "batch"]
+// variants = ["", "beacon", "batch", "memory"]
 // short = true
 import { RudderAnalytics } from "@rudderstack/analytics-js/bundled";
 
-const ways = { "": {}, beacon: { useBeacon: true }, batch: { queueOptions: { batch: { enabled: true, flushInterval: 500 } } } };
+const ways = { "": {}, beacon: { useBeacon: true }, batch: { queueOptions: { batch: { enabled: true, flushInterval: 500 } } }, memory: { storage: { type: "memoryStorage" } } };
 
 go(async () => {
   const rudder = new RudderAnalytics();

@@ -2,6 +2,7 @@
 // versions = ["1.27.0"]
 // options = "`setApiHost(\"HOST/v1\")` and `setCdnHost(\"HOST/v1\")`, without a scheme: it speaks TLS only, so put a certificate in front; the core of the Android SDK, on a JVM"
 // tls = true
+// alone = true
 // [cannot]
 // past = "no time of an event's own"
 import com.segment.analytics.kotlin.core.compat.ConfigurationBuilder;

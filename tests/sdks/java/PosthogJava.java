@@ -4,6 +4,7 @@
 // needs = ["org.json:json:20240303"]
 // [cannot]
 // past = "no time of an event's own"
+// clock = "does not say when it sent, so a wrong clock is not corrected"
 // group = "no call for groups"
 import com.posthog.java.PostHog;
 import java.net.URI;

@@ -2,7 +2,7 @@
 // versions = ["2.3.3"]
 // options = "`PostHogConfig.builder(KEY).host(HOST)`"
 // [cannot]
-// offline = "it drops what fails while the host is away"
+// offline = "it drops what fails because the host refuses a connection"
 // group = "a group's own properties belong to no person"
 import com.posthog.server.PostHog;
 import com.posthog.server.PostHogCaptureOptions;

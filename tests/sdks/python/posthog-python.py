@@ -1,6 +1,7 @@
 # package = "posthog"
 # versions = ["7.91.1"]
-# options = "`Posthog(KEY, host=HOST)`"
+# options = "`Posthog(KEY, host=HOST)`; with `capture_mode=\"v1\"` too"
+# variants = ["", "capture-v1"]
 """A journey with this SDK."""
 
 import os
@@ -25,7 +26,8 @@ def step(name: str) -> None:
         answer.read()
 
 
-client = Posthog(KEY, host=HOST, flush_interval=0.1, flush_at=20, gzip=True)
+mode = "v1" if os.environ["VARIANT"] else "v0"
+client = Posthog(KEY, host=HOST, flush_interval=0.1, flush_at=20, gzip=True, capture_mode=mode)
 client.capture("$pageview", distinct_id=STRANGER)
 client.capture("Looked", distinct_id=STRANGER, properties={"colour": "red"})
 traits = {"email": f"{ann}@example.com", "plan": "pro", "address": {"city": "Köln"}}
