@@ -21,6 +21,7 @@ from deploy.first_key import DEFAULT_WORKSPACE, make
 from deploy.rebuild import rebuild
 from schemas.errors import ApiError, CannotStart
 from schemas.service.kafka import started
+from schemas.service.kafka_auth import connection
 from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
@@ -76,9 +77,7 @@ async def _refuse_older_contacts(settings: Settings, existing: Collection[str]) 
     name = changelog(IDENTITY_APP, IDENTITY_PAIRS, settings)
     if name not in existing:
         return
-    consumer = await started(
-        settings, lambda: AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
-    )
+    consumer = await started(settings, lambda: AIOKafkaConsumer(**connection(settings), enable_auto_commit=False))
     try:
         parts = [TopicPartition(name, p) for p in range(settings.partitions)]
         begin, end = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
@@ -167,7 +166,7 @@ async def _connected(settings: Settings) -> AIOKafkaAdminClient:
 
 async def _try_to_connect(settings: Settings, deadline: float) -> AIOKafkaAdminClient:
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        admin = AIOKafkaAdminClient(**connection(settings))
         try:
             await admin.start()
         except KafkaError as error:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HEADWATER_"
@@ -52,6 +53,25 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", PREFIX + "KAFKA_BOOTSTRAP_SERVERS"),
         description="A Kafka cluster of your own; empty: the embedded broker is started.",
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How every client reaches Kafka: `PLAINTEXT`, `SSL` or `SASL_SSL`."
+    )
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "", description="With `SASL_SSL`: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`."
+    )
+    kafka_username: str = Field("", description="User of `PLAIN` and `SCRAM`.")
+    kafka_password: str = Field("", repr=False, description="The user's password.")
+    kafka_password_file: str = Field("", description="A file with the user's password, in place of the variable.")
+    kafka_token_provider: str = Field(
+        "",
+        pattern=r"^([\w.]+:\w+)?$",
+        description="For `OAUTHBEARER`: `package.module:function`, called without arguments for each token.",
+    )
+    kafka_ca_file: str = Field(
+        "", description="Certificates (PEM) that sign the brokers'; empty: those that the system trusts."
+    )
+    kafka_cert_file: str = Field("", description="The client's own certificate (PEM), where the brokers ask for one.")
+    kafka_key_file: str = Field("", description="The private key of the client's certificate (PEM).")
     clickhouse_url: str = Field(
         "",
         validation_alias=AliasChoices("CLICKHOUSE_URL", PREFIX + "CLICKHOUSE_URL"),
@@ -138,6 +158,18 @@ class Settings(BaseSettings):
     def bootstrap(self) -> str:
         return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
 
+    @model_validator(mode="after")
+    def _kafka_is_complete(self) -> Self:
+        problems = _kafka_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @cached_property
+    def kafka_secret(self) -> str:
+        """The password of ``kafka_username``; raises ``OSError`` for a file that cannot be read."""
+        return self.kafka_password or Path(self.kafka_password_file).read_text().strip()
+
     @cached_property
     def secret_keys(self) -> list[str]:
         """The first seals; of the variable, else of the file, else what the local stack has made."""
@@ -180,6 +212,28 @@ OTHERS = frozenset(
 """What is read elsewhere: where the command line calls and with which key, and what the tests set."""
 
 
+def _kafka_problems(settings: Settings) -> list[str]:
+    """What the variables of Kafka's security lack, or say in vain."""
+    protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
+    problems = []
+    if protocol == "SASL_SSL" and not mechanism:
+        problems.append("SASL_SSL needs HEADWATER_KAFKA_SASL_MECHANISM")
+    if mechanism and protocol != "SASL_SSL":
+        problems.append("HEADWATER_KAFKA_SASL_MECHANISM needs HEADWATER_KAFKA_SECURITY_PROTOCOL=SASL_SSL")
+    if mechanism == "OAUTHBEARER" and not settings.kafka_token_provider:
+        problems.append("OAUTHBEARER needs HEADWATER_KAFKA_TOKEN_PROVIDER")
+    has_user = settings.kafka_username and (settings.kafka_password or settings.kafka_password_file)
+    if mechanism not in ("", "OAUTHBEARER") and not has_user:
+        problems.append(
+            f"{mechanism} needs HEADWATER_KAFKA_USERNAME, and HEADWATER_KAFKA_PASSWORD or HEADWATER_KAFKA_PASSWORD_FILE"
+        )
+    if bool(settings.kafka_cert_file) != bool(settings.kafka_key_file):
+        problems.append("HEADWATER_KAFKA_CERT_FILE and HEADWATER_KAFKA_KEY_FILE go together")
+    if protocol == "PLAINTEXT" and (settings.kafka_ca_file or settings.kafka_cert_file):
+        problems.append("certificates need HEADWATER_KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL")
+    return problems
+
+
 def variable(name: str) -> str:
     """The variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
@@ -202,7 +256,10 @@ def complaints(error: ValidationError) -> list[str]:
     names = {str(choice): variable(name) for name in Settings.model_fields for choice in (name, variable(name))}
     lines = []
     for one in error.errors(include_url=False):
-        place = str(one["loc"][0]) if one["loc"] else ""
+        if not one["loc"]:  # of several variables: the input is all of them, passwords too
+            lines.append(one["msg"].removeprefix("Value error, "))
+            continue
+        place = str(one["loc"][0])
         given = PASSWORD.sub("***@", str(one["input"]))
         lines.append(f"{names.get(place, place)}={given:.100}: {one['msg']}")
     return lines

@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.records.identity import partition_of
 from schemas.service import kafka
 from schemas.service.kafka import Tail
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from schemas.topics import Topic
 
@@ -65,9 +66,9 @@ class Barrier:
             if self._admin is None:
                 self._consumer = await kafka.started(
                     self._settings,
-                    lambda: AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False),
+                    lambda: AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False),
                 )
-                admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+                admin = AIOKafkaAdminClient(**connection(self._settings))
                 await admin.start()
                 self._admin = admin
 

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import topics
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 
 LOOK_S = 0.03
@@ -46,8 +47,8 @@ class SinkProgress:
     async def _connect(self) -> None:
         async with self._connecting:
             if self._admin is None:
-                consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
-                admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+                consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
+                admin = AIOKafkaAdminClient(**connection(self._settings))
                 self._consumer = consumer
                 await consumer.start()
                 await admin.start()

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import faust
 import faust.streams
 from aiokafka.errors import KafkaError
+from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 
 from processors.runtime.consumer import Transport
@@ -29,6 +30,7 @@ from processors.runtime.recovery import TableManager
 from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
 from processors.runtime.watchdog import PartitionSnapshot
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from schemas.topics import app_id
 
@@ -178,10 +180,26 @@ def state_dir(app: str, settings: Settings) -> Path:
     return settings.home.absolute() / "state" / f"{app_id(app, settings)}-{settings.worker}"
 
 
+def credentials(options: Mapping[str, Any]) -> Credentials | None:
+    """Options of an aiokafka client in, the same in Faust's words out; ``None``: plain text."""
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
 def faust_settings(stage: Stage, settings: Settings) -> dict[str, Any]:
     worker = f"{app_id(stage.app, settings)}-{settings.worker}"
     return {
         "broker": ";".join(f"aiokafka://{server}" for server in settings.bootstrap.split(",")),
+        "broker_credentials": credentials(connection(settings)),
         "datadir": state_dir(stage.app, settings),
         "store": "rocksdb://",
         "TableManager": TableManager,

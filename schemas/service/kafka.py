@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas import topics
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ MAX_RECORD_BYTES = 1_900_000
 def producer(settings: Settings) -> AIOKafkaProducer:
     """Durable before it answers: all replicas, idempotent, no linger (callers batch by themselves)."""
     return AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
+        **connection(settings),
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
@@ -59,7 +60,7 @@ async def wait_for_broker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     remind_at = loop.time() + REMIND_S
     while True:
-        client = AIOKafkaClient(bootstrap_servers=settings.bootstrap)
+        client = AIOKafkaClient(**connection(settings))
         try:
             await client.bootstrap()
         except KafkaConnectionError as error:
@@ -75,7 +76,7 @@ async def wait_for_broker(settings: Settings) -> None:
 
 async def make_topic(settings: Settings, name: str) -> None:
     """A topic with the settings' partitions and replicas, unless it is there; raises ``KafkaError``."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
         made = await admin.create_topics([NewTopic(name, settings.partitions, settings.replication)])
@@ -99,7 +100,7 @@ class Probe:
     async def ask(self) -> None:
         """Raises ``KafkaError``; does not return while a leader is silent."""
         if self._client is None:
-            client = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
+            client = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
             try:
                 await client.start()
             except BaseException:
@@ -154,7 +155,7 @@ class Tail:
         self._consumer = await started(
             self._settings,
             lambda: AIOKafkaConsumer(
-                bootstrap_servers=self._settings.bootstrap,
+                **connection(self._settings),
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 fetch_max_wait_ms=2000,
@@ -200,7 +201,7 @@ class Tail:
                 # The tail's own connection is busy with a fetch that waits for news: an answer would come after it.
                 self._asker = await started(
                     self._settings,
-                    lambda: AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False),
+                    lambda: AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False),
                 )
         await self._wait_for(await self._asker.end_offsets(self._parts))
 

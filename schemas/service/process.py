@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.control import sealing
+from schemas.errors import CannotStart
 from schemas.service.kafka import Tail
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings, complaints, strangers
 
 log = logging.getLogger(__name__)
@@ -54,8 +56,11 @@ def read_settings() -> Settings:
         sys.stderr.write(f"{unknown} is no setting and has no effect{hint}\n")
     try:
         settings = Settings()
+        connection(settings)
     except ValidationError as error:
         sys.exit("\n".join(complaints(error)))
+    except CannotStart as error:  # a certificate or a password that is not where it should be
+        sys.exit(str(error))
     sealing.use(settings.secret_keys)
     return settings
 

@@ -24,6 +24,7 @@ from schemas import topics
 from schemas.control.erasure import Erased
 from schemas.errors import ApiError
 from schemas.service.kafka import wait_for_broker
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.clickhouse.inserter import DlqLimit, SinkContext, StreamInserter
 from sinks.clickhouse.publish import SinkPublisher
@@ -136,7 +137,7 @@ class Assignment:
 async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:
     """What the group has committed, with the notes beside it; waits for the broker."""
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        admin = AIOKafkaAdminClient(**connection(settings))
         try:
             await admin.start()
             found = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
@@ -183,7 +184,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         await self.writer.start()
         await self._publisher.start()
         self.consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
+            **connection(self.settings),
             group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self.settings),
             group_instance_id=f"{topics.app_id(topics.CLICKHOUSE_GROUP, self.settings)}-{self.settings.worker}",
             session_timeout_ms=int(self.settings.session_timeout_s * 1000),
@@ -295,6 +296,5 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
     async def check_again(self) -> None:
         """Raises ``ApiError`` with what is read again, while something is."""
-        again = self._session.again() if self._session is not None else []
-        if again:
+        if self._session is not None and (again := self._session.again()):
             raise ApiError("unavailable", "; ".join(again))

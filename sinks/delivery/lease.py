@@ -23,6 +23,7 @@ from aiokafka.errors import ProducerFenced
 
 from schemas import topics
 from schemas.service import kafka
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
 
     def _make(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **connection(self._settings),
             group_id=topics.app_id(GROUP, self._settings),
             group_instance_id=member_name(self._settings.home),
             partition_assignment_strategy=(self,),
@@ -197,7 +198,7 @@ class Claim:
         name = topics.app_id(PRODUCER, self._settings)
         self._claim: AIOKafkaProducer = await kafka.started(
             self._settings,
-            lambda: AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, transactional_id=name),
+            lambda: AIOKafkaProducer(**connection(self._settings), transactional_id=name),
         )
 
     async def stop(self) -> None:

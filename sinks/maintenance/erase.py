@@ -24,6 +24,7 @@ from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
 from schemas.service.kafka import Tail, started_producer
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.streams import STREAMS
@@ -101,7 +102,7 @@ class Eraser:
         self._client.database = self._settings.clickhouse_database
         self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **connection(self._settings),
             group_id=topics.app_id(topics.CLICKHOUSE_GROUP, self._settings),
             enable_auto_commit=False,
         )

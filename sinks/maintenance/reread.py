@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
 from schemas.service.kafka import started, started_producer
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.clickhouse.rereads import Reread, encode
 
@@ -14,9 +15,7 @@ async def reach(settings: Settings, topic: topics.Topic) -> tuple[dict[int, int]
     """First offsets and ends of a topic's partitions, and the time of its first record; ``None``: it is empty."""
     name = topics.name(topic, settings)
     parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, settings))]
-    asker = await started(
-        settings, lambda: AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
-    )
+    asker = await started(settings, lambda: AIOKafkaConsumer(**connection(settings), enable_auto_commit=False))
     try:
         first, end = await asker.beginning_offsets(parts), await asker.end_offsets(parts)
         times = [

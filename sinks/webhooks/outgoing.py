@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.service import kafka
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.webhooks.messages import Message
 from sinks.webhooks.subscriptions import delivery_of
@@ -106,7 +107,7 @@ class CustomerTopics:
         self._producer = await kafka.started(
             self._settings,
             lambda: AIOKafkaProducer(
-                bootstrap_servers=self._settings.bootstrap,
+                **connection(self._settings),
                 acks="all",
                 linger_ms=0,
                 max_batch_size=1 << 20,

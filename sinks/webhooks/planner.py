@@ -25,6 +25,7 @@ from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
 from schemas.service.kafka import Tail
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.delivery.lease import Lease
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
@@ -88,7 +89,7 @@ class DeliveryPlanner:
     async def start(self) -> None:
         """Find out where to go on."""
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **connection(self._settings),
             group_id=topics.app_id(GROUP, self._settings),
             auto_offset_reset="earliest",
             enable_auto_commit=False,

@@ -79,7 +79,7 @@ def kafka(home: Path, given: str, say: Say) -> Iterator[Service]:
     else:
         port = free_port(2)
         command = embedded_kafka.command(home / "kafka", port, say=say)
-        with child(command, log=home / "kafka.log", ready=lambda: _listens(port)):
+        with child(command, log=home / "kafka.log", ready=lambda: listens(port)):
             yield Service(address=f"127.0.0.1:{port}", origin=f"embedded {embedded_kafka.VERSION}")
 
 
@@ -201,7 +201,7 @@ def _pings(url: str) -> bool:
     return False
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -133,6 +133,11 @@ def test_folders_form_no_cycle() -> None:
     assert len(order_of(graph)) == len(graph)
 
 
+def test_every_client_of_kafka_is_made_with_the_settings_of_its_security() -> None:
+    named = [relative(path) for path in SOURCES if "bootstrap_servers" in path.read_text()]
+    assert set(named) == {"schemas/service/kafka_auth.py", "schemas/settings.py", "deploy/local/stack.py"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_only_the_seam_knows_faust(path: Path) -> None:
     if not relative(path).startswith("processors/runtime/"):

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from schemas import topics
 from schemas.records import codec
 from schemas.service.kafka import started
+from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.console.live import rows
 from sinks.console.live.board import LiveBoard
@@ -97,7 +98,7 @@ class LiveFeed:
         admin: Any = None
         consumer = await started(self._settings, self._consumer)
         try:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+            admin = AIOKafkaAdminClient(**connection(self._settings))
             await admin.start()
             await self._seek(consumer, since_ms)
             looked_s = 0.0
@@ -118,7 +119,7 @@ class LiveFeed:
 
     def _consumer(self) -> Any:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **connection(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="latest",
             fetch_max_wait_ms=500,

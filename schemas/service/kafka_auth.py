@@ -1,0 +1,79 @@
+"""Settings in, what a client of Kafka needs to reach the cluster out: its address, TLS and SASL.
+
+Every client of every process is made with ``connection(settings)``; Faust's take the same as ``credentials``.
+Certificates are read anew for each client, so what a restart finds is what was put there last.
+"""
+
+import asyncio
+import inspect
+import ssl
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from aiokafka.abc import AbstractTokenProvider
+
+from schemas.errors import CannotStart
+from schemas.settings import Settings, variable
+
+
+class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka publishes no types
+    """A customer's function as aiokafka calls it: what blocks runs in a thread."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+
+    async def token(self) -> str:
+        """The token for a new connection; raises what the function raises."""
+        if inspect.iscoroutinefunction(self._function):
+            return str(await self._function())
+        return str(await asyncio.to_thread(self._function))
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments of any aiokafka client; raises ``CannotStart`` for a file or function that is not there."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol == "PLAINTEXT":
+        return options
+    options["ssl_context"] = _tls(settings)
+    mechanism = settings.kafka_sasl_mechanism
+    if mechanism == "OAUTHBEARER":
+        options |= {"sasl_mechanism": mechanism, "sasl_oauth_token_provider": _token_provider(settings)}
+    elif mechanism:
+        options |= {
+            "sasl_mechanism": mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": _password(settings),
+        }
+    return options
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    name = "kafka_ca_file"
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
+        if settings.kafka_cert_file:
+            name = "kafka_cert_file"
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(f"{variable(name)}={getattr(settings, name)}: {error}") from None
+    return context
+
+
+def _password(settings: Settings) -> str:
+    try:
+        return settings.kafka_secret
+    except OSError as error:
+        raise CannotStart(f"{variable('kafka_password_file')}={settings.kafka_password_file}: {error}") from None
+
+
+def _token_provider(settings: Settings) -> TokenProvider:
+    module, _, name = settings.kafka_token_provider.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise CannotStart(f"{variable('kafka_token_provider')}={settings.kafka_token_provider}: {error}") from None
+    return TokenProvider(function)
