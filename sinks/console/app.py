@@ -22,7 +22,7 @@ from schemas.settings import Settings
 from sinks.console.live.feed import LiveFeed
 from sinks.console.live.page import SCOPE as LIVE
 from sinks.console.live.page import LivePages
-from sinks.console.pages import keys
+from sinks.console.pages import contacts, keys
 from sinks.console.web import policy
 from sinks.console.web.api import Api, ApiConnection
 from sinks.console.web.assets import PREFIX, Assets
@@ -36,6 +36,7 @@ SIGN_IN = "/console/sign-in"
 HOME = "/console/live"
 NAVIGATION = (
     NavigationEntry(HOME, "Live", "", "l"),
+    NavigationEntry(contacts.PATH, "Contacts", "contacts:read", "c"),
     NavigationEntry("/console/keys", "Keys", "admin", "k"),
 )
 _PACKED = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
@@ -68,12 +69,17 @@ class Console:
         pages: tuple[tuple[str, str, Page], ...] = (
             (HOME, "", live.page),
             ("/console/live/rows/{id}", LIVE, live.detail),
+            (contacts.PATH, "contacts:read", contacts.contacts),
+            (f"{contacts.PATH}/{{id}}", "contacts:read", contacts.contact),
+            (f"{contacts.PATH}/{{id}}/why/{{segment}}", "segments:read", contacts.why),
             ("/console/keys", "admin", keys.keys),
         )
         actions: tuple[tuple[str, str, Page], ...] = (
             ("/console/live/again", "events:ingest", live.again),
             ("/console/sign-out", "", self._sign_out),
             ("/console/environment", "", self._choose_environment),
+            (f"{contacts.PATH}/{{id}}/split", "contacts:write", contacts.split),
+            (f"{contacts.PATH}/{{id}}/erase", "contacts:write", contacts.erase),
             ("/console/keys", "admin", keys.create),
             ("/console/keys/{id}/revoke", "admin", keys.revoke),
         )

@@ -1,0 +1,87 @@
+"""Identifiers and the ties between them in; a drawing of them, and what a split would leave, out; pure."""
+
+import math
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+MOST_DRAWN = 24
+WIDTH, HEIGHT = 640, 360
+_LABEL = 22
+Node = tuple[str, str]
+
+
+class GraphNode(NamedTuple):
+    """An identifier on the drawing; ``anchor`` says on which side its text stands."""
+
+    kind: str
+    value: str
+    x: float
+    y: float
+    anchor: str
+
+
+class GraphEdge(NamedTuple):
+    """Two identifiers that an event names together."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    event_id: str
+
+
+class Graph(NamedTuple):
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    left_out: int
+
+
+def pair(one: dict[str, Any]) -> Node:
+    return (str(one["type"]), str(one["value"]))
+
+
+def drawn(identity: dict[str, Any]) -> Graph:
+    """The identifiers on a ring; those with most ties are drawn where there are too many."""
+    found = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
+    shown = [pair(one) for one in found[:MOST_DRAWN]]
+    places: dict[Node, tuple[float, float]] = {}
+    nodes = []
+    for number, (kind, value) in enumerate(shown):
+        angle = 2 * math.pi * number / max(1, len(shown)) - math.pi / 2
+        x, y = round(WIDTH / 2 + 130 * math.cos(angle), 1), round(HEIGHT / 2 + 125 * math.sin(angle), 1)
+        places[kind, value] = (x, y)
+        right, left = math.cos(angle) > 0.2, math.cos(angle) < -0.2
+        anchor = "start" if right else "end" if left else "middle"
+        text = value if len(value) <= _LABEL else f"{value[:_LABEL]}…"
+        nodes.append(GraphNode(kind, text, x, y, anchor))
+    edges: dict[frozenset[Node], GraphEdge] = {}
+    for one in found:
+        for tie in one["evidence"]:
+            a, b = pair(one), pair(tie["with"]) if tie.get("with") else None
+            if b is not None and a != b and a in places and b in places:
+                (x1, y1), (x2, y2) = places[a], places[b]
+                edges[frozenset((a, b))] = GraphEdge(x1, y1, x2, y2, tie["event_id"])
+    return Graph(nodes, list(edges.values()), len(found) - len(shown))
+
+
+def groups(identifiers: Iterable[Node], ties: Iterable[dict[str, Any]], retracted: Collection[str]) -> list[list[Node]]:
+    """The contacts that would be, each with its identifiers, if these events tied nothing; the largest first."""
+    parent: dict[Node, Node] = {node: node for node in identifiers}
+
+    def root(node: Node) -> Node:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for tie in ties:
+        if tie["event_id"] not in retracted:
+            parent[root(pair(tie["a"]))] = root(pair(tie["b"]))
+        else:
+            root(pair(tie["a"]))
+            root(pair(tie["b"]))
+    found: dict[Node, list[Node]] = {}
+    for node in parent:
+        found.setdefault(root(node), []).append(node)
+    return sorted(found.values(), key=lambda group: (-len(group), group))
