@@ -30,7 +30,7 @@ class GraphEdge(NamedTuple):
     event_id: str
 
 
-class Graph(NamedTuple):
+class IdentityDrawing(NamedTuple):
     nodes: list[GraphNode]
     edges: list[GraphEdge]
     left_out: int
@@ -40,7 +40,7 @@ def pair(one: dict[str, Any]) -> Node:
     return (str(one["type"]), str(one["value"]))
 
 
-def drawn(identity: dict[str, Any]) -> Graph:
+def drawn(identity: dict[str, Any]) -> IdentityDrawing:
     """The identifiers on a ring; those with most ties are drawn where there are too many."""
     found = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
     shown = [pair(one) for one in found[:MOST_DRAWN]]
@@ -61,7 +61,7 @@ def drawn(identity: dict[str, Any]) -> Graph:
             if b is not None and a != b and a in places and b in places:
                 (x1, y1), (x2, y2) = places[a], places[b]
                 edges[frozenset((a, b))] = GraphEdge(x1, y1, x2, y2, tie["event_id"])
-    return Graph(nodes, list(edges.values()), len(found) - len(shown))
+    return IdentityDrawing(nodes, list(edges.values()), len(found) - len(shown))
 
 
 def groups(identifiers: Iterable[Node], ties: Iterable[dict[str, Any]], retracted: Collection[str]) -> list[list[Node]]:
