@@ -56,7 +56,7 @@ async def write(settings: Settings, pairs: Pairs) -> None:
             finally:
                 await producer.stop()
     except TimeoutError as error:
-        raise CannotStart(f"the topic {name} at {settings.bootstrap} takes nothing within {WAIT_S:g} s") from error
+        raise CannotStart(f"the topic {name} at {settings.bootstrap} accepts no record within {WAIT_S:g} s") from error
 
 
 def first_key(

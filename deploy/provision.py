@@ -49,7 +49,7 @@ async def provision(settings: Settings) -> list[str]:
     async with await client_of(settings) as client:
         restored = await restore_missing(settings, client)
     for table in restored:
-        log.warning("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
+        log.warning("table %s is missing: recreating it from Kafka; older rows are lost", table)
     return [name for names in (*created, restored) for name in names]
 
 

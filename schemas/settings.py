@@ -24,17 +24,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(Path(".headwater"), description="Where state, logs and pid files lie.")
-    host: str = Field("127.0.0.1", description="Address the public port listens on; loopback unless you say so.")
+    host: str = Field("127.0.0.1", description="Address the public port listens on; loopback by default.")
     public_dev_keys: bool = Field(
         False, description="Whether the published keys may be valid at an address that is not loopback."
     )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^/?#]+)?$",
-        description="How the outside calls the public port (https://events.example.com); empty: as each request does.",
+        description="Base URL of the public port (https://events.example.com); empty: that of each request.",
     )
     sns_url: str = Field(
-        "", description="Where Amazon SNS is asked for certificates and confirmations; empty: where its messages say."
+        "",
+        description="Where Amazon SNS is asked for certificates and confirmations; empty: the address in its messages.",
     )
     port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
     query_port: int = Field(
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "",
         pattern=r"^[a-z0-9.-]*$",
-        description="Put before every topic and group name: several stacks on one cluster.",
+        description="Prefix of every topic and group name, for several stacks on one cluster.",
     )
     partitions: int = Field(4, ge=1, le=256, description="Partitions of every data topic; fixed once data is in.")
     replication: int = Field(1, ge=1, le=5, description="Replication factor of every topic; 3 in production.")
@@ -116,13 +117,13 @@ class Settings(BaseSettings):
     rate_limit: int = Field(
         0,
         ge=0,
-        description="Requests a second of a key that has no limit of its own, at each edge; 0: as many as come.",
+        description="Requests per second of a key without a limit of its own, at each edge; 0: unlimited.",
     )
     publish_deadline_s: float = Field(
         2.0, gt=0, le=60, description="Seconds until an event that is not durable yet is answered with 503."
     )
     read_deadline_s: float = Field(
-        10.0, gt=0, le=300, description="Seconds until a read that is not answered yet is refused with 503."
+        10.0, gt=0, le=300, description="Seconds until an unanswered read is refused with 503."
     )
     publish_buffer_bytes: int = Field(
         64 * 1024 * 1024,
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
         7,
         ge=1,
         le=90,
-        description="Days for which an event is known at least, so that a copy of it counts for nothing.",
+        description="Days that an event's id is remembered at least, so that a copy does not count.",
     )
     block_ms: int = Field(150, ge=1, le=10_000, description="Milliseconds a sink gathers rows before an insert.")
     block_rows: int = Field(10_000, ge=1, le=1_000_000, description="Rows after which a sink inserts at once.")
@@ -147,7 +148,7 @@ class Settings(BaseSettings):
         description="Contacts per segment whose memberships are compared with the rule in SQL; 0: none.",
     )
     parity_interval_s: float = Field(60.0, gt=0, description="Seconds between two such comparisons.")
-    parity_settle_s: float = Field(10.0, ge=0, description="Seconds after which what differs is asked again.")
+    parity_settle_s: float = Field(10.0, ge=0, description="Seconds after which a difference is checked again.")
     squash_interval_s: float = Field(
         3600.0, ge=0, description="Seconds between two foldings of merges into event rows; 0: never."
     )

@@ -90,7 +90,7 @@ def squash() -> None:
     settings = read_settings()
     set_up_logging(settings)
     done = uvloop.run(compact_merges(settings))
-    typer.echo("another process is at it" if done is None else f"{done.overrides} ids in {done.passes} passes")
+    typer.echo("another squash is running" if done is None else f"{done.overrides} ids in {done.passes} passes")
 
 
 @app.command()

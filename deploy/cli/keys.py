@@ -26,7 +26,7 @@ def create(
     expires_at: Annotated[str | None, typer.Option(help="ISO 8601.")] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Requests a second.", min=1)] = None,
 ) -> None:
-    """Make a key; it is shown this once."""
+    """Create a key; the answer alone shows it."""
     body = {
         "name": name,
         "kind": "public" if public else "secret",

@@ -85,7 +85,7 @@ class Erasures:
                 try:
                     await self._writer.put("erasure_step", step)
                 except (KafkaError, ApiError):
-                    log.exception("erasure %s is said again", one.id)
+                    log.exception("erasure %s: publishing it again", one.id)
                     asyncio.get_running_loop().call_later(1, self._news.set)
             await self._news.wait()
 
@@ -159,7 +159,7 @@ class Erasures:
                 changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
                 await self._writer.put("erasure", one.model_copy(update=changes))
             except (KafkaError, ApiError, TailEndedError):
-                log.exception("erasure %s waits: what it covers is not known yet", one.id)
+                log.exception("erasure %s waits: the ids that it covers cannot be read yet", one.id)
                 await asyncio.sleep(1)
             else:
                 edge.merge_map.forget(edge.control.erasures[one.id])

@@ -48,7 +48,7 @@ def identifiers_of(said: ContactEdit) -> list[tuple[str, Any, str]]:
     if isinstance(said, ContactUpsert):
         if said.user_id is not None:
             if said.external_id is not None and said.external_id != said.user_id:
-                raise ApiError("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+                raise ApiError("invalid_field", "user_id and external_id are the same identifier but differ", "user_id")
             found.append((identity.EXTERNAL_ID, said.user_id, "user_id"))
         if said.id is not None:
             found.append((identity.CONTACT_ID, said.id, "id"))
@@ -148,7 +148,7 @@ def missing(tied: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> b
 def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> list[str]:
     """A warning for each identifier that its workspace lets tie no contacts together."""
     return [
-        warning("link_refused", f"{one['type']} was not taken over: the workspace ties no contacts together by it")
+        warning("link_refused", f"{one['type']} was not added: the workspace does not link contacts by it")
         for one in identifiers
         if one not in tied
     ]

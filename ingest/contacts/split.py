@@ -35,7 +35,7 @@ def parse(value: Any) -> Split:
         raise ApiError("invalid_type", "the body must be a JSON object")
     unknown = value.keys() - SPLIT.keys()
     if unknown:
-        raise ApiError("unknown_field", f"{min(unknown)} is no field of a split", min(unknown))
+        raise ApiError("unknown_field", f"unknown field {min(unknown)}", min(unknown))
     if len(value) != 1:
         raise ApiError("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
     name, named = next(iter(value.items()))
@@ -73,12 +73,12 @@ def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
         known = {tie.event_id for tie in ties}
         for index, event_id in enumerate(split.evidence):
             if event_id not in known:
-                raise ApiError("invalid_field", "ties nothing of this contact", f"evidence[{index}]")
+                raise ApiError("invalid_field", "links nothing of this contact", f"evidence[{index}]")
         return [tie for tie in ties if tie.event_id in split.evidence]
     leaving = list(split.identifiers)
     for index, one in enumerate(leaving):
         if not any(one in (tie.a, tie.b) for tie in ties):
-            raise ApiError("invalid_field", "nothing ties it to this contact", f"identifiers[{index}]")
+            raise ApiError("invalid_field", "no evidence links it to this contact", f"identifiers[{index}]")
     # those that are named leave together; who names everybody wants them apart
     cut = [tie for tie in ties if (tie.a in leaving) != (tie.b in leaving)] or ties
     return list({(str(tie.a), str(tie.b)): Tie("", tie.a, tie.b) for tie in cut}.values())
@@ -88,7 +88,7 @@ def lifted(split: Split, separated: Sequence[Tie]) -> list[Tie]:
     """The separations that end; raises ``ApiError`` (422) for an identifier that has none here."""
     for index, one in enumerate(split.lift):
         if not any(one in (tie.a, tie.b) for tie in separated):
-            raise ApiError("invalid_field", "no split keeps it from this contact", f"lift[{index}]")
+            raise ApiError("invalid_field", "no split separates it from this contact", f"lift[{index}]")
     return [tie for tie in separated if tie.a in split.lift or tie.b in split.lift]
 
 

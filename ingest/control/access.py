@@ -31,7 +31,7 @@ def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int
     if body.expires_at is not None:
         expires_ms = parse_time(body.expires_at)
         if expires_ms is None or expires_ms <= now_ms:
-            raise ApiError("invalid_field", "expires_at must be a time that is to come", "expires_at")
+            raise ApiError("invalid_field", "expires_at must be in the future", "expires_at")
     secret = PREFIXES[body.kind] + secrets.token_urlsafe(32)
     key = ApiKey(
         id=ids.new_id("key_", now_ms),
@@ -56,7 +56,9 @@ def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
         raise ApiError("missing_field", "scopes is needed", "scopes")
     for n, scope in enumerate(body.scopes):
         if scope not in allowed:
-            raise ApiError("invalid_field", f"a {body.kind} key has of {', '.join(allowed)}", f"scopes[{n}]")
+            raise ApiError(
+                "invalid_field", f"allowed scopes of a {body.kind} key: {', '.join(allowed)}", f"scopes[{n}]"
+            )
         if scope == INSTANCE and INSTANCE not in principal.scopes:
             raise ApiError("missing_scope", f"the key lacks the scope {INSTANCE}", f"scopes[{n}]")
     if not body.scopes:
@@ -87,7 +89,7 @@ def new_environment(body: NewEnvironment, workspace: str, state: ControlState, n
     """Numbers follow the order of creation."""
     known = state.environments[workspace]
     if body.id in known:
-        raise ApiError("conflict", f"there is an environment {body.id!r}", "id")
+        raise ApiError("conflict", f"environment {body.id!r} exists already", "id")
     number = max((one.number for one in known.values()), default=0) + 1
     return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number)
 
@@ -95,7 +97,7 @@ def new_environment(body: NewEnvironment, workspace: str, state: ControlState, n
 def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple[Workspace, list[Environment]]:
     workspace_id = body.id or ids.new_id("ws_", now_ms)
     if workspace_id in state.workspaces:
-        raise ApiError("conflict", f"there is a workspace {workspace_id!r}", "id")
+        raise ApiError("conflict", f"workspace {workspace_id!r} exists already", "id")
     common: dict[str, Any] = {"workspace": workspace_id, "created_ms": now_ms}
     workspace = Workspace(id=workspace_id, name=body.name, allowed_origins=tuple(body.allowed_origins), **common)
     return workspace, [Environment(id=e, number=n, **common) for n, e in enumerate(FIRST_ENVIRONMENTS, 1)]

@@ -39,11 +39,11 @@ def new_campaign(
 def edited_campaign(campaign: Campaign, body: CampaignEdit, now_ms: int) -> Campaign:
     """The definition after a PATCH; a campaign's kind is for ever, as its link is."""
     if body.kind not in (None, campaign.kind):
-        raise ApiError("invalid_field", "the kind of a campaign does not change", "kind")
+        raise ApiError("invalid_field", "the kind of a campaign cannot change", "kind")
     said = body.model_dump(include=body.model_fields_set - {"kind"})
     for name in ("name", "channel", "status", "variants"):
         if name in said and said[name] is None:
-            raise ApiError("invalid_field", f"{name} cannot be taken away", name)
+            raise ApiError("invalid_field", f"{name} cannot be removed", name)
     if "delivery" in said:
         said["delivery"] = _delivery(body)
         if campaign.kind == TRIGGER and said["delivery"] is None:

@@ -53,7 +53,7 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
     """The definition with another secret; the one of before stays valid for a while."""
     secret = _secret(_object(value, ROTATION), entropy)
     if secret == webhook.secret:
-        raise ApiError("invalid_field", "that is the secret it has", "secret")
+        raise ApiError("invalid_field", "secret must differ from the current one", "secret")
     return webhook.model_copy(
         update={
             "secret": secret,
@@ -69,7 +69,7 @@ def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
         raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= fields.keys():
         name = min(value.keys() - fields.keys())
-        raise ApiError("unknown_field", f"{name[:80]} is no field of it", name[:80])
+        raise ApiError("unknown_field", f"unknown field {name[:80]}", name[:80])
     return value
 
 
@@ -94,7 +94,7 @@ def _secret(body: dict[str, Any], entropy: bytes) -> str:
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ApiError("invalid_field", "secret must be printable ASCII without spaces", "secret")
     if value.startswith(SECRET_PREFIX) and not _is_base64(value.removeprefix(SECRET_PREFIX)):
-        raise ApiError("invalid_field", f"what follows {SECRET_PREFIX} must be base64", "secret")
+        raise ApiError("invalid_field", f"the part after {SECRET_PREFIX} must be base64", "secret")
     return value
 
 

@@ -28,7 +28,7 @@ def _checked(value: Any) -> dict[str, Any]:
         raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise ApiError("unknown_field", f"{name} is no field of a segment", name)
+        raise ApiError("unknown_field", f"unknown field {name}", name)
     if value.get("kind", "rule") not in SEGMENT_KINDS:
         raise ApiError("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
     if "rule" in value:
@@ -41,7 +41,7 @@ def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Se
     body = _checked(value)
     is_static = body.get("kind") == "static"
     if is_static and "rule" in body:
-        raise ApiError("invalid_field", "a static segment has a list in place of a rule", "rule")
+        raise ApiError("invalid_field", "a static segment has a list of contacts, not a rule", "rule")
     for name in ("name",) if is_static else ("name", "rule"):
         if name not in body:
             raise ApiError("missing_field", f"{name} is needed", name)
@@ -63,9 +63,9 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
     """The definition after a PATCH; the version grows only where the rule changed."""
     body = _checked(value)
     if body.get("kind", segment.kind) != segment.kind:
-        raise ApiError("invalid_field", "the kind of a segment does not change", "kind")
+        raise ApiError("invalid_field", "the kind of a segment cannot change", "kind")
     if segment.kind == "static" and "rule" in body:
-        raise ApiError("invalid_field", "a static segment has a list in place of a rule", "rule")
+        raise ApiError("invalid_field", "a static segment has a list of contacts, not a rule", "rule")
     name = _checked_name(body["name"]) if "name" in body else segment.name
     new_rule = body.get("rule", segment.rule)
     return segment.model_copy(

@@ -37,12 +37,12 @@ def _event(value: Any) -> RawEvent:
         raise ApiError("invalid_field", "an event must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise ApiError("unknown_field", f"{name} is no field of an event; put it into properties", name)
+        raise ApiError("unknown_field", f"unknown field {name}; put it into properties", name)
     if value.get("type") is None:
         raise ApiError("missing_field", "type is needed", "type")
     user, external = value.get("user_id"), value.get("external_id")
     if user is not None and external is not None and user != external:
-        raise ApiError("invalid_field", "user_id and external_id are one identifier and differ", "user_id")
+        raise ApiError("invalid_field", "user_id and external_id are the same identifier but differ", "user_id")
     environment = value.get("environment")
     if environment is not None and not isinstance(environment, str):
         raise ApiError("invalid_field", "environment must be a string", "environment")
@@ -74,7 +74,7 @@ def list_of(value: Any, label: str, most: int) -> list[Any]:
             raise ApiError("missing_field", f"{label} is needed", label)
         if len(value) > 1:
             name = min(value.keys() - {label})
-            raise ApiError("unknown_field", f"{name} is no field of a batch", name)
+            raise ApiError("unknown_field", f"unknown field {name}", name)
         value = value[label]
         if not isinstance(value, list):
             raise ApiError("invalid_field", f"{label} must be an array", label)

@@ -170,7 +170,7 @@ async def delete_profile(value: Any, request: DialectContext) -> Reply:
 
 
 async def nothing(_value: Any, _request: DialectContext) -> Reply:
-    raise ApiError("not_implemented", "it is none of those that are taken here")
+    raise ApiError("not_implemented", "this method is not supported")
 
 
 def environment_of(value: dict[str, Any], request: DialectContext) -> str:

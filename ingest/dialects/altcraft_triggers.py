@@ -94,7 +94,7 @@ def path_authenticator(control: ControlState, params: Mapping[str, str]) -> Prin
 
 def _active(campaign: Campaign) -> Campaign:
     if campaign.kind != TRIGGER:
-        raise ApiError("not_found", "the campaign is no trigger", "id")
+        raise ApiError("not_found", "the campaign is not a trigger", "id")
     if campaign.status != "active":
         raise ApiError("invalid_field", f"the trigger is {campaign.status}", "id")
     return campaign

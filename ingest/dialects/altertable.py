@@ -79,7 +79,7 @@ def _track(value: Any) -> RawEvent:
         raise ApiError("missing_field", "properties is needed", "properties")
     for name in properties:
         if name[:1] == "$" and name not in BUILT_IN:
-            raise ApiError("unknown_property", f"{name} is no built-in property", f"properties.{name}")
+            raise ApiError("unknown_property", f"{name} is not a built-in property", f"properties.{name}")
     return RawEvent(
         kind=TRACK,
         type=event,

@@ -73,7 +73,7 @@ def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
         try:
             found = body.parse_mended(found.encode())
         except ApiError:
-            raise ApiError("invalid_field", f"{name} is no JSON", name) from None
+            raise ApiError("invalid_field", f"{name} is not JSON", name) from None
     if found == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
         return {}
     if found is not None and not isinstance(found, dict):
@@ -106,7 +106,7 @@ def _attached(value: Any) -> list[dict[str, Any]]:
         try:
             raw = b64decode(found[4], validate=True) if found[3] else unquote_to_bytes(found[4])
         except (Error, ValueError):
-            raise ApiError("invalid_field", "data is no base64", f"attach[{index}].data") from None
+            raise ApiError("invalid_field", "data is not base64", f"attach[{index}].data") from None
         total += len(raw)
         if total > MAX_ATTACHED:
             raise ApiError("invalid_field", f"attachments are larger than {MAX_ATTACHED} bytes in all", "attach")

@@ -141,7 +141,7 @@ async def remove_user(value: Any, request: DialectContext) -> Reply:
         own = request.contact_of(kind, said, field)
         status, contact = await request.ask(f"/v1/contacts/{own}", request.principal.environment)
         if status not in (200, 404):
-            raise ApiError("unavailable", "it cannot be looked up now who is meant; send it again")
+            raise ApiError("unavailable", "the user cannot be looked up now; send it again")
         if status == 200:
             found.add(str(contact["id"]))
     if len(found) > 1:

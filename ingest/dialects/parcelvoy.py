@@ -216,7 +216,7 @@ async def alias(value: Any, request: DialectContext) -> Reply:
     await request.take(Parsed(items=[raw], atomic=True, label=None))
     joined = await request.joined(anonymous, external)
     if joined is None:
-        raise ApiError("unavailable", "it is stored, but not known yet whose the anonymous_id is; send it again")
+        raise ApiError("unavailable", "the link is stored, but not applied yet; send it again")
     if not joined:
         raise _taken()
     return DONE

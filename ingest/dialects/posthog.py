@@ -208,7 +208,7 @@ def parse(value: Any, most: int) -> Parsed:
 
     def one(item: Any) -> RawEvent:
         if key is not None and _key(item) not in (None, key):
-            raise ApiError("invalid_field", "the events of one request have one key", "properties.token")
+            raise ApiError("invalid_field", "all events of a request must have the same key", "properties.token")
         return event_of(item, sent_at)
 
     return Parsed(items=each(items, one), atomic=False, label=BATCH)

@@ -22,7 +22,7 @@ def read(content_type: bytes, data: bytes, most: int) -> Any:
         try:
             fields = parse_qs(data.decode("latin-1"), max_num_fields=20)
         except ValueError as error:
-            raise ApiError("invalid_field", f"no form: {error}", "data") from None
+            raise ApiError("invalid_field", f"not a form: {error}", "data") from None
         if not fields.get("data"):
             raise ApiError("missing_field", "data is needed", "data")
         data = fields["data"][-1].encode("latin-1")

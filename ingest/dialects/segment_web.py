@@ -81,14 +81,14 @@ def call_of(query: Mapping[str, str]) -> dict[str, Any]:
             continue
         *path, last = name.split(".")
         if len(path) >= MAX_DEPTH:
-            raise ApiError("invalid_field", f"a parameter leads at most {MAX_DEPTH} deep", name)
+            raise ApiError("invalid_field", f"a parameter nests at most {MAX_DEPTH} deep", name)
         place = call
         for part in path:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 break
         if not isinstance(place, dict) or last in place:
-            raise ApiError("invalid_field", f"{name} is said twice", name)
+            raise ApiError("invalid_field", f"{name} is given twice", name)
         place[last] = value
     return call
 

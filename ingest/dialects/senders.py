@@ -52,5 +52,5 @@ def _kind_of(source: Any, field: str) -> str:
     if kind in _SOURCES:
         return _SOURCES[kind]
     if kind in identity.RANKS or kind in identity.ALIASES or not identity.is_type(kind):
-        raise ApiError("invalid_field", "source must be default, anonymous or a name that is no type of ours", field)
+        raise ApiError("invalid_field", "source must be default, anonymous or a custom name", field)
     return kind

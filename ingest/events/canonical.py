@@ -131,7 +131,7 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
         if normal is None:
             warnings.append(warning("ignored_identifier", f"{field} identifies nobody and was ignored"))
         elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
-            raise ApiError("invalid_field", f"{field} is no contact id of this environment", field)
+            raise ApiError("invalid_field", f"{field} is not a contact id of this environment", field)
         elif (kind, normal) not in found:
             found.append((kind, normal))
     if len(found) > 1:

@@ -99,7 +99,7 @@ class RequestContext:
         if normal is None:
             raise ApiError("invalid_field", f"{field} identifies nobody", field)
         if kind == identity.CONTACT_ID and not identity.belongs_to(normal, *home):
-            raise ApiError("invalid_field", f"{field} is no contact id of this environment", field)
+            raise ApiError("invalid_field", f"{field} is not a contact id of this environment", field)
         return identity.contact_id(*home, kind, normal)
 
     async def erase(self, contact_id: str, environment: str) -> None:

@@ -73,7 +73,7 @@ class IngestEndpoint:
             return
         except Exception:
             log.exception("%s %s", operation.path, request_id)
-            reply = operation.refuse(ApiError("internal", "an error of ours; it has been logged"), request_id)
+            reply = operation.refuse(ApiError("internal", "internal error; it has been logged"), request_id)
         if operation.finish is not None:
             reply = operation.finish(reply, headers, query)
         within = REQUEST_ID in scope

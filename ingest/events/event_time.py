@@ -51,7 +51,7 @@ def event_time(raw: RawEvent, now_ms: int, warnings: list[str], *, lenient: bool
 def _corrected(ms: int, sent_at: Any, now_ms: int, warnings: list[str]) -> int:
     sent_ms = _readable(sent_at)
     if sent_ms is None:
-        warnings.append(warning("ignored_sent_at", "the time of sending is none and was ignored"))
+        warnings.append(warning("ignored_sent_at", "the time of sending is not valid and was ignored"))
         return ms
     if abs(now_ms - sent_ms) > MAX_CORRECTION_MS:
         text = "the time of sending is more than 48 hours from the arrival: timestamp was not corrected by it"

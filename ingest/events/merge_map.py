@@ -101,7 +101,7 @@ class MergeMapReplica:
         try:
             read = None if record.value is None else _row_of(record.value, self._erased)
         except (ValueError, OverflowError) as error:
-            log.error("merges/%s/%s is passed over: %s", record.partition, record.offset, error)  # noqa: TRY400
+            log.error("skipping merges/%s/%s: %s", record.partition, record.offset, error)  # noqa: TRY400
             read = None
         if read is not None:
             self._merge(batch, *read)

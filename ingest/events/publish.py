@@ -43,7 +43,7 @@ class Publisher:
                 # shielded: the batch that it lies in is on its way, whoever waits for it
                 return await asyncio.shield(sending)
         except TimeoutError as error:
-            raise ApiError("unavailable", "not durable yet; look whether it is there before you repeat it") from error
+            raise ApiError("unavailable", "not durable yet; check whether it exists before you repeat it") from error
 
     async def publish(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
         """Its offset when it is durable, however long that takes; raises ``ApiError`` (503) where it is not taken."""
@@ -51,9 +51,9 @@ class Publisher:
         try:
             sent = await (await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
-            log.exception("a record for %s was not taken", topic)
+            log.exception("a record for %s was not accepted", topic)
             await self._replace(producer)
-            raise ApiError("unavailable", "Kafka did not take it; try again") from error
+            raise ApiError("unavailable", "Kafka did not accept it; try again") from error
         return int(sent.offset)
 
     async def _replace(self, broken: object) -> None:

@@ -160,7 +160,7 @@ def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
             data = ENCODINGS[coding](data, limit)
         except (zlib.error, brotli.error, zstandard.ZstdError) as error:
             raise ApiError(
-                "invalid_encoding", f"the body is no {coding.decode('latin-1')}: {error}", "Content-Encoding"
+                "invalid_encoding", f"the body is not valid {coding.decode('latin-1')}: {error}", "Content-Encoding"
             ) from error
     return data
 

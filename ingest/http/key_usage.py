@@ -56,4 +56,4 @@ class KeyUsageRecorder:
             try:
                 await self.tell()
             except ApiError as refused:
-                log.warning("the last uses of keys are told later: %s", refused)
+                log.warning("key usage is not published, will retry: %s", refused)

@@ -42,7 +42,7 @@ class RateLimiter:
             and b"origin" in headers
             and not allows(self._control, principal.workspace, headers[b"origin"])
         ):
-            raise ApiError("missing_scope", "the workspace does not allow this page", "Origin")
+            raise ApiError("missing_scope", "the workspace does not allow requests from this origin", "Origin")
 
     def _take(self, key_id: str, limit: int, now_ms: int) -> float:
         level, at_ms = self._buckets.pop(key_id, (float(limit), now_ms))

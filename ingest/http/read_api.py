@@ -209,8 +209,8 @@ class ReadApiClient:
 
 
 def _written(path: str) -> ApiError:
-    return ApiError("unavailable", f"it is written and the read API cannot show it now: do not repeat it, read {path}")
+    return ApiError("unavailable", f"it is saved, but the read API is unavailable: do not repeat it, read {path}")
 
 
 def _away() -> ApiError:
-    return ApiError("unavailable", "the read API is away; try again")
+    return ApiError("unavailable", "the read API is unavailable; try again")

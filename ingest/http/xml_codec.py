@@ -93,7 +93,7 @@ def _value(node: _Node) -> Any:
         try:
             return body.parse_mended(text.encode())
         except ApiError as refused:
-            raise ApiError("invalid_field", f"{node.name} is no JSON: {refused.message}", node.name) from None
+            raise ApiError("invalid_field", f"{node.name} is not JSON: {refused.message}", node.name) from None
     if node.fields:
         return node.fields
     if node.attributes.get("string") == "true":
@@ -120,7 +120,7 @@ def loads(data: bytes) -> Any:
         parser.feed(data)
         value = parser.close()
     except DefusedXmlException as error:
-        raise ApiError("invalid_json", "document types and entities are not taken") from error
+        raise ApiError("invalid_json", "document types and entities are not supported") from error
     except (ParseError, ValueError, LookupError) as error:
         raise ApiError("invalid_json", f"not valid XML: {error}") from error
     return {} if value is None else value

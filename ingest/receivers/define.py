@@ -18,7 +18,7 @@ def new_receiver(value: Any, workspace: str, environment: str, now_ms: int) -> R
         raise ApiError("invalid_type", "the body must be a JSON object")
     if not value.keys() <= _FIELDS:
         name = min(value.keys() - _FIELDS)
-        raise ApiError("unknown_field", f"{name} is no field of a receiver", name)
+        raise ApiError("unknown_field", f"unknown field {name}", name)
     provider = value.get("provider")
     if provider is None:
         raise ApiError("missing_field", "provider is needed", "provider")

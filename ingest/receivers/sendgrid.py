@@ -49,7 +49,7 @@ def public_key(text: str) -> EllipticCurvePublicKey:
     try:
         key = load_der_public_key(b64decode("".join(lines), validate=False))
     except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise ApiError("invalid_field", "public_key is no public key in base64", "public_key") from error
+        raise ApiError("invalid_field", "public_key is not a public key in base64", "public_key") from error
     if not isinstance(key, EllipticCurvePublicKey):
         raise ApiError("invalid_field", "public_key must be of ECDSA", "public_key")
     return key

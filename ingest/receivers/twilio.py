@@ -33,7 +33,7 @@ def _fields(posted: ProviderRequest) -> list[tuple[str, str]]:
     try:
         return parse_qsl(posted.body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError as error:
-        raise ApiError("invalid_type", "the body is no form") from error
+        raise ApiError("invalid_type", "the body is not a form") from error
 
 
 def _is_json(posted: ProviderRequest) -> bool:

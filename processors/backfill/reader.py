@@ -109,7 +109,7 @@ class BackfillReader:
                     await (self._back_fill(request) if isinstance(request, SegmentBackfill) else self._rebuild(request))
                     break
                 except Exception:  # whatever it is, the contacts wait for it
-                    log.exception("history of partition %d is read again", request.partition)
+                    log.exception("reading the history of partition %d failed, retrying", request.partition)
                     await asyncio.sleep(AGAIN_S)
 
     async def _next(self, kind: type[BackfillRequest]) -> BackfillRequest:

@@ -89,5 +89,5 @@ def load_row(row: bytes) -> Coverage:
     try:
         return load(orjson.loads(row))
     except (ValueError, TypeError, AttributeError):
-        log.error("what history is counted cannot be read; it is counted again")  # noqa: TRY400
+        log.error("the backfill coverage cannot be read; history is counted again")  # noqa: TRY400
         return Coverage()

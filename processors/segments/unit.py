@@ -184,7 +184,7 @@ class UnitOfWork:
         try:
             found = contact_state.load(row)
         except ValueError:
-            log.error("the row of contact %.100r cannot be read; it follows no new rule", key)  # noqa: TRY400
+            log.error("the row of contact %.100r cannot be read; rules are not applied to it", key)  # noqa: TRY400
             return False
         if isinstance(found, Redirect) or found.plan == self._plans.of(found.workspace, found.environment).digest:
             return False

@@ -29,17 +29,17 @@ MODELS: tuple[type[BaseModel], ...] = (
     requests.WorkspaceEdit,
 )
 _SAID = {
-    400: "not JSON, or no object",
-    401: "no key, or none that is valid",
+    400: "not JSON, or not an object",
+    401: "no key, or an invalid one",
     403: "the key lacks the scope",
-    404: "there is none",
+    404: "not found",
     405: "a mutation takes POST",
-    409: "it conflicts with what is there",
+    409: "conflicts with the current state",
     413: "too large",
-    415: "a content type or encoding that is not taken",
+    415: "unsupported content type or encoding",
     422: "a field or parameter is missing or wrong: param names it",
     429: "over the key's rate",
-    503: "not durable in time, or a part is away: try again",
+    503: "not durable in time, or a dependency is unavailable: try again",
 }
 _TELLING = {
     429: ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
@@ -52,12 +52,17 @@ _SCHEMES: dict[str, Schema] = {
     "query": {"type": "apiKey", "in": "query", "name": "apiKey"},
 }
 _PARAMETERS: dict[str, Schema] = {
-    "Environment": {"name": "environment", "in": "query", "schema": TEXT, "description": "Another than the key's own."},
+    "Environment": {
+        "name": "environment",
+        "in": "query",
+        "schema": TEXT,
+        "description": "An environment other than the key's own.",
+    },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        "description": "The same request with the same key is done once, for 24 hours.",
+        "description": "Requests with the same key are performed once within 24 hours.",
     },
 }
 _GRAPHQL_REFUSED = {"anyOf": [ref("Error"), record({"errors": many(OBJECT)})]}

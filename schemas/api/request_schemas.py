@@ -55,9 +55,9 @@ SEGMENT: dict[str, Schema] = {"name": {**text(1, MAX_NAME), "pattern": r"\S"}, "
 _URL = {"type": "string", "minLength": 1, "maxLength": MAX_URL, "pattern": "^[hH][tT][tT][pP][sS]?://"}
 _TYPES = {
     **many({**text(1, MAX_TYPE), "description": "a name, group.* or *"}, 1, MAX_TYPES),
-    "description": "what it is told of",
+    "description": "the event types that it receives",
 }
-_SECRET = maybe({**text(*SECRET_LENGTHS), "description": "printable ASCII; none: one is made"})
+_SECRET = maybe({**text(*SECRET_LENGTHS), "description": "printable ASCII; generated if omitted"})
 WEBHOOK: dict[str, Schema] = {"url": _URL, "types": _TYPES, "secret": _SECRET}
 WEBHOOK_EDIT: dict[str, Schema] = {"url": _URL, "types": _TYPES, "status": one_of("enabled", "disabled")}
 ROTATION: dict[str, Schema] = {"secret": _SECRET}
@@ -73,7 +73,7 @@ RECEIVER: dict[str, Schema] = {
         {
             **text(1, MAX_CONSENT),
             "pattern": r"\S",
-            "description": "what an unsubscribe or complaint ends; none: email_marketing, or sms_marketing",
+            "description": "the consent that an unsubscribe or complaint withdraws; default: email_ or sms_marketing",
         }
     ),
     "environment": maybe(TEXT),
@@ -132,7 +132,7 @@ def _form(form: str) -> Schema:
 
 RULE: Schema = {
     "anyOf": [_form(form) for form in FIELDS],
-    "description": "one form, and what may stand beside it",
+    "description": "one form and its optional fields",
     "examples": [{"event": "order_completed", "count": {"op": "gte", "value": 3}, "within": "30d"}],
 }
 

@@ -41,11 +41,14 @@ class RouteSpec:
 PAGES: dict[str, Schema] = {
     "limit": whole(1, MAX_LIMIT, DEFAULT_LIMIT),
     "page": whole(1, MAX_PAGE, 1),
-    "cursor": {**TEXT, "description": "Instead of page: empty at the beginning, then next_cursor."},
+    "cursor": {**TEXT, "description": "Instead of page: empty for the first page, then next_cursor."},
 }
 WAIT: dict[str, Schema] = {"timeout_ms": whole(*TIMEOUT_MS, DEFAULT_TIMEOUT_MS)}
 TASK: dict[str, Schema] = {
-    "task": {**one_of(*SYNC_WORDS), "description": "Whether the answer names a task that tells what became of each."}
+    "task": {
+        **one_of(*SYNC_WORDS),
+        "description": "Whether the answer names a task that shows the state of each event.",
+    }
 }
 SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
 

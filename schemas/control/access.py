@@ -102,5 +102,5 @@ def environment_of(
     if wanted == principal.environment:
         return wanted
     if principal.kind != "secret":
-        raise ApiError("missing_scope", "a public key reaches its own environment only", "environment")
+        raise ApiError("missing_scope", "a public key is limited to its own environment", "environment")
     return require_environment(control.environments[principal.workspace], wanted)

@@ -72,7 +72,11 @@ class _Expansion:
 
     def _referred(self, leaf: InSegment, at: str, chain: tuple[str, ...]) -> Rule:
         if leaf.segment_id in chain:
-            raise ApiError("invalid_field", f"a circle: {' -> '.join((*chain, leaf.segment_id))}", at)
+            raise ApiError(
+                "invalid_field",
+                f"segments refer to each other in a circle: {' -> '.join((*chain, leaf.segment_id))}",
+                at,
+            )
         if len(chain) > MAX_CHAIN:
             raise ApiError("invalid_field", f"segments refer to each other at most {MAX_CHAIN} deep", at)
         found = self._find(leaf.segment_id)

@@ -231,7 +231,7 @@ class Tail:
             while True:
                 await self._read()
         except Exception:
-            log.exception("the tail of %s ends", self._name)
+            log.exception("following topic %s ended", self._name)
             raise
         finally:
             self._failed = True
@@ -242,7 +242,7 @@ class Tail:
         try:
             found = await self._consumer.getmany(timeout_ms=5000)
         except KafkaError:
-            log.exception("tail of %s waits for the broker", self._name)
+            log.exception("following topic %s: waiting for the broker", self._name)
             await asyncio.sleep(0.5)
             return
         for records in found.values():

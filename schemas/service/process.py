@@ -90,7 +90,7 @@ async def end_with(tails: Sequence[Tail]) -> None:
     watched = [asyncio.ensure_future(tail.ended()) for tail in tails]
     try:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        log.critical("ending the process: a topic is followed no more")
+        log.critical("ending the process: following a topic failed")
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         for one in watched:

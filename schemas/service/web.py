@@ -132,8 +132,8 @@ def answer_to(error: Exception, request_id: str) -> JsonResponse:
     if isinstance(error, HTTPException):
         return refusal(refused_by(error), request_id, error.headers)
     if isinstance(error, KafkaError | TailEndedError | TimeoutError):
-        return refusal(ApiError("unavailable", "what this needs does not answer; try again"), request_id)
-    return refusal(ApiError("internal", "an error of ours; it has been logged"), request_id)
+        return refusal(ApiError("unavailable", "a dependency does not answer; try again"), request_id)
+    return refusal(ApiError("internal", "internal error; it has been logged"), request_id)
 
 
 def authorise(

@@ -119,7 +119,7 @@ class Assignment:
         try:
             await self._loop.consumer.commit(noted)
         except KafkaError as error:
-            log.warning("offsets not committed now, the tables know them: %r", error)
+            log.warning("offsets are not committed now, the tables have them: %r", error)
         else:
             self._committed.update(news)
 
@@ -142,7 +142,7 @@ async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMeta
             await admin.start()
             found = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
         except KafkaError as error:
-            log.warning("what is committed cannot be read now: %r", error)
+            log.warning("committed offsets cannot be read now: %r", error)
             await asyncio.sleep(0.5)
         else:
             return {tp: one for tp, one in found.items() if one.offset >= 0}
@@ -254,7 +254,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             try:
                 found = await self.consumer.getmany(timeout_ms=60_000)
             except KafkaError:
-                log.exception("the sink waits for the broker")
+                log.exception("waiting for the broker")
                 await asyncio.sleep(0.5)
                 continue
             began = time.monotonic()

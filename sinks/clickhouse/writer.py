@@ -183,7 +183,7 @@ class Writer:
                     if isinstance(error, DataError) or code in BAD_DATA:
                         raise RowsRefusedError(str(error)) from error
                     self._waiting[what] = str(error)[:200]
-                    log.warning("%s waits %.1f s for ClickHouse: %s", what, wait_s, str(error)[:500])
+                    log.warning("%s: ClickHouse is unavailable, retrying in %.1f s: %s", what, wait_s, str(error)[:500])
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, longest_s)
         finally:

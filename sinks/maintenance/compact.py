@@ -64,7 +64,7 @@ class CompactionResult:
 
 
 async def compact_merges(settings: Settings, age_s: float = AGE_S) -> CompactionResult | None:
-    """Fold once; ``None`` where another process is at it. Raises ClickHouse's errors."""
+    """Fold once; ``None`` where another squash is running. Raises ClickHouse's errors."""
     client = await connected(settings)
     client.database = settings.clickhouse_database
     try:
@@ -169,6 +169,6 @@ async def every(settings: Settings) -> None:
         try:
             done = await compact_merges(settings)
         except (ClickHouseError, MutationFailedError, TimeoutError):
-            log.exception("the squash broke off; it is repeated")
+            log.exception("squash failed, will retry")
         else:
             log.info("squash: %s", done)

@@ -124,7 +124,7 @@ class Eraser:
         try:
             await self._advance(one)
         except (ClickHouseError, KafkaError, MutationFailedError) as error:
-            log.error("erasure %s is tried again in %.1f s: %s", one.id, self._pause_s, str(error)[:500])  # noqa: TRY400
+            log.error("erasure %s failed, retrying in %.1f s: %s", one.id, self._pause_s, str(error)[:500])  # noqa: TRY400
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(self._pause_s * 2, LONGEST_RETRY_S)
             with suppress(ClickHouseError):

@@ -57,7 +57,7 @@ class Mender:
                 try:
                     await self._look(client)
                 except (ClickHouseError, KafkaError, MigrationError) as error:
-                    log.warning("broken parts are looked for again in %g s: %s", LOOK_S, str(error)[:300])
+                    log.warning("looking for broken parts failed, retrying in %g s: %s", LOOK_S, str(error)[:300])
                 await asyncio.sleep(LOOK_S)
         finally:
             await client.close()
@@ -65,7 +65,7 @@ class Mender:
     async def _look(self, client: AsyncClient) -> None:
         if not self._settings.clickhouse_url:
             for table in await restore_missing(self._settings, client):
-                log.error("table %s was gone: it is made again, of what Kafka has; older rows are lost", table)
+                log.error("table %s is missing: recreating it from Kafka; older rows are lost", table)
         broken: dict[topics.Topic, list[tuple[str, str]]] = {}
         for table, part in (await client.query(BROKEN)).result_rows:
             if (stream := stream_of(table)) is not None:

@@ -127,7 +127,7 @@ class CustomerTopics:
                 await kafka.make_topic(self._settings, name)
             except KafkaError as error:
                 if error.retriable:
-                    log.warning("topic %s waits for the broker: %r", name, error)
+                    log.warning("topic %s: waiting for the broker: %r", name, error)
                     await asyncio.sleep(RETRY_S)
                     continue
                 self._remember(name, _reason(error), REFUSED_S)

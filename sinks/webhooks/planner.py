@@ -124,7 +124,7 @@ class DeliveryPlanner:
             try:
                 found = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
             except KafkaError:
-                log.exception("webhooks wait for the broker")
+                log.exception("waiting for the broker")
                 await asyncio.sleep(0.5)
                 continue
             began = time.monotonic()
@@ -143,7 +143,7 @@ class DeliveryPlanner:
             try:
                 await self._tail.catch_up()
             except KafkaError as error:
-                log.warning("webhooks wait for the definitions: %r", error)
+                log.warning("waiting for the definitions: %r", error)
                 await asyncio.sleep(0.5)
             else:
                 return
@@ -189,7 +189,7 @@ class DeliveryPlanner:
             return [message for event in kept for message in _said(of_event, event)]
         except UndecodableError as error:
             # the ClickHouse sink reads the same record and puts it into quarantine
-            log.error("%s/%s/%s passed over: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line
+            log.error("skipping %s/%s/%s: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line
             return []
 
     def _complete_since(self, record: Any, known: NotificationState) -> int:
@@ -228,7 +228,7 @@ class DeliveryPlanner:
         try:
             await self._consumer.commit(news)
         except KafkaError as error:
-            log.warning("offsets not committed now, the disk knows them: %r", error)
+            log.warning("offsets are not committed now, the disk has them: %r", error)
         else:
             self._committed.update(news)
 

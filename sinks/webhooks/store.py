@@ -162,7 +162,7 @@ class Store:
                 delivery = decode_delivery(record.value)
                 queued = self._take(batch, delivery, record.value)
         except UndecodableError:
-            log.exception("deliveries/%s/%s passed over", record.partition, record.offset)
+            log.exception("skipping deliveries/%s/%s", record.partition, record.offset)
         self._db.write(batch)
         if queued is not None:
             self.on_queued(queued.webhook_id, queued.entry, asked=queued.asked)

@@ -117,7 +117,7 @@ async def test_an_identifier_of_somebody_else_is_named(stack: LocalStack) -> Non
         second = await upsert(client, 201, external_id=two, email=email)
         assert first["id"] != second["id"]
         assert second["email"] is None
-        text = "link_refused: email was not taken over: it belongs to another contact, or is one too many"
+        text = "link_refused: email was not added: it belongs to another contact, or the contact has too many"
         assert second["warnings"] == [text]
         assert (await client.get(f"/v1/contacts/email:{email}")).json()["id"] == first["id"]
 

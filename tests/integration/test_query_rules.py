@@ -142,4 +142,4 @@ async def test_a_difference_is_found_and_told(api: ReadPipeline) -> None:
     pairs = {(one["segment_id"], one["contact_id"]) for one in told["latest"]}
     assert pairs == {("seg_buyers", cid(BOB)), ("seg_pros", cid(ANN))}
     log = (api.settings.home / "query.log").read_text()
-    assert f"segment seg_buyers: contact {cid(BOB)} is not what the rule says it is" in log
+    assert f"segment seg_buyers: membership of contact {cid(BOB)} differs from the rule" in log

@@ -115,7 +115,7 @@ async def test_clickhouse_away_and_back(settings: Settings, tmp_path: Path) -> N
             for n in range(1, 20):
                 await pipe.resolved([numbered(n)])
             log = own.home / "clickhouse.log"
-            await eventually(lambda: said(log, "waits"), "the sink waiting")
+            await eventually(lambda: said(log, "retrying"), "the sink waiting")
             held = await pipe.committed(topics.RESOLVED)
             with clickhouse_front(tmp_path / "ch", port):
                 await eventually(lambda: physical_is(pipe, 20), "all rows")

@@ -47,7 +47,7 @@ class MemoryLog:
 
     async def publish(self, partition: int, record: bytes) -> None:
         if self.down:
-            raise ApiError("unavailable", "Kafka did not take it; try again")
+            raise ApiError("unavailable", "Kafka did not accept it; try again")
         self.records.append((partition, record))
         if self.tell is not None:
             self._identify(self.tell)
@@ -116,7 +116,7 @@ class RecordedReads(ReadApiClient):
         for start, (status, answer) in self._answers.items():
             if path.startswith(start):
                 return status, answer
-        raise ApiError("unavailable", "the read API is away; try again")
+        raise ApiError("unavailable", "the read API is unavailable; try again")
 
 
 def client_of(edge: Edge, reads: RecordedReads | None = None) -> httpx.AsyncClient:

@@ -113,10 +113,10 @@ async def test_an_upsert_by_one_identifier_asks_the_database_nothing(
 async def test_identifiers_that_are_not_shown_yet_are_asked_for(tmp_path: Path) -> None:
     document = {"id": "cnt_x", "attributes": {}, "created_at": "x"}
     stages = Stages(tmp_path, identifiers=(USER,))
-    reads = ToldReads(written={"contact": document, "warnings": ["email was not taken over"]})
+    reads = ToldReads(written={"contact": document, "warnings": ["email was not added"]})
     answer = await stages.upsert(reads, external_id="u1", email="a@b.c")
     assert (reads.questions, answer.status_code) == (["written"], 200)
-    assert answer.json() == {**document, "warnings": ["email was not taken over"]}
+    assert answer.json() == {**document, "warnings": ["email was not added"]}
 
 
 async def test_what_the_workspace_ties_nothing_by_is_not_waited_for(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_what_the_workspace_ties_nothing_by_is_not_waited_for(tmp_path: Pa
     answer = await stages.upsert(reads, external_id="u1", phone="+447700900123")
     assert (answer.status_code, reads.questions) == (201, []), answer.text
     (said,) = answer.json()["warnings"]
-    assert said.startswith("link_refused: phone was not taken over")
+    assert said.startswith("link_refused: phone was not added")
 
 
 async def test_a_contact_that_was_merged_a_moment_ago_is_asked_for(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_cursor_of_another_list_is_refused() -> None:
     page = paging_of({"cursor": "", "limit": "1"})
     given_out = listing(page, rows_of(2), 2, [(1, "a"), (2, "b")])["next_cursor"]
     assert paging_of({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
-    with pytest.raises(ApiError, match="none of this list"):
+    with pytest.raises(ApiError, match="belongs to another list"):
         paging_of({"cursor": given_out}).cursor_of(str)
 
 

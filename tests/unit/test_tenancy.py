@@ -44,7 +44,7 @@ async def test_the_edge_refuses_a_foreign_contact_id(
     async with client_of(memory_edge(tmp_path, log), RecordedReads({})) as client:
         answer = await client.post(path, json=_filled(body, foreign), headers=headers)
     assert answer.status_code == 422, answer.text
-    assert "is no contact id of this environment" in answer.text
+    assert "is not a contact id of this environment" in answer.text
     assert log.records == []
 
 

@@ -108,7 +108,7 @@ class Engine:
                 return
             self._reloaded.add(found)
             table, part = found
-            log.error("%s: part %s cannot be read, the table is loaded again without it: %.500s", table, part, error)
+            log.error("%s: part %s cannot be read; loading the table without it: %.500s", table, part, error)
             try:
                 self._control(f"DETACH TABLE {table} SYNC")
                 self._control(f"ATTACH TABLE {table}")

@@ -113,7 +113,7 @@ class Front:
             try:
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.floor.look)
             except (OSError, RuntimeError):
-                log.exception("the free space cannot be looked at, or merges not be stopped or started")
+                log.exception("cannot check the free space, or stop or start merges")
             await asyncio.sleep(1)
 
     @asynccontextmanager

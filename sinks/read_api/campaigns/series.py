@@ -82,7 +82,7 @@ async def series(
 def _check_points(begin: int, end: int, step: int) -> None:
     if (end - begin) // step > MAX_POINTS:
         raise ApiError(
-            "invalid_field", f"more than {MAX_POINTS} points: a longer interval or a shorter span", "interval"
+            "invalid_field", f"more than {MAX_POINTS} points: choose a longer interval or a shorter span", "interval"
         )
 
 

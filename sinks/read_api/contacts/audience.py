@@ -77,7 +77,7 @@ class AudienceQuery:
             elif name == "$not":
                 parts.append(f"NOT ({self.group(part, at, depth + 1)})")
             elif name[:1] == "$":
-                raise ApiError("invalid_field", f"{name} is no operator here", at)
+                raise ApiError("invalid_field", f"{name} is not a supported operator", at)
             else:
                 parts.append(self.conditions(name, part, at, depth))
         return " AND ".join(parts)
@@ -121,7 +121,7 @@ class AudienceQuery:
                 self.regexes.append(f"match('', {bound})")
                 return self.texts(name, lambda value: f"match({value}, {bound})")
         if operator not in _ORDER:
-            raise ApiError("invalid_field", f"{operator[:80]} is no operator here", path)
+            raise ApiError("invalid_field", f"{operator[:80]} is not a supported operator", path)
         return self.compares(name, _ORDER[operator], wanted, path)
 
     def equals(self, name: str, wanted: Any, path: str) -> str:
@@ -222,7 +222,7 @@ def _regex(value: Any, options: Any, path: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise ApiError("invalid_field", f"a regular expression of at most {MAX_TEXT} characters is needed", path)
     if not isinstance(options, str) or not set(options) <= _OPTIONS:
-        raise ApiError("invalid_field", "$options are some of i, m and s", path)
+        raise ApiError("invalid_field", "$options may contain i, m and s", path)
     # MongoDB's dot stops at a line's end, RE2's as ClickHouse sets it does not
     flags = "".join(sorted(options)) + ("" if "s" in options else "-s")
     return f"(?{flags}){value}"
@@ -252,7 +252,7 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[
         return _shaped(await reader.rows(sql, **bound, after=after, limit=limit))
     except ClickHouseError as error:
         if getattr(error, "code", None) == BAD_REGEX:
-            raise ApiError("invalid_field", "a regular expression is none that RE2 takes", "custom_request") from error
+            raise ApiError("invalid_field", "not a valid RE2 regular expression", "custom_request") from error
         raise
 
 

@@ -111,7 +111,9 @@ def _is_refused(one: Identifier, own: Sequence[str], refused: set[tuple[str, str
 
 def _warnings(missing: Identifiers) -> list[str]:
     return [
-        warning("link_refused", f"{one['type']} was not taken over: it belongs to another contact, or is one too many")
+        warning(
+            "link_refused", f"{one['type']} was not added: it belongs to another contact, or the contact has too many"
+        )
         for one in missing
     ]
 

@@ -151,4 +151,4 @@ class ConsistencyCheck:
         for contact in differing:
             found.differences[segment.id] += 1
             found.latest.append({"segment_id": segment.id, "contact_id": contact, "at": iso(found.checked_ms)})
-            log.error("segment %s: contact %s is not what the rule says it is", segment.id, contact)
+            log.error("segment %s: membership of contact %s differs from the rule", segment.id, contact)

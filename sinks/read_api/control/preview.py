@@ -29,7 +29,7 @@ async def preview(
         raise ApiError("invalid_type", "the body must be a JSON object")
     for name in body:
         if name != "rule":
-            raise ApiError("unknown_field", f"{name[:80]} is no field of a preview", name[:80])
+            raise ApiError("unknown_field", f"unknown field {name[:80]}", name[:80])
     if "rule" not in body:
         raise ApiError("missing_field", "rule is needed", "rule")
     rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})

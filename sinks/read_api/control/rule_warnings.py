@@ -72,7 +72,7 @@ async def unseen(reader: ClickHouseReader, tenant: Tenant, tree: Rule) -> list[s
         async with asyncio.timeout(WITHIN_S):
             await _NameLookup(reader, tenant).rule(tree, found)
     except (TimeoutError, ClickHouseError, ApiError) as error:
-        log.info("what a rule names was not looked up: %s", str(error)[:200])
+        log.info("the names in a rule were not looked up: %s", str(error)[:200])
     return found
 
 

@@ -55,7 +55,7 @@ class Campaign:
     updated_at: str
     said_sent_at: strawberry.Private[str | None]
 
-    @strawberry.field(description="When it was said to be sent, else when its first message was.")
+    @strawberry.field(description="The definition's time of sending, else that of its first message.")
     async def sent_at(self, info: RequestInfo) -> str | None:
         if self.said_sent_at is not None:
             return self.said_sent_at
@@ -70,7 +70,7 @@ class Campaign:
     async def contacts_reached(self, info: RequestInfo) -> JSON:
         return JSON(await info.context.loaders.reached.load(str(self.id)))
 
-    @strawberry.field(description="Those of its definition, and others that its messages name.")
+    @strawberry.field(description="Those of the definition, and others named by messages.")
     async def variants(self, info: RequestInfo) -> list[Variant]:
         asked = info.context
         campaign = asked.control.campaigns[asked.tenant.place][str(self.id)]

@@ -58,7 +58,7 @@ class Schema(strawberry.Schema):
                 error.extensions = {"code": cause.code, **({"param": cause.param} if cause.param else {})}
             elif cause is not None and not isinstance(cause, GraphQLError):
                 log.error("graphql %s", error.path, exc_info=cause)
-                error.message, error.extensions = "an error of ours; it has been logged", {"code": "internal"}
+                error.message, error.extensions = "internal error; it has been logged", {"code": "internal"}
 
 
 SCHEMA = Schema(query=Query, mutation=Mutation, config=StrawberryConfig(auto_camel_case=True))

@@ -27,7 +27,7 @@ SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
 
 @strawberry.type
 class Query:
-    @strawberry.field(description="By contact id or `type:value`; null: there is none.")
+    @strawberry.field(description="By contact id or `type:value`; null if there is none.")
     async def contact(self, info: RequestInfo, id: strawberry.ID) -> Contact | None:  # noqa: A002 - the contract's name
         asked = info.context
         asked.require("contacts:read")
@@ -91,7 +91,7 @@ class Query:
         found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
         return found
 
-    @strawberry.field(description="By id or number; null: there is none.")
+    @strawberry.field(description="By id or number; null if there is none.")
     async def campaign(self, info: RequestInfo, id: strawberry.ID) -> Campaign | None:  # noqa: A002
         asked = info.context
         asked.require("campaigns:read")

@@ -66,8 +66,8 @@ class ClickHouseReader:
         except ClickHouseError as error:
             code = getattr(error, "code", None)
             if code in TRANSIENT or (code is None and isinstance(error, OperationalError)):
-                log.warning("a read waits for ClickHouse: %s", str(error)[:500])
-                raise ApiError("unavailable", "the database is away or overloaded; try again") from error
+                log.warning("ClickHouse is unavailable, retrying a read: %s", str(error)[:500])
+                raise ApiError("unavailable", "the database is unavailable or overloaded; try again") from error
             raise
         return result.column_names, result.result_rows
 

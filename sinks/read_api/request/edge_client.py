@@ -43,7 +43,7 @@ class EdgeClient:
             ) as answer:
                 said = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ApiError("unavailable", "the edge is away; try again") from error
+            raise ApiError("unavailable", "the edge is unavailable; try again") from error
         if answer.status >= 400 and "error" in said:
             code = said["error"]["code"]
             raise ApiError(code if code in STATUS else "internal", said["error"]["message"], said["error"].get("param"))

@@ -41,7 +41,7 @@ class Paging:
         if not self.after:
             return None
         if [type(v) for v in self.after] != list(types):
-            raise ApiError("invalid_field", "cursor is none of this list's", "cursor")
+            raise ApiError("invalid_field", "cursor belongs to another list", "cursor")
         return self.after
 
 
@@ -50,7 +50,7 @@ def paging_of(query: QueryParameters) -> Paging:
     if "cursor" not in query:
         return Paging(limit=limit, page=_number(query, "page", 1, MAX_PAGE), after=None)
     if "page" in query:
-        raise ApiError("invalid_field", "either page or cursor", "page")
+        raise ApiError("invalid_field", "give either page or cursor", "page")
     return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
 
 
@@ -131,5 +131,5 @@ def _cursor(text: str) -> list[Any]:
     except ValueError:
         value = None
     if not isinstance(value, list) or not value:
-        raise ApiError("invalid_field", "cursor is none that was given out", "cursor")
+        raise ApiError("invalid_field", "cursor is not valid", "cursor")
     return value
