@@ -1,6 +1,9 @@
 """Altertable's JSON in, raw events and Altertable's answers out: `POST /track`, `/identify`, `/alias`.
 
-Source: the vendor's REST API page. An array is taken whole or not at all.
+Source: the vendor's REST API page, and the specification of its clients. An array is taken whole or not at all.
+
+A client's ``distinct_id`` is a stranger's until ``identify``, whose ``anonymous_id`` is that earlier one: what is
+stored under it as either type comes along, unless it is somebody identified.
 """
 
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from typing import Any
 import orjson
 
 from ingest.events.canonical import profile_of
-from ingest.events.operation import JSON, Operation, addresses_in, check_count, each, optional_object
+from ingest.events.operation import JSON, Operation, addresses_in, check_count, each, earlier_id, optional_object
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
 from schemas.errors import ApiError
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
@@ -100,7 +103,13 @@ def _identify(value: Any) -> RawEvent:
     environment = _environment(value)
     _required(value, "distinct_id", str, "a string")
     traits = optional_object(value, "traits") or {}
-    identifiers = [(kind, value[name], name) for name, kind in _SENDER if name in value]
+    identifiers = []
+    for name, kind in _SENDER:
+        given = value.get(name)
+        if name == "anonymous_id" and isinstance(given, str) and given != value["distinct_id"]:
+            identifiers += earlier_id(given, name)
+        elif name in value:
+            identifiers.append((kind, given, name))
     identifiers += addresses_in(traits, "traits")
     return RawEvent(
         kind=IDENTIFY,
@@ -125,7 +134,7 @@ def _alias(value: Any) -> RawEvent:
     return RawEvent(
         kind=ALIAS,
         type=ALIAS_TYPE,
-        identifiers=[("external_id", new, "new_user_id"), ("external_id", old, "distinct_id")],
+        identifiers=[("external_id", new, "new_user_id"), *earlier_id(old, "distinct_id")],
         properties={"distinct_id": old, "new_user_id": new},
         context=_rest(value, _ALIAS_FIELDS),
         timestamp=value.get("timestamp"),
