@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^/?#]+.*)?$",
         description="A ClickHouse of your own (http:// or https://user:password@host:8123); empty: the embedded one.",
     )
+    clickhouse_password_file: str = Field(
+        "", description="A file with the password of the user that `CLICKHOUSE_URL` names, in place of one in the URL."
+    )
+    clickhouse_ca_file: str = Field(
+        "", description="Certificates (PEM) that sign ClickHouse's; empty: those that the system trusts."
+    )
+    clickhouse_cert_file: str = Field("", description="The client's own certificate (PEM) for ClickHouse.")
+    clickhouse_key_file: str = Field("", description="The private key of that certificate (PEM).")
     secret_key: str = Field(
         "",
         repr=False,

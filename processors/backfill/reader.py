@@ -24,6 +24,7 @@ from processors.backfill.queue import (
 from processors.backfill.sink_progress import SinkProgress
 from schemas import topics
 from schemas.records.records import Event
+from schemas.service.clickhouse_auth import database_connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -213,12 +214,7 @@ async def _connected(settings: Settings) -> Any:
     driver = await asyncio.to_thread(importlib.import_module, "clickhouse_connect")
     options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
     vars(options).update(np=None, pd=None)  # 60 MB for data frames that nobody asks for
-    return await driver.get_async_client(
-        dsn=settings.clickhouse,
-        interface=settings.clickhouse_interface,
-        database=settings.clickhouse_database,
-        autogenerate_session_id=False,
-    )
+    return await driver.get_async_client(**database_connection(settings), database=settings.clickhouse_database)
 
 
 def _now_ms() -> int:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from schemas.control import sealing
 from schemas.errors import CannotStart
+from schemas.service.clickhouse_auth import database_connection
 from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings, complaints, strangers
@@ -57,6 +58,7 @@ def read_settings() -> Settings:
     try:
         settings = Settings()
         connection(settings)
+        database_connection(settings)
     except ValidationError as error:
         sys.exit("\n".join(complaints(error)))
     except CannotStart as error:  # a certificate or a password that is not where it should be

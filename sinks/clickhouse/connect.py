@@ -10,6 +10,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.service.clickhouse_auth import database_connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,7 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
     while True:
         try:
             async with asyncio.timeout(REMIND_S):
-                return await clickhouse_connect.get_async_client(
-                    dsn=settings.clickhouse,
-                    interface=settings.clickhouse_interface,
-                    database="default",
-                    autogenerate_session_id=False,
-                )
+                return await clickhouse_connect.get_async_client(**database_connection(settings), database="default")
         except (ClickHouseError, TimeoutError) as error:
             now, reason = time.monotonic(), str(error)[:300] or "no answer"
             if now - began > within_s:
