@@ -22,7 +22,7 @@ from schemas.settings import Settings
 from sinks.console.live.feed import LiveFeed
 from sinks.console.live.page import SCOPE as LIVE
 from sinks.console.live.page import LivePages
-from sinks.console.pages import contacts, keys
+from sinks.console.pages import contacts, keys, segments
 from sinks.console.web import policy
 from sinks.console.web.api import Api, ApiConnection
 from sinks.console.web.assets import PREFIX, Assets
@@ -37,6 +37,7 @@ HOME = "/console/live"
 NAVIGATION = (
     NavigationEntry(HOME, "Live", "", "l"),
     NavigationEntry(contacts.PATH, "Contacts", "contacts:read", "c"),
+    NavigationEntry(segments.PATH, "Segments", "segments:read", "s"),
     NavigationEntry("/console/keys", "Keys", "admin", "k"),
 )
 _PACKED = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
@@ -65,13 +66,17 @@ class Console:
 
     def routes(self) -> list[Route]:
         """Everything under ``/console``, and ``/``."""
-        live = LivePages(self._feed, self._control)
+        live, parts = LivePages(self._feed, self._control), segments.SegmentPages()
         pages: tuple[tuple[str, str, Page], ...] = (
             (HOME, "", live.page),
             ("/console/live/rows/{id}", LIVE, live.detail),
             (contacts.PATH, "contacts:read", contacts.contacts),
             (f"{contacts.PATH}/{{id}}", "contacts:read", contacts.contact),
             (f"{contacts.PATH}/{{id}}/why/{{segment}}", "segments:read", contacts.why),
+            (segments.PATH, "segments:read", parts.segments),
+            (f"{segments.PATH}/new", "segments:write", parts.new),
+            (f"{segments.PATH}/{{id}}", "segments:read", parts.segment),
+            (f"{segments.PATH}/{{id}}/standing", "segments:read", parts.standing),
             ("/console/keys", "admin", keys.keys),
         )
         actions: tuple[tuple[str, str, Page], ...] = (
@@ -80,6 +85,9 @@ class Console:
             ("/console/environment", "", self._choose_environment),
             (f"{contacts.PATH}/{{id}}/split", "contacts:write", contacts.split),
             (f"{contacts.PATH}/{{id}}/erase", "contacts:write", contacts.erase),
+            (segments.PATH, "segments:write", parts.save),
+            (f"{segments.PATH}/preview", "segments:read", parts.preview),
+            (f"{segments.PATH}/{{id}}/delete", "segments:write", parts.delete),
             ("/console/keys", "admin", keys.create),
             ("/console/keys/{id}/revoke", "admin", keys.revoke),
         )

@@ -11,7 +11,14 @@ from tests.support.stack import LocalStack
 
 pytestmark = [pytest.mark.console]
 
-PAGES = ("/console/live", "/console/contacts", "/console/keys", "/console/none")
+PAGES = (
+    "/console/live",
+    "/console/contacts",
+    "/console/segments",
+    "/console/segments/new",
+    "/console/keys",
+    "/console/none",
+)
 WAYS = (("light", 1280), ("dark", 1280), ("light", NARROW), ("dark", NARROW))
 MOST_PAGE = 60_000
 """Bytes of a page with all that it loads, as they are sent."""

@@ -1,0 +1,187 @@
+"""A visit in; segments, one with its rule as a form and as JSON, its live count, and changes to it, out."""
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from schemas.errors import ApiError
+from sinks.console.pages import rule_form
+from sinks.console.pages.recipes import RECIPES
+from sinks.console.pages.rule_form import RuleForm
+from sinks.console.web import api
+from sinks.console.web.render import as_json
+from sinks.console.web.visit import Visit
+
+PATH = "/console/segments"
+NAMES_S = 30.0
+MOST_KEPT = 200
+SAMPLED = 6
+FIRST = {"event": "page_viewed", "within": "7d"}
+
+
+class SegmentPages:
+    """Keeps, for half a minute, the names that were seen in an environment, to offer them."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str, str], tuple[float, dict[str, list[str]]]] = {}
+
+    async def segments(self, visit: Visit) -> Response:
+        cursor = visit.query.get("page", "1")
+        listed = await visit.api.get(api.path("segments"), limit="50", page=cursor)
+        return visit.page(
+            "segments.html", title="Segments", segments=listed["data"], meta=listed["meta"], recipes=RECIPES
+        )
+
+    async def new(self, visit: Visit) -> Response:
+        """An empty editor, or one with a recipe's rule, or a rule about an event."""
+        number, event = visit.query.get("recipe", ""), visit.query.get("event", "")
+        name, rule = "", FIRST if not event else {"event": event[:200]}
+        if number.isascii() and number.isdigit() and int(number) < len(RECIPES):
+            name, rule = RECIPES[int(number)].name, RECIPES[int(number)].rule
+        return await self._editor(visit, None, name, rule)
+
+    async def segment(self, visit: Visit) -> Response:
+        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        members = None
+        if visit.may("contacts:read"):
+            members = await visit.api.get(api.path("segments", found["id"], "contacts"), limit="20")
+        return await self._editor(visit, found, found["name"], found["rule"], members=members)
+
+    async def _editor(
+        self, visit: Visit, segment: Any, name: str, rule: Any, status: int = 200, **values: Any
+    ) -> Response:
+        form = rule_form.form_of_rule(rule)
+        is_static = segment is not None and segment["kind"] == "static"
+        shown = {"members": None, "refused": None, **values}
+        return visit.page(
+            "segment.html",
+            status,
+            title=name or "New segment",
+            segment=segment,
+            name=name,
+            is_static=is_static,
+            text=as_json(rule),
+            recipes=RECIPES,
+            preview=None if is_static else await _preview(visit, rule),
+            **await self._form_values(visit, form),
+            **shown,
+        )
+
+    async def _form_values(self, visit: Visit, form: RuleForm | None) -> dict[str, Any]:
+        """What the form's template needs."""
+        listed = await visit.api.get(api.path("segments"), limit="100")
+        return {
+            "form": form,
+            "offered": await self._offered(visit),
+            "others": listed["data"],
+            "attribute_ops": rule_form.ATTRIBUTE_OPS,
+            "count_ops": rule_form.COUNT_OPS,
+            "op_names": rule_form.OP_NAMES,
+        }
+
+    async def preview(self, visit: Visit) -> Response:
+        """A fragment: the count, and the other side of the editor, brought up to what was typed on this one."""
+        fields = await visit.form()
+        if fields.get("source") == "json":
+            try:
+                rule = orjson.loads(fields.get("rule", ""))
+            except orjson.JSONDecodeError as error:
+                return visit.page(
+                    "segment_preview.html", title="", preview=_wrong(f"not JSON: {error}"), text=None, form=None
+                )
+            values = await self._form_values(visit, rule_form.form_of_rule(rule))
+            return visit.page(
+                "segment_preview.html", title="", preview=await _preview(visit, rule), text=None, **values, renew=True
+            )
+        form = rule_form.form_of_fields(fields)
+        changed = fields.get("add") or fields.get("drop")
+        if fields.get("add") in rule_form.KINDS and len(form.conditions) < rule_form.MOST_CONDITIONS:
+            form.conditions.append({"kind": fields["add"]})
+        drop = fields.get("drop", "")
+        if drop.isascii() and drop.isdigit() and int(drop) < len(form.conditions) and len(form.conditions) > 1:
+            del form.conditions[int(drop)]
+        rule = rule_form.rule_of(form)
+        values = await self._form_values(visit, form) if changed else {"form": None}
+        return visit.page(
+            "segment_preview.html", title="", preview=await _preview(visit, rule), text=as_json(rule),
+            **values, renew=bool(changed),
+        )  # fmt: skip
+
+    async def save(self, visit: Visit) -> Response:
+        """A new segment, or another rule or name of one."""
+        fields = await visit.form()
+        segment_id, name, text = fields.get("id", ""), fields.get("name", "").strip(), fields.get("rule", "")
+        try:
+            rule = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            return await self._editor(
+                visit, None, name, FIRST, 422, refused=ApiError("invalid_json", str(error), "rule")
+            )
+        body = {"name": name, "rule": rule}
+        try:
+            if segment_id:
+                made = await visit.api.send("PATCH", api.path("segments", segment_id), body)
+            else:
+                made = await visit.api.send("POST", api.path("segments"), body)
+        except ApiError as refused:
+            segment = await visit.api.find(api.path("segments", segment_id)) if segment_id else None
+            return await self._editor(visit, segment, name, rule, refused.status, refused=refused)
+        return visit.go(f"{PATH}/{made['id']}")
+
+    async def delete(self, visit: Visit) -> Response:
+        await visit.form()
+        try:
+            await visit.api.send("DELETE", api.path("segments", visit.request.path_params["id"]))
+        except ApiError as refused:
+            found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+            return await self._editor(visit, found, found["name"], found["rule"], refused.status, refused=refused)
+        return visit.go(PATH)
+
+    async def standing(self, visit: Visit) -> Response:
+        """A fragment: the count and how far history has been read, which asks again until it is live."""
+        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        before = visit.query.get("reached", "0")
+        reached = int(before) if before.isascii() and before.isdigit() and len(before) < 4 else 0
+        return visit.page("segment_standing.html", title="", segment=found, reached=min(100, reached))
+
+    async def _offered(self, visit: Visit) -> dict[str, list[str]]:
+        """Event types, properties and attributes of some contacts that were seen here; none where the key may not."""
+        if not visit.may("contacts:read"):
+            return {"types": [], "properties": [], "attributes": []}
+        home = (visit.principal.workspace, visit.environment, visit.principal.key_id)
+        known = self._names.get(home)
+        if known is not None and time.monotonic() - known[0] < NAMES_S:
+            return known[1]
+        contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
+        places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
+        pages = await asyncio.gather(*(visit.api.get(place, limit="50") for place in places))
+        events = [event for page in pages for event in page["data"]]
+        offered = {
+            "types": _names(event["type"] for event in events),
+            "properties": _names(name for event in events for name in event["properties"]),
+            "attributes": _names(name for one in contacts for name in one["attributes"]),
+        }
+        if len(self._names) >= MOST_KEPT:
+            self._names.clear()
+        self._names[home] = (time.monotonic(), offered)
+        return offered
+
+
+def _names(found: Any) -> list[str]:
+    return sorted(set(found))[:100]
+
+
+def _wrong(message: str) -> dict[str, Any]:
+    return {"refused": ApiError("invalid_json", message, "rule"), "contacts": None, "sample": [], "warnings": []}
+
+
+async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
+    """How many contacts the rule finds now, or what is wrong with it."""
+    try:
+        found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
+    except ApiError as refused:
+        return {"refused": refused, "contacts": None, "sample": [], "warnings": []}
+    return {"refused": None, "warnings": [], **found}
