@@ -10,7 +10,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +99,21 @@ async def _until_read(stack: LocalStack, name: str, count: int, requests: Sequen
     }
 
 
-async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
+async def _each(stack: LocalStack, *, quick: bool) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     some, many = (40, 5_000) if quick else (200, 50_000)
-    figures: dict[str, Any] = {}
     for emails, name in ((False, "one identifier"), (True, "external id and e-mail")):
-        figures[f"upserts in a row, {name}"] = await singles(stack, some, 1, emails=emails)
-        figures[f"64 upserts together, {name}"] = await singles(stack, some * 8, 64, emails=emails)
-        figures[f"batches of {BATCH}, {name}"] = await batches(stack, many, emails=emails)
-    return figures
+        yield f"upserts in a row, {name}", await singles(stack, some, 1, emails=emails)
+        yield f"64 upserts together, {name}", await singles(stack, some * 8, 64, emails=emails)
+        yield f"batches of {BATCH}, {name}", await batches(stack, many, emails=emails)
+
+
+async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
+    return {name: figures async for name, figures in _each(stack, quick=quick)}
+
+
+async def _tell(stack: LocalStack, *, quick: bool) -> None:
+    async for name, figures in _each(stack, quick=quick):
+        print(name, json.dumps(figures), flush=True)
 
 
 def main() -> None:
@@ -114,7 +121,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer contacts, coarser figures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
-        print(json.dumps(uvloop.run(measure(stack, quick=options.quick)), indent=2))
+        uvloop.run(_tell(stack, quick=options.quick))
 
 
 if __name__ == "__main__":
