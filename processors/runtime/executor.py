@@ -23,7 +23,7 @@ from typing import NoReturn, Protocol
 
 from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
 from processors.runtime.publish import Message, TopicPartition, check_size
-from processors.runtime.stage import Background, InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 
 log = logging.getLogger(__name__)
@@ -105,9 +105,8 @@ class PartitionExecutor:
 
     def wake(self) -> None:
         """There may be background work."""
-        if isinstance(self.stage, Background):
-            for task in self.tasks.values():
-                task.wake()
+        for task in self.tasks.values():
+            task.wake()
 
     def note_quarantined(self) -> None:
         now = time.monotonic()
@@ -126,7 +125,6 @@ class PartitionTask:
 
     def __init__(self, executor: PartitionExecutor, partition: int) -> None:
         self.executor, self.stage, self.partition = executor, executor.stage, partition
-        self.background = executor.stage if isinstance(executor.stage, Background) else None
         self.inputs: dict[str, deque[InputRecord]] = {topic.name: deque() for topic in executor.stage.inputs}
         self.busy_since: float | None = None
         self._background_at = time.monotonic()
@@ -178,10 +176,10 @@ class PartitionTask:
             await self._unit(self.stage.on_timer)
             # A stage that leaves its due time as it was would spin.
             return self.stage.next_timer(self.partition) != due or worked
-        if self._closing or self.background is None or not self.background.has_work(self.partition):
+        if self._closing or not self.stage.has_work(self.partition):
             return worked
         if not worked or time.monotonic() - self._background_at >= BACKGROUND_S:
-            await self._unit(self.background.on_idle)
+            await self._unit(self.stage.on_idle)
             self._background_at = time.monotonic()
         return True
 

@@ -13,7 +13,7 @@ Invariants that a stage may rely on, and what it owes for them:
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from schemas.topics import Topic
 
@@ -112,16 +112,13 @@ class Stage(Protocol):
         """The partition may belong to another worker now; ``on_assigned`` comes first if it returns."""
         ...
 
-
-@runtime_checkable
-class Background(Protocol):
-    """A stage that also has work which no record and no timer causes; done in chunks, between groups."""
-
     def has_work(self, partition: int) -> bool:
-        """Cheap: asked after every step and once a second."""
+        """Whether ``on_idle`` has work; cheap, as it is called after every step and once a second."""
         ...
 
-    def on_idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
+    def on_idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+        """One chunk of work that no record and no timer causes; called between groups of records."""
+        ...
 
 
 Quarantine = Callable[[InputRecord, str], OutputRecord]

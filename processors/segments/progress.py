@@ -15,9 +15,6 @@ from schemas.control.control_state import ControlState, Segment, SegmentProgress
 
 log = logging.getLogger(__name__)
 
-Standing = tuple[int, str]
-"""Version and state."""
-
 
 def changed(opened: Partition, definitions: ControlState) -> Iterator[tuple[Segment, str]]:
     """Segments whose state was told otherwise, or never."""

@@ -76,10 +76,6 @@ class Store:
         prefix = b"p/" + topic.encode() + b"/"
         return {int(key[len(prefix) :]): int(value) for key, value in self._scan(prefix)}
 
-    def complete_since(self, partition: int) -> int | None:
-        found = self.get(b"t/%d" % partition)
-        return None if found is None else int(found)
-
     def knows(self, delivery_id: str) -> bool:
         return delivery_id in self.fresh or self.get(b"d/" + delivery_id.encode()) is not None
 

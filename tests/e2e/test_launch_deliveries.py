@@ -13,8 +13,8 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from schemas.control import control_state
 from schemas.control.control_state import Campaign
+from tests.e2e.test_altcraft import START, SYNC, altcraft
 from tests.e2e.test_one_event import unique
-from tests.e2e.test_vendors import START, SYNC, altcraft
 from tests.support.stack import LocalStack
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import Answer, Got, WebhookReceiver, receiver

@@ -75,6 +75,12 @@ class Counter:
     def on_revoked(self, partition: int) -> None:
         self.alarms.pop(partition, None)
 
+    def has_work(self, _partition: int) -> bool:
+        return False
+
+    def on_idle(self, _state: PartitionState, _now_ms: int) -> Iterator[OutputRecord]:
+        return iter(())
+
 
 if __name__ == "__main__":
     run(Counter(), Settings())

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from schemas.records.records import Event
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
+from tests.integration.contact_rows import contact, member
 from tests.integration.test_campaigns import merged
-from tests.integration.test_query_contacts import contact, member
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.services import fresh_settings
 from tests.support.sink_pipeline import ReadPipeline, reads

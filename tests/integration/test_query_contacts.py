@@ -4,67 +4,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 import pytest
 import pytest_asyncio
 
-from schemas.control.control_state import ControlState, Segment
-from schemas.records.records import Change, Merge
+from schemas.control.control_state import ControlState
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
 from sinks.read_api.app import routes
 from sinks.read_api.handlers import Reads as Answers
-from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.integration.contact_rows import contact, defined, member, merge
+from tests.support.builders import NOW_MS, cid, event
 from tests.support.services import fresh_settings
-from tests.support.sink_pipeline import ReadPipeline, change, reads
+from tests.support.sink_pipeline import ReadPipeline, reads
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 SLASHED = "a/b c?ü"
-
-
-def contact(*identifiers: str, version: int = 1, into: str = "", updated_ms: int = NOW_MS, **profile: Any) -> Change:
-    said = {"identifiers": [ident(i) for i in identifiers], "created_ms": NOW_MS, "updated_ms": updated_ms, **profile}
-    return change(cid(identifiers[0]), "profile", version, profile=orjson.dumps(said), merged_into=into)
-
-
-def merge(loser: str, winner: str, version: int = 1) -> Merge:
-    return Merge(
-        workspace=WORKSPACE,
-        environment=ENVIRONMENT,
-        loser=cid(loser),
-        winner=cid(winner),
-        version=version,
-        at_ms=NOW_MS,
-        event_id="evt_m",
-        identifier=ident(loser),
-    )
-
-
-def member(of: str, segment: str, version: int, *, is_member: bool = True) -> Change:
-    return change(
-        cid(of),
-        "membership",
-        version,
-        segment_id=segment,
-        member=is_member,
-        segment_version=1,
-        reason="event",
-        event_id="evt_1",
-    )
-
-
-def defined(name: str) -> Segment:
-    return Segment(
-        id=name,
-        workspace=WORKSPACE,
-        environment=ENVIRONMENT,
-        name=f"named {name}",
-        rule={"identified": True},
-        version=1,
-        created_ms=NOW_MS,
-        updated_ms=NOW_MS,
-    )
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -12,7 +12,7 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
 from sinks.maintenance import compact as squashing
 from sinks.maintenance.compact import CompactionResult, compact_merges
 from sinks.maintenance.erase import erase
-from tests.integration.test_query_contacts import contact, merge
+from tests.integration.contact_rows import contact, merge
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.services import fresh_settings
 from tests.support.sink_pipeline import ReadPipeline, reads

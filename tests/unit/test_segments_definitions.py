@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from processors.membership.conditions import Compiled, compile_plan
-from processors.runtime.stage import Background, Stage
 from processors.segments import stage as spine
 from schemas.control.control_state import Segment
 from schemas.rules import parse
@@ -140,11 +139,6 @@ def test_a_definition_that_changed_while_nobody_ran_is_followed() -> None:
     world.restart()
     world.follow()
     assert members(world, "it") == {"cid", "dan"}
-
-
-def test_the_stage_is_what_the_runtime_runs() -> None:
-    stage: Stage = SegmentsWorld().stage
-    assert isinstance(stage, Background)
 
 
 def test_a_restart_without_a_change_scans_nothing() -> None:

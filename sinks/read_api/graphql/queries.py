@@ -22,8 +22,6 @@ from sinks.read_api.graphql.types import (
 from sinks.read_api.graphql.webhooks import Delivery, Webhook, attempts_of, webhook_of
 from sinks.read_api.request.paging import after_cursor
 
-SHOWN = frozenset(field.name for field in Segment.__dataclass_fields__.values())
-
 
 @strawberry.type
 class Query:
