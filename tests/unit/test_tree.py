@@ -154,6 +154,11 @@ def test_a_file_says_what_it_is_and_stays_short(path: Path) -> None:
     assert len(path.relative_to(ROOT).parts) <= DEEPEST, "no package deeper than three"
 
 
+def test_a_test_file_stays_short() -> None:
+    lengths = {relative(path): path.read_text().count("\n") for path in TESTS}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_a_function_fits_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
