@@ -133,7 +133,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
         ]
     )
     for name, code, *reason in answer.topic_errors:
-        # somebody else may have been faster; the result is the same
+        # another process may have been faster; the result is the same
         if code not in {0, TopicAlreadyExistsError.errno}:
             raise ProvisionError(f"topic {name}: {for_code(code).__name__} {reason}")
     names = {topic.name for topic in topics}

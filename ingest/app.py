@@ -166,7 +166,7 @@ def _lifespan(
 
 
 def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control: Tail) -> list[Route]:
-    """What changes something and is no event; whatever else is asked is a read."""
+    """Write routes other than events. Unmatched paths go to the read API."""
     pages, people, access = (
         SegmentRoutes(edge, read_api, writer),
         ContactRoutes(edge, read_api),
@@ -240,7 +240,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         return await read_api.proxy(request)
 
     async def other(request: Request) -> Response:
-        """Whatever no route takes: a path that is here or there takes other methods, else there is none."""
+        """405 with ``Allow`` if the edge or the read API knows the path, else 404."""
         path = request.url.path
         allow = {method for route in writes if route.path_regex.match(path) for method in route.methods or ()}
         allow |= await read_api.allowed_methods(request)

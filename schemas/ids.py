@@ -46,7 +46,7 @@ MOST_COUNTED = 0xFFF
 
 
 def task_id(now_ms: int, events: int) -> str:
-    """A UUID of version 7 whose twelve spare bits say how many events it stands for: nobody has to keep that."""
+    """A UUID of version 7 whose twelve spare bits hold the number of its events, which then needs no storage."""
     return counted(uuid7(now_ms), events)
 
 

@@ -27,7 +27,7 @@ _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
 
 
 def parse_iso(text: str) -> int | None:
-    """Epoch ms of an ISO 8601 date or time (no zone: UTC); ``None`` where it is none, or not in 1970-2199."""
+    """Epoch ms of an ISO 8601 date or time (no zone: UTC); ``None`` if malformed, or not in 1970-2199."""
     if not _ISO.match(text):
         return None
     try:
@@ -44,7 +44,7 @@ def parse_iso(text: str) -> int | None:
 
 
 def parse_time(value: Any) -> int | None:
-    """Epoch ms of a client's timestamp in any accepted form; ``None`` where it is none."""
+    """Epoch ms of a client's timestamp in any accepted form; ``None`` if malformed."""
     if isinstance(value, str):
         return parse_iso(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -55,7 +55,7 @@ def parse_time(value: Any) -> int | None:
 
 
 def value_ms(value: Any) -> int | None:
-    """Epoch ms of a time that is the value of an attribute, a property or a rule; ``None`` where it is none.
+    """Epoch ms of a time that is the value of an attribute, a property or a rule; ``None`` if it is not a time.
 
     ISO 8601 from the year 1 to 9999 (no zone: UTC; digits behind the milliseconds do not count), or unix seconds or
     milliseconds. ``schemas.rules.sql_times`` says the same in SQL.
@@ -84,7 +84,7 @@ def _iso_value(text: str) -> int | None:
 
 
 def parse_duration(text: Any) -> int | None:
-    """Milliseconds of ``90s``, ``10m``, ``2h``, ``30d`` or ``2w``; ``None`` where it is none, or zero."""
+    """Milliseconds of ``90s``, ``10m``, ``2h``, ``30d`` or ``2w``; ``None`` if malformed, or zero."""
     found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None

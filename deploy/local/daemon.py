@@ -71,7 +71,7 @@ def up(home: StackHome, command: tuple[str, ...], *, within_s: float, show: Call
 
 
 def down(home: StackHome) -> str:
-    """End whoever runs here and return when it has ended; says what was done."""
+    """Stop the running stack and return when it has stopped; reports what was done."""
     if home.is_locked():
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.kill(int(home.pid_file(SUPERVISOR).read_text()), signal.SIGTERM)

@@ -46,7 +46,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def services(settings: Settings, say: Say) -> list[Process]:
-    """The broker and the database, where nobody else's are used; blocks while the broker is being downloaded."""
+    """The broker and the database, unless others are configured; blocks while the broker is being downloaded."""
     env, layer = environment(settings), []
     if not settings.clickhouse_url:
         path, port = settings.home / "clickhouse", settings.clickhouse_port

@@ -5,7 +5,7 @@
 2. It has committed the end of the workspace's partition of `links` as it is then: the merges are on `merges`.
 3. This edge's copy of the merge map has come to the end of `merges`.
 
-What is behind that is waited for in one contact's partition: the backlog of others holds up nobody.
+Later events are waited for in one contact's partition alone: the backlog of the others holds up no request.
 """
 
 import asyncio

@@ -38,7 +38,7 @@ _LOOK_S = 0.02
 
 
 Ask = Callable[[], Awaitable[Any]]
-"""What the read API knows of the contact: its ids; ``None`` where there is none."""
+"""The contact's ids, as the read API knows them; ``None`` if there is no such contact."""
 
 
 class Erasures:
@@ -110,7 +110,7 @@ class Erasures:
         return JsonResponse(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
 
     async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
-        """For who has no answer to read later: waits until all stores have done it, or for a while."""
+        """For clients that cannot poll: waits until all stores have done it, or for a while."""
         await self._is_done(await self._begin(home, own, ask, ERASED_WITHIN_S), ERASED_WITHIN_S)
 
     async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:

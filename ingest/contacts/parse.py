@@ -1,4 +1,4 @@
-"""A checked body that speaks of a contact in, the raw event that teaches it out; what would not fit is refused; pure.
+"""A validated body about a contact in, its raw event out; ``ApiError`` if the contact would be too large; pure.
 
 A contact is what its events say, so a write is an event like any other: it is stored, replayed and repeated as such.
 """

@@ -58,7 +58,7 @@ class ContactRoutes:
         return await self._write(request, principal, environment, said, parse.identifiers_of(said))
 
     async def edit(self, request: Request) -> Response:
-        """Raises ``ApiError`` (404) for nobody."""
+        """Raises ``ApiError`` (404) for an unknown contact."""
         principal = self._edge.authorise(request, "contacts:write")
         said = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
@@ -176,7 +176,7 @@ class ContactRoutes:
             return None
 
     def _later(self, event: Event) -> Response:
-        """It is durable and will be applied; who asks for the task learns when."""
+        """The write is durable and will be applied; its task shows when."""
         return JsonResponse({"task_id": event["task_id"], "id": self._edge.merge_map.winner(event["contact_id"])}, 202)
 
 

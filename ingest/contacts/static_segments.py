@@ -41,7 +41,7 @@ class StaticSegmentRoutes:
         return await self._write(request, listed=False)
 
     async def _write(self, request: Request, *, listed: bool) -> Response:
-        """Durable when answered; with 200 also applied, with 202 not yet. Who is unknown is named, nobody is made."""
+        """Durable when answered; with 200 also applied, with 202 not yet. Unknown contacts are named, not created."""
         principal = self._edge.authorise(request, "segments:write")
         segment = self._segment(principal.workspace, principal.environment, request.path_params["id"])
         body = await json_of(request, self._edge.settings)

@@ -22,7 +22,7 @@ ADMIN = "admin"
 
 
 def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int) -> tuple[ApiKey, str]:
-    """The record and the secret; nobody gives away the scope ``instance`` who has it not."""
+    """The record and the secret. A key without the scope ``instance`` cannot create keys that have it."""
     environment = require_environment(
         state.environments[principal.workspace], body.environment or principal.environment
     )

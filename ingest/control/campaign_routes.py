@@ -1,8 +1,7 @@
 """`POST /v1/campaigns` and `PATCH /v1/campaigns/{id}` in; the campaign with its figures, as reads show it, out.
 
-Where a trigger's messages go is settled here: a webhook that there is, a URL, for which an endpoint is made that is
-told of nothing else (its secret by `POST /v1/webhooks/{id}/rotate`), or a Kafka topic, which is created here and
-carries the workspace in its name.
+The destination of a trigger's messages is an existing webhook, a URL (which creates a webhook for this campaign alone;
+its secret by `POST /v1/webhooks/{id}/rotate`), or a Kafka topic, which is created with the workspace in its name.
 """
 
 import asyncio

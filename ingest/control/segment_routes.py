@@ -77,10 +77,10 @@ class SegmentRoutes:
         return Response(status_code=204)
 
     def home(self, request: Request, scope: str) -> tuple[str, str]:
-        """Workspace and environment of who asks; raises ``ApiError`` for who may not."""
+        """Workspace and environment of the caller; raises ``ApiError`` (401, 403, 422, 429)."""
         principal = self._edge.authorise(request, scope)
         return principal.workspace, principal.environment
 
     async def json(self, request: Request, default: Any = None) -> Any:
-        """The body's value; ``default`` where there may be none."""
+        """The body's value; ``default`` if the body is empty and may be."""
         return await json_of(request, self._edge.settings, default)

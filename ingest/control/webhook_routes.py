@@ -80,7 +80,7 @@ class WebhookRoutes:
         return JsonResponse(serialize.webhook(rotated, secret=True))
 
     async def retry(self, request: Request) -> Response:
-        """Accepted when the wish is durable; the attempt follows at once."""
+        """202 once the retry request is stored in Kafka; the attempt follows at once."""
         webhook = await self._webhook(request)
         delivery = deliveries.delivery_of(request.path_params["delivery_id"])
         logged = None if delivery is None else await self._logged(request)
@@ -106,7 +106,7 @@ class WebhookRoutes:
         return require(self._edge.control.webhooks[home], request.path_params["id"], "webhook")
 
     async def _logged(self, request: Request) -> Any:
-        """What the log has; who has just seen an attempt may ask before it is there."""
+        """The logged attempt. It may follow its webhook by a moment, so the log is asked several times."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + FOUND_S
         path = request.url.path.removesuffix("/retry")

@@ -96,9 +96,9 @@ def _one(item: Accepted) -> dict[str, Any]:
 
 
 def synced_reply(answer: IntakeResult, body: dict[str, Any]) -> Reply:
-    """202 where nobody waited or the deadline came first, 200 with what changed where it has been applied.
+    """202 without ``sync`` or after the deadline, 200 with the changed segments if the events were applied.
 
-    A task is named where one was asked for, or where somebody waited in vain.
+    A task is named if one was requested, or if the deadline passed.
     """
     if answer.synced:
         taken = [item for item in answer.items if isinstance(item, Accepted)]

@@ -32,7 +32,7 @@ def _item(value: Any) -> Item:
 
 
 async def _with_known(items: list[Any], request: DialectContext) -> list[RawEvent | ApiError]:
-    """The events, those about a contact's ``id`` as events of its strongest identifier; refused if there is none."""
+    """The events. One about a contact's ``id`` becomes an event of its strongest identifier, or is refused."""
     named: dict[str, dict[str, list[int]]] = {}
     for index, item in enumerate(items):
         if not isinstance(item, ApiError) and item[0].id is not None:

@@ -1,8 +1,7 @@
 """Altcraft's trigger launches in, messages as raw events out: `campaigns/triggers/start/` and `/trg/<hex>/<who>`.
 
-1. A launch is whole or not at all in what it may be refused for: the audience is counted and its query checked
-   before the first message is made.
-2. A launch that broke off half-way is finished by sending it again: its messages have the ids of the first try.
+1. All validation happens before the first message is made: the query is checked and its audience counted.
+2. Sending an interrupted launch again finishes it: its messages have the ids of the first try.
 3. Attachments are durable before any message that refers to them.
 """
 

@@ -33,7 +33,7 @@ _ADDRESSES = {"email": "email", "sms": "phone", "phone": "phone"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What a request says of its messages, whoever gets them."""
+    """The part of a request that is the same for all recipients."""
 
     id: str
     content: dict[str, Any] | None = None

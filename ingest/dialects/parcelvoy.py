@@ -196,7 +196,7 @@ def _track(value: Any, most: int) -> Parsed:
 
 
 async def alias(value: Any, request: DialectContext) -> Reply:
-    """The link is no explicit one: unlike another vendor's alias it must not overrule who belongs to whom."""
+    """An implicit link: it is subject to the merge guard, unlike PostHog's alias."""
     value = object_of(value)
     anonymous = request.contact_of("anonymous_id", _required(value, "anonymous_id"), "anonymous_id")
     external = request.contact_of("external_id", _required(value, "external_id"), "external_id")

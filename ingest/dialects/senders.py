@@ -21,7 +21,7 @@ MOST_IDENTIFIERS = 10
 
 
 def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """Raises ``ApiError`` where the call names nobody."""
+    """Raises ``ApiError`` if the call has no identifier."""
     found = [(kind, value[name], f"{place}{name}") for name, kind in SPELLINGS if value.get(name) is not None]
     if value.get(IDENTIFIER) is not None:
         found += listed(value, place)
@@ -31,7 +31,7 @@ def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
 
 
 def listed(value: dict[str, Any], place: str = "") -> list[Identifying]:
-    """The identifiers of the list ``identifier``; raises ``ApiError`` for one that is none."""
+    """The identifiers of the list ``identifier``; raises ``ApiError`` for a malformed one."""
     said, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
     items = [] if said is None else said if isinstance(said, list) else [said]
     if len(items) > MOST_IDENTIFIERS:

@@ -127,7 +127,7 @@ class RequestContext:
         raise ApiError("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
 
     async def joined(self, a: str, b: str) -> bool | None:
-        """The merges that the edge follows say yes; for a no the read API is asked from time to time."""
+        """Polls the local merge map until the ids share a contact; asks the read API for refusals meanwhile."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         end, ask_at = now + JOIN_S, now + _ASK_S

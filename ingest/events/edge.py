@@ -58,7 +58,7 @@ class Edge:
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 
     def authorise(self, request: Request, scope: str | None) -> Principal:
-        """Who asks, let in by the gate; raises ``ApiError`` (401, 403, 422, 429)."""
+        """The key's principal, after its rate limit; raises ``ApiError`` (401, 403, 422, 429)."""
         now_ms, headers = self.clock(), dict(request.scope["headers"])
         principal = authorise(self.control, headers, request.query_params, scope, now_ms)
         self.rate_limiter.admit(request.scope, headers, principal, now_ms)
@@ -66,7 +66,7 @@ class Edge:
         return principal
 
     def throttle(self, request: Request) -> None:
-        """The gate for what another process authorises: one without a valid key is that one's to refuse."""
+        """Rate-limit a proxied request. Without a valid key it passes: the read API refuses it."""
         key = key_of(dict(request.scope["headers"]), request.query_params)
         if key and self.control.key(key, self.clock()) is not None:
             self.authorise(request, None)
@@ -93,7 +93,7 @@ class Edge:
         item = encode_event(event)
         if len(item) > self.settings.max_event_bytes:
             raise _too_large(self.settings, event)
-        # an event of nobody has no partition of its own
+        # an event without an identifier has no contact to partition by
         partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
         return self.accumulator.add(partition, item, event["workspace"])
 

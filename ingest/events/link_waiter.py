@@ -1,8 +1,8 @@
-"""Events that have been applied in; once the merges that they cause can be read, or are refused, their warnings out.
+"""Applied events in; warnings out, once the merges that the events cause can be read or are refused.
 
 1. An event whose identifiers are one contact's already, and did not become it a moment ago, waits for nothing.
 2. A merge that this edge has seen is waited for until the tables show it. One that is not seen within ``SEEN_S`` is
-   taken for none: ids that an SDK makes up for a call tie nothing, and nobody says so.
+   assumed not to exist: ids that an SDK makes up for a call link nothing, and no record says so.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class LinkWaiter:
                 asked = {"identifiers": self._links(event), "timeout_ms": within_ms}
                 status, said = await self._read_api.request_json(path, self._headers, asked)
             except ApiError:
-                return None  # it is durable; when it can be read nobody can say now
+                return None  # it is durable; when it can be read is unknown
             if status != 200:
                 return []
             if said["linked"]:

@@ -134,7 +134,7 @@ class MergeMapReplica:
                 self._empty = False
 
     def forget(self, erasure: Erasure) -> None:
-        """Erased contacts: their ids stand for themselves again. Once, whoever merges anew after it stays merged."""
+        """Erased contacts: their ids stand for themselves again. Applied once: merges made afterwards are kept."""
         mark = _ERASED + erasure.id.encode()
         if self._db.get(mark) is not None:
             return

@@ -27,7 +27,7 @@ def nothing_replied(_answer: IntakeResult) -> Reply:
 
 
 class DialectContext(Protocol):
-    """What an operation that does more than take events may ask for; everything is the caller's and nobody else's."""
+    """Services for operations beyond event intake, scoped to the caller's tenant."""
 
     @property
     def principal(self) -> Principal: ...
@@ -78,7 +78,7 @@ class DialectContext(Protocol):
         """As for an operation that only takes events; raises ``ApiError``."""
 
     def contact_of(self, kind: str, value: Any, field: str) -> str:
-        """The own contact id of an identifier; raises ``ApiError`` for one that names nobody."""
+        """The own contact id of an identifier; raises ``ApiError`` for one that identifies no person."""
 
     async def erase(self, contact_id: str, environment: str) -> None:
         """Everything of a contact goes, in every store; raises ``ApiError`` (404)."""
@@ -171,11 +171,11 @@ def is_address(kind: str, value: Any) -> bool:
 
 
 def earlier_id(value: Any, field: str) -> list[tuple[str, Any, str]]:
-    """Identifiers of a sender's earlier id, which a vendor writes alike for a stranger and for a known person.
+    """Identifiers of a sender's earlier id, which a vendor writes alike for an anonymous and an identified person.
 
-    What is stored under the value is taken along, whether as an ``external_id`` or as an ``anonymous_id``, before or
+    Events stored under the value join the sender, whether as an ``external_id`` or as an ``anonymous_id``, before or
     after this call. They follow the sender's own ``external_id``, which keeps the contact. Kind ``identify``: unless
-    that is somebody identified; kind ``alias``: whatever it is.
+    the earlier id belongs to an identified person; kind ``alias``: always.
     """
     return [("external_id", value, field), ("anonymous_id", value, field)]
 

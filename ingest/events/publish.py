@@ -40,7 +40,7 @@ class Publisher:
         sending.add_done_callback(_retrieve)
         try:
             async with asyncio.timeout(self._settings.publish_deadline_s):
-                # shielded: the batch that it lies in is on its way, whoever waits for it
+                # shielded: its batch is on its way, even if the caller stops waiting
                 return await asyncio.shield(sending)
         except TimeoutError as error:
             raise ApiError("unavailable", "not durable yet; check whether it exists before you repeat it") from error
@@ -73,6 +73,6 @@ async def _discard(producer: object) -> None:
 
 
 def _retrieve(sending: asyncio.Future[int]) -> None:
-    """After the deadline nobody asks any more; what went wrong is in the log."""
+    """After the deadline no caller waits any more; errors are in the log."""
     if not sending.cancelled():
         sending.exception()

@@ -60,7 +60,7 @@ class Receipts:
         try:
             receipts = decode_receipts(record.value)
         except UndecodableError:
-            return  # nobody can be told by bytes that say nothing; the request ends with a task id
+            return  # an unreadable receipt names no request, which then ends with a task id
         for receipt in receipts:
             self._take(receipt)
 

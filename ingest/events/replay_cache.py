@@ -81,7 +81,7 @@ class RequestReplayCache:
         return await asyncio.shield(answer)
 
     def _settle(self, owner: str, keys: list[Key], answer: asyncio.Future[Reply]) -> None:
-        """Count an answer by its size; forget one that is none."""
+        """Count an answer by its size; forget a failed one."""
         failed = answer.cancelled() or answer.exception() is not None
         size = 0 if failed else len(answer.result().body)
         for key in keys:

@@ -92,7 +92,7 @@ _OWN = frozenset({b"x-request-id", b"ratelimit-limit", b"ratelimit-remaining", b
 
 
 class IdempotencyMiddleware:
-    """Around an app; a request without the header or with a key that is none passes through."""
+    """Wraps an app. Requests with a missing or malformed key are not deduplicated."""
 
     def __init__(
         self, app: App, control: ControlState, rate_limiter: RateLimiter, answers: IdempotencyStore, limit: int
@@ -165,7 +165,7 @@ def _digest(query_string: bytes, said: bytes) -> str:
 
 
 def _cipher(place: str) -> Fernet:
-    """Of the Idempotency-Key, which is kept nowhere: who has the disk cannot read the answer, who repeats can."""
+    """Made of the Idempotency-Key, which is not stored: only a request that repeats it can read the answer."""
     key = hashlib.sha256(b"answer\0" + place.encode("utf-8", "surrogateescape")).digest()
     return Fernet(urlsafe_b64encode(key))
 

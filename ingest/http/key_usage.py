@@ -16,7 +16,7 @@ Put = Callable[[str, KeyUse], Awaitable[None]]
 
 
 class KeyUsageRecorder:
-    """The first use of a key is told at once, later ones when a minute has passed; the rest at the end."""
+    """Publishes a key's last-used time at once, then at most once a minute, and on shutdown."""
 
     def __init__(self, rate_limiter: RateLimiter, put: Put) -> None:
         self._rate_limiter = rate_limiter

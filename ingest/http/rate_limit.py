@@ -1,7 +1,7 @@
-"""Who asks, and when, in; whether it is too often, and the headers that say so, out; pure.
+"""A key and a time in; its rate limit's headers, or a refusal, out; pure.
 
 1. A key's bucket holds one second's worth of requests and fills at its rate; an edge counts for itself.
-2. A public key is used in browsers: its workspace says on whose pages.
+2. A public key is used in browsers: its workspace lists the origins of the pages that may use it.
 """
 
 from collections.abc import Mapping, MutableMapping

@@ -117,7 +117,7 @@ class ReadApiClient:
         return answer
 
     async def get_json(self, request: Request, path: str) -> Any:
-        """The read API's answer to a GET of another path by who asks, as JSON; ``None``: there is no such thing.
+        """The read API's answer to the caller's GET of another path, as JSON; ``None`` for 404.
 
         Raises ``ApiError``: 503 where it cannot say, 403 for who may not know.
         """

@@ -1,4 +1,4 @@
-"""Refused requests in, some of them on the topic `refusals` out, for whoever watches: bounded, and without secrets.
+"""Refused requests in, some of them on the topic `refusals` out, for live views: bounded, and without secrets.
 
 1. An accepted request costs nothing here. A refused one costs a look at two counters, and a record where there is room.
 2. At most ``MOST_A_SECOND`` of a workspace's are told, as many of unknown senders, and ``MOST_IN_ALL`` together. The

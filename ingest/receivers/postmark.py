@@ -33,7 +33,7 @@ BOUNCES = {
     "TemplateRenderingFailed": "unknown",
 }
 OTHERS = {"SpamComplaint": "message.complained", "Unsubscribe": "message.unsubscribed"}
-"""Bounce types that are none."""
+"""Bounce types that are not bounces."""
 
 
 def basic_auth(posted: ProviderRequest) -> None:

@@ -80,7 +80,7 @@ def event_of(fact: DeliveryReport) -> RawEvent:
 
 
 def text(value: Any) -> str:
-    """A name or a number as text; what is neither, or longer than a name may be, is none."""
+    """A name or a number as text; empty for other types and for names that are too long."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -113,7 +113,7 @@ def same(given: str, wanted: str) -> bool:
 
 
 def check_age(seconds: str, now_ms: int, param: str) -> None:
-    """Raises ``ApiError`` (401) for a signed time that is none, old, or ahead."""
+    """Raises ``ApiError`` (401) for a signed time that is malformed, old, or ahead."""
     if not seconds.isascii() or not seconds.isdigit() or len(seconds) > 12:
         raise unsigned("the signed time is none", param)
     if not -AHEAD_MS <= now_ms - int(seconds) * 1000 <= REPLAY_WINDOW_MS:

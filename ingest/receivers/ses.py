@@ -67,7 +67,7 @@ def message_of(posted: ProviderRequest) -> dict[str, Any]:
 
 
 def amazon(url: Any, param: str) -> str:
-    """The URL, if it is one of SNS's own; raises ``ApiError`` (401), so that nobody makes us call elsewhere."""
+    """The URL, if it is one of SNS's own; raises ``ApiError`` (401), so that no request makes us call elsewhere."""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         odd = bool(parts.username or parts.password or parts.port)

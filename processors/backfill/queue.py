@@ -1,8 +1,8 @@
-"""Wishes for history in, chunks of stored events out: where the stage and whoever reads ClickHouse meet; no I/O; pure.
+"""Requests for history from the stage in, chunks of stored events from the ClickHouse reader out; pure.
 
-A contact's state is a join, so an event may be fed any number of times. History therefore needs no exact offset,
-only coverage: a wish is put down when everything after it is counted live, and the reader sees to it that
-everything before it is stored before it reads (``processors/backfill/reader.py``).
+A contact's state is a join, so an event may be applied any number of times. History therefore needs no exact offset,
+only coverage: a request is made when all later events are counted live, and the reader waits until all earlier
+events are stored before it reads (``processors/backfill/reader.py``).
 """
 
 from collections import defaultdict, deque
@@ -73,7 +73,7 @@ class BackfillQueue:
         self.on_request()
 
     def is_open(self, request: BackfillRequest) -> bool:
-        """False once the partition belongs to another worker: nobody waits for the rest."""
+        """False once the partition belongs to another worker: the rest is not needed."""
         return request in self._open
 
     def has_room(self, partition: int) -> bool:
@@ -96,7 +96,7 @@ class BackfillQueue:
         return chunk
 
     def forget(self, partition: int) -> None:
-        """The partition is given up; its wishes are put down again by whoever gets it."""
+        """The partition is revoked; its next worker makes the requests again."""
         self._chunks.pop(partition, None)
         self._open = {request for request in self._open if request.partition != partition}
         self.requests = deque(request for request in self.requests if request.partition != partition)

@@ -213,7 +213,7 @@ async def _connected(settings: Settings) -> Any:
     # a worker that never needs it does not pay for it, and the event loop does not wait for the import
     driver = await asyncio.to_thread(importlib.import_module, "clickhouse_connect")
     options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
-    vars(options).update(np=None, pd=None)  # 60 MB for data frames that nobody asks for
+    vars(options).update(np=None, pd=None)  # 60 MB for data frames that are not used
     return await driver.get_async_client(**database_connection(settings), database=settings.clickhouse_database)
 
 

@@ -1,7 +1,7 @@
-"""The erasures that a partition has not heard of yet in; what its tables and `merges` keep of them gone; pure.
+"""Erasures that a partition has not done yet in; their rows in its tables and on `merges` deleted; pure.
 
-A partition says on `control` what it has done, and asks that: an erasure is repeated until its answer has come
-back. A row of the map says in the meantime that it was done, or the repeat would take a new beginning with it.
+A partition confirms an erasure on `control`, and repeats it until it has read its own confirmation. Until then a
+marker row makes the repeat a no-op, so that events after the first one survive.
 """
 
 from processors.identity import ephemeral_ids, graph, seen_events

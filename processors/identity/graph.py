@@ -146,7 +146,7 @@ class Component:
         return min(self.members, key=lambda node: self.members[node].strength(node))
 
     def is_claimed(self, place: int) -> bool:
-        """Whether before a place in the log an external id of these was claimed: they are somebody identified."""
+        """Whether an external id of these was claimed before a place in the log: then they are an identified person."""
         return any(m.claimed < place for m in self.members.values() if m.type == identity.EXTERNAL_ID)
 
     def counts(self) -> Counter[str]:

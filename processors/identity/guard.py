@@ -23,14 +23,14 @@ class Limits:
 DEFAULT = Limits()
 TWO = "two_contacts"
 CLAIMS = frozenset((IDENTIFY, CONTACT))
-"""Kinds of events whose sender, where that is an external id, is somebody identified."""
+"""Kinds of events whose sender, if it is an external id, is an identified person."""
 
 
 def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: Limits = DEFAULT) -> str | None:
     """Why a link may not join the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None``: it may.
 
     An explicit alias or merge overrules everything but the total. An earlier id of the sender is taken along whatever
-    the limit of external ids, unless it is somebody identified. Symmetric in its components.
+    the limit of external ids, unless it is an identified person. Symmetric in its components.
     """
     if a.members.keys() & b.members.keys():
         # one contact already: a crash kept one row of their union and lost the other; it was let through then
@@ -52,7 +52,7 @@ def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: 
 
 
 def _are_two(a: Component, b: Component, pair: Pair, evidence: Evidence) -> bool:
-    """Whether the sender's earlier id is somebody identified.
+    """Whether the sender's earlier id is an identified person.
 
     Senders also name the two the other way round: an id that was claimed itself and a stranger's are one person.
     """

@@ -11,7 +11,7 @@ from schemas.records.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier,
 
 NOBODY = Erased()
 MET, CLAIMED = b"1", b"2"
-"""What was passed on of a known identifier: that it exists; that it is somebody identified. Rows compare so."""
+"""Facts passed on about a known identifier, in rising order: it exists; it is an identified person."""
 
 
 def winner(state: PartitionState, contact_id: str) -> str:
@@ -27,8 +27,8 @@ def learn(state: PartitionState, merge: Merge) -> None:
     if not mergemap.replaces(row, known):
         return
     state.put(topics.IDENTITY_MAP, key, row)
-    # who is told again what it knows, or that it stands for itself, lost evidence by a split: what its events
-    # say of its pairs is news once more
+    # a merge that changes nothing follows a split, which retracted evidence: forget the contact's pairs, so that its
+    # events send their links again
     if merge["winner"] in (merge["loser"], "" if known is None else mergemap.winner_of(known)):
         _forget_pairs(state, key)
 
@@ -51,7 +51,7 @@ def new_links(
     """What the event teaches that this partition has not passed on yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
-    first call that makes an external id somebody identified.
+    first call that makes an external id an identified person.
     ``apart`` are the types that tie no contacts together; whose strongest identifier is one of them stands alone.
     Of the anonymous ids beside a sender that no call states to be its own, ``at_once`` are passed on as they come.
     """

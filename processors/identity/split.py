@@ -5,8 +5,8 @@
    that is let through now joins what it names, with the versions after those of the split.
 3. A split lasts: the next event with the same pair does not tie it again, until the separation is lifted or an explicit
    call ties it. Lifting ties nothing by itself.
-4. Both sides of a pair are told who they are in the end, also where nothing changed: whoever remembers that the pair
-   is known forgets it, so that new evidence is passed on; and whoever asked for the split sees that it is done.
+4. Both sides of a pair get a merge with the result, even if nothing changed: senders that cached the pair as known
+   forget it and pass new evidence on, and the client of the split sees that it is done.
 """
 
 from collections import defaultdict
@@ -30,7 +30,7 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
     for link in links:
         a, b = node_of(link, link["a"]), node_of(link, link["b"])
         if a == b:
-            continue  # a sighting ties nobody
+            continue  # a sighting links no identifiers
         pair = graph.pair_of(a, b)
         named |= {a: link["a"], b: link["b"]}
         for side in (resolver.graph.find(a, link["a"], UNSEEN), resolver.graph.find(b, link["b"], UNSEEN)):

@@ -3,10 +3,9 @@
 Two kinds of rows: ``n/<node>`` -> id of a component, and ``c/<component>`` -> the component. Rows become
 durable one by one, and any half of a step's rows may be there when the step is repeated. So:
 
-1. A component that was joined to another or split keeps what it held and says where it went; who passes by
-   completes the other side (``find``). A union or a split may be repeated over any half of what it wrote.
-2. A pointer is a short cut and never knows more than the rows that it spares: it is put only where these were
-   durable before the step.
+1. A component that was joined to another one or split keeps its content and a reference to its successor; the next
+   reader completes the other side (``find``). A union or a split may be repeated over any half of its writes.
+2. A pointer is a cached path: it is written only where the rows that it skips were durable before the step.
 """
 
 from processors.identity import graph

@@ -101,7 +101,7 @@ class Resolver:
                 self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, graph.SEPARATED)
             return []
         if retraction.covers(link["at_ms"], link["event_id"], explicit=link["explicit"]):
-            # whoever passed it on takes the pair for known now, and what really is new would stay there
+            # the sender caches the pair as known: reply, so that it forgets the pair and sends later evidence
             return [] if pair in left.edges else self.reemit_link(link, {a: link["a"], b: link["b"]}, version)
         if left is right:
             left.add_edge(a, b, evidence)
@@ -116,7 +116,7 @@ class Resolver:
         merges = self.unite(link, [left, right], version)
         whole = self.graph.root(left)
         whole.add_edge(a, b, evidence)
-        if is_new:  # who takes a stranger along is somebody identified from now on
+        if is_new:  # a sender that takes an anonymous id along is identified from now on
             self.claim(whole, a, version)
         return merges
 
@@ -128,7 +128,7 @@ class Resolver:
             self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
-        """One component of several; whoever goes by another id now is told."""
+        """One component of several; a merge is sent for each id that loses."""
         # what changes its name follows from the sides as they were before they are one
         winner = min(side.members[side.winner].strength(side.winner) for side in sides)[-1]
         renamed = [(n, side.members[n]) for side in sides for n in graph.losers(side, winner)]

@@ -1,10 +1,10 @@
-"""A contact and the segments to ask in; its changes out: memberships by their causes, and its profile, said once.
+"""A contact and the segments to evaluate in; its changes out: memberships by cause, and its profile once.
 
 Evaluation follows each cause at once, so a membership change names the event that made it.
 
-After a crash the changes of the unit that it cut off may be out while the state is not, and the repeat may
-come to another result (time has passed, records came in another order). So whatever a cause from before
-the restart may have changed is told again as it is now, with a newer version: ``reemit``.
+After a crash the changes of the interrupted unit may be published while its state is not saved, and the repeat may
+have another result (time has passed, records came in another order). So memberships that a replayed record may
+have changed are emitted again with a newer version: ``reemit``.
 """
 
 from collections.abc import Iterable

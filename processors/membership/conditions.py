@@ -1,4 +1,4 @@
-"""The segments of one workspace and environment in, a Plan out: what to count, and whom an event concerns.
+"""The segments of one workspace and environment in, a Plan out: what to count, and which segments an event affects.
 
 A segment that refers to another is concerned by all that concerns the other, and its rule changes with the other's.
 """
@@ -51,7 +51,7 @@ class Plan:
     by_consent: dict[str, frozenset[str]]
     by_identity: frozenset[str]
     default_members: frozenset[str]
-    """Segments that a contact is a member of of whom nothing is known."""
+    """Segments that an empty contact is a member of."""
     disabled: dict[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
     """Segments whose history is not complete: they are counted for, and not judged."""

@@ -246,7 +246,7 @@ def join(into: Contact, other: Contact) -> None:
 
 
 def identify(contact: Contact, kind: str, value: str, time_ms: int, event_id: str) -> bool:
-    """An identifier of the contact; False if it was known. A contact id is none: it would only name itself."""
+    """Add an identifier; False if it was known. A contact id is not added: it would only name itself."""
     if kind == identity.CONTACT_ID:
         return False
     values = contact.identifiers.setdefault(kind, {})

@@ -1,8 +1,8 @@
 """The replicated definitions in, the Plan of every workspace and environment out, recompiled where one changed.
 
 Rules are compiled once (``Compiler``); a partition's ``Plans`` are the same with those segments pending whose
-history its contacts do not have yet. A pending segment has another version, so that everybody is asked again
-when it no longer is.
+history its contacts do not have yet. A pending segment's version changes when it becomes live, which evaluates all
+contacts again.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """What an event says of its contact in, the contact's attributes, consents and devices out, and its snapshot.
 
 The last writer wins by (time, event id), per attribute. A time later than the receipt counts as the time of
-receipt: a clock that is ahead must not silence everybody else. What is to be set once has the time turned round:
-it loses to every other writer, and of its like the first one wins.
+receipt: a client whose clock is ahead must not win over all others. ``set_once`` uses the negated time: it loses to
+every other writer, and the earliest ``set_once`` wins.
 """
 
 from typing import Any, NamedTuple

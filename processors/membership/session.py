@@ -161,7 +161,7 @@ class ContactSession(ChangeEmitter):
         self._say("profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner})
 
     def _rejoin(self, contact: Contact, absorb: Absorb) -> None:
-        """Who was taken away by a split and has come back since is no stranger any more."""
+        """Clears the foreign marker of ids that a split removed and a merge returned."""
         if not contact.foreign:
             return
         home = (contact.workspace, contact.environment)
@@ -190,7 +190,7 @@ class ContactSession(ChangeEmitter):
         self.dirty = True
 
     def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:
-        """The history of these is there; once that of all is, the difference to what was told is told."""
+        """The history of these members was applied. When no member waits any more, changes are emitted."""
         awaited = [own for own in members if contact.pending.pop(own, None)]
         self.dirty = True
         if awaited and not contact.pending:

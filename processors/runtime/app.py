@@ -169,7 +169,7 @@ class Runtime:
         return snapshots
 
     async def stop(self) -> None:
-        """Finish what is in hand and commit it; with static membership there is nobody to say good-bye to."""
+        """Finish the units in hand and commit them; a static member does not leave its group."""
         self.app.consumer.stop_flow()
         await self.executor.close()
         await self.app.consumer.force_commit()  # an ordinary one is content if another is under way

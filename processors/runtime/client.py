@@ -1,6 +1,6 @@
 """Calls from the main loop in; positions, records and heartbeats of the Kafka client, in the loop of its thread, out.
 
-A rewind is the only way to move a position, and it is numbered: what was fetched knows from before which.
+Only a rewind moves a position. It increments an epoch; fetched records carry theirs, and stale ones are dropped.
 Answers, in ``faust/transport/drivers/aiokafka.py`` and in aiokafka: ``seek_to_committed`` leaves a partition
 that has no committed offset where it is; a fetch that waits for records (1,500 ms, fixed) holds up whatever
 else is asked on its connection; an empty set of partitions to fetch from means all.
@@ -92,7 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         self.parent_loop.call_soon_threadsafe(self.consumer.rewound, self.rewinds, offsets)
 
     async def rest(self, tps: Iterable[TP]) -> None:
-        """Stop prefetching partitions that nobody reads: recovered changelogs."""
+        """Stop prefetching partitions that are not read any more: recovered changelogs."""
         await self.call_thread(self._rest, [TopicPartition(*tp) for tp in tps])
 
     async def _rest(self, tps: list[TopicPartition]) -> None:

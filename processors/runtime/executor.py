@@ -36,7 +36,7 @@ PACE_S = 0.025
 """Under load the turns of a lane begin at least this far apart: ten records in one unit cost little more than one.
 A record that comes alone does not wait."""
 OVERDUE_MS = 20
-"""How soon a stage is asked again that left something due."""
+"""Delay before the next timer run if a stage left due work."""
 QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
 """More than this is no bad record but a bad release: it must not drain the topics into quarantine."""
 
@@ -164,7 +164,7 @@ class PartitionTask:
             self._cancel_timer()
 
     async def _turn(self) -> bool:
-        """One group of each input, what is due, else a chunk of background work; False if there was nothing."""
+        """Process a batch of each input and due timers, else a background chunk. Returns whether work was done."""
         worked = False
         for waiting in self.inputs.values():
             if waiting and not self._closing:

@@ -2,7 +2,7 @@
 
 Faust hangs in ways that nothing reports: a recovery that waits for a record that does not come, a fetch
 that is not repeated, a wait in recovery that runs into its time-out and ends the recovery task. A restart
-reads again from what is committed, and with static membership nobody else notices.
+reads again from the committed offsets, and with static membership no rebalance happens.
 Time in which the broker does not answer is not counted: a restart would not help.
 """
 
@@ -73,7 +73,7 @@ class Watchdog:
         return None
 
     def excuse(self) -> None:
-        """The broker did not answer: nobody stands still by his own fault."""
+        """The broker did not answer: standing still is not the worker's fault."""
         self._still = {}
         self._progress = None
 

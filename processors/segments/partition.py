@@ -1,8 +1,8 @@
-"""What is remembered of a partition beside its rows: timers, the scan after new rules, and what time it is; pure.
+"""In-memory state of a partition: timers, the scan after a change of rules, and the event-time clock; pure.
 
-1. Time does not run ahead of a backlog: while there is one, everything is judged as of the records' own time,
-   timers included. What a window's end would take away may be renewed by a record that is still to come.
-2. Whatever the last unit before a restart may have told is in ``ReplayWindow``.
+1. Time does not run ahead of a backlog: while there is one, rules and timers are evaluated as of the records' own
+   time. A record that is still to come may renew what the end of a window would remove.
+2. ``ReplayWindow`` holds what the last unit before a restart may have emitted.
 """
 
 from processors.backfill.queue import Tenant
@@ -59,7 +59,7 @@ class Partition:
     def due_until(self, now_ms: int) -> int:
         """Timers up to here may fire."""
         if self.started_ms is None:
-            # a timer that is late by so much could not fire because nobody ran
+            # a timer that is this late could not fire because no worker ran
             self.started_ms = now_ms if (self.timers.next() or now_ms) < now_ms - BEHIND_MS else 0
         is_starting = now_ms < self.started_ms + START_MS
         if is_starting or (self.is_behind and now_ms - self.stepped_ms < QUIET_MS):

@@ -144,7 +144,7 @@ class SegmentsStage:
         return self._queue is not None and opened.emitted_generation != _signature(opened)
 
     def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        """A chunk of history, or of the scan over all contacts; whom an event touches meanwhile follows at once."""
+        """A chunk of history, or of the scan over all contacts; an event meanwhile updates its contact at once."""
         if erase.awaited(self._control, state.partition):
             sends = erase.answers(self._control, state, now_ms)
             erase.erase(self._control, state, self._partitions)

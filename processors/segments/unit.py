@@ -30,7 +30,7 @@ MAX_SKEW_MS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayWindow:
-    """What may have been told before a crash without having been kept."""
+    """Outputs that a crash may have published without saving the state."""
 
     until_ms: int
     """Records and due times up to here may have been in the unit that was cut off."""
@@ -58,7 +58,7 @@ class UnitOfWork:
         self._written: set[int] = set()
         """Places in it of writes of a contact: their receipts say what it is now."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
-        """By who has them and whose they are (empty: the winner's)."""
+        """By the contact that holds them and the contact that they belong to (empty: the winner)."""
         self.requests: list[BackfillRequest] = []
         self.has_grown = False
         """The coverage has become greater than what this unit puts of it."""
@@ -92,7 +92,7 @@ class UnitOfWork:
         self._apply(held, event, entered, left)
 
     def seed(self, chunk: BackfillChunk) -> None:
-        """Events of long ago, for whoever has not counted them yet."""
+        """Old events, for conditions that have not counted them yet."""
         rebuilt = chunk.request.contact_id if isinstance(chunk.request, ContactRebuild) else ""
         for event in chunk.events:
             contact_id = rebuilt or event["contact_id"]
@@ -112,7 +112,7 @@ class UnitOfWork:
                 held.backfill_done(held.row, chunk.request.members)
 
     def _elsewhere(self, held: ContactSession, event: Event) -> None:
-        """The event belongs to the contact's winner, or to whom a split gave it."""
+        """The event belongs to the contact's winner, or to the contact that a split gave it to."""
         target = "" if isinstance(held.row, Redirect) else identity.own_contact_id(event)
         self._forwarded.setdefault((held.contact_id, target), []).append(event)
 

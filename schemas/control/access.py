@@ -1,4 +1,4 @@
-"""A request's headers and query in; who asks, what they may do and in which environment, out; pure."""
+"""A request's headers and query in; the principal, its scopes and its environment out; pure."""
 
 from base64 import b64decode
 from collections.abc import Mapping

@@ -187,7 +187,7 @@ class Receiver(ControlRecord):
 
 
 class Erasure(ControlRecord):
-    """Contacts whose past is erased, by their own contact ids: hashes, so that it names nobody itself."""
+    """Erased contacts, by their own contact ids: hashes, so that the record holds no personal data."""
 
     environment: str
     contacts: tuple[str, ...]

@@ -32,7 +32,7 @@ class Erased:
         return bool(self._until)
 
     def covers(self, datum: Mapping[str, Any]) -> bool:
-        """Whether an event, link, merge, absorb, change or attempt is of a contact as it was before its erasure."""
+        """Whether the record belongs to an erased contact and predates the erasure."""
         if not self._until:
             return False
         at_ms = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)

@@ -76,7 +76,7 @@ def is_type(kind: str) -> bool:
 
 
 def is_nobody(value: str) -> bool:
-    """Whether a value stands for nobody in particular (``null``, ``guest``, a zero UUID, ...)."""
+    """Whether a value identifies no person (``null``, ``guest``, a zero UUID, ...)."""
     return _short_is_nobody(value) if len(value) <= _CACHED_LENGTH else _is_nobody(value)
 
 
@@ -93,7 +93,7 @@ _short_phone = lru_cache(maxsize=65_536)(addresses.phone)
 
 
 def normalise(kind: str, value: str) -> str | None:
-    """The value as it is compared, or ``None`` where it can identify nobody."""
+    """The value as it is compared, or ``None`` if it identifies no person."""
     if is_nobody(value):
         return None
     if kind == EMAIL:

@@ -1,4 +1,4 @@
-"""A merge in, the row that a merge map keeps of it out; whoever replicates `merges` keeps the same rows.
+"""A merge in, its row in a merge map out; all replicas of `merges` keep the same rows.
 
 A row is the version in eight bytes, then the winner: rows compare by version, and the highest one holds, so
 merges may repeat and come late. A version is a place in the log of links: the offset of a record, and within it.

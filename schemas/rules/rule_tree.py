@@ -18,7 +18,7 @@ MAX_CHAIN = 8
 """Segments that refer to each other in a row."""
 
 Find = Callable[[str], Rule | None]
-"""The rule of another segment; ``None`` where it has none, or is none."""
+"""The rule of another segment; ``None`` if the segment is static or missing."""
 
 
 def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:

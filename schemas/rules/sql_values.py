@@ -107,7 +107,7 @@ class JsonColumn:
         return f"if({in_range(f'assumeNotNull({found})')}, {found}, NULL)"
 
     def units(self, largest: int) -> str:
-        """The millionths of a number; NULL for what is none, or too large."""
+        """The millionths of a number; NULL for other types, or if too large."""
         return f"if(abs({self.number}) <= {largest}, toInt64(round({self.number} * {SCALE})), NULL)"
 
 

@@ -1,4 +1,4 @@
-"""What a process needs in; a file that says every other second how that is, for whoever supervises it, out.
+"""Checks of a process's dependencies in; a heartbeat file with their state every other second, for a supervisor, out.
 
 The file lies beside the ready file that the supervisor names. One that grows old tells of a process that hangs.
 """
@@ -81,7 +81,7 @@ def write(path: Path, value: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    """The value; ``None`` where there is none that can be read."""
+    """The value; ``None`` if it is missing or unreadable."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

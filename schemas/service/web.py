@@ -96,7 +96,7 @@ class ErrorMiddleware:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
         request_id = ids.request_id(given, time.time_ns() // 1_000_000)
         scope[REQUEST_ID] = request_id
-        scope.setdefault("app", self)  # with it the router raises its 404 and 405 instead of answering in plain text
+        scope.setdefault("app", self)  # makes Starlette raise its 404 and 405, which are rendered as JSON here
         header = (b"x-request-id", request_id.encode())
         started = failed = False
 
@@ -121,7 +121,7 @@ class ErrorMiddleware:
             if self._on_refused is not None and isinstance(error, ApiError | HTTPException):
                 self._on_refused(scope, error if isinstance(error, ApiError) else refused_by(error))
             if started:
-                raise  # half an answer is none
+                raise  # the answer has begun: it cannot become an error
             await answer_to(error, request_id)(scope, receive, identified)
 
 
@@ -139,9 +139,9 @@ def answer_to(error: Exception, request_id: str) -> JsonResponse:
 def authorise(
     control: ControlState, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str | None, now_ms: int
 ) -> Principal:
-    """Who asks, in the environment that the request is about.
+    """The key's principal, in the environment of the request.
 
-    Raises ``ApiError``: 401 without a valid key, 403 without the scope, 422 for an environment that is none.
+    Raises ``ApiError``: 401 without a valid key, 403 without the scope, 422 for an unknown environment.
     """
     principal = access.authorise(control, access.key_of(headers, query), scope, now_ms)
     access.check_place(principal, headers, query)

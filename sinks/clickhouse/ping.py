@@ -1,4 +1,4 @@
-"""Settings in; whether ClickHouse answers a query, asked whenever somebody wants to know, out."""
+"""Settings in; whether ClickHouse answers a query, on request, out."""
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 

@@ -64,7 +64,7 @@ class SinkPublisher:
             await asyncio.gather(*sends)
 
     async def record(self, record: Any, detail: str) -> None:
-        """A whole record that is none of ours goes to quarantine."""
+        """Quarantine a whole record that cannot be decoded."""
         await self._quarantine(
             topic=record.topic,
             partition=record.partition,

@@ -52,7 +52,7 @@ UNMARKED = Mark()
 
 
 def mark_of(metadata: str) -> Mark:
-    """Any other text is none of ours."""
+    """Any other text is ignored."""
     numbers = [int(word) for word in metadata.split() if word.isascii() and word.isdigit()]
     return Mark(*numbers[:2])
 

@@ -1,7 +1,7 @@
 """A topic's records in; what is to be inserted, receipted and quarantined out. One stream a topic; pure.
 
-1. Rows at or below a table's last stored place are stored already and are passed over, but their receipts are sent
-   again: nobody knows whether they were before.
+1. Rows at or below a table's last stored place are stored already and are skipped, but their receipts are sent
+   again: they may not have been sent before.
 2. A receipt follows the rows that its event and everything before it in the partition became.
 """
 
@@ -140,7 +140,7 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
             work.unusable.append((item, f"a change of unknown kind {change['kind'][:80]!r}"))
         elif reply_to := change.get("reply_to"):
             work.receipts[reply_to].append(_receipt(change, APPLIED))
-    # memberships last: whoever is seen in a segment can be read as what put them there
+    # memberships last: a contact in a segment can then be read with the data that put it there
     members = {MEMBERSHIP_CHANGES: rows.pop(MEMBERSHIP_CHANGES)}
     work.inserts += [rows, members]
     return work

@@ -32,7 +32,7 @@ class AttemptOutcome:
     retry_after_ms: int = 0
     """The least wait that the receiver asks for."""
     expired: bool = False
-    """Nothing was sent: nobody wants it any more."""
+    """Nothing was sent: the message expired."""
 
     @property
     def is_final(self) -> bool:

@@ -35,7 +35,7 @@ MARGIN_S = 1.0
 """The holder stops so much before its session ends."""
 LOOK_S = 0.05
 RENEW_S = 12 * 3600.0
-"""The broker forgets a producer id that nobody claims or uses in a transaction for a week."""
+"""The broker forgets a producer id that is not claimed or used in a transaction for a week."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -78,7 +78,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
 
     @property
     def is_held(self) -> bool:
-        """Whether nobody else can be sending now."""
+        """Whether no other process can be sending now."""
         return self._assigned and time.clock_gettime(_CLOCK) < self._beat_s + self._session_s - MARGIN_S
 
     async def hold(self) -> None:

@@ -1,9 +1,9 @@
-"""Overrides in, event rows that carry the contact they belong to out: what reads look up stays small.
+"""Overrides in, event rows with their current contact out: the table of overrides that reads join stays small.
 
 1. A squash knows the overrides that were stored before its moment, and takes only rows that were. That moment lies
    ``age_s`` back: by then every insert that began before it has ended.
-2. A row is folded when it never was, or when the override of its own contact id is newer than the squash before. So
-   the numbers do not move: an override always says the same as the rows that know it, or something newer.
+2. It rewrites a row that it never rewrote, or whose override is newer than the last squash. Numbers do not change:
+   an override always agrees with the rewritten rows, or is newer.
 3. The moment is recorded after the rows: a squash that breaks off has folded some rows, and nothing relies on it.
 4. Two never run at the same time: the table ``_squashing`` is the lock, its comment the holder's sign of life.
 5. A squash that is cut off takes its mutation with it, and what a killed one left behind goes before the next begins:

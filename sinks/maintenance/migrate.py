@@ -121,7 +121,7 @@ async def _apply(
 
 @asynccontextmanager
 async def locked(client: AsyncClient, database: str) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
-    """While nobody else changes tables; what it gives is to be called with a word before each statement."""
+    """Hold the lock on changes of tables; call the yielded function with a word before each statement."""
 
     async def sign_of_life(word: str) -> None:
         await client.command(f"ALTER TABLE {database}._migrating MODIFY COMMENT '{word}'")

@@ -123,7 +123,7 @@ class Reads:
         return await series.series(self._reader, asked.tenant, await self._campaign(asked), asked.query)
 
     async def triggered(self, request: Request) -> Any:
-        """The contacts that a trigger's link names; whoever has the link may use it, so it is the key."""
+        """The contacts that a trigger's link names; the link itself is the key."""
         await self._tail.catch_up()
         campaign = self._control.triggers.get(request.path_params["trigger"])
         if campaign is None:

@@ -65,7 +65,7 @@ class DeliveryLog:
         return LogRow(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
 
     async def write(self, rows: Sequence[LogRow], *, urgent: bool = False) -> None:
-        """Return when they are durable; rows of one partition stay in their order. ``urgent``: somebody waits."""
+        """Return when they are durable; rows of one partition stay in order. ``urgent``: a caller waits."""
         if not rows:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

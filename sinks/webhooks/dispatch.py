@@ -103,7 +103,7 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
-        """A delivery has a place in the queue; ``asked``: because somebody wants another attempt."""
+        """Queue a delivery; ``asked``: a client requested another attempt."""
         endpoint = self._endpoints.get(webhook_id)
         if endpoint is None:
             endpoint = self._endpoints[webhook_id] = Endpoint()

@@ -70,7 +70,7 @@ class Launches:
         return orjson.dumps(said)
 
     def is_late(self, delivery: WebhookDelivery, now_ms: int) -> bool:
-        """Whether nobody wants it any more."""
+        """Whether the message has expired."""
         if delivery["type"] != REQUESTED or b'"expiration"' not in delivery["body"]:
             return False
         until = (orjson.loads(delivery["body"])["data"].get("properties") or {}).get("expiration")

@@ -118,7 +118,7 @@ def of_change(
 ) -> list[Message]:
     """``known`` learns the change; it knows all that happened since ``complete_since_ms``.
 
-    Where nobody can be told (not ``is_heard``) there need not be messages.
+    Without subscribers (not ``is_heard``) messages may be omitted.
     """
     if change["kind"] == "membership":
         return _membership(change, known, complete_since_ms)
@@ -144,7 +144,7 @@ def _membership(change: Change, known: NotificationState, complete_since_ms: int
     if before is not None and before[:1] == known.writes[key][:1]:
         return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
-        return []  # what nobody was told has not ended, and what began before our memory was told then
+        return []  # skip exits that were never announced, and entries older than the retained state
     if change["reason"] == CARRIED:
         return []  # the person was in it before the merge and is after it
     data = {
@@ -174,7 +174,7 @@ def _merge(change: Change, known: NotificationState) -> list[Message]:
     before = known.read(key)
     known.writes[key] = _GONE
     if before is None or before == _GONE:
-        return []  # nobody was told of the contact: an identifier joined another's contact
+        return []  # the contact was never announced: an identifier joined another contact
     data = {"contact_id": change["merged_into"], "merged_contact_id": change["contact_id"]}
     if change.get("event_id"):
         data["event_id"] = change["event_id"]

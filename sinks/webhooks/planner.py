@@ -46,7 +46,7 @@ MAX_RECORDS = 500
 PACE_S = 0.025
 """Units begin at least so far apart: one of ten records costs little more than one of a single record."""
 UNHEARD_PACE_S = 0.1
-"""The same while there is nobody to tell: what is read then is only what must be known for later."""
+"""The same while no endpoint subscribes: records then only update the state."""
 
 
 @dataclass(slots=True)

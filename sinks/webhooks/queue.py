@@ -2,7 +2,7 @@
 
 1. Due ones come in the order of their times, and of their planning where those are the same.
 2. First attempts for one contact are made one after the other, in the order of what happened. A retry waits for
-   nobody and nobody for it: an endpoint that refuses one message does not hold up the contact for a day.
+   no other delivery, and none waits for it: one refused message does not hold up the contact for a day.
 """
 
 from collections import deque
@@ -70,6 +70,6 @@ class Queue:
 
     def _next(self, contact_id: str, waiting: deque[Entry]) -> None:
         if waiting:
-            self.put(waiting.popleft())  # nobody else of the contact is due before it
+            self.put(waiting.popleft())  # no other delivery of the contact is due before it
         if waiting:
             self._behind[contact_id] = waiting

@@ -2,8 +2,8 @@
 
 1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
 2. It is told of what became known after it was made, and of nothing while it is disabled.
-3. A message that a campaign requests goes where the campaign says, whatever else is asked for there; with a public
-   key, which anybody can read in a page, nobody requests one.
+3. A campaign's message goes to the campaign's destination, whatever types that subscribes to. A public key, which
+   every visitor of a page can read, cannot request one.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,7 +44,7 @@ def has_endpoints(control: ControlState) -> bool:
 
 
 def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
-    """Where a campaign's message is to be sent: ``webhook_id`` or ``topic``; empty: nowhere, or it is none."""
+    """The destination of a campaign's message: ``webhook_id`` or ``topic``; empty for other messages."""
     if message.type != REQUESTED or not message.campaign_id:
         return {}
     key = control.key_named(message.workspace, message.key_id)
@@ -54,7 +54,7 @@ def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:
 
 
 def is_hand_over(control: ControlState, delivery: WebhookDelivery) -> bool:
-    """Whether a campaign's message goes to where the campaign has it sent, and not to somebody who only listens."""
+    """True for the campaign's own destination, false for plain subscribers."""
     if delivery["type"] != REQUESTED:
         return False
     try:

@@ -18,7 +18,7 @@ import zstandard
 
 
 class EncodingError(Exception):
-    """The body is not what its ``Content-Encoding`` says, or nobody here knows that encoding."""
+    """The body does not match its ``Content-Encoding``, or the encoding is unknown."""
 
 
 class TooLargeError(Exception):

@@ -1,4 +1,4 @@
-"""The folder of a stack's embedded database in; the password that writing takes, made when there is none, out."""
+"""The folder of a stack's embedded database in; the password for writing, created if missing, out."""
 
 import os
 import secrets
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def password_of(path: Path) -> str:
-    """The password of a stack's database, made when there is none; it lies beside the engine's directory."""
+    """The password of a stack's database, created if missing; it lies beside the engine's directory."""
     file = path.with_suffix(".password")
     with suppress(FileExistsError), open(file, "x", opener=_private) as new:
         new.write(secrets.token_urlsafe(32))

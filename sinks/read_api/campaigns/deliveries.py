@@ -1,7 +1,7 @@
-"""A campaign and a query in; its messages, each with its contact, its state and when what happened to it, out.
+"""A campaign and a query in; its messages with their contacts, states and times out.
 
-A message that its facts name by no `message_id` is its contact's: then `message_id` is none. Newest first, by the first
-that is known of each.
+Events without a `message_id` are grouped by contact, and `message_id` is null. Newest first, by the first event of
+each message.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ _COUNT = "SELECT count() AS total FROM ({messages})"
 async def deliveries(
     reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters, paging: Paging
 ) -> dict[str, Any]:
-    """Filters: ``state``, ``variant``, ``contact``; raises ``ApiError`` (422) for a state that is none."""
+    """Filters: ``state``, ``variant``, ``contact``; raises ``ApiError`` (422) for an unknown state."""
     state = query.get("state", "")
     if state and state not in MESSAGE_STATES:
         raise ApiError("invalid_field", f"state must be one of {', '.join(MESSAGE_STATES)}", "state")

@@ -1,4 +1,4 @@
-"""Who asks for which contact in; its record, events and segments as the API shows them out.
+"""A tenant and a contact's id in; its record, events and segments as the API shows them out.
 
 1. An identifier's own contact id is a hash of it, and `contact_overrides` says who that is today: no search.
 2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
@@ -138,7 +138,7 @@ async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dic
     wanted = contact_id
     for _ in range(MAX_HOPS):
         rows = await reader.rows(_CONTACT, **tenant.parameters, id=wanted)
-        # who was split off stands for itself at once; its row says so when its state has been made anew
+        # a split takes effect at once; the row of `contacts` follows after the rebuild
         if not rows or not rows[0]["merged_into"] or rows[0]["is_split_off"]:
             return rows[0] if rows else None
         wanted = rows[0]["merged_into"]

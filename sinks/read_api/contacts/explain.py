@@ -48,7 +48,7 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 
 
 async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
-    """A segment with its whole rule; raises ``ApiError`` (404) for a contact that is none."""
+    """A segment with its whole rule; raises ``ApiError`` (404) for an unknown contact."""
     segment, tree = found
     if not text:
         raise ApiError("missing_field", "contact is needed: a contact id or type:value", "contact")

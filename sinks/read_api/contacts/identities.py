@@ -2,7 +2,7 @@
 
 1. Evidence that was taken back is not shown, and a refusal only while the two are apart.
 2. A pair that a split took apart is shown as separated until that is lifted, or an explicit call ties it.
-3. The history says every change of whom an id belongs to; one that belongs to itself again was split off.
+3. The history holds every change of an id's contact; an id that is its own contact again was split off.
 """
 
 from collections import defaultdict
@@ -176,7 +176,7 @@ async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str,
 
 
 def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Without those that only say again whom an id belongs to."""
+    """Without merges that repeat an id's current contact."""
     known: dict[str, str] = {}
     for merge in merges:
         if known.get(merge["loser"], merge["loser"]) != merge["winner"]:
@@ -195,7 +195,7 @@ def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone
 
 
 def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Identifier -> the links that name it, oldest first; a first sighting names nobody else."""
+    """Identifier -> the links that name it, oldest first; a first sighting names it alone."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for link in links:
         a, b = (link["a_type"], link["a_value"]), (link["b_type"], link["b_value"])

@@ -30,7 +30,7 @@ GROUP BY environment ORDER BY environment
 
 
 async def usage(reader: ClickHouseReader, workspace: str, query: QueryParameters, now_ms: int) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for days that are none."""
+    """Raises ``ApiError`` (422) for an invalid number of days."""
     days = query.get("days", str(USAGE_DAYS))
     if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= MOST_USAGE_DAYS:
         raise ApiError("invalid_field", f"days must be a number from 1 to {MOST_USAGE_DAYS}", "days")

@@ -1,4 +1,4 @@
-"""Who asks in; webhooks without their secrets, and the log of their attempts, newest first, out."""
+"""A tenant in; its webhooks without secrets, and the log of their attempts, newest first, out."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Campaigns of the control state in, GraphQL types out; figures are counted only where somebody asks for them."""
+"""Campaigns of the control state in, GraphQL types out; figures are computed only if they are selected."""
 
 from typing import Any
 

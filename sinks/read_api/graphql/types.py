@@ -21,7 +21,7 @@ from sinks.read_api.request.tenant import Tenant
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One request: who asks, about what, and where the answers come from."""
+    """One request: its principal, its tenant, and the sources of its answers."""
 
     principal: Principal
     tenant: Tenant

@@ -1,4 +1,4 @@
-"""A request in; who asks, about what and with which parameters, out."""
+"""A request in; its principal, tenant and parameters out."""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _ADDRESSED = frozenset({"email", "phone", "contact"})
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """An authorised request: who, about what, with which parameters."""
+    """An authorised request: its principal, tenant and parameters."""
 
     principal: Principal
     tenant: Tenant
@@ -55,7 +55,7 @@ def now_ms() -> int:
 
 
 async def authorise(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
-    """Who asks. A key or an environment that is not known yet may have been made a moment ago at the edge."""
+    """The key's principal. An unknown key or environment may have been created at the edge a moment ago."""
     principal = await _authorised(request, control, tail, scope)
     parameters.check(request.method, request.url.path, request.scope["query_string"])
     return principal

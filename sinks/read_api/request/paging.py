@@ -55,7 +55,7 @@ def paging_of(query: QueryParameters) -> Paging:
 
 
 def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]) -> list[T]:
-    """Those after the row that the cursor names; all where there is none, nothing where that row is gone."""
+    """Rows after the one that the cursor names: all without a cursor, none if that row is gone."""
     last = paging_of.cursor_of(str)
     if last is None:
         return list(rows)
