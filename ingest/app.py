@@ -35,12 +35,14 @@ from ingest.http.idempotency import HEADER, IdempotencyMiddleware, IdempotencySt
 from ingest.http.key_usage import KeyUsageRecorder
 from ingest.http.rate_limit import RateLimiter
 from ingest.http.read_api import ReadApiClient
+from ingest.metrics import Metrics
 from ingest.receivers.endpoint import Receivers
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
 from schemas.errors import ApiError
 from schemas.service import web
+from schemas.service.exposition import exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Tail
 from schemas.service.memory_budget import HELD, release
@@ -135,6 +137,8 @@ def _lifespan(
     followed: tuple[Tail, Tail],
     parts: Sequence[KeyUsageRecorder | Erasures],
     health: Health,
+    *,
+    metrics: Metrics,
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     receipts = Tail(edge.settings, topics.RECEIPTS, edge.receipts.apply, from_end=True)
 
@@ -146,6 +150,7 @@ def _lifespan(
             stack.push_async_callback(health.stop)
             await read_api.start()
             stack.push_async_callback(read_api.stop)
+            await stack.enter_async_context(exposed(edge.settings, metrics.exposition))
             await stack.enter_async_context(beating(edge.settings, health.needs))
             for part in (edge.publisher, *followed, receipts, *parts):
                 await part.start()
@@ -223,7 +228,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
     edge.forget = erasures.forget
     control = Tail(settings, topics.CONTROL, erasures.apply)
     uses = KeyUsageRecorder(edge.rate_limiter, writer.put)
-    health = Health(settings, read_api, edge.control)
+    health, metrics = Health(settings, read_api, edge.control), Metrics(edge)
 
     endpoints = [(o, IngestEndpoint(o, edge, read_api)) for o in OPERATIONS]
     hot = {o.path: endpoint for o, endpoint in endpoints if "{" not in o.path and "POST" in o.methods}
@@ -260,6 +265,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         *_console(read_api),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        Route("/metrics", metrics.answer),
         Route("/openapi.json", openapi.openapi),
         Route("/docs", openapi.page),
         Route("/docs/{name}", openapi.part),
@@ -268,6 +274,6 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         Route("/graphql", read, methods=["GET", "POST"]),
         Route("/v1/{path:path}", other, methods=["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
-    lifespan = _lifespan(edge, read_api, (control, merges), (uses, erasures), health)
+    lifespan = _lifespan(edge, read_api, (control, merges), (uses, erasures), health, metrics=metrics)
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
     return FastPathRouter(hot, web.ErrorMiddleware(router, on_refused=edge.refusals.note_other), edge)

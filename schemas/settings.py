@@ -161,6 +161,10 @@ class Settings(BaseSettings):
         3600.0, ge=0, description="Seconds between two foldings of merges into event rows; 0: never."
     )
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which this process answers `GET /metrics` without a key; 0: none."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port; loopback unless you say so.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 
     @cached_property

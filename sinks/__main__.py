@@ -15,12 +15,15 @@ import uvloop
 
 from schemas.control.control_state import ControlState
 from schemas.service import web
+from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe
+from schemas.service.metrics import READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
 from sinks.clickhouse.consumer import ClickHouseConsumer
+from sinks.clickhouse.metrics import NAME, source_of
 from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.rereads import Rereads
 from sinks.maintenance.compact import compact_merges, every
@@ -69,7 +72,8 @@ async def _store(settings: Settings) -> None:
         "parts": mender.check,
     }
     try:
-        async with beating(settings, needs):
+        metrics = Exposition(settings, NAME, (READER, SINK), source_of(loop))
+        async with exposed(settings, metrics), beating(settings, needs):
             await following(settings, (known.apply, rereads.apply), work)
     finally:
         if squashing is not None:
@@ -123,7 +127,8 @@ def webhooks() -> None:
 
 
 async def _send(sender: "Webhooks", settings: Settings) -> None:
-    async with beating(settings, {"kafka": Probe(settings, EVENTS).ask}):
+    metrics = Exposition(settings, "webhooks", (WEBHOOKS,), sender.samples)
+    async with exposed(settings, metrics), beating(settings, {"kafka": Probe(settings, EVENTS).ask}):
         await sender.run()
 
 

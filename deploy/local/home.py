@@ -92,7 +92,7 @@ class StackHome:
             with suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(stubborn, timeout=STOP_S)
-        for pattern in ("*.pid", "*.ready", "*.json"):
+        for pattern in ("*.pid", "*.ready", "*.json", "*.sock"):
             for file in self.run.glob(pattern):
                 if file.stem != SUPERVISOR:
                     file.unlink(missing_ok=True)

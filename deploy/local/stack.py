@@ -40,6 +40,8 @@ def environment(settings: Settings) -> dict[str, str]:
     found = {}
     for name in Settings.model_fields:
         found[variable(name)] = str(getattr(settings, name))
+    # one port cannot be that of all; the public port answers for each of them
+    found[variable("metrics_port")] = "0"
     # glibc gives each thread an arena of its own, and RocksDB has many: a third of a worker's memory for nothing
     found["MALLOC_ARENA_MAX"] = "1"
     return found

@@ -5,11 +5,13 @@ So alone an event waits for nothing, and under load batches grow by themselves.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from schemas.errors import ApiError
 from schemas.records.codec import join_events
+from schemas.service.counts import Histogram
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
@@ -42,6 +44,7 @@ class BatchAccumulator:
         self._senders: list[asyncio.Task[None] | None] = [None] * partitions
         self._pending: dict[str, int] = {}
         self.pending_bytes = 0
+        self.ack_seconds = Histogram()
 
     def add(self, partition: int, item: bytes, owner: str) -> asyncio.Future[None]:
         """Put an event on its way; ``owner`` is its workspace.
@@ -90,7 +93,9 @@ class BatchAccumulator:
             batch = queue.popleft()
             try:
                 if not batch.done.done():  # else its clients have had their 503: what was never sent need not be
+                    began = time.perf_counter()
                     await self._publish(partition, join_events(batch.items))
+                    self.ack_seconds.observe(time.perf_counter() - began)
                     if not batch.done.done():
                         batch.done.set_result(None)
             except ApiError as refused:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from schemas.records.codec import encode_event
 from schemas.records.identity import partition_of
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
+from schemas.service.counts import RequestCounts
 from schemas.service.web import authorise
 from schemas.settings import Settings
 
@@ -54,6 +56,8 @@ class Edge:
     replay_cache: RequestReplayCache
     clock: Callable[[], int] = now_ms
     refusals: RefusalLog = field(default_factory=RefusalLog)
+    counts: defaultdict[str, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
+    """Of requests that bring events, by dialect."""
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 

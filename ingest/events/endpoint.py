@@ -52,6 +52,7 @@ class IngestEndpoint:
         self._operation = operation
         self._edge = edge
         self._read_api = read_api
+        self._counts = edge.counts[operation.source]
         settings = edge.settings
         # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
         self._most = settings.max_batch_events if operation.source == "altacee" else settings.max_vendor_events
@@ -65,7 +66,9 @@ class IngestEndpoint:
             if scope["query_string"]:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
             reply = await self._handle(scope, headers, query, receive)
+            self._counts.accepted += 1
         except ApiError as refused:
+            self._counts.refused[refused.code] += 1
             reply = operation.refuse(refused, request_id)
             self._edge.refusals.note(scope, operation.source, refused, request_id)
         except ClientDisconnect:
@@ -73,6 +76,7 @@ class IngestEndpoint:
             return
         except Exception:
             log.exception("%s %s", operation.path, request_id)
+            self._counts.refused["internal"] += 1
             reply = operation.refuse(ApiError("internal", "internal error; it has been logged"), request_id)
         if operation.finish is not None:
             reply = operation.finish(reply, headers, query)
@@ -195,9 +199,17 @@ class IngestEndpoint:
         batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], ApiError):
             items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], parsed.label, timeout_ms)]
+            self._counts.events += 1
         else:
             items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
+            self._count(items)
         return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
+
+    def _count(self, items: list[Accepted | ApiError]) -> None:
+        refused = [item.code for item in items if isinstance(item, ApiError)]
+        self._counts.events += len(items) - len(refused)
+        for code in refused:
+            self._counts.refused_events[code] += 1
 
 
 def _is_tracked(query: dict[str, str]) -> bool:

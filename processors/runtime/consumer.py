@@ -107,7 +107,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for tp, rows in records.items():
             tracker = self._tracker(tp, rewinds)
             if tracker is not None:
-                tracker.fetched((row.offset, len(row.value or b"")) for row in rows)
+                tracker.fetched((row.offset, len(row.value or b""), row.timestamp) for row in rows)
                 if tracker.pending >= FULL_RECORDS or tracker.bytes >= FULL_BYTES:
                     self.on_buffer_full(tp)
         for tp, rows in records.items():

@@ -17,7 +17,7 @@ the process, unacknowledged.
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
@@ -81,6 +81,8 @@ class PartitionExecutor:
         self.crash = crash
         self.tasks: dict[int, PartitionTask] = {}
         self.quarantined: deque[float] = deque()
+        self.counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Records by topic and outcome: ``done`` or ``quarantined``."""
 
     def open(self, partitions: Iterable[int]) -> None:
         """The tables are complete and positions are right: restore the stage, then take records."""
@@ -184,6 +186,7 @@ class PartitionTask:
         return True
 
     async def _group(self, records: list[InputRecord]) -> None:
+        outcome = "done"
         try:
             await self._unit(lambda state, now: self.stage.process(records, state, now))
         except StepFailedError as failed:
@@ -193,6 +196,8 @@ class PartitionTask:
                         await self._group([record])
                 return
             await self._quarantine(records[0], failed.__cause__)
+            outcome = "quarantined"
+        self.executor.counts[records[0].topic, outcome] += len(records)
         for record in records:
             self.executor.io.done(record)
 

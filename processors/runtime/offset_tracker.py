@@ -29,16 +29,16 @@ class OffsetTracker:
         """Where the next fetch begins."""
         self.bytes = 0
         """Size of the records that are fetched and not done."""
-        self._waiting: deque[tuple[int, int]] = deque()
-        self._taken: deque[tuple[int, int]] = deque()
+        self._waiting: deque[tuple[int, int, int]] = deque()
+        self._taken: deque[tuple[int, int, int]] = deque()
         self._done: set[int] = set()
 
-    def fetched(self, records: Iterable[tuple[int, int]]) -> None:
-        """Offsets and sizes as the broker delivered them since the last rewind."""
-        for offset, size in records:
-            self._waiting.append((offset, size))
-            self.bytes += size
-            self.position = offset + 1
+    def fetched(self, records: Iterable[tuple[int, int, int]]) -> None:
+        """Offsets, sizes and times (epoch ms) as the broker delivered them since the last rewind."""
+        for record in records:
+            self._waiting.append(record)
+            self.bytes += record[1]
+            self.position = record[0] + 1
 
     def take(self, offset: int) -> OffsetOrder:
         if not self._waiting or offset < self._waiting[0][0]:
@@ -54,7 +54,7 @@ class OffsetTracker:
             return
         self._done.add(offset)
         while self._taken and self._taken[0][0] in self._done:
-            first, size = self._taken.popleft()
+            first, size, _ = self._taken.popleft()
             self._done.discard(first)
             self.bytes -= size
 
@@ -66,6 +66,12 @@ class OffsetTracker:
         if self._waiting:
             return self._waiting[0][0]
         return self.position
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The time of the first record that is not done; ``None``: all that were fetched are."""
+        first = self._taken or self._waiting
+        return first[0][2] if first else None
 
     @property
     def pending(self) -> int:

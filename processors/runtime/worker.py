@@ -26,11 +26,14 @@ from faust.exceptions import ConsistencyError
 
 from processors.runtime.app import Runtime, state_dir
 from processors.runtime.crash_trigger import VARIABLE, CrashTrigger
+from processors.runtime.metrics import source_of, stage_name
 from processors.runtime.stage import InputRecord, OutputRecord, Quarantine, Stage
 from processors.runtime.watchdog import watch
 from schemas.records.quarantine import encode
+from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe, wait_for_broker
+from schemas.service.metrics import READER, WORKER
 from schemas.service.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS, QUARANTINE, partition_count
@@ -88,7 +91,15 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         needs = {"kafka": Probe(settings, EVENTS).ask}
-        async with beating(settings, needs), _prepared(settings, sidecar, runtime), asyncio.TaskGroup() as work:
+        metrics = Exposition(
+            settings, f"{stage_name(stage.app)}-{settings.worker}", (READER, WORKER), source_of(runtime)
+        )
+        async with (
+            exposed(settings, metrics),
+            beating(settings, needs),
+            _prepared(settings, sidecar, runtime),
+            asyncio.TaskGroup() as work,
+        ):
             work.create_task(_run(runtime))
             work.create_task(_announce(runtime))
             work.create_task(watch(runtime, runtime.executor.wake, _abort))

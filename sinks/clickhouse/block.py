@@ -27,12 +27,19 @@ class Block:
     spans: dict[int, Span] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
+    records: int = 0
+
+    @property
+    def oldest_ms(self) -> int:
+        """The time of its first record."""
+        return min(span.time_ms for span in self.spans.values())
 
     @property
     def next_offsets(self) -> dict[int, int]:
         return {partition: span.last + 1 for partition, span in self.spans.items()}
 
     def add(self, record: Any, stream: Stream) -> None:
+        self.records += 1
         span = self.spans.get(record.partition)
         if span is None:
             self.spans[record.partition] = Span(record.offset, record.offset, record.timestamp)
@@ -59,6 +66,11 @@ class Buffer:
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The time of the first record that waits."""
+        return min((waiting[0].timestamp for waiting in self._waiting.values()), default=None)
 
     def put(self, partition: int, records: Iterable[Any]) -> None:
         waiting = self._waiting.setdefault(partition, deque())

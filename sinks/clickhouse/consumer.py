@@ -173,7 +173,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             erased=Erased() if erased is None else erased,
         )
         self._on_ready = on_ready
-        self._session: Assignment | None = None
+        self.session: Assignment | None = None
         self._opening: asyncio.Task[None] | None = None
         self._paused: set[TopicPartition] = set()
 
@@ -226,7 +226,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        session, self._session, self._opening = self._session, None, None
+        session, self.session, self._opening = self.session, None, None
         if session is not None:
             await session.close()
 
@@ -244,7 +244,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                 self._ended.set_exception(error)
             return
         self._paused.clear()
-        self._session = session
+        self.session = session
         self._on_ready()
 
     async def _poll(self) -> None:
@@ -258,7 +258,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                 await asyncio.sleep(0.5)
                 continue
             began = time.monotonic()
-            session = self._session
+            session = self.session
             if session is None:
                 continue  # the tables will say where to go on, and it is read again from there
             for tp, records in found.items():
@@ -269,7 +269,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                     self.consumer.pause(tp)
 
     def _on_space(self) -> None:
-        session = self._session
+        session = self.session
         for tp in list(self._paused):
             if session is not None and not session.inserters[tp.topic].is_full:
                 self._paused.discard(tp)
@@ -278,11 +278,11 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     async def _commit(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
-            if self._session is None:
+            if self.session is None:
                 continue
-            await self._session.commit()
-            if self._session is not None and self._session.knows < self.rereads.newest_id():
-                session, self._session = self._session, None
+            await self.session.commit()
+            if self.session is not None and self.session.knows < self.rereads.newest_id():
+                session, self.session = self.session, None
                 self._opening = asyncio.create_task(self._open_again(session))
 
     async def _open_again(self, session: Assignment) -> None:
@@ -296,5 +296,5 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
     async def check_again(self) -> None:
         """Raises ``ApiError`` with what is read again, while something is."""
-        if self._session is not None and (again := self._session.again()):
+        if self.session is not None and (again := self.session.again()):
             raise ApiError("unavailable", "; ".join(again))

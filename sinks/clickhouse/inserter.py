@@ -75,6 +75,7 @@ class StreamInserter:
     def __init__(self, stream: Stream, topic: str, context: SinkContext) -> None:
         self._stream = stream
         self._topic = topic
+        self._counts = context.writer.counts
         self._writer = context.writer
         self._publisher = context.publisher
         self._dlq_limit = context.dlq_limit
@@ -90,6 +91,7 @@ class StreamInserter:
         self._enough = asyncio.Event()
         self._busy = asyncio.Lock()
         self._refused: set[str] = set()
+        self._storing: Block | None = None
         self.done: dict[int, int] = {}
         """The next offset of each partition: everything before it is stored."""
 
@@ -113,6 +115,21 @@ class StreamInserter:
             self._enough.set()
 
     @property
+    def topic(self) -> str:
+        """Its name in the catalogue."""
+        return self._stream.topic.name
+
+    @property
+    def topic_on_cluster(self) -> str:
+        return self._topic
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The time of the oldest record that was taken and is not stored; ``None``: there is none."""
+        times = (self._buffer.oldest_ms, None if self._storing is None else self._storing.oldest_ms)
+        return min((at for at in times if at is not None), default=None)
+
+    @property
     def is_full(self) -> bool:
         return self._buffer.bytes >= 2 * self._rows * ROW_BYTES
 
@@ -132,7 +149,9 @@ class StreamInserter:
                 self._filled.clear()
             if not self.is_full:
                 self._on_space()
+            self._storing = block
             await self._store(block)
+            self._storing = None
 
     async def end(self) -> None:
         """Return when the block that is being stored is done; no other one begins."""
@@ -155,6 +174,7 @@ class StreamInserter:
             else:  # whatever writes such bytes must not stop the others
                 log.error("%s refused: %s", place, error)
             await self._publisher.record(record, str(error))
+            self._counts.records[self.topic, "quarantined"] += 1
         work = await self._stream.sort(self._kept(block.items), self._parts, self._writer.stored_places)
         for item, reason in work.unusable:
             await self._refuse(item, reason)
@@ -168,6 +188,7 @@ class StreamInserter:
         self._refused.clear()
         await self._publisher.receipts(work.receipts)
         self.done.update(block.next_offsets)
+        self._counts.records[self.topic, "done"] += block.records
 
     def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
         if not self._erased:
@@ -189,6 +210,7 @@ class StreamInserter:
     async def _refuse(self, item: Item, reason: str) -> None:
         self._allow(f"{self._topic}/{item.partition}/{item.offset}/{item.nth}", reason)
         self._refused.add(item.datum.get("event_id", ""))
+        self._counts.records[self.topic, "quarantined"] += 1
         if QUARANTINE not in self._stream.tables:  # else it would come round for ever; the topic keeps it
             await self._publisher.item(self._topic, item, self._stream.encode(item.datum), reason)
 

@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import ApiError
 from schemas.records.sameness import key_from
+from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.dedupe import EventPosition
@@ -50,6 +52,7 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.counts = SinkCounts()
         self._contexts: dict[str, InsertContext] = {}
         self._waiting: dict[str, str] = {}
         """What is tried again, and what ClickHouse said."""
@@ -83,7 +86,10 @@ class Writer:
             was_sent = True
             await self._insert(table, columns)
 
+        began = time.perf_counter()
         await self._until_done(f"insert into {table.name}", attempt)
+        self.counts.seconds[table.name].observe(time.perf_counter() - began)
+        self.counts.rows[table.name] += len(items)
 
     async def _insert(self, table: Table, columns: list[list[Any]]) -> None:
         context = self._contexts[table.name]
@@ -167,6 +173,11 @@ class Writer:
         result = await self._until_done("query", self._client.query, sql, parameters)
         return [tuple(row) for row in result.result_rows]
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something is tried again."""
+        return bool(self._waiting)
+
     async def check(self) -> None:
         """Raises ``ApiError`` with what ClickHouse said, while something waits for it."""
         for what, reason in self._waiting.items():
@@ -181,7 +192,9 @@ class Writer:
                 except ClickHouseError as error:
                     code = getattr(error, "code", None)
                     if isinstance(error, DataError) or code in BAD_DATA:
+                        self.counts.errors["refused"] += 1
                         raise RowsRefusedError(str(error)) from error
+                    self.counts.errors["unavailable"] += 1
                     self._waiting[what] = str(error)[:200]
                     log.warning("%s: ClickHouse is unavailable, retrying in %.1f s: %s", what, wait_s, str(error)[:500])
                 await asyncio.sleep(wait_s)

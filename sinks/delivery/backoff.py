@@ -73,3 +73,10 @@ def after(delivery: WebhookDelivery, outcome: AttemptOutcome, now_ms: int) -> We
         asked_ms = min(outcome.retry_after_ms, WAITS_MS[-1])
         status, due_ms = PENDING, now_ms + max(wait_ms(delivery["id"], attempts), asked_ms)
     return {**delivery, "status": status, "attempts": attempts, "due_ms": due_ms, "updated_ms": now_ms}
+
+
+def class_of(outcome: AttemptOutcome) -> str:
+    """As the catalogue of metrics has it: ``2xx`` to ``5xx``, ``no_answer`` or ``expired``."""
+    if outcome.expired:
+        return "expired"
+    return f"{min(max(outcome.code // 100, 2), 5)}xx" if outcome.code else "no_answer"

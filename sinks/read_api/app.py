@@ -16,6 +16,7 @@ from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
 from schemas.service import web
+from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating, states_of
 from schemas.service.kafka import Probe, Tail
 from schemas.service.process import announce_ready, end_with
@@ -151,7 +152,6 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     edge = EdgeClient(settings)
     parity = ConsistencyCheck(settings, control, reader)
     console = Console(settings, control, tail)
-
     probe = Probe(settings, topics.EVENTS)
     needs = {"kafka": probe.ask, "clickhouse": reader.check}
 
@@ -168,6 +168,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(exposed(settings, Exposition(settings, "query", (), tuple)))
             await stack.enter_async_context(beating(settings, needs))
             stack.push_async_callback(probe.stop)
             for part in (reader, tail, edge, parity, console):

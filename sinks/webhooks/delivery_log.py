@@ -12,14 +12,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+import orjson
+
 from schemas import topics
 from schemas.records.codec import encode_attempts, encode_delivery
 from schemas.records.deliveries import Attempt, WebhookDelivery, asked_key, home_of, key_of
 from schemas.records.identity import partition_of
 from schemas.settings import Settings
+from sinks.delivery.backoff import AttemptOutcome
+from sinks.delivery.excerpt import excerpt
 from sinks.delivery.lease import Claim
 
 PACE_S = 0.01
+LOGGED_BODY = 16_384
 FENCE = b"fence"
 """Key of the first records: no delivery's, and a compacted topic keeps one a partition."""
 
@@ -112,3 +117,36 @@ class DeliveryLog:
         batch.close()
         acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
         return acknowledged
+
+
+def logged(
+    delivery: WebhookDelivery,
+    outcome: AttemptOutcome,
+    *,
+    url: str,
+    headers: dict[str, str],
+    attempt_id: str,
+    at_ms: int,
+) -> Attempt:
+    """The row of an attempt, with the beginning of what was sent."""
+    return Attempt(
+        id=attempt_id,
+        delivery_id=delivery["id"],
+        webhook_id=delivery["webhook_id"],
+        workspace=delivery["workspace"],
+        environment=delivery["environment"],
+        contact_id=delivery["contact_id"],
+        event_id=delivery["event_id"],
+        type=delivery["type"],
+        attempt=delivery["attempts"],
+        status=delivery["status"],
+        url=url,
+        response_code=outcome.code,
+        error=outcome.error,
+        duration_ms=outcome.duration_ms,
+        at_ms=at_ms,
+        next_ms=delivery["due_ms"],
+        request_headers=orjson.dumps(headers),
+        request_body=excerpt(delivery["body"], LOGGED_BODY),
+        response_body=outcome.response,
+    )

@@ -13,23 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import orjson
-
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
-from schemas.records.deliveries import Attempt, WebhookDelivery
+from schemas.records.deliveries import WebhookDelivery
+from schemas.service.counts import WebhookCounts
 from sinks.delivery import sign
-from sinks.delivery.backoff import GONE, AttemptOutcome, after
+from sinks.delivery.backoff import GONE, AttemptOutcome, after, class_of
 from sinks.delivery.breaker import Breaker
 from sinks.delivery.deliver import Deliverer
-from sinks.delivery.excerpt import excerpt
-from sinks.webhooks.delivery_log import DeliveryLog
+from sinks.webhooks.delivery_log import DeliveryLog, logged
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import find_webhook, is_hand_over
 
-LOGGED_BODY = 16_384
 MOST_FLYING, CROWDED_MS = 2000, 50
 """Requests under way in all lanes, and how long a lane waits that finds so many."""
 EXPIRE_EVERY_S, EXPIRE_AT_ONCE = 60.0, 1000
@@ -66,6 +63,7 @@ class Dispatcher:
         deliverer: Deliverer,
         launches: Launches,
         disable: Disable,
+        counts: WebhookCounts,
     ) -> None:
         self._control = control
         self._store = store
@@ -73,6 +71,7 @@ class Dispatcher:
         self._deliverer = deliverer
         self._launches = launches
         self._disable = disable
+        self._counts = counts
         self._endpoints: dict[str, Endpoint] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,6 +100,12 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def backlog(self) -> tuple[int, int | None]:
+        """How many wait, and since when (epoch ms) the first that may be sent is due, or will be."""
+        lanes = [(find_webhook(self._control, webhook_id), one.queue) for webhook_id, one in self._endpoints.items()]
+        due = [queue.next_due_ms for webhook, queue in lanes if webhook is not None and webhook.status != "disabled"]
+        return sum(len(queue) for _, queue in lanes), min((at for at in due if at is not None), default=None)
 
     def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
         """Queue a delivery; ``asked``: a client requested another attempt."""
@@ -193,8 +198,7 @@ class Dispatcher:
                 outcome = AttemptOutcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
             else:
                 outcome = await self._deliverer.send(webhook.url, body, headers)
-        if not is_late:
-            self._judge(endpoint, outcome)
+        self._judge(endpoint, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased
             await self._forget([delivery])
@@ -203,10 +207,12 @@ class Dispatcher:
                 endpoint.queue.end(contact)
             return
         new = after(delivery, outcome, now_ms())
+        if new["status"] != deliveries.PENDING:
+            self._counts.deliveries[new["status"]] += 1
         if outcome.expired or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
             reason = "expired" if outcome.expired else outcome.error
             await self._delivery_log.write([self._launches.failed(delivery, at_ms, reason)])
-        row = _logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
+        row = logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
         # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
         await self._delivery_log.write([self._delivery_log.attempt(row, new)])
         await self._keep(new)
@@ -239,6 +245,10 @@ class Dispatcher:
             here.set_result(None)
 
     def _judge(self, endpoint: Endpoint, outcome: AttemptOutcome) -> None:
+        self._counts.attempts[class_of(outcome)] += 1
+        if outcome.expired:
+            return
+        self._counts.seconds.observe(outcome.duration_ms / 1000)
         if outcome.is_success:
             endpoint.breaker.succeeded()
         else:
@@ -265,35 +275,3 @@ class Dispatcher:
 def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
     secrets = webhook.secrets(at_ms)
     return sign.headers(event_id=delivery["event_id"], attempt_id=attempt_id, at_ms=at_ms, body=body, secrets=secrets)
-
-
-def _logged(
-    delivery: WebhookDelivery,
-    outcome: AttemptOutcome,
-    *,
-    url: str,
-    headers: dict[str, str],
-    attempt_id: str,
-    at_ms: int,
-) -> Attempt:
-    return Attempt(
-        id=attempt_id,
-        delivery_id=delivery["id"],
-        webhook_id=delivery["webhook_id"],
-        workspace=delivery["workspace"],
-        environment=delivery["environment"],
-        contact_id=delivery["contact_id"],
-        event_id=delivery["event_id"],
-        type=delivery["type"],
-        attempt=delivery["attempts"],
-        status=delivery["status"],
-        url=url,
-        response_code=outcome.code,
-        error=outcome.error,
-        duration_ms=outcome.duration_ms,
-        at_ms=at_ms,
-        next_ms=delivery["due_ms"],
-        request_headers=orjson.dumps(headers),
-        request_body=excerpt(delivery["body"], LOGGED_BODY),
-        response_body=outcome.response,
-    )

@@ -7,14 +7,18 @@ up to now from `deliveries`, behind the records that keep older senders out.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import ControlState
+from schemas.records.deliveries import FAILED, SUCCEEDED
+from schemas.service.counts import WebhookCounts
+from schemas.service.exposition import Sample
 from schemas.service.kafka import Tail, wait_for_broker
+from schemas.service.metrics import ATTEMPTS
 from schemas.settings import Settings
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease
@@ -38,6 +42,20 @@ class Webhooks:
         self._on_ready = on_ready
         self._control = ControlState()
         self._dispatcher: Dispatcher | None = None
+        self._counts = WebhookCounts()
+
+    def samples(self) -> Iterator[Sample]:
+        """The sender's numbers as they are now; one that stands by has sent nothing."""
+        counts, dispatcher = self._counts, self._dispatcher
+        for outcome in ATTEMPTS:
+            yield Sample("headwater_webhook_attempts_total", (outcome,), counts.attempts[outcome])
+        for status in (SUCCEEDED, FAILED):
+            yield Sample("headwater_webhook_deliveries_total", (status,), counts.deliveries[status])
+        yield Sample("headwater_webhook_attempt_seconds", (), counts.seconds)
+        waiting, due_ms = dispatcher.backlog() if dispatcher is not None else (0, None)
+        overdue = 0.0 if due_ms is None else max(0.0, (now_ms() - due_ms) / 1000)
+        yield Sample("headwater_webhook_waiting", (), waiting)
+        yield Sample("headwater_webhook_overdue_seconds", (), overdue)
 
     async def run(self) -> None:
         """Until it is cancelled; raises what a part died of."""
@@ -62,7 +80,13 @@ class Webhooks:
             await launches.tail.start()
             stack.push_async_callback(launches.tail.stop)
             dispatcher = self._dispatcher = Dispatcher(
-                self._control, store, delivery_log, deliverer=deliverer, launches=launches, disable=self._disable
+                self._control,
+                store,
+                delivery_log,
+                deliverer=deliverer,
+                launches=launches,
+                disable=self._disable,
+                counts=self._counts,
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()

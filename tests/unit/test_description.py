@@ -25,7 +25,7 @@ from sinks.read_api.campaigns.campaigns import SORTS
 from sinks.read_api.campaigns.facts import KINDS
 from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
-UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}")}
+UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}"), ("GET", "/metrics")}
 ASIDE = (reads.INTERNAL, "/console")
 """Pages for people, and what the edge alone asks."""
 

@@ -43,7 +43,7 @@ def plain_consumer(committed: int | None) -> Any:
 def our_consumer(committed: int, fetched: list[int], done: list[int]) -> Any:
     consumer = bare(Consumer, _buffered_partitions=set(), _committed_offset={})
     consumer.rewound(1, {TP0: committed})
-    consumer.trackers[TP0].fetched((offset, 1) for offset in fetched)
+    consumer.trackers[TP0].fetched((offset, 1, 0) for offset in fetched)
     for offset in fetched:
         assert consumer.take(delivered(offset, rewinds=1)) is OffsetOrder.NEXT
     for offset in done:
@@ -96,13 +96,13 @@ def test_what_was_fetched_before_a_rewind_is_void_after_it() -> None:
     ours.done(TP0, 6)
     assert ours._new_offset(TP0) == 5
 
-    ours.trackers[TP0].fetched([(5, 1), (6, 1), (7, 1)])
+    ours.trackers[TP0].fetched([(5, 1, 0), (6, 1, 0), (7, 1, 0)])
     assert ours.take(delivered(5, rewinds=2)) is OffsetOrder.NEXT
 
 
 def test_nothing_is_processed_past_a_record_that_was_fetched_and_never_came() -> None:
     ours = our_consumer(5, fetched=[5], done=[5])
-    ours.trackers[TP0].fetched([(6, 1), (7, 1)])
+    ours.trackers[TP0].fetched([(6, 1, 0), (7, 1, 0)])
     assert ours.take(delivered(7, rewinds=1)) is OffsetOrder.GAP
 
 

@@ -16,7 +16,7 @@ def test_whatever_the_gaps_and_the_order_of_finishing(steps: list[int], chance: 
         at += step
     tracker = OffsetTracker(base)
     open_, taken, committed = list(offsets), [], base
-    tracker.fetched((offset, 10) for offset in offsets)
+    tracker.fetched((offset, 10, offset * 7) for offset in offsets)
     while open_:
         untaken = [offset for offset in offsets if offset not in taken and offset in open_]
         if untaken and chance.random() < 0.5:  # type: ignore[attr-defined]  # a random.Random
@@ -29,6 +29,7 @@ def test_whatever_the_gaps_and_the_order_of_finishing(steps: list[int], chance: 
         assert committed <= tracker.committable
         assert tracker.committable == (min(open_) if open_ else offsets[-1] + 1)
         assert tracker.pending >= len(open_)
+        assert tracker.oldest_ms == (min(open_) * 7 if open_ else None)
         committed = tracker.committable
     assert (tracker.pending, tracker.bytes) == (0, 0)
 
@@ -36,7 +37,7 @@ def test_whatever_the_gaps_and_the_order_of_finishing(steps: list[int], chance: 
 def test_a_turn_is_next_stale_or_a_hole() -> None:
     tracker = OffsetTracker(5)
     assert tracker.take(5) is OffsetOrder.STALE, "not fetched since the rewind"
-    tracker.fetched([(5, 1), (8, 1), (9, 1)])
+    tracker.fetched([(5, 1, 0), (8, 1, 0), (9, 1, 0)])
     assert tracker.take(5) is OffsetOrder.NEXT
     assert tracker.take(5) is OffsetOrder.STALE
     assert tracker.take(9) is OffsetOrder.GAP
@@ -45,7 +46,7 @@ def test_a_turn_is_next_stale_or_a_hole() -> None:
 
 def test_what_was_never_taken_cannot_be_done() -> None:
     tracker = OffsetTracker(5)
-    tracker.fetched([(5, 1), (6, 1)])
+    tracker.fetched([(5, 1, 0), (6, 1, 0)])
     tracker.done(5)
     assert tracker.committable == 5
     tracker.take(5)

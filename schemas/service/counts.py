@@ -1,0 +1,73 @@
+"""What happens in a process in; plain numbers that cost nothing to keep, and are read when somebody asks, out; pure."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of a duration's buckets: close together around the half second that is promised."""
+
+
+class Histogram:
+    """How many values lie in each bucket, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float] = SECONDS) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        """The last one has no bound."""
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def cumulated(self) -> list[tuple[str, float]]:
+        """Each bound as text, and how many values are not above it; the last bound is ``+Inf``."""
+        total, found = 0, []
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
+            total += count
+            found.append((bound, float(total)))
+        return found
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """Of one dialect at one edge since its start; codes are those of ``schemas/errors.py``."""
+
+    accepted: int = 0
+    """Requests that were answered as good ones."""
+    events: int = 0
+    """Events that were acknowledged."""
+    refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Requests by the code of their refusal."""
+    refused_events: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Events that were refused in a request that was accepted, by code."""
+
+
+@dataclass(slots=True)
+class SinkCounts:
+    """Of a sink since its start."""
+
+    rows: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """By table."""
+    seconds: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    """Of inserts that were done, by table."""
+    errors: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """By kind."""
+    records: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """By topic and outcome."""
+
+
+@dataclass(slots=True)
+class WebhookCounts:
+    """Of a sender since its start."""
+
+    attempts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """By the class of their outcome."""
+    deliveries: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """That have ended, by status."""
+    seconds: Histogram = field(default_factory=Histogram)
+    """Of requests that were made."""
