@@ -11,7 +11,7 @@ assignor wants one address per worker; the pure-Python stream iterator acknowled
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -74,8 +74,7 @@ class Runtime:
         self.app.consumer.before_revoke = self.executor.close
         self.settled = asyncio.Event()
 
-    async def _agent(self, stream: Any) -> None:
-        # yields nothing: Faust would write a log line of each record, and throw it away
+    async def _agent(self, stream: Any) -> AsyncIterator[None]:
         async for event in stream.noack().events():
             message = event.message
             turn = self.app.consumer.take(message)
@@ -83,6 +82,7 @@ class Runtime:
                 self.executor.take(self._record(message))
             elif turn is OffsetOrder.GAP:
                 self.abort(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
+            yield
 
     def _record(self, message: Any) -> InputRecord:
         return InputRecord(
