@@ -22,7 +22,7 @@ from schemas.settings import Settings
 from sinks.console.live.feed import LiveFeed
 from sinks.console.live.page import SCOPE as LIVE
 from sinks.console.live.page import LivePages
-from sinks.console.pages import contacts, keys, segments
+from sinks.console.pages import campaigns, contacts, keys, operate, segments, webhooks
 from sinks.console.web import policy
 from sinks.console.web.api import Api, ApiConnection
 from sinks.console.web.assets import PREFIX, Assets
@@ -38,6 +38,10 @@ NAVIGATION = (
     NavigationEntry(HOME, "Live", "", "l"),
     NavigationEntry(contacts.PATH, "Contacts", "contacts:read", "c"),
     NavigationEntry(segments.PATH, "Segments", "segments:read", "s"),
+    NavigationEntry(campaigns.PATH, "Campaigns", "campaigns:read", "m"),
+    NavigationEntry(webhooks.PATH, "Webhooks", "webhooks:read", "w"),
+    NavigationEntry(operate.QUARANTINE, "Quarantine", "admin", "q"),
+    NavigationEntry(operate.PIPELINE, "Pipeline", "admin", "p"),
     NavigationEntry("/console/keys", "Keys", "admin", "k"),
 )
 _PACKED = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
@@ -77,6 +81,13 @@ class Console:
             (f"{segments.PATH}/new", "segments:write", parts.new),
             (f"{segments.PATH}/{{id}}", "segments:read", parts.segment),
             (f"{segments.PATH}/{{id}}/standing", "segments:read", parts.standing),
+            (campaigns.PATH, "campaigns:read", campaigns.campaigns),
+            (f"{campaigns.PATH}/{{id}}", "campaigns:read", campaigns.campaign),
+            (webhooks.PATH, "webhooks:read", webhooks.webhooks),
+            (f"{webhooks.PATH}/{{id}}", "webhooks:read", webhooks.webhook),
+            (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}", "webhooks:read", webhooks.attempt),
+            (operate.QUARANTINE, "admin", operate.quarantine),
+            (operate.PIPELINE, "admin", operate.pipeline),
             ("/console/keys", "admin", keys.keys),
         )
         actions: tuple[tuple[str, str, Page], ...] = (
@@ -88,6 +99,9 @@ class Console:
             (segments.PATH, "segments:write", parts.save),
             (f"{segments.PATH}/preview", "segments:read", parts.preview),
             (f"{segments.PATH}/{{id}}/delete", "segments:write", parts.delete),
+            (webhooks.PATH, "webhooks:write", webhooks.create),
+            (f"{webhooks.PATH}/{{id}}/switch", "webhooks:write", webhooks.switch),
+            (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}/retry", "webhooks:write", webhooks.retry),
             ("/console/keys", "admin", keys.create),
             ("/console/keys/{id}/revoke", "admin", keys.revoke),
         )

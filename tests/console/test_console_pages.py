@@ -11,13 +11,9 @@ from tests.support.stack import LocalStack
 
 pytestmark = [pytest.mark.console]
 
-PAGES = (
-    "/console/live",
-    "/console/contacts",
-    "/console/segments",
-    "/console/segments/new",
-    "/console/keys",
-    "/console/none",
+PAGES = tuple(
+    f"/console/{name}"
+    for name in "live contacts segments segments/new campaigns webhooks quarantine pipeline keys none".split()
 )
 WAYS = (("light", 1280), ("dark", 1280), ("light", NARROW), ("dark", NARROW))
 MOST_PAGE = 60_000

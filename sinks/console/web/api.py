@@ -46,6 +46,15 @@ class Api:
         """Raises ``ApiError`` as the API does."""
         return await self._call("GET", place, None, query)
 
+    async def ask(self, place: str) -> tuple[int, Any]:
+        """Status and value of an answer that says something whatever its status is; raises ``ApiError`` (503)."""
+        try:
+            url = URL(self._connection.base + place, encoded=True)
+            async with self._connection.session.get(url, headers=self._headers) as answer:
+                return answer.status, orjson.loads(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            raise ApiError("unavailable", _AWAY) from error
+
     async def find(self, place: str, **query: str) -> Any:
         """The same, ``None`` where there is no such thing."""
         try:

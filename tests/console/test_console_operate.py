@@ -1,0 +1,119 @@
+"""Campaigns, webhooks, quarantine and the pipeline: what the API knows, shown; and what may be changed, changed."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
+from tests.support.stack import LocalStack
+from tests.support.webhook_receiver import receiver
+
+pytestmark = [pytest.mark.console]
+
+SOON = 20_000
+
+
+async def campaign_with_messages(stack: LocalStack, name: str) -> str:
+    """20 messages of variant a, half of them opened, and 20 of b, none opened."""
+    async with stack.client() as client:
+        body = {"name": name, "channel": "email", "variants": [{"id": "a", "name": "A"}, {"id": "b", "name": "B"}]}
+        made = (await client.post("/v1/campaigns", json=body)).json()
+        events = []
+        for number in range(40):
+            fact = {
+                "external_id": f"msg-{number}",
+                "campaign_id": made["id"],
+                "message_id": f"{made['id']}-{number}",
+                "variant": "ab"[number % 2],
+            }
+            events += [{**fact, "type": "message.sent"}, {**fact, "type": "message.delivered"}]
+            if number % 4 == 0:
+                events.append({**fact, "type": "message.opened"})
+        answer = await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json={"events": events})
+        assert answer.status_code in {200, 202}, answer.text
+    return str(made["id"])
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", NARROW)])
+async def test_the_pages_are_accessible(browser: Browser, stack: LocalStack, scheme: str, width: int) -> None:
+    campaign = await campaign_with_messages(stack, "<i>\u202eodd</i>" + "z" * 80)
+    async with stack.client() as client:
+        hook = {"url": "http://127.0.0.1:9/nowhere", "types": ["never.sent"]}
+        webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
+    async with watched(browser, stack, scheme, width) as seen:
+        await seen.go(await code_of(stack))
+        for path in (
+            "campaigns",
+            f"campaigns/{campaign}",
+            "webhooks",
+            f"webhooks/{webhook}",
+            "quarantine",
+            "pipeline",
+        ):
+            await seen.go(f"/console/{path}")
+            await expect(seen.page.locator("h1")).to_be_visible()
+            await check_page(seen)
+
+
+async def test_a_campaign_shows_what_the_api_counts(seen: Watched, stack: LocalStack) -> None:
+    campaign = await campaign_with_messages(stack, "Counted")
+    await seen.go("/console/campaigns")
+    await seen.page.get_by_role("link", name="Counted").click()
+    await expect(seen.page.locator(".funnel")).to_contain_text("40")
+    await expect(seen.page.locator(".funnel")).to_contain_text("25.0 %")
+    await expect(seen.page.locator(".plot canvas")).to_be_visible()
+    row = seen.page.get_by_role("row").filter(has=seen.page.get_by_text("A", exact=True))
+    await expect(row).to_contain_text("50.0 %")
+    await expect(row.get_by_role("img").first).to_have_attribute("aria-label", re.compile("between 29.9 and 70.1 %"))
+    await seen.page.get_by_label("State").select_option("opened")
+    await expect(seen.page).to_have_url(re.compile(f"{campaign}.*state=opened"))
+    await expect(seen.page.get_by_role("heading", name="Messages 10")).to_be_visible()
+
+
+async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: LocalStack) -> None:
+    page = seen.page
+    async with receiver() as endpoint:
+        await seen.go("/console/webhooks")
+        await page.get_by_label("Address").fill(endpoint.url("/console"))
+        await page.get_by_label(re.compile("Types")).fill("console_hooked")
+        await page.get_by_role("button", name="Make the webhook").click()
+        secret = await page.locator(".good code").inner_text()
+        assert secret.startswith("whsec_")
+        async with stack.client() as client:
+            await client.post("/v1/events", json={"type": "console_hooked", "external_id": "h-1"})
+            listed = (await client.get("/v1/webhooks")).json()["data"]
+            webhook = next(one["id"] for one in listed if one["url"].endswith("/console"))
+        attempts = page.locator("details.fact")
+        for _ in range(40):
+            await seen.go(f"/console/webhooks/{webhook}")
+            if await attempts.count():
+                break
+            await page.wait_for_timeout(500)
+        await attempts.first.locator("summary").click()
+        await expect(attempts.first.locator("pre").first).to_contain_text("console_hooked", timeout=SOON)
+        await check_page(seen)
+        await seen.go("/console/webhooks")
+        await expect(page.get_by_role("row").filter(has_text="/console")).to_contain_text("1 of 1 came through")
+        await seen.go(f"/console/webhooks/{webhook}")
+        await page.get_by_role("button", name="Disable").click()
+        await expect(page.get_by_role("button", name="Enable")).to_be_visible()
+        assert secret not in await page.content()
+
+
+async def test_a_wrong_address_is_refused_in_the_form(seen: Watched) -> None:
+    await seen.go("/console/webhooks")
+    await seen.page.get_by_label("Address").fill("http://user:pass@/x")
+    await seen.page.get_by_label(re.compile("Types")).fill("a")
+    await seen.page.get_by_role("button", name="Make the webhook").click()
+    await expect(seen.page.get_by_role("alert").or_(seen.page.locator("input:invalid")).first).to_be_visible()
+
+
+async def test_the_pipeline_says_what_health_says(seen: Watched, stack: LocalStack) -> None:
+    await seen.go("/console/pipeline")
+    async with stack.client() as client:
+        report = (await client.get("/health/ready")).json()
+    for name in report["components"]:
+        await expect(seen.page.locator(".parts li").filter(has_text=name).first).to_contain_text("ok")
+    await seen.go("/console/quarantine")
+    await expect(seen.page.get_by_role("heading", name="Quarantine")).to_be_visible()
