@@ -22,93 +22,21 @@ from schemas.service.kafka import Probe, Tail
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
 from sinks.console.app import Console
+from sinks.read_api.contacts.read_your_writes import WrittenContacts
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
-from sinks.read_api.handlers import Answer, Reads
+from sinks.read_api.handlers import ReadServices
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.context import ReadRequest, authorise
+from sinks.read_api.request.context import authorise
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
 from sinks.read_api.request.tenant import Tenant
+from sinks.read_api.routes import INTERNAL, routes
 
 READY_WITHIN_S = 1.0
 """Less than the edge waits for it."""
-INTERNAL = "/internal"
-"""What only the edge asks; no request from outside is handed on to it."""
-
-
-def _posts(reads: Reads) -> tuple[tuple[str, str, Answer], ...]:
-    """What comes with a body."""
-    return (
-        ("/v1/segments/preview", "segments:read", reads.segment_preview),
-        ("/v1/segments/{id}/explain", "segments:read", reads.segment_explained),
-        (f"{INTERNAL}/contacts/found", "contacts:write", reads.contacts_found),
-        (f"{INTERNAL}/segments/found", "segments:write", reads.contacts_found),
-        (f"{INTERNAL}/segments/warnings", "segments:write", reads.segment_warnings),
-        (f"{INTERNAL}/contacts/written", "contacts:write", reads.contact_written),
-        (f"{INTERNAL}/events/linked", "events:ingest", reads.event_linked),
-        (f"{INTERNAL}/audience", "contacts:read", reads.audience),
-    )
-
-
-def routes(reads: Reads, control: ControlState, tail: Tail) -> list[Route]:
-    """Path, scope (a route's name), answer; what a client may ask has its line in `schemas/api/routes.py` as well."""
-    table: tuple[tuple[str, str, Answer], ...] = (
-        ("/v1/contacts", "contacts:read", reads.contacts),
-        ("/v1/contacts/{id}", "contacts:read", reads.contact),
-        ("/v1/contacts/{id}/events", "contacts:read", reads.contact_events),
-        ("/v1/contacts/{id}/segments", "contacts:read", reads.contact_segments),
-        ("/v1/contacts/{id}/identity", "contacts:read", reads.contact_identity),
-        ("/v1/contacts/{id}/split", "contacts:write", reads.contact_ties),
-        ("/v1/events/{id}", "contacts:read", reads.event),
-        ("/v1/segments", "segments:read", reads.segments),
-        ("/v1/segments/{id}", "segments:read", reads.segment),
-        ("/v1/segments/{id}/contacts", "segments:read", reads.segment_contacts),
-        ("/v1/campaigns", "campaigns:read", reads.campaigns),
-        ("/v1/campaigns/{id}", "campaigns:read", reads.campaign),
-        ("/v1/campaigns/{id}/deliveries", "campaigns:read", reads.campaign_deliveries),
-        ("/v1/campaigns/{id}/timeseries", "campaigns:read", reads.campaign_series),
-        ("/v1/parity", "segments:read", reads.parity),
-        ("/v1/receivers", "webhooks:read", reads.receivers),
-        ("/v1/contacts/{id}/consents", "contacts:read", reads.contact_consents),
-        ("/v1/keys", "admin", reads.keys),
-        ("/v1/keys/{id}", "admin", reads.key),
-        ("/v1/workspaces", "instance", reads.workspaces),
-        ("/v1/workspaces/{id}", "admin", reads.workspace),
-        ("/v1/usage", "admin", reads.usage),
-        ("/v1/environments", "admin", reads.environments),
-        ("/v1/webhooks", "webhooks:read", reads.webhooks),
-        ("/v1/webhooks/{id}", "webhooks:read", reads.webhook),
-        ("/v1/webhooks/{id}/deliveries", "webhooks:read", reads.deliveries),
-        ("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", reads.delivery),
-        ("/v1/tasks/{id}", "events:ingest", reads.task),
-        ("/tasks/{id}", "events:ingest", reads.task),
-        ("/v1/quarantine", "admin", reads.quarantine),
-        ("/v1/erasures/{id}", "contacts:write", reads.erasure),
-        (f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", reads.contact_known),
-        (f"{INTERNAL}/refused", "events:ingest", reads.refused),
-    )
-
-    def route(path: str, scope: str, answer: Answer, *, method: str) -> Route:
-        async def endpoint(request: Request) -> Response:
-            principal = await authorise(request, control, tail, scope)
-            place = (principal.workspace, principal.environment)
-            return web.JsonResponse(
-                await answer(ReadRequest(principal, Tenant(*place, control.segments[place]), request))
-            )
-
-        return Route(path, endpoint, methods=[method], name=scope)
-
-    async def triggered(request: Request) -> Response:
-        return web.JsonResponse(await reads.triggered(request))
-
-    return [
-        *(route(*row, method="POST") for row in _posts(reads)),
-        *(route(*row, method="GET") for row in table),
-        Route(f"{INTERNAL}/trigger/{{trigger}}", triggered),
-    ]
 
 
 def graph_endpoint(
@@ -179,10 +107,11 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
             announce_ready(settings)
             yield
 
+    services = ReadServices(control=control, tail=tail, reader=reader, written=WrittenContacts(reader), parity=parity)
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(Reads(control, tail, reader, parity), control, tail), graphql, *health, *console.routes()],
+        [*routes(services), graphql, *health, *console.routes()],
         redirect_slashes=False,
         lifespan=lifespan,
     )

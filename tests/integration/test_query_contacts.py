@@ -7,11 +7,9 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from schemas.control.control_state import ControlState
 from schemas.times import iso
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
-from sinks.read_api.app import routes
-from sinks.read_api.handlers import Reads as Answers
+from sinks.read_api.routes import READS
 from tests.integration.contact_rows import contact, defined, member, merge
 from tests.support.builders import NOW_MS, cid, event
 from tests.support.services import fresh_settings
@@ -103,13 +101,7 @@ async def test_a_contact_by_any_of_its_ids(api: ReadPipeline, name: str) -> None
     }
 
 
-NOTHING: Any = None
-"""None of the answers is asked for: only the table of paths is read."""
-CONTACT_PATHS = sorted(
-    route.path
-    for route in routes(Answers(ControlState(), NOTHING, NOTHING, NOTHING), ControlState(), NOTHING)
-    if route.path.startswith("/v1/contacts/{id}")
-)
+CONTACT_PATHS = sorted(read.path for read in READS if read.path.startswith("/v1/contacts/{id}"))
 
 
 def test_the_paths_of_a_contact_are_known() -> None:

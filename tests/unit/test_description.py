@@ -23,10 +23,11 @@ from schemas.settings import Settings
 from sinks.read_api import app as reads
 from sinks.read_api.campaigns.campaigns import SORTS
 from sinks.read_api.campaigns.facts import KINDS
+from sinks.read_api.routes import INTERNAL
 from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 UNTOLD = {("GET", "/docs"), ("GET", "/docs/{name}"), ("GET", "/metrics")}
-ASIDE = (reads.INTERNAL, "/console")
+ASIDE = (INTERNAL, "/console")
 """Pages for people, and what the edge alone asks."""
 
 
@@ -65,7 +66,7 @@ def test_the_scopes_of_reads_are_those_that_are_asked_for(tmp_path: Path) -> Non
     scopes = {(r.method, r.path): r.scope for r in READS}
     checked = 0
     for route in routes_of(reads.build_app(Settings(home=tmp_path))):
-        if route.path.startswith(reads.INTERNAL) or route.name not in SCOPES:
+        if route.path.startswith(INTERNAL) or route.name not in SCOPES:
             continue
         method = next(iter(route.methods - {"HEAD"}))
         assert scopes[method, route.path] == route.name, route.path

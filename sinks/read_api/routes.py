@@ -1,0 +1,95 @@
+"""The read API's table of paths: each with its scope, its handler, and whether it needs the latest definitions."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from schemas.service import web
+from sinks.read_api import handlers
+from sinks.read_api.handlers import ReadServices
+from sinks.read_api.request.context import ReadRequest, authorise
+from sinks.read_api.request.tenant import Tenant
+
+INTERNAL = "/internal"
+"""Paths for the edge alone; requests from outside are not proxied to them."""
+
+
+class Read(NamedTuple):
+    """``fresh``: definitions are read up to the end of `control` first, so that a write just answered is seen."""
+
+    path: str
+    scope: str
+    handler: Callable[[ReadServices, ReadRequest], Awaitable[Any]]
+    fresh: bool = False
+    method: str = "GET"
+
+
+READS: tuple[Read, ...] = (
+    Read("/v1/segments/preview", "segments:read", handlers.preview_segment, fresh=True, method="POST"),
+    Read("/v1/segments/{id}/explain", "segments:read", handlers.explain_segment, fresh=True, method="POST"),
+    Read(f"{INTERNAL}/contacts/found", "contacts:write", handlers.find_contacts, method="POST"),
+    Read(f"{INTERNAL}/segments/found", "segments:write", handlers.find_contacts, method="POST"),
+    Read(f"{INTERNAL}/segments/warnings", "segments:write", handlers.list_segment_warnings, method="POST"),
+    Read(f"{INTERNAL}/contacts/written", "contacts:write", handlers.wait_for_contact, method="POST"),
+    Read(f"{INTERNAL}/events/linked", "events:ingest", handlers.wait_for_link, method="POST"),
+    Read(f"{INTERNAL}/audience", "contacts:read", handlers.query_audience, method="POST"),
+    Read("/v1/contacts", "contacts:read", handlers.list_contacts),
+    Read("/v1/contacts/{id}", "contacts:read", handlers.get_contact),
+    Read("/v1/contacts/{id}/events", "contacts:read", handlers.list_contact_events),
+    Read("/v1/contacts/{id}/segments", "contacts:read", handlers.list_contact_segments),
+    Read("/v1/contacts/{id}/identity", "contacts:read", handlers.get_identity),
+    Read("/v1/contacts/{id}/split", "contacts:write", handlers.get_evidence),
+    Read("/v1/events/{id}", "contacts:read", handlers.get_event),
+    Read("/v1/segments", "segments:read", handlers.list_segments, fresh=True),
+    Read("/v1/segments/{id}", "segments:read", handlers.get_segment, fresh=True),
+    Read("/v1/segments/{id}/contacts", "segments:read", handlers.list_segment_contacts, fresh=True),
+    Read("/v1/campaigns", "campaigns:read", handlers.list_campaigns, fresh=True),
+    Read("/v1/campaigns/{id}", "campaigns:read", handlers.get_campaign, fresh=True),
+    Read("/v1/campaigns/{id}/deliveries", "campaigns:read", handlers.list_campaign_deliveries, fresh=True),
+    Read("/v1/campaigns/{id}/timeseries", "campaigns:read", handlers.get_campaign_series, fresh=True),
+    Read("/v1/parity", "segments:read", handlers.get_parity),
+    Read("/v1/receivers", "webhooks:read", handlers.list_receivers, fresh=True),
+    Read("/v1/contacts/{id}/consents", "contacts:read", handlers.list_consents),
+    Read("/v1/keys", "admin", handlers.list_keys, fresh=True),
+    Read("/v1/keys/{id}", "admin", handlers.get_key, fresh=True),
+    Read("/v1/workspaces", "instance", handlers.list_workspaces, fresh=True),
+    Read("/v1/workspaces/{id}", "admin", handlers.get_workspace, fresh=True),
+    Read("/v1/usage", "admin", handlers.get_usage),
+    Read("/v1/environments", "admin", handlers.list_environments, fresh=True),
+    Read("/v1/webhooks", "webhooks:read", handlers.list_webhooks, fresh=True),
+    Read("/v1/webhooks/{id}", "webhooks:read", handlers.get_webhook, fresh=True),
+    Read("/v1/webhooks/{id}/deliveries", "webhooks:read", handlers.list_deliveries, fresh=True),
+    Read("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", handlers.get_delivery, fresh=True),
+    Read("/v1/tasks/{id}", "events:ingest", handlers.get_task),
+    Read("/tasks/{id}", "events:ingest", handlers.get_task),
+    Read("/v1/quarantine", "admin", handlers.list_quarantine),
+    Read("/v1/erasures/{id}", "contacts:write", handlers.get_erasure, fresh=True),
+    Read(f"{INTERNAL}/contacts/known/{{id}}", "contacts:write", handlers.find_contact_ids),
+    Read(f"{INTERNAL}/refused", "events:ingest", handlers.get_link_refusal),
+)
+"""A public path has its line in `schemas/api/routes.py` as well."""
+
+
+def routes(api: ReadServices) -> list[Route]:
+    """A route's name is its scope."""
+
+    async def triggered(request: Request) -> Response:
+        await api.tail.catch_up()
+        return web.JsonResponse(await handlers.find_triggered(api, request))
+
+    return [*(_route(api, read) for read in READS), Route(f"{INTERNAL}/trigger/{{trigger}}", triggered)]
+
+
+def _route(api: ReadServices, read: Read) -> Route:
+    async def endpoint(request: Request) -> Response:
+        principal = await authorise(request, api.control, api.tail, read.scope)
+        if read.fresh:
+            await api.tail.catch_up()
+        place = (principal.workspace, principal.environment)
+        asked = ReadRequest(principal, Tenant(*place, api.control.segments[place]), request)
+        return web.JsonResponse(await read.handler(api, asked))
+
+    return Route(read.path, endpoint, methods=[read.method], name=read.scope)
