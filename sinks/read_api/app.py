@@ -4,7 +4,7 @@ Routes are matched on the path as it was sent, each part decoded afterwards: an 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.requests import Request
@@ -17,7 +17,7 @@ from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
 from schemas.service import web
 from schemas.service.exposition import Exposition, exposed
-from schemas.service.heartbeat import beating, states_of
+from schemas.service.heartbeat import Check, beating, states_of
 from schemas.service.kafka import Probe, Tail
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
@@ -67,6 +67,20 @@ def graph_endpoint(
     return endpoint
 
 
+def _health(needs: Mapping[str, Check]) -> list[Route]:
+    async def live(_request: Request) -> Response:
+        return web.JsonResponse({"status": "live"})
+
+    async def ready(_request: Request) -> Response:
+        components = await states_of(needs, READY_WITHIN_S)
+        is_ready = all(one["state"] == "ok" for one in components.values())
+        return web.JsonResponse(
+            {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
+        )
+
+    return [Route("/health/live", live), Route("/health/ready", ready)]
+
+
 def build_app(settings: Settings) -> web.ErrorMiddleware:
     """Connects to nothing before its lifespan starts."""
     control = ControlState()
@@ -82,16 +96,6 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     console = Console(settings, control, tail)
     probe = Probe(settings, topics.EVENTS)
     needs = {"kafka": probe.ask, "clickhouse": reader.check}
-
-    async def live(_request: Request) -> Response:
-        return web.JsonResponse({"status": "live"})
-
-    async def ready(_request: Request) -> Response:
-        components = await states_of(needs, READY_WITHIN_S)
-        is_ready = all(one["state"] == "ok" for one in components.values())
-        return web.JsonResponse(
-            {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
-        )
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -109,9 +113,8 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
 
     services = ReadServices(control=control, tail=tail, reader=reader, written=WrittenContacts(reader), parity=parity)
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
-    health = [Route("/health/live", live), Route("/health/ready", ready)]
     router = Router(
-        [*routes(services), graphql, *health, *console.routes()],
+        [*routes(services), graphql, *_health(needs), *console.routes()],
         redirect_slashes=False,
         lifespan=lifespan,
     )
