@@ -112,7 +112,7 @@ CATALOGUE: tuple[Metric, ...] = (
         kind=COUNTER,
         of=READER,
         labels={**_READ, "outcome": ("done", "quarantined")},
-        meaning="Records of Kafka that a stage has finished; one record holds up to 500 events.",
+        meaning="Kafka's records that a stage has finished, up to 500 events each; refused rows count singly.",
         remedy="`quarantined`: `GET /v1/quarantine` has the bytes and the reason.",
     ),
     Metric(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from schemas.service.exposition import Sample, Source
 from schemas.service.metrics import TABLES
 from sinks.clickhouse.consumer import ClickHouseConsumer
+from sinks.clickhouse.streams import STREAMS
 
 STAGE = "clickhouse"
 NAME = "clickhouse-sink"
@@ -22,8 +23,10 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
         for kind in ("unavailable", "refused"):
             yield Sample("headwater_sink_errors_total", (kind,), counts.errors[kind])
         yield Sample("headwater_sink_holding", (), float(consumer.writer.is_holding))
-        for (topic, outcome), done in list(counts.records.items()):
-            yield Sample("headwater_stage_records_total", (STAGE, topic, outcome), done)
+        for topic in (stream.topic.name for stream in STREAMS):
+            for outcome in ("done", "quarantined"):
+                done = counts.records[topic, outcome]
+                yield Sample("headwater_stage_records_total", (STAGE, topic, outcome), done)
         yield from _owed(consumer)
 
     return samples
