@@ -3,7 +3,8 @@
 Source: posthog-js (`remote-config.ts`), posthog-android, and `capture_v1` of posthog-python and posthog-rs.
 
 1. There are no feature flags, recordings or surveys here. The configuration says so in the form that the SDKs
-   understand, and that they may capture clicks: without it they capture none.
+   understand, and that they may capture clicks: without it they capture none. Of surveys it says nothing: whatever it
+   says of them, newer SDKs load a script for them.
 2. Version 1 answers for each event by its ``uuid``: ``ok``, ``drop`` (never valid) or ``retry`` (not durable yet).
 """
 
@@ -25,7 +26,6 @@ CONFIG: dict[str, Any] = {
     "autocapture_opt_out": False,
     "sessionRecording": False,
     "heatmaps": False,
-    "surveys": False,
     "siteApps": [],
     "defaultIdentifiedOnly": True,
     "captureDeadClicks": False,

@@ -21,7 +21,7 @@ from tests.sdks.readback import comes_true, read_back, wait_for
 from tests.sdks.steps import serve
 
 KEY = "pk_dev_local"
-BATCH_S, OFFLINE_S, PROGRAM_S, SETTLED_S = 15.0, 40.0, 90.0, 12.0
+BATCH_S, OFFLINE_S, CLOSED_S, PROGRAM_S, SETTLED_S = 15.0, 40.0, 15.0, 90.0, 12.0
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) ->
         found = [*_settled(trip, began_ms, ended_ms)]
         outcome = read_back(client, names)
         requests = proxy.requests()
+        found += [f"asked for {one.target}" for one in requests if one.target.startswith("/static/")]
     return Result(names, found, outcome, requests, began_ms, ended_ms, said)
 
 
@@ -140,7 +141,7 @@ def browse(trip: Trip, folder: Path, host: str) -> str:
         )
         try:
             if trip.done.wait(PROGRAM_S):
-                wait_for(trip.client, trip.names.ben, "Left", 1, 5)
+                wait_for(trip.client, trip.names.ben, "Left", 1, CLOSED_S)
         finally:
             browser.terminate()
             try:
