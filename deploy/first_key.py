@@ -5,7 +5,6 @@ Only the key's SHA-256 is stored, so what is printed here is printed once.
 """
 
 import asyncio
-import time
 from typing import Any
 
 from ingest.control import access
@@ -13,7 +12,7 @@ from schemas import topics
 from schemas.api.requests import NewWorkspace, checked
 from schemas.control import control_state
 from schemas.errors import CannotStart
-from schemas.service import kafka
+from schemas.service import clock, kafka
 from schemas.settings import Settings
 
 WAIT_S = 60.0
@@ -84,6 +83,6 @@ def first_key(
 async def make(settings: Settings, workspace_id: str) -> tuple[control_state.ApiKey, str]:
     """A key that works as soon as the edges have read it, and its secret."""
     _, state = await definitions(settings)
-    key, secret, pairs = first_key(state, workspace_id, time.time_ns() // 1_000_000)
+    key, secret, pairs = first_key(state, workspace_id, clock.now_ms())
     await write(settings, pairs)
     return key, secret

@@ -12,13 +12,14 @@ from schemas.control.control_state import ControlState
 from schemas.service.kafka import Tail
 from schemas.service.process import read_settings
 from schemas.settings import Settings
+from schemas.times import DAY_MS
 
 
 def identity(settings: Settings) -> NoReturn:
     from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
 
     control = ControlState()
-    stage = IdentityStage(control, settings.partitions, settings.repeat_days * topics.DAY_MS)
+    stage = IdentityStage(control, settings.partitions, settings.repeat_days * DAY_MS)
     run(stage, settings, sidecar=_following(control, settings))
 
 

@@ -1,8 +1,10 @@
 """Bounds and closed sets of requests, said once: what checks a request reads them here, and so does its description."""
 
+from schemas.times import DAY_MS, HOUR_MS
+
 MAX_LIMIT, DEFAULT_LIMIT, MAX_PAGE = 100, 20, 1_000_000
 """Of a list's pages."""
-STEPS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS}
 """Intervals of a campaign's series, in milliseconds."""
 CAMPAIGN_SORTS = ("created_at", "updated_at", "sent_at", "name")
 CAMPAIGN_FILTERS = ("status", "channel", "kind")

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.settings import Settings
-
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
+from schemas.times import DAY_MS, HOUR_MS
 
 IDENTITY_APP = "headwater-identity"
 SEGMENTS_APP = "headwater-segments"

@@ -3,12 +3,11 @@
 These keys are printed in the README, so they exist only on a stack that runs on one machine.
 """
 
-import time
-
 from deploy.first_key import definitions, write
 from schemas.control import control_state
 from schemas.control.control_state import ApiKey, ControlRecord, Environment, Workspace
 from schemas.control.development import PUBLIC_KEY, SECRET_KEY, check_keys
+from schemas.service import clock
 from schemas.settings import Settings
 
 WORKSPACE = "local"
@@ -60,5 +59,5 @@ async def seed(settings: Settings) -> None:
     missing = [(key, value) for key, value in missing if key not in seen]
     for key, value in missing:
         state.apply(key, value)
-    check_keys(state, settings, time.time_ns() // 1_000_000)
+    check_keys(state, settings, clock.now_ms())
     await write(settings, missing)

@@ -13,11 +13,10 @@ from schemas.api.requests import ContactEdit, ContactUpsert
 from schemas.errors import ApiError
 from schemas.limits import DEFAULT_TIMEOUT_MS, TIMEOUT_MS
 from schemas.records import identity
-from schemas.records.records import CONTACT, Event, Identifier
+from schemas.records.records import CONTACT, CONTACT_TYPE, Event, Identifier
 from schemas.times import iso
 from schemas.warning import warning
 
-CONTACT_TYPE = f"${CONTACT}"
 FOUND = "/internal/contacts/found"
 WRITTEN = "/internal/contacts/written"
 """Paths of the read API that only the edge asks; they show no more than the key may read and write."""

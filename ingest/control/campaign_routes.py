@@ -25,6 +25,7 @@ from schemas.api.requests import CampaignEdit, NewCampaign
 from schemas.control import url_policy
 from schemas.control.control_state import Campaign, Webhook
 from schemas.errors import ApiError
+from schemas.records.records import REQUESTED
 from schemas.service import kafka
 
 MOST_TOPICS = 20
@@ -107,7 +108,7 @@ class CampaignRoutes:
         now_ms = self._edge.clock()
         if own is not None:
             return own.model_copy(update={"url": url, "updated_ms": now_ms})
-        said = {"url": url, "types": ["message.requested"]}
+        said = {"url": url, "types": [REQUESTED]}
         entropy = secrets.token_bytes(SECRET_BYTES)
         made = webhooks.new_webhook(said, campaign.workspace, campaign.environment, now_ms, entropy)
         return made.model_copy(update={"types": (), "campaign": campaign.id})

@@ -10,9 +10,10 @@ from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
+from schemas.times import DAY_MS
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
-OVERLAP_MS = 24 * 3_600_000
+OVERLAP_MS = DAY_MS
 """How long the secret of before a rotation stays valid."""
 
 

@@ -30,10 +30,10 @@ from ingest.events.raw import Accepted, Parsed, RawEvent, Reply
 from ingest.http import body, xml_codec
 from schemas.errors import ApiError
 from schemas.records import identity
+from schemas.records.records import CONTACT_TYPE
 
 ROOT = "/api/v1.1"
 CONTACT = "contact"
-CONTACT_TYPE = f"${CONTACT}"
 ONCE_S = 60
 XML_TYPES = frozenset({b"application/xml", b"text/xml"})
 XML = (b"content-type", b"application/xml; charset=utf-8")

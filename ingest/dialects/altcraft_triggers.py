@@ -19,6 +19,7 @@ from ingest.events.raw import Parsed, RawEvent, Reply
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
+from schemas.records.records import CONTACT_TYPE
 
 START = "campaigns/triggers/start"
 LINK = "/trg/{trigger}/{who}"
@@ -148,7 +149,7 @@ def _events(launch: Launch, campaign: Campaign, row: dict[str, Any], now_ms: int
         return [raw]
     write = RawEvent(
         kind=altcraft.CONTACT,
-        type=altcraft.CONTACT_TYPE,
+        type=CONTACT_TYPE,
         identifiers=[("id", row["id"], "profile_id")],
         properties=kept,
         profile=profile_of(kept),

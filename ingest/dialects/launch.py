@@ -19,10 +19,9 @@ from ingest.http import body
 from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 from schemas.records import identity
-from schemas.records.records import TRACK
+from schemas.records.records import MESSAGE_FAILED, REQUESTED, TRACK
 from schemas.times import parse_iso
 
-REQUESTED, FAILED = "message.requested", "message.failed"
 MAX_ATTACHED = 1024 * 1024
 MAX_FILES = 20
 MAX_FIELDS = 200
@@ -143,7 +142,7 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
         return None
     message_id = uuid5(NAMESPACE_OID, f"{launch.id}/{campaign.workspace}/{campaign.id}/{recipient['id']}")
     expired = launch.expires_ms is not None and launch.expires_ms <= now_ms
-    kind = FAILED if expired else REQUESTED
+    kind = MESSAGE_FAILED if expired else REQUESTED
     properties = {
         "launch_id": launch.id,
         "to": to,

@@ -37,10 +37,11 @@ from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
+from schemas.times import DAY_MS
 
 KEYS = ("api_key", "token")
 PATHS = ("batch", "e", "capture", "i/v0/e")
-MAX_OFFSET_MS = 30 * 86_400_000
+MAX_OFFSET_MS = 30 * DAY_MS
 MAX_UNSET = 1000
 MAX_TIME_DIGITS = 13
 COOKIELESS = "$posthog_cookieless"

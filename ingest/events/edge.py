@@ -1,7 +1,6 @@
 """Everything a request at the edge needs, wired once; canonical events in, durable ones (or a 503) out."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,16 +26,13 @@ from schemas.records.codec import encode_event
 from schemas.records.identity import partition_of
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
+from schemas.service import clock
 from schemas.service.counts import RequestCounts
 from schemas.service.web import authorise
 from schemas.settings import Settings
 
 SMALL_FIELDS = 32 * 1024
 """More than everything but properties, context and profile can take: seven identifiers and a dozen names."""
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -54,7 +50,7 @@ class Edge:
     rate_limiter: RateLimiter
     idempotency: IdempotencyStore
     replay_cache: RequestReplayCache
-    clock: Callable[[], int] = now_ms
+    clock: Callable[[], int] = clock.now_ms
     refusals: RefusalLog = field(default_factory=RefusalLog)
     counts: defaultdict[str, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     """Of requests that bring events, by dialect."""

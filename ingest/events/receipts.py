@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records.codec import UndecodableError, decode_receipts
-from schemas.records.records import Receipt
-
-STORED = "stored"
-APPLIED = "applied"
+from schemas.records.records import APPLIED, STORED, Receipt
 
 
 @dataclass(slots=True)

@@ -25,13 +25,14 @@ from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.service.memory_budget import Budget
 from schemas.service.web import App, ErrorMiddleware, Message, Receive, Scope, Send
+from schemas.times import DAY_MS
 
 HEADER = b"idempotency-key"
 IDEMPOTENCY_SEED = "headwater.seed"
 """Under it a request's scope has what the ids of its events follow from."""
 WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
 """Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
-KEPT_MS = 86_400_000
+KEPT_MS = DAY_MS
 _REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
 """Bodies of those that are served, or wait for the one before."""
 MOST = 255

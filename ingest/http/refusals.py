@@ -8,7 +8,6 @@
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.records.codec import encode_refusal
 from schemas.records.records import RefusedRequest
+from schemas.service import clock
 from schemas.service.web import REQUEST_ID
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RefusalPublisher(Protocol):
 class RefusalLog:
     """``clock`` gives epoch ms. What is noted before ``telling`` is told later, the newest ``MOST_WAITING``."""
 
-    def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, clock: Callable[[], int] = clock.now_ms) -> None:
         self._clock = clock
         self._control: ControlState | None = None
         self._waiting: deque[RefusedRequest] = deque(maxlen=MOST_WAITING)

@@ -15,8 +15,9 @@ from ingest.events.raw import RawEvent
 from schemas.control.control_state import Receiver
 from schemas.errors import ApiError
 from schemas.records.records import TRACK
+from schemas.times import DAY_MS
 
-REPLAY_WINDOW_MS = 24 * 3_600_000
+REPLAY_WINDOW_MS = DAY_MS
 """Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""
 AHEAD_MS = 5 * 60_000
 MAX_TEXT = 256

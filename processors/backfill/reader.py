@@ -24,6 +24,7 @@ from processors.backfill.queue import (
 from processors.backfill.sink_progress import SinkProgress
 from schemas import topics
 from schemas.records.records import Event
+from schemas.service import clock
 from schemas.service.clickhouse_auth import database_connection
 from schemas.settings import Settings
 
@@ -126,7 +127,7 @@ class BackfillReader:
 
     async def _back_fill(self, request: SegmentBackfill) -> None:
         await self._stored.wait([request.partition])
-        since = 0 if request.within_ms is None else _now_ms() - request.within_ms
+        since = 0 if request.within_ms is None else clock.now_ms() - request.within_ms
         where = {
             "types": sorted(request.types),
             "topic": self._topic,
@@ -215,7 +216,3 @@ async def _connected(settings: Settings) -> Any:
     options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
     vars(options).update(np=None, pd=None)  # 60 MB for data frames that are not used
     return await driver.get_async_client(**database_connection(settings), database=settings.clickhouse_database)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -13,11 +13,12 @@ from schemas.control.control_state import ControlState
 from schemas.records import codec
 from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event, Link
+from schemas.times import DAY_MS
 from schemas.topics import Topic
 
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, well below the broker's limit."""
-REMEMBER_MS = 7 * topics.DAY_MS
+REMEMBER_MS = 7 * DAY_MS
 """How long an event is known, at least, to tell its copies."""
 
 

@@ -14,13 +14,10 @@ from typing import Any, cast
 from processors.membership import profile
 from processors.membership.conditions import Plan
 from processors.membership.contact_state import Contact, Row
-from schemas.records.records import Change
+from schemas.records.records import RESTATED, Change
 from schemas.rules.windows import NEVER
 
 BY_EVENT, BY_TIME, BY_RULE, BY_MERGE = "event", "time", "rule", "merged"
-CARRIED, RESTATED = "carried", "restated"
-"""Reasons of a membership change; ``RESTATED`` is no change but what is so, ``CARRIED`` one of ids alone: a merge has
-given a person's membership to another contact id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import orjson
 
 from processors.membership import contact_state, profile
-from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, CARRIED, Cause, ChangeEmitter
+from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, ChangeEmitter
 from processors.membership.contact_state import Contact, Redirect
 from processors.membership.plans import Versions
 from processors.membership.profile import ProfileFields
 from schemas.control import static_segments
 from schemas.records import identity, sameness
-from schemas.records.records import TRACK, Absorb, Event, Identifier, Merge, Rebuild
+from schemas.records.records import CARRIED, TRACK, Absorb, Event, Identifier, Merge, Rebuild
 from schemas.rules import windows
 
 MINUTE_MS = 60_000

@@ -25,6 +25,7 @@ from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
 from processors.runtime.publish import Message, TopicPartition, check_size
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
 from schemas.records.codec import UndecodableError, UnknownSchemaError
+from schemas.service import clock
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class PartitionTask:
             if waiting and not self._closing:
                 await self._group(_group_of(waiting))
                 worked = True
-        now = _now_ms()
+        now = clock.now_ms()
         due = self.stage.next_timer(self.partition)
         if due is not None and due <= now and not self._closing:
             await self._unit(self.stage.on_timer)
@@ -228,7 +229,7 @@ class PartitionTask:
 
     def _decide(self, step: Step, state: PartitionState) -> dict[TopicPartition, list[Message]]:
         try:
-            messages = _by_place(step(state, _now_ms()))
+            messages = _by_place(step(state, clock.now_ms()))
             for table, rows in state.writes.items():
                 for key, value in rows.items():
                     check_size(table, key, value)
@@ -247,7 +248,7 @@ class PartitionTask:
         self._cancel_timer()
         due = self.stage.next_timer(self.partition)
         if due is not None:
-            delay = max(due - _now_ms(), OVERDUE_MS) / 1000
+            delay = max(due - clock.now_ms(), OVERDUE_MS) / 1000
             self._timer = asyncio.get_running_loop().call_later(delay, self._signal.set)
 
     def _cancel_timer(self) -> None:
@@ -277,7 +278,3 @@ def _by_place(sends: Iterable[OutputRecord]) -> dict[TopicPartition, list[Messag
         check_size(send.topic, send.key, send.value)
         places.setdefault((send.topic, send.partition), []).append((send.key, send.value or None))
     return places
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -30,6 +29,7 @@ from processors.runtime.metrics import source_of, stage_name
 from processors.runtime.stage import InputRecord, OutputRecord, Quarantine, Stage
 from processors.runtime.watchdog import watch
 from schemas.records.quarantine import encode
+from schemas.service import clock
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe, wait_for_broker
@@ -77,7 +77,7 @@ def _quarantine(settings: Settings) -> Quarantine:
             payload=record.value,
             reason="processor_failed",
             detail=detail,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=clock.now_ms(),
         )
         return OutputRecord(QUARANTINE.name, record.partition % partition_count(QUARANTINE, settings), key, value)
 

@@ -7,7 +7,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from schemas.control import access
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError, CannotStart
+from schemas.service import clock
 from schemas.service.http_protocol import BoundedProtocol
 from schemas.service.kafka import TailEndedError
 
@@ -94,7 +94,7 @@ class ErrorMiddleware:
             await self._app(scope, receive, _briefly(send))
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = ids.request_id(given, time.time_ns() // 1_000_000)
+        request_id = ids.request_id(given, clock.now_ms())
         scope[REQUEST_ID] = request_id
         scope.setdefault("app", self)  # makes Starlette raise its 404 and 405, which are rendered as JSON here
         header = (b"x-request-id", request_id.encode())

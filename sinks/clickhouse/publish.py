@@ -1,7 +1,6 @@
 """Receipts and what could not be stored in; records on `receipts` and `quarantine` out, durable on return."""
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from schemas import topics
 from schemas.records import codec, quarantine
 from schemas.records.identity import partition_of
 from schemas.records.records import Receipt
-from schemas.service import kafka
+from schemas.service import clock, kafka
 from schemas.settings import Settings
 from sinks.clickhouse.rows import Item
 
@@ -91,7 +90,7 @@ class SinkPublisher:
         )
 
     async def _quarantine(self, **of: Any) -> None:
-        key, value = quarantine.encode(now_ms=time.time_ns() // 1_000_000, **of)
+        key, value = quarantine.encode(now_ms=clock.now_ms(), **of)
         await self._producer.send_and_wait(
             topics.name(topics.QUARANTINE, self._settings),
             value,

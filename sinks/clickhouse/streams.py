@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas import topics
 from schemas.records import codec
-from schemas.records.records import Change, Event, Receipt
+from schemas.records.records import APPLIED, STORED, Change, Event, Receipt
 from schemas.records.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, origin_of
@@ -30,8 +30,6 @@ from sinks.clickhouse.rows import (
     Table,
 )
 
-STORED = "stored"
-APPLIED = "applied"
 START = (-1, 0)
 """Below every place."""
 

@@ -17,6 +17,7 @@ from schemas.control.access import Principal, key_of
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.service import web
+from schemas.service.clock import now_ms
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from sinks.console.live.feed import LiveFeed
@@ -29,7 +30,6 @@ from sinks.console.web.assets import PREFIX, Assets
 from sinks.console.web.render import Templates
 from sinks.console.web.session import COOKIE, COOKIE_S, Codes, Session, Sessions
 from sinks.console.web.visit import NavigationEntry, Visit, form_of
-from sinks.read_api.request.context import now_ms
 
 Page = Callable[[Visit], Awaitable[Response]]
 SIGN_IN = "/console/sign-in"

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from schemas.control.url_policy import is_public
+from schemas.service import clock
 from schemas.settings import Settings
 from sinks.delivery.backoff import AttemptOutcome, asked_wait_ms
 from sinks.delivery.excerpt import excerpt
@@ -95,7 +96,7 @@ class Deliverer:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 code = answer.status
                 if code in BUSY:
-                    retry_after_ms = asked_wait_ms(answer.headers.get("Retry-After", ""), time.time_ns() // 1_000_000)
+                    retry_after_ms = asked_wait_ms(answer.headers.get("Retry-After", ""), clock.now_ms())
                 response = excerpt(await _beginning(answer), EXCERPT)
         except LeaseLostError:
             raise

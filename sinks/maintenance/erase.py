@@ -23,6 +23,7 @@ from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
+from schemas.service import clock
 from schemas.service.kafka import Tail, started_producer
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -142,7 +143,7 @@ class Eraser:
         if any(at_ms is None for at_ms in done) or not await self._is_stored():
             return
         await erase(self._client, one, max(at_ms or 0 for at_ms in done))
-        step = erasure.step_of(one, erasure.CLICKHOUSE, 0, time.time_ns() // 1_000_000)
+        step = erasure.step_of(one, erasure.CLICKHOUSE, 0, clock.now_ms())
         key, value = control_state.encode("erasure_step", step)
         await self._producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value, key=key)
         self._known.apply(key, value)

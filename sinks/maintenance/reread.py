@@ -1,10 +1,9 @@
 """A topic in; how far Kafka has it, and a request to all sinks to read that again, out."""
 
-import time
-
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
+from schemas.service import clock
 from schemas.service.kafka import started, started_producer
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -33,7 +32,7 @@ async def reach(settings: Settings, topic: topics.Topic) -> tuple[dict[int, int]
 async def ask_again(settings: Settings, topic: topics.Topic, reason: str, parts: tuple[str, ...] = ()) -> Reread:
     """Have all sinks read all that Kafka has of a topic now."""
     _, until, _ = await reach(settings, topic)
-    reread = Reread(id=time.time_ns() // 1_000_000, topic=topic.name, until=until, reason=reason, parts=parts)
+    reread = Reread(id=clock.now_ms(), topic=topic.name, until=until, reason=reason, parts=parts)
     key, value = encode(reread)
     producer = await started_producer(settings)
     try:

@@ -9,6 +9,7 @@ from schemas.control import serialize
 from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
 from schemas.control.lookup import require, require_campaign
 from schemas.errors import ApiError
+from schemas.service.clock import now_ms
 from schemas.service.kafka import Tail
 from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.contacts import (
@@ -27,7 +28,7 @@ from sinks.read_api.control import definitions, preview, quarantine, tasks, usag
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.context import ReadRequest, now_ms
+from sinks.read_api.request.context import ReadRequest
 from sinks.read_api.request.paging import list_page
 from sinks.read_api.request.tenant import Tenant
 

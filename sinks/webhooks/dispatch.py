@@ -9,13 +9,13 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
+from schemas.service import clock
 from schemas.service.counts import WebhookCounts
 from sinks.delivery import sign
 from sinks.delivery.backoff import GONE, AttemptOutcome, after, class_of
@@ -33,10 +33,6 @@ EXPIRE_EVERY_S, EXPIRE_AT_ONCE = 60.0, 1000
 
 Disable = Callable[[str, str], Awaitable[None]]
 """Switches an endpoint off: its id, and why."""
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -136,7 +132,7 @@ class Dispatcher:
             return
         if webhook.status == "disabled" or not self._is_open:
             return
-        now = now_ms()
+        now = clock.now_ms()
         while len(endpoint.flying) < endpoint.breaker.room(now) and len(self._tasks) < MOST_FLYING:
             entry = endpoint.queue.pop(now)
             if entry is None:
@@ -181,7 +177,7 @@ class Dispatcher:
             self._ended.set_exception(error)
 
     async def _attempt(self, webhook: Webhook, endpoint: Endpoint, delivery: WebhookDelivery, contact: str) -> None:
-        at_ms = now_ms()
+        at_ms = clock.now_ms()
         attempt_id = deliveries.attempt_id(delivery["id"], delivery["attempts"] + 1, secrets.token_hex(4))
         headers: dict[str, str] = {}
         try:
@@ -206,7 +202,7 @@ class Dispatcher:
             if contact:
                 endpoint.queue.end(contact)
             return
-        new = after(delivery, outcome, now_ms())
+        new = after(delivery, outcome, clock.now_ms())
         if new["status"] != deliveries.PENDING:
             self._counts.deliveries[new["status"]] += 1
         if outcome.expired or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
@@ -218,7 +214,7 @@ class Dispatcher:
         await self._keep(new)
         while new["id"] in endpoint.asked:
             endpoint.asked.discard(new["id"])
-            await self._keep({**new, "status": deliveries.PENDING, "due_ms": now_ms()})
+            await self._keep({**new, "status": deliveries.PENDING, "due_ms": clock.now_ms()})
         endpoint.flying.discard(new["id"])
         if (place := endpoint.next.pop(new["id"], None)) is not None:
             endpoint.queue.put(place)
@@ -252,7 +248,7 @@ class Dispatcher:
         if outcome.is_success:
             endpoint.breaker.succeeded()
         else:
-            endpoint.breaker.failed(now_ms())
+            endpoint.breaker.failed(clock.now_ms())
 
     async def _drop(self, endpoint: Endpoint) -> None:
         """The endpoint was deleted: what waited for it is forgotten."""
@@ -266,7 +262,7 @@ class Dispatcher:
 
     async def _expire(self) -> None:
         while True:
-            while some := self._store.expired(now_ms(), EXPIRE_AT_ONCE):
+            while some := self._store.expired(clock.now_ms(), EXPIRE_AT_ONCE):
                 await self._forget(some)
                 await asyncio.sleep(0.5)
             await asyncio.sleep(EXPIRE_EVERY_S)

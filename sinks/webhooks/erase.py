@@ -10,8 +10,8 @@ from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
+from schemas.service.clock import now_ms
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
-from sinks.webhooks.dispatch import now_ms
 from sinks.webhooks.store import Store
 
 _LOOK_S = 0.1

@@ -15,15 +15,13 @@ from schemas import topics
 from schemas.records import codec
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.identity import CONTACT_ID, partition_of
-from schemas.records.records import TRACK, Event, Identifier
+from schemas.records.records import MESSAGE_FAILED, REQUESTED, TRACK, Event, Identifier
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from schemas.times import parse_iso
 from sinks.webhooks.delivery_log import LogRow
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import REQUESTED
 
-FAILED = "message.failed"
 PREFIX = b"l/"
 _AT = struct.Struct(">q")
 
@@ -95,11 +93,11 @@ def failure(
     launch_id = properties.get("launch_id") if isinstance(properties, dict) else None
     message_id = str(data.get("message_id", ""))
     event = Event(
-        event_id=f"evt_{uuid5(_uuid(message_id), FAILED).hex}",
+        event_id=f"evt_{uuid5(_uuid(message_id), MESSAGE_FAILED).hex}",
         workspace=home[0],
         environment=home[1],
         kind=TRACK,
-        type=FAILED,
+        type=MESSAGE_FAILED,
         contact_id=contact_id,
         identifiers=[Identifier(type=CONTACT_ID, value=contact_id)],
         timestamp_ms=now_ms,

@@ -17,7 +17,7 @@ import orjson
 
 from schemas.control import static_segments
 from schemas.records.deliveries import fingerprint
-from schemas.records.records import TRACK, Change, Event
+from schemas.records.records import CARRIED, RESTATED, TRACK, Change, Event
 from schemas.records.sameness import event_key
 from schemas.times import iso
 
@@ -27,7 +27,6 @@ ENTERED, LEFT = "segment.entered", "segment.left"
 OURS = frozenset({CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT})
 """Types that no client's event can take."""
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
-CARRIED, RESTATED = "carried", "restated"
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16

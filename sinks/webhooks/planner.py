@@ -24,6 +24,7 @@ from schemas.control.control_state import ControlState
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
+from schemas.service import clock
 from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -155,7 +156,7 @@ class DeliveryPlanner:
             for record in records:
                 messages = self._messages(tp, record, unit.known)
                 if messages and record.offset >= self._planned_before[tp]:
-                    now_ms = time.time_ns() // 1_000_000
+                    now_ms = clock.now_ms()
                     planned = plan(
                         messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq
                     )
@@ -213,7 +214,7 @@ class DeliveryPlanner:
 
     def _failure(self, record: Outgoing, reason: str) -> LogRow:
         message = record.message
-        data, now_ms = orjson.loads(record.value)["data"], time.time_ns() // 1_000_000
+        data, now_ms = orjson.loads(record.value)["data"], clock.now_ms()
         home, partitions = (message.workspace, message.environment), self._settings.partitions
         return failure(home, message.contact_id, data, reason, now_ms=now_ms, partitions=partitions)
 

@@ -15,6 +15,7 @@ from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import ControlState
 from schemas.records.deliveries import FAILED, SUCCEEDED
+from schemas.service.clock import now_ms
 from schemas.service.counts import WebhookCounts
 from schemas.service.exposition import Sample
 from schemas.service.kafka import Tail, wait_for_broker
@@ -23,7 +24,7 @@ from schemas.settings import Settings
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
-from sinks.webhooks.dispatch import Dispatcher, now_ms
+from sinks.webhooks.dispatch import Dispatcher
 from sinks.webhooks.erase import erasing
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.planner import DeliveryPlanner

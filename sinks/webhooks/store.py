@@ -18,11 +18,11 @@ from rocksdict import Rdict, ReadOptions, WriteBatch
 from schemas.records.codec import UndecodableError, decode_delivery
 from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, WebhookDelivery
 from schemas.service.rocksdb import options_of_a_copy
+from schemas.times import DAY_MS
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 KEPT_MS = {SUCCEEDED: 8 * DAY_MS, FAILED: 90 * DAY_MS}
 """A day longer than events are kept: so long as a cause can be read again, its delivery is known."""
 _PLACE = struct.Struct(">qq")

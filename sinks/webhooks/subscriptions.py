@@ -14,9 +14,8 @@ import orjson
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
+from schemas.records.records import REQUESTED
 from sinks.webhooks.messages import Message
-
-REQUESTED = "message.requested"
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""

@@ -12,7 +12,8 @@ import orjson
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from processors.runtime.worker import run
 from schemas.settings import Settings
-from schemas.topics import DAY_MS, Topic
+from schemas.times import DAY_MS
+from schemas.topics import Topic
 
 APP = "counter"
 COUNTS = "counts"

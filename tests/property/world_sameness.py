@@ -17,12 +17,12 @@ from schemas.control.control_state import ControlState, encode
 from schemas.records import codec, identity
 from schemas.records.identity import own_contact_id
 from schemas.records.mergemap import winner_of
-from schemas.records.records import Event, Receipt
+from schemas.records.records import APPLIED, STORED, Event, Receipt
 from schemas.records.sameness import counted_key, event_key, sender_of
 from schemas.rules.aggregates import units_of
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
-from sinks.clickhouse.streams import APPLIED, STORED, STREAMS, Part
+from sinks.clickhouse.streams import STREAMS, Part
 from sinks.webhooks.messages import of_event
 from sinks.webhooks.subscriptions import plan, subscribed
 from tests.property import world_identity, world_segments

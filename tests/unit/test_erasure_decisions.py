@@ -16,6 +16,7 @@ from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState, Erasure
 from schemas.control.erasure import Erased
 from schemas.records import codec
+from schemas.times import DAY_MS
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
 A, B, C = "external_id:u1", "email:e@x.y", "anonymous_id:a1"
@@ -75,7 +76,7 @@ def test_it_is_done_when_every_store_and_partition_says_so() -> None:
     kafka = {s["store"]: s["status"] for s in shown["stores"] if s["store"].startswith("kafka:")}
     assert set(kafka.values()) == {"expiring"}
     assert "kafka:merges" not in kafka
-    late = erasure.shape(one, steps, 2, NOW_MS + 91 * topics.DAY_MS)
+    late = erasure.shape(one, steps, 2, NOW_MS + 91 * DAY_MS)
     assert {s["status"] for s in late["stores"]} == {"done"}
 
 

@@ -13,9 +13,8 @@ from schemas.control.control_state import ControlState, Erasure, encode
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.records.sameness import AGAIN, CHANGED, FIRST
+from schemas.times import DAY_MS
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event
-
-DAY_MS = topics.DAY_MS
 
 
 class Partition:

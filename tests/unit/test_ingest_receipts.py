@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ingest.events.receipts import APPLIED, STORED, Receipts
+from ingest.events.receipts import Receipts
 from schemas.records.codec import encode_receipts
-from schemas.records.records import Event, Receipt
+from schemas.records.records import APPLIED, STORED, Event, Receipt
 from schemas.records.sameness import event_key
 from tests.support.builders import event
 

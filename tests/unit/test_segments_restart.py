@@ -1,8 +1,8 @@
 """Restarts, crashes and backlogs: timers are found again, nothing is told that was not so."""
 
-from processors.membership.changes import RESTATED
 from processors.membership.timers import Timers
 from schemas import topics
+from schemas.records.records import RESTATED
 from tests.property.world_segments import HOUR, NOW, SegmentsWorld, contact_of, event, merge, partition_of, told
 
 RECENT = {"event": "bought", "within": "10m"}

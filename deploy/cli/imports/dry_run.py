@@ -1,6 +1,5 @@
 """Rows as they would be sent in; what the API would say to each, by the code that the edge itself runs, out."""
 
-import time
 from typing import Any, Literal
 
 import orjson
@@ -15,6 +14,7 @@ from schemas.api import requests
 from schemas.api.requests import ContactUpsert
 from schemas.errors import ApiError
 from schemas.records import identity
+from schemas.service import clock
 from schemas.settings import Settings
 
 MOST_BYTES: int = Settings.model_fields["max_event_bytes"].default
@@ -31,7 +31,7 @@ class DryRun:
             environment="production",
             key_id="",
             source="altacee",
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=clock.now_ms(),
             max_depth=Settings.model_fields["max_depth"].default,
         )
         self.warnings = 0

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.records import codec
+from schemas.service import clock
 from schemas.service.kafka import started
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -38,10 +39,6 @@ BACK = 25
 """Records of each partition that are read from before the first viewer came."""
 MOST_BACK = 2000
 WATCHED = (topics.EVENTS, topics.RESOLVED, topics.CHANGES, topics.QUARANTINE, topics.REFUSALS)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class LiveFeed:
@@ -75,14 +72,14 @@ class LiveFeed:
         """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
         if self.is_running:
             for row in self.board.since(since_ms if since_ms is not None else 0):
-                viewer.offer(row, now_ms())
+                viewer.offer(row, clock.now_ms())
         self.board.viewers.append(viewer)
         if not self.is_running:
             self._task = asyncio.create_task(self._run(since_ms), name="live feed")
         try:
             yield
         finally:
-            viewer.left_ms = now_ms()
+            viewer.left_ms = clock.now_ms()
 
     async def wait(self, within_s: float) -> None:
         """Return when something was read, at the latest then."""
@@ -144,7 +141,7 @@ class LiveFeed:
         self._past_until = end if since_ms is None else {}
 
     def _has_viewers(self) -> bool:
-        now = now_ms()
+        now = clock.now_ms()
         kept = [v for v in self.board.viewers if v.left_ms is None or now - v.left_ms < self._linger_s * 1000]
         self.board.viewers = kept
         return bool(kept)
@@ -187,7 +184,7 @@ class LiveFeed:
             self._skipped += 1
             return
         self._read += 1
-        now, past, watched = now_ms(), self._is_past(record), self.board.watched()
+        now, past, watched = clock.now_ms(), self._is_past(record), self.board.watched()
         for event in codec.decode_events(record.value):
             self._seq += 1
             home = (event["workspace"], event["environment"])
@@ -203,19 +200,19 @@ class LiveFeed:
     def _resolved(self, record: Any) -> None:
         if self._says_nothing(record.value):
             return
-        now = now_ms()
+        now = clock.now_ms()
         for event in codec.decode_events(record.value):
             self.board.resolved(event, record.partition, record.offset, now)
 
     def _changes(self, record: Any) -> None:
         if self._says_nothing(record.value):
             return
-        now = now_ms()
+        now = clock.now_ms()
         for change in codec.decode_changes(record.value):
             self.board.changed(change, now)
 
     def _quarantined(self, record: Any) -> None:
-        found, now = codec.decode_quarantined(record.value), now_ms()
+        found, now = codec.decode_quarantined(record.value), clock.now_ms()
         self._seq += 1
         if found["event_id"]:
             self.board.quarantined(found["workspace"], found["event_id"], found["reason"], now)
@@ -223,13 +220,13 @@ class LiveFeed:
 
     def _refusals(self, record: Any) -> None:
         self._seq += 1
-        self.board.add(rows.of_refusal(codec.decode_refusal(record.value), self._seq, now_ms()), now_ms())
+        self.board.add(rows.of_refusal(codec.decode_refusal(record.value), self._seq, clock.now_ms()), clock.now_ms())
 
     async def _look(self, admin: Any) -> None:
         """Ask how far the stages behind have come."""
         judged = await self._committed(admin, topics.app_id(topics.SEGMENTS_APP, self._settings))
         stored = await self._committed(admin, topics.app_id(topics.CLICKHOUSE_GROUP, self._settings))
-        self.board.committed(judged, stored, now_ms())
+        self.board.committed(judged, stored, clock.now_ms())
 
     async def _committed(self, admin: Any, group: str) -> dict[int, int]:
         name = topics.name(topics.RESOLVED, self._settings)

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
+from schemas.service.clock import now_ms
 from schemas.times import iso
 from sinks.console.live import filters
 from sinks.console.live.detail import again, curl_of, sql_of
-from sinks.console.live.feed import LiveFeed, now_ms
+from sinks.console.live.feed import LiveFeed
 from sinks.console.live.rows import LiveRow
 from sinks.console.live.viewer import LiveViewer
 from sinks.console.web import api

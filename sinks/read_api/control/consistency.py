@@ -6,7 +6,6 @@ was under way has arrived; what differs still is counted, and logged with the co
 
 import asyncio
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas.control.control_state import ControlState, Segment
 from schemas.errors import ApiError
 from schemas.rules import sql
+from schemas.service import clock
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.read_api.control.preview import tree_of
@@ -104,7 +104,7 @@ class ConsistencyCheck:
             self._count(segment, len(contacts), suspects)
 
     def _next(self) -> Iterable[Segment]:
-        before = time.time_ns() // 1_000_000 - SETTLED_MS
+        before = clock.now_ms() - SETTLED_MS
         ready = sorted(
             (s.id, s)
             for tenant in self._control.segments.values()
@@ -136,7 +136,7 @@ class ConsistencyCheck:
             tree = tree_of(self._control.segments[tenant], segment.id, segment.rule)
         except ApiError:
             return []  # it is disabled
-        query = sql.members(tree, *tenant, time.time_ns() // 1_000_000, contacts)
+        query = sql.members(tree, *tenant, clock.now_ms(), contacts)
         ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}
         told = await self._reader.rows(
             _MEMBERS, workspace=tenant[0], environment=tenant[1], segment=segment.id, contacts=contacts
@@ -147,7 +147,7 @@ class ConsistencyCheck:
         found = self.of(segment.workspace, segment.environment)
         found.rounds += 1
         found.compared += compared
-        found.checked_ms = time.time_ns() // 1_000_000
+        found.checked_ms = clock.now_ms()
         for contact in differing:
             found.differences[segment.id] += 1
             found.latest.append({"segment_id": segment.id, "contact_id": contact, "at": iso(found.checked_ms)})

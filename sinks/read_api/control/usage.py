@@ -5,11 +5,9 @@ from typing import Any
 
 from schemas.errors import ApiError
 from schemas.limits import MOST_USAGE_DAYS, USAGE_DAYS
-from schemas.times import iso
+from schemas.times import DAY_MS, iso
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.paging import QueryParameters
-
-DAY_MS = 86_400_000
 
 _EVENTS = """
 SELECT toString(toDate(received_at)) AS date, environment, uniqExact(event_id, type, own_contact_id) AS events

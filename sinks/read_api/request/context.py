@@ -1,6 +1,5 @@
 """A request in; its principal, tenant and parameters out."""
 
-import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
@@ -10,7 +9,7 @@ from schemas.api import parameters
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
-from schemas.service import web
+from schemas.service import clock, web
 from schemas.service.kafka import Tail
 from sinks.read_api.request import paging
 from sinks.read_api.request.paging import Paging
@@ -50,10 +49,6 @@ class ReadRequest:
             raise ApiError("not_found", "the path is not UTF-8") from None
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def authorise(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
     """The key's principal. An unknown key or environment may have been created at the edge a moment ago."""
     principal = await _authorised(request, control, tail, scope)
@@ -64,9 +59,9 @@ async def authorise(request: Request, control: ControlState, tail: Tail, scope: 
 async def _authorised(request: Request, control: ControlState, tail: Tail, scope: str | None) -> Principal:
     headers = dict(request.scope["headers"])
     try:
-        return web.authorise(control, headers, request.query_params, scope, now_ms())
+        return web.authorise(control, headers, request.query_params, scope, clock.now_ms())
     except ApiError as refused:
         if refused.code not in ("invalid_key", "unknown_environment"):
             raise
     await tail.catch_up()
-    return web.authorise(control, headers, request.query_params, scope, now_ms())
+    return web.authorise(control, headers, request.query_params, scope, clock.now_ms())
