@@ -1,1 +1,1 @@
-"""What the stages agree on: records, topics, codecs, DDL, settings; every stage imports it, it imports none."""
+"""The contract between the stages: records, topics, codecs, DDL, settings. It imports no stage."""

@@ -1,4 +1,4 @@
-"""Everything that a request can be refused for: a closed set of codes, and the one table from code to status; pure."""
+"""All reasons to refuse a request: a closed set of codes, and the one table from code to status; pure."""
 
 from collections.abc import Iterable
 from typing import Any

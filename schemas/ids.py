@@ -1,4 +1,4 @@
-"""Now and randomness in, ids out: time-ordered where something is new, derived where something repeats."""
+"""The time and randomness in, ids out: time-ordered for new things, derived for repeats."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A request to split a contact, or to lift a split, and the ties it has in; the links that do so out; pure."""
+"""A request to split a contact or to lift a split, and the contact's evidence in; retracting links out; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

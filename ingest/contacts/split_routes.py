@@ -1,4 +1,4 @@
-"""POST /v1/contacts/{id}/split in, the contacts that its identifiers make up afterwards out.
+"""`POST /v1/contacts/{id}/split` in, the contacts that its identifiers belong to afterwards out.
 
 1. What ties the contact is asked of the read API, with the key of the request: it says 404 and 403 by itself. It is
    a moment behind, so evidence that it does not know is looked for until ``FRESH_S`` have passed.

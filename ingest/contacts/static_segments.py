@@ -1,4 +1,4 @@
-"""`POST` and `DELETE /v1/segments/{id}/contacts` in; who is on the list of a static segment, and who is unknown, out.
+"""`POST` and `DELETE /v1/segments/{id}/contacts` in; a static segment's new list, and unknown contacts, out.
 
 Putting a contact on a list is an event of that contact: stored, replayed, merged and repeated as every other.
 """

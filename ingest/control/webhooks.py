@@ -1,4 +1,4 @@
-"""Webhook definitions in (bodies of requests), checked records out; pure but for the secrets that are made; pure."""
+"""Bodies of webhooks in, validated records out; pure."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping

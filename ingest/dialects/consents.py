@@ -1,4 +1,4 @@
-"""What calls say of their sender's consents in, consents by their names out; pure.
+"""The consent fields of calls in, consents by name out; pure.
 
 A call that gives or withdraws a consent does it at its time, and that is kept (``consents`` of a profile). A page that
 sends with each event what holds at the moment says little with most of them (``consent_state``): only a change is kept.

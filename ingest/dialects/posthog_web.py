@@ -1,4 +1,4 @@
-"""What PostHog's SDKs ask for beside `/batch/`: their configuration, flags, and capture of version 1, event by event.
+"""PostHog's SDK requests other than `/batch/`: configuration, flags, and version 1 of capture, event by event.
 
 Source: posthog-js (`remote-config.ts`), posthog-android, and `capture_v1` of posthog-python and posthog-rs.
 

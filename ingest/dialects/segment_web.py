@@ -1,4 +1,4 @@
-"""What the SDKs of Segment and RudderStack ask for beside taking events: their settings, pixels and their own metrics.
+"""SDK requests of Segment and RudderStack other than events: settings, pixels and the SDKs' own metrics.
 
 Source: `packages/browser` of segmentio/analytics-next, rudderlabs/rudder-sdk-js, `gateway` of rudderlabs/rudder-server.
 

@@ -1,4 +1,4 @@
-"""The events of one request in, checked, published and (for ``sync=true``) waited for; what became of each out."""
+"""The events of one request in, checked, published and (for ``sync=true``) awaited; the result of each out."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A caller in; what its operation may ask of the edge and of the read API beside taking events, out."""
+"""A caller in; the services of the edge and of the read API that its operation may use out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""Everything a request at the edge needs, wired once; canonical events in, durable ones (or a 503) out."""
+"""The edge's shared parts, wired once; canonical events in, durable ones (or a 503) out."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What a dialect has to say about one of its paths; nothing in here or beside it knows of Kafka; pure."""
+"""A dialect's operation: parsers, answers and credentials of one path, without any knowledge of Kafka; pure."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a dialect makes of a request: raw events or refusals, before ids, times and limits are checked; pure.
+"""The results of a dialect's parser: raw events or refusals, before ids, times and limits are checked; pure.
 
 None of these is frozen: one is made for each event, and to freeze it would cost 0.1 µs a field.
 """

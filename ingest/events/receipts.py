@@ -1,4 +1,4 @@
-"""Receipts from the sink in, the end of waiting for `sync=true` out: who waits for what.
+"""Receipts from the sink in; requests with `sync=true` that wait for them resumed.
 
 A receipt's ``event_id`` is the event's key (`schemas/records/sameness.py`), as an id may come twice in a request.
 """

@@ -1,4 +1,4 @@
-"""Requests in, the first answer to each out: one that is sent again while it is remembered is not applied again.
+"""Requests in, the first answer to each out: a repeat is answered from memory and not applied again.
 
 The same request is one of the same key to the same path with the same body, or with the same ``X-Request-Id``.
 Only answers that were given are remembered: what was refused may be tried again. Best effort across edges, so

@@ -1,4 +1,4 @@
-"""Entries of many owners in; those that a bound in bytes leaves, out; pure.
+"""Entries of many owners in; the entries that fit into a bound in bytes out; pure.
 
 What is over the bound goes from an owner that holds more than an equal share, its oldest entries first: a flood of
 one workspace makes room for itself out of its own entries, and forgets nothing of the others.

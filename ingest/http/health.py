@@ -1,4 +1,4 @@
-"""Somebody's question whether this edge takes events and answers reads in; the truth of this moment out, within 2 s.
+"""A request for this edge's health in; the state of events and reads at this moment, within 2 s, out.
 
 It is asked when it is asked for, by a request to the leaders of `events` and one to the read API, so an idle edge
 costs nothing. Questions that come together share an answer, and one answer serves for half a second.

@@ -1,4 +1,4 @@
-"""What the gate has seen of keys in, their last use on `control` out: at most a record a minute and key."""
+"""Uses of keys in, their last-used times on `control` out: at most one record a minute for each key."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""JSON text with broken characters in; the same text with U+FFFD in their place out; pure, linear in its size; pure.
+"""JSON text with broken characters in; the same text with U+FFFD in their place, in linear time, out; pure.
 
 Text that a client cut by UTF-16 units ends in half a surrogate pair, which JSON's grammar allows and UTF-8 cannot hold.
 """

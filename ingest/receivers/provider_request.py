@@ -1,4 +1,4 @@
-"""What a provider posted in; what its receivers share out: signatures compared, ids derived, facts made into events.
+"""A provider's request in; the parts that all receivers share out: signatures, ids, and reports as events.
 
 A provider's file says two things, both pure: whether a request is the provider's (``verify`` raises ``ApiError``, 401)
 and which events it means (``events``). A known status becomes a `message.*` event, another one keeps its name behind

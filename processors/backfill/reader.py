@@ -1,4 +1,4 @@
-"""Wishes for history in, stored events out of ClickHouse: what was accepted before a wish is stored before it is read.
+"""Requests for history in, stored events out: all events accepted before a request are stored before they are read.
 
 Whatever fails here is tried again, a wish from its beginning: an event may be fed any number of times.
 """

@@ -1,4 +1,4 @@
-"""An anonymous id beside a known one in; whether the pair is passed on yet, out; pure.
+"""An anonymous id beside a known one in; whether their link is sent yet out; pure.
 
 Some SDKs make up an anonymous id for each call. Each such id stands beside the user once and never again, and a
 thousand of them would fill the contact, so that the user's own browser is not attached any more. Nothing tells such an

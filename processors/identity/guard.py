@@ -1,4 +1,4 @@
-"""Two components in, the reason why they must not meet (or none) out; pure."""
+"""Two components in, the reason why they must not merge, or ``None``, out; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""An event and the partition's map in; the contact it belongs to, and the pairs it teaches, out; pure."""
+"""An event and the partition's merge map in; its contact, and new links between its identifiers, out; pure."""
 
 from collections.abc import Collection
 

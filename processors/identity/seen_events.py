@@ -1,4 +1,4 @@
-"""Which events a partition of `events` has had, so that each copy but the first is marked; pure.
+"""The events that a partition of `events` has had in; a mark on each copy but the first out; pure.
 
 A row says where an event stood first and what it said: ``<span><sender><hash of its key>`` -> offset, index, content.
 So a record that is read again after a crash finds itself and is no copy. Spans of time stand one behind the other:

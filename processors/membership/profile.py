@@ -1,4 +1,4 @@
-"""What an event says of its contact in, the contact's attributes, consents and devices out, and its snapshot.
+"""The profile fields of an event in; the contact's attributes, consents, devices and snapshot out.
 
 The last writer wins by (time, event id), per attribute. A time later than the receipt counts as the time of
 receipt: a client whose clock is ahead must not win over all others. ``set_once`` uses the negated time: it loses to

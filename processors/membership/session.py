@@ -1,4 +1,4 @@
-"""One contact in the hands of a unit of work: events, joins, splits, time and new rules in, its changes out."""
+"""One contact in a unit of work: events, merges, splits, time and new rules in, its changes out."""
 
 from collections.abc import Iterable
 

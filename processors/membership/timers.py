@@ -1,4 +1,4 @@
-"""Due times of a partition's contacts in, the contacts that are due out: a heap that forgives.
+"""Due times of a partition's contacts in, the due contacts out: a heap that tolerates outdated entries.
 
 The rows know the due times, the heap only has to wake up in time: it holds for every contact an entry
 that is not later than its row says. An entry that is too early is found out when its time comes.

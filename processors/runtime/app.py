@@ -1,4 +1,4 @@
-"""A stage and settings in, a Faust application that runs it out, with every setting of Faust's that bites.
+"""A stage and settings in, a Faust application that runs it out, with all settings that matter.
 
 What bites: topics are created by the provisioner alone (``topic_allow_declare``, ``topic_disable_leader``);
 ``producer_linger`` is in seconds and batches are built here; ``producer_request_timeout`` is 1,200 s by

@@ -1,4 +1,4 @@
-"""A place in the unit of work in; the process killed there if a test asked for it, nothing otherwise.
+"""A point in the unit of work in; the process killed there if a test requested it, nothing otherwise.
 
 ``HEADWATER_CRASH_AT=after_send:3`` kills the process, as ``kill -9`` would, the third time that outputs are
 durable and state is not. It exists for tests of faults and is off unless the variable is set.

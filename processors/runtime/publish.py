@@ -1,4 +1,4 @@
-"""Messages in; back when every broker that must have them has them.
+"""Messages in; their offsets out, once all in-sync replicas have them.
 
 The producer is idempotent and waits for all replicas. Batches are built here, whole: a group of messages
 costs one future and not one each. A message that the broker would refuse is refused before it is sent:

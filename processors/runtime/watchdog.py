@@ -1,4 +1,4 @@
-"""What a worker's partitions look like, again and again, in; the reason to end the process out.
+"""Periodic snapshots of a worker's partitions in; the reason to end the process, if any, out.
 
 Faust hangs in ways that nothing reports: a recovery that waits for a record that does not come, a fetch
 that is not repeated, a wait in recovery that runs into its time-out and ends the recovery task. A restart

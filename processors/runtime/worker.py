@@ -1,4 +1,4 @@
-"""A stage and settings in; a worker that runs until SIGTERM, or until it is better off restarted.
+"""A stage and settings in; a worker that runs until SIGTERM, or until it needs a restart.
 
 Exit codes: 0 after SIGTERM or SIGINT, 70 when something went wrong; the reason is the last line of the log.
 A worker ends hard (``os._exit``) once its last units are durable and committed: everything that Faust would

@@ -1,4 +1,4 @@
-"""The erasures that a partition has not heard of yet in; the rows of their contacts gone; pure.
+"""Erasures that a partition has not done yet in; the rows of their contacts deleted; pure.
 
 As in identity, an erasure is repeated until the answer on `control` has come back, and a row says that it was done.
 A contact's last version is kept beside its row's place: what is told of its new beginning counts on from there.

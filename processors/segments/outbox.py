@@ -1,4 +1,4 @@
-"""What a unit of work has to say in, the records that say it out; pure."""
+"""The outputs of a unit of work in, records of bounded size out; pure."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Plans and what is known of a partition in, the records that say how far it has come with each segment out; pure."""
+"""A partition's plans and state in; records of its progress with each segment out; pure."""
 
 import logging
 from collections.abc import Iterator

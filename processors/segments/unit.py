@@ -1,4 +1,4 @@
-"""One group of inputs over the rows of a partition in, messages and new rows out: each row is read and put once."""
+"""One batch of inputs and the rows of a partition in, messages and new rows out: each row is read and put once."""
 
 import logging
 from dataclasses import dataclass

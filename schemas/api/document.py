@@ -1,4 +1,4 @@
-"""The table of routes and what vendors' paths there are in; the OpenAPI 3.1 document out; pure.
+"""The table of routes and the vendors' paths in; the OpenAPI 3.1 document out; pure.
 
 1. Bodies that are pydantic models describe themselves; everything else comes from the constants that check it.
 2. What a route can refuse follows from its kind: whether it asks for a key, has a part in its path, takes a body.

@@ -1,4 +1,4 @@
-"""A request's method, path and query string in; a refusal of the first parameter that its route does not take out.
+"""A request's method, path and query string in; an error for the first unknown parameter out.
 
 The native API only: vendors' clients send parameters of their own, and their paths ignore those. What a route takes
 is what the description says of it.

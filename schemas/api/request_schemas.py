@@ -1,4 +1,4 @@
-"""The constants that check bodies by hand in, the schemas of those bodies out; pure.
+"""JSON Schemas of the bodies that are validated by hand, made of the constants that validate them; pure.
 
 Models of ``schemas.api.requests`` describe themselves; here is what is checked without one: events, because they are
 many, rules, because they nest, and the bodies whose refusals say more than a model could.

@@ -1,4 +1,4 @@
-"""Nothing in; JSON Schemas of all that the API answers out: a shape here is what the answering functions must make.
+"""JSON Schemas of all answers of the API; the handlers' values must match them.
 
 `tests/e2e/test_described_api.py` holds real answers against them, so a field that is added there and not here fails.
 """

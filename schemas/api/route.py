@@ -1,4 +1,4 @@
-"""What one method of one path takes and answers, as a record; what all have in common stands in ``document``; pure."""
+"""The specification of one route: its parameters, body and answers; ``document`` adds what all routes share; pure."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Nothing in; every native method and path of the API out, with scope, parameters, body and answers; pure.
+"""The table of all native routes: method, path, scope, parameters, body and answers; pure.
 
 A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
 `sinks/read_api/app.py` for reads); a new shape or body has its line in `schemas/api/responses.py` or

@@ -1,4 +1,4 @@
-"""Records of the `control` topic in; what workspaces, keys, segments and webhooks there are out: one fold for all."""
+"""Records of the `control` topic in; all workspaces, keys, segments and webhooks out, by one fold."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Erasures in, whether something was said before one of them, and where each of them stands, out; pure.
+"""Erasures in; whether a record predates one of them, and the progress of each, out; pure.
 
 An erasure names contacts by their own contact ids, which are hashes, and a moment. Whatever was received of them
 until then is erased: who reads it later, from wherever, passes it over. What comes after it begins anew.

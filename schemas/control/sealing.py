@@ -1,4 +1,4 @@
-"""A secret that has to be kept as it is in, the text that stands on `control` in its place out, and back; pure.
+"""A secret in, its encrypted form for `control` out, and back; pure.
 
 With a key of the instance, secrets are sealed by Fernet (AES-128-CBC and HMAC-SHA256), so that readers of Kafka and of
 its backups have none. The first key seals, every key unseals: a key is changed by putting a new one in front. Without

@@ -1,4 +1,4 @@
-"""A static segment's id in, how its members are known out: by an attribute that clients neither set nor see; pure.
+"""A static segment's id in; the attribute that marks its members, which clients neither set nor see, out; pure.
 
 So a list is a rule like any other: it merges, is taken apart, is read from rows and is explained as attributes are.
 """

@@ -1,4 +1,4 @@
-"""Identifier values in, normalised values and contact ids out; what can never identify anybody is refused here.
+"""Identifier values in, normalised values and contact ids out; values that identify no person are rejected.
 
 The contact id of an identifier is a hash of it, so every process knows it without asking: ``cnt_``, 13 characters
 that the workspace and environment give, and 19 that the identifier gives. Both are base32 of SHA-256. The first part

@@ -1,4 +1,4 @@
-"""A record that could not be processed in, the bytes for the `quarantine` topic out: reason and original together."""
+"""A record that could not be processed in, its bytes for the `quarantine` topic, the dead-letter queue, out."""
 
 from schemas.records import codec
 from schemas.records.records import Quarantined

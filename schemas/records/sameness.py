@@ -1,4 +1,4 @@
-"""When two events are one: the one place that decides; pure.
+"""Two events in; whether they are copies of one event out: the only place that decides it; pure.
 
 An event is the same event when its id, its type and its sender are the same, within a workspace's environment. The
 sender is the own contact id of the strongest identifier (empty: nobody): merges and splits never change it.

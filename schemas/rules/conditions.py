@@ -1,4 +1,4 @@
-"""The leaves of rules in, what has to be counted for them out: conditions that several rules may share.
+"""The leaves of rules in, the conditions to count for them, which several rules may share, out.
 
 A condition is an event type, what its properties must be, bounds in time that do not move, and where it takes a
 value from. Its id is a hash of just that, so that an edited threshold or window finds the events of before.

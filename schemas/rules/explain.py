@@ -1,4 +1,4 @@
-"""A whole rule, what is known of a contact and a moment in; whether it holds, each leaf's part in that, and until when.
+"""A whole rule, a contact's state and a time in; whether the rule holds, why, and until when, out.
 
 ``met`` and ``changes_at`` come from the very functions that decide memberships; the rest is what these looked at.
 """

@@ -1,4 +1,4 @@
-"""A contact's events as they are stored in, what rules ask of it out: to judge without the stage's state."""
+"""A contact's stored events in, the values that rules need out: to evaluate without the stage's state."""
 
 from collections import defaultdict
 from collections.abc import Iterable

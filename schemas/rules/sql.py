@@ -1,4 +1,4 @@
-"""A whole rule, a home and a moment in; the ClickHouse query of exactly the contacts that are members then out.
+"""A whole rule, a tenant and a time in; the ClickHouse query that finds exactly its members then out.
 
 1. The rule as it was written decides, not what the stage has made of it: rows of `events_resolved` and `contacts`.
 2. An event counts once, at its latest time, from its time on. Where the stage keeps the newest ``MOST_EVENTS`` of the

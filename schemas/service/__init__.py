@@ -1,1 +1,1 @@
-"""What every process shares: Kafka, HTTP, disk, signals, signs of life."""
+"""Parts that all processes share: Kafka, HTTP, disk, signals, heartbeats."""

@@ -119,11 +119,12 @@ class TailEndedError(Exception):
 
 
 class Tail:
-    """Every record of a topic into ``apply``, in order, from the beginning or from ``positions``, without a group.
+    """A local copy of a topic, as Kafka Streams' GlobalKTable: each record goes to ``apply``, in order.
 
-    ``start`` returns when what was in the topic at that moment has been applied. ``catch_up`` waits for what
-    is in it now: a read behind it sees every write that was acknowledged before. While the broker is away the
-    tail waits for it. What ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
+    It has no group, and begins at the beginning or at ``positions``. ``start`` returns when all records that
+    were in the topic at that moment have been applied. ``catch_up`` waits for what is in it now: a
+    read behind it sees every write that was acknowledged before. While the broker is away the tail waits for it. What
+    ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the supervisor and the processes of one machine wrote about themselves in; the state of each out.
+"""The files of the supervisor and of the processes on one machine in; the state of each process out.
 
 ``run/stack.json`` is the supervisor's: the processes that there should be, and how each ended last. ``run/<name>.json``
 is a process's own (``heartbeat.py``).

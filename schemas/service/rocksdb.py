@@ -1,4 +1,4 @@
-"""Nothing in; the options of a copy of a topic on disk, whose memory is bounded whatever lies in it, out."""
+"""RocksDB options of a topic's copy on disk: its memory is bounded whatever its size."""
 
 from rocksdict import BlockBasedOptions, Cache, Options
 

@@ -1,4 +1,4 @@
-"""An ASGI app in; the same app out with what all of our HTTP answers have: a request id, and errors in one shape.
+"""An ASGI app in; the app with a request id and errors in one shape out.
 
 1. ``X-Request-Id`` stands on every answer: the client's own where it is a sane one, else a new one.
 2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``ApiError`` with its

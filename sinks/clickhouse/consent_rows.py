@@ -1,4 +1,4 @@
-"""Consents as events said them in; columns of `consent_changes` out; pure.
+"""Changes of consents in; columns of `consent_changes` out; pure.
 
 Such a ``Change.profile`` is ``{"consent", "value", "key"}``: the value is given, withdrawn, or ``null`` where its
 record was removed; the key is the event's (``schemas.records.sameness``).

@@ -1,4 +1,4 @@
-"""Events of one partition in; out, which are new, which a client sent again, and which a stage before repeated; pure.
+"""Events of one partition in; each as new, a client's duplicate, or a replay of an earlier stage out; pure.
 
 1. Per origin partition the places on `events` only grow, but for repeats after a crash: a place at or below the
    highest one seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have let a

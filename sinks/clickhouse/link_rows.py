@@ -1,4 +1,4 @@
-"""Links in; columns of what ties identifiers and of what was taken back out; pure."""
+"""Links in; columns of the tables of links and of retracted links out; pure."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Receipts and what could not be stored in; records on `receipts` and `quarantine` out, durable on return."""
+"""Receipts and records that could not be stored in; records on `receipts` and `quarantine` out, durable on return."""
 
 import asyncio
 from collections.abc import Iterator, Sequence

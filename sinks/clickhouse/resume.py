@@ -1,4 +1,4 @@
-"""What Kafka and the tables say of a stream's partitions in; where to go on, and what is stored from there on, out.
+"""Offsets in Kafka and in the tables of a stream's partitions in; where to resume, and the rows stored after it, out.
 
 While a partition is read again, nothing counts as stored: rows that are there collapse with those that come.
 """

@@ -1,4 +1,4 @@
-"""A topic's records in; what is to be inserted, receipted and quarantined out. One stream a topic; pure.
+"""A topic's records in; rows to insert, receipts to send and records to quarantine out. One stream a topic; pure.
 
 1. Rows at or below a table's last stored place are stored already and are skipped, but their receipts are sent
    again: they may not have been sent before.

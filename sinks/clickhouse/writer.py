@@ -1,4 +1,4 @@
-"""Blocks of rows in, inserts into ClickHouse out; and what the tables say of where to go on.
+"""Blocks of rows in, inserts into ClickHouse out; and the places in Kafka of the last stored rows.
 
 1. An insert is tried until ClickHouse has it. After an error the table is asked whether it has the rows of these
    places, and they are sent again if not. No deduplication token is sent: a plain MergeTree writes a token to its log

@@ -1,4 +1,4 @@
-"""A delivery and what came of its attempt in; the delivery as it stands after it out; pure.
+"""A delivery and the outcome of its attempt in; the delivery's next state out; pure.
 
 Ten attempts over 24 hours. An attempt that somebody asked for is one more: where the delivery had ended, its
 failure ends it again.

@@ -1,4 +1,4 @@
-"""One request in; what came of it out, within ten seconds and whatever the other side does.
+"""One request in; its outcome out, within ten seconds whatever the receiver does.
 
 1. Redirects are not followed, no proxy and no cookie is used, and nothing is unpacked.
 2. Every connection goes to an address that was checked when its socket was made, after the name was resolved: a name

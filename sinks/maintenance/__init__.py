@@ -1,1 +1,1 @@
-"""What keeps the tables right beside inserts: migrations, erasures, compaction of contact ids."""
+"""Maintenance of the tables: migrations, erasures, repairs, compaction of contact ids."""

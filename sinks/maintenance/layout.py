@@ -1,4 +1,4 @@
-"""The migrations' text in; which tables and feeds it makes, and those of them made again that are gone, out."""
+"""The migrations' text in; the tables and feeds that it creates out, and missing ones created again."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What ClickHouse could not read at its start in; the topics of it, read again from Kafka, out.
+"""Parts that ClickHouse could not read at its start in; their topics read again from Kafka.
 
 1. ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows. Which rows they
    were cannot be told any more, so all that Kafka has of the table's topic is read again.

@@ -1,1 +1,1 @@
-"""The read API: requests in, what the tables and `control` say out."""
+"""The read API: requests in; rows of the tables, and definitions of `control`, out."""

@@ -1,4 +1,4 @@
-"""Settings in, the read API as an ASGI app out: who may ask, which function answers.
+"""Settings in, the read API as an ASGI app out.
 
 Routes are matched on the path as it was sent, each part decoded afterwards: an identifier may contain a slash.
 """

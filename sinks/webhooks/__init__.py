@@ -1,1 +1,1 @@
-"""What happened in, signed requests to the endpoints that asked for it out."""
+"""Events and changes in, signed requests to the endpoints that subscribe to them out."""

@@ -1,4 +1,4 @@
-"""Records in; back when every replica has them: what waits goes out together, so many cost little more than one.
+"""Records in; acknowledgements of all replicas out. Waiting records are sent together: many cost little more than one.
 
 Under load sends that nobody waits for begin at least 10 ms apart: each is work for the broker whatever it holds.
 After any error of the broker nothing more is taken: the process ends and begins again from what is durable. Its

@@ -1,4 +1,4 @@
-"""Erasures on `control` in; no delivery of their contacts, and nothing that was said of them, left; the answer out.
+"""Erasures on `control` in; deliveries and notification state of their contacts deleted; the confirmation out.
 
 It begins once identity and segments have answered: nothing of before is said any more, and what was sent until then
 is passed over by its time.

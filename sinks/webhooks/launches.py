@@ -1,4 +1,4 @@
-"""Requested messages of trigger launches in; what is sent of them: their attachments in place, and nothing too late.
+"""Requested messages of trigger launches in; their bodies with attachments, or an expiry, out.
 
 Attachments stand once on `launches` and not in every delivery. A launch is durable there before its messages are, so
 one that is not on the disk yet has only to be waited for. A message whose time ran out while it waited, or that its

@@ -1,4 +1,4 @@
-"""Events and changes in, with what is known of their contacts; the messages that endpoints can ask for out; pure.
+"""Events and changes, and the notification state of their contacts in; messages for subscribers out; pure.
 
 1. A message's id follows from its cause, so a cause that is read again gives the same message.
 2. Snapshots say what is so, not what changed: ``contact.updated`` is a snapshot that shows something else than the

@@ -1,4 +1,4 @@
-"""Settings in; the sender of webhooks, running until it is told to stop, out.
+"""Settings in; the sender of webhooks, running until it is stopped, out.
 
 Only one is at work at a time: its folder cannot be opened twice, and on a cluster one holds the lease while others
 stand by. What it needs to know is read before the first request: the definitions from `control`, then every delivery

@@ -1,4 +1,4 @@
-"""Deliveries of one endpoint as they fall due in; which one may be sent next out; pure, and small in memory; pure.
+"""Due deliveries of one endpoint in; the next one that may be sent out; small in memory; pure.
 
 1. Due ones come in the order of their times, and of their planning where those are the same.
 2. First attempts for one contact are made one after the other, in the order of what happened. A retry waits for

@@ -1,4 +1,4 @@
-"""Records of `deliveries` in; what stands of every delivery, and what was said of contacts, on disk out.
+"""Records of `deliveries` in; the state of every delivery, and the notification state of contacts, on disk out.
 
 The disk is a copy of what Kafka has: where it stopped reading is written in the same batch as what it read, so a
 restart goes on from there, and a lost disk is read again. Memory is bounded by the cache settings, whatever waits.

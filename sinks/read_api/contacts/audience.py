@@ -1,4 +1,4 @@
-"""A query in MongoDB's words over contacts in; SQL with bound parameters, and the contacts that meet it, out.
+"""A MongoDB query over contacts in; SQL with bound parameters, and the matching contacts, out.
 
 Operators: `$in $nin $eq $ne $gt $gte $lt $lte $exists $regex $and $or $not`. A field is ``_id``, an identifier
 (`email phone external_id anonymous_id`, any of a contact's values counts) or else the path of an attribute; an

@@ -1,4 +1,4 @@
-"""A contact in; every time that one of its consents changed, newest first, out."""
+"""A contact in; every change of its consents, newest first, out."""
 
 from typing import Any
 

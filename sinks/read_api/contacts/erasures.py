@@ -1,4 +1,4 @@
-"""An erasure's id in, where it stands out; a contact in, every own contact id that is erased with it, out."""
+"""An erasure's id in, its progress out; a contact in, all own contact ids that are erased with it out."""
 
 from typing import Any
 

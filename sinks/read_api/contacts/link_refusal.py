@@ -1,4 +1,4 @@
-"""An anonymous identifier and a known one in; whether the tables say that they cannot be one contact, out."""
+"""An anonymous identifier and a known one in; whether a stored refusal keeps them apart out."""
 
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find

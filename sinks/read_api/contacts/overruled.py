@@ -1,4 +1,4 @@
-"""A stored event in; a warning out where all that it said of its contact had been said for a later time when it came.
+"""A stored event in; a warning out if all its values were older than the contact's when it arrived.
 
 The last writer of an attribute or consent wins by time, so such an event changed nothing. What came in the same
 millisecond does not count: a client's batch is no overruling.

@@ -1,4 +1,4 @@
-"""Questions of many requests in, few queries out: what is asked while a query runs is answered by the next one.
+"""Queries of many requests in, few batched queries out: all that arrive while one runs share the next one.
 
 1. A question is never answered by a query that began before it was asked: what is written can be read.
 2. One that comes alone is asked at once. After a round the next one waits for ``REST`` times as long as that took,

@@ -1,4 +1,4 @@
-"""Identifiers that an edge was given in; their contacts now, or the contact once it shows them all, out.
+"""Identifiers of a write in; their contacts now, or the contact once it has all of them, out.
 
 Of a write those alone that its workspace lets tie contacts together: the others are never shown.
 

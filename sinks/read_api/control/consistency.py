@@ -1,4 +1,4 @@
-"""Segments and ClickHouse in; for ever compared: who the stage says is a member with who the rule says is, in SQL.
+"""Segments in; their stored members, compared again and again with those that the rule finds in SQL, out.
 
 Every round takes the next few segments and a random sample of contacts. What differs is asked again once all that
 was under way has arrived; what differs still is counted, and logged with the contact.

@@ -1,4 +1,4 @@
-"""A rule, as a client sends it, in; how many contacts it has now, and who some of them are, out."""
+"""A client's rule in; the number of contacts that meet it now, and a sample of them, out."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Paging in; what could not be processed, newest first, out, without its payload."""
+"""Paging in; quarantined records, newest first and without their payload, out."""
 
 from typing import Any
 

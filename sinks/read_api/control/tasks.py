@@ -1,4 +1,4 @@
-"""A task id in; what became of the events of that request out."""
+"""A task id in; the state of its request's events out."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A workspace in; what it sent on each day and in each environment, and what it keeps, out."""
+"""A workspace in; its events by day and environment, and its stored data, out."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ids that one request asks for in, what they stand for out: each kind of look-up is one query for all of them.
+"""Ids of one request in, their records out: each kind of look-up is one query for all of them.
 
 Built anew for every request: a loader remembers what it has read.
 """

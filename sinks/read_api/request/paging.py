@@ -1,4 +1,4 @@
-"""Query parameters in, checked values out, and lists in their two shapes; what is wrong is refused by its name; pure.
+"""Query parameters in, validated values and lists in their two shapes out; errors name the parameter; pure.
 
 A list is read by ``page`` (``{"data","meta":{"total","page","limit"}}``) or by ``cursor`` (``{"data","next_cursor"}``,
 an empty cursor being the beginning); a cursor is opaque to the client and says after which row to go on.
