@@ -19,6 +19,7 @@ from ingest.contacts.static_segments import StaticSegmentRoutes
 from ingest.control.access_routes import AccessRoutes
 from ingest.control.campaign_routes import CampaignRoutes
 from ingest.control.segment_routes import SegmentRoutes
+from ingest.control.trial_routes import TestEnvironmentRoutes
 from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.dialects import OPERATIONS
@@ -38,6 +39,7 @@ from ingest.http.read_api import ReadApiClient
 from ingest.metrics import Metrics
 from ingest.receivers.endpoint import Receivers
 from schemas import topics
+from schemas.api.routes import READS
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
 from schemas.errors import ApiError
@@ -48,6 +50,8 @@ from schemas.service.kafka import Tail
 from schemas.service.memory_budget import HELD, release
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
+
+READ_PATHS = frozenset(route.path for route in READS if route.method == "GET")
 
 
 class FastPathRouter:
@@ -178,7 +182,7 @@ def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control:
         AccessRoutes(edge, writer, control.catch_up),
     )
     webhooks = WebhookRoutes(edge, pages, read_api, writer, control)
-    campaign = CampaignRoutes(edge, read_api, writer)
+    campaign, trial = CampaignRoutes(edge, read_api, writer), TestEnvironmentRoutes(edge, read_api, writer)
     receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, read_api)
     return [
         # the most frequent first: routes are tried in their order, a microsecond each
@@ -203,6 +207,9 @@ def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control:
         Route("/v1/keys", access.create_key, methods=["POST"]),
         Route("/v1/keys/{id}", access.revoke_key, methods=["DELETE"]),
         Route("/v1/environments", access.create_environment, methods=["POST"]),
+        Route("/v1/test/counts", trial.counts, methods=["GET"]),
+        Route("/v1/test/bad", trial.bad, methods=["GET"]),
+        Route("/v1/test/reset", trial.reset, methods=["POST"]),
         Route("/v1/workspaces", access.create_workspace, methods=["POST"]),
         Route("/v1/workspaces/{id}", access.edit_workspace, methods=["PATCH"]),
     ]
@@ -239,7 +246,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         return await read_api.proxy(request)
 
     async def read(request: Request) -> Response:
-        if request.url.path in hot:
+        if request.url.path in hot and request.url.path not in READ_PATHS:
             raise ApiError("method_not_allowed", "this path takes POST", allow=["POST"])
         edge.throttle(request)
         return await read_api.proxy(request)

@@ -91,7 +91,7 @@ def new_environment(body: NewEnvironment, workspace: str, state: ControlState, n
     if body.id in known:
         raise ApiError("conflict", f"environment {body.id!r} exists already", "id")
     number = max((one.number for one in known.values()), default=0) + 1
-    return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number)
+    return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number, kind=body.kind)
 
 
 def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple[Workspace, list[Environment]]:

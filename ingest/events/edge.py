@@ -17,6 +17,7 @@ from ingest.events.replay_cache import RequestReplayCache
 from ingest.http.idempotency import IdempotencyStore
 from ingest.http.rate_limit import RateLimiter
 from ingest.http.refusals import RefusalLog
+from ingest.trial.rejected import RejectedCalls
 from schemas import topics
 from schemas.api import parameters
 from schemas.control.access import Principal, key_of
@@ -54,6 +55,8 @@ class Edge:
     refusals: RefusalLog = field(default_factory=RefusalLog)
     counts: defaultdict[str, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     """Of requests that bring events, by dialect."""
+    rejected: RejectedCalls = field(default_factory=RejectedCalls)
+    """Of test environments, with what came."""
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
 

@@ -20,6 +20,7 @@ from ingest.http.cors import KEYED, WORKSPACE
 from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_recovery import NotJson
 from ingest.http.read_api import ReadApiClient
+from ingest.trial.rejected import RejectedCall, excerpt, item_excerpt
 from schemas import ids
 from schemas.api import parameters
 from schemas.control.access import KEY_HEADERS, Principal, key_of
@@ -30,6 +31,8 @@ from schemas.service.web import EXTRA_HEADERS, HEADERS, NO_SNIFFING, REQUEST_ID,
 
 log = logging.getLogger(__name__)
 
+BODY = "headwater.body"
+"""Under it a request's scope has its body, while there are test environments."""
 RETRY_AFTER = (b"retry-after", b"1")
 
 
@@ -69,6 +72,8 @@ class IngestEndpoint:
             self._counts.accepted += 1
         except ApiError as refused:
             self._counts.refused[refused.code] += 1
+            if self._edge.control.test_environments:
+                self._note(scope, query, refused)
             reply = operation.refuse(refused, request_id)
             self._edge.refusals.note(scope, operation.source, refused, request_id)
         except ClientDisconnect:
@@ -123,6 +128,8 @@ class IngestEndpoint:
             if operation.read is None
             else operation.read(content_type, raw, settings.max_body_bytes)
         )
+        if self._edge.control.test_environments:
+            scope[BODY] = raw
         if late:
             headers = scope[KEYED] = body_key.with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
@@ -203,6 +210,8 @@ class IngestEndpoint:
         else:
             items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
             self._count(items)
+        if (caller.workspace, caller.environment) in self._edge.control.test_environments:
+            self._note_items(caller, parsed, items)
         return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
 
     def _count(self, items: list[Accepted | ApiError]) -> None:
@@ -210,6 +219,29 @@ class IngestEndpoint:
         self._counts.events += len(items) - len(refused)
         for code in refused:
             self._counts.refused_events[code] += 1
+
+    def _note(self, scope: Scope, query: dict[str, str], refused: ApiError) -> None:
+        """Keep a call that was refused as a whole, where its key is one of a test environment."""
+        try:
+            principal = authorise(self._edge.control, scope.get(KEYED, scope[HEADERS]), query, None, self._edge.clock())
+        except ApiError:
+            return
+        home = (principal.workspace, principal.environment)
+        if home in self._edge.control.test_environments:
+            self._keep(home, refused, body=excerpt(scope.get(BODY, b"")))
+
+    def _note_items(self, caller: Caller, parsed: Parsed, items: list[Accepted | ApiError]) -> None:
+        for raw, item in zip(parsed.items, items, strict=True):
+            if isinstance(item, ApiError):
+                said = {} if isinstance(raw, ApiError) else {"type": raw.type, "properties": raw.properties}
+                kind = said.get("type", "")
+                home = (caller.workspace, caller.environment)
+                self._keep(home, item, kind=kind if isinstance(kind, str) else "", body=item_excerpt(said))
+
+    def _keep(self, home: tuple[str, str], refused: ApiError, *, kind: str = "", body: str = "") -> None:
+        path, source = self._operation.path, self._operation.source
+        call = RejectedCall(at_ms=self._edge.clock(), path=path, source=source, error=refused, type=kind, body=body)
+        self._edge.rejected.add(home, call)
 
 
 def _is_tracked(query: dict[str, str]) -> bool:

@@ -119,6 +119,7 @@ class NewKey(Body):
 
 class NewEnvironment(Body):
     id: Slug
+    kind: Literal["live", "test"] = "live"
 
 
 class NewWorkspace(Body):

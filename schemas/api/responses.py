@@ -20,8 +20,9 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
+from schemas.api.trial_shapes import PROBLEM as _PROBLEM
+from schemas.api.trial_shapes import TRIAL_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
-from schemas.errors import STATUS
 from schemas.limits import MESSAGE_STATES, STEPS
 from schemas.warning import PATTERN
 
@@ -33,7 +34,6 @@ _IDS = record({"entered": many(TEXT), "left": many(TEXT)})
 _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 _TASK = {"task_id": TEXT}
 
-_PROBLEM = record({"code": one_of(*STATUS), "message": TEXT}, {"param": TEXT, "request_id": TEXT})
 _RESULT: Schema = {
     "anyOf": [
         record({"index": COUNT, "event_id": TEXT, "contact_id": TEXT}, _WARNINGS),
@@ -83,7 +83,7 @@ _KEY: dict[str, Schema] = {
     "expires_at": maybe(TIME),
     "last_used_at": maybe(TIME),
 }
-_ENVIRONMENT = record({"id": TEXT, "number": COUNT, "created_at": TIME})
+_ENVIRONMENT = record({"id": TEXT, "number": COUNT, "kind": one_of("live", "test"), "created_at": TIME})
 _WORKSPACE: dict[str, Schema] = {
     "id": TEXT,
     "name": TEXT,
@@ -273,6 +273,7 @@ SHAPES: dict[str, Schema] = {
     "Key": record(_KEY),
     "KeyMade": record({**_KEY, "key": TEXT}),
     "Environment": _ENVIRONMENT,
+    **TRIAL_SHAPES,
     "Workspace": record(_WORKSPACE),
     "WorkspaceMade": record({**_WORKSPACE, "environments": many(_ENVIRONMENT), "key": ref("KeyMade")}),
     "Usage": record(

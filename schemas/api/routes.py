@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
-from schemas.limits import CAMPAIGN_FILTERS, CAMPAIGN_SORTS, MESSAGE_STATES, MOST_USAGE_DAYS, STEPS, USAGE_DAYS
+from schemas.limits import (
+    CAMPAIGN_FILTERS,
+    CAMPAIGN_SORTS,
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MESSAGE_STATES,
+    MOST_USAGE_DAYS,
+    STEPS,
+    USAGE_DAYS,
+)
 
 _AS_OF: dict[str, Schema] = {"as_of": TIME}
 _SORT = one_of(*(sign + name for name in CAMPAIGN_SORTS for sign in ("", "-")))
@@ -19,6 +28,8 @@ _FILTERS: dict[str, Schema] = {
     **dict.fromkeys(("email", "phone", "external_id", "segment_id"), TEXT),
     "updated_since": TIME,
 }
+_LIMIT = whole(1, MAX_LIMIT, DEFAULT_LIMIT)
+_EVENTS: dict[str, Schema] = {"type": TEXT, "from": TIME, "to": TIME}
 _DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEXT, **_AS_OF}
 _SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
 _GRAPH = {400: "GraphQLRefused"}
@@ -32,6 +43,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/contacts/{id}/identity", "contacts:read", "ContactIdentity", "Its identifiers and their evidence"),
     get("/v1/contacts/{id}/split", "contacts:write", "ContactTies", "The evidence that a split can retract"),
     get("/v1/erasures/{id}", "contacts:write", "Erasure", "The progress of an erasure, store by store"),
+    get("/v1/events", "contacts:read", "StoredEvent", "All events, by type and id", _EVENTS, listed=True),
     get("/v1/events/{id}", "contacts:read", "StoredEvent", "An event as it is stored, with its warnings"),
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
@@ -50,6 +62,16 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/workspaces/{id}", "admin", "Workspace", "The key's workspace"),
     get("/v1/usage", "admin", "Usage", "Events sent and data kept", {"days": whole(1, MOST_USAGE_DAYS, USAGE_DAYS)}),
     get("/v1/environments", "admin", "Environment", "List environments", listed=True),
+    replace(
+        get(
+            "/v1/test/good",
+            "contacts:read",
+            "TestGood",
+            "What a test environment has taken since its last reset, newest first",
+            {"type": TEXT, "where": TEXT, "limit": _LIMIT},
+        ),
+        errors={409: "Error"},
+    ),
     get("/v1/webhooks", "webhooks:read", "Webhook", "List webhooks", listed=True),
     get("/v1/webhooks/{id}", "webhooks:read", "Webhook", "A webhook, without its secret"),
     get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "The log of its attempts", listed=True),
@@ -221,9 +243,30 @@ _WRITES: tuple[RouteSpec, ...] = (
     write("POST", "/v1/keys", "admin", "NewKey", {201: "KeyMade"}, "Create a key; the answer alone shows it"),
     write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key", errors={409: "Error"}),
     write("POST", "/v1/environments", "admin", "NewEnvironment", {201: "Environment"}, "Create an environment"),
+    write(
+        "POST",
+        "/v1/test/reset",
+        "contacts:write",
+        "",
+        {200: "TestReset"},
+        "Count a test environment anew",
+        errors={409: "Error"},
+    ),
     write("POST", "/v1/workspaces", "instance", "NewWorkspace", {201: "WorkspaceMade"}, "Create a workspace"),
     write("PATCH", "/v1/workspaces/{id}", "admin", "WorkspaceEdit", {200: "Workspace"}, "Change the key's workspace"),
 )
 WRITES = tuple(r if r.scope == PUBLIC else replace(r, query={**SYNC, **r.query}) for r in _WRITES)
 """A write that has been applied when it is answered takes ``sync`` as well, so that a client may always send it."""
-ROUTES = (*READS, *WRITES)
+_EDGE_READS = (
+    get("/v1/test/counts", "contacts:read", "TestCounts", "How many events it took, and calls and items it refused"),
+    get(
+        "/v1/test/bad",
+        "contacts:read",
+        "TestBad",
+        "What a test environment has refused since its last reset, newest first",
+        {"type": TEXT, "limit": _LIMIT},
+    ),
+)
+EDGE_READS = tuple(replace(route, errors={409: "Error"}) for route in _EDGE_READS)
+"""Reads that the edge itself answers: it knows what it refused."""
+ROUTES = (*READS, *WRITES, *EDGE_READS)

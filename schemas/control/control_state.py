@@ -102,6 +102,8 @@ class ControlState:
         """Records that were passed over."""
         self.workspaces: dict[str, Workspace] = {}
         self.environments: dict[str, dict[str, Environment]] = defaultdict(dict)
+        self.test_environments: set[tuple[str, str]] = set()
+        """Workspace and environment of those whose refusals are kept."""
         self.keys: dict[str, ApiKey] = {}
         self.key_uses: dict[tuple[str, str], int] = {}
         self._key_digests: dict[tuple[str, str], str] = {}
@@ -163,6 +165,7 @@ class ControlState:
                 self.workspaces.pop(workspace, None)
         elif kind == "environment":
             self.environments[workspace].pop(record_id, None)
+            self.test_environments.discard((workspace, record_id))
         elif kind == "key":
             self.keys.pop(self._key_digests.pop((workspace, record_id), ""), None)
         elif kind == "key_use":
@@ -192,6 +195,8 @@ class ControlState:
                 self.workspaces[record.workspace] = record
             case Environment():
                 self.environments[record.workspace][record.id] = record
+                if record.kind == "test":
+                    self.test_environments.add((record.workspace, record.id))
             case ApiKey():
                 self.keys[record.sha256] = record
                 self._key_digests[record.workspace, record.id] = record.sha256

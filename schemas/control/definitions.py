@@ -66,6 +66,10 @@ class Environment(ControlRecord):
     """``id`` is the slug, ``number`` the place in order of creation (1 = production)."""
 
     number: int
+    kind: Literal["live", "test"] = "live"
+    """Of a test environment refused requests are kept for a while, and what it took can be counted anew."""
+    reset_ms: int = 0
+    """Since when a test environment counts."""
 
 
 class ApiKey(ControlRecord):

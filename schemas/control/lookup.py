@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from schemas.control.definitions import Campaign
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import Campaign, Environment
 from schemas.errors import ApiError
 
 T = TypeVar("T")
@@ -15,6 +16,15 @@ def require(records: Mapping[str, T], record_id: str, what: str) -> T:
         return records[record_id]
     except KeyError:
         raise ApiError("not_found", f"no such {what}") from None
+
+
+def require_test_environment(control: ControlState, workspace: str, name: str) -> Environment:
+    """Raises ``ApiError`` (409) for an environment of another kind."""
+    found = control.environments[workspace].get(name)
+    if found is None or found.kind != "test":
+        message = f'the environment {name} is no test environment: POST /v1/environments {{"id": "ci", "kind": "test"}}'
+        raise ApiError("conflict", message, "environment")
+    return found
 
 
 def require_campaign(campaigns: Mapping[str, Campaign], reference: str) -> Campaign:

@@ -28,7 +28,8 @@ def campaign(record: Campaign, first_sent_ms: int | None = None) -> dict[str, An
 
 
 def environment(record: Environment) -> dict[str, Any]:
-    return {"id": record.id, "number": record.number, "created_at": iso(record.created_ms)}
+    shown = {"id": record.id, "number": record.number, "kind": record.kind}
+    return {**shown, "created_at": iso(record.created_ms)}
 
 
 def key(record: ApiKey, used_ms: int | None = None, secret: str = "") -> dict[str, Any]:

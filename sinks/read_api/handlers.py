@@ -19,12 +19,13 @@ from sinks.read_api.contacts import (
     contacts,
     erasures,
     event,
+    event_list,
     explain,
     identities,
     link_refusal,
 )
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
-from sinks.read_api.control import definitions, preview, quarantine, tasks, usage, webhooks
+from sinks.read_api.control import definitions, preview, quarantine, tasks, trial, usage, webhooks
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
@@ -51,6 +52,10 @@ async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def list_contact_events(api: ReadServices, asked: ReadRequest) -> Any:
     return await contacts.events(api.reader, asked.tenant, asked.part("id"), asked.paging)
+
+
+async def list_events(api: ReadServices, asked: ReadRequest) -> Any:
+    return await event_list.events(api.reader, asked.tenant, asked.query, asked.paging)
 
 
 async def get_event(api: ReadServices, asked: ReadRequest) -> Any:
@@ -198,6 +203,10 @@ async def get_workspace(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def get_usage(api: ReadServices, asked: ReadRequest) -> Any:
     return await usage.usage(api.reader, asked.principal.workspace, asked.query, now_ms())
+
+
+async def list_accepted_in_test(api: ReadServices, asked: ReadRequest) -> Any:
+    return await trial.good(api.reader, api.control, asked.tenant, asked.query)
 
 
 async def list_environments(api: ReadServices, asked: ReadRequest) -> Any:

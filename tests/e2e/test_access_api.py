@@ -158,7 +158,7 @@ async def test_a_public_key_is_for_the_pages_that_its_workspace_names(stack: Loc
         ("POST", "/v1/nowhere", 404),
         ("GET", "/v1/nowhere", 404),
         ("DELETE", "/nowhere", 404),
-        ("GET", "/v1/events", 405),
+        ("GET", "/v1/track", 405),
         ("DELETE", "/v1/events/batch", 405),
         ("DELETE", "/v1/contacts", 405),
         ("PUT", "/v1/contacts/external_id:u", 405),

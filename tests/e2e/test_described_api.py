@@ -94,6 +94,10 @@ def ids(client: httpx.Client, described: dict[str, Any]) -> Ids:
     found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
     found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": "", "events": event}
     found["workspaces"] = _workspace(client)
+    found["test"] = post("/v1/environments", {"id": "described", "kind": "test"})["id"]
+    for word in ("counts", "bad"):
+        check(described, "get", f"/v1/test/{word}", client.get(f"/v1/test/{word}?environment=described"))
+    check(described, "post", "/v1/test/reset", client.post("/v1/test/reset?environment=described"))
     post("/v1/contacts?timeout_ms=10000", {"email": "erased@b.c"})
     erased = client.delete("/v1/contacts/email:erased@b.c")
     check(described, "delete", "/v1/contacts/{id}", erased)
@@ -148,6 +152,8 @@ def test_a_read_is_answered_as_it_is_described(
     path = filled(route, ids)
     headers = SECRET if route.scope == "instance" else {}
     query = {"query": "{ __typename }"} if route.scope == ANY_KEY else {}
+    if route.path == "/v1/test/good":
+        query = {"environment": ids["test"]}
     if route.path.endswith("tasks/{id}") and not ids["tasks"]:
         path = path + "00000000-0000-7000-8000-000000000000"
     answer = client.get(path, params=query, headers=headers)

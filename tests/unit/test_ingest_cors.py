@@ -83,7 +83,7 @@ async def test_a_page_can_read_each_refusal_of_a_public_key(tmp_path: Path) -> N
             401: await client.post("/v1/events", json=EVENT, headers={"Origin": HERE, "Authorization": "Bearer pk_x"}),
             403: await client.post("/v1/segments", json={}, headers=page),
             404: await client.post("/nowhere", json=EVENT, headers=page),
-            405: await client.get("/v1/events", headers=page),
+            405: await client.get("/v1/events/batch", headers=page),
             413: await client.post("/v1/events", content=b" " * 6_000_000, headers=page),
             415: await client.post("/v1/events", content=b"<a/>", headers={**page, "Content-Type": "text/xml"}),
             422: await client.post("/v1/events", json={"type": "x"}, headers=page),

@@ -145,10 +145,15 @@ async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dic
     return None
 
 
+async def winners_of(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> dict[str, str]:
+    """The contacts that these ids belong to today, of those that are not their own."""
+    rows = await reader.rows(_WINNERS, **tenant.parameters, ids=list(ids))
+    return {row["loser"]: row["winner"] for row in rows}
+
+
 async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
     """The rows of the contacts that these ids belong to today, in their order."""
-    winners = await reader.rows(_WINNERS, **tenant.parameters, ids=list(ids))
-    target = {one: one for one in ids} | {row["loser"]: row["winner"] for row in winners}
+    target = {one: one for one in ids} | await winners_of(reader, tenant, ids)
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(MAX_HOPS):
         missing = {one for one in target.values() if one not in rows}

@@ -33,13 +33,18 @@ async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
-    row = rows[0]
+    shown = shape(rows[0])
+    if len(rows) > 1:
+        shown["warnings"].append(warning(CONFLICT, "another event has this event_id; both count"))
+    shown["warnings"] += await overruled.warnings_of(reader, tenant, rows[0])
+    return shown
+
+
+def shape(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the API shows it; ``contact_id`` is whose it is today."""
     context = orjson.loads(row["context"]) if row["context"] else {}
     stored = context.pop(STORED_AS, [])
     warnings = [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
-    if len(rows) > 1:
-        warnings.append(warning(CONFLICT, "another event has this event_id; both count"))
-    warnings += await overruled.warnings_of(reader, tenant, row)
     return {
         "event_id": row["event_id"],
         "contact_id": row["contact_id"] or None,

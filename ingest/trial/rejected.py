@@ -1,0 +1,60 @@
+"""Refused requests and items of test environments in; the newest of each environment, for whoever tests tracking, out.
+
+Kept by the edge that refused them, in memory: what a test looks for is seconds old. Other environments are not kept.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from schemas.errors import ApiError
+from schemas.times import iso
+
+MOST, MOST_BODY, MOST_HOMES = 500, 2000, 50
+Tenancy = tuple[str, str]
+"""Workspace and environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedCall:
+    """``body`` is the beginning of what came: of the request, or of the one item of it that was refused."""
+
+    at_ms: int
+    path: str
+    source: str
+    error: ApiError
+    type: str = ""
+    body: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {"at": iso(self.at_ms), "path": self.path, "source": self.source, "type": self.type or None}
+        return {**shown, "error": self.error.body(), "body": self.body}
+
+
+class RejectedCalls:
+    """``MOST`` of an environment; of more than ``MOST_HOMES`` the one that was written to first is forgotten."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Tenancy, deque[RejectedCall]] = defaultdict(lambda: deque(maxlen=MOST))
+
+    def add(self, home: Tenancy, call: RejectedCall) -> None:
+        if home not in self._calls and len(self._calls) >= MOST_HOMES:
+            del self._calls[next(iter(self._calls))]
+        self._calls[home].append(call)
+
+    def since(self, home: Tenancy, since_ms: int, kind: str = "") -> list[RejectedCall]:
+        """The newest first; ``kind``: the type of the event that was refused, where it could be told."""
+        calls = self._calls.get(home, ())
+        return [call for call in reversed(calls) if call.at_ms >= since_ms and kind in ("", call.type)]
+
+
+def excerpt(raw: bytes) -> str:
+    return raw[:MOST_BODY].decode(errors="replace")
+
+
+def item_excerpt(value: Mapping[str, Any]) -> str:
+    """What is no JSON is shown by its name."""
+    return excerpt(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))

@@ -1,0 +1,102 @@
+"""`GET /v1/events`, on a real engine: every event once and in one order, whoever writes meanwhile, filtered."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from schemas.records.records import Event, Merge
+from schemas.times import iso
+from sinks.clickhouse.rows import EVENTS, OVERRIDES
+from sinks.read_api.contacts.event_list import MOST_GROUPS
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
+from tests.support.services import fresh_settings
+from tests.support.sink_pipeline import ReadPipeline, reads
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+MANY = MOST_GROUPS + 5
+
+
+@pytest_asyncio.fixture(scope="module")
+async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
+    """Of two types and campaigns, of two senders with one id, of nobody, of more types than a request looks through."""
+    settings = fresh_settings(tmp_path_factory.mktemp("events"), kafka=kafka, clickhouse=clickhouse)
+
+    def made(who: int, event_id: str, kind: str, after_ms: int) -> Event:
+        return event(f"external_id:u{who}", event_id=event_id, type=kind, timestamp_ms=NOW_MS + after_ms)
+
+    async with reads(settings) as api:
+        seen = [made(n % 3, f"e{n:03}", "seen", n) for n in range(150)]
+        rare = [made(1, "r", f"rare_{n:03}", -n) for n in range(1, MANY + 1)]
+        twins = [made(n, "twin", "twin", -500) for n in range(2)]
+        mail = event("email:a@b.c", event_id="m", type="message.sent", campaign_id="cmp_1", timestamp_ms=NOW_MS - 900)
+        stray = event(event_id="nobody", type="stray", timestamp_ms=NOW_MS - 800)
+        await api.store(EVENTS, *seen, *rare, *twins, mail, stray)
+        await api.store(EVENTS, event("external_id:u1", event_id="e001", type="seen", received_ms=NOW_MS + 9))
+        merge = Merge(
+            workspace=WORKSPACE,
+            environment=ENVIRONMENT,
+            loser=cid("email:a@b.c"),
+            winner=cid("external_id:u1"),
+            version=1,
+            at_ms=NOW_MS,
+            event_id="evt_m",
+            identifier=ident("email:a@b.c"),
+        )
+        await api.store(OVERRIDES, merge)
+        yield api
+
+
+async def all_of(api: ReadPipeline, limit: int = 100, filters: Any = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await api.get("/v1/events", limit=limit, cursor=cursor, **(filters or {}))
+        assert len(page["data"]) <= limit
+        found, cursor = found + page["data"], page["next_cursor"]
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50, 100])
+async def test_each_event_comes_once_whatever_a_page_holds(api: ReadPipeline, limit: int) -> None:
+    found = await all_of(api, limit)
+    keys = [(one["campaign_id"] or "", one["type"], one["event_id"]) for one in found]
+    assert len(found) == 150 + MANY + 2 + 1 + 1
+    assert keys == sorted(keys)
+    pages = [await api.get("/v1/events", limit=100, page=page) for page in (1, 2)]
+    assert [one["event_id"] for page in pages for one in page["data"]] == [one["event_id"] for one in found]
+    assert pages[0]["meta"]["total"] == len(found)
+
+
+async def test_an_event_names_the_contact_that_it_belongs_to_today(api: ReadPipeline) -> None:
+    by_id = {one["event_id"]: one for one in await all_of(api)}
+    assert by_id["m"]["contact_id"] == cid("external_id:u1")
+    assert by_id["nobody"]["contact_id"] is None
+    assert by_id["e002"]["contact_id"] == cid("external_id:u2")
+
+
+async def test_filters(api: ReadPipeline) -> None:
+    assert len(await all_of(api, filters={"type": "seen"})) == 150
+    assert await all_of(api, filters={"type": "no such type"}) == []
+    some = await all_of(api, filters={"from": iso(NOW_MS + 10), "to": iso(NOW_MS + 20)})
+    assert [one["event_id"] for one in some] == [f"e{n:03}" for n in range(10, 20)]
+    # nothing in the first types that are looked through: an empty page with a cursor, and then what there is
+    late = await all_of(api, filters={"from": iso(NOW_MS + 149)})
+    assert [one["event_id"] for one in late] == ["e149"]
+    query: dict[str, Any] = {"type": "seen", "from": iso(NOW_MS + 149)}
+    assert (await api.get("/v1/events", **query))["meta"]["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"from": "soon"}, "from"),
+        ({"from": "2026-02-01", "to": "2026-01-01"}, "to"),
+        ({"cursor": "WyJ4Il0"}, "cursor"),
+        ({"cursor": "", "page": 1}, "page"),
+        ({"typ": "x"}, "typ"),
+    ],
+)
+async def test_a_wrong_question_is_refused_by_its_name(api: ReadPipeline, query: dict[str, Any], param: str) -> None:
+    assert (await api.get("/v1/events", 422, **query))["error"]["param"] == param
