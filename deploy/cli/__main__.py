@@ -4,13 +4,16 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from pydantic import ValidationError
 
 from deploy.cli import keys, send, stack
+from deploy.cli.exports import command as exports
 from deploy.cli.imports import command as imports
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
 from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
 from deploy.client.session import OPTIONS, SHARED_HELP, split_shared
+from schemas.settings import complaints
 
 INTERRUPTED = 130
 
@@ -25,6 +28,7 @@ app = typer.Typer(
 stack.add_to(app)
 app.command(epilog=send.EXAMPLES)(send.send)
 app.add_typer(imports.cli)
+app.add_typer(exports.cli)
 app.add_typer(keys.cli)
 
 
@@ -39,6 +43,8 @@ def main(words: Sequence[str] | None = None) -> None:
         app(left, prog_name="headwater")
     except ConfigError as error:
         sys.exit(_failed(USAGE, str(error)))
+    except ValidationError as error:
+        sys.exit(_failed(USAGE, "\n".join(complaints(error))))
     except ApiUnreachableError as error:
         sys.exit(_failed(UNREACHABLE, str(error), "headwater doctor says what is wrong"))
     except ApiRefusedError as error:

@@ -20,6 +20,7 @@ from schemas.settings import Settings
 URL, KEY, KEY_FILE, PROFILE = "HEADWATER_URL", "HEADWATER_KEY", "HEADWATER_KEY_FILE", "HEADWATER_PROFILE"
 KNOWN = frozenset({"url", "key", "key_file", "environment"})
 MAX_KEY = 512
+LOCAL = "the stack on this machine"
 
 
 class ConfigError(Exception):
@@ -65,7 +66,7 @@ def api_access(options: ClientOptions, environ: Mapping[str, str] = os.environ) 
             (options.url, "--url"),
             (environ.get(URL), URL),
             (profile.get("url"), f"profile {name or 'default'}"),
-            (_local_url(), "the stack on this machine"),
+            (_local_url(), LOCAL),
         )
         if value
     )

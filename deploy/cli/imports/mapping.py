@@ -105,7 +105,10 @@ def _check_target(kind: str, target: str) -> None:
 
 
 def _guessed(kind: str, name: str, taken: set[str], *, is_text: bool) -> str:
-    if not is_text and name in (*FIELDS[kind], *NESTED[kind], *WHOLE[kind]):
+    place, dot, rest = name.partition(".")
+    if name in NESTED[kind] or (dot and rest and place in NESTED[kind]):
+        return name
+    if not is_text and name in (*FIELDS[kind], *WHOLE[kind]):
         return name
     folded = re.sub(r"[^a-z0-9]", "", name.lower())
     for target, words in _NAMES[kind].items():
@@ -121,6 +124,8 @@ def _form(target: str, values: Sequence[Any], *, is_text: bool) -> str:
     place = target.partition(".")[0]
     if not is_text or not target:
         return "as it is" if not is_text else "text"
+    if target in (*NESTED[CONTACTS], *NESTED[EVENTS]):
+        return "json"
     if place == "consents":
         return "flag"
     if target == "timestamp":
@@ -191,12 +196,12 @@ class Mapper:
             if not text:
                 continue
             value = text if form is None else form(text)
-            if not rest:
-                row[place] = value
-            elif place in row:
-                row[place][rest] = value
+            if rest:
+                _entry(row, place)[rest] = value
+            elif isinstance(value, dict):
+                row[place] = {**value, **_entry(row, place)}
             else:
-                row[place] = {rest: value}
+                row[place] = value
         return row
 
     def of_object(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""What is to be exported in; its objects as the API shows them, one after the other, out."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from deploy.client.api import ApiClient, part
+from deploy.client.config import ConfigError
+
+
+async def segment_id(client: ApiClient, text: str) -> str:
+    """Of an id or a name; raises ``ConfigError`` for a name that no segment has, or several."""
+    if text.startswith("seg_"):
+        return text
+    found = [one["id"] async for one in client.listed("/v1/segments") if one["name"] == text]
+    if len(found) != 1:
+        raise ConfigError(f"{'no segment' if not found else 'more than one segment'} is called {text!r}: say its id")
+    return str(found[0])
+
+
+def contacts(client: ApiClient, filters: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+    return client.listed("/v1/contacts", filters)
+
+
+def events(client: ApiClient, filters: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+    return client.listed("/v1/events", filters)
+
+
+async def members(client: ApiClient, segment: str) -> AsyncIterator[dict[str, Any]]:
+    path = f"/v1/segments/{part(await segment_id(client, segment))}/contacts"
+    async for one in client.listed(path):
+        yield one
+
+
+async def person(client: ApiClient, name: str) -> AsyncIterator[dict[str, Any]]:
+    """Everything of one contact, each object with its ``kind``."""
+    path = f"/v1/contacts/{part(name)}"
+    contact = await client.call("GET", path)
+    yield {"kind": "contact", **contact}
+    # an id stays the same person's even where an identifier moves meanwhile
+    path = f"/v1/contacts/{part(contact['id'])}"
+    yield {"kind": "identity", **await client.call("GET", f"{path}/identity")}
+    for kind, place in (("segment", "segments"), ("consent", "consents"), ("event", "events")):
+        async for one in client.listed(f"{path}/{place}"):
+            yield {"kind": kind, **one}
