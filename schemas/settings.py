@@ -168,6 +168,11 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 
     @cached_property
+    def embeds_kafka(self) -> bool:
+        """Whether the broker is the local stack's own."""
+        return not self.kafka_bootstrap_servers
+
+    @cached_property
     def bootstrap(self) -> str:
         return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
 

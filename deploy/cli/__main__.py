@@ -7,6 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from deploy.cli import keys, send, stack
+from deploy.cli.doctor import command as doctor
 from deploy.cli.exports import command as exports
 from deploy.cli.imports import command as imports
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 stack.add_to(app)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=send.EXAMPLES)(send.send)
 app.add_typer(imports.cli)
 app.add_typer(exports.cli)

@@ -1,0 +1,98 @@
+"""A question about a stack in; ok, warn, fail or skip with what was seen and the command that mends it, out.
+
+A check is a function with a name and a sentence that says why it matters. It has a deadline, and what it raises is its
+finding: a doctor that dies of the illness helps nobody.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from deploy.client.config import ApiAccess
+from deploy.local.home import StackHome
+from schemas.settings import Settings
+
+OK, WARN, FAIL, SKIP = "ok", "warn", "fail", "skip"
+WITHIN_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What is looked at; ``is_here`` says whether the stack is this machine's own, or its services are in reach."""
+
+    settings: Settings
+    home: StackHome
+    access: ApiAccess
+    is_here: bool
+
+    @property
+    def has_own_kafka(self) -> bool:
+        """Whether the broker is the embedded one."""
+        return self.settings.embeds_kafka
+
+    @property
+    def has_own_clickhouse(self) -> bool:
+        return not self.settings.clickhouse_url
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``remedy`` is a command, or what to look at; empty where nothing has to be done."""
+
+    state: str
+    what: str
+    remedy: str = ""
+
+
+def ok(what: str) -> Finding:
+    return Finding(OK, what)
+
+
+def warn(what: str, remedy: str) -> Finding:
+    return Finding(WARN, what, remedy)
+
+
+def fail(what: str, remedy: str) -> Finding:
+    return Finding(FAIL, what, remedy)
+
+
+def skip(what: str) -> Finding:
+    return Finding(SKIP, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``remedy`` is what helps where the check itself does not come to an end."""
+
+    name: str
+    why: str
+    ask: Callable[[Patient], Awaitable[Finding]]
+    remedy: str = "headwater status"
+    within_s: float = WITHIN_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    check: Check
+    finding: Finding
+    seconds: float = field(compare=False)
+
+    def to_row(self) -> dict[str, object]:
+        found = self.finding
+        row: dict[str, object] = {"check": self.check.name, "state": found.state, "what": found.what}
+        return row | {"why": self.check.why, "remedy": found.remedy, "seconds": round(self.seconds, 3)}
+
+
+async def result_of(check: Check, patient: Patient) -> CheckResult:
+    """Never raises."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(check.within_s):
+            finding = await check.ask(patient)
+    except TimeoutError:
+        finding = fail(f"no answer within {check.within_s:g} s", check.remedy)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is wrong
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        finding = fail(reason, check.remedy)
+    return CheckResult(check=check, finding=finding, seconds=time.monotonic() - began)

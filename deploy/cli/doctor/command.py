@@ -1,0 +1,96 @@
+"""`headwater doctor` in; every check's finding, with the command that mends what is wrong, out."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from deploy.cli.doctor import broker, database, interface, machine
+from deploy.cli.doctor.check import FAIL, OK, SKIP, WARN, Check, CheckResult, Patient, result_of
+from deploy.client.config import LOCAL, api_access
+from deploy.client.output import FINDINGS, note, print_json, printable
+from deploy.client.session import OPTIONS, examples, run
+from deploy.local.home import StackHome
+from schemas.control.development import is_loopback
+from schemas.settings import Settings
+
+EXAMPLES = examples("headwater doctor", "headwater doctor --json", "headwater doctor --list")
+COLOURS = {OK: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
+GROUPS: tuple[tuple[str, tuple[Check, ...]], ...] = (
+    ("this machine", machine.CHECKS),
+    ("Kafka", broker.CHECKS),
+    ("ClickHouse", database.CHECKS),
+    ("API", interface.CHECKS),
+)
+
+
+def patient() -> Patient:
+    """Kafka, ClickHouse and the machine are looked at where the API is that of this machine, or they are given."""
+    access, settings = api_access(OPTIONS.get()), Settings()
+    given = not settings.embeds_kafka or bool(settings.clickhouse_url)
+    home = StackHome(settings.home.resolve())
+    return Patient(settings=settings, home=home, access=access, is_here=given or access.source == LOCAL)
+
+
+def groups(who: Patient) -> list[tuple[str, tuple[Check, ...]]]:
+    """Those that can be asked from here."""
+    if not who.is_here:
+        return [group for group in GROUPS if group[0] == "API"]
+    if not who.has_own_kafka and not who.has_own_clickhouse and not is_loopback(who.settings.host):
+        return [group for group in GROUPS if group[0] != "this machine"]
+    return list(GROUPS)
+
+
+async def examined(who: Patient, checks: list[Check]) -> list[CheckResult]:
+    """At the same time; the canary last, so that nothing slows it down."""
+    first = await asyncio.gather(*(result_of(one, who) for one in checks if one.name != "canary"))
+    last = [await result_of(one, who) for one in checks if one.name == "canary"]
+    return [*first, *last]
+
+
+def doctor(
+    list_: Annotated[
+        bool, typer.Option("--list", help="Name the checks and why each matters; look at nothing.")
+    ] = False,
+) -> None:
+    """Look for what is wrong with a stack, and say the command that mends it; exit status 1 where something is."""
+    if list_:
+        for name, checks in GROUPS:
+            for one in checks:
+                print_json({"group": name, "check": one.name, "why": one.why})
+        return
+    # what a library has to say of a broker that is away is what the findings say
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
+    who = patient()
+    well = True
+    for name, checks in groups(who):
+        results = run(examined(who, list(checks)))
+        well &= all(one.finding.state in (OK, SKIP) for one in results)
+        _show(name, results)
+    if not who.is_here and not OPTIONS.get().as_json:
+        note(f"only the API was looked at: {who.access.url} is not this machine's stack")
+    if not well:
+        raise typer.Exit(FINDINGS)
+
+
+def _show(group: str, results: list[CheckResult]) -> None:
+    if OPTIONS.get().as_json:
+        for one in results:
+            print_json({"group": group, **one.to_row()})
+        return
+    console = Console(soft_wrap=True)
+    console.print(Text(group, style="bold"))
+    for one in results:
+        found = one.finding
+        line = Text("  ")
+        line.append(f"{found.state:<5}", style=COLOURS[found.state])
+        line.append(f"{one.check.name:<17}{printable(found.what)}")
+        console.print(line)
+        if found.state in (WARN, FAIL):
+            console.print(Text(f"       why: {one.check.why}"))
+            console.print(Text(f"       mend: {printable(found.remedy)}"))
+    sys.stdout.flush()

@@ -1,0 +1,109 @@
+"""The public API in; whether it answers, who the key is, and how long an event takes through everything, out."""
+
+import asyncio
+import secrets
+import time
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from deploy.cli.doctor.check import Check, Finding, Patient, fail, ok, skip, warn
+from deploy.client.api import ApiClient, ApiRefusedError
+from schemas.control.development import SECRET_KEY, is_loopback
+
+CANARY = "headwater.canary"
+SKEW_S = 5.0
+SLOW_S = 2.0
+
+
+async def live(patient: Patient) -> Finding:
+    began = time.monotonic()
+    async with ApiClient(patient.access, patience=1) as client:
+        answer = await client.ask("GET", "/health/live")
+    if answer.status != 200:
+        return fail(f"{patient.access.url} answers {answer.status}", "headwater status")
+    return ok(f"{patient.access.url}, {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+async def ready(patient: Patient) -> Finding:
+    """Whether events are taken and reads are answered."""
+    async with ApiClient(patient.access, patience=1) as client:
+        _, said, _ = await client.ask("GET", "/health/ready")
+    away = [f"{n}: {one.get('reason', one['state'])}" for n, one in said["components"].items() if one["state"] != "ok"]
+    if said["status"] == "ready":
+        return ok("events are taken, reads are answered")
+    found = warn if said["status"] == "degraded" else fail
+    return found(f"{said['status']}: {'; '.join(away)[:300]}", f"curl {patient.access.url}/health/ready")
+
+
+async def clock(patient: Patient) -> Finding:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{patient.access.url}/health/live", timeout=aiohttp.ClientTimeout(total=3)) as answer,
+    ):
+        told = answer.headers.get("Date", "")
+    if not told:
+        return skip("the answer has no time")
+    skew = parsedate_to_datetime(told).timestamp() - time.time()
+    text = f"{skew:+.0f} s beside this machine's"
+    return ok(text) if abs(skew) < SKEW_S else warn(text, "timedatectl set-ntp true")
+
+
+async def transport(patient: Patient) -> Finding:
+    parts = urlsplit(patient.access.url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return warn("keys go over the network in clear", f"export HEADWATER_URL=https://{parts.netloc}")
+    return ok("TLS" if parts.scheme == "https" else "on this machine alone")
+
+
+async def key(patient: Patient) -> Finding:
+    async with ApiClient(patient.access, patience=1) as client:
+        try:
+            await client.call("GET", "/v1/segments", query={"limit": "1"})
+        except ApiRefusedError as refused:
+            if refused.status == 401:
+                mend = "python -m deploy.provision --first-key --workspace local"
+                return fail("the key is unknown, revoked or expired", mend)
+            if refused.status == 403:
+                return warn(f"the key may not read: {refused.message}", "headwater keys list")
+            raise
+    published = patient.access.key == SECRET_KEY
+    return ok("valid; the published one of the local stack" if published else "valid")
+
+
+async def parity(patient: Patient) -> Finding:
+    async with ApiClient(patient.access, patience=1) as client:
+        said = await client.call("GET", "/v1/parity")
+    if said["differences"]:
+        path = f"{patient.access.url}/v1/parity"
+        return fail(f"{said['differences']} of {said['compared']} memberships differ from their rule", f"curl {path}")
+    return ok(f"{said['compared']:,} memberships compared, all as their rule says")
+
+
+async def canary(patient: Patient) -> Finding:
+    """An event and how long it took until it was taken, and until it was applied everywhere and could be read."""
+    name = f"canary_{secrets.token_hex(6)}"
+    event = {"type": CANARY, "external_id": CANARY, "event_id": name, "properties": {"from": "headwater doctor"}}
+    began = time.monotonic()
+    async with ApiClient(patient.access, patience=1) as client:
+        sent = await client.call("POST", "/v1/events/batch", {"events": [event]}, query={"task": "true"})
+        taken = time.monotonic() - began
+        while (await client.call("GET", f"/v1/tasks/{sent['task_id']}"))["status"] == "pending":  # noqa: ASYNC110 - another machine's state
+            await asyncio.sleep(0.05)
+        stored = time.monotonic() - began
+        await client.call("GET", f"/v1/events/{name}")
+        told = time.monotonic() - began
+    text = f"taken after {taken * 1000:.0f} ms, stored after {stored * 1000:.0f}, read after {told * 1000:.0f}"
+    return ok(text) if told < SLOW_S else warn(text, "headwater status")
+
+
+CHECKS = (
+    Check("api", "everything comes in there", live),
+    Check("ready", "clients get 503 while it is not", ready),
+    Check("api's clock", "times of events are measured by it", clock),
+    Check("transport", "who reads the key may do what the key may", transport),
+    Check("key", "without a valid one each call is 401", key),
+    Check("parity", "memberships and rows must say the same", parity),
+    Check("canary", "one event through everything proves more than all else", canary, within_s=10.0),
+)

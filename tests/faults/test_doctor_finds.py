@@ -1,0 +1,153 @@
+"""A stack that is broken in each way of the runbook: the doctor finds it, and names the command that mends it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local.stack import environment
+from schemas import topics
+from schemas.service import kafka
+from tests.support.services import ROOT
+from tests.support.stack import SECRET, LocalStack, local_stack
+
+pytestmark = pytest.mark.faults
+PATIENCE_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with local_stack(tmp_path_factory.mktemp("ill"), webhook_allow_private=True) as running:
+        yield running
+
+
+def examined(stack: LocalStack) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit status, and the findings by check."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "doctor", "--json"],
+        cwd=ROOT,
+        env={**os.environ, **environment(stack.settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, {row["check"]: row for row in rows}
+
+
+def until(stack: LocalStack, told: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
+    """The findings once they say so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        status, found = examined(stack)
+        if told(found):
+            assert (status == 0) == all(row["state"] in ("ok", "skip") for row in found.values())
+            return found
+        assert time.monotonic() < deadline, {n: row for n, row in found.items() if row["state"] not in ("ok", "skip")}
+
+
+def well(found: dict[str, dict[str, Any]], *but: str) -> bool:
+    """Nothing fails; what this machine has left, and what an earlier test left, is not looked at."""
+    passing = {"disk", "inodes", "memory", "open files", "restarts", "quarantine", "webhooks", "canary", *but}
+    return all(row["state"] in ("ok", "skip") for name, row in found.items() if name not in passing)
+
+
+@contextlib.contextmanager
+def frozen(stack: LocalStack, process: str) -> Iterator[int]:
+    pid = stack.pid(process)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stack_that_is_well_is_found_well(stack: LocalStack) -> None:
+    found = until(stack, well)
+    assert len(found) >= 25
+    assert "stored after" in found["canary"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("process", "checks"),
+    [
+        ("kafka", ("broker", "processes", "canary")),
+        ("clickhouse", ("database", "processes", "ready")),
+        ("ingest", ("api", "processes", "canary")),
+    ],
+)
+def test_a_frozen_process_is_named_with_its_pid(stack: LocalStack, process: str, checks: tuple[str, ...]) -> None:
+    with frozen(stack, process) as pid:
+        found = until(stack, lambda found: all(found[name]["state"] == "fail" for name in checks))
+    assert process in found["processes"]["what"]
+    assert found["processes"]["remedy"] == f"kill -CONT {pid}"
+    until(stack, well)
+
+
+def test_a_sink_that_stands_still_is_behind_after_a_minute(stack: LocalStack) -> None:
+    with frozen(stack, "clickhouse-sink"):
+        body = {"type": "seen", "user_id": "late"}
+        httpx.post(f"{stack.url}/v1/events", json=body, headers=SECRET, trust_env=False).raise_for_status()
+        found = until(stack, lambda found: found["lag"]["state"] == "fail" or found["members"]["state"] == "fail")
+        assert topics.CLICKHOUSE_GROUP in found["lag"]["what"] + found["members"]["what"]
+    until(stack, well)
+
+
+async def test_a_record_that_nobody_can_read_is_in_quarantine(stack: LocalStack) -> None:
+    producer = await kafka.started_producer(stack.settings)
+    await producer.send_and_wait(topics.name(topics.EVENTS, stack.settings), b"\xffpoison", key=b"x")
+    await producer.stop()
+    found = await asyncio.to_thread(until, stack, lambda found: found["quarantine"]["state"] == "warn")
+    assert found["quarantine"]["remedy"] == "headwater quarantine list"
+
+
+def test_a_webhook_that_fails(stack: LocalStack) -> None:
+    kind = f"seen_{secrets.token_hex(4)}"
+    hook = {"url": "http://127.0.0.1:9/hook", "types": [kind]}
+    made = httpx.post(f"{stack.url}/v1/webhooks", json=hook, headers=SECRET, trust_env=False)
+    assert made.status_code == 201, made.text
+    body = {"type": kind, "user_id": "w"}
+    httpx.post(f"{stack.url}/v1/events", json=body, headers=SECRET, trust_env=False).raise_for_status()
+    found = until(stack, lambda found: found["webhooks"]["state"] == "warn")
+    assert made.json()["id"] in found["webhooks"]["what"]
+    assert f"/v1/webhooks/{made.json()['id']}/deliveries" in found["webhooks"]["remedy"]
+
+
+def test_a_worker_that_ends_again_and_again(stack: LocalStack) -> None:
+    def kill_and_look(found: dict[str, dict[str, Any]]) -> bool:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+            os.kill(stack.pid("segments"), signal.SIGKILL)
+        return bool(found["restarts"]["state"] == "fail")
+
+    found = until(stack, kill_and_look)
+    assert "segments" in found["restarts"]["what"]
+    assert "logs/segments.log" in found["restarts"]["remedy"]
+    until(stack, well)
+
+
+async def test_a_table_that_is_gone_and_a_schema_of_another_version(stack: LocalStack) -> None:
+    client = await stack.database()
+    with frozen(stack, "clickhouse-sink"):  # it would make the view again
+        await client.command("DROP VIEW events_resolved")
+        await client.command(
+            "ALTER TABLE _migrations UPDATE digest = 'x' WHERE name LIKE '0005%' SETTINGS mutations_sync = 1"
+        )
+        found = await asyncio.to_thread(until, stack, lambda found: found["tables"]["state"] == "fail")
+        assert (found["tables"]["what"], found["tables"]["remedy"]) == (
+            "not there: events_resolved",
+            "python -m deploy.provision",
+        )
+        assert "0005_events_resolved.sql" in found["schema"]["what"]
+    await client.close()
