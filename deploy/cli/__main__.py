@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import typer
 from pydantic import ValidationError
 
-from deploy.cli import keys, send, stack
+from deploy.cli import environments, keys, listen, quarantine, send, stack, tail
 from deploy.cli.doctor import command as doctor
 from deploy.cli.exports import command as exports
 from deploy.cli.imports import command as imports
+from deploy.cli.segments import command as segments
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
 from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
@@ -29,9 +30,14 @@ app = typer.Typer(
 stack.add_to(app)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=send.EXAMPLES)(send.send)
+app.command(epilog=tail.EXAMPLES)(tail.tail)
+app.command(epilog=listen.EXAMPLES)(listen.listen)
 app.add_typer(imports.cli)
 app.add_typer(exports.cli)
+app.add_typer(segments.cli)
+app.add_typer(quarantine.cli)
 app.add_typer(keys.cli)
+app.add_typer(environments.cli)
 
 
 def main(words: Sequence[str] | None = None) -> None:

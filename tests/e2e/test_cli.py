@@ -1,5 +1,6 @@
 """The program as a user calls it: every example of its help, its exit statuses, what it prints."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -7,6 +8,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from typer.main import get_command
 
 from deploy.cli.__main__ import app
 from deploy.local.stack import environment
+from schemas import topics
+from schemas.service import kafka
 from tests.support.services import ROOT, free_port
-from tests.support.stack import LocalStack
+from tests.support.stack import SECRET, LocalStack
 
 pytestmark = pytest.mark.e2e
 
@@ -56,8 +60,13 @@ def examples_of(command: Any, path: str) -> list[str]:
 
 
 EXAMPLES = examples_of(get_command(app), "headwater")
-ENDS_OTHERWISE = {"headwater run": 1, "headwater status": None, "headwater status --json": None}
-"""``run`` beside a stack that runs says so; what this machine's disk has left is not for this test to say."""
+ENDS_OTHERWISE = {
+    "headwater run": 1,
+    **dict.fromkeys(("headwater status", "headwater status --json"), None),
+    **dict.fromkeys(("headwater doctor", "headwater doctor --json"), None),
+    **dict.fromkeys(("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"), 1),
+}
+"""``run`` beside a running stack says so, a plan with changes ends with 1; what this machine has is not tested here."""
 
 
 def files(folder: Path) -> None:
@@ -66,19 +75,52 @@ def files(folder: Path) -> None:
     (folder / "people.csv").write_text(people)
     (folder / "orders.csv").write_text("customer,day,total\ne-1,2026-11-01,149\ne-2,2026-11-02,20.5\n")
     order = {"type": "order_completed", "user_id": "e-1", "timestamp": "2026-11-03T10:00:00Z", "properties": {"n": 1}}
+    rule = {"attribute": "plan", "op": "eq", "value": "pro"}
+    (folder / "segments.yaml").write_text(json.dumps({"segments": {f"Pro {folder.name}": {"rule": rule}}}))
     (folder / "orders.ndjson.gz").write_bytes(gzip.compress(json.dumps(order).encode()))
 
 
+def quarantined(stack: LocalStack) -> str:
+    """The id of a record that nobody could read."""
+
+    async def poison() -> None:
+        producer = await kafka.started_producer(stack.settings)
+        await producer.send_and_wait(topics.name(topics.EVENTS, stack.settings), b"\xffpoison", key=b"x")
+        await producer.stop()
+
+    asyncio.run(poison())
+    deadline = time.monotonic() + 60
+    while not (found := lines(headwater(stack, "quarantine", "list", "--json").stdout)):
+        assert time.monotonic() < deadline
+    return str(found[0]["id"])
+
+
+@pytest.fixture(scope="module")
+def named(stack: LocalStack) -> None:
+    """Whom the examples name: a contact, and a segment."""
+    rule = {"event": "order_completed", "count": {"op": "gte", "value": 3}, "within": "30d"}
+    body = {"name": "Regulars", "rule": rule}
+    known = httpx.get(f"{stack.url}/v1/segments?limit=100", headers=SECRET, trust_env=False).json()["data"]
+    if "Regulars" not in {one["name"] for one in known}:
+        httpx.post(f"{stack.url}/v1/segments", json=body, headers=SECRET, trust_env=False).raise_for_status()
+    done = headwater(stack, "send", "seen", "--user-id", "u1", "--sync")
+    assert done.returncode == 0, done.stderr
+    quarantined(stack)
+
+
+@pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if one != "headwater down"])
 def test_an_example_of_the_help_works(stack: LocalStack, example: str, tmp_path: Path) -> None:
     made = lines(headwater(stack, "keys", "create", "for an example", "--scope", "contacts:read", "--json").stdout)[0]
     files(tmp_path)
+    if "RECORD_ID" in example:
+        example = example.replace("RECORD_ID", quarantined(stack))
     words = shlex.split(example.replace("KEY_ID", made["id"]))[1:]
     done = headwater(stack, *words, cwd=tmp_path)
     expected = ENDS_OTHERWISE.get(example, 0)
     assert expected is None or done.returncode == expected, f"{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
-    if "--json" in words:
+    if "--json" in words and "tail" not in words:
         assert lines(done.stdout)
 
 
@@ -92,8 +134,7 @@ def test_an_event_that_is_waited_for_tells_the_segments_by_name(stack: LocalStac
     name = f"Segment {secrets.token_hex(4)}"
     kind = f"seen_{secrets.token_hex(4)}"
     rule = {"event": kind, "count": {"op": "gte", "value": 1}}
-    headers = {"Authorization": "Bearer sk_dev_local"}
-    made = httpx.post(f"{stack.url}/v1/segments", json={"name": name, "rule": rule}, headers=headers, trust_env=False)
+    made = httpx.post(f"{stack.url}/v1/segments", json={"name": name, "rule": rule}, headers=SECRET, trust_env=False)
     assert made.status_code == 201, made.text
     done = headwater(stack, "send", kind, "--user-id", f"u-{kind}", "--set", "total=149", "--sync")
     assert done.returncode == 0, done.stderr
@@ -120,6 +161,9 @@ def test_a_key_works_until_it_is_revoked_and_is_shown_once(stack: LocalStack) ->
 def test_exit_statuses_tell_wrong_use_no_answer_and_a_refusal_apart(stack: LocalStack) -> None:
     assert headwater(stack, "nonsense").returncode == 2
     assert headwater(stack, "send", "seen", "--user-id", "u", "--set", "x").returncode == 2
+    wrong = LocalStack(stack.settings.model_copy(update={"port": "eight"}))
+    done = headwater(wrong, "keys", "list")
+    assert (done.returncode, "HEADWATER_PORT=eight" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
     away = headwater(stack, "keys", "list", "--url", f"http://127.0.0.1:{free_port()}")
     assert away.returncode == 3
     assert "does not answer" in away.stderr

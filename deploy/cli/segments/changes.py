@@ -1,0 +1,103 @@
+"""Segments as a file and as the API have them in; what makes the second like the first, and its effect, out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.cli.segments.document import SegmentDefinition, order, references, replaced
+from deploy.client.api import ApiClient, ApiRefusedError, part
+from deploy.client.config import ConfigError
+
+ADD, CHANGE, REMOVE, STRAY = "add", "change", "remove", "not in the file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentChange:
+    """``after`` is how many would be in it; ``None``: its rule names a segment that is not there yet."""
+
+    action: str
+    name: str
+    id: str = ""
+    definition: SegmentDefinition | None = None
+    before: int | None = None
+    after: int | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        return {"action": self.action, "segment": self.name, "members_now": self.before, "members_then": self.after}
+
+
+async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
+    """Those of the API by name; raises ``ConfigError`` where two have one."""
+    found: dict[str, dict[str, Any]] = {}
+    async for one in client.listed("/v1/segments"):
+        if one["name"] in found:
+            raise ConfigError(f"two segments are called {one['name']!r}: rename one of {one['id']}")
+        found[one["name"]] = one
+    return found
+
+
+def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefinition]:
+    """As a file has them: with names in place of ids."""
+    names = {one["id"]: name for name, one in there.items()}
+    return {
+        name: SegmentDefinition(name, one["kind"], None if one["kind"] == "static" else replaced(one["rule"], names))
+        for name, one in there.items()
+    }
+
+
+async def changes(
+    client: ApiClient, wanted: Mapping[str, SegmentDefinition], there: Mapping[str, dict[str, Any]], *, remove: bool
+) -> list[SegmentChange]:
+    """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take."""
+    ids = {name: str(one["id"]) for name, one in there.items()}
+    found = []
+    for one in order(wanted, ids):
+        now = there.get(one.name)
+        if now is not None and now["kind"] != one.kind:
+            raise ConfigError(f"{one.name}: it is {now['kind']}, and cannot become {one.kind}: take another name")
+        rule = replaced(one.rule, ids)
+        if now is not None and (one.kind == "static" or now["rule"] == rule):
+            continue
+        after = None if one.kind == "static" else await _count(client, one, rule, ids)
+        before = None if now is None else now["contacts"]
+        action = ADD if now is None else CHANGE
+        found.append(
+            SegmentChange(
+                action=action, name=one.name, id=ids.get(one.name, ""), definition=one, before=before, after=after
+            )
+        )
+    # one that others name goes after them
+    graph = definitions_of(there)
+    for one in reversed(order(graph, ids)):
+        if one.name not in wanted:
+            count = there[one.name]["contacts"]
+            action = REMOVE if remove else STRAY
+            found.append(SegmentChange(action=action, name=one.name, id=ids[one.name], before=count))
+    return found
+
+
+async def _count(client: ApiClient, one: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:
+    """How many the rule would find; the API says what is wrong with one."""
+    if references(one.rule) - ids.keys() and any(not name.startswith("seg_") for name in references(rule)):
+        return None
+    try:
+        return int((await client.call("POST", "/v1/segments/preview", {"rule": rule}))["contacts"])
+    except ApiRefusedError as refused:
+        raise ApiRefusedError(refused.status, refused.code, f"{one.name}: {refused.message}", refused.param) from None
+
+
+async def make(client: ApiClient, change: SegmentChange, ids: dict[str, str]) -> None:
+    """Make one; ``ids`` learns the id of one that is new."""
+    path = f"/v1/segments/{part(change.id)}"
+    if change.action == REMOVE:
+        await client.call("DELETE", path)
+        return
+    if change.action == STRAY or change.definition is None:
+        return
+    rule = replaced(change.definition.rule, ids)
+    if change.action == CHANGE:
+        await client.call("PATCH", path, {"rule": rule})
+        return
+    body = {"name": change.name, "kind": change.definition.kind}
+    made = await client.call("POST", "/v1/segments", body if rule is None else body | {"rule": rule})
+    ids[change.name] = str(made["id"])

@@ -1,0 +1,93 @@
+"""`headwater segments pull|plan|apply` in; segments as a file, what would change by one, and the change, out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.segments.changes import STRAY, SegmentChange, changes, definitions_of, make, present
+from deploy.cli.segments.document import DocumentError, SegmentDefinition, dump, load
+from deploy.client.config import ConfigError
+from deploy.client.output import FINDINGS, note, print_json, print_rows
+from deploy.client.session import OPTIONS, api, commands, examples, run
+
+cli = commands("segments", "Segments as a YAML file: pull it, see what would change, apply it.")
+COLUMNS = ("action", "segment", "members_now", "members_then")
+
+File = Annotated[Path, typer.Argument(help="Such as segments.yaml.")]
+Delete = Annotated[bool, typer.Option("--delete", help="Remove the segments that the file does not have.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout if not said.")]
+
+
+@cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
+def pull(output: Out = None) -> None:
+    """Write the segments that there are; rules name other segments by name."""
+
+    async def work() -> str:
+        async with api() as client:
+            return dump(definitions_of(await present(client)))
+
+    text = run(work())
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error.strerror}") from error
+    note(f"{output} written")
+
+
+@cli.command(epilog=examples("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"))
+def plan(file: File, delete: Delete = False) -> None:
+    """Show what applying the file would change, and for how many; exit status 1 where something would."""
+    wanted = _read(file)
+
+    async def work() -> list[SegmentChange]:
+        async with api() as client:
+            return await changes(client, wanted, await present(client), remove=delete)
+
+    found = run(work())
+    _show(found)
+    if any(one.action != STRAY for one in found):
+        raise typer.Exit(FINDINGS)
+
+
+@cli.command(epilog=examples("headwater segments apply segments.yaml"))
+def apply(file: File, delete: Delete = False) -> None:
+    """Make the segments as the file says; every rule is checked before the first is written."""
+    wanted = _read(file)
+
+    async def work() -> list[SegmentChange]:
+        async with api() as client:
+            there = await present(client)
+            found = await changes(client, wanted, there, remove=delete)
+            ids = {name: str(one["id"]) for name, one in there.items()}
+            for at, one in enumerate(found):
+                try:
+                    await make(client, one, ids)
+                except BaseException:
+                    done = ", ".join(earlier.name for earlier in found[:at]) or "nothing"
+                    note(f"{one.name} failed; done before it: {done}. The same command goes on.")
+                    raise
+            return found
+
+    _show(run(work()))
+
+
+def _show(found: list[SegmentChange]) -> None:
+    if found or OPTIONS.get().as_json:
+        print_rows([one.to_row() for one in found], COLUMNS, as_json=OPTIONS.get().as_json)
+    if not any(one.action != STRAY for one in found):
+        note("nothing to change")
+    if OPTIONS.get().as_json and not found:
+        print_json({"action": "none"})
+
+
+def _read(file: Path) -> dict[str, SegmentDefinition]:
+    try:
+        return load(file.read_text(encoding="utf-8"))
+    except DocumentError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error

@@ -1,0 +1,168 @@
+"""`headwater tail` in; each event as it is resolved, what it changed, and what was put aside, out, as it happens.
+
+It reads Kafka without a group, so it takes nothing from anybody and costs nothing while it does not run. A broker that
+goes away is waited for, and reading goes on where it was.
+"""
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import orjson
+import typer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.cli.listen import seconds
+from deploy.client.api import ApiRefusedError, ApiUnreachableError
+from deploy.client.config import ConfigError
+from deploy.client.output import print_json, printable
+from deploy.client.session import OPTIONS, api, examples, run
+from schemas import topics
+from schemas.records import codec
+from schemas.service.kafka import started
+from schemas.service.kafka_auth import connection
+from schemas.settings import Settings
+from schemas.times import iso
+
+EXAMPLES = examples(
+    "headwater tail --since 10m --for 2s",
+    "headwater tail --type order_completed --contact external_id:u1 --for 2s --json",
+)
+FOLLOWED = (topics.RESOLVED, topics.CHANGES, topics.QUARANTINE)
+POLL_MS = 200
+SHOWN = 120
+_QUARANTINED = ("topic", "partition", "offset", "event_id", "reason", "detail")
+
+Type = Annotated[list[str] | None, typer.Option("--type", help="Events of this type alone. May be repeated.")]
+Contact = Annotated[str, typer.Option(help="Of this contact: an id, or type:value as the event has it.")]
+Workspace = Annotated[str, typer.Option(help="Of this workspace alone.")]
+Since = Annotated[str, typer.Option(help="Begin earlier: 30s, 10m, 8h.")]
+For = Annotated[str, typer.Option("--for", help="End by itself: 30s, 10m, 8h.")]
+
+
+def tail(
+    type_: Type = None, contact: Contact = "", workspace: Workspace = "", since: Since = "", for_: For = ""
+) -> None:
+    """Show events as they come, and what each changes; needs to reach Kafka. Ctrl-C ends it."""
+    options = OPTIONS.get()
+    if options.url:
+        raise ConfigError("tail reads Kafka: set KAFKA_BOOTSTRAP_SERVERS in place of --url, or run it beside the stack")
+    wanted = Wanted(frozenset(type_ or ()), contact, workspace, options.environment or "")
+    run(_tail(Settings(), wanted, seconds(since) if since else 0.0, seconds(for_) if for_ else None))
+
+
+class Wanted:
+    """Which records are shown."""
+
+    def __init__(self, types: frozenset[str], contact: str, workspace: str, environment: str) -> None:
+        self._types = types
+        self._contact = contact
+        self._workspace = workspace
+        self._environment = environment
+        self._events: dict[str, None] = {}
+        """Ids of events that were shown: their changes are shown too."""
+
+    def rows(self, topic: topics.Topic, value: bytes) -> Iterator[dict[str, Any]]:
+        """Of one Kafka record; one that cannot be read is in quarantine, or will be."""
+        try:
+            if topic is topics.RESOLVED:
+                yield from filter(None, map(self._event, codec.decode_events(value)))
+            elif topic is topics.CHANGES:
+                yield from filter(None, map(self._change, codec.decode_changes(value)))
+            else:
+                found = codec.decode_quarantined(value)
+                if self._here(found["workspace"], ""):
+                    shown = {name: value for name, value in found.items() if name in _QUARANTINED}
+                    yield {"kind": "quarantine", "at": iso(found["at_ms"]), **shown}
+        except codec.UndecodableError:
+            return
+
+    def _here(self, workspace: str, environment: str) -> bool:
+        return (not self._workspace or workspace in (self._workspace, "")) and (
+            not self._environment or environment in (self._environment, "")
+        )
+
+    def _event(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        pairs = [f"{one['type']}:{one['value']}" for one in event["identifiers"]]
+        is_meant = not self._contact or self._contact in (*pairs, event["contact_id"])
+        if (self._types and event["type"] not in self._types) or not is_meant:
+            return None
+        if not self._here(event["workspace"], event["environment"]):
+            return None
+        self._events[event["event_id"]] = None
+        if len(self._events) > 10_000:
+            del self._events[next(iter(self._events))]
+        names = ("event_id", "type", "workspace", "environment", "contact_id", "source")
+        row = {"kind": "event", "at": iso(event["received_ms"]), **{name: event[name] for name in names}}
+        return row | {"identifiers": pairs, "properties": orjson.Fragment(event["properties"])}
+
+    def _change(self, change: Mapping[str, Any]) -> dict[str, Any] | None:
+        if change["kind"] != "membership" or not self._here(change["workspace"], change["environment"]):
+            return None
+        caused = change.get("event_id", "")
+        filtered = bool(self._types or self._contact)
+        if filtered and caused not in self._events and change["contact_id"] != self._contact:
+            return None
+        row = {"kind": "entered" if change["member"] else "left", "at": iso(change["at_ms"])}
+        return {**row, "segment_id": change["segment_id"], "contact_id": change["contact_id"], "event_id": caused}
+
+
+async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float | None) -> None:
+    parts = {
+        TopicPartition(topics.name(topic, settings), number): topic
+        for topic in FOLLOWED
+        for number in range(topics.partition_count(topic, settings))
+    }
+    names = await _segment_names()
+    consumer = await started(settings, lambda: AIOKafkaConsumer(**connection(settings), enable_auto_commit=False))
+    until = None if for_s is None else time.monotonic() + for_s
+    try:
+        consumer.assign(list(parts))
+        await _begin(consumer, list(parts), since_s)
+        while until is None or time.monotonic() < until:
+            found = await consumer.getmany(timeout_ms=POLL_MS)
+            records = [(parts[part], one.value) for part, many in found.items() for one in many]
+            records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before what it changed
+            rows = [row for topic, value in records for row in wanted.rows(topic, value)]
+            for row in sorted(rows, key=lambda row: row["at"]):
+                _show(row, names)
+    finally:
+        await consumer.stop()
+
+
+async def _begin(consumer: AIOKafkaConsumer, parts: list[TopicPartition], since_s: float) -> None:
+    await consumer.seek_to_end(*parts)
+    if not since_s:
+        return
+    at_ms = int((time.time() - since_s) * 1000)
+    for part, found in (await consumer.offsets_for_times(dict.fromkeys(parts, at_ms))).items():
+        if found is not None:
+            consumer.seek(part, found.offset)
+
+
+async def _segment_names() -> dict[str, str]:
+    """By id; without them ids are shown."""
+    try:
+        async with asyncio.timeout(3), api(patience=1) as client:
+            return {one["id"]: one["name"] async for one in client.listed("/v1/segments")}
+    except (ApiRefusedError, ApiUnreachableError, ConfigError, TimeoutError):
+        return {}
+
+
+def _show(row: dict[str, Any], names: Mapping[str, str]) -> None:
+    if OPTIONS.get().as_json:
+        print_json(row)
+        return
+    at = dt.datetime.fromisoformat(row["at"]).astimezone()
+    if row["kind"] == "event":
+        who = row["identifiers"][0] if row["identifiers"] else "nobody"
+        properties = orjson.dumps(row["properties"]).decode()[:SHOWN]
+        text = f"{row['type']:<24} {who}  {row['contact_id'] or '-'}  {properties}"
+    elif row["kind"] == "quarantine":
+        text = f"QUARANTINE {row['topic']}/{row['partition']}/{row['offset']}: {row['reason']} {row['detail']}"
+    else:
+        segment = names.get(row["segment_id"], row["segment_id"])
+        text = f"  {row['kind']} {segment}  {row['contact_id']}"
+    print(printable(f"{at:%H:%M:%S}.{at.microsecond // 1000:03}  {text}"), flush=True)

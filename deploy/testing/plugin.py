@@ -1,0 +1,23 @@
+"""A pytest plugin: tests of tracking get the fixture ``headwater``, which says what arrived and what was refused.
+
+``HEADWATER_URL`` and ``HEADWATER_KEY`` (or a profile) name a test environment; each test begins with nothing in it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from deploy.testing.probe import TrackingProbe
+
+
+@pytest.fixture
+def headwater() -> "Iterator[TrackingProbe]":
+    """A test environment that is counted anew; what it refuses fails nothing by itself."""
+    from deploy.testing.probe import TrackingProbe  # noqa: PLC0415 - most tests do not ask for it
+
+    probe = TrackingProbe()
+    probe.reset()
+    yield probe
+    probe.close()

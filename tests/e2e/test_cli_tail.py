@@ -1,0 +1,87 @@
+"""Events watched as they come: who it was, what it changed, what was put aside; filtered, and from a time on."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local.stack import environment
+from schemas.records import identity
+from tests.e2e.test_cli import headwater, lines
+from tests.support.services import ROOT
+from tests.support.stack import SECRET, LocalStack
+
+pytestmark = pytest.mark.e2e
+
+
+def post(stack: LocalStack, path: str, body: Any) -> Any:
+    answer = httpx.post(f"{stack.url}{path}", json=body, headers=SECRET, trust_env=False, timeout=30)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def _watch(stack: LocalStack, process: "subprocess.Popen[bytes]", kind: str) -> list[dict[str, Any]]:
+    """Send until an event and an entry were seen: whether the program listens yet cannot be told."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    told, seen = b"", list[dict[str, Any]]()
+    deadline = time.monotonic() + 90
+    while {"event", "entered"} - {row["kind"] for row in seen}:
+        assert time.monotonic() < deadline, seen
+        who = secrets.token_hex(4)  # somebody else each time: only the first event of a contact enters
+        post(stack, "/v1/events", {"type": kind, "user_id": who, "properties": {"total": 7}})
+        post(stack, "/v1/events", {"type": f"other_{kind}", "user_id": who})
+        time.sleep(0.5)
+        with contextlib.suppress(BlockingIOError):
+            told += os.read(process.stdout.fileno(), 1 << 20)
+        seen = [json.loads(line) for line in told.split(b"\n")[:-1]]
+    return seen
+
+
+def test_an_event_and_the_segment_that_it_enters(stack: LocalStack) -> None:
+    kind = f"watched_{secrets.token_hex(4)}"
+    segment = post(stack, "/v1/segments", {"name": kind, "rule": {"event": kind, "count": {"op": "gte", "value": 1}}})
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", "tail", "--type", kind, "--json"],
+        cwd=ROOT,
+        env={**os.environ, **environment(stack.settings)},
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            seen = _watch(stack, process, kind)
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert {row["type"] for row in seen if row["kind"] == "event"} == {kind}
+    event = next(row for row in seen if row["kind"] == "event")
+    assert event["properties"] == {"total": 7}
+    entered = next(row for row in seen if row["kind"] == "entered")
+    assert entered["segment_id"] == segment["id"]
+    assert identity.is_contact_id(entered["contact_id"])
+
+
+def test_what_was_a_moment_ago(stack: LocalStack) -> None:
+    kind = f"before_{secrets.token_hex(4)}"
+    post(
+        stack, "/v1/events?sync=true&timeout_ms=10000", {"type": kind, "user_id": "u9", "properties": {"x": "\x1b[31m"}}
+    )
+    done = headwater(stack, "tail", "--since", "10m", "--for", "5s", "--contact", "external_id:u9", "--type", kind)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if kind in line]
+    assert "external_id:u9" in line
+    assert "\x1b" not in line
+    nothing = headwater(stack, "tail", "--since", "10m", "--for", "2s", "--workspace", "other", "--json")
+    assert [row for row in lines(nothing.stdout) if row["kind"] == "event"] == []
+
+
+@pytest.mark.parametrize("words", [("--since", "yesterday"), ("--for", "5"), ("--url", "http://127.0.0.1:9")])
+def test_wrong_words_are_refused(stack: LocalStack, words: tuple[str, ...]) -> None:
+    assert headwater(stack, "tail", *words).returncode == 2
