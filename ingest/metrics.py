@@ -15,7 +15,7 @@ from starlette.responses import Response
 from ingest.events.edge import Edge
 from schemas.errors import STATUS
 from schemas.service.exposition import CONTENT_TYPE, PATH, SOCKET, Exposition, Sample, merged
-from schemas.service.metrics import DIALECTS, EDGE, OUTCOMES, REQUEST_OUTCOMES, STACK
+from schemas.service.metric import DIALECTS, EDGE, OUTCOMES, REQUEST_OUTCOMES, STACK
 from schemas.service.processes import states
 
 WITHIN_S = 1.0

@@ -18,7 +18,7 @@ from schemas.service import web
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe
-from schemas.service.metrics import READER, SINK, WEBHOOKS
+from schemas.service.metric import READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS

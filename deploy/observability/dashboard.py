@@ -6,7 +6,8 @@
 import json
 from typing import Any
 
-from schemas.service.metrics import CATALOGUE, COUNTER, HISTOGRAM, Metric
+from schemas.service.metric import COUNTER, HISTOGRAM, Metric
+from schemas.service.metrics import CATALOGUE
 
 RANGE = "$__rate_interval"
 WIDTH, HEIGHT = 8, 8

@@ -17,7 +17,7 @@ the process, unacknowledged.
 import asyncio
 import logging
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
@@ -26,6 +26,7 @@ from processors.runtime.publish import Message, TopicPartition, check_size
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 from schemas.service import clock
+from schemas.service.counts import StageCounts
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,7 @@ class PartitionExecutor:
         self.crash = crash
         self.tasks: dict[int, PartitionTask] = {}
         self.quarantined: deque[float] = deque()
-        self.counts: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Records by topic and outcome: ``done`` or ``quarantined``."""
+        self.counts = StageCounts()
 
     def open(self, partitions: Iterable[int]) -> None:
         """The tables are complete and positions are right: restore the stage, then take records."""
@@ -198,9 +198,15 @@ class PartitionTask:
                 return
             await self._quarantine(records[0], failed.__cause__)
             outcome = "quarantined"
-        self.executor.counts[records[0].topic, outcome] += len(records)
+        self._note(records, outcome)
         for record in records:
             self.executor.io.done(record)
+
+    def _note(self, records: list[InputRecord], outcome: str) -> None:
+        counts, topic, now_ms = self.executor.counts, records[0].topic, clock.now_ms()
+        counts.records[topic, outcome] += len(records)
+        for record in records:
+            counts.latency[topic].observe(max(0, now_ms - record.timestamp_ms) / 1000)
 
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
         log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
@@ -211,13 +217,15 @@ class PartitionTask:
             self.executor.note_quarantined()
 
     async def _unit(self, step: Step) -> None:
-        io, crash = self.executor.io, self.executor.crash
-        self.busy_since = time.monotonic()
+        io, crash, seconds = self.executor.io, self.executor.crash, self.executor.counts.seconds
+        self.busy_since = began = time.monotonic()
         state = PartitionState(self.partition, io)
         messages = self._decide(step, state)
+        decided = time.monotonic()
         if messages:
             await self._own()
             await io.publish(messages)
+        sent = time.monotonic()
         crash.reach(CrashPoint.AFTER_SEND)
         if state.writes:
             await self._own()
@@ -226,6 +234,9 @@ class PartitionTask:
             io.apply(self.partition, state.writes, offsets)
         crash.reach(CrashPoint.AFTER_WRITE)
         self.busy_since = None
+        seconds["decide"] += decided - began
+        seconds["publish"] += sent - decided
+        seconds["state"] += time.monotonic() - sent
 
     def _decide(self, step: Step, state: PartitionState) -> dict[TopicPartition, list[Message]]:
         try:

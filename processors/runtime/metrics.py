@@ -6,6 +6,7 @@ from typing import Any
 
 from processors.runtime.app import Runtime
 from schemas.service.exposition import Sample, Source
+from schemas.service.metric import PHASES
 
 
 def stage_name(app: str) -> str:
@@ -19,11 +20,14 @@ def source_of(runtime: Runtime) -> Source:
     topics = [topic.name for topic in runtime.stage.inputs]
 
     def samples() -> Iterator[Sample]:
-        consumer, prefix = runtime.app.consumer, runtime.settings.topic_prefix
+        counts, consumer, prefix = runtime.executor.counts, runtime.app.consumer, runtime.settings.topic_prefix
+        for phase in PHASES:
+            yield Sample("headwater_stage_seconds_total", (stage, phase), counts.seconds[phase])
         for topic in topics:
             for outcome in ("done", "quarantined"):
-                done = runtime.executor.counts[topic, outcome]
+                done = counts.records[topic, outcome]
                 yield Sample("headwater_stage_records_total", (stage, topic, outcome), done)
+            yield Sample("headwater_stage_latency_seconds", (stage, topic), counts.latency[topic])
             trackers = {tp: tracker for tp, tracker in consumer.trackers.items() if tp.topic == prefix + topic}
             times = [tracker.oldest_ms for tracker in trackers.values()]
             age = max((time.time() - at / 1000 for at in times if at is not None), default=0.0)

@@ -33,7 +33,7 @@ from schemas.service import clock
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe, wait_for_broker
-from schemas.service.metrics import READER, WORKER
+from schemas.service.metric import READER, WORKER
 from schemas.service.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS, QUARANTINE, partition_count

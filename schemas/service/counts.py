@@ -20,9 +20,9 @@ class Histogram:
         """The last one has no bound."""
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
 
     def cumulated(self) -> list[tuple[str, float]]:
         """Each bound as text, and how many values are not above it; the last bound is ``+Inf``."""
@@ -48,17 +48,30 @@ class RequestCounts:
 
 
 @dataclass(slots=True)
-class SinkCounts:
+class StageCounts:
+    """Of a worker or a sink since its start."""
+
+    records: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """By topic and outcome: ``done`` or ``quarantined``."""
+    latency: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    """From a record's time until it is done, by topic."""
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Of units of work, by phase."""
+
+
+@dataclass(slots=True)
+class SinkCounts(StageCounts):
     """Of a sink since its start."""
+
+    event_age: Histogram = field(default_factory=Histogram)
+    """From the receipt of an event until it is stored."""
 
     rows: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By table."""
-    seconds: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    """Of inserts that were done, by table."""
+    inserts: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    """Seconds of those that were done, by table."""
     errors: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By kind."""
-    records: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """By topic and outcome."""
 
 
 @dataclass(slots=True)

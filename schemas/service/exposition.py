@@ -19,7 +19,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from schemas.service.counts import Histogram
-from schemas.service.metrics import BY_NAME, CATALOGUE, EVERY
+from schemas.service.metric import EVERY
+from schemas.service.metrics import BY_NAME, CATALOGUE
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -5,57 +5,28 @@ A label has few values, all of them known beforehand: never a workspace, a conta
 also has the label ``process``, the name of the process that counts, as the supervisor has it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from schemas import topics
 from schemas.errors import STATUS
-
-COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
-
-EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS = (
-    "every process",
-    "the edge of a local stack",
-    "edge",
-    "workers and sink",
-    "workers",
-    "sink",
-    "webhooks",
+from schemas.service.metric import (
+    ATTEMPTS,
+    COUNTER,
+    DIALECTS,
+    EDGE,
+    EVERY,
+    GAUGE,
+    HISTOGRAM,
+    MOMENTS,
+    PHASES,
+    READ_TOPICS,
+    READER,
+    REQUEST_OUTCOMES,
+    SINK,
+    STACK,
+    STAGES,
+    TABLES,
+    WEBHOOKS,
+    WORKER,
+    Metric,
 )
-"""Which processes have a metric."""
-
-DIALECTS = ("altacee", "altcraft", "altertable", "parcelvoy", "posthog", "segment")
-"""``altacee`` is the native API."""
-OUTCOMES = {401: "unauthorized", 403: "unauthorized", 429: "limited", 500: "failed", 503: "unavailable"}
-"""Of a refused request by status; any other is ``refused``."""
-REQUEST_OUTCOMES = ("accepted", "refused", "unauthorized", "limited", "unavailable", "failed")
-STAGES = ("identity", "segments", "clickhouse")
-READ_TOPICS = tuple(
-    topic.name
-    for topic in (
-        *(topics.EVENTS, topics.LINKS, topics.MERGES, topics.RESOLVED, topics.ABSORBS),
-        *(topics.CHANGES, topics.ATTEMPTS, topics.QUARANTINE),
-    )
-)
-TABLES = (
-    *("consent_changes", "contact_overrides", "contacts", "delivery_attempts", "duplicates", "events", "links"),
-    *("membership_changes", "quarantine", "refused_links", "retracted_links"),
-)
-ATTEMPTS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "expired")
-"""Classes of what came of a webhook's request; ``expired`` was not sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """``labels`` are its own, each with all the values that it may have."""
-
-    name: str
-    kind: str
-    of: str
-    meaning: str
-    remedy: str
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
 
 _NAMED: dict[str, tuple[str, ...]] = {"process": ()}
 """Takes the place of the label that each sample has."""
@@ -124,6 +95,14 @@ CATALOGUE: tuple[Metric, ...] = (
         remedy="Growing: the stage is too slow or waits. See its log, `make status`, `headwater_sink_holding`.",
     ),
     Metric(
+        name="headwater_stage_latency_seconds",
+        kind=HISTOGRAM,
+        of=READER,
+        labels=_READ,
+        meaning="From a record's time in Kafka until everything that follows from it is durable.",
+        remedy="Compare the stages: the one that grew is the one to look at.",
+    ),
+    Metric(
         name="headwater_stage_behind_records",
         kind=GAUGE,
         of=READER,
@@ -132,12 +111,28 @@ CATALOGUE: tuple[Metric, ...] = (
         remedy="Growing for minutes: add a worker, up to one a partition, or find what slows this one.",
     ),
     Metric(
+        name="headwater_stage_seconds_total",
+        kind=COUNTER,
+        of=WORKER,
+        labels={"stage": STAGES[:2], "phase": PHASES},
+        meaning="Where the time of units of work goes, summed over partitions: deciding, sending, keeping state.",
+        remedy="`decide` is this process's core: near 1 add a worker. `publish`, `state`: waits for the broker.",
+    ),
+    Metric(
         name="headwater_stage_partitions",
         kind=GAUGE,
         of=WORKER,
         labels={"stage": STAGES[:2], "state": ("open", "recovering")},
         meaning="Partitions that this worker works on, and those whose tables it still recovers.",
         remedy="`recovering` for long: its state is read from the changelog; a worker that kept its disk need not.",
+    ),
+    Metric(
+        name="headwater_event_age_seconds",
+        kind=HISTOGRAM,
+        of=SINK,
+        labels={"at": MOMENTS},
+        meaning="From the edge's receipt of an event until its row is in ClickHouse.",
+        remedy="p99 above half a second: `headwater_stage_latency_seconds` tells which stage takes it.",
     ),
     Metric(
         name="headwater_sink_rows_total",

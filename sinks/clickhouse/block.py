@@ -27,7 +27,8 @@ class Block:
     spans: dict[int, Span] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
-    records: int = 0
+    times_ms: list[int] = field(default_factory=list)
+    """Of all its records."""
 
     @property
     def oldest_ms(self) -> int:
@@ -39,7 +40,7 @@ class Block:
         return {partition: span.last + 1 for partition, span in self.spans.items()}
 
     def add(self, record: Any, stream: Stream) -> None:
-        self.records += 1
+        self.times_ms.append(record.timestamp)
         span = self.spans.get(record.partition)
         if span is None:
             self.spans[record.partition] = Span(record.offset, record.offset, record.timestamp)

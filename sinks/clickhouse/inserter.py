@@ -12,6 +12,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -188,7 +189,18 @@ class StreamInserter:
         self._refused.clear()
         await self._publisher.receipts(work.receipts)
         self.done.update(block.next_offsets)
-        self._counts.records[self.topic, "done"] += block.records
+        self._note(block)
+
+    def _note(self, block: Block) -> None:
+        """Count a block that is stored, and how long its records and events took."""
+        counts, now_ms = self._counts, time.time() * 1000
+        counts.records[self.topic, "done"] += len(block.times_ms)
+        for at_ms in block.times_ms:
+            counts.latency[self.topic].observe(max(0.0, now_ms - at_ms) / 1000)
+        if self._stream.remembers:  # the stream of events
+            # the events of a request came at the same time
+            for at_ms, events in Counter(item.datum["received_ms"] for item in block.items).items():
+                counts.event_age.observe(max(0.0, now_ms - at_ms) / 1000, events)
 
     def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
         if not self._erased:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from schemas.service.exposition import Sample, Source
-from schemas.service.metrics import TABLES
+from schemas.service.metric import MOMENTS, TABLES
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.streams import STREAMS
 
@@ -19,7 +19,7 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
         counts = consumer.writer.counts
         for table in TABLES:
             yield Sample("headwater_sink_rows_total", (table,), counts.rows[table])
-            yield Sample("headwater_sink_insert_seconds", (table,), counts.seconds[table])
+            yield Sample("headwater_sink_insert_seconds", (table,), counts.inserts[table])
         for kind in ("unavailable", "refused"):
             yield Sample("headwater_sink_errors_total", (kind,), counts.errors[kind])
         yield Sample("headwater_sink_holding", (), float(consumer.writer.is_holding))
@@ -27,6 +27,8 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
             for outcome in ("done", "quarantined"):
                 done = counts.records[topic, outcome]
                 yield Sample("headwater_stage_records_total", (STAGE, topic, outcome), done)
+            yield Sample("headwater_stage_latency_seconds", (STAGE, topic), counts.latency[topic])
+        yield Sample("headwater_event_age_seconds", MOMENTS, counts.event_age)
         yield from _owed(consumer)
 
     return samples

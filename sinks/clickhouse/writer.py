@@ -88,7 +88,7 @@ class Writer:
 
         began = time.perf_counter()
         await self._until_done(f"insert into {table.name}", attempt)
-        self.counts.seconds[table.name].observe(time.perf_counter() - began)
+        self.counts.inserts[table.name].observe(time.perf_counter() - began)
         self.counts.rows[table.name] += len(items)
 
     async def _insert(self, table: Table, columns: list[list[Any]]) -> None:

@@ -19,7 +19,7 @@ from schemas.service.clock import now_ms
 from schemas.service.counts import WebhookCounts
 from schemas.service.exposition import Sample
 from schemas.service.kafka import Tail, wait_for_broker
-from schemas.service.metrics import ATTEMPTS
+from schemas.service.metric import ATTEMPTS
 from schemas.settings import Settings
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease

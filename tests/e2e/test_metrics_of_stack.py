@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.metrics import Metrics
 from schemas.service.exposition import SOCKET, Exposition, Sample, exposed
-from schemas.service.metrics import BY_NAME, CATALOGUE, EDGE, EVERY, WEBHOOKS
+from schemas.service.metric import EDGE, EVERY, PHASES, WEBHOOKS
+from schemas.service.metrics import BY_NAME, CATALOGUE
 from schemas.service.processes import states
 from schemas.settings import Settings
 from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
@@ -82,6 +83,11 @@ async def test_a_stack_exposes_exactly_the_catalogue(stack: LocalStack) -> None:
     assert found["headwater_sink_rows_total", "events"] >= 1
     for stage, topic in (("identity", "events"), ("segments", "resolved"), ("clickhouse", "resolved")):
         assert found["headwater_stage_records_total", "done", stage, topic] >= 1
+        assert found["headwater_stage_latency_seconds_count", stage, topic] >= 1
+    for phase in PHASES:
+        assert found["headwater_stage_seconds_total", phase, "identity"] > 0
+    assert found["headwater_event_age_seconds_count", "stored"] >= 1
+    assert found["headwater_event_age_seconds_sum", "stored"] > 0
     assert found["headwater_stage_partitions", "identity", "open"] == stack.settings.partitions
 
 

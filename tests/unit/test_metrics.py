@@ -8,17 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingest.dialects import OPERATIONS
 from schemas.service.counts import Histogram
 from schemas.service.exposition import Exposition, Sample, merged
-from schemas.service.metrics import (
-    BY_NAME,
-    CATALOGUE,
-    COUNTER,
-    DIALECTS,
-    EVERY,
-    HISTOGRAM,
-    TABLES,
-    WEBHOOKS,
-    markdown_table,
-)
+from schemas.service.metric import COUNTER, DIALECTS, EVERY, HISTOGRAM, TABLES, WEBHOOKS
+from schemas.service.metrics import BY_NAME, CATALOGUE, markdown_table
 from schemas.settings import Settings
 from sinks.clickhouse.streams import STREAMS
 from sinks.delivery.backoff import AttemptOutcome, class_of
@@ -56,7 +47,9 @@ def test_a_value_lies_in_the_first_bucket_that_holds_it(value: float, bucket: st
     histogram.observe(value)
     assert next(bound for bound, count in histogram.cumulated() if count) == bucket
     assert histogram.cumulated()[-1] == ("+Inf", 1.0)
-    assert histogram.sum == value
+    histogram.observe(0.25, 3)
+    assert histogram.cumulated()[-1] == ("+Inf", 4.0)
+    assert histogram.sum == value + 0.75
 
 
 def test_a_metric_without_a_number_is_there_by_its_name(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from deploy.observability import dashboard
-from schemas.service.metrics import BY_NAME, CATALOGUE, HISTOGRAM, Metric
+from schemas.service.metric import HISTOGRAM, Metric
+from schemas.service.metrics import BY_NAME, CATALOGUE
 from tests.support.services import ROOT
 
 FOLDER = ROOT / "deploy" / "observability"

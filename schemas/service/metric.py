@@ -1,0 +1,54 @@
+"""What is said of a metric, and the closed sets of values that labels have; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from schemas import topics
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+
+EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS = (
+    "every process",
+    "the edge of a local stack",
+    "edge",
+    "workers and sink",
+    "workers",
+    "sink",
+    "webhooks",
+)
+"""Which processes have a metric."""
+
+DIALECTS = ("altacee", "altcraft", "altertable", "parcelvoy", "posthog", "segment")
+"""``altacee`` is the native API."""
+OUTCOMES = {401: "unauthorized", 403: "unauthorized", 429: "limited", 500: "failed", 503: "unavailable"}
+"""Of a refused request by status; any other is ``refused``."""
+REQUEST_OUTCOMES = ("accepted", "refused", "unauthorized", "limited", "unavailable", "failed")
+STAGES = ("identity", "segments", "clickhouse")
+READ_TOPICS = tuple(
+    topic.name
+    for topic in (
+        *(topics.EVENTS, topics.LINKS, topics.MERGES, topics.RESOLVED, topics.ABSORBS),
+        *(topics.CHANGES, topics.ATTEMPTS, topics.QUARANTINE),
+    )
+)
+TABLES = (
+    *("consent_changes", "contact_overrides", "contacts", "delivery_attempts", "duplicates", "events", "links"),
+    *("membership_changes", "quarantine", "refused_links", "retracted_links"),
+)
+PHASES = ("decide", "publish", "state")
+"""Of a unit of work: the stage's own code, waiting for outputs, waiting for changelogs and writing the store."""
+MOMENTS = ("stored",)
+ATTEMPTS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "expired")
+"""Classes of what came of a webhook's request; ``expired`` was not sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """``labels`` are its own, each with all the values that it may have."""
+
+    name: str
+    kind: str
+    of: str
+    meaning: str
+    remedy: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
