@@ -7,11 +7,13 @@ import signal
 import time
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
 from tests.support.stack import SECRET, LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.console]
 
@@ -31,6 +33,10 @@ async def send(stack: LocalStack, *events: dict[str, Any]) -> list[dict[str, Any
         return list(answer.json()["results"])
 
 
+def is_live(answer: httpx.Response) -> bool:
+    return bool(answer.json()["status"] == "live")
+
+
 def row_of(seen: Watched, text: str) -> Locator:
     return seen.page.locator("#rows > li").filter(has_text=text)
 
@@ -40,6 +46,8 @@ async def test_the_first_event_is_there_at_once_and_its_row_fills_in_place(seen:
         rule = {"event": "console_ordered", "count": {"op": "gte", "value": 1}}
         segment = await client.post("/v1/segments", json={"name": "Buyers", "rule": rule})
         assert segment.status_code == 201
+        place = f"/v1/segments/{segment.json()['id']}"
+        await eventually(lambda: client.get(place), "the segment is live", 60, meets=is_live)
     await listen(seen)
     await expect(seen.page.get_by_role("heading", name="Send a first event")).to_be_visible()
     began = time.monotonic()
@@ -111,18 +119,6 @@ async def test_a_pause_loses_nothing(seen: Watched, stack: LocalStack) -> None:
     names = await seen.page.locator("#rows .whose").all_inner_texts()
     assert names[-1] == "p-0"
     assert sorted(names) == [f"p-{n}" for n in range(8)]
-
-
-async def test_five_thousand_events_are_shown_in_part_and_counted(seen: Watched, stack: LocalStack) -> None:
-    await listen(seen, "?type=flood")
-    for start in range(0, 5000, 1000):
-        await send(stack, *({"type": "flood", "external_id": f"u-{start + n}"} for n in range(1000)))
-    await expect(seen.page.locator("#hidden")).to_contain_text("are not shown", timeout=SOON)
-    await send(stack, {"type": "flood", "external_id": "after-the-flood"})
-    await expect(
-        row_of(seen, "after-the-flood").or_(seen.page.locator("#hidden:has-text('not shown')")).first
-    ).to_be_visible()
-    assert 20 <= await seen.page.locator("#rows > li").count() <= 300
 
 
 async def test_the_read_api_dies_and_the_page_says_so_and_misses_nothing(seen: Watched, stack: LocalStack) -> None:
@@ -228,3 +224,15 @@ async def test_nobody_watches_without_the_scope_and_a_revoked_key_sees_no_more(
             await listen(seen)
             await client.delete(f"/v1/keys/{reader.json()['id']}")
             await expect(seen.page.get_by_label("Secret key")).to_be_visible(timeout=SOON)
+
+
+async def test_five_thousand_events_are_shown_in_part_and_counted(seen: Watched, stack: LocalStack) -> None:
+    await listen(seen, "?type=flood")
+    for start in range(0, 5000, 1000):
+        await send(stack, *({"type": "flood", "external_id": f"u-{start + n}"} for n in range(1000)))
+    await expect(seen.page.locator("#hidden")).to_contain_text("are not shown", timeout=SOON)
+    await send(stack, {"type": "flood", "external_id": "after-the-flood"})
+    await expect(
+        row_of(seen, "after-the-flood").or_(seen.page.locator("#hidden:has-text('not shown')")).first
+    ).to_be_visible()
+    assert 20 <= await seen.page.locator("#rows > li").count() <= 300

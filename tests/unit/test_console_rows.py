@@ -11,7 +11,7 @@ from sinks.console.live.board import LiveBoard
 from sinks.console.live.detail import again, body_of, curl_of, sql_of
 from sinks.console.live.filters import filter_of
 from sinks.console.live.rows import LiveRow, of_event, of_quarantined
-from sinks.console.live.viewer import AT_ONCE, MOST_FOLLOWED, LiveViewer
+from sinks.console.live.viewer import AT_ONCE, MOST_FOLLOWED, MOST_WAITING, LiveViewer
 from tests.support.builders import event
 
 NOW = 1_790_000_000_000
@@ -46,7 +46,21 @@ def test_one_row_fills_in_place_from_stage_to_stage() -> None:
     assert (shown.resolved_ms, shown.judged_ms, shown.stored_ms) == (30, 60, 90)
     assert shown.segments == [("seg_1", True)]
     assert seer.take() == ([shown], 0)
+    late = {**change, "event_id": "evt_1", "segment_id": "seg_2", "member": False}
+    board.changed(late, NOW + 200)  # type: ignore[arg-type]  # a change with more fields
+    assert seer.take() == ([shown], 0)
+    board.committed({}, {}, NOW + 10_000)
     assert board.pending == {}
+
+
+def test_of_what_was_there_before_the_newest_are_shown() -> None:
+    seer = viewer()
+    for number in range(3000):
+        assert seer.offer(of_event(sent(number), number, NOW, past=True), NOW)
+    rows, hidden = seer.take()
+    assert hidden == 0
+    assert len(rows) <= 2 * MOST_WAITING
+    assert max(rows, key=lambda one: one.place).event_id == "evt_2999"
 
 
 def test_what_a_stage_says_before_the_event_is_seen_waits_for_it() -> None:

@@ -13,6 +13,8 @@ from sinks.console.live.viewer import LiveViewer
 
 MOST_ROWS = 2000
 MOST_EARLY = 1000
+LATE_MS = 3000
+"""What a stage says of a row may be read a little after it is known to be done."""
 PAST_MS = 5 * 60_000
 """A row that is not done by then is followed no longer."""
 EventKey = tuple[str, str, str]
@@ -77,9 +79,9 @@ class LiveBoard:
     def committed(self, judged: dict[int, int], stored: dict[int, int], now_ms: int) -> None:
         """How far segments and the sink have come, by partition: rows below are done with that stage."""
         for key, row in list(self.pending.items()):
+            if now_ms - row.touched_ms > (LATE_MS if row.stored and row.judged else PAST_MS):
+                del self.pending[key]
             if row.resolved is None:
-                if now_ms - row.touched_ms > PAST_MS:
-                    del self.pending[key]
                 continue
             partition, offset = row.resolved
             if not row.judged and judged.get(partition, 0) > offset:
@@ -88,8 +90,6 @@ class LiveBoard:
             if not row.stored and stored.get(partition, 0) > offset:
                 row.stored, row.stored_ms = True, row.since(now_ms)
                 self._touch(row, now_ms)
-            if row.stored and row.judged:
-                del self.pending[key]
 
     def since(self, touched_ms: int) -> list[LiveRow]:
         """Rows that have changed since then, oldest first."""

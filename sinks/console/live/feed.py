@@ -1,8 +1,8 @@
 """Topics in, rows to viewers out: one consumer without a group for all, there only while somebody watches.
 
 1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
-2. Decoding events has a budget of ``BUDGET_S`` a second; those over it are counted and not looked at. Of what later
-   stages say large records are decoded only where they name an event that is shown.
+2. Decoding events has a budget of ``BUDGET_S`` of the processor's time a second; those over it are counted and not
+   looked at. Of what later stages say large records are decoded only where they name an event that is shown.
 3. Stored and judged is what the consumer groups of the sink and of segments have committed.
 """
 
@@ -35,7 +35,7 @@ LOOK_S = 0.12
 SMALL = 4096
 """Bytes of a record that is decoded in any case."""
 MOST_RECORDS = 500
-BACK = 25
+BACK = 8
 """Records of each partition that are read from before the first viewer came."""
 MOST_BACK = 2000
 WATCHED = (topics.EVENTS, topics.RESOLVED, topics.CHANGES, topics.QUARANTINE, topics.REFUSALS)
@@ -72,7 +72,7 @@ class LiveFeed:
         """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
         if self.is_running:
             for row in self.board.since(since_ms if since_ms is not None else 0):
-                viewer.offer(row, clock.now_ms())
+                viewer.offer(row, clock.now_ms(), known=True)
         self.board.viewers.append(viewer)
         if not self.is_running:
             self._task = asyncio.create_task(self._run(since_ms), name="live feed")
@@ -161,11 +161,11 @@ class LiveFeed:
                     await asyncio.sleep(0)
 
     def _take(self, name: str, record: Any) -> None:
-        began = time.monotonic()
-        if began - self._second >= 1:
+        now, began = time.monotonic(), time.thread_time()
+        if now - self._second >= 1:
             total = self._read + self._skipped
             self.share = self._read / total if total else 1.0
-            self._second, self._spent_s, self._read, self._skipped = began, 0.0, 0, 0
+            self._second, self._spent_s, self._read, self._skipped = now, 0.0, 0, 0
         take: Callable[[Any], None] = {
             topics.EVENTS: self._events,
             topics.RESOLVED: self._resolved,
@@ -174,17 +174,17 @@ class LiveFeed:
             topics.REFUSALS: self._refusals,
         }[self._names[name]]
         take(record)
-        self._spent_s += time.monotonic() - began
+        self._spent_s += time.thread_time() - began
 
     def _is_past(self, record: Any) -> bool:
         return bool(record.offset < self._past_until.get(TopicPartition(record.topic, record.partition), 0))
 
     def _events(self, record: Any) -> None:
-        if self._spent_s >= BUDGET_S:
+        now, past, watched = clock.now_ms(), self._is_past(record), self.board.watched()
+        if not past and self._spent_s >= BUDGET_S:
             self._skipped += 1
             return
         self._read += 1
-        now, past, watched = clock.now_ms(), self._is_past(record), self.board.watched()
         for event in codec.decode_events(record.value):
             self._seq += 1
             home = (event["workspace"], event["environment"])
@@ -216,11 +216,15 @@ class LiveFeed:
         self._seq += 1
         if found["event_id"]:
             self.board.quarantined(found["workspace"], found["event_id"], found["reason"], now)
-        self.board.add(rows.of_quarantined(found, self._seq, now), now)
+        row = rows.of_quarantined(found, self._seq, now)
+        row.past = self._is_past(record)
+        self.board.add(row, now)
 
     def _refusals(self, record: Any) -> None:
         self._seq += 1
-        self.board.add(rows.of_refusal(codec.decode_refusal(record.value), self._seq, clock.now_ms()), clock.now_ms())
+        row = rows.of_refusal(codec.decode_refusal(record.value), self._seq, clock.now_ms())
+        row.past = self._is_past(record)
+        self.board.add(row, clock.now_ms())
 
     async def _look(self, admin: Any) -> None:
         """Ask how far the stages behind have come."""

@@ -14,6 +14,7 @@ AT_ONCE = 60
 """New rows that may come together, after a pause or at the start."""
 MOST_WAITING = 200
 MOST_FOLLOWED = 500
+MOST_PAST = 100
 
 
 @dataclass(slots=True)
@@ -40,24 +41,37 @@ class LiveViewer:
             return self.sees_strangers and not row.workspace
         return True
 
-    def offer(self, row: LiveRow, now_ms: int) -> bool:
-        """Take a new row where it belongs here and there is room; whether it is shown."""
+    def offer(self, row: LiveRow, now_ms: int, *, known: bool = False) -> bool:
+        """Take a new row where it belongs here and there is room; whether it is shown. ``known``: it is no news."""
         if not self.owns(row):
             return False
         if row.environment not in ("", self.environment) or not self.filter.takes(row):
             self.elsewhere += 1
             return False
+        if row.past or known:
+            self._remember(row)
+            return True
         self._room = min(AT_ONCE, self._room + (now_ms - self._room_ms) * A_SECOND / 1000) if self._room_ms else AT_ONCE
         self._room_ms = now_ms
         if self._room < 1 or len(self._waiting) >= MOST_WAITING:
             self.hidden += 1
             return False
         self._room -= 1
+        self._follow(row)
+        return True
+
+    def _follow(self, row: LiveRow) -> None:
         self._waiting[row.id] = row
         self._followed[row.id] = None
         if len(self._followed) > MOST_FOLLOWED:
             self._followed.popitem(last=False)
-        return True
+
+    def _remember(self, row: LiveRow) -> None:
+        """Of what was there before the newest rows are shown; that there are older ones needs no saying."""
+        self._follow(row)
+        if len(self._waiting) > 2 * MOST_WAITING:
+            newest = sorted(self._waiting.values(), key=lambda one: one.place)[-MOST_PAST:]
+            self._waiting = {one.id: one for one in newest}
 
     def touch(self, row: LiveRow) -> None:
         """A row has something new to say; one that is not shown here is passed over."""

@@ -42,6 +42,12 @@
       lost = 0;
     }
   }
+  let clearing = 0;
+  function fade() {
+    if (!notice.textContent) return;
+    clearTimeout(clearing);
+    clearing = setTimeout(() => notice.replaceChildren(), 8000);
+  }
   function trim() {
     while (list.children.length > MOST_ROWS) list.lastElementChild.remove();
     while (held.children.length > MOST_HELD) { held.lastElementChild.remove(); lost += 1; }
@@ -85,6 +91,7 @@
     focused = row ? row.id : "";
   });
   stream.addEventListener("htmx:sse:after:message", () => {
+    fade();
     trim();
     label();
     const chosen = document.getElementById(opener);
