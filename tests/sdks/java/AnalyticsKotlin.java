@@ -34,8 +34,11 @@ public class AnalyticsKotlin {
     Thread.sleep(500);
     client.screen("Shop");
     client.track("Looked", Map.of("colour", "red"));
+    Thread.sleep(500); // each call sees who the one before it named only when that has been worked off
     client.identify(run + "-nick", Map.of("plan", "free"));
+    Thread.sleep(500);
     client.alias(ann);
+    Thread.sleep(500);
     client.identify(ann, Map.of("email", ann + "@example.com", "plan", "pro", "address", Map.of("city", "Köln")));
     client.track("Bought", BOUGHT);
     client.group(run + "-acme", Map.of("seats", 5));
