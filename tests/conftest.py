@@ -99,7 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{tier:<12}{figures}")
     for name, origin in _origins.items():
         terminalreporter.write_line(f"{name}: {origin}")
-    for line in _left_out:
+    for line in dict.fromkeys(_left_out):
         terminalreporter.write_line(f"left out: {line}", yellow=True)
     if _required:
         for line in shortcomings():
