@@ -18,6 +18,7 @@ import pytest
 
 from deploy.cli.imports.checkpoint import SUFFIX
 from deploy.local.stack import environment
+from tests.support.interrupts import heed_interrupts
 from tests.support.services import ROOT
 from tests.support.stack import LocalStack
 
@@ -137,6 +138,7 @@ def test_an_import_that_was_ended_goes_on(stack: LocalStack, tmp_path: Path, num
         env=env(stack),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no thread of this process holds a lock that it takes
     ) as process:
         deadline = time.monotonic() + 120
         while not checkpoint.exists():

@@ -16,6 +16,7 @@ import pytest
 from deploy.local.stack import environment
 from schemas.records import identity
 from tests.e2e.test_cli import headwater, lines
+from tests.support.interrupts import heed_interrupts
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack
 
@@ -54,6 +55,7 @@ def test_an_event_and_the_segment_that_it_enters(stack: LocalStack) -> None:
         cwd=ROOT,
         env={**os.environ, **environment(stack.settings)},
         stdout=subprocess.PIPE,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no thread of this process holds a lock that it takes
     ) as process:
         try:
             seen = _watch(stack, process, kind)
