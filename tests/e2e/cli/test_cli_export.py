@@ -11,7 +11,7 @@ import httpx
 import pyarrow.parquet
 import pytest
 
-from tests.e2e.test_cli import headwater, lines
+from tests.e2e.cli.test_cli import headwater, lines
 from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.e2e

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deploy.local.stack import environment
-from tests.e2e.test_cli import headwater
+from tests.e2e.cli.test_cli import headwater
 from tests.support.services import ROOT, free_port
 from tests.support.stack import SECRET, LocalStack
 

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local.stack import environment
 from schemas.records import identity
-from tests.e2e.test_cli import headwater, lines
+from tests.e2e.cli.test_cli import headwater, lines
 from tests.support.interrupts import heed_interrupts
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.e2e.test_cli import headwater, lines
+from tests.e2e.cli.test_cli import headwater, lines
 from tests.support.stack import SECRET, LocalStack
 
 pytestmark = pytest.mark.e2e
