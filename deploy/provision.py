@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from deploy.first_key import DEFAULT_WORKSPACE, make
 from deploy.rebuild import rebuild
 from schemas.errors import ApiError, CannotStart
-from schemas.service.kafka import started
+from schemas.service.kafka import quiet_clients, started
 from schemas.service.kafka_auth import connection
 from schemas.service.process import read_settings
 from schemas.settings import Settings
@@ -154,14 +154,8 @@ async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
 
 
 async def _connected(settings: Settings) -> AIOKafkaAdminClient:
-    deadline = time.monotonic() + WAIT_S
-    log = logging.getLogger("aiokafka")
-    quiet = log.level
-    log.setLevel(logging.CRITICAL)  # it would say with each try that nobody answers yet
-    try:
-        return await _try_to_connect(settings, deadline)
-    finally:
-        log.setLevel(quiet)
+    with quiet_clients:
+        return await _try_to_connect(settings, time.monotonic() + WAIT_S)
 
 
 async def _try_to_connect(settings: Settings, deadline: float) -> AIOKafkaAdminClient:

@@ -55,6 +55,32 @@ async def started_producer(settings: Settings) -> AIOKafkaProducer:
     return await started(settings, lambda: producer(settings))
 
 
+class QuietClients:
+    """For callers that say themselves that the broker does not answer: aiokafka would, with each try.
+
+    Several may overlap, and the last to leave gives the logger its level back.
+    """
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._level = logging.NOTSET
+
+    def __enter__(self) -> None:
+        clients = logging.getLogger("aiokafka")
+        if not self._inside:
+            self._level = clients.level
+        self._inside += 1
+        clients.setLevel(logging.CRITICAL + 1)
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
+        if not self._inside:
+            logging.getLogger("aiokafka").setLevel(self._level)
+
+
+quiet_clients = QuietClients()
+
+
 async def wait_for_broker(settings: Settings) -> None:
     """Return when the broker answers; while it does not, say so every ``REMIND_S``."""
     loop = asyncio.get_running_loop()

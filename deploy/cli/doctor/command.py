@@ -1,7 +1,6 @@
 """`headwater doctor` in; every check's finding, with the command that mends what is wrong, out."""
 
 import asyncio
-import logging
 import sys
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from deploy.client.output import FINDINGS, note, print_json, printable
 from deploy.client.session import OPTIONS, examples, run
 from deploy.local.home import StackHome
 from schemas.control.development import is_loopback
+from schemas.service.kafka import quiet_clients
 from schemas.settings import Settings
 
 EXAMPLES = examples("headwater doctor", "headwater doctor --json", "headwater doctor --list")
@@ -63,12 +63,11 @@ def doctor(
             for one in checks:
                 print_json({"group": name, "check": one.name, "why": one.why})
         return
-    # what a library has to say of a broker that is away is what the findings say
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     who = patient()
     well = True
     for name, checks in groups(who):
-        results = run(examined(who, list(checks)))
+        with quiet_clients:
+            results = run(examined(who, list(checks)))
         well &= all(one.finding.state in (OK, SKIP) for one in results)
         _show(name, results)
     if not who.is_here and not OPTIONS.get().as_json:
