@@ -118,7 +118,7 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
         assert time.monotonic() - began < 24
         named = {"name": "made meanwhile", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
         answer = client.post("/v1/segments", json=named)
-        assert (answer.status_code, "it is written" in answer.text) == (503, True), answer.text
+        assert (answer.status_code, "it is saved" in answer.text) == (503, True), answer.text
         assert status(stack).returncode == 1
     all_is_well(stack, client)
     assert client.get("/v1/contacts").status_code == 200
