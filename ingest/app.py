@@ -104,7 +104,7 @@ class FastPathRouter:
 
     async def _preflight(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
         """A browser asks whether a page may send what it is about to."""
-        headers = self._cors.preflight(scope["path"], dict(scope["headers"]))
+        headers = self._cors.preflight(scope["path"], scope[web.HEADERS])
         if headers is None:
             await self._app(scope, receive, send)
             return

@@ -16,7 +16,7 @@ from ingest.events.operation import Operation
 from ingest.events.raw import Accepted, IntakeResult, Parsed, Reply
 from ingest.events.replay_cache import RequestReplayCache
 from ingest.http import body, body_key
-from ingest.http.cors import KEYED, WORKSPACE
+from ingest.http.cors import WORKSPACE
 from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_recovery import NotJson
 from ingest.http.read_api import ReadApiClient
@@ -131,7 +131,7 @@ class IngestEndpoint:
         if self._edge.control.test_environments:
             scope[BODY] = raw
         if late:
-            headers = scope[KEYED] = body_key.with_key(headers, value, operation.body_keys)
+            headers = scope[HEADERS] = body_key.with_key(headers, value, operation.body_keys)
             principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
             self._edge.rate_limiter.admit(scope, headers, principal, now_ms)
         if isinstance(value, NotJson):
@@ -223,7 +223,7 @@ class IngestEndpoint:
     def _note(self, scope: Scope, query: dict[str, str], refused: ApiError) -> None:
         """Keep a call that was refused as a whole, where its key is one of a test environment."""
         try:
-            principal = authorise(self._edge.control, scope.get(KEYED, scope[HEADERS]), query, None, self._edge.clock())
+            principal = authorise(self._edge.control, scope[HEADERS], query, None, self._edge.clock())
         except ApiError:
             return
         home = (principal.workspace, principal.environment)

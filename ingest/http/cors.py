@@ -18,7 +18,7 @@ from starlette.routing import compile_path
 
 from schemas.control import access
 from schemas.control.control_state import ControlState
-from schemas.service.web import Message, Scope, Send
+from schemas.service.web import HEADERS, Message, Scope, Send
 
 KEYED = "headwater.keyed"
 """Under it a request's scope has the headers with the key that stood in the body."""
@@ -83,7 +83,7 @@ class CorsPolicy:
         return methods
 
     def _of_answer(self, scope: Mapping[str, Any], status: int, now_ms: int) -> Headers:
-        headers = scope.get(KEYED) or dict(scope["headers"])
+        headers = scope[HEADERS]
         origin, vary = headers[b"origin"], (b"vary", b"Origin")
         # a part of the API that is away says so without a detail, unlike health
         is_refusal = status in _REFUSALS or (status == 503 and scope["path"].startswith("/v1/"))

@@ -14,14 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from ingest.http.cors import KEYED
 from schemas.control.access import key_of
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.records.codec import encode_refusal
 from schemas.records.records import RefusedRequest
 from schemas.service import clock
-from schemas.service.web import REQUEST_ID
+from schemas.service.web import HEADERS, REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class RefusalLog:
         if self._in_all >= MOST_IN_ALL:
             self._untold[""] = self._untold.get("", 0) + 1
             return
-        headers = scope.get(KEYED) or dict(scope["headers"])
+        headers = scope[HEADERS]
         key = key_of(headers, dict(parse_qsl(scope["query_string"].decode("latin-1")))) or ""
         workspace = self._workspace(key, now_ms)
         if self._told.get(workspace, 0) >= MOST_A_SECOND or len(self._told) >= MOST_HOMES:

@@ -7,6 +7,7 @@ import pytest
 from ingest.http.refusals import MOST_A_SECOND, MOST_IN_ALL, RefusalLog
 from schemas.errors import ApiError
 from schemas.records.records import Change, Event, Quarantined
+from schemas.service.web import HEADERS
 from sinks.console.live.board import LiveBoard
 from sinks.console.live.detail import again, body_of, curl_of, sql_of
 from sinks.console.live.filters import filter_of
@@ -145,7 +146,7 @@ def test_an_event_becomes_a_call_and_a_query_that_no_value_breaks_out_of() -> No
 
 
 def scope(path: str = "/v1/events", key: bytes = b"Bearer sk_live_secret", query: bytes = b"") -> dict[str, object]:
-    return {"method": "POST", "path": path, "query_string": query, "headers": [(b"authorization", key)]}
+    return {"method": "POST", "path": path, "query_string": query, HEADERS: {b"authorization": key}}
 
 
 def test_refusals_are_bounded_and_say_what_they_leave_out() -> None:
