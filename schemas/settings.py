@@ -184,11 +184,6 @@ class Settings(BaseSettings):
         return self
 
     @cached_property
-    def kafka_secret(self) -> str:
-        """The password of ``kafka_username``; raises ``OSError`` for a file that cannot be read."""
-        return self.kafka_password or Path(self.kafka_password_file).read_text().strip()
-
-    @cached_property
     def secret_keys(self) -> list[str]:
         """The first seals; of the variable, else of the file, else what the local stack has made."""
         text = self.secret_key

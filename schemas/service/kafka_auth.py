@@ -6,13 +6,13 @@ Certificates are read anew for each client, so what a restart finds is what was 
 
 import asyncio
 import inspect
-import ssl
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from aiokafka.abc import AbstractTokenProvider
 
+from schemas.client_files import password_from_file, tls_context
 from schemas.errors import CannotStart
 from schemas.settings import Settings, variable
 
@@ -38,7 +38,7 @@ def connection(settings: Settings) -> dict[str, Any]:
     }
     if settings.kafka_security_protocol == "PLAINTEXT":
         return options
-    options["ssl_context"] = _tls(settings)
+    options["ssl_context"] = tls_context(settings, "kafka")
     mechanism = settings.kafka_sasl_mechanism
     if mechanism == "OAUTHBEARER":
         options |= {"sasl_mechanism": mechanism, "sasl_oauth_token_provider": _token_provider(settings)}
@@ -46,28 +46,9 @@ def connection(settings: Settings) -> dict[str, Any]:
         options |= {
             "sasl_mechanism": mechanism,
             "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": _password(settings),
+            "sasl_plain_password": settings.kafka_password or password_from_file(settings, "kafka"),
         }
     return options
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    name = "kafka_ca_file"
-    try:
-        context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
-        if settings.kafka_cert_file:
-            name = "kafka_cert_file"
-            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotStart(f"{variable(name)}={getattr(settings, name)}: {error}") from None
-    return context
-
-
-def _password(settings: Settings) -> str:
-    try:
-        return settings.kafka_secret
-    except OSError as error:
-        raise CannotStart(f"{variable('kafka_password_file')}={settings.kafka_password_file}: {error}") from None
 
 
 def _token_provider(settings: Settings) -> TokenProvider:
