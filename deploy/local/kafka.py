@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -102,12 +102,20 @@ def command(data: Path, port: int, *, say: Callable[[str], None] = print) -> tup
     properties.write_text(PROPERTIES.format(port=port, controller=port + 1, data=data))
     if not (data / "log" / "meta.properties").exists():
         say("kafka: formatting its directory")
-        identity = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-        tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties)]
-        done = subprocess.run(tool, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BrokerError(f"Kafka could not format {data}: {done.stdout}{done.stderr}")
+        format_directory(java, properties, new_cluster_id())
     return (*java, "kafka.Kafka", str(properties))
+
+
+def new_cluster_id() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+
+
+def format_directory(java: Sequence[str], properties: Path, cluster_id: str, *options: str) -> None:
+    """The directory that the properties name, as a member of the cluster; raises ``BrokerError``."""
+    tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties), *options]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokerError(f"Kafka could not format what {properties} names: {done.stdout}{done.stderr}")
 
 
 def java_with(lib: Path) -> list[str]:

