@@ -24,6 +24,7 @@ from ingest.events.context import KNOWN
 from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
+from schemas.api import wait_parameters
 from schemas.control import control_state, erasure
 from schemas.control.definitions import Erasure
 from schemas.errors import ApiError
@@ -94,7 +95,7 @@ class Erasures:
         edge = self._edge
         principal = edge.authorise(request, "contacts:write")
         home = (principal.workspace, principal.environment)
-        within_s = parse.timeout_ms({"timeout_ms": "10000"} | dict(request.query_params)) / 1000
+        within_s = wait_parameters.timeout_ms({"timeout_ms": "10000"} | dict(request.query_params)) / 1000
         path = request.scope["raw_path"].decode().split("/", 3)[3]
         own = identity.contact_id(*home, *parse.named(request.path_params["id"], *home))
 

@@ -11,7 +11,6 @@ import orjson
 from ingest.events.raw import RawEvent
 from schemas.api.requests import ContactEdit, ContactUpsert
 from schemas.errors import ApiError
-from schemas.limits import DEFAULT_TIMEOUT_MS, TIMEOUT_MS
 from schemas.records import identity
 from schemas.records.records import CONTACT, CONTACT_TYPE, Event, Identifier
 from schemas.times import iso
@@ -162,11 +161,3 @@ def outdated(said: ContactEdit, event: Event, document: Mapping[str, Any]) -> li
         return []
     text = f"nothing was changed: all of it has been written since {iso(event['timestamp_ms'])}"
     return [warning("older_than_known", text)]
-
-
-def timeout_ms(query: Mapping[str, str]) -> int:
-    """How long to wait until the contact can be read."""
-    text, (low, high) = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS)), TIMEOUT_MS
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-        raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
-    return int(text)

@@ -24,7 +24,7 @@ from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import requests
+from schemas.api import requests, wait_parameters
 from schemas.api.contact_shape import shape
 from schemas.api.requests import ContactEdit, ContactUpsert
 from schemas.control import static_segments
@@ -81,7 +81,7 @@ class ContactRoutes:
         path: parse.Pair | None = None,
     ) -> Response:
         edge, began = self._edge, time.monotonic()
-        within_s = parse.timeout_ms(request.query_params) / 1000
+        within_s = wait_parameters.timeout_ms(request.query_params) / 1000
         caller = self._caller(principal, environment)
         seed = request.scope.get(IDEMPOTENCY_SEED)
         own_id = said.event_id if isinstance(said, ContactUpsert) else None

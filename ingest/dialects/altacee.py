@@ -9,7 +9,7 @@ import orjson
 
 from ingest.dialects import consents
 from ingest.events.canonical import profile_of
-from ingest.events.operation import JSON, Operation, check_count, each, object_of, optional_object
+from ingest.events.operation import JSON, IngestOperation, check_count, each, object_of, optional_object
 from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
 from schemas.api.request_schemas import EVENT
 from schemas.errors import ApiError
@@ -134,8 +134,8 @@ def reply_batch(answer: IntakeResult) -> Reply:
 
 
 OPERATIONS = (
-    Operation(source="altacee", path="/v1/events", parse=parse_one, reply=reply_one, refuse=refuse),
-    Operation(
+    IngestOperation(source="altacee", path="/v1/events", parse=parse_one, reply=reply_one, refuse=refuse),
+    IngestOperation(
         source="altacee",
         path="/v1/events/batch",
         parse=parse_batch,

@@ -10,8 +10,9 @@ import orjson
 
 from ingest.contacts import parse
 from ingest.dialects.altacee import list_of, refuse, synced_reply
-from ingest.events.operation import JSON, DialectContext, Operation, each
+from ingest.events.operation import JSON, CallOperation, DialectContext, each
 from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.api import requests
 from schemas.api.requests import MOST_LISTED, ContactUpsert
 from schemas.errors import STATUS, ApiError
@@ -92,12 +93,12 @@ def _result(item: Accepted | ApiError) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation(
+    CallOperation(
         source="altacee",
         path="/v1/contacts/batch",
-        serve=write,
+        handler=write,
         refuse=refuse,
-        scope="contacts:write",
+        credentials=Credentials(scope="contacts:write"),
         batch_label=LABEL,
         always_task=True,
     ),

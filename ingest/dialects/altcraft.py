@@ -9,7 +9,7 @@ Source: the vendor's pages "API interaction" and "Trigger launch (API call)".
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -19,8 +19,9 @@ from ingest.dialects import consents
 from ingest.events.canonical import profile_of
 from ingest.events.operation import (
     JSON,
+    CallOperation,
     DialectContext,
-    Operation,
+    Handler,
     addresses_in,
     is_address,
     object_of,
@@ -28,6 +29,7 @@ from ingest.events.operation import (
 )
 from ingest.events.raw import Accepted, Parsed, RawEvent, Reply
 from ingest.http import body, xml_codec
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import CONTACT_TYPE
@@ -268,20 +270,16 @@ async def _write(
     return done(profile_id=taken.contact_id)
 
 
-def operation(
-    method: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], scope: str, dedup_window_s: int = ONCE_S
-) -> Operation:
+def operation(method: str, handler: Handler, scope: str, dedup_window_s: int = ONCE_S) -> CallOperation:
     """One method; every one has the same wire format and places for the token."""
-    return Operation(
+    return CallOperation(
         source="altcraft",
         path=f"{ROOT}/{method}",
-        serve=serve,
+        handler=handler,
         refuse=refuse,
-        scope=scope,
         read=read,
         finish=finish,
-        query_keys=TOKEN_IN_URL,
-        body_keys=("token",),
+        credentials=Credentials(scope=scope, in_query=TOKEN_IN_URL, in_body=("token",)),
         lenient=True,
         dedup_window_s=dedup_window_s,
     )

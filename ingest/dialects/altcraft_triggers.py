@@ -16,6 +16,7 @@ from ingest.dialects.launch import Launch, launch_of, message, object_in, used_f
 from ingest.events.canonical import profile_of
 from ingest.events.operation import JSON, DialectContext, object_of
 from ingest.events.raw import Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
@@ -166,6 +167,6 @@ OPERATIONS = (
         altcraft.operation("", follow, ""),
         path=LINK,
         methods=("GET", "POST"),
-        path_authenticator=path_authenticator,
+        credentials=Credentials(by_path=path_authenticator),
     ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from ingest.events.canonical import profile_of
-from ingest.events.operation import JSON, Operation, addresses_in, check_count, each, earlier_id, optional_object
+from ingest.events.operation import JSON, IngestOperation, addresses_in, check_count, each, earlier_id, optional_object
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
 from schemas.errors import ApiError
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
@@ -155,8 +155,8 @@ def _parser(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     return parse
 
 
-def _operation(path: str, one: Callable[[Any], RawEvent]) -> Operation:
-    return Operation(
+def _operation(path: str, one: Callable[[Any], RawEvent]) -> IngestOperation:
+    return IngestOperation(
         source="altertable",
         path=path,
         parse=_parser(one),

@@ -20,6 +20,7 @@ from ingest.dialects.parcelvoy import data_of, identify, name_of, rest_of, used
 from ingest.dialects.senders import listed, senders
 from ingest.events.operation import JSON, DialectContext, Operation, check_count, each, object_of, optional_object
 from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 from schemas.records.records import TRACK
 
@@ -208,15 +209,15 @@ _ENDED = {
 
 
 def _operations(root: str) -> Iterator[Operation]:
-    yield parcelvoy.served(f"{root}/users", user)
+    yield parcelvoy.call(f"{root}/users", user)
     yield parcelvoy.operation(f"{root}/users/events", parcelvoy.events, _accepted)
-    yield parcelvoy.served(f"{root}/users/scheduled", scheduled)
-    yield parcelvoy.served(f"{root}/organizations", organization)
+    yield parcelvoy.call(f"{root}/users/scheduled", scheduled)
+    yield parcelvoy.call(f"{root}/organizations", organization)
     yield parcelvoy.operation(f"{root}/organizations/users", parcelvoy.one_of(_member), _done)
     yield parcelvoy.operation(f"{root}/organizations/events", _organization_events, _accepted)
-    yield parcelvoy.served(f"{root}/organizations/scheduled", organization_scheduled)
-    secret: Any = {"scope": "contacts:write", "refuse": refuse}
-    yield parcelvoy.served(f"{root}/users", remove_user, "DELETE", **secret)
+    yield parcelvoy.call(f"{root}/organizations/scheduled", organization_scheduled)
+    secret: Any = {"credentials": Credentials(scope="contacts:write"), "refuse": refuse}
+    yield parcelvoy.call(f"{root}/users", remove_user, "DELETE", **secret)
     for part, ended in _ENDED.items():
         yield parcelvoy.operation(f"{root}/{part}", parcelvoy.one_of(ended), _removed, methods=("DELETE",), **secret)
 

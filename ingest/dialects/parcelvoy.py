@@ -10,7 +10,7 @@ Source: the vendor's client API page, and what its SDKs for Android, iOS and the
 5. There are no notifications here: the list is empty, so that an app does not report errors.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -20,9 +20,11 @@ from ingest.events.canonical import MAX_NAME, profile_of
 from ingest.events.operation import (
     ADDRESSES,
     JSON,
+    CallOperation,
     DialectContext,
+    Handler,
     Identifying,
-    Operation,
+    IngestOperation,
     addresses_in,
     check_count,
     each,
@@ -241,16 +243,14 @@ async def seen(_value: Any, _request: DialectContext) -> Reply:
 
 def operation(
     path: str, parse: Callable[[Any, int], Parsed], reply: Callable[[IntakeResult], Reply] = reply, **more: Any
-) -> Operation:
+) -> IngestOperation:
     common: Any = {"source": "parcelvoy", "refuse": refuse, "lenient": True, **more}
-    return Operation(path=path, parse=parse, reply=reply, **common)
+    return IngestOperation(path=path, parse=parse, reply=reply, **common)
 
 
-def served(
-    path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], method: str = "POST", **more: Any
-) -> Operation:
+def call(path: str, handler: Handler, method: str = "POST", **more: Any) -> CallOperation:
     common: Any = {"source": "parcelvoy", "refuse": refuse, "lenient": True, **more}
-    return Operation(path=path, serve=serve, methods=(method,), **common)
+    return CallOperation(path=path, handler=handler, methods=(method,), **common)
 
 
 OPERATIONS = (
@@ -260,7 +260,7 @@ OPERATIONS = (
     operation("/api/client/track", _track),
     operation("/devices", one_of(_device)),
     operation("/events", events),
-    served("/api/client/alias", alias),
-    served("/api/client/notifications", notifications, "GET", read=nothing),
-    served("/api/client/notifications/{id}", seen, "PUT", read=nothing),
+    call("/api/client/alias", alias),
+    call("/api/client/notifications", notifications, "GET", read=nothing),
+    call("/api/client/notifications/{id}", seen, "PUT", read=nothing),
 )

@@ -25,7 +25,7 @@ from ingest.events.canonical import MAX_NAME
 from ingest.events.operation import (
     JSON,
     Identifying,
-    Operation,
+    IngestOperation,
     addresses_in,
     check_count,
     check_taken,
@@ -34,6 +34,7 @@ from ingest.events.operation import (
     optional_object,
 )
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
@@ -241,7 +242,7 @@ def both(path: str) -> tuple[str, str]:
 
 
 OPERATIONS = tuple(
-    Operation(
+    IngestOperation(
         source="posthog",
         path=path,
         parse=parse,
@@ -249,8 +250,7 @@ OPERATIONS = tuple(
         refuse=refuse,
         read=read,
         with_query=with_query,
-        query_keys=KEYS,
-        body_keys=KEYS,
+        credentials=Credentials(in_query=KEYS, in_body=KEYS),
         batch_label=BATCH,
         lenient=True,
     )

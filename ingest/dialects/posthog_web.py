@@ -8,7 +8,6 @@ Source: posthog-js (`remote-config.ts`), posthog-android, and `capture_v1` of po
 2. Version 1 answers for each event by its ``uuid``: ``ok``, ``drop`` (never valid) or ``retry`` (not durable yet).
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -16,8 +15,9 @@ import orjson
 from ingest.dialects import posthog
 from ingest.dialects.posthog import KEYS, both, event_of
 from ingest.dialects.posthog_body import BATCH, read
-from ingest.events.operation import JSON, DialectContext, Operation, check_count, each, object_of
+from ingest.events.operation import JSON, CallOperation, DialectContext, Handler, check_count, each, object_of
 from ingest.events.raw import Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 
 CONFIG: dict[str, Any] = {
@@ -129,19 +129,29 @@ def _json(value: Any) -> Reply:
     return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
 
 
-def _operation(path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], **more: Any) -> Operation:
-    return Operation(
-        source="posthog", path=path, serve=serve, refuse=posthog.refuse, lenient=True, query_keys=KEYS, **more
+IN_QUERY, IN_BODY = Credentials(in_query=KEYS), Credentials(in_query=KEYS, in_body=KEYS)
+IN_PATH = Credentials(in_query=KEYS, in_path="key")
+
+
+def _operation(path: str, handler: Handler, credentials: Credentials = IN_QUERY, **more: Any) -> CallOperation:
+    return CallOperation(
+        source="posthog",
+        path=path,
+        handler=handler,
+        refuse=posthog.refuse,
+        credentials=credentials,
+        lenient=True,
+        **more,
     )
 
 
 OPERATIONS = (
     *(
-        _operation(path, flags, read=read, body_keys=KEYS, methods=("GET", "POST"))
+        _operation(path, flags, IN_BODY, read=read, methods=("GET", "POST"))
         for name in ("decide", "flags")
         for path in both(name)
     ),
-    *(_operation(path, config, read=nothing, methods=("GET",), key_part="key") for path in both("array/{key}/config")),
-    _operation("/array/{key}/config.js", config_script, read=nothing, methods=("GET",), key_part="key"),
+    *(_operation(path, config, IN_PATH, read=nothing, methods=("GET",)) for path in both("array/{key}/config")),
+    _operation("/array/{key}/config.js", config_script, IN_PATH, read=nothing, methods=("GET",)),
     *(_operation(path, capture, read=read, batch_label=BATCH) for path in both("i/v1/analytics/events")),
 )

@@ -20,7 +20,7 @@ from ingest.dialects import consents
 from ingest.events.canonical import profile_of
 from ingest.events.operation import (
     JSON,
-    Operation,
+    IngestOperation,
     addresses_in,
     check_count,
     check_taken,
@@ -30,6 +30,7 @@ from ingest.events.operation import (
     optional_object,
 )
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
@@ -188,8 +189,8 @@ def _batch(value: Any, most: int) -> Parsed:
     return Parsed(items=each(calls, one), atomic=False, label=BATCH)
 
 
-def operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> Operation:
-    return Operation(
+def operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> IngestOperation:
+    return IngestOperation(
         source="segment",
         path=path,
         parse=parse,
@@ -198,12 +199,11 @@ def operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str =
         batch_label=batch_label,
         lenient=True,
         any_type=True,
-        query_keys=KEYS,
-        body_keys=KEYS,
+        credentials=Credentials(in_query=KEYS, in_body=KEYS),
     )
 
 
-def operations(root: str, names: Mapping[str, str]) -> Iterator[Operation]:
+def operations(root: str, names: Mapping[str, str]) -> Iterator[IngestOperation]:
     """``names``: of the paths under a root, the call that each takes."""
     for name, call in names.items():
         if call == BATCH:

@@ -8,15 +8,16 @@ Source: `packages/browser` of segmentio/analytics-next, rudderlabs/rudder-sdk-js
 """
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from ingest.dialects import segment
-from ingest.events.operation import JSON, DialectContext, Operation
+from ingest.events.operation import JSON, CallOperation, ConstantOperation, DialectContext, Handler
 from ingest.events.raw import Parsed, Reply
+from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
 from schemas.times import iso
 
@@ -97,25 +98,24 @@ def _json(value: Any) -> Reply:
     return Reply(status=200, body=orjson.dumps(value), headers=(JSON,))
 
 
-def _asked(path: str, serve: Callable[[Any, DialectContext], Awaitable[Reply]], key_part: str = "") -> Operation:
-    return Operation(
+def _get(path: str, handler: Handler, key_in_path: str = "") -> CallOperation:
+    return CallOperation(
         source="segment",
         path=path,
         methods=("GET",),
         read=nothing,
-        serve=serve,
+        handler=handler,
         refuse=segment.refuse,
         lenient=True,
-        query_keys=segment.KEYS,
-        key_part=key_part,
+        credentials=Credentials(in_query=segment.KEYS, in_path=key_in_path),
     )
 
 
 OPERATIONS = (
-    _asked("/v1/projects/{key}/settings", settings, key_part="key"),
-    _asked("/sourceConfig", source_config),
-    _asked("/sourceConfig/", source_config),
-    _asked("/pixel/v1/track", track),
-    _asked("/pixel/v1/page", page),
-    Operation(source="segment", path="/v1/m", constant=segment.DONE, refuse=segment.refuse),
+    _get("/v1/projects/{key}/settings", settings, key_in_path="key"),
+    _get("/sourceConfig", source_config),
+    _get("/sourceConfig/", source_config),
+    _get("/pixel/v1/track", track),
+    _get("/pixel/v1/page", page),
+    ConstantOperation(source="segment", path="/v1/m", answer=segment.DONE, refuse=segment.refuse),
 )

@@ -1,8 +1,9 @@
 """SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
 
 import logging
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
@@ -12,20 +13,21 @@ from ingest.events.canonical import Caller
 from ingest.events.context import RequestContext
 from ingest.events.edge import Edge
 from ingest.events.link_waiter import LinkWaiter
-from ingest.events.operation import Operation
+from ingest.events.operation import CallOperation, ConstantOperation, IngestOperation, Operation
 from ingest.events.raw import Accepted, IntakeResult, Parsed, Reply
 from ingest.events.replay_cache import RequestReplayCache
-from ingest.http import body, body_key
+from ingest.http import body
 from ingest.http.cors import WORKSPACE
+from ingest.http.credentials import IN_HEADERS
 from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_recovery import NotJson
 from ingest.http.read_api import ReadApiClient
 from ingest.trial.rejected import RejectedCall, excerpt, item_excerpt
 from schemas import ids
 from schemas.api import parameters
-from schemas.control.access import KEY_HEADERS, Principal, key_of
+from schemas.api.wait_parameters import is_true, sync_timeout_ms
+from schemas.control.access import Principal, key_of
 from schemas.errors import ApiError
-from schemas.limits import DEFAULT_TIMEOUT_MS, SYNC_WORDS, TIMEOUT_MS
 from schemas.service.memory_budget import UNKNOWN
 from schemas.service.web import EXTRA_HEADERS, HEADERS, NO_SNIFFING, REQUEST_ID, Receive, Scope, Send, authorise
 
@@ -36,16 +38,17 @@ BODY = "headwater.body"
 RETRY_AFTER = (b"retry-after", b"1")
 
 
-class _ReadRequest(NamedTuple):
-    """A request whose body has been read."""
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """One request. Not frozen: each step adds what it finds out."""
 
     scope: Scope
     headers: dict[bytes, bytes]
     query: dict[str, str]
-    principal: Principal
-    caller: Caller
-    timeout_ms: int | None
-    raw: bytes
+    now_ms: int
+    principal: Principal = field(init=False)
+    timeout_ms: int | None = None
+    """How long to wait for ``sync=true``; ``None``: do not wait."""
 
 
 class IngestEndpoint:
@@ -57,18 +60,21 @@ class IngestEndpoint:
         self._read_api = read_api
         self._counts = edge.counts[operation.source]
         settings = edge.settings
+        self._is_native = operation.source == "altacee"
         # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
-        self._most = settings.max_batch_events if operation.source == "altacee" else settings.max_vendor_events
+        self._most = settings.max_batch_events if self._is_native else settings.max_vendor_events
+        self._limit = settings.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
         headers: dict[bytes, bytes] = scope[HEADERS]
         query: dict[str, str] = {}
-        request_id = ids.request_id(headers.get(b"x-request-id"), self._edge.clock())
+        now_ms = self._edge.clock()
+        request_id = ids.request_id(headers.get(b"x-request-id"), now_ms)
         try:
             if scope["query_string"]:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            reply = await self._handle(scope, headers, query, receive)
+            reply = await self._handle(_Call(scope=scope, headers=headers, query=query, now_ms=now_ms), receive)
             self._counts.accepted += 1
         except ApiError as refused:
             self._counts.refused[refused.code] += 1
@@ -88,121 +94,121 @@ class IngestEndpoint:
         within = REQUEST_ID in scope
         if EXTRA_HEADERS in scope and not within:
             reply = replace(reply, headers=(*reply.headers, *scope[EXTRA_HEADERS]))
-        # within a surface the request id and what else is said are put on by it
+        # the error middleware around it, where there is one, adds the request id and the extra headers
         await _respond(send, reply, "" if within else request_id)
 
-    async def _handle(
-        self, scope: Scope, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive
-    ) -> Reply:
-        now_ms = self._edge.clock()
-        operation, settings = self._operation, self._edge.settings
-        if operation.constant is not None:
-            await body.read(receive, settings.max_body_bytes)
-            return operation.constant
-        for name in operation.query_keys:
-            if name in query:
-                query.setdefault("apiKey", query[name])
-        if operation.key_part:
-            headers = {name: value for name, value in headers.items() if name not in KEY_HEADERS}
-            query["apiKey"] = scope["path_params"][operation.key_part]
-        late = bool(operation.body_keys) and operation.path_authenticator is None and key_of(headers, query) is None
-        if operation.path_authenticator is not None:
-            principal = operation.path_authenticator(self._edge.control, scope["path_params"])
-        elif not late:
-            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
-        if not late:
-            self._edge.rate_limiter.admit(scope, headers, principal, now_ms)
-        if query and operation.source == "altacee":
-            parameters.check(scope["method"], operation.path, scope["query_string"])
-        timeout_ms = _sync_timeout(query)
-        content_type = headers.get(b"content-type", b"")
+    async def _handle(self, call: _Call, receive: Receive) -> Reply:
+        """The steps of a request. Its key may stand in the body, which is decoded first then."""
+        operation, credentials = self._operation, self._operation.credentials
+        if isinstance(operation, ConstantOperation):
+            await body.read(receive, self._limit)
+            return operation.answer
+        key_in_body = False
+        if credentials is not IN_HEADERS:
+            call.headers = credentials.locate(call.headers, call.query, call.scope)
+            key_in_body = credentials.are_in_body(call.headers, call.query)
+        if not key_in_body:
+            self._authenticate(call)
+            self._throttle(call)
+        self._check(call)
+        raw = await body.read(receive, self._limit, call.scope.get(WORKSPACE, UNKNOWN))
+        raw, value = self._decode(call, raw)
+        if key_in_body:
+            call.headers = call.scope[HEADERS] = credentials.from_body(call.headers, value)
+            self._authenticate(call)
+            self._throttle(call)
+        if isinstance(value, NotJson):
+            value = value.recover(mend=operation.lenient)
+        if operation.with_query is not None and call.query:
+            value = operation.with_query(value, call.query)
+        body.hold(call.scope, raw, call.principal.workspace)
+        if isinstance(operation, IngestOperation):
+            answer = await self._take(call, self._caller(call), operation.parse(value, self._most))
+            return operation.reply(answer)
+        return await self._answer(operation, call, raw, value)
+
+    def _authenticate(self, call: _Call) -> None:
+        """Raises ``ApiError`` (401, 403, 422)."""
+        credentials, control = self._operation.credentials, self._edge.control
+        if credentials.by_path is None:
+            call.principal = authorise(control, call.headers, call.query, credentials.scope, call.now_ms)
+        else:
+            call.principal = credentials.by_path(control, call.scope["path_params"])
+
+    def _throttle(self, call: _Call) -> None:
+        """Raises ``ApiError`` (429, 403)."""
+        self._edge.rate_limiter.admit(call.scope, call.headers, call.principal, call.now_ms)
+
+    def _check(self, call: _Call) -> None:
+        """Parameters and Content-Type; raises ``ApiError`` (415, 422)."""
+        operation = self._operation
+        if call.query:
+            if self._is_native:
+                parameters.check(call.scope["method"], operation.path, call.scope["query_string"])
+            call.timeout_ms = sync_timeout_ms(call.query)
         if operation.read is None and not operation.any_type:
-            body.check_content_type(content_type)
-        raw = await body.read(receive, settings.max_body_bytes, scope.get(WORKSPACE, UNKNOWN))
+            body.check_content_type(call.headers.get(b"content-type", b""))
+
+    def _decode(self, call: _Call, raw: bytes) -> tuple[bytes, Any]:
+        """The body without its Content-Encoding, and its value or ``NotJson``; raises ``ApiError`` (400, 413, 415)."""
+        operation, headers = self._operation, call.headers
         encoding = headers.get(b"content-encoding", b"")
         if operation.any_type and not encoding and raw.startswith(body.GZIP):
             encoding = b"gzip"
-        raw = body.decode(raw, encoding, settings.max_body_bytes)
-        value = (
-            body.parse_batch(raw, operation.batch_label)
-            if operation.read is None
-            else operation.read(content_type, raw, settings.max_body_bytes)
-        )
+        raw = body.decode(raw, encoding, self._limit)
+        if operation.read is None:
+            value = body.parse_batch(raw, operation.batch_label)
+        else:
+            value = operation.read(headers.get(b"content-type", b""), raw, self._limit)
         if self._edge.control.test_environments:
-            scope[BODY] = raw
-        if late:
-            headers = scope[HEADERS] = body_key.with_key(headers, value, operation.body_keys)
-            principal = authorise(self._edge.control, headers, query, operation.scope, now_ms)
-            self._edge.rate_limiter.admit(scope, headers, principal, now_ms)
-        if isinstance(value, NotJson):
-            value = value.recover(mend=operation.lenient)
-        if operation.with_query is not None and query:
-            value = operation.with_query(value, query)
-        caller = self._caller(principal, now_ms, scope.get(IDEMPOTENCY_SEED, ""), query, synced=timeout_ms is not None)
-        if operation.serve is None and len(raw) <= body.SMALL:
-            parsed = operation.parse(value, self._most)
-            linked = None if timeout_ms is None else self._linked(headers, query)
-            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
-        asked = _ReadRequest(scope, headers, query, principal, caller, timeout_ms, raw)
-        with body.SERVED.holding(len(raw), principal.workspace):
-            return await self._serve(asked, value)
+            call.scope[BODY] = raw
+        return raw, value
 
-    async def _serve(self, asked: "_ReadRequest", value: Any) -> Reply:
-        """The answer to a body that has been read."""
-        operation, principal, timeout_ms = self._operation, asked.principal, asked.timeout_ms
-        scope, headers, query, caller = asked.scope, asked.headers, asked.query, asked.caller
-        serve, linked = operation.serve, None if timeout_ms is None else self._linked(headers, query)
-        if serve is None:
-            parsed = operation.parse(value, self._most)
-            return operation.reply(await self._take(caller, principal, timeout_ms, parsed, linked))
-
-        async def take(parsed: Parsed) -> IntakeResult:
-            return await self._take(caller, principal, timeout_ms, parsed, linked)
-
-        repeats, given = self._edge.replay_cache, headers.get(b"x-request-id")
-        keys = (
-            RequestReplayCache.keys(principal.key_id, scope["path"], given, asked.raw)
-            if operation.dedup_window_s
-            else []
-        )
-        counter = RequestContext(
+    async def _answer(self, operation: CallOperation, call: _Call, raw: bytes, value: Any) -> Reply:
+        """The handler's answer; where the operation has a window, the first one to this request."""
+        handler, window_s = operation.handler, operation.dedup_window_s
+        workspace, replays = call.principal.workspace, self._edge.replay_cache
+        request_id = call.headers.get(b"x-request-id")
+        keys = RequestReplayCache.keys(call.principal.key_id, call.scope["path"], request_id, raw) if window_s else []
+        context = RequestContext(
             edge=self._edge,
             read_api=self._read_api,
-            principal=principal,
-            headers=headers,
-            query=query,
-            params=scope.get("path_params", {}),
-            scheme=scope["scheme"],
-            repeat_id=repeats.name(principal.workspace, keys, operation.dedup_window_s, given) if keys else "",
-            taker=take,
+            principal=call.principal,
+            headers=call.headers,
+            query=call.query,
+            params=call.scope.get("path_params", {}),
+            scheme=call.scope["scheme"],
+            repeat_id=replays.name(workspace, keys, window_s, request_id) if keys else "",
+            taker=partial(self._take, call, self._caller(call)),
         )
         if not keys:
-            return await serve(value, counter)
-        return await repeats.once(principal.workspace, keys, operation.dedup_window_s, lambda: serve(value, counter))
+            return await handler(value, context)
+        return await replays.once(workspace, keys, window_s, lambda: handler(value, context))
 
-    def _caller(self, principal: Principal, now_ms: int, seed: str, query: dict[str, str], *, synced: bool) -> Caller:
-        operation, settings = self._operation, self._edge.settings
-        tracked = operation.always_task or (operation.source == "altacee" and _is_tracked(query))
+    def _caller(self, call: _Call) -> Caller:
+        operation, principal = self._operation, call.principal
+        synced = call.timeout_ms is not None
+        wants_task = operation.always_task or (self._is_native and call.query and is_true(call.query, "task"))
         return Caller(
             workspace=principal.workspace,
             environment=principal.environment,
             key_id=principal.key_id,
             source=operation.source,
-            now_ms=now_ms,
-            max_depth=settings.max_depth,
+            now_ms=call.now_ms,
+            max_depth=self._edge.settings.max_depth,
             lenient=operation.lenient,
-            task_id=ids.task_id(now_ms, 1) if synced or tracked else "",
+            task_id=ids.task_id(call.now_ms, 1) if synced or wants_task else "",
             reply_to=self._edge.instance if synced else "",
-            seed=seed,
+            seed=call.scope.get(IDEMPOTENCY_SEED, ""),
         )
 
-    def _linked(self, headers: dict[bytes, bytes], query: dict[str, str]) -> LinkWaiter:
-        return LinkWaiter(self._edge, self._read_api, key_of(headers, query))
-
-    async def _take(
-        self, caller: Caller, principal: Principal, timeout_ms: int | None, parsed: Parsed, linked: LinkWaiter | None
-    ) -> IntakeResult:
-        any_environment = self._operation.any_environment or principal.kind == "secret"
+    async def _take(self, call: _Call, caller: Caller, parsed: Parsed) -> IntakeResult:
+        """Make the events durable, and with ``sync=true`` wait until they are applied; raises ``ApiError``."""
+        timeout_ms = call.timeout_ms
+        any_environment = self._operation.any_environment or call.principal.kind == "secret"
+        linked = None
+        if timeout_ms is not None:
+            linked = LinkWaiter(self._edge, self._read_api, key_of(call.headers, call.query))
         batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], ApiError):
             items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], parsed.label, timeout_ms)]
@@ -242,30 +248,6 @@ class IngestEndpoint:
         path, source = self._operation.path, self._operation.source
         call = RejectedCall(at_ms=self._edge.clock(), path=path, source=source, error=refused, type=kind, body=body)
         self._edge.rejected.add(home, call)
-
-
-def _is_tracked(query: dict[str, str]) -> bool:
-    """Whether the answer is to name a task; raises ``ApiError``. Paths without the parameter have refused it."""
-    wanted = query.get("task", "false").lower() if query else "false"
-    if wanted not in SYNC_WORDS:
-        raise ApiError("invalid_field", "task must be true or false", "task")
-    return wanted in ("true", "1")
-
-
-def _sync_timeout(query: dict[str, str]) -> int | None:
-    """Milliseconds to wait for ``sync=true``; ``None``: do not wait."""
-    if not query:
-        return None
-    wanted = query.get("sync", "false").lower()
-    if wanted not in SYNC_WORDS:
-        raise ApiError("invalid_field", "sync must be true or false", "sync")
-    if wanted in ("false", "0"):
-        return None
-    text = query.get("timeout_ms", str(DEFAULT_TIMEOUT_MS))
-    low, high = TIMEOUT_MS
-    if len(text) > 9 or not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", "timeout_ms")
-    return int(text)
 
 
 async def _respond(send: Send, reply: Reply, request_id: str) -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ingest.events.raw import IntakeResult, Parsed, Reply
+from ingest.http.credentials import IN_HEADERS, Credentials
 from schemas.control.access import Principal
-from schemas.control.control_state import Campaign, ControlState
+from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 from schemas.records import identity
 
@@ -16,14 +17,6 @@ JSON = (b"content-type", b"application/json")
 ADDRESSES = (identity.EMAIL, identity.PHONE)
 Identifying = tuple[str, Any, str]
 """Type, value, and the name of the field that it came from."""
-
-
-def nothing_parsed(_value: Any, _most: int) -> Parsed:
-    raise NotImplementedError("an operation without parse has serve")
-
-
-def nothing_replied(_answer: IntakeResult) -> Reply:
-    raise NotImplementedError("an operation without reply has serve")
 
 
 class DialectContext(Protocol):
@@ -99,48 +92,63 @@ class DialectContext(Protocol):
         """The read API's answer to the caller; raises ``ApiError`` (503) where it is away."""
 
 
+Handler = Callable[[Any, DialectContext], Awaitable[Reply]]
+"""(value, services) -> answer; may raise ``ApiError``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One path. ``parse`` may raise ``ApiError`` for the whole request; ``refuse`` gets the request id."""
+class BaseOperation:
+    """One path of a dialect. ``refuse`` gets the request id."""
 
     source: str
     path: str
-    parse: Callable[[Any, int], Parsed] = nothing_parsed
-    """(JSON value, most items) -> items"""
-    reply: Callable[[IntakeResult], Reply] = nothing_replied
-    serve: Callable[[Any, DialectContext], Awaitable[Reply]] | None = None
-    """In place of ``parse`` and ``reply``, where the answer takes more than events being durable."""
     refuse: Callable[[ApiError, str], Reply]
-    batch_label: str = ""
-    """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
     methods: tuple[str, ...] = ("POST",)
-    path_authenticator: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
-    """(control, parts of the path) -> who calls, where the path itself is the key; may raise ``ApiError``."""
-    scope: str = "events:ingest"
+    finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
+    """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
+    credentials: Credentials = IN_HEADERS
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""
+    read: Callable[[bytes, bytes, int], Any] | None = None
+    """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
+    any_type: bool = False
+    """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
+    batch_label: str = ""
+    """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
+    with_query: Callable[[Any, Mapping[str, str]], Any] | None = None
+    """(value, query) -> the value with what the parameters say about it."""
     lenient: bool = False
     """Whether an odd value costs itself and not its event, as the clients of the vendor expect."""
     always_task: bool = False
     """Whether every answer carries a task id, not only one that waited."""
-    read: Callable[[bytes, bytes, int], Any] | None = None
-    """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
-    with_query: Callable[[Any, Mapping[str, str]], Any] | None = None
-    """(value, query) -> the value with what the parameters say about it."""
-    finish: Callable[[Reply, Mapping[bytes, bytes], Mapping[str, str]], Reply] | None = None
-    """(reply, headers, query) -> the reply in the form that this request wants; must not raise."""
-    query_keys: tuple[str, ...] = ()
-    """Parameters that may hold the key beside ``apiKey``."""
-    key_part: str = ""
-    """Name of the part of the path that is the key."""
-    body_keys: tuple[str, ...] = ()
-    """Fields of the body, its items or their ``properties`` that may hold the key, where nothing else does."""
-    any_type: bool = False
-    """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
-    constant: Reply | None = None
-    """The answer to whatever is sent, with a key or without: nothing of it is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOperation(BaseOperation):
+    """Takes events, and answers when they are durable."""
+
+    parse: Callable[[Any, int], Parsed]
+    """(value, most items) -> items; may raise ``ApiError`` for the whole request."""
+    reply: Callable[[IntakeResult], Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOperation(BaseOperation):
+    """Any other call of a vendor's API: a handler answers it, with services of the edge and of the read API."""
+
+    handler: Handler
     dedup_window_s: int = 0
     """For how many seconds the same request of the same key is answered with its first answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantOperation(BaseOperation):
+    """The same answer to every request, with a key or without: nothing of it is looked at."""
+
+    answer: Reply
+
+
+Operation = IngestOperation | CallOperation | ConstantOperation
 
 
 def object_of(value: Any, what: str = "the body") -> dict[str, Any]:

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
 from schemas.api.json_schema import Schema
-from schemas.api.route import SYNC
 from schemas.api.routes import ROUTES
+from schemas.api.wait_parameters import CHECKS
 from schemas.errors import ApiError
 
 EVERYWHERE = ("apiKey", "environment")
@@ -34,8 +34,8 @@ def check(method: str, path: str, query: str | bytes) -> None:
         return
     text = query.decode("latin-1") if isinstance(query, bytes) else query
     for name, value in parse_qsl(text, keep_blank_values=True):
-        if name in SYNC and name in known:
-            _check_sync(name, value, known[name])
+        if name in CHECKS and name in known:
+            CHECKS[name]({name: value})
         elif name not in known and name not in EVERYWHERE:
             raise ApiError("unknown_parameter", _said(name, [*known, *EVERYWHERE]), name[:MOST_SHOWN])
 
@@ -45,15 +45,6 @@ def _known(method: str, path: str) -> Mapping[str, Schema] | None:
     if exact is not None:
         return exact
     return next((said for its, pattern, said in _PATTERNS if its == method and pattern.fullmatch(path)), None)
-
-
-def _check_sync(name: str, value: str, schema: Schema) -> None:
-    if name == "sync" and value.lower() not in schema["enum"]:
-        raise ApiError("invalid_field", "sync must be true or false", name)
-    if name == "timeout_ms":
-        low, high = schema["minimum"], schema["maximum"]
-        if not value.isascii() or not value.isdigit() or len(value) > 9 or not low <= int(value) <= high:
-            raise ApiError("invalid_field", f"timeout_ms must be {low} to {high}", name)
 
 
 def _said(name: str, known: list[str]) -> str:

@@ -5,8 +5,7 @@ for one more. Requests without a key so far are an owner too.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from typing import Any
 
 from schemas.errors import ApiError
@@ -37,15 +36,6 @@ class Budget:
         self._held[owner] -= size
         self.held -= size
         self._drop(owner)
-
-    @contextmanager
-    def holding(self, size: int, owner: str) -> Iterator[None]:
-        """Raises ``ApiError`` (503) where there is no room."""
-        self.take(size, owner)
-        try:
-            yield
-        finally:
-            self.give(size, owner)
 
     def hold(self, scope: MutableMapping[str, Any], size: int, owner: str) -> None:
         """Until ``release`` of the request; raises ``ApiError`` (503) where there is no room."""

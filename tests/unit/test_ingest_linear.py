@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from ingest.contacts import parse as contacts
 from ingest.dialects import launch
-from ingest.events import endpoint
 from ingest.http import xml_codec
 from schemas import times
+from schemas.api import wait_parameters
 from schemas.control import access
 from schemas.errors import ApiError
 from schemas.records import identity
@@ -75,7 +74,7 @@ def test_no_phone_number_costs_more_than_a_few_milliseconds(text: str) -> None:
     assert _cost(lambda value: identity.normalise("phone", value), text[: identity.MAX_LENGTH]) < 0.02
 
 
-@pytest.mark.parametrize("read", [endpoint._sync_timeout, contacts.timeout_ms])
+@pytest.mark.parametrize("read", [wait_parameters.sync_timeout_ms, wait_parameters.timeout_ms])
 @pytest.mark.parametrize("text", ["000010000", "10000" + "0" * 10, "0000100000000000", "1" * 5000])
 def test_a_time_to_wait_is_bounded_however_it_is_written(read: Callable[[dict[str, str]], int], text: str) -> None:
     try:
