@@ -1,7 +1,8 @@
-"""Parts that ClickHouse could not read at its start in; their topics read again from Kafka.
+"""Parts that ClickHouse cannot read in; their topics read again from Kafka.
 
-1. ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows. Which rows they
-   were cannot be told any more, so all that Kafka has of the table's topic is read again.
+1. At its start ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows; one
+   that breaks later is put aside here. Which rows they were cannot be told any more, so all that Kafka has of the
+   table's topic is read again.
 2. What Kafka has no longer does not come back that way. Where Kafka has a topic from its beginning nothing is missing
    afterwards and the remains are removed; else they stay, and readiness names them until a person has removed them.
 3. An embedded database may have lost a table's definition too: it is made again. In a ClickHouse of somebody's own it
@@ -21,6 +22,7 @@ from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.rereads import Rereads, encode, stream_of
+from sinks.maintenance.broken_parts import ErrorWatch, put_aside
 from sinks.maintenance.migrate import MigrationError
 from sinks.maintenance.reread import ask_again, reach
 from sinks.maintenance.restore import restore_missing
@@ -29,8 +31,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 BROKEN = (
-    "SELECT table, name FROM system.detached_parts"
-    " WHERE database = currentDatabase() AND startsWith(ifNull(reason, ''), 'broken') ORDER BY table, name"
+    "SELECT table, name FROM system.detached_parts WHERE database = currentDatabase() AND"
+    " (startsWith(ifNull(reason, ''), 'broken') OR concat(table, '/', name) IN {known:Array(String)})"
+    " ORDER BY table, name"
 )
 
 
@@ -40,6 +43,7 @@ class Mender:
     def __init__(self, settings: Settings, rereads: Rereads) -> None:
         self._settings = settings
         self._rereads = rereads
+        self._errors = ErrorWatch()
         self._lost: dict[str, str] = {}
         """By part, what may be missing for good."""
 
@@ -66,14 +70,24 @@ class Mender:
         if not self._settings.clickhouse_url:
             for table in await restore_missing(self._settings, client):
                 log.error("table %s is missing: recreating it from Kafka; older rows are lost", table)
+        for table, part in await self._errors.unreadable(client):
+            await self._put_aside(client, table, part)
         broken: dict[topics.Topic, list[tuple[str, str]]] = {}
-        for table, part in (await client.query(BROKEN)).result_rows:
+        for table, part in (await client.query(BROKEN, {"known": sorted(self._rereads.parts())})).result_rows:
             if (stream := stream_of(table)) is not None:
                 broken.setdefault(stream.topic, []).append((table, part))
         lost: dict[str, str] = {}
         for topic, parts in broken.items():
             lost |= await self._mend(client, topic, parts)
         self._lost = lost
+
+    async def _put_aside(self, client: AsyncClient, table: str, part: str) -> None:
+        """The request first: a crash in between leaves the part in use, and it is found again."""
+        if (stream := stream_of(table)) is not None:
+            reason = f"broken while in use: {table}/{part}"
+            log.error("%s; reading %s again", reason, stream.topic.name)
+            self._rereads.apply(*encode(await ask_again(self._settings, stream.topic, reason, (f"{table}/{part}",))))
+            await put_aside(client, table, part)
 
     async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
         """What may be missing for good, by part."""

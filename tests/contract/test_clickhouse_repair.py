@@ -128,18 +128,6 @@ def test_a_part_with_empty_files_is_put_aside_at_the_start_and_named(filled: Pat
         assert broken.name in front.rows(BROKEN)
 
 
-def test_a_part_that_breaks_while_it_runs_is_put_aside_by_the_first_read_of_it(filled: Path, tmp_path: Path) -> None:
-    path = tmp_path / "clickhouse"
-    shutil.copytree(filled, path, symlinks=True)
-    with Served(path) as front:
-        broken = part(path)
-        empty(broken / "x.cmrk2")
-        empty(broken / "x.bin")
-        assert front.ask("SELECT sum(x) FROM h.t").status_code == 500
-        front.rows("SELECT sum(x) FROM h.t")
-        assert broken.name in front.rows(BROKEN)
-
-
 def test_a_definition_without_a_copy_is_put_aside_and_the_others_are_read(filled: Path, tmp_path: Path) -> None:
     path = tmp_path / "clickhouse"
     shutil.copytree(filled, path, symlinks=True)

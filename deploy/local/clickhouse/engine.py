@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from deploy.local.clickhouse.codes import ClickHouseError, refusal
 from deploy.local.clickhouse.disk import FLOOR_BYTES, Floor
 from deploy.local.clickhouse.native_blocks import TIME_ZONES, Version, has_time_zones, rebuilt, versioned
 from deploy.local.clickhouse.native_types import UnmeasurableError
-from deploy.local.clickhouse.repair import DEFINES, broken_part, keep, repair
+from deploy.local.clickhouse.repair import DEFINES, keep, repair
 from deploy.local.clickhouse.sql import Statement
 
 if TYPE_CHECKING:
@@ -73,8 +72,6 @@ class Engine:
         self._connect: Callable[[str], Connection] = connect
         self._path = str(path.resolve())
         self._folder = path
-        self._reloading = threading.Lock()
-        self._reloaded: set[tuple[str, str]] = set()
         repair(path)
         _forget_empty_default(path)
         self._root = self._connect(self._path)
@@ -93,27 +90,10 @@ class Engine:
                     return _insert(connection, question.statement)
                 answer = _query(connection, question)
         except RuntimeError as error:  # chDB's ChdbError among them
-            self._put_aside(str(error))
             raise _coded(error) from error
         if question.statement.sql.lstrip()[:8].upper().startswith(DEFINES):
             keep(self._folder)
         return answer
-
-    def _put_aside(self, error: str) -> None:
-        """Load a table again one of whose parts cannot be read, which puts that part aside; once for each part."""
-        if (found := broken_part(error)) is None or self.floor.is_low:
-            return
-        with self._reloading:
-            if found in self._reloaded:
-                return
-            self._reloaded.add(found)
-            table, part = found
-            log.error("%s: part %s cannot be read; loading the table without it: %.500s", table, part, error)
-            try:
-                self._control(f"DETACH TABLE {table} SYNC")
-                self._control(f"ATTACH TABLE {table}")
-            except RuntimeError:
-                log.exception("%s cannot be loaded again", table)
 
     def native(self, question: EngineQuery, answer: QueryResult, number: int) -> bytes:
         """An answer in Native as clients of a protocol version read it; raises ``ClickHouseError``."""

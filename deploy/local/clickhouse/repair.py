@@ -9,7 +9,6 @@ else it deals by itself: it removes ``tmp_`` parts and puts parts aside that it 
 """
 
 import logging
-import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +19,6 @@ ASIDE = "broken."
 """In front of the name: the engine reads whatever begins with ``mutation_``."""
 KEPT = "metadata.kept"
 DEFINES = (b"CREATE", b"ALTER", b"DROP", b"RENAME", b"EXCHANGE", b"ATTACH", b"DETACH")
-PART = re.compile(r"while reading from part \S*/([^/\s]+)/? in table (\S+) \(")
-"""As the engine tells of a part that it cannot read: its name, and the table's."""
 
 
 def repair(path: Path) -> list[str]:
@@ -53,12 +50,6 @@ def keep(path: Path) -> None:
         for copy in (path / KEPT).rglob("*.sql"):
             if copy not in there:
                 copy.unlink()
-
-
-def broken_part(error: str) -> tuple[str, str] | None:
-    """Table and part that the engine's error says it cannot read."""
-    found = PART.search(error)
-    return (found[2], found[1]) if found else None
 
 
 def _definitions(path: Path) -> list[Path]:
