@@ -22,6 +22,15 @@ MESSAGE_STATES = (
 )
 """What a message can be; a machine's open or click does not change it."""
 USAGE_DAYS, MOST_USAGE_DAYS = 30, 90
+LEDGER_DAYS = 30
+"""How far back the ledger is kept."""
+LEDGER_MS, MOST_LEDGER_MS, MOST_LEDGER_EVENTS = HOUR_MS, DAY_MS, 20_000_000
+"""How much of it is shown where no time is given, and at most."""
+SOURCES = (
+    *("altacee", "altcraft", "altertable", "parcelvoy", "posthog", "segment"),
+    *("mailgun", "postmark", "sendgrid", "ses", "twilio"),
+)
+"""Where an event can come from: dialects, of which ``altacee`` is the native API, and providers."""
 
 TIMEOUT_MS, DEFAULT_TIMEOUT_MS = (50, 10_000), 2000
 """How long a write may be waited for."""

@@ -12,7 +12,8 @@ FIRST_MS, END_MS = -62_135_596_800_000, 253_402_300_800_000
 """0001-01-01 and 10000-01-01: what a value of an attribute, a property or a rule may be."""
 DURATION = r"[0-9]{1,9}[smhdw]"
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 _UNITS = {"s": 1_000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 ISO_VALUE = (

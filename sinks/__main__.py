@@ -22,10 +22,11 @@ from schemas.service.metric import READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
+from sinks.clickhouse.connect import Ping
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.metrics import NAME, source_of
-from sinks.clickhouse.ping import Ping
 from sinks.clickhouse.rereads import Rereads
+from sinks.ledger.keeper import LedgerKeeper
 from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
@@ -56,6 +57,7 @@ async def _store(settings: Settings) -> None:
     rereads = Rereads()
     loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads)
     mender = Mender(settings, rereads)
+    ledger = LedgerKeeper(settings)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -63,6 +65,7 @@ async def _store(settings: Settings) -> None:
             if settings.worker == 0:
                 tasks.create_task(eraser.run())
                 tasks.create_task(mender.run())
+                tasks.create_task(ledger.run())
 
     needs = {
         "kafka": Probe(settings, EVENTS).ask,
@@ -72,7 +75,8 @@ async def _store(settings: Settings) -> None:
         "parts": mender.check,
     }
     try:
-        metrics = Exposition(settings, NAME, (READER, SINK), source_of(loop))
+        lanes = source_of(loop)
+        metrics = Exposition(settings, NAME, (READER, SINK), lambda: (*lanes(), *ledger.samples()))
         async with exposed(settings, metrics), beating(settings, needs):
             await following(settings, (known.apply, rereads.apply), work)
     finally:

@@ -10,7 +10,7 @@ from processors.runtime import foreign
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from schemas import topics
 from schemas.control.control_state import ControlState
-from schemas.records import codec
+from schemas.records import codec, outcomes
 from schemas.records.identity import partition_of
 from schemas.records.records import Change, Event, Link
 from schemas.times import DAY_MS
@@ -64,6 +64,7 @@ class IdentityStage:
         sends: list[OutputRecord] = []
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
+        passed: list[Change] = []
         for record in records:
             events, foreign_events = foreign.admit(
                 record,
@@ -75,6 +76,7 @@ class IdentityStage:
             sends += foreign_events
             for index, event in events:
                 if self._control.erased.covers(event):
+                    passed.append(outcomes.suppressed(event, (record.partition, record.offset, index)))
                     continue
                 self._seen.mark(event, record.offset, index, state)
                 if not event["repeat"]:  # the first said all that is believed
@@ -99,6 +101,8 @@ class IdentityStage:
             for key, some in links.items()
             for start in range(0, len(some), resolver.MAX_LINKS)
         ]
+        if passed:
+            sends.append(OutputRecord(topics.CHANGES.name, state.partition, None, codec.encode_changes(passed)))
         return sends
 
     def _new_links(self, event: Event, state: PartitionState) -> list[Link]:

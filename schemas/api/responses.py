@@ -20,6 +20,7 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
+from schemas.api.operation_shapes import OPERATION_SHAPES
 from schemas.api.trial_shapes import PROBLEM as _PROBLEM
 from schemas.api.trial_shapes import TRIAL_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
@@ -139,7 +140,6 @@ _CAMPAIGN: dict[str, Schema] = {
     "stats": ref("CampaignStats"),
 }
 _VARIANT: dict[str, Schema] = {"id": TEXT, "name": maybe(TEXT)}
-_DAY: dict[str, Schema] = {"date": TEXT, "environment": TEXT, "events": COUNT, "duplicates": COUNT}
 
 SHAPES: dict[str, Schema] = {
     "Error": record({"error": _PROBLEM}),
@@ -276,14 +276,7 @@ SHAPES: dict[str, Schema] = {
     **TRIAL_SHAPES,
     "Workspace": record(_WORKSPACE),
     "WorkspaceMade": record({**_WORKSPACE, "environments": many(_ENVIRONMENT), "key": ref("KeyMade")}),
-    "Usage": record(
-        {
-            "since": TIME,
-            "data": many(record(_DAY)),
-            "contacts": many(record({"environment": TEXT, "contacts": COUNT})),
-            "totals": record(dict.fromkeys(("events", "duplicates", "contacts"), COUNT)),
-        }
-    ),
+    **OPERATION_SHAPES,
     "Quarantined": record(
         {
             **dict.fromkeys(("id", "topic"), TEXT),

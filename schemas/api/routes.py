@@ -17,6 +17,7 @@ from schemas.limits import (
     MAX_LIMIT,
     MESSAGE_STATES,
     MOST_USAGE_DAYS,
+    SOURCES,
     STEPS,
     USAGE_DAYS,
 )
@@ -30,6 +31,7 @@ _FILTERS: dict[str, Schema] = {
 }
 _LIMIT = whole(1, MAX_LIMIT, DEFAULT_LIMIT)
 _EVENTS: dict[str, Schema] = {"type": TEXT, "from": TIME, "to": TIME}
+_LEDGER: dict[str, Schema] = {"from": TIME, "to": TIME, "source": one_of(*SOURCES)}
 _DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEXT, **_AS_OF}
 _SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
 _GRAPH = {400: "GraphQLRefused"}
@@ -61,6 +63,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/workspaces", "instance", "Workspace", "List all workspaces", listed=True),
     get("/v1/workspaces/{id}", "admin", "Workspace", "The key's workspace"),
     get("/v1/usage", "admin", "Usage", "Events sent and data kept", {"days": whole(1, MOST_USAGE_DAYS, USAGE_DAYS)}),
+    get("/v1/ledger", "admin", "Ledger", "What was accepted, minute by minute, and what became of it", _LEDGER),
     get("/v1/environments", "admin", "Environment", "List environments", listed=True),
     replace(
         get(

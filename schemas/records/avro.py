@@ -5,7 +5,7 @@ at its type. So the bytes, which are those of fastavro, take half its time. For 
 records, arrays, texts, bytes, longs, booleans, and any of these or null.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from textwrap import indent
 from typing import Any
 
@@ -49,6 +49,21 @@ def _negative() -> None:
     raise ValueError("a length is negative")
 
 
+_STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
+"""By its first byte, how long a text is with its length; 0: longer, or none."""
+
+
+def _leap(data: bytes, at: int) -> int:
+    """Behind a text whose length takes more than a byte."""
+    n = data[at]
+    at += 1
+    if n > 127:
+        n, at = _more(data, at, n)
+    if n & 1:
+        _negative()
+    return at + (n >> 1)
+
+
 def _none(name: str) -> None:
     raise TypeError(f"{name} is None")
 
@@ -62,7 +77,9 @@ _ZERO = r"put(b'\0')"
 class _CodeWriter:
     """The functions of one schema's records; ``name`` is what holds a value in the code around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Collection[str] = ()) -> None:
+        """``only``: the names of fields that are read, of all records; empty: all are."""
+        self._only = only
         self._records: dict[str, Any] = {}
         """By the names that later types call them by."""
         self.names: dict[str, Any] = {
@@ -72,6 +89,8 @@ class _CodeWriter:
             "varint": _varint,
             "more": _more,
             "negative": _negative,
+            "steps": _STEPS,
+            "leap": _leap,
             "none": _none,
         }
 
@@ -147,11 +166,30 @@ class _CodeWriter:
                 return f"items = []\n{_HEAD}while n:\n{block}{name} = items\n"
         raise ValueError(f"no type of our records: {schema}")
 
+    def skip(self, schema: Any) -> str:
+        """Code that passes over what stands at ``at``."""
+        if (record := self._record(schema)) is not None:
+            return "".join(self.skip(field["type"]) for field in record["fields"])
+        match schema:
+            case "string" | "bytes":
+                return "n = steps[data[at]]\nif n: at += n\nelse: at = leap(data, at)\n"
+            case "long":
+                return "while data[at] > 127: at += 1\nat += 1\n"
+            case {"type": "array", "items": items}:
+                block = f"left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}for _ in range(left):\n"
+                each = indent(self.skip(items), " ")
+                return f"{_HEAD}while n:\n{indent(f'{block}{each}{_HEAD}', ' ')}"
+        return self.read(schema, "_")
+
     def record_reader(self, schema: Any) -> str:
-        fields = schema["fields"]
-        body = "".join(self.read(field["type"], f"value{n}") for n, field in enumerate(fields))
-        datum = ", ".join(f"{field['name']!r}: value{n}" for n, field in enumerate(fields))
-        return self._define("data, at", f"{body}return {{{datum}}}, at\n")
+        body, wanted = "", []
+        for n, field in enumerate(schema["fields"]):
+            if not self._only or field["name"] in self._only:
+                body += self.read(field["type"], f"value{n}")
+                wanted.append(f"{field['name']!r}: value{n}")
+            else:
+                body += self.skip(field["type"])
+        return self._define("data, at", f"{body}return {{{', '.join(wanted)}}}, at\n")
 
 
 def writer(schema: Any) -> Write:
@@ -167,11 +205,12 @@ def writer(schema: Any) -> Write:
     return write
 
 
-def reader(schema: Any) -> Read:
+def reader(schema: Any, only: Collection[str] = ()) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
-    That raises ``ValueError`` or ``IndexError`` for what is none; what it costs is bounded by the bytes.
+    That raises ``ValueError`` or ``IndexError`` for what is none; what it costs is bounded by the bytes. With ``only``
+    records have no other fields, and reading costs less.
     """
-    code = _CodeWriter()
+    code = _CodeWriter(only)
     read: Read = code.names[code.record_reader(schema)]
     return read

@@ -59,6 +59,15 @@ class Event(TypedDict):
     repeat: NotRequired[int]
 
 
+class EventOrigin(TypedDict):
+    """Of an event what a count of events goes by."""
+
+    workspace: str
+    environment: str
+    source: str
+    received_ms: int
+
+
 class Link(TypedDict):
     event_id: str
     workspace: str

@@ -32,8 +32,8 @@ READ_TOPICS = tuple(
     )
 )
 TABLES = (
-    *("consent_changes", "contact_overrides", "contacts", "delivery_attempts", "duplicates", "events", "links"),
-    *("membership_changes", "quarantine", "refused_links", "retracted_links"),
+    *("consent_changes", "contact_overrides", "contacts", "delivery_attempts", "duplicates", "events"),
+    *("event_outcomes", "links", "membership_changes", "quarantine", "refused_links", "retracted_links"),
 )
 PHASES = ("decide", "publish", "state")
 """Of a unit of work: the stage's own code, waiting for outputs, waiting for changelogs and writing the store."""

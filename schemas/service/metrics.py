@@ -166,6 +166,13 @@ CATALOGUE: tuple[Metric, ...] = (
         remedy="Nothing is lost: the lag waits in Kafka for 7 days. Look at ClickHouse and its disk.",
     ),
     Metric(
+        name="headwater_ledger_residual_events",
+        kind=GAUGE,
+        of=SINK,
+        meaning="Events of minutes that ended two minutes ago which are neither stored nor accounted for, or too many.",
+        remedy="Compare the stages' `headwater_stage_oldest_seconds` first; `GET /v1/ledger` names minute and source.",
+    ),
+    Metric(
         name="headwater_webhook_attempts_total",
         kind=COUNTER,
         of=WEBHOOKS,

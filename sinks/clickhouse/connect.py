@@ -42,3 +42,17 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
                 reminded = now
                 log.warning("waiting for ClickHouse at %s: %s", where, reason)
         await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
+
+
+class Ping:
+    """A client of its own: the answer does not wait for what the others do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: AsyncClient | None = None
+
+    async def ask(self) -> None:
+        """Raises ``ClickHouseError``; does not return while it is silent."""
+        if self._client is None:
+            self._client = await connected(self._settings, FOREVER_S)
+        await self._client.query("SELECT 1")

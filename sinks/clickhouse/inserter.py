@@ -22,6 +22,7 @@ from schemas.records.codec import UnknownSchemaError
 from schemas.records.sameness import id_in
 from schemas.settings import Settings
 from sinks.clickhouse.block import Block, Buffer, halves
+from sinks.clickhouse.outcome_rows import passed_over
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
 from sinks.clickhouse.streams import Part, Stream
@@ -176,7 +177,10 @@ class StreamInserter:
                 log.error("%s refused: %s", place, error)
             await self._publisher.record(record, str(error))
             self._counts.records[self.topic, "quarantined"] += 1
-        work = await self._stream.sort(self._kept(block.items), self._parts, self._writer.stored_places)
+        kept = self._kept(block.items)
+        work = await self._stream.sort(kept, self._parts, self._writer.stored_places)
+        if self._stream.remembers and len(kept) < len(block.items):
+            work.inserts.insert(0, passed_over([item for item in block.items if self._erased.covers(item.datum)]))
         for item, reason in work.unusable:
             await self._refuse(item, reason)
         for group in work.inserts:

@@ -98,9 +98,13 @@ def encode(reread: Reread) -> tuple[bytes, bytes]:
 
 
 def stream_of(table: str) -> Stream | None:
-    """From which topic a table is filled, by way of a view too; ``None``: from none."""
+    """From which topic a table is filled, by way of a view too; ``None``: from none.
+
+    Of one that several fill it is the topic whose checkpoint it is.
+    """
     filled: dict[str, Any] = {}
-    for stream in STREAMS:
-        for one in stream.tables:
-            filled |= {one.name: stream} | dict.fromkeys(one.views, stream)
+    for tables in ("extra", "checkpoints"):
+        for stream in STREAMS:
+            for one in getattr(stream, tables):
+                filled |= {one.name: stream} | dict.fromkeys(one.views, stream)
     return filled.get(table)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import topics
-from schemas.records import codec
+from schemas.records import codec, outcomes
 from schemas.records.records import APPLIED, STORED, Change, Event, Receipt
 from schemas.records.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, origin_of
 from sinks.clickhouse.link_rows import LINKS, RETRACTED_LINKS
+from sinks.clickhouse.outcome_rows import OUTCOMES, of_quarantined
 from sinks.clickhouse.rows import (
     CONTACTS,
     DELIVERY_ATTEMPTS,
@@ -127,13 +128,21 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
         "consent": CONSENT_CHANGES,
         "refused": REFUSED_LINKS,
     }
-    rows: dict[Table, list[Item]] = {table: [] for table in tables.values()}
+    rows: dict[Table, list[Item]] = {table: [] for table in (*tables.values(), OUTCOMES)}
     for item in items:
         change: Change = item.datum
         table = tables.get(change["kind"])
         if table is not None:
             if not parts[item.partition].has(table, item):
                 rows[table].append(item)
+        elif change["kind"] == outcomes.SUPPRESSED:
+            try:
+                outcome = outcomes.of_change(change)
+            except ValueError as error:
+                work.unusable.append((item, str(error)))
+                continue
+            if not parts[item.partition].has(OUTCOMES, item):
+                rows[OUTCOMES].append(item._replace(datum=outcome))
         elif change["kind"] != APPLIED:
             work.unusable.append((item, f"a change of unknown kind {change['kind'][:80]!r}"))
         elif reply_to := change.get("reply_to"):
@@ -142,6 +151,12 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
     members = {MEMBERSHIP_CHANGES: rows.pop(MEMBERSHIP_CHANGES)}
     work.inserts += [rows, members]
     return work
+
+
+async def _sort_quarantine(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+    fresh = [item for item in items if not parts[item.partition].has(QUARANTINE, item)]
+    # the record last: its row says that those of its events are in
+    return Work(inserts=[{OUTCOMES: of_quarantined(fresh)}, {QUARANTINE: fresh}])
 
 
 def _receipt(of: Event | Change, stage: str) -> Receipt:
@@ -159,7 +174,7 @@ STREAMS = (
     Stream(
         topic=topics.RESOLVED,
         checkpoints=(EVENTS,),
-        extra=(DUPLICATES,),
+        extra=(DUPLICATES, OUTCOMES),
         decode=codec.decode_events,
         encode=lambda event: codec.encode_events([event]),
         sort=_sort_events,
@@ -167,7 +182,7 @@ STREAMS = (
     ),
     Stream(
         topic=topics.CHANGES,
-        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES, CONSENT_CHANGES, REFUSED_LINKS),
+        checkpoints=(CONTACTS, MEMBERSHIP_CHANGES, CONSENT_CHANGES, REFUSED_LINKS, OUTCOMES),
         decode=codec.decode_changes,
         encode=lambda change: codec.encode_changes([change]),
         sort=_sort_changes,
@@ -196,8 +211,9 @@ STREAMS = (
     Stream(
         topic=topics.QUARANTINE,
         checkpoints=(QUARANTINE,),
+        extra=(OUTCOMES,),
         decode=lambda value: [codec.decode_quarantined(value)],
         encode=codec.encode_quarantined,
-        sort=_one(QUARANTINE),
+        sort=_sort_quarantine,
     ),
 )

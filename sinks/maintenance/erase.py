@@ -23,6 +23,7 @@ from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
+from schemas.records.outcomes import SUPPRESSED
 from schemas.service import clock
 from schemas.service.kafka import Tail, started_producer
 from schemas.service.kafka_auth import connection
@@ -61,6 +62,14 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
 """Table by table, which rows are a contact's as it was."""
 
 EVENTS = "events"
+COUNTED = frozenset({EVENTS, "duplicates"})
+"""What the ledger counts: of a row that goes it keeps the place, so that its minute stays balanced."""
+_NOTE = (
+    "INSERT INTO event_outcomes"
+    " (workspace, environment, source, received_at, outcome, _origin_partition, _origin_offset, _origin_index)"
+    f" SELECT workspace, environment, source, received_at, '{SUPPRESSED}',"
+    " _origin_partition, _origin_offset, _origin_index"
+)
 
 RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
 """A database that cannot rewrite rows, its disk being full for one, is not asked twice a second."""
@@ -85,6 +94,8 @@ async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = 
         delete = f"ALTER TABLE {table} DELETE WHERE {where}"
         # more than once where a mutation of an earlier try, with an earlier time, is still under way
         while (await client.query(counted, values | home)).result_rows[0][0]:
+            if table in COUNTED:
+                await client.command(f"{_NOTE} FROM {table} WHERE {where}", values | home)
             await mutations.run(client, table, delete, values | home, one.contacts[0])
 
 

@@ -25,7 +25,7 @@ from sinks.read_api.contacts import (
     link_refusal,
 )
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
-from sinks.read_api.control import definitions, preview, quarantine, tasks, trial, usage, webhooks
+from sinks.read_api.control import definitions, ledger, preview, quarantine, tasks, trial, usage, webhooks
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
@@ -203,6 +203,10 @@ async def get_workspace(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def get_usage(api: ReadServices, asked: ReadRequest) -> Any:
     return await usage.usage(api.reader, asked.principal.workspace, asked.query, now_ms())
+
+
+async def get_ledger(api: ReadServices, asked: ReadRequest) -> Any:
+    return await ledger.ledger(api.reader, asked.tenant, asked.query, now_ms())
 
 
 async def list_accepted_in_test(api: ReadServices, asked: ReadRequest) -> Any:

@@ -59,6 +59,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/workspaces", "instance", handlers.list_workspaces, fresh=True),
     Read("/v1/workspaces/{id}", "admin", handlers.get_workspace, fresh=True),
     Read("/v1/usage", "admin", handlers.get_usage),
+    Read("/v1/ledger", "admin", handlers.get_ledger),
     Read("/v1/environments", "admin", handlers.list_environments, fresh=True),
     Read("/v1/test/good", "contacts:read", handlers.list_accepted_in_test, fresh=True),
     Read("/v1/webhooks", "webhooks:read", handlers.list_webhooks, fresh=True),

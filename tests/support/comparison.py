@@ -37,7 +37,22 @@ async def differences(stack: LocalStack, ledger: SentLedger, segments: dict[str,
         *await _events(stack, ledger, prefix),
         *await _contacts(stack, ledger),
         *await _memberships(stack, ledger, segments),
+        *await _balance(stack, prefix),
     ]
+
+
+async def _balance(stack: LocalStack, prefix: str) -> list[str]:
+    """What was accepted is stored, a duplicate, quarantined or suppressed, in each minute of the last hour."""
+    async with stack.client() as client:
+        answer = await client.get("/v1/ledger")
+        body = answer.json()
+    stored = await rows(
+        stack, "SELECT count() FROM events FINAL WHERE workspace = 'local' AND environment = 'production'"
+    )
+    problems = [f"the ledger does not balance: {row}" for row in body["data"] if row["residual"]][:3]
+    if not prefix and body["totals"]["stored"] != stored[0][0]:
+        problems.append(f"the ledger counts {body['totals']} where {stored} rows are stored")
+    return problems
 
 
 async def _events(stack: LocalStack, ledger: SentLedger, prefix: str) -> list[str]:

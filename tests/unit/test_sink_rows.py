@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from sinks.clickhouse.outcome_rows import OUTCOMES, passed_over
 from sinks.clickhouse.rows import CONTACTS, PLACE, Item, UnusableError, fill
 from sinks.clickhouse.streams import STREAMS
 from tests.support.builders import NOW_MS, event, ident, link
@@ -17,13 +18,25 @@ def contact_row(profile: Any, **more: Any) -> dict[str, Any]:
     return {name: column[0] for name, column in zip([*CONTACTS.columns, *PLACE], columns, strict=True)}
 
 
-@pytest.mark.parametrize("table", [table for stream in STREAMS for table in stream.tables], ids=lambda t: t.name)
+TABLES = [table for stream in STREAMS for table in stream.tables if table is not OUTCOMES]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_a_table_gets_a_value_for_every_column(table: Any) -> None:
     stream = next(s for s in STREAMS if table in s.tables)
     data = stream.decode(stream.encode(sample(stream.topic.name, table.name)))
     columns = fill(table, "topic", [Item(1, 2, 3, datum) for datum in data * 2])
     assert [len(column) for column in columns] == [2] * len([*table.columns, *PLACE])
     assert [column[0] for column in columns[-4:]] == ["topic", 1, 2, 3]
+
+
+def test_an_event_that_was_passed_over_keeps_its_place_on_events() -> None:
+    one = event("external_id:u1", origin_partition=4, origin_offset=5, origin_index=6)
+    [(table, items)] = passed_over([Item(1, 2, 3, one)]).items()
+    columns = fill(table, "topic", items)
+    row = {name: column[0] for name, column in zip([*table.columns, *PLACE], columns, strict=True)}
+    assert row.pop("received_at") == NOW_MS
+    assert list(row.values()) == ["local", "production", "altacee", "suppressed", 4, 5, 6, "topic", 1, 2, 3]
 
 
 def sample(topic: str, table: str) -> Any:

@@ -1,0 +1,46 @@
+"""Outcomes of accepted events that are not stored in; columns of `event_outcomes` out; pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.records import outcomes
+from sinks.clickhouse.dedupe import origin_of
+from sinks.clickhouse.rows import Columns, Item, Table
+
+_FIELDS = {
+    "workspace": "workspace",
+    "environment": "environment",
+    "source": "source",
+    "received_at": "received_ms",
+    "outcome": "outcome",
+    "_origin_partition": "origin_partition",
+    "_origin_offset": "origin_offset",
+    "_origin_index": "origin_index",
+}
+
+
+def _columns(rows: Sequence[Any]) -> Columns:
+    return [[row[name] for row in rows] for name in _FIELDS.values()]
+
+
+OUTCOMES = Table(name="event_outcomes", columns=tuple(_FIELDS), columns_of=_columns)
+"""Its data are ``EventOutcome``s."""
+
+
+def of_quarantined(items: Sequence[Item]) -> list[Item]:
+    """Of records in quarantine, the outcome of each event."""
+    return [
+        item._replace(nth=nth, datum=outcome)
+        for item in items
+        for nth, outcome in enumerate(outcomes.of_quarantined(item.datum))
+    ]
+
+
+def passed_over(items: Sequence[Item]) -> dict[Table, list[Item]]:
+    """Rows that say of events that they are not stored because their contact was erased."""
+    return {
+        OUTCOMES: [
+            item._replace(datum=outcomes.outcome_of(item.datum, outcomes.SUPPRESSED, origin_of(item.datum)))
+            for item in items
+        ]
+    }

@@ -1,0 +1,1 @@
+"""What the edges accepted against what became of it."""

@@ -1,0 +1,174 @@
+"""The topic `events` in; how many events each minute brought, by tenant and source, as rows of `accepted` out.
+
+1. What is accepted is what stands on `events`: a 2xx means that, and a record whose edge died before it could answer
+   is processed all the same. So no edge counts, and none that dies can forget.
+2. It is a reader of its own, apart from the stages whose work it is held against, and beside the sink's lanes, which
+   it must not hold up: it looks every few seconds, and takes its turns slowly when there is much.
+3. The table says where to go on: a round's rows are one insert, which is there whole or not at all, and one that is
+   sent again has the same keys. Nothing is committed to Kafka.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas import topics
+from schemas.records import codec
+from schemas.records.codec import UndecodableError
+from schemas.records.outcomes import LATEST_MS
+from schemas.service.kafka import started
+from schemas.service.kafka_auth import connection
+from schemas.settings import Settings
+from schemas.times import MINUTE_MS
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 3.0
+RECORDS = 200
+"""Of one turn; after it the lanes have theirs, for as long as it took."""
+COLUMNS = ("workspace", "environment", "minute", "source", "events", "_partition", "_first", "_last")
+SETTINGS = {"async_insert": "0"}
+_LAST = "SELECT _partition, max(_last) FROM accepted GROUP BY _partition"
+
+
+class Group(NamedTuple):
+    """What events are counted by; ``minute`` of receipt, since 1970."""
+
+    workspace: str
+    environment: str
+    source: str
+    minute: int
+
+
+@dataclass(slots=True)
+class Run:
+    """Records of one partition that follow each other."""
+
+    first: int
+    last: int
+    events: Counter[Group] = field(default_factory=Counter)
+
+    def add(self, record: Any) -> None:
+        """Count a record; one that holds no events of ours counts for nobody."""
+        self.last = record.offset
+        try:
+            events = codec.skim_events(record.value or b"")
+        except UndecodableError:
+            return  # the identity stage puts it into quarantine
+        for one in events:
+            minute = min(max(one["received_ms"], 0), LATEST_MS) // MINUTE_MS
+            self.events[Group(one["workspace"], one["environment"], one["source"], minute)] += 1
+
+
+def rows_of(runs: dict[int, Run]) -> list[tuple[Any, ...]]:
+    """Values of ``COLUMNS``."""
+    return [
+        (of.workspace, of.environment, of.minute * 60, of.source, events, partition, run.first, run.last)
+        for partition, run in runs.items()
+        for of, events in run.events.items()
+    ]
+
+
+class AcceptedReader:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = topics.name(topics.EVENTS, settings)
+        self._parts = [TopicPartition(self._name, p) for p in range(settings.partitions)]
+
+    async def run(self, client: AsyncClient) -> None:
+        """For ever; what goes wrong is logged and tried again from where the table says."""
+        while True:
+            consumer = None
+            try:
+                consumer = await self._opened(client)
+                while True:
+                    await self._round(client, consumer)
+                    await asyncio.sleep(ROUND_S)
+            except (ClickHouseError, KafkaError) as error:
+                log.warning("counting what was accepted waits: %s", str(error)[:300])
+                await asyncio.sleep(ROUND_S)
+            finally:
+                if consumer is not None:
+                    await consumer.stop()
+
+    async def _opened(self, client: AsyncClient) -> AIOKafkaConsumer:
+        consumer = await started(
+            self._settings,
+            lambda: AIOKafkaConsumer(
+                **connection(self._settings),
+                auto_offset_reset="none",
+                enable_auto_commit=False,
+                # what is fetched waits here until the next round: no more than that
+                fetch_max_bytes=2 << 20,
+                max_partition_fetch_bytes=1 << 20,
+                fetch_max_wait_ms=5000,
+                metadata_max_age_ms=60_000,
+            ),
+        )
+        try:
+            consumer.assign(self._parts)
+            for tp, offset in (await self._positions(client, consumer)).items():
+                consumer.seek(tp, offset)
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
+
+    async def _positions(self, client: AsyncClient, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        lasts: dict[int, int] = dict((await client.query(_LAST)).result_rows)  # type: ignore[arg-type]  # two columns
+        first = await consumer.beginning_offsets(self._parts)
+        end = await consumer.end_offsets(self._parts)
+        found, is_whole = {}, True
+        for tp in self._parts:
+            following = lasts.get(tp.partition, -1) + 1
+            if following > end[tp]:
+                log.error("%s/%d was made again; it is counted from its beginning", self._name, tp.partition)
+                following = first[tp]
+            is_whole &= following >= first[tp]
+            found[tp] = max(following, first[tp])
+        if not is_whole:
+            times = await consumer.offsets_for_times(dict.fromkeys(self._parts, 0))
+            await self._begin(client, max((one.timestamp for one in times.values() if one), default=0))
+        return found
+
+    async def _begin(self, client: AsyncClient, since_ms: int) -> None:
+        """Note that minutes before the next one cannot be counted any more."""
+        minute = since_ms // MINUTE_MS + 2
+        log.warning("Kafka has the beginning of %s no longer: the ledger begins with what it has", self._name)
+        await _insert(client, [("", "", minute * 60, "", 0, -1, 0, 0)])
+
+    async def _round(self, client: AsyncClient, consumer: AIOKafkaConsumer) -> None:
+        """Count up to the end as it is now."""
+        ends = await consumer.end_offsets(self._parts)
+        while any([await consumer.position(tp) < ends[tp] for tp in self._parts]):
+            began = time.monotonic()
+            found = await consumer.getmany(timeout_ms=1000, max_records=RECORDS)
+            runs = {tp.partition: await _counted(records) for tp, records in found.items() if records}
+            if rows := rows_of(runs):
+                await _insert(client, rows)
+            await asyncio.sleep(time.monotonic() - began)
+
+
+async def _counted(records: Iterable[Any]) -> Run:
+    run: Run | None = None
+    for record in records:
+        run = run or Run(record.offset, record.offset)
+        run.add(record)
+        await asyncio.sleep(0)  # the sink's lanes share this loop
+    assert run is not None  # noqa: S101 - there is a record
+    return run
+
+
+async def _insert(client: AsyncClient, rows: list[tuple[Any, ...]]) -> None:
+    await client.insert("accepted", rows, column_names=COLUMNS, settings=SETTINGS)

@@ -1,0 +1,34 @@
+"""Settings in; the ledger kept, and held against what is stored, for as long as the sink runs, out."""
+
+import asyncio
+from collections.abc import Iterator
+
+from schemas.service.exposition import Sample
+from schemas.settings import Settings
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.ledger.accepted import AcceptedReader
+from sinks.ledger.residual import Residual
+
+
+class LedgerKeeper:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.residual = Residual()
+
+    def samples(self) -> Iterator[Sample]:
+        """Nothing before the first look; of several sinks one looks."""
+        if self.residual.events is not None:
+            yield Sample("headwater_ledger_residual_events", (), self.residual.events)
+
+    async def run(self) -> None:
+        """For ever; waits for a database and a broker that are away."""
+        client = await connected(self._settings, FOREVER_S)
+        client.database = self._settings.clickhouse_database
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(AcceptedReader(self._settings).run(client))
+                tasks.create_task(self.residual.run(client))
+        finally:
+            await client.close()

@@ -1,0 +1,57 @@
+"""A range of time in; what was accepted in each minute of it, what became of that, and what is left, out."""
+
+from typing import Any
+
+from schemas.errors import ApiError
+from schemas.limits import LEDGER_DAYS, LEDGER_MS, MOST_LEDGER_EVENTS, MOST_LEDGER_MS, SOURCES
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, iso
+from sinks.ledger.balance import COUNTS, SETTLED_MS, Balance, TooManyError, balances
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.paging import QueryParameters, time_ms
+from sinks.read_api.request.tenant import Tenant
+
+_HERE = "workspace = {workspace:String} AND environment = {environment:String}"
+
+
+async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, now_ms: int) -> dict[str, Any]:
+    """Raises ``ApiError`` (422) for a range or a source that is none, or for too much at once."""
+    source = query.get("source", "")
+    if "source" in query and source not in SOURCES:
+        raise ApiError("invalid_field", f"source must be one of {', '.join(SOURCES)}", "source")
+    first, end = _range(query, now_ms)
+    parameters = {**tenant.parameters, "from": first, "until": end, "source": source}
+
+    async def rows(sql: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+        return await reader.rows(sql, **values)
+
+    try:
+        found = await balances(rows, _HERE, parameters, MOST_LEDGER_EVENTS)
+    except TooManyError as error:
+        message = f"{error} events were accepted between from and to; ask for at most {MOST_LEDGER_EVENTS} at once"
+        raise ApiError("invalid_field", message, "from") from None
+    data: list[dict[str, Any]] = [
+        {"minute": iso(key.minute * MINUTE_MS), "source": key.source, **_shape(one)}
+        for key, one in sorted(found.items())
+    ]
+    totals = {name: sum(row[name] for row in data) for name in (*COUNTS, "residual")}
+    return {"data": data, "totals": totals, "settled_before": iso((now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS)}
+
+
+def _shape(one: Balance) -> dict[str, int]:
+    return {**{name: getattr(one, name) for name in COUNTS}, "residual": one.residual}
+
+
+def _range(query: QueryParameters, now_ms: int) -> tuple[int, int]:
+    """Whole minutes, as epoch ms: the first one, and the one behind the last."""
+    given = time_ms(query, "to")
+    to = now_ms if given is None else given
+    first = time_ms(query, "from")
+    if first is None:
+        first = to - LEDGER_MS
+    if first < now_ms - LEDGER_DAYS * DAY_MS:
+        raise ApiError("invalid_field", f"from must be within the last {LEDGER_DAYS} days", "from")
+    if to <= first:
+        raise ApiError("invalid_field", "to must be later than from", "to")
+    if to - first > MOST_LEDGER_MS:
+        raise ApiError("invalid_field", f"from and to may be {MOST_LEDGER_MS // HOUR_MS} hours apart at most", "from")
+    return first // MINUTE_MS * MINUTE_MS, -(-to // MINUTE_MS) * MINUTE_MS
