@@ -38,9 +38,11 @@ class Settings(BaseSettings):
         description="Where Amazon SNS is asked for certificates and confirmations; empty: the address in its messages.",
     )
     port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
-    query_port: int = Field(
-        8001, ge=1, le=65535, description="Port of the read API behind the public one, on loopback."
+    query_host: str = Field(
+        "127.0.0.1",
+        description="Address the read API listens on, for edges elsewhere; loopback by default.",
     )
+    query_port: int = Field(8001, ge=1, le=65535, description="Port of the read API behind the public one.")
     kafka_port: int = Field(
         19092, ge=1, le=65534, description="Port of the embedded broker; its controller takes the next one."
     )

@@ -103,12 +103,12 @@ def squash() -> None:
 
 @app.command()
 def query() -> None:
-    """Serve the read API on loopback."""
+    """Serve the read API behind the edges."""
     from sinks.read_api.app import build_app  # noqa: PLC0415 - the other command need not load it
 
     settings = read_settings()
     set_up_logging(settings)
-    web.serve(build_app(settings), "127.0.0.1", settings.query_port)
+    web.serve(build_app(settings), settings.query_host, settings.query_port)
 
 
 @app.command()

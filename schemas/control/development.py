@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 from schemas.control.control_state import ControlState
 from schemas.errors import CannotStart
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, Settings, variable
 
 SECRET_KEY, PUBLIC_KEY = "sk_dev_local", "pk_dev_local"
 
@@ -17,13 +17,17 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check_keys(control: ControlState, settings: Settings, now_ms: int) -> None:
-    """Raises ``CannotStart`` where the network would reach a port that takes a published key."""
-    if is_loopback(settings.host) or settings.public_dev_keys:
+def check_keys(control: ControlState, settings: Settings, now_ms: int, host: str = "host") -> None:
+    """Raises ``CannotStart`` where the network would reach a port that takes a published key.
+
+    ``host`` is the setting that says where the process listens.
+    """
+    address = getattr(settings, host)
+    if is_loopback(address) or settings.public_dev_keys:
         return
     valid = [key for key in (SECRET_KEY, PUBLIC_KEY) if control.key(key, now_ms) is not None]
     if valid:
         raise CannotStart(
-            f"{PREFIX}HOST={settings.host} would let the network in with the published {' and '.join(valid)}: make "
+            f"{variable(host)}={address} would let the network in with the published {' and '.join(valid)}: make "
             f"keys of your own and revoke these on a loopback address, or set {PREFIX}PUBLIC_DEV_KEYS=1 if you mean it"
         )

@@ -13,9 +13,10 @@ from starlette.routing import Route, Router
 
 from schemas import topics
 from schemas.control.control_state import ControlState
+from schemas.control.development import check_keys
 from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
-from schemas.service import web
+from schemas.service import clock, web
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import Check, beating, states_of
 from schemas.service.kafka import Probe, Tail
@@ -106,6 +107,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
             for part in (reader, tail, edge, parity, console):
                 await part.start()
                 stack.push_async_callback(part.stop)
+            check_keys(control, settings, clock.now_ms(), "query_host")
             watching = asyncio.create_task(end_with([tail]), name="tails")
             stack.callback(watching.cancel)
             announce_ready(settings)

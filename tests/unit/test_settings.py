@@ -80,6 +80,8 @@ def test_published_keys_do_not_meet_the_network() -> None:
     public = Settings(host="10.1.2.3")
     with pytest.raises(CannotStart, match=r"HEADWATER_HOST=10\.1\.2\.3 .*sk_dev_local and pk_dev_local"):
         check_keys(state, public, NOW_MS)
+    with pytest.raises(CannotStart, match=r"HEADWATER_QUERY_HOST=0\.0\.0\.0 .*sk_dev_local"):
+        check_keys(state, Settings(query_host="0.0.0.0"), NOW_MS, "query_host")
     check_keys(state, Settings(), NOW_MS)
     check_keys(state, Settings(host="10.1.2.3", public_dev_keys=True), NOW_MS)
     for kind, record in records():
