@@ -3,65 +3,32 @@
 They are compiled from the schema, as ``dataclasses`` compiles its methods: each field costs what it takes and no look
 at its type. So the bytes, which are those of fastavro, take half its time. For the types that our records have:
 records, arrays, texts, bytes, longs, booleans, and any of these or null.
+
+Neighbours in a batch have much in common: tenant, source, time of receipt. Fields of a ``Run`` are written and read as
+one where they are what they were: their bytes are those of before. Since a value's bytes say where they end, bytes
+that begin like those of before are the same values.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from textwrap import indent
 from typing import Any
 
+from schemas.records import varint
+
 Write = Callable[[Any], bytes]
 Read = Callable[[bytes, int], tuple[Any, int]]
-_SHORT = 4096
+Run = Collection[str]
+"""Names of fields that often stay the same together; no arrays and records."""
+_MOST_KNOWN = 1024
+"""Values of a run whose bytes are kept."""
 
 
-def _varint(n: int) -> bytes:
-    if n < 0 or n >> 64:
-        raise OverflowError("more than 64 bits")
-    out = bytearray()
-    while n > 0x7F:
-        out.append((n & 0x7F) | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-_SIZES = [_varint(n << 1) for n in range(_SHORT)]
-
-
-def size(n: int) -> bytes:
-    """How many bytes or items follow."""
-    return _SIZES[n] if n < _SHORT else _varint(n << 1)
-
-
-def _more(data: bytes, at: int, n: int) -> tuple[int, int]:
-    """The rest of a long whose first byte ``n`` says that it goes on."""
-    n &= 0x7F
-    for shift in range(7, 64, 7):
-        byte = data[at]
-        at += 1
-        n |= (byte & 0x7F) << shift
-        if byte <= 0x7F and n >> 64 == 0:
-            return n, at
-    raise ValueError("a long has more than 64 bits")
-
-
-def _negative() -> None:
-    raise ValueError("a length is negative")
-
-
-_STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
-"""By its first byte, how long a text is with its length; 0: longer, or none."""
-
-
-def _leap(data: bytes, at: int) -> int:
-    """Behind a text whose length takes more than a byte."""
-    n = data[at]
-    at += 1
-    if n > 127:
-        n, at = _more(data, at, n)
-    if n & 1:
-        _negative()
-    return at + (n >> 1)
+def _remember(known: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
+    """The bytes of a run's values, for the next time."""
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = raw = b"".join(parts)
+    return raw
 
 
 def _none(name: str) -> None:
@@ -77,21 +44,23 @@ _ZERO = r"put(b'\0')"
 class _CodeWriter:
     """The functions of one schema's records; ``name`` is what holds a value in the code around it."""
 
-    def __init__(self, only: Collection[str] = ()) -> None:
+    def __init__(self, runs: Sequence[Run], only: Collection[str] = ()) -> None:
         """``only``: the names of fields that are read, of all records; empty: all are."""
+        self._runs = runs
         self._only = only
         self._records: dict[str, Any] = {}
         """By the names that later types call them by."""
         self.names: dict[str, Any] = {
-            "sizes": _SIZES,
-            "short": _SHORT,
-            "size": size,
-            "varint": _varint,
-            "more": _more,
-            "negative": _negative,
-            "steps": _STEPS,
-            "leap": _leap,
+            "sizes": varint.SIZES,
+            "short": varint.SHORT,
+            "size": varint.size,
+            "varint": varint.varint,
+            "more": varint.more,
+            "negative": varint.negative,
+            "steps": varint.STEPS,
+            "leap": varint.leap,
             "none": _none,
+            "remember": _remember,
         }
 
     def _define(self, head: str, body: str) -> str:
@@ -130,16 +99,44 @@ class _CodeWriter:
                 return f"put(size(len({name})))\nfor one in {name}:\n{each}{_ZERO}\n"
         raise ValueError(f"no type of our records: {schema}")
 
+    def _grouped(self, fields: Sequence[Any]) -> Iterator[list[tuple[int, Any]]]:
+        """Fields with their numbers; those that follow each other and are of one run stand together."""
+        group: list[tuple[int, Any]] = []
+        within: Run | None = None
+        for n, field in enumerate(fields):
+            run = next((run for run in self._runs if field["name"] in run), None)
+            if group and (run is None or run is not within):
+                yield group
+                group = []
+            group.append((n, field))
+            within = run
+        yield group
+
+    def _is_run(self, group: list[tuple[int, Any]]) -> bool:
+        return any(group[0][1]["name"] in run for run in self._runs)
+
+    def _put_field(self, field: Any, name: str) -> str:
+        """Code that puts a field's value; ``None`` is none of a plain type."""
+        is_plain = field["type"] in ("string", "bytes", "long", "boolean")
+        return f"if {name} is None: none({field['name']!r})\n" * is_plain + self.write(field["type"], name)
+
     def record_writer(self, schema: Any) -> str:
         body = "get = datum.get\n"
-        for field in schema["fields"]:
-            name, of = field["name"], field["type"]
-            body += (
-                f"value = get({name!r}, {field['default']!r})\n" if "default" in field else f"value = datum[{name!r}]\n"
-            )
-            if of in ("string", "bytes", "long", "boolean"):
-                body += f"if value is None: none({name!r})\n"
-            body += self.write(of, "value")
+        for group in self._grouped(schema["fields"]):
+            values = [
+                f"get({field['name']!r}, {field['default']!r})" if "default" in field else f"datum[{field['name']!r}]"
+                for _, field in group
+            ]
+            if not self._is_run(group):
+                body += f"value = {values[0]}\n{self._put_field(group[0][1], 'value')}"
+                continue
+            known = f"k{len(self.names)}"
+            self.names[known] = {}
+            names = "".join(f"value{n}, " for n, _ in group)
+            parts = "".join(self._put_field(field, f"value{n}") for n, field in group)
+            body += f"key = ({', '.join(values)},)\nraw = {known}.get(key)\nif raw is None:\n"
+            body += indent(f"{names} = key\nwhole, parts = put, []\nput = parts.append\n", " ")
+            body += indent(f"{parts}put, raw = whole, remember({known}, key, parts)\n", " ") + "put(raw)\n"
         return self._define("put, datum", body)
 
     def read(self, schema: Any, name: str) -> str:
@@ -162,7 +159,11 @@ class _CodeWriter:
                 # a negative number of items is followed by the block's bytes
                 skip = f"left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}"
                 each = indent(f"{self.read(items, 'one')}items.append(one)\n", "  ")
-                block = indent(f"{skip}for _ in range(left):\n{each}{_HEAD}", " ")
+                plain = f"for _ in range(left):\n{each}"
+                record = self._record(items)
+                if record is not None and any(map(self._is_run, self._grouped(record["fields"]))):
+                    plain = f"at = {self._records_reader(record)}(data, at, left, items.append)\n"
+                block = indent(f"{skip}{plain}{_HEAD}", " ")
                 return f"items = []\n{_HEAD}while n:\n{block}{name} = items\n"
         raise ValueError(f"no type of our records: {schema}")
 
@@ -182,19 +183,41 @@ class _CodeWriter:
         return self.read(schema, "_")
 
     def record_reader(self, schema: Any) -> str:
-        body, wanted = "", []
-        for n, field in enumerate(schema["fields"]):
-            if not self._only or field["name"] in self._only:
-                body += self.read(field["type"], f"value{n}")
-                wanted.append(f"{field['name']!r}: value{n}")
-            else:
-                body += self.skip(field["type"])
-        return self._define("data, at", f"{body}return {{{', '.join(wanted)}}}, at\n")
+        body = "".join(self._read_field(n, field) for n, field in enumerate(schema["fields"]))
+        return self._define("data, at", f"{body}return {self._dict_of(schema)}, at\n")
+
+    def _read_field(self, n: int, field: Any) -> str:
+        return self.read(field["type"], f"value{n}") if self._is_read(field) else self.skip(field["type"])
+
+    def _is_read(self, field: Any) -> bool:
+        return not self._only or field["name"] in self._only
+
+    def _dict_of(self, schema: Any) -> str:
+        """Code of a record's dictionary of the values that were read."""
+        fields = [(n, field) for n, field in enumerate(schema["fields"]) if self._is_read(field)]
+        return "{" + ", ".join(f"{field['name']!r}: value{n}" for n, field in fields) + "}"
+
+    def _records_reader(self, schema: Any) -> str:
+        """Of so many records in a row."""
+        before = each = ""
+        for group in self._grouped(schema["fields"]):
+            parts = "".join(self._read_field(n, field) for n, field in group)
+            if not self._is_run(group):
+                each += parts
+                continue
+            raw, length = f"raw{group[0][0]}", f"length{group[0][0]}"
+            before += f"{raw}, {length} = (), 0\n"  # nothing begins with one of no bytes
+            parts = f"begin = at\n{parts}{raw} = data[begin:at]\n{length} = at - begin\n"
+            each += f"if startswith({raw}, at): at += {length}\nelse:\n{indent(parts, ' ')}"
+        loop = indent(f"{each}append({self._dict_of(schema)})\n", " ")
+        return self._define(
+            "data, at, left, append", f"startswith = data.startswith\n{before}for _ in range(left):\n{loop}return at\n"
+        )
 
 
-def writer(schema: Any) -> Write:
+def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
     """What gives a record's bytes; that raises for what the schema does not allow."""
-    code = _CodeWriter()
+    code = _CodeWriter(runs)
     put_record = code.names[code.record_writer(schema)]
 
     def write(datum: Any) -> bytes:
@@ -205,12 +228,12 @@ def writer(schema: Any) -> Write:
     return write
 
 
-def reader(schema: Any, only: Collection[str] = ()) -> Read:
+def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = ()) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
     That raises ``ValueError`` or ``IndexError`` for what is none; what it costs is bounded by the bytes. With ``only``
     records have no other fields, and reading costs less.
     """
-    code = _CodeWriter(only)
+    code = _CodeWriter(runs, only)
     read: Read = code.names[code.record_reader(schema)]
     return read

@@ -14,7 +14,7 @@ import fastavro
 import orjson
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas.records import avro
+from schemas.records import avro, varint
 from schemas.records.deliveries import Attempt, WebhookDelivery
 from schemas.records.records import (
     Absorb,
@@ -30,6 +30,18 @@ from schemas.records.records import (
 
 FOLDER = Path(__file__).parents[1] / "avro"
 MARKER = b"\xc3\x01"
+RUNS: tuple[avro.Run, ...] = (
+    ("workspace", "environment"),
+    ("kind", "type"),
+    ("timestamp_ms", "received_ms"),
+    (
+        *("campaign_id", "message_id", "variant", "channel", "source", "key_id", "task_id", "reply_to"),
+        *("origin_partition", "origin_offset", "merged_into"),
+    ),
+    ("segment_id", "member", "segment_version", "reason"),
+    ("at_ms",),
+)
+"""Fields of which the items of a batch often have the same values."""
 HEADER = 10
 
 
@@ -75,7 +87,7 @@ class Codec:
         for path in versions:
             self._raw, self.schema, self.header = _load(path)
             self._readers[self.header] = self.schema
-        self._write, self._read = avro.writer(self.schema), avro.reader(self.schema)
+        self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, RUNS)
 
     def encode(self, datum: Any) -> bytes:
         """One datum as a Kafka value."""
@@ -118,12 +130,12 @@ class BatchCodec(Codec):
         super().__init__(name)
         field = self._raw["fields"][0]
         self.field: str = field["name"]
-        self.item = avro.writer(_parsed(field["type"]["items"]))
+        self.item = avro.writer(_parsed(field["type"]["items"]), RUNS)
         """The bytes of one item."""
 
     def join(self, items: Sequence[bytes]) -> bytes:
         """Items of ``item`` as one Kafka value; at least one."""
-        return b"".join((self.header, avro.size(len(items)), *items, b"\x00"))
+        return b"".join((self.header, varint.size(len(items)), *items, b"\x00"))
 
     def batch(self, data: Sequence[Any]) -> bytes:
         return self.join([self.item(d) for d in data])
@@ -133,7 +145,7 @@ class BatchCodec(Codec):
 
     def skimmer(self, *fields: str) -> Callable[[bytes], list[Any]]:
         """A function as ``items`` whose items need have no other fields than these."""
-        read = avro.reader(self.schema, (self.field, *fields))
+        read = avro.reader(self.schema, RUNS, (self.field, *fields))
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
 

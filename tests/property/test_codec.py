@@ -50,23 +50,34 @@ def test_decoding_undoes_encoding(kind: codec.Codec) -> None:
     check()
 
 
+def _reads(kind: codec.Codec, data: bytes) -> Any:
+    try:
+        return kind.decode(data)
+    except codec.UndecodableError:
+        return None
+
+
+def _fastavro_reads(kind: codec.Codec, data: bytes) -> Any:
+    stream = BytesIO(data[codec.HEADER :])
+    try:
+        datum = fastavro.schemaless_reader(stream, kind.schema, None)
+    except Exception:  # noqa: BLE001 - it raises whatever the bytes lead it to
+        return None
+    return datum if not stream.read(1) else None
+
+
+def _check_odd(kind: codec.Codec, data: bytes, place: int, byte: int) -> None:
+    """One byte of these is another, or the end is missing, or there is more: what one refuses the other does too."""
+    at = codec.HEADER + place % (len(data) - codec.HEADER)
+    for odd in (data[:at], data[:at] + bytes([byte]) + data[at + 1 :], data + bytes([byte])):
+        if _reads(kind, odd) != _fastavro_reads(kind, odd):
+            # fastavro takes what is no Avro: a negative length for an empty text, a boolean of 7 for true
+            assert _reads(kind, odd) is None
+
+
 @pytest.mark.parametrize("kind", codec.ALL, ids=lambda c: c.name)
 def test_bytes_are_what_fastavro_writes_and_reads(kind: codec.Codec) -> None:
     """Whole ones, and ones of which a byte is another or the end is missing: what one refuses the other does too."""
-
-    def fastavro_reads(data: bytes) -> Any:
-        stream = BytesIO(data[codec.HEADER :])
-        try:
-            datum = fastavro.schemaless_reader(stream, kind.schema, None)
-        except Exception:  # noqa: BLE001 - it raises whatever the bytes lead it to
-            return None
-        return datum if not stream.read(1) else None
-
-    def reads(data: bytes) -> Any:
-        try:
-            return kind.decode(data)
-        except codec.UndecodableError:
-            return None
 
     @given(strategy(kind.schema, {}), st.integers(0, 2000), st.integers(0, 255))
     @settings(max_examples=40, deadline=None)
@@ -75,13 +86,48 @@ def test_bytes_are_what_fastavro_writes_and_reads(kind: codec.Codec) -> None:
         fastavro.schemaless_writer(written, kind.schema, datum)
         data = kind.encode(datum)
         assert data == kind.header + written.getvalue()
-        at = codec.HEADER + place % (len(data) - codec.HEADER)
-        for odd in (data[:at], data[:at] + bytes([byte]) + data[at + 1 :], data + bytes([byte])):
-            if reads(odd) != fastavro_reads(odd):
-                # fastavro takes what is no Avro: a negative length for an empty text, a boolean of 7 for true
-                assert reads(odd) is None
+        _check_odd(kind, data, place, byte)
 
     check()
+
+
+@pytest.mark.parametrize("kind", [c for c in codec.ALL if isinstance(c, codec.BatchCodec)], ids=lambda c: c.name)
+def test_neighbours_that_have_some_values_in_common_are_written_and_read_as_others_are(kind: codec.BatchCodec) -> None:
+    names = [field["name"] for field in kind.schema["fields"][0]["type"]["items"]["fields"]]
+    item = strategy(kind.schema["fields"][0]["type"]["items"], {})
+
+    @given(
+        st.lists(item, min_size=1, max_size=3),
+        st.lists(st.lists(st.integers(0, 2), min_size=len(names), max_size=len(names)), min_size=2, max_size=8),
+        st.integers(0, 4000),
+        st.integers(0, 255),
+    )
+    @settings(max_examples=80, deadline=None)
+    def check(some: list[Any], picks: list[list[int]], place: int, byte: int) -> None:
+        data = [{name: some[n % len(some)][name] for name, n in zip(names, pick, strict=True)} for pick in picks]
+        written = BytesIO()
+        fastavro.schemaless_writer(written, kind.schema, {kind.field: data})
+        encoded = kind.batch(data)
+        assert encoded == kind.header + written.getvalue()
+        assert kind.items(encoded) == data
+        _check_odd(kind, encoded, place, byte)
+
+    check()
+
+
+def test_more_values_than_are_remembered_are_written_as_they_are() -> None:
+    events = [event("external_id:u", task_id=f"task_{n}", received_ms=n, type=f"type_{n}") for n in range(5000)]
+    decoded = codec.decode_events(codec.encode_events(events))
+    assert [(e["task_id"], e["received_ms"], e["type"]) for e in decoded] == [
+        (e["task_id"], e["received_ms"], e["type"]) for e in events
+    ]
+
+
+def test_a_value_of_another_type_is_refused_in_a_run_of_fields_too() -> None:
+    codec.encode_event(event("external_id:u"))
+    for odd in ({"workspace": None}, {"source": 7}, {"received_ms": "1"}, {"task_id": b"x"}):
+        with pytest.raises((TypeError, AttributeError, OverflowError)):
+            codec.encode_event(event("external_id:u", **odd))
 
 
 @given(st.lists(TEXT, min_size=1, max_size=200))

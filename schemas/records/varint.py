@@ -1,0 +1,65 @@
+"""Whole numbers in, Avro's bytes of them out, and back: seven bits a byte, the lowest first; pure."""
+
+SHORT = 4096
+
+
+def varint(n: int) -> bytes:
+    """Raises ``OverflowError`` for what takes more than 64 bits."""
+    if 1 << 35 <= n < 1 << 42:  # a time
+        return bytes(
+            (n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)
+        )
+    if n < 0 or n >> 64:
+        raise OverflowError("more than 64 bits")
+    out = bytearray()
+    while n > 0x7F:
+        out.append((n & 0x7F) | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+SIZES = [varint(n << 1) for n in range(SHORT)]
+
+
+def size(n: int) -> bytes:
+    """How many bytes or items follow."""
+    return SIZES[n] if n < SHORT else varint(n << 1)
+
+
+def more(data: bytes, at: int, n: int) -> tuple[int, int]:
+    """The rest of a long whose first byte ``n`` says that it goes on."""
+    byte = data[at]
+    n = n & 0x7F | (byte & 0x7F) << 7
+    if byte <= 0x7F:  # a length
+        return n, at + 1
+    for shift in range(14, 64, 7):
+        at += 1
+        byte = data[at]
+        if byte <= 0x7F:
+            n |= byte << shift
+            if n >> 64:
+                break
+            return n, at + 1
+        n |= (byte & 0x7F) << shift
+    raise ValueError("a long has more than 64 bits")
+
+
+def negative() -> None:
+    """Where a text would end before it begins."""
+    raise ValueError("a length is negative")
+
+
+STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
+"""By its first byte, how long a text is with its length; 0: longer, or none."""
+
+
+def leap(data: bytes, at: int) -> int:
+    """Behind a text whose length takes more than a byte."""
+    n = data[at]
+    at += 1
+    if n > 127:
+        n, at = more(data, at, n)
+    if n & 1:
+        negative()
+    return at + (n >> 1)
