@@ -5,14 +5,15 @@ idempotent, waits for services that are still starting, and refuses a topic whos
 settings: keys would move to other partitions, away from their state.
 """
 
-import argparse
 import asyncio
 import logging
 import sys
 import time
 from collections.abc import Collection
 from functools import partial
+from typing import Annotated
 
+import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -172,23 +173,30 @@ async def _try_to_connect(settings: Settings, deadline: float) -> AIOKafkaAdminC
             return admin
 
 
-def main() -> None:
-    """Raises ``SystemExit`` with one line where it cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.provision", description=__doc__)
-    parser.add_argument("--first-key", action="store_true", help="make a key with the scope admin, and print it once")
-    parser.add_argument("--workspace", default=DEFAULT_WORKSPACE, help="whose key it is; made if it is not there")
-    parser.add_argument("--rebuild", metavar="TABLE", help="make a table anew of what Kafka has and of its older rows")
-    parser.add_argument("--yes", action="store_true", help="rebuild it without the rows that cannot be read")
-    said = parser.parse_args()
+def main(
+    first_key: Annotated[
+        bool, typer.Option("--first-key", help="Make a key with the scope admin, and print it once.")
+    ] = False,
+    workspace: Annotated[
+        str, typer.Option(help="The workspace of that key; made if it is not there.")
+    ] = DEFAULT_WORKSPACE,
+    table: Annotated[
+        str, typer.Option("--rebuild", metavar="TABLE", help="Make a table anew of what Kafka has and its older rows.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Rebuild it without the rows that cannot be read.")] = False,
+) -> None:
+    """Create the topics and tables that Headwater needs, and bring them up to date.
+
+    Ends with one line where it cannot be done.
+    """
     settings = read_settings()
     try:
-        if said.rebuild:
-            say = partial(print, flush=True)
-            asyncio.run(rebuild(settings, said.rebuild, say, lose=said.yes))
+        if table:
+            asyncio.run(rebuild(settings, table, partial(print, flush=True), lose=yes))
             return
         print(*asyncio.run(provision(settings)), sep="\n")
-        if said.first_key:
-            key, secret = asyncio.run(make(settings, said.workspace))
+        if first_key:
+            key, secret = asyncio.run(make(settings, workspace))
             print(f"workspace {key.workspace}, environment {key.environment}, {key.id}: {' '.join(key.scopes)}")
             print(secret)
             print("keep it: it is not shown again", file=sys.stderr)
@@ -197,4 +205,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli = typer.Typer(add_completion=False)
+    cli.command()(main)
+    cli(prog_name="python -m deploy.provision")

@@ -1,10 +1,11 @@
 """The name of a stage in, its worker running out: `python -m processors identity`, `python -m processors segments`."""
 
-import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Any, NoReturn
+from typing import Any
+
+import typer
 
 from processors.runtime.worker import Sidecar, run
 from schemas import topics
@@ -14,21 +15,27 @@ from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.times import DAY_MS
 
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-def identity(settings: Settings) -> NoReturn:
+
+@app.command()
+def identity() -> None:
+    """Join identifiers to contacts."""
     from processors.identity.stage import IdentityStage  # noqa: PLC0415 - a worker starts with its own stage only
 
-    control = ControlState()
+    settings, control = read_settings(), ControlState()
     stage = IdentityStage(control, settings.partitions, settings.repeat_days * DAY_MS)
     run(stage, settings, sidecar=_following(control, settings))
 
 
-def segments(settings: Settings) -> NoReturn:
+@app.command()
+def segments() -> None:
+    """Keep the memberships of each contact, and its profile."""
     from processors.backfill.queue import BackfillQueue  # noqa: PLC0415 - same
     from processors.backfill.reader import BackfillReader  # noqa: PLC0415 - same
     from processors.segments.stage import SegmentsStage  # noqa: PLC0415 - same
 
-    control, queue = ControlState(), BackfillQueue()
+    settings, control, queue = read_settings(), ControlState(), BackfillQueue()
     stage = SegmentsStage(control, settings.partitions, queue)
 
     def reader(wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
@@ -60,12 +67,5 @@ def _following(control: ControlState, settings: Settings, also: Sidecar | None =
     return definitions
 
 
-def main() -> None:
-    stages = {"identity": identity, "segments": segments}
-    parser = argparse.ArgumentParser(prog="python -m processors", description=__doc__)
-    parser.add_argument("stage", choices=stages)
-    stages[parser.parse_args().stage](read_settings())
-
-
 if __name__ == "__main__":
-    main()
+    app(prog_name="python -m processors")
