@@ -11,19 +11,23 @@ from typing import Any
 
 import psutil
 
+from deploy.local.figures import Figures, figures_of
 from deploy.local.home import SUPERVISOR, StackHome
 from deploy.local.stack import address
 from schemas.service.processes import ProcessState, states
 from schemas.settings import Settings
 
 FINE = "ok"
+PASSING = ("behind", "recovering", "holding", "unbalanced")
+"""States of a process that lives; they are faults where its figures say so."""
 WITHIN_S = 3.0
 
 
 def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
     """The lines, and whether all is well."""
     lives = home.processes()
-    every = [_seen(one, lives.get(one.name)) for one in states(home.run)]
+    told = figures_of(home.run)
+    every = [_with(told.get(one.name), _seen(one, lives.get(one.name))) for one in states(home.run)]
     is_up = home.is_locked() and home.ready_file(SUPERVISOR).exists()
     health: dict[str, Any] = {"status": "not running", "components": {}}
     if is_up:
@@ -33,7 +37,9 @@ def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
         if component["state"] != FINE and name not in {one.name for one in every if one.state != FINE}:
             lines.append(f"{name:<18} {component['state']}: {component.get('reason', '')}")
     lines.append(f"{'disk':<18} {shutil.disk_usage(home.path).free // 1_000_000:,} MB free in {home.path}")
-    well = is_up and health["status"] == "ready" and all(one.state == FINE for one in every)
+    faulty = {name for name, one in told.items() if one.is_fault}
+    well = is_up and health["status"] == "ready"
+    well &= all(one.state in (FINE, *PASSING) and one.name not in faulty for one in every)
     lines.append("ready" if well else f"not ready: {health['status']}" if is_up else "not ready")
     return lines, well
 
@@ -47,6 +53,13 @@ def _seen(state: ProcessState, process: psutil.Process | None) -> ProcessState:
     except psutil.Error:
         return replace(state, state="gone", reason="no such process")
     return replace(state, state="stopped", reason="a signal has stopped it") if stopped else state
+
+
+def _with(figures: Figures | None, state: ProcessState) -> ProcessState:
+    """What a process that lives owes, recovers or holds."""
+    if figures is None or not figures.state or state.state != FINE:
+        return state
+    return replace(state, state=figures.state, reason=figures.reason)
 
 
 def _line(state: ProcessState, process: psutil.Process | None) -> str:

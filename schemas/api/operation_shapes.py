@@ -1,13 +1,28 @@
-"""Nothing in; the shapes of what is counted, as JSON Schemas, out; pure."""
+"""Nothing in; the shapes of what is counted and traced, as JSON Schemas, out; pure."""
 
-from schemas.api.json_schema import COUNT, TEXT, TIME, WHOLE, Schema, many, record
+from schemas.api.json_schema import COUNT, OBJECT, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record
 
 _LEDGER: dict[str, Schema] = {
     **dict.fromkeys(("accepted", "stored", "duplicate", "quarantined", "suppressed"), COUNT),
     "residual": {**WHOLE, "description": "Accepted and nowhere; below 0: somewhere and never accepted."},
 }
 _DAY: dict[str, Schema] = {"date": TEXT, "environment": TEXT, "events": COUNT, "duplicates": COUNT}
+_STEP: dict[str, Schema] = {
+    "step": {
+        **one_of(
+            *("request", "received", "resolved", "merged", "refused"),
+            *("changed", "consent", "stored", "repeated", "delivered"),
+        ),
+        "description": "Those that it has taken, in the order of the pipeline.",
+    },
+    "at": {**maybe(TIME), "description": "null where Kafka, which keeps records for seven days, does not say."},
+    "place": maybe(record({"topic": TEXT, **dict.fromkeys(("partition", "offset", "index"), WHOLE)})),
+    "detail": {**OBJECT, "description": "What was decided, and by what."},
+}
 OPERATION_SHAPES: dict[str, Schema] = {
+    "EventTrace": record(
+        {"event_id": TEXT, "type": TEXT, "contact_id": maybe(TEXT), "steps": many(record(_STEP))},
+    ),
     "Usage": record(
         {
             "since": TIME,

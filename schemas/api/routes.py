@@ -47,6 +47,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/erasures/{id}", "contacts:write", "Erasure", "The progress of an erasure, store by store"),
     get("/v1/events", "contacts:read", "StoredEvent", "All events, by type and id", _EVENTS, listed=True),
     get("/v1/events/{id}", "contacts:read", "StoredEvent", "An event as it is stored, with its warnings"),
+    get("/v1/events/{id}/trace", "contacts:read", "EventTrace", "Its way through the pipeline, step by step"),
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Its contacts", listed=True),

@@ -33,6 +33,7 @@ from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import authorise
 from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
+from sinks.read_api.request.record_times import RecordTimes
 from sinks.read_api.request.tenant import Tenant
 from sinks.read_api.routes import INTERNAL, routes
 
@@ -113,7 +114,14 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
             announce_ready(settings)
             yield
 
-    services = ReadServices(control=control, tail=tail, reader=reader, written=WrittenContacts(reader), parity=parity)
+    services = ReadServices(
+        control=control,
+        tail=tail,
+        reader=reader,
+        written=WrittenContacts(reader),
+        parity=parity,
+        times=RecordTimes(settings),
+    )
     graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
     router = Router(
         [*routes(services), graphql, *_health(needs), *console.routes()],

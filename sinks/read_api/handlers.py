@@ -23,6 +23,7 @@ from sinks.read_api.contacts import (
     explain,
     identities,
     link_refusal,
+    trace,
 )
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
 from sinks.read_api.control import definitions, ledger, preview, quarantine, tasks, trial, usage, webhooks
@@ -31,6 +32,7 @@ from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest
 from sinks.read_api.request.paging import list_page
+from sinks.read_api.request.record_times import RecordTimes
 from sinks.read_api.request.tenant import Tenant
 
 
@@ -44,6 +46,7 @@ class ReadServices:
     reader: ClickHouseReader
     written: WrittenContacts
     parity: ConsistencyCheck
+    times: RecordTimes
 
 
 async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
@@ -60,6 +63,11 @@ async def list_events(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def get_event(api: ReadServices, asked: ReadRequest) -> Any:
     return await event.event(api.reader, asked.tenant, asked.part("id"))
+
+
+async def get_event_trace(api: ReadServices, asked: ReadRequest) -> Any:
+    names = {segment.id: segment.name for segment in api.control.segments[asked.tenant.place].values()}
+    return await trace.trace(api.reader, api.times, asked.tenant, asked.part("id"), names)
 
 
 async def find_contact_ids(api: ReadServices, asked: ReadRequest) -> Any:

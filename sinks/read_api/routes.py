@@ -44,6 +44,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/contacts/{id}/split", "contacts:write", handlers.get_evidence),
     Read("/v1/events", "contacts:read", handlers.list_events),
     Read("/v1/events/{id}", "contacts:read", handlers.get_event),
+    Read("/v1/events/{id}/trace", "contacts:read", handlers.get_event_trace),
     Read("/v1/segments", "segments:read", handlers.list_segments, fresh=True),
     Read("/v1/segments/{id}", "segments:read", handlers.get_segment, fresh=True),
     Read("/v1/segments/{id}/contacts", "segments:read", handlers.list_segment_contacts, fresh=True),

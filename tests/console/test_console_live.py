@@ -171,6 +171,12 @@ async def test_a_row_opens_and_is_sent_again(seen: Watched, stack: LocalStack) -
     await check_page(seen)
     await detail.get_by_role("tab", name="Contact").click()
     await expect(detail.locator("#about-panel-Contact")).to_contain_text("o1@example.com")
+    await detail.get_by_role("tab", name="Way").click()
+    steps = detail.locator("#about-panel-Way li")
+    for number, words in enumerate(("track by altacee", "acknowledged by Kafka", "cnt_")):
+        await expect(steps.nth(number)).to_contain_text(words)
+    await expect(steps.nth(1)).to_contain_text(re.compile(r"events/\d+/\d+/\d+"))
+    await check_page(seen)
     await detail.get_by_role("tab", name="Row").click()
     sql = await detail.locator("#about-panel-Row code").inner_text()
     database = await stack.database()

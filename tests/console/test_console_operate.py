@@ -1,12 +1,14 @@
 """Campaigns, webhooks, quarantine and the pipeline: what the API knows, shown; and what may be changed, changed."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
 from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 from tests.support.webhook_receiver import receiver
 
 pytestmark = [pytest.mark.console]
@@ -115,5 +117,18 @@ async def test_the_pipeline_says_what_health_says(seen: Watched, stack: LocalSta
         report = (await client.get("/health/ready")).json()
     for name in report["components"]:
         await expect(seen.page.locator(".parts li").filter(has_text=name).first).to_contain_text("ok")
+    await expect(seen.page.get_by_role("heading", name=re.compile("Ledger"))).to_be_visible()
+    async with stack.client() as client:
+        event = {"type": "console_counted", "external_id": "counted-1"}
+        assert (await client.post("/v1/events?sync=true&timeout_ms=10000", json=event)).status_code == 200
+
+        async def totals() -> Any:
+            return (await client.get("/v1/ledger")).json()["totals"]
+
+        await eventually(totals, "it is counted", meets=lambda found: found["accepted"] and not found["residual"])
+    await seen.go("/console/pipeline")
+    await expect(seen.page.get_by_text("balanced", exact=True)).to_be_visible()
+    await expect(seen.page.get_by_role("columnheader", name="residual")).to_be_visible()
+    await check_page(seen)
     await seen.go("/console/quarantine")
     await expect(seen.page.get_by_role("heading", name="Quarantine")).to_be_visible()

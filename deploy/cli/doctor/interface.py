@@ -81,6 +81,21 @@ async def parity(patient: Patient) -> Finding:
     return ok(f"{said['compared']:,} memberships compared, all as their rule says")
 
 
+async def ledger(patient: Patient) -> Finding:
+    """What was accepted in the last hour against what became of it, in minutes that have to balance."""
+    async with ApiClient(patient.access, patience=1) as client:
+        try:
+            said = await client.call("GET", "/v1/ledger")
+        except ApiRefusedError as refused:
+            return skip(f"the key may not read it: {refused.message}")
+    wrong = [row for row in said["data"] if row["residual"] and row["minute"] < said["settled_before"]]
+    if wrong:
+        count = sum(abs(row["residual"]) for row in wrong)
+        what = f"{count:,} accepted events are not accounted for, the first of {wrong[0]['minute']}"
+        return fail(what, f"curl {patient.access.url}/v1/ledger")
+    return ok(f"{said['totals']['accepted']:,} events accepted within an hour, each accounted for")
+
+
 async def canary(patient: Patient) -> Finding:
     """An event and how long it took until it was taken, and until it was applied everywhere and could be read."""
     name = f"canary_{secrets.token_hex(6)}"
@@ -105,5 +120,6 @@ CHECKS = (
     Check("transport", "who reads the key may do what the key may", transport),
     Check("key", "without a valid one each call is 401", key),
     Check("parity", "memberships and rows must say the same", parity),
+    Check("ledger", "what was accepted must be stored, or it is known why not", ledger),
     Check("canary", "one event through everything proves more than all else", canary, within_s=10.0),
 )

@@ -1,5 +1,6 @@
 """A machine in; whether a stack has what it needs on it, and lives on it, out."""
 
+import asyncio
 import os
 import resource
 import shutil
@@ -9,6 +10,7 @@ import psutil
 
 from deploy.cli.doctor.check import Check, Finding, Patient, fail, ok, skip, warn
 from deploy.local import kafka
+from deploy.local.figures import faults, figures_of
 from deploy.local.home import SUPERVISOR
 from deploy.local.packages import missing_packages
 from schemas.control.development import is_loopback
@@ -142,6 +144,17 @@ async def restarts(patient: Patient) -> Finding:
     return ok("none has ended since the start")
 
 
+async def stages(patient: Patient) -> Finding:
+    """What each process says of itself at its socket: a stage that is behind, recovers or holds."""
+    if not _runs(patient):
+        return skip("the stack does not run")
+    found = await asyncio.to_thread(figures_of, patient.home.run)
+    for name, one in faults(found):
+        tell = fail if one.is_fault else warn
+        return tell(f"{name} is {one.state}: {one.reason}", f"tail -n 20 {patient.home.log_file(name)}")
+    return ok(f"{sum(bool(one.oldest_s) for one in found.values())} stages, none behind, recovering or holding")
+
+
 async def logs(patient: Patient) -> Finding:
     size = sum(file.stat().st_size for file in patient.home.logs.glob("*")) if patient.home.logs.exists() else 0
     text = f"{size // MIB:,} MiB"
@@ -187,6 +200,7 @@ CHECKS = (
     Check("supervisor", "it starts again what dies", supervisor),
     Check("processes", "one that hangs or waits holds up all behind it", processes),
     Check("restarts", "a worker that ends again and again makes no headway", restarts),
+    Check("stages", "contacts, segments and rows are as old as the oldest record that is owed", stages),
     Check("logs", "they fill the disk", logs),
     Check("exposure", "the published keys open everything to who can reach the port", exposure),
 )

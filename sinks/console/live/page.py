@@ -17,6 +17,7 @@ from sinks.console.live.detail import again, curl_of, sql_of
 from sinks.console.live.feed import LiveFeed
 from sinks.console.live.rows import LiveRow
 from sinks.console.live.viewer import LiveViewer
+from sinks.console.live.way import way_of
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
@@ -101,6 +102,7 @@ class LivePages:
         if row is None and not event_id:
             raise ApiError("not_found", "this row is not kept any more")
         event = await visit.api.find(api.path("events", event_id)) if event_id else None
+        trace = await visit.api.find(api.path("events", event_id, "trace")) if event is not None else None
         contact = identity = None
         if event is not None and event["contact_id"]:
             contact = await visit.api.find(api.path("contacts", event["contact_id"]))
@@ -108,6 +110,7 @@ class LivePages:
         values: dict[str, Any] = {
             "row": row,
             "event": event,
+            "way": way_of(trace),
             "contact": contact,
             "evidence": _evidence(identity, event_id),
             "changes": await self._changes(visit, row, event),

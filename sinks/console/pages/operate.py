@@ -1,15 +1,19 @@
 """A visit in; records that were kept aside, and the health of what runs, out."""
 
 from collections import Counter
+from typing import Any
 
 from starlette.responses import Response
 
+from schemas.errors import ApiError
 from schemas.times import parse_iso
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
 QUARANTINE = "/console/quarantine"
 PIPELINE = "/console/pipeline"
+MOST_MINUTES = 15
+"""Of the ledger, on the page."""
 
 
 async def quarantine(visit: Visit) -> Response:
@@ -40,4 +44,19 @@ async def pipeline(visit: Visit) -> Response:
         usage=usage,
         series=series,
         parity=parity,
+        **await _ledger(visit),
     )
+
+
+async def _ledger(visit: Visit) -> dict[str, Any]:
+    """The last hour, by minute over all sources, the newest first; why not, where it cannot be had."""
+    try:
+        found = await visit.api.get(api.path("ledger"))
+    except ApiError as refused:
+        return {"ledger": None, "minutes": [], "unbalanced": 0, "refused": refused}
+    minutes: dict[str, Counter[str]] = {}
+    for row in found["data"]:
+        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in found["totals"]})
+    newest = sorted(minutes.items(), reverse=True)
+    open_ones = [one for minute, one in newest if one["residual"] and minute < found["settled_before"]]
+    return {"ledger": found, "minutes": newest[:MOST_MINUTES], "unbalanced": len(open_ones), "refused": None}

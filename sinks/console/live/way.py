@@ -1,0 +1,69 @@
+"""An event's trace as the API gives it in; a line for each step, with the time since the request, out; pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from schemas.times import parse_iso
+
+
+class Step(NamedTuple):
+    name: str
+    at: str | None
+    after_ms: int | None
+    """Since the edge took the request."""
+    place: str
+    """In Kafka: topic, partition, offset and index."""
+    said: str
+
+
+def way_of(trace: Mapping[str, Any] | None) -> list[Step]:
+    """In the order of the trace; none where there is no trace."""
+    steps = trace["steps"] if trace is not None else []
+    began = next((parse_iso(one["at"]) for one in steps if one["at"]), None)
+    return [
+        Step(
+            one["step"],
+            one["at"],
+            None if began is None or not one["at"] else max(0, (parse_iso(one["at"]) or began) - began),
+            _place(one["place"]),
+            _SAID[one["step"]](one["detail"]),
+        )
+        for one in steps
+    ]
+
+
+def _place(place: Mapping[str, Any] | None) -> str:
+    return "" if place is None else "/".join(str(place[name]) for name in ("topic", "partition", "offset", "index"))
+
+
+def _request(said: Mapping[str, Any]) -> str:
+    return f"{said['kind']} by {said['source']}" + (f", key {said['key_id']}" if said["key_id"] else "")
+
+
+def _resolved(said: Mapping[str, Any]) -> str:
+    if not said["contact_id"]:
+        return "belongs to nobody"
+    because, taught = said["because"], len(said["taught"])
+    text: str = said["contact_id"]
+    if because:
+        text += f", as event {because['event_id']} tied {because['identifier']['value']} to it"
+    return text + (f"; it taught {taught} link{'s' if taught > 1 else ''}" if taught else "")
+
+
+def _delivered(said: Mapping[str, Any]) -> str:
+    answer = said["response_code"] or said["error"] or "no answer"
+    return f"{said['type']} to {said['webhook_id']}: {answer} in {said['duration_ms']} ms, attempt {said['attempt']}"
+
+
+_SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "request": _request,
+    "received": lambda _: "acknowledged by Kafka",
+    "resolved": _resolved,
+    "merged": lambda said: f"{said['from']} became part of {said['into']}",
+    "refused": lambda said: f"{said['type']} {said['value']} was not tied: {said['reason']}",
+    "changed": lambda said: f"{said['change']} {said['name'] or said['segment_id']}: {said['reason']}",
+    "consent": lambda said: f"{said['consent']} {said['state']}",
+    "stored": lambda said: f"a row of {said['table']}",
+    "repeated": lambda said: "came again" + (", with other content" if said["conflict"] else ""),
+    "delivered": _delivered,
+}

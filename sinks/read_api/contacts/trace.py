@@ -1,0 +1,252 @@
+"""An event's id in; its way through the pipeline, step by step with time, place in Kafka and decision, out.
+
+Places and causes stand in the tables; only the times of two records are asked of Kafka, which forgets them after seven
+days. What became of the contact by other events is none of the steps, but shows in the answer's ``contact_id``.
+"""
+
+from typing import Any
+
+import orjson
+
+from schemas import topics
+from schemas.errors import ApiError
+from schemas.records.identity import contact_id as own_id
+from schemas.times import iso
+from schemas.topics import Topic
+from sinks.read_api.contacts.contacts import losers_of, winners_of
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.record_times import Place, RecordTimes
+from sinks.read_api.request.tenant import Tenant
+
+STEPS = (
+    "request",
+    "received",
+    "resolved",
+    "merged",
+    "refused",
+    "changed",
+    "consent",
+    "stored",
+    "repeated",
+    "delivered",
+)
+MOST = 50
+"""Steps of each kind."""
+
+_HOME = "workspace = {workspace:String} AND environment = {environment:String}"
+_AT = "toUnixTimestamp64Milli(at) AS at_ms"
+_PLACE = "_partition, _offset, _index"
+_OF_IDS = f"{_HOME} AND contact_id IN {{ids:Array(String)}} AND event_id = {{id:String}}"
+_EVENT = f"""
+SELECT event_id, type, contact_id, own_contact_id, identifiers, source, _kind, _key_id, _task_id, {_PLACE},
+    _origin_partition, _origin_offset, _origin_index,
+    toUnixTimestamp64Milli(received_at) AS received_ms, toUnixTimestamp64Milli(_stored_at) AS stored_ms
+FROM events FINAL WHERE {_HOME} AND event_id = {{id:String}} ORDER BY received_at DESC LIMIT 1
+"""  # noqa: S608 - constants, as in the next ones
+_LINKS = f"""
+SELECT a_type, a_value, b_type, b_value, kind, explicit, {_AT}, {_PLACE} FROM links FINAL
+WHERE {_HOME} AND a_id = {{own:String}} AND event_id = {{id:String}} ORDER BY _offset, _index LIMIT {MOST}
+"""  # noqa: S608
+_OVERRIDE = f"""
+SELECT winner, event_id, identifier_type, identifier_value, {_AT} FROM contact_overrides FINAL
+WHERE {_HOME} AND loser = {{own:String}} LIMIT 1
+"""  # noqa: S608
+_MERGES = f"""
+SELECT loser, winner, {_AT}, {_PLACE} FROM contact_merges FINAL
+WHERE {_HOME} AND (loser IN {{ids:Array(String)}} OR winner IN {{ids:Array(String)}}) AND event_id = {{id:String}}
+ORDER BY version LIMIT {MOST}
+"""  # noqa: S608
+_REFUSED = (
+    f"SELECT contact_id, type, value, reason, {_AT}, {_PLACE} FROM refused_links FINAL WHERE {_OF_IDS} LIMIT {MOST}"  # noqa: S608
+)
+_CHANGES = f"""
+SELECT segment_id, contact_id, member, reason, segment_version, {_AT}, {_PLACE} FROM membership_changes FINAL
+WHERE {_OF_IDS} ORDER BY version LIMIT {MOST}
+"""  # noqa: S608
+_CONSENTS = f"SELECT consent, state, {_AT}, {_PLACE} FROM consent_changes FINAL WHERE {_OF_IDS} LIMIT {MOST}"  # noqa: S608
+_REPEATS = f"""
+SELECT toUnixTimestamp64Milli(received_at) AS at_ms, event_id_conflict, _key_id,
+    _origin_partition AS _partition, _origin_offset AS _offset, _origin_index AS _index FROM duplicates FINAL
+WHERE {_HOME} AND event_id = {{id:String}} AND type = {{type:String}} AND own_contact_id = {{own:String}}
+ORDER BY received_at LIMIT {MOST}
+"""  # noqa: S608
+_DELIVERIES = f"""
+SELECT webhook_id, delivery_id, type, attempt, status, response_code, error, duration_ms, {_AT}, {_PLACE}
+FROM delivery_attempts FINAL
+WHERE {_HOME} AND contact_id IN {{ids:Array(String)}} AND at >= fromUnixTimestamp64Milli({{received:Int64}})
+    AND (event_id = {{id:String}} OR position(request_body, {{cause:String}}) > 0)
+ORDER BY at LIMIT {MOST}
+"""  # noqa: S608
+
+
+async def trace(
+    reader: ClickHouseReader, times: RecordTimes, tenant: Tenant, event_id: str, names: dict[str, str]
+) -> dict[str, Any]:
+    """``names`` are those of segments by id. Raises ``ApiError`` (404)."""
+    rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
+    if not rows:
+        raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
+    event = rows[0]
+    own = event["own_contact_id"]
+    today = (await winners_of(reader, tenant, [own])).get(own, own) if own else ""
+    asked = {**tenant.parameters, "id": event_id, "own": own, "ids": await _ids(reader, tenant, event, today)}
+    steps = await _way(reader, times, event, asked)
+    if own:
+        steps += await _merges(reader, asked)
+        steps += await _changes(reader, asked, names)
+    steps += await _later(reader, event, asked)
+    return {
+        "event_id": event_id,
+        "type": event["type"],
+        "contact_id": today or None,
+        "steps": steps,
+    }
+
+
+async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], today: str) -> list[str]:
+    """Every contact that the event may have been of, or has touched."""
+    home = (tenant.workspace, tenant.environment)
+    named = {own_id(*home, kind=one["type"], value=one["value"]) for one in event["identifiers"]}
+    found = {event["contact_id"], event["own_contact_id"], today, *named}
+    if today:
+        found.update(await losers_of(reader, tenant, today))
+    return sorted(found)
+
+
+async def _way(
+    reader: ClickHouseReader, times: RecordTimes, event: dict[str, Any], asked: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """From the request to the contact."""
+    received = Place(topics.EVENTS, event["_origin_partition"], event["_origin_offset"])
+    resolved = Place(topics.RESOLVED, event["_partition"], event["_offset"])
+    written = await times.of([received, resolved])
+    request = {"source": event["source"], "key_id": event["_key_id"] or None, "task_id": event["_task_id"] or None}
+    origin = {name: event[f"_origin{name}"] for name in ("_partition", "_offset", "_index")}
+    return [
+        _step("request", event["received_ms"], None, {**request, "kind": event["_kind"]}),
+        _step("received", written.get(received), _place(topics.EVENTS, origin), {}),
+        _step(
+            "resolved",
+            written.get(resolved),
+            _place(topics.RESOLVED, event),
+            {
+                "contact_id": event["contact_id"] or None,
+                "own_contact_id": event["own_contact_id"] or None,
+                "identifiers": event["identifiers"],
+                "because": await _because(reader, event, asked),
+                "taught": await _taught(reader, asked),
+            },
+        ),
+    ]
+
+
+async def _because(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The event that made the contact of the strongest identifier part of another one; ``None``: it is its own."""
+    rows = await reader.rows(_OVERRIDE, **asked) if event["own_contact_id"] else []
+    if not rows or rows[0]["winner"] == event["own_contact_id"]:
+        return None
+    row = rows[0]
+    return {
+        "from": event["own_contact_id"],
+        "into": row["winner"],
+        "identifier": {"type": row["identifier_type"], "value": row["identifier_value"]},
+        "event_id": row["event_id"],
+        "at": iso(row["at_ms"]),
+    }
+
+
+async def _taught(reader: ClickHouseReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The evidence that the event itself is: a pair of identifiers, the same twice at the first sight of one."""
+    return [
+        {
+            "identifiers": [{"type": row[f"{side}_type"], "value": row[f"{side}_value"]} for side in ("a", "b")],
+            "kind": row["kind"],
+            "explicit": bool(row["explicit"]),
+            "place": _place(topics.LINKS, row),
+        }
+        for row in await reader.rows(_LINKS, **asked)
+    ]
+
+
+async def _merges(reader: ClickHouseReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    merged = [
+        _step("merged", row["at_ms"], _place(topics.MERGES, row), {"from": row["loser"], "into": row["winner"]})
+        for row in await reader.rows(_MERGES, **asked)
+    ]
+    names = ("contact_id", "type", "value", "reason")
+    return merged + [
+        _step("refused", row["at_ms"], _place(topics.CHANGES, row), {name: row[name] for name in names})
+        for row in await reader.rows(_REFUSED, **asked)
+    ]
+
+
+async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
+    changed = [
+        _step(
+            "changed",
+            row["at_ms"],
+            _place(topics.CHANGES, row),
+            {
+                "segment_id": row["segment_id"],
+                "name": names.get(row["segment_id"]),
+                "change": "entered" if row["member"] else "left",
+                "contact_id": row["contact_id"],
+                "reason": row["reason"],
+                "segment_version": row["segment_version"],
+            },
+        )
+        for row in await reader.rows(_CHANGES, **asked)
+    ]
+    return changed + [
+        _step(
+            "consent",
+            row["at_ms"],
+            _place(topics.CHANGES, row),
+            {"consent": row["consent"], "state": row["state"]},
+        )
+        for row in await reader.rows(_CONSENTS, **asked)
+    ]
+
+
+async def _later(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where it is stored, its copies, and what was sent because of it."""
+    cause = f'"event_id":{orjson.dumps(asked["id"]).decode()}'
+    named = ("webhook_id", "delivery_id", "type", "attempt", "status", "duration_ms")
+    return [
+        _step("stored", event["stored_ms"], _place(topics.RESOLVED, event), {"table": "events"}),
+        *(
+            _step(
+                "repeated",
+                row["at_ms"],
+                _place(topics.EVENTS, row),
+                {"conflict": bool(row["event_id_conflict"]), "key_id": row["_key_id"] or None},
+            )
+            for row in await reader.rows(_REPEATS, **asked, type=event["type"])
+        ),
+        *(
+            _step(
+                "delivered",
+                row["at_ms"],
+                _place(topics.ATTEMPTS, row),
+                {
+                    **{name: row[name] for name in named},
+                    "response_code": row["response_code"] or None,
+                    "error": row["error"] or None,
+                },
+            )
+            for row in await reader.rows(_DELIVERIES, **asked, received=event["received_ms"], cause=cause)
+        ),
+    ]
+
+
+def _step(name: str, at_ms: int | None, place: dict[str, Any] | None, detail: dict[str, Any]) -> dict[str, Any]:
+    return {"step": name, "at": None if at_ms is None else iso(at_ms), "place": place, "detail": detail}
+
+
+def _place(topic: Topic, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "topic": topic.name,
+        "partition": row["_partition"],
+        "offset": row["_offset"],
+        "index": row["_index"],
+    }
