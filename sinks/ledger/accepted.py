@@ -6,6 +6,7 @@
    it must not hold up: it looks every few seconds, and takes its turns slowly when there is much.
 3. The table says where to go on: a round's rows are one insert, which is there whole or not at all, and one that is
    sent again has the same keys. Nothing is committed to Kafka.
+4. Where a part of the table broke, or the table is gone, it is counted again from all that Kafka has.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from schemas import topics
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.outcomes import LATEST_MS
+from schemas.service import clock
 from schemas.service.kafka import started
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -33,11 +35,16 @@ from schemas.times import MINUTE_MS
 log = logging.getLogger(__name__)
 
 ROUND_S = 3.0
+RECENT = 24 * 60
+"""Minutes."""
 RECORDS = 200
 """Of one turn; after it the lanes have theirs, for as long as it took."""
 COLUMNS = ("workspace", "environment", "minute", "source", "events", "_partition", "_first", "_last")
 SETTINGS = {"async_insert": "0"}
+TABLE = "accepted"
 _LAST = "SELECT _partition, max(_last) FROM accepted GROUP BY _partition"
+CHECK_S = 15.0
+_BROKEN = "SELECT name FROM system.detached_parts WHERE database = currentDatabase() AND table = {table:String}"
 
 
 class Group(NamedTuple):
@@ -68,6 +75,11 @@ class Run:
             minute = min(max(one["received_ms"], 0), LATEST_MS) // MINUTE_MS
             self.events[Group(one["workspace"], one["environment"], one["source"], minute)] += 1
 
+    @property
+    def is_recent(self) -> bool:
+        """Whether a row of it stays in the table for days."""
+        return any(of.minute > clock.now_ms() // MINUTE_MS - RECENT for of in self.events)
+
 
 def rows_of(runs: dict[int, Run]) -> list[tuple[Any, ...]]:
     """Values of ``COLUMNS``."""
@@ -85,22 +97,37 @@ class AcceptedReader:
         self._settings = settings
         self._name = topics.name(topics.EVENTS, settings)
         self._parts = [TopicPartition(self._name, p) for p in range(settings.partitions)]
+        self._counted: dict[int, int] = {}
+        """The last offset of each partition that has rows in the table."""
 
     async def run(self, client: AsyncClient) -> None:
         """For ever; what goes wrong is logged and tried again from where the table says."""
         while True:
             consumer = None
             try:
+                await _remove_broken(client)
                 consumer = await self._opened(client)
+                checked = time.monotonic()
                 while True:
                     await self._round(client, consumer)
                     await asyncio.sleep(ROUND_S)
+                    if time.monotonic() - checked > CHECK_S:
+                        checked = time.monotonic()
+                        if not await self._is_whole(client):
+                            break
             except (ClickHouseError, KafkaError) as error:
                 log.warning("counting what was accepted waits: %s", str(error)[:300])
                 await asyncio.sleep(ROUND_S)
             finally:
                 if consumer is not None:
                     await consumer.stop()
+
+    async def _is_whole(self, client: AsyncClient) -> bool:
+        """Whether the table has what was counted: no part is put aside, and none is gone with the whole table."""
+        if (await client.query(_BROKEN, {"table": TABLE})).result_rows:
+            return False
+        lasts = await _lasts(client)
+        return all(lasts.get(partition, -1) >= last for partition, last in self._counted.items())
 
     async def _opened(self, client: AsyncClient) -> AIOKafkaConsumer:
         consumer = await started(
@@ -126,9 +153,10 @@ class AcceptedReader:
         return consumer
 
     async def _positions(self, client: AsyncClient, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-        lasts: dict[int, int] = dict((await client.query(_LAST)).result_rows)  # type: ignore[arg-type]  # two columns
+        lasts = await _lasts(client)
         first = await consumer.beginning_offsets(self._parts)
         end = await consumer.end_offsets(self._parts)
+        self._counted = {}
         found, is_whole = {}, True
         for tp in self._parts:
             following = lasts.get(tp.partition, -1) + 1
@@ -154,13 +182,14 @@ class AcceptedReader:
         while any([await consumer.position(tp) < ends[tp] for tp in self._parts]):
             began = time.monotonic()
             found = await consumer.getmany(timeout_ms=1000, max_records=RECORDS)
-            runs = {tp.partition: await _counted(records) for tp, records in found.items() if records}
+            runs = {tp.partition: await _run_of(records) for tp, records in found.items() if records}
             if rows := rows_of(runs):
                 await _insert(client, rows)
+                self._counted |= {partition: run.last for partition, run in runs.items() if run.is_recent}
             await asyncio.sleep(time.monotonic() - began)
 
 
-async def _counted(records: Iterable[Any]) -> Run:
+async def _run_of(records: Iterable[Any]) -> Run:
     run: Run | None = None
     for record in records:
         run = run or Run(record.offset, record.offset)
@@ -170,5 +199,22 @@ async def _counted(records: Iterable[Any]) -> Run:
     return run
 
 
+async def _lasts(client: AsyncClient) -> dict[int, int]:
+    """The last offset of each partition that has rows."""
+    return {int(partition): int(last) for partition, last in (await client.query(_LAST)).result_rows}
+
+
+async def _remove_broken(client: AsyncClient) -> None:
+    """Empty the table where some of its rows cannot be read: which they were cannot be told."""
+    broken = [name for (name,) in (await client.query(_BROKEN, {"table": TABLE})).result_rows]
+    if not broken:
+        return
+    log.error("parts of %s broke (%s): what was accepted is counted again", TABLE, ", ".join(broken))
+    await client.command(f"TRUNCATE TABLE {TABLE}")
+    for name in broken:
+        drop = f"ALTER TABLE {TABLE} DROP DETACHED PART {{part:String}} SETTINGS allow_drop_detached = 1"
+        await client.command(drop, {"part": name})
+
+
 async def _insert(client: AsyncClient, rows: list[tuple[Any, ...]]) -> None:
-    await client.insert("accepted", rows, column_names=COLUMNS, settings=SETTINGS)
+    await client.insert(TABLE, rows, column_names=COLUMNS, settings=SETTINGS)

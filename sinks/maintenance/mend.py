@@ -21,7 +21,10 @@ from schemas.errors import ApiError
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rereads import Rereads, encode, stream_of
+from sinks.clickhouse.streams import STREAMS
+from sinks.ledger import accepted
 from sinks.maintenance.broken_parts import ErrorWatch, put_aside
 from sinks.maintenance.migrate import MigrationError
 from sinks.maintenance.reread import ask_again, reach
@@ -87,7 +90,16 @@ class Mender:
             reason = f"broken while in use: {table}/{part}"
             log.error("%s; reading %s again", reason, stream.topic.name)
             self._rereads.apply(*encode(await ask_again(self._settings, stream.topic, reason, (f"{table}/{part}",))))
+            await self._ask_beside(table, stream.topic, reason)
             await put_aside(client, table, part)
+        elif table == accepted.TABLE:  # its reader counts again what it brought
+            await put_aside(client, table, part)
+
+    async def _ask_beside(self, table: str, topic: topics.Topic, reason: str) -> None:
+        """Have the other topics read again that fill the table, too."""
+        for stream in STREAMS:
+            if stream.topic is not topic and table == OUTCOMES.name and OUTCOMES in stream.tables:
+                self._rereads.apply(*encode(await ask_again(self._settings, stream.topic, reason)))
 
     async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
         """What may be missing for good, by part."""
@@ -100,6 +112,8 @@ class Mender:
         if fresh:
             reason = f"broken at the start of ClickHouse: {', '.join(fresh)}"
             log.error("%s; reading %s again from %s on (offsets %s)", reason, topic.name, since, span)
+            for table, _ in names.values():
+                await self._ask_beside(table, topic, reason)
             self._rereads.apply(*encode(await ask_again(self._settings, topic, reason, fresh)))
             return {name: f"{name} is broken" for name in names}
         if has_all:

@@ -70,7 +70,7 @@ class Stages:
             return last == all_wanted
 
         try:
-            await eventually(is_so, what)
+            await eventually(is_so, what, within_s=90)
         except BaseException as error:
             raise AssertionError(f"{what}: {last} instead of {all_wanted}") from error
 
@@ -160,3 +160,22 @@ async def test_records_in_quarantine_are_accounted_for_event_by_event(settings: 
             # replayed at its old place: stored is what counts then
             await pipe.resolved(stages.placed(poison, offset)[:1])
             await stages.expect("one was replayed", accepted=3, quarantined=2, stored=1)
+
+
+async def test_a_part_that_broke_is_counted_again_from_kafka(settings: Settings) -> None:
+    async with pipeline(settings) as pipe:
+        stages = Stages(pipe, now())
+        async with process(settings, "clickhouse"):
+            for n in range(3):
+                await stages.accept_and_resolve(stages.event("external_id:u", f"e{n}"))
+                await stages.expect("it is counted", accepted=n + 1, stored=n + 1)
+            names = await pipe.rows(
+                "SELECT name FROM system.parts WHERE table = 'accepted' AND database = currentDatabase() AND active"
+            )
+            await pipe.run(f"ALTER TABLE accepted DETACH PART '{names[0][0]}'")
+            assert (await stages.totals())["accepted"] < 3
+            await stages.expect("it is counted again", accepted=3, stored=3)
+            broken = "SELECT 1 FROM system.detached_parts WHERE table = 'accepted' AND database = currentDatabase()"
+            assert await pipe.rows(broken) == []
+            await stages.accept_and_resolve(stages.event("external_id:u", "e9"))
+            await stages.expect("and it goes on", accepted=4, stored=4)
