@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from schemas.times import parse_iso
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     name: str
     at: str | None
     after_ms: int | None
@@ -16,12 +16,12 @@ class Step(NamedTuple):
     said: str
 
 
-def way_of(trace: Mapping[str, Any] | None) -> list[Step]:
+def way_of(trace: Mapping[str, Any] | None) -> list[TraceStep]:
     """In the order of the trace; none where there is no trace."""
     steps = trace["steps"] if trace is not None else []
     began = next((parse_iso(one["at"]) for one in steps if one["at"]), None)
     return [
-        Step(
+        TraceStep(
             one["step"],
             one["at"],
             None if began is None or not one["at"] else max(0, (parse_iso(one["at"]) or began) - began),
