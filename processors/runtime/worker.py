@@ -89,6 +89,8 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # as long as the broker is waited for, nothing is in hand that would have to be finished
+    starting = asyncio.create_task(_exit_at(stop), name="stop while starting")
     try:
         needs = {"kafka": Probe(settings, EVENTS).ask}
         metrics = Exposition(
@@ -100,6 +102,7 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
             _prepared(settings, sidecar, runtime),
             asyncio.TaskGroup() as work,
         ):
+            starting.cancel()
             work.create_task(_run(runtime))
             work.create_task(_announce(runtime))
             work.create_task(watch(runtime, runtime.executor.wake, _abort))
@@ -110,6 +113,11 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
     except* Exception:  # nothing may leave: a thread of Faust's would keep the process alive
         log.exception("worker")
     _abort("the worker could not start or go on")
+
+
+async def _exit_at(stop: asyncio.Event) -> NoReturn:
+    await stop.wait()
+    _exit(0)
 
 
 @asynccontextmanager
