@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from cachetools import FIFOCache
 
 from deploy.cli.listen import seconds
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
@@ -32,6 +33,8 @@ EXAMPLES = examples(
 )
 FOLLOWED = (topics.RESOLVED, topics.CHANGES, topics.QUARANTINE)
 POLL_MS = 200
+MOST_EVENTS = 10_000
+"""Of which it is remembered that they were shown."""
 SHOWN = 120
 _QUARANTINED = ("topic", "partition", "offset", "event_id", "reason", "detail")
 
@@ -61,7 +64,7 @@ class Wanted:
         self._contact = contact
         self._workspace = workspace
         self._environment = environment
-        self._events: dict[str, None] = {}
+        self._events: FIFOCache[str, None] = FIFOCache(MOST_EVENTS)
         """Ids of events that were shown: their changes are shown too."""
 
     def rows(self, topic: topics.Topic, value: bytes) -> Iterator[dict[str, Any]]:
@@ -92,8 +95,6 @@ class Wanted:
         if not self._here(event["workspace"], event["environment"]):
             return None
         self._events[event["event_id"]] = None
-        if len(self._events) > 10_000:
-            del self._events[next(iter(self._events))]
         names = ("event_id", "type", "workspace", "environment", "contact_id", "source")
         row = {"kind": "event", "at": iso(event["received_ms"]), **{name: event[name] for name in names}}
         return row | {"identifiers": pairs, "properties": orjson.Fragment(event["properties"])}

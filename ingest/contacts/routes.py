@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from cachetools import FIFOCache
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -48,7 +49,7 @@ class ContactRoutes:
     def __init__(self, edge: Edge, read_api: ReadApiClient) -> None:
         self._edge = edge
         self._read_api = read_api
-        self._full: dict[str, None] = {}
+        self._full: FIFOCache[str, None] = FIFOCache(MOST_FULL)
         """Contacts that have little room left, the last that were seen."""
 
     async def upsert(self, request: Request) -> Response:
@@ -145,8 +146,6 @@ class ContactRoutes:
         self._full.pop(document["id"], None)
         if parse.nearly_full(document["attributes"]):
             self._full[document["id"]] = None
-            if len(self._full) > MOST_FULL:
-                del self._full[next(iter(self._full))]
 
     async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> dict[str, Any] | None:
         """The contact as the stages told of it, if every read shows it so by now."""

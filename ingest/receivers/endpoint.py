@@ -6,9 +6,8 @@
    that such a message asks for.
 """
 
-import time
-
 import aiohttp
+from cachetools import TTLCache
 from starlette.requests import Request
 from starlette.responses import Response
 from yarl import URL
@@ -40,17 +39,13 @@ class Sns:
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url
-        self._certificates: dict[str, tuple[float, bytes]] = {}
+        self._certificates: TTLCache[str, bytes] = TTLCache(_MAX_CERTIFICATES, _CERTIFICATE_S)
 
     async def certificate(self, url: str) -> bytes:
         """Raises ``ApiError`` (503) where it does not come: SNS sends the message again."""
-        found = self._certificates.get(url)
-        if found is not None and found[0] > time.monotonic():
-            return found[1]
-        pem = await self.get(url)
-        if len(self._certificates) >= _MAX_CERTIFICATES:
-            del self._certificates[next(iter(self._certificates))]
-        self._certificates[url] = (time.monotonic() + _CERTIFICATE_S, pem)
+        pem = self._certificates.get(url)
+        if pem is None:
+            pem = self._certificates[url] = await self.get(url)
         return pem
 
     async def get(self, url: str) -> bytes:

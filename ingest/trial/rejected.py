@@ -3,12 +3,13 @@
 Kept by the edge that refused them, in memory: what a test looks for is seconds old. Other environments are not kept.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from cachetools import FIFOCache
 
 from schemas.errors import ApiError
 from schemas.times import iso
@@ -38,11 +39,11 @@ class RejectedCalls:
     """``MOST`` of an environment; of more than ``MOST_HOMES`` the one that was written to first is forgotten."""
 
     def __init__(self) -> None:
-        self._calls: dict[Tenancy, deque[RejectedCall]] = defaultdict(lambda: deque(maxlen=MOST))
+        self._calls: FIFOCache[Tenancy, deque[RejectedCall]] = FIFOCache(MOST_HOMES)
 
     def add(self, home: Tenancy, call: RejectedCall) -> None:
-        if home not in self._calls and len(self._calls) >= MOST_HOMES:
-            del self._calls[next(iter(self._calls))]
+        if home not in self._calls:
+            self._calls[home] = deque(maxlen=MOST)
         self._calls[home].append(call)
 
     def since(self, home: Tenancy, since_ms: int, kind: str = "") -> list[RejectedCall]:

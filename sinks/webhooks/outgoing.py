@@ -7,13 +7,13 @@ that takes nothing while the broker answers, is the failure of its messages and 
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
+from cachetools import TLRUCache
 
 from schemas import topics
 from schemas.control.control_state import ControlState
@@ -59,7 +59,7 @@ class CustomerTopics:
         self._settings = settings
         self._timeout_ms = round(patience_s / TRIES * 1000)
         self._producer: Any = None
-        self._known: dict[str, tuple[str, float]] = {}
+        self._known: TLRUCache[str, str] = TLRUCache(MOST_KNOWN, _known_until)
         """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
 
     async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
@@ -99,7 +99,7 @@ class CustomerTopics:
                     return refusal
             else:
                 return ""
-        self._remember(name, reason, REFUSED_S)
+        self._known[name] = reason
         return reason
 
     async def _start(self) -> None:
@@ -119,10 +119,7 @@ class CustomerTopics:
 
     async def _refusal(self, name: str) -> str:
         """Why Kafka will not have the topic; empty where it is there."""
-        while True:
-            reason, until = self._known.get(name, ("", 0.0))
-            if time.monotonic() < until:
-                return reason
+        while (reason := self._known.get(name)) is None:
             try:
                 await kafka.make_topic(self._settings, name)
             except KafkaError as error:
@@ -130,14 +127,10 @@ class CustomerTopics:
                     log.warning("topic %s: waiting for the broker: %r", name, error)
                     await asyncio.sleep(RETRY_S)
                     continue
-                self._remember(name, _reason(error), REFUSED_S)
+                self._known[name] = _reason(error)
             else:
-                self._remember(name, "", float("inf"))
-
-    def _remember(self, name: str, reason: str, for_s: float) -> None:
-        if len(self._known) >= MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known[name] = (reason, time.monotonic() + for_s)
+                self._known[name] = ""
+        return reason
 
     async def stop(self) -> None:
         if self._producer is not None:
@@ -146,3 +139,8 @@ class CustomerTopics:
 
 def _reason(error: KafkaError) -> str:
     return f"Kafka refuses the topic: {type(error).__name__}"
+
+
+def _known_until(_name: str, reason: str, now_s: float) -> float:
+    """A topic that is there stays; a refusal is asked for again."""
+    return now_s + REFUSED_S if reason else float("inf")

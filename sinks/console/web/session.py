@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
+from cachetools import TTLCache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 COOKIE = "headwater_console"
@@ -63,25 +64,14 @@ class Codes:
     """``clock`` gives seconds that only grow."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._keys: dict[str, tuple[str, float]] = {}
+        self._keys: TTLCache[str, str] = TTLCache(MOST_CODES, CODE_S, timer=clock)
 
     def make(self, key: str) -> str:
         """A code for this key; the oldest goes where there are too many."""
-        self._forget()
-        if len(self._keys) >= MOST_CODES:
-            del self._keys[next(iter(self._keys))]
         code = secrets.token_urlsafe(18)
-        self._keys[code] = (key, self._clock() + CODE_S)
+        self._keys[code] = key
         return code
 
     def take(self, code: str) -> str | None:
         """The key that the code stands for, once."""
-        self._forget()
-        found = self._keys.pop(code, None)
-        return None if found is None else found[0]
-
-    def _forget(self) -> None:
-        now = self._clock()
-        for code in [code for code, (_, until) in self._keys.items() if until <= now]:
-            del self._keys[code]
+        return self._keys.pop(code, None)
