@@ -61,7 +61,7 @@ def value_ms(value: Any) -> int | None:
     """Epoch ms of a time that is the value of an attribute, a property or a rule; ``None`` if it is not a time.
 
     ISO 8601 from the year 1 to 9999 (no zone: UTC; digits behind the milliseconds do not count), or unix seconds or
-    milliseconds. ``schemas.rules.sql_times`` says the same in SQL.
+    milliseconds. ``schemas.rules.sql_values.text_ms`` says the same in SQL.
     """
     if isinstance(value, str):
         return _iso_value(value)

@@ -16,7 +16,7 @@ from schemas.rules import parse, rule_tree
 from schemas.rules.compare import names_of
 from schemas.rules.conditions import MEANING, Condition, CountedEvents, condition, hash_of, needs
 from schemas.rules.evaluate import Evaluate, Verdict, compile_rule
-from schemas.rules.nodes import Attribute, Consent, Identified, InSegment, Rule
+from schemas.rules.nodes import Consent, HasIdentifier, Identified, InSegment, Rule
 from schemas.rules.windows import Retention
 
 log = logging.getLogger(__name__)
@@ -113,9 +113,9 @@ def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None 
         conditions=conditions,
         keeps={condition.id: condition.keep for condition in conditions.values()},
         by_event=by_event,
-        by_attribute=_index((n, s) for s, leaf in leaves if isinstance(leaf, Attribute) for n in names_of(leaf.path)),
+        by_attribute=_index((n, s) for s, leaf in leaves for path in rule_tree.paths_of(leaf) for n in names_of(path)),
         by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
-        by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified)),
+        by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified | HasIdentifier)),
         default_members=frozenset(),
         disabled=before.still_disabled(versions) if before else {},
     )

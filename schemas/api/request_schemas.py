@@ -32,8 +32,9 @@ from schemas.limits import (
     MOST_CONSENTS,
     SECRET_LENGTHS,
 )
-from schemas.rules.operands import MAX_TEXT, OPERANDS
-from schemas.rules.parse import COUNT_OPS, FIELDS, MAX_COUNT, MAX_STEPS, MAX_WHERE
+from schemas.rules.operands import MAX_TEXT, OPERANDS, TEXT_OPS
+from schemas.rules.parse import ANNIVERSARY, FIELDS, MAX_STEPS
+from schemas.rules.parse_parts import COUNT_OPS, MAX_COUNT, MAX_WHERE
 from schemas.times import DURATION
 
 _ID = maybe({"type": ["string", "integer"]})
@@ -92,7 +93,15 @@ _STEP: dict[str, Schema] = {
     "event": text(1, MAX_TEXT),
     "where": many(record({"property": _PATH, "op": _OPERATOR}, {"value": ANYTHING}), 0, MAX_WHERE),
 }
-_WINDOWED = record({"event": _STEP["event"]}, {"where": _STEP["where"], "within": _DURATION})
+_BY: Schema = {**one_of("person", "machine"), "description": "of message.opened and message.clicked"}
+_STEP_COUNT = record({"op": one_of("gte"), "value": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT}})
+_PLAIN = {"by": _BY, "where": _STEP["where"]}
+_WINDOWED = record({"event": _STEP["event"]}, {**_PLAIN, "within": _DURATION, "count": _STEP_COUNT})
+_ZONE_NAME: Schema = {**TEXT, "examples": ["Europe/Berlin"]}
+_ZONE: Schema = {
+    "anyOf": [_ZONE_NAME, record({"attribute": _PATH}, {"default": _ZONE_NAME})],
+    "description": "the time zone of times and days that name none; UTC if left out",
+}
 _COUNT = record({"op": one_of(*COUNT_OPS), "value": {"type": "number", "minimum": 0, "maximum": MAX_COUNT}})
 _TOTAL = record({"property": _PATH, "op": one_of(*COUNT_OPS), "value": {"type": "number"}})
 _RULES = many(ref("Rule"), 1)
@@ -101,6 +110,8 @@ _PARTS: dict[str, Schema] = {
     "any": _RULES,
     "not": ref("Rule"),
     "attribute": _PATH,
+    "identifier": text(1, MAX_TEXT),
+    "by": _BY,
     "event": _STEP["event"],
     "where": _STEP["where"],
     "count": _COUNT,
@@ -110,16 +121,17 @@ _PARTS: dict[str, Schema] = {
     "within": _DURATION,
     "between": many({"type": "string", "format": "date-time"}, 2, 2),
     "sequence": many(_WINDOWED, 2, MAX_STEPS),
-    "absent": record({"event": _STEP["event"]}, {"where": _STEP["where"]}),
-    "after": record({"event": _STEP["event"]}, {"where": _STEP["where"]}),
+    "absent": record({"event": _STEP["event"]}, _PLAIN),
+    "after": _WINDOWED,
     "for": _DURATION,
     "segment": text(1, MAX_TEXT),
     "consent": text(1, MAX_TEXT),
     "identified": {"type": "boolean"},
 }
-_NEEDED = {"attribute": ("op",), "absent": ("after", "for")}
+_NEEDED = {"attribute": ("op",), "identifier": ("op",), "absent": ("after", "for")}
 _OTHERS: dict[str, dict[str, Schema]] = {
-    "attribute": {"op": _OPERATOR, "value": ANYTHING},
+    "attribute": {"op": one_of(*OPERANDS, ANNIVERSARY), "value": ANYTHING},
+    "identifier": {"op": one_of(*TEXT_OPS), "value": ANYTHING},
     "consent": {"value": {"type": "boolean"}},
 }
 
@@ -127,7 +139,7 @@ _OTHERS: dict[str, dict[str, Schema]] = {
 def _form(form: str) -> Schema:
     beside = {name: _OTHERS.get(form, {}).get(name) or _PARTS.get(name, ANYTHING) for name in FIELDS[form]}
     needed = {name: beside.pop(name) for name in _NEEDED.get(form, ())}
-    return record({form: _PARTS[form], **needed}, beside)
+    return record({form: _PARTS[form], **needed}, {**beside, "tz": _ZONE})
 
 
 RULE: Schema = {

@@ -1,7 +1,7 @@
 """A series with values in, its sum, largest or smallest value in a window out, and when a verdict on it changes.
 
 1. Values are whole millionths: sums are exact, in any order, and 0.1 + 0.2 is 0.3. What is no number, or beyond
-   ``schemas.rules.parse.LARGEST``, is no value, and its event does not count.
+   ``schemas.rules.parse_parts.LARGEST``, is no value, and its event does not count.
 2. The newest ``MOST_EVENTS`` events of the past count. The sum of none is 0; the largest of none is missing, and
    only ``ne`` holds for it.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas.rules.compare import number_of
 from schemas.rules.nodes import Measure
-from schemas.rules.parse import LARGEST
+from schemas.rules.parse_parts import LARGEST
 from schemas.rules.windows import MOST_EVENTS, NEVER, Series
 
 SCALE = 1_000_000

@@ -10,10 +10,11 @@
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from schemas.rules.nodes import Comparison, Instant, Scalar
+from schemas.records.bot_detection import is_machine
+from schemas.rules.nodes import BY_MACHINE, Comparison, Instant, Scalar
 from schemas.times import value_ms
 
 Predicate = Callable[[Any], bool]
@@ -91,12 +92,31 @@ def predicate(test: Comparison) -> Predicate:
             return lambda value: type(value) is str and value.startswith(test.value)
         case "ends_with":
             return lambda value: type(value) is str and value.endswith(test.value)
+        case op if op == BY_MACHINE:
+            return lambda properties: is_machine(properties) is test.value
         case op:
             return _ordered(_ORDER[op], test.value)
 
 
 def _not(positive: Predicate) -> Predicate:
     return lambda value: not positive(value)
+
+
+NEGATED = {"ne": "eq", "not_in": "in", "not_exists": "exists"}
+
+
+def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
+    """The same for several texts: whether one of them passes, or for a negated operator whether none fails it."""
+    if test.op in NEGATED:
+        positive = any_value(Comparison(op=NEGATED[test.op], value=test.value))
+        return lambda values: not positive(values)
+    if test.op == "exists":
+        return bool
+    if test.op in ("eq", "in"):
+        wanted = frozenset((test.value,) if test.op == "eq" else test.value)
+        return lambda values: not wanted.isdisjoint(values)
+    passes = predicate(test)
+    return lambda values: any(map(passes, values))
 
 
 _TRUTHS = {True: "true", False: "false"}

@@ -90,9 +90,11 @@ def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
         case InOrder(steps=steps):
             for step in steps:
                 yield counted_step(step), everything
-        case Absent(missing=missing, after=after):
-            yield counted_step(missing), everything
-            yield counted_step(after), everything
+        case Absent(missing=missing, after=after, within_ms=within_ms):
+            yield counted_step(missing), Retention(most=windows.MOST_EVENTS, ms=within_ms)
+            span_ms = 0 if after.count == 1 else after.within_ms
+            ms = None if within_ms is None or span_ms is None else within_ms + span_ms
+            yield counted_step(after), Retention(most=windows.MOST_EVENTS, ms=ms)
 
 
 def condition(what: CountedEvents, keeps: list[Retention], segments: frozenset[str]) -> Condition:

@@ -3,20 +3,24 @@
 Until the due time of a verdict passes or the contact changes, the verdict holds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
+from schemas.calendar_days import month_day, next_anniversary, start_of_day, today_in, zones
 from schemas.rules import aggregates, steps, windows
-from schemas.rules.compare import attribute_at, predicate
+from schemas.rules.compare import any_value, attribute_at, predicate
 from schemas.rules.conditions import counted, counted_step
 from schemas.rules.nodes import (
     Absent,
     AllOf,
+    Anniversary,
     AnyOf,
     Attribute,
     Comparison,
     Consent,
     Happened,
+    HasIdentifier,
     Identified,
     InOrder,
     InSegment,
@@ -49,6 +53,11 @@ class Facts(Protocol):
         ...
 
     @property
+    def identifiers(self) -> Mapping[str, Collection[str]]:
+        """The values by type."""
+        ...
+
+    @property
     def is_identified(self) -> bool: ...
 
 
@@ -69,6 +78,10 @@ def compile_rule(rule: Rule) -> Evaluate:
             return _moving(path, test)
         case Attribute(path=path, test=test):
             return _attribute(path, test)
+        case Anniversary():
+            return _anniversary(rule)
+        case HasIdentifier(kind=kind, test=test):
+            return _identifier(kind, test)
         case Happened():
             return _counted(rule)
         case InOrder():
@@ -127,6 +140,36 @@ def _moving(path: tuple[str, ...], test: Comparison) -> Evaluate:
     return evaluate
 
 
+def zone_of(leaf: Anniversary, contact: Facts) -> str:
+    """The name of the time zone whose days count for the contact."""
+    if not leaf.zone.path:
+        return leaf.zone.name
+    named = attribute_at(contact.attributes, leaf.zone.path)[0]
+    return named if isinstance(named, str) and named in zones() else leaf.zone.name
+
+
+def _anniversary(leaf: Anniversary) -> Evaluate:
+    path, later = leaf.path, timedelta(days=leaf.days)
+
+    def evaluate(contact: Facts, now_ms: int) -> Verdict:
+        of = month_day(attribute_at(contact.attributes, path)[0])
+        if of is None:
+            return False, NEVER
+        zone = zone_of(leaf, contact)
+        day = today_in(zone, now_ms) + later
+        found = next_anniversary(of, day)
+        if found == day:
+            return True, start_of_day(zone, day - later + timedelta(days=1))
+        return False, start_of_day(zone, found - later)
+
+    return evaluate
+
+
+def _identifier(kind: str, test: Comparison) -> Evaluate:
+    passes = any_value(test)
+    return lambda contact, _now_ms: (passes(contact.identifiers.get(kind, ())), NEVER)
+
+
 def _counted(leaf: Happened) -> Evaluate:
     condition, kind = counted(leaf).id, leaf.measure.kind
     within_ms = leaf.window.ms if isinstance(leaf.window, Within) else None
@@ -140,15 +183,12 @@ def _counted(leaf: Happened) -> Evaluate:
 
 def _in_order(leaf: InOrder) -> Evaluate:
     conditions = [counted_step(step).id for step in leaf.steps]
-    within = [step.within_ms for step in leaf.steps]
-    return lambda contact, now_ms: steps.sequence([contact.counts.get(c) for c in conditions], within, now_ms)
+    return lambda contact, now_ms: steps.sequence([contact.counts.get(c) for c in conditions], leaf.steps, now_ms)
 
 
 def _absent(leaf: Absent) -> Evaluate:
     missing, after = counted_step(leaf.missing).id, counted_step(leaf.after).id
-    return lambda contact, now_ms: steps.absence(
-        contact.counts.get(missing), contact.counts.get(after), leaf.for_ms, now_ms
-    )
+    return lambda contact, now_ms: steps.absence(contact.counts.get(missing), contact.counts.get(after), leaf, now_ms)
 
 
 def _listed(segment_id: str) -> Evaluate:

@@ -5,19 +5,23 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from schemas.calendar_days import today_in
 from schemas.records.sameness import id_in
 from schemas.rules import aggregates, rule_tree, steps
 from schemas.rules.compare import attribute_at
 from schemas.rules.conditions import counted, counted_step
-from schemas.rules.evaluate import Facts, compile_rule
+from schemas.rules.evaluate import Facts, compile_rule, zone_of
 from schemas.rules.nodes import (
     Absent,
+    Anniversary,
     Attribute,
     Comparison,
     Consent,
     Happened,
+    HasIdentifier,
     Identified,
     InOrder,
     InSegment,
@@ -30,6 +34,8 @@ from schemas.times import END_MS, FIRST_MS, iso
 
 MOST_TOLD = 100
 """Event ids of a leaf; of more the latest."""
+MOST_CHANGES = 4_000
+"""Moments ahead that are looked at for one that changes the whole: each of the future events, or two a year."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +84,12 @@ def explain_rule(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
     evaluate = compile_rule(tree)
     member, due = evaluate(contact, now_ms)
     found = tuple(_leaf(at, leaf, contact, now_ms) for at, leaf in rule_tree.leaves(tree))
-    while due < NEVER and evaluate(contact, due)[0] is member:
+    for _ in range(MOST_CHANGES):
+        if due == NEVER or evaluate(contact, due)[0] is not member:
+            break
         due = evaluate(contact, due)[1]  # one of several parts changes, and the whole does not
+    else:
+        due = NEVER  # parts with an anniversary change every year
     return Explanation(member=member, leaves=found, changes_ms=due if due < NEVER else None)
 
 
@@ -90,6 +100,14 @@ def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:
             value, stamped = attribute_at(contact.attributes, path)
             events = (stamped[2],) if stamped is not None and stamped[2] else ()
             return Leaf(path=at, met=met, value=value, threshold=_operand(test, now_ms), events=events)
+        case Anniversary(path=path, days=days):
+            value, stamped = attribute_at(contact.attributes, path)
+            day = today_in(zone_of(leaf, contact), now_ms) + timedelta(days=days)
+            events = (stamped[2],) if stamped is not None and stamped[2] else ()
+            return Leaf(path=at, met=met, value=value, threshold=day.isoformat(), events=events)
+        case HasIdentifier(kind=kind, test=test):
+            values = sorted(contact.identifiers.get(kind, ()))[:MOST_TOLD]
+            return Leaf(path=at, met=met, value=values, threshold=_operand(test, now_ms))
         case Consent(name=name, value=wanted):
             stamped = contact.consents.get(name)
             events = (stamped[2],) if stamped is not None and stamped[2] else ()
@@ -133,21 +151,22 @@ def _happened(at: str, leaf: Happened, contact: Facts, now_ms: int, *, met: bool
 
 def _in_order(at: str, leaf: InOrder, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
     series = [contact.counts.get(counted_step(step).id) for step in leaf.steps]
-    got = steps.witness(series, [step.within_ms for step in leaf.steps], now_ms)
+    got = steps.witness(series, leaf.steps, now_ms)
     return Leaf(
         path=at,
         met=met,
         value=len(got),
         threshold=len(leaf.steps),
-        events=_latest([key for _, key in got]),
+        events=_latest([key for those in got for _, key in those]),
         truncated=_is_cut(series, now_ms),
     )
 
 
 def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
-    """``value`` is for how long the longest has gone unanswered, in seconds; ``threshold`` is ``for`` in seconds."""
+    """``value`` is for how long the longest that counts has gone unanswered; ``threshold`` is ``for``: in seconds."""
     missing, after = (contact.counts.get(counted_step(step).id) for step in (leaf.missing, leaf.after))
-    waiting = [e for e in steps.unanswered(missing, after, leaf.for_ms, now_ms) if e[0] <= now_ms]
+    first_ms = FIRST_MS if leaf.within_ms is None else now_ms - leaf.within_ms
+    waiting = [e for e in steps.unanswered(missing, after, leaf, now_ms) if first_ms <= e[0] <= now_ms]
     return Leaf(
         path=at,
         met=met,

@@ -1,7 +1,7 @@
 """A contact's stored events in, the values that rules need out: to evaluate without the stage's state."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ class ContactFacts:
     consents: dict[str, list[Any]] = field(default_factory=dict)
     counts: dict[str, Series] = field(default_factory=dict)
     members: dict[str, Any] = field(default_factory=dict)
+    identifiers: Mapping[str, Collection[str]] = field(default_factory=dict)
     is_identified: bool = False
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+BY_MACHINE = "by_machine"
+"""The operator of a test on all properties of an open or a click: whether no person did it."""
 Scalar = str | int | float | bool
 
 
@@ -46,8 +48,33 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A time zone by its IANA name; where ``path`` leads to an attribute that names one, that one."""
+
+    name: str = "UTC"
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anniversary:
+    """The month and day of the attribute at ``path`` are those of the day that is ``days`` after today in ``zone``."""
+
+    path: tuple[str, ...]
+    days: int = 0
+    zone: Zone = Zone()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HasIdentifier:
+    """A test on the contact's identifiers of a type, as they are normalised: true if one of them passes it."""
+
+    kind: str
+    test: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """A test on a property of an event; no Instant in it moves."""
+    """A test on a property of an event; no Instant in it moves. Without a path it is on all properties."""
 
     path: tuple[str, ...]
     test: Comparison
@@ -90,11 +117,15 @@ class Happened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Less than ``within_ms`` after the step before it."""
+    """``count`` events, each later than the step before it, the last less than ``within_ms`` after that.
+
+    Without a step before it: the last less than ``within_ms`` after the first.
+    """
 
     event: str
     where: tuple[Where, ...] = ()
     within_ms: int | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +137,15 @@ class InOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """``for_ms`` have passed since some ``after`` without another event that is ``missing``, from ``after`` on."""
+    """``for_ms`` have passed since some ``after`` without another event that is ``missing``, from ``after`` on.
+
+    With ``within_ms`` only since an ``after`` that is not longer ago than that.
+    """
 
     missing: Step
     after: Step
     for_ms: int
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,4 +167,17 @@ class Identified:
     value: bool
 
 
-Rule = AllOf | AnyOf | Not | Attribute | Happened | InOrder | Absent | InSegment | Consent | Identified
+Rule = (
+    AllOf
+    | AnyOf
+    | Not
+    | Attribute
+    | Anniversary
+    | HasIdentifier
+    | Happened
+    | InOrder
+    | Absent
+    | InSegment
+    | Consent
+    | Identified
+)

@@ -3,10 +3,13 @@
 import math
 import re
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any
 
+from schemas.calendar_days import local_ms, zones
 from schemas.errors import ApiError
-from schemas.rules.nodes import Instant, Scalar
+from schemas.records import identity
+from schemas.rules.nodes import Instant, Scalar, Zone
 from schemas.times import DURATION, parse_duration, value_ms
 
 MAX_VALUES = 500
@@ -41,6 +44,8 @@ def orderable(value: Any, at: str) -> int | float | Instant:
 
 
 def scalars(value: Any, at: str) -> tuple[Scalar, ...]:
+    if not isinstance(value, list) or not value:
+        raise ApiError("invalid_field", 'must be a list of values, as ["a", "b"]', at)
     values = list_of(value, at, most=MAX_VALUES)
     return tuple(scalar(one, f"{at}[{index}]") for index, one in enumerate(values))
 
@@ -85,12 +90,85 @@ def path_of(value: Any, at: str) -> tuple[str, ...]:
     return parts if all(parts) else (whole,)
 
 
+def zone(value: Any, at: str) -> Zone:
+    """Raises ``ApiError`` (422) for a name that no time zone has."""
+    if isinstance(value, dict):
+        only(value, ("attribute", "default"), at, "tz")
+        path = path_of(needed(value, "attribute", at), f"{at}.attribute")
+        return Zone(name=_zone_name(value.get("default", "UTC"), f"{at}.default"), path=path)
+    return Zone(name=_zone_name(value, at))
+
+
+def _zone_name(value: Any, at: str) -> str:
+    if isinstance(value, str) and value in zones():
+        return value
+    alike = get_close_matches(value, zones(), n=1) if isinstance(value, str) and len(value) <= MAX_TEXT else []
+    hint = f"; did you mean {alike[0]}?" if alike else ""
+    form = 'a time zone such as "Europe/Berlin", or {"attribute": "timezone", "default": "UTC"}'
+    raise ApiError("invalid_field", f"must be {form}{hint}", at)
+
+
+_HAS_ZONE = re.compile(r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$")
+
+
+def local(instant: Instant, written: Any, where: Zone, at: str) -> Instant:
+    """The moment that a time was ``written`` for: one without a zone is one of the rule's."""
+    if instant.moving or where == Zone() or not isinstance(written, str) or _HAS_ZONE.search(written[10:]):
+        return instant
+    if where.path:
+        raise ApiError("invalid_field", "needs a zone, as 2026-05-01T09:00:00Z: the rule's is an attribute's", at)
+    try:
+        return Instant(ms=local_ms(where.name, instant.ms))
+    except OverflowError:
+        raise ApiError("invalid_field", "must be a time from the year 1 to 9999", at) from None
+
+
+MOST_DAYS = 366
+
+
+def days(value: Any, at: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -MOST_DAYS <= value <= MOST_DAYS:
+        message = f"must be a whole number of days from -{MOST_DAYS} to {MOST_DAYS}: 0 is today, 3 is in three days"
+        raise ApiError("invalid_field", message, at)
+    return value
+
+
+def identifier_type(value: Any, at: str) -> str:
+    name = text(value, at)
+    kind = identity.ALIASES.get(name, name)
+    if kind in (identity.CONTACT_ID, "contact_id") or not identity.is_type(kind):
+        message = "must be a type of identifier: email, phone, external_id, anonymous_id, device_id, or one of your own"
+        raise ApiError("invalid_field", message, at)
+    return kind
+
+
+_NO_SUCH = {
+    identity.EMAIL: "is no e-mail address, as ann@example.com",
+    identity.PHONE: "is no phone number; its country code may be missing, as in +49 151 23456789",
+}
+
+
+def identifier_value(kind: str, op: str, value: Any, at: str) -> Any:
+    """The operand in the form in which identifiers are kept."""
+    if op in ("in", "not_in"):
+        return tuple(identifier_value(kind, "eq", one, f"{at}[{n}]") for n, one in enumerate(scalars(value, at)))
+    written = text(value, at)
+    if op not in ("eq", "ne"):
+        return written.lower() if kind == identity.EMAIL else written
+    normal = identity.normalise(kind, written)
+    if normal is None:
+        raise ApiError("invalid_field", _NO_SUCH.get(kind, "identifies no person"), at)
+    return normal
+
+
 def boolean(value: Any, at: str) -> bool:
     if not isinstance(value, bool):
         raise ApiError("invalid_field", "must be true or false", at)
     return value
 
 
+TEXT_OPS = ("eq", "ne", "in", "not_in", "contains", "starts_with", "ends_with", *EXISTENCE_OPS)
+"""Of identifiers, which are texts."""
 OPERANDS: dict[str, Callable[[Any, str], Any]] = {
     "eq": scalar,
     "ne": scalar,

@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.errors import ApiError
 from schemas.rules import parse
-from schemas.rules.nodes import AllOf, AnyOf, InSegment, Not, Rule
+from schemas.rules.nodes import AllOf, Anniversary, AnyOf, Attribute, InSegment, Not, Rule
 
 MAX_WHOLE = 512
 """Conditions of a rule with those of the segments it refers to, each as often as it is referred to."""
@@ -40,6 +40,14 @@ def all_leaves(tree: Rule) -> Iterator[Rule]:
         yield leaf
         if isinstance(leaf, InSegment) and leaf.rule is not None:
             yield from all_leaves(leaf.rule)
+
+
+def paths_of(leaf: Rule) -> Iterator[tuple[str, ...]]:
+    """Of the attributes that a condition reads."""
+    if isinstance(leaf, Attribute | Anniversary):
+        yield leaf.path
+    if isinstance(leaf, Anniversary) and leaf.zone.path:
+        yield leaf.zone.path
 
 
 def references(tree: Rule) -> dict[str, str]:
@@ -105,7 +113,7 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
 
     for at, name in references(tree).items():
         if name not in others and name != segment_id:
-            raise ApiError("invalid_field", f"no such segment: {name}", at)
+            raise ApiError("invalid_field", f"no such segment: {name}; it is named by its id, as seg_...", at)
     expand(tree, find, (segment_id,))
     for name in users_of(segment_id, others, find):
         try:

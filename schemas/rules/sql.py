@@ -6,30 +6,39 @@
 3. Values are parameters, never text of the query.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
+from schemas.calendar_days import celebrated_on, today_in, zones
 from schemas.records import identity
+from schemas.records.bot_detection import machine_sql
 from schemas.records.records import TRACK
 from schemas.records.sameness import SENDER_LENGTH, SEPARATOR
 from schemas.rules.aggregates import Limit
 from schemas.rules.conditions import CountedEvents, counted, counted_step, needs
 from schemas.rules.nodes import (
+    BY_MACHINE,
     Absent,
     AllOf,
+    Anniversary,
     AnyOf,
     Attribute,
     Consent,
     Happened,
+    HasIdentifier,
     Identified,
     InOrder,
     InSegment,
     Not,
     Rule,
+    Step,
+    Where,
     Within,
 )
-from schemas.rules.parse import LARGEST
-from schemas.rules.sql_values import JsonColumn, Parameters, test
+from schemas.rules.parse_parts import LARGEST
+from schemas.rules.sql_values import JsonColumn, Parameters, any_value, month_day, test
 from schemas.rules.windows import MOST_EVENTS
 
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "ne": "!="}
@@ -114,6 +123,11 @@ class _Compiler:
         match leaf:
             case Attribute(path=path, test=comparison):
                 return test(JsonColumn("attributes", path, self.parameters), comparison, self.parameters, self._now_ms)
+            case Anniversary():
+                return self._anniversary(leaf)
+            case HasIdentifier(kind=kind, test=comparison):
+                values = f"arrayMap(i -> i.2, arrayFilter(i -> i.1 = {self.parameters.text(kind)}, identifiers))"
+                return any_value(values, comparison, self.parameters)
             case Consent(name=name, value=wanted):
                 place = JsonColumn("consents", (name,), self.parameters)
                 return f"({place.kind} = 'Bool' AND {place.boolean} = {int(wanted)})"
@@ -129,6 +143,28 @@ class _Compiler:
             case Absent():
                 return self._absent(leaf)
         raise TypeError(f"{type(leaf).__name__} is no leaf")
+
+    def _anniversary(self, leaf: Anniversary) -> str:
+        """What day it is where is decided here, by the zones that the stage has too."""
+        found = month_day(JsonColumn("attributes", leaf.path, self.parameters))
+        usual = self._is_celebrated(found, self._day(leaf, leaf.zone.name))
+        if not leaf.zone.path:
+            return usual
+        place = JsonColumn("attributes", leaf.zone.path, self.parameters)
+        by_day: dict[date, list[str]] = defaultdict(list)
+        for name in sorted(zones()):
+            by_day[self._day(leaf, name)].append(name)
+        ways = [
+            f"has({self.parameters.add(names, 'Array(String)')}, {place.text}), {self._is_celebrated(found, day)}"
+            for day, names in by_day.items()
+        ]
+        return f"if({place.kind} = 'String', multiIf({', '.join(ways)}, {usual}), {usual})"
+
+    def _day(self, leaf: Anniversary, zone: str) -> date:
+        return today_in(zone, self._now_ms) + timedelta(days=leaf.days)
+
+    def _is_celebrated(self, found: str, day: date) -> str:
+        return f"({found} IN ({', '.join(map(str, celebrated_on(day)))}))"
 
     def _count(self, leaf: Happened) -> str:
         counts = self._matches(counted(leaf))
@@ -148,19 +184,35 @@ class _Compiler:
 
     def _in_order(self, leaf: InOrder) -> str:
         first, *rest = leaf.steps
-        reached = f"arrayMap(x -> x.1, {self._series(counted_step(first))})"
+        reached = f"arrayMap(x -> x.1, {self._repeated(first)})"
         for step in rest:
             near = "" if step.within_ms is None else f" AND t - r < {self.parameters.whole(step.within_ms)}"
             times = f"arrayMap(x -> x.1, {self._series(counted_step(step))})"
-            reached = f"arrayFilter(t -> arrayExists(r -> r < t{near}, {reached}), {times})"
+            if step.count == 1:
+                reached = f"arrayFilter(t -> arrayExists(r -> r < t{near}, {reached}), {times})"
+                continue
+            # all of as many events as the step asks for follow the step before it
+            firsts = f"arrayMap(i -> {times}[i - {step.count - 1}], arrayEnumerate({times}))"
+            is_reached = f"i >= {step.count} AND arrayExists(r -> r < f{near}, {reached})"
+            reached = f"arrayFilter((t, f, i) -> {is_reached}, {times}, {firsts}, arrayEnumerate({times}))"
         return f"notEmpty({reached})"
 
+    def _repeated(self, step: Step) -> str:
+        """Of the events of a first step, or of a trigger, the last ones of as many as it asks for."""
+        series, n = self._series(counted_step(step)), step.count
+        if n == 1:
+            return series
+        near = "" if step.within_ms is None else f" AND x.1 - f.1 < {self.parameters.whole(step.within_ms)}"
+        firsts = f"arrayMap(i -> {series}[i - {n - 1}], arrayEnumerate({series}))"
+        return f"arrayFilter((x, f, i) -> i >= {n}{near}, {series}, {firsts}, arrayEnumerate({series}))"
+
     def _absent(self, leaf: Absent) -> str:
-        answers, triggers = self._series(counted_step(leaf.missing)), self._series(counted_step(leaf.after))
+        answers, triggers = self._series(counted_step(leaf.missing)), self._repeated(leaf.after)
         span = self.parameters.whole(leaf.for_ms)
         answered = f"arrayExists(b -> b.2 != a.2 AND b.1 >= a.1 AND b.1 < a.1 + {span}, {answers})"
         is_known = f"(length({answers}) < {MOST_EVENTS} OR (a.1, a.2) >= ({answers}[1].1, {answers}[1].2))"
-        return f"arrayExists(a -> a.1 + {span} <= {self._now} AND {is_known} AND NOT {answered}, {triggers})"
+        recent = "" if leaf.within_ms is None else f" AND a.1 >= {self._ago(leaf.within_ms)}"
+        return f"arrayExists(a -> a.1 + {span} <= {self._now}{recent} AND {is_known} AND NOT {answered}, {triggers})"
 
     # --- columns
 
@@ -182,10 +234,17 @@ class _Compiler:
         if what.between is not None:
             first, end = (self.parameters.whole(ms) for ms in (what.between.from_ms, what.between.to_ms))
             tests.append(f"time_ms >= {first} AND time_ms < {end}")
-        for where in what.where:
-            place = JsonColumn("properties", where.path, self.parameters)
-            tests.append(test(place, where.test, self.parameters, self._now_ms))
+        tests += map(self._where, what.where)
         return " AND ".join(tests)
+
+    def _where(self, where: Where) -> str:
+        if where.test.op != BY_MACHINE:
+            place = JsonColumn("properties", where.path, self.parameters)
+            return test(place, where.test, self.parameters, self._now_ms)
+        names = ("machine_open", "user_agent", "ip")
+        flag, agent, ip = (JsonColumn("properties", (name,), self.parameters) for name in names)
+        said = f"({flag.kind} = 'Bool' AND {flag.boolean} = 1)"
+        return f"({machine_sql(said, agent.text, ip.text)} = {int(where.test.value)})"
 
     def _ago(self, ms: int) -> str:
         return self.parameters.whole(self._now_ms - ms)

@@ -7,10 +7,9 @@ as Float64, so whole numbers beyond 2^53 may differ there; whether they are equa
 from typing import Any
 
 from schemas.rules.aggregates import SCALE
-from schemas.rules.compare import EXACT_DIGITS, number_of
+from schemas.rules.compare import EXACT_DIGITS, NEGATED, number_of
 from schemas.rules.nodes import Comparison, Instant, Scalar
-from schemas.rules.sql_times import in_range, text_ms
-from schemas.times import MILLISECONDS_FROM
+from schemas.times import END_MS, FIRST_MS, ISO_VALUE, MILLISECONDS_FROM
 
 _NUMBER = r"^[+-]?([0-9]{1,400}(\\.[0-9]{0,400})?|\\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?$"
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "before": "<", "after": ">", "eq": "=", "ne": "!="}
@@ -18,6 +17,53 @@ NUMBERS = "('Int64', 'UInt64', 'Double')"
 _WHOLE = "('Int64', 'UInt64')"
 _DIGITS = rf"^[+-]?[0-9]{{1,{EXACT_DIGITS}}}$"
 """Texts that spell a whole number exactly; longer ones are Float64."""
+
+_EPOCH_DAYS = 719_468
+"""From 0000-03-01 to 1970-01-01."""
+_PATTERN = f"^{ISO_VALUE}$"
+_YEAR, _MONTH, _DAY = (f"toInt64OrZero(g[{n}])" for n in (1, 2, 3))
+_HOUR, _MINUTE, _SECOND = (f"toInt64OrZero(g[{n}])" for n in (5, 6, 8))
+_FRACTION = "toInt64OrZero(substring(rightPad(g[10], 3, '0'), 1, 3))"
+_ZONE = "(toInt64OrZero(g[13]) * 60 + toInt64OrZero(g[15])) * if(g[12] = '-', -60000, 60000)"
+_MARCH_YEAR = f"({_YEAR} - ({_MONTH} <= 2))"
+_DAYS = (
+    f"{_MARCH_YEAR} * 365 + intDiv({_MARCH_YEAR}, 4) - intDiv({_MARCH_YEAR}, 100) + intDiv({_MARCH_YEAR}, 400)"
+    f" + intDiv(153 * ({_MONTH} + if({_MONTH} > 2, -3, 9)) + 2, 5) + {_DAY} - 1 - {_EPOCH_DAYS}"
+)
+_IS_LEAP = f"(({_YEAR} % 4 = 0 AND {_YEAR} % 100 != 0) OR {_YEAR} % 400 = 0)"
+_LAST_DAY = f"multiIf({_MONTH} = 2, 28 + {_IS_LEAP}, {_MONTH} IN (4, 6, 9, 11), 30, 31)"
+_MS = f"(({_DAYS}) * 24 + {_HOUR}) * 3600000 + {_MINUTE} * 60000 + {_SECOND} * 1000 + {_FRACTION} - {_ZONE}"
+_IS_DAY = f"length(g) > 0 AND {_YEAR} > 0 AND {_DAY} <= {_LAST_DAY}"
+
+
+def text_ms(text: str) -> str:
+    """The SQL of epoch ms from the year 1 to 9999, NULL where a text is no time: as ``schemas.times.value_ms``.
+
+    ClickHouse's own times end in 1900 and 2299, so days are counted here.
+    """
+    parts = f"if(match({text}, '{_PATTERN}'), extractGroups({text}, '{_PATTERN}'), [])"
+    return f"arrayMap(g -> if({_IS_DAY}, {_MS}, NULL), [{parts}])[1]"
+
+
+def in_range(ms: str) -> str:
+    return f"({ms} >= {FIRST_MS} AND {ms} < {END_MS})"
+
+
+_FROM_MARCH = f"intDiv({{ms}} + {_EPOCH_DAYS * 86_400_000}, 86400000)"
+"""Days since 0000-03-01."""
+
+
+def month_day(place: "JsonColumn") -> str:
+    """Month * 100 + day, 0 for what is no time: as ``schemas.calendar_days.month_day``."""
+    text = f"toInt64OrZero(substring({place.text}, 6, 2)) * 100 + toInt64OrZero(substring({place.text}, 9, 2))"
+    days = _FROM_MARCH.format(ms=f"assumeNotNull({place.time_ms})")
+    of_era = "z % 146097"
+    year = f"intDiv({of_era} - intDiv({of_era}, 1460) + intDiv({of_era}, 36524) - intDiv({of_era}, 146096), 365)"
+    of_year = f"{of_era} - (365 * y + intDiv(y, 4) - intDiv(y, 100))"
+    month = "intDiv(5 * d + 2, 153)"
+    found = f"if({month} < 10, {month} + 3, {month} - 9) * 100 + d - intDiv(153 * {month} + 2, 5) + 1"
+    unix = f"arrayMap((z, y) -> arrayMap(d -> {found}, [{of_year}])[1], [{days}], arrayMap(z -> {year}, [{days}]))[1]"
+    return f"multiIf(isNull({place.time_ms}), 0, {place.kind} = 'String', {text}, {unix})"
 
 
 class Parameters:
@@ -138,6 +184,25 @@ def test(place: JsonColumn, comparison: Comparison, parameters: Parameters, now_
             return f"ifNull({place.time_ms} {_ORDER[op]} {moment}, 0)"
         case op:
             return f"ifNull({place.number} {_ORDER[op]} {parameters.number(value)}, 0)"
+
+
+def any_value(values: str, comparison: Comparison, parameters: Parameters) -> str:
+    """The same for an array of texts: as ``schemas.rules.compare.any_value``."""
+    value = comparison.value
+    match NEGATED.get(comparison.op, comparison.op):
+        case "exists":
+            found = f"notEmpty({values})"
+        case "eq":
+            found = f"has({values}, {parameters.text(value)})"
+        case "in":
+            found = f"hasAny({values}, [{', '.join(map(parameters.text, value))}])"
+        case "contains":
+            found = f"arrayExists(v -> position(v, {parameters.text(value)}) > 0, {values})"
+        case "starts_with":
+            found = f"arrayExists(v -> startsWith(v, {parameters.text(value)}), {values})"
+        case _:
+            found = f"arrayExists(v -> endsWith(v, {parameters.text(value)}), {values})"
+    return f"(NOT {found})" if comparison.op in NEGATED else f"({found})"
 
 
 def _equals(place: JsonColumn, wanted: Scalar, parameters: Parameters) -> str:

@@ -1,8 +1,10 @@
 """The meaning of a rule, told again in the plainest way: all events of a contact and a moment in, yes or no out."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -24,6 +26,12 @@ def is_member(rule: dict[str, Any], events: Sequence[Event], now: int, *, known:
         return known is rule["identified"]
     if "consent" in rule:
         return last(events, "consents", rule["consent"]) is rule["value"]
+    if "identifier" in rule:
+        return identified(
+            rule, {one["value"] for e in events for one in e["identifiers"] if one["type"] == rule["identifier"]}
+        )
+    if rule.get("op") == "anniversary":
+        return celebrates(rule, last(events, "set", "since"), last(events, "set", "zone"), now)
     if "attribute" in rule:
         return compare(rule, last(events, "set", rule["attribute"]), now)
     if "sequence" in rule:
@@ -56,6 +64,35 @@ def compare(rule: dict[str, Any], value: Any, now: int) -> bool:
     return bool(ORDER[op](value, rule["value"]))
 
 
+def identified(rule: dict[str, Any], values: set[str]) -> bool:
+    op, value = rule["op"], rule.get("value", "")
+    negated = {"ne": "eq", "not_in": "in", "not_exists": "exists"}
+    if op in negated:
+        return not identified({**rule, "op": negated[op]}, values)
+    if op == "exists":
+        return bool(values)
+    tests = {
+        "eq": lambda one: one == value,
+        "in": lambda one: one in value,
+        "contains": lambda one: value in one,
+        "starts_with": lambda one: one.startswith(value),
+        "ends_with": lambda one: one.endswith(value),
+    }
+    return any(map(tests[op], values))
+
+
+def celebrates(rule: dict[str, Any], value: Any, zone: Any, now: int) -> bool:
+    """A number of seconds: its month and day are those in UTC."""
+    name = rule["tz"]
+    if isinstance(name, dict):
+        name = zone if zone in ("Asia/Tokyo", "America/Los_Angeles") else "UTC"
+    if value is None:
+        return False
+    born = datetime.fromtimestamp(value, UTC)
+    today = datetime.fromtimestamp(now / 1000, ZoneInfo(name)) + timedelta(days=rule["value"])
+    return (born.month, born.day) == (today.month, today.day)
+
+
 def matching(step: dict[str, Any], events: Sequence[Event]) -> list[Event]:
     return [
         e
@@ -68,20 +105,32 @@ def matching(step: dict[str, Any], events: Sequence[Event]) -> list[Event]:
 def follows(steps: Sequence[dict[str, Any]], events: Sequence[Event], now: int, at: int = -1) -> Iterator[bool]:
     """True for each way to go through the steps after ``at``."""
     first, *rest = steps
-    within = parse_duration(first.get("within")) or now + 1
-    for e in matching(first, events):
-        if at < e["timestamp_ms"] <= now and (at < 0 or e["timestamp_ms"] - at < within):
+    for time in reaches(first, events, at):
+        if time <= now:
             if rest:
-                yield from follows(rest, events, now, e["timestamp_ms"])
+                yield from follows(rest, events, now, time)
             else:
                 yield True
+
+
+def reaches(step: dict[str, Any], events: Sequence[Event], at: int = -1) -> Iterator[int]:
+    """When a step may be reached: at the last of as many events after ``at`` as it asks for."""
+    within = parse_duration(step.get("within")) or 1 << 60
+    times = sorted(e["timestamp_ms"] for e in matching(step, events) if e["timestamp_ms"] > at)
+    n = step.get("count", {"value": 1})["value"]
+    for i in range(n - 1, len(times)):
+        if times[i] - (times[i - n + 1] if at < 0 else at) < within or (at < 0 and n == 1):
+            yield times[i]
 
 
 def lapsed(rule: dict[str, Any], events: Sequence[Event], now: int) -> bool:
     span = parse_duration(rule["for"]) or 0
     answers = matching(rule["absent"], events)
+    first = now - (parse_duration(rule.get("within")) or 1 << 60)
+    triggers = set(reaches(rule["after"], events))
     return any(
-        after["timestamp_ms"] + span <= now
+        first <= after["timestamp_ms"] <= now - span
+        and after["timestamp_ms"] in triggers
         and not any(
             0 <= b["timestamp_ms"] - after["timestamp_ms"] < span for b in answers if b["event_id"] != after["event_id"]
         )

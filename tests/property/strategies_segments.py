@@ -45,10 +45,40 @@ steps = st.builds(
     st.integers(0, 2),
 )
 spans = st.sampled_from(["1m", "10m", "1h", "2h"])
-later_steps = st.one_of(steps, st.builds(lambda step, within: {**step, "within": within}, steps, spans))
+repeated = st.builds(
+    lambda step, count, within: {**step, "count": {"op": "gte", "value": count}, **within},
+    steps,
+    st.integers(2, 3),
+    st.one_of(st.just({}), spans.map(lambda span: {"within": span})),
+)
+first_steps = st.one_of(steps, steps, repeated)
+later_steps = st.one_of(steps, st.builds(lambda step, within: {**step, "within": within}, steps, spans), repeated)
+absences = st.builds(
+    lambda missing, after, span: {"absent": missing, "after": after, "for": span}, steps, first_steps, spans
+)
 step_rules = st.one_of(
-    st.builds(lambda first, rest: {"sequence": [first, *rest]}, steps, st.lists(later_steps, min_size=1, max_size=3)),
-    st.builds(lambda missing, after, span: {"absent": missing, "after": after, "for": span}, steps, steps, spans),
+    st.builds(
+        lambda first, rest: {"sequence": [first, *rest]}, first_steps, st.lists(later_steps, min_size=1, max_size=3)
+    ),
+    absences,
+    st.builds(lambda rule, within: {**rule, "within": within}, absences, st.sampled_from(["121m", "3h"])),
+)
+identifier_rules = st.builds(
+    lambda kind, test: {"identifier": kind, **test},
+    st.sampled_from(["external_id", "anonymous_id"]),
+    st.sampled_from(
+        [
+            *({"op": op, "value": "ann"} for op in ("eq", "ne", "contains", "starts_with", "ends_with")),
+            *({"op": op, "value": ["ann", "eve"]} for op in ("in", "not_in")),
+            *({"op": op} for op in ("exists", "not_exists")),
+        ]
+    ),
+)
+ZONES = ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Los_Angeles", {"attribute": "zone"}]
+anniversary_rules = st.builds(
+    lambda days, zone: {"attribute": "since", "op": "anniversary", "value": days, "tz": zone},
+    st.sampled_from([0, 0, 0, 1, -1]),
+    st.sampled_from(ZONES),
 )
 attribute_rules = st.one_of(
     st.builds(
@@ -65,6 +95,8 @@ leaves = st.one_of(
     total_rules,
     step_rules,
     attribute_rules,
+    identifier_rules,
+    anniversary_rules,
     st.builds(lambda value: {"consent": "email", "value": value}, st.booleans()),
     st.builds(lambda value: {"identified": value}, st.booleans()),
 )
@@ -89,7 +121,8 @@ def events(draw: st.DrawFn, users: tuple[tuple[str, str], ...] = (("external_id"
     said: dict[str, Any] = {"properties": {"n": draw(st.integers(0, 3))}}
     if draw(st.booleans()):
         plan = draw(st.one_of(st.none(), st.integers(0, 3)))
-        said["attributes"] = {"plan": plan, "since": draw(times) / 1000}
+        zone = draw(st.sampled_from([None, "Asia/Tokyo", "Nowhere", "America/Los_Angeles"]))
+        said["attributes"] = {"plan": plan, "since": draw(times) / 1000, "zone": zone}
     if draw(st.booleans()):
         said["consents"] = {"email": draw(st.booleans())}
     number = draw(st.integers(0, 10**9))

@@ -11,7 +11,7 @@ from schemas.rules import parse, rule_tree
 from schemas.rules.evaluate import compile_rule
 from schemas.rules.explain import explain_rule
 from schemas.rules.facts import ContactFacts, EventFact, counts_of
-from schemas.rules.windows import NEVER
+from schemas.times import LATEST_MS
 from tests.property.oracle_segments import is_member, last
 from tests.property.strategies_segments import events, rules
 from tests.property.world_segments import HOUR, NOW
@@ -32,12 +32,13 @@ def known(tree: Any, happened: list[Event], now: int) -> ContactFacts:
         )
         for e in happened
     ]
-    said = {name: last(happened, "set", name) for name in ("plan", "since")}
+    said = {name: last(happened, "set", name) for name in ("plan", "since", "zone")}
     consent = last(happened, "consents", "email")
     return ContactFacts(
         attributes={name: [value, 0, ""] for name, value in said.items() if value is not None},
         consents={} if consent is None else {"email": [consent, 0, ""]},
         counts=counts_of(tree, seen, now),
+        identifiers={"external_id": {"ann"}} if happened else {},
         is_identified=True,
     )
 
@@ -74,7 +75,7 @@ def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happene
         assert said.met == compile_rule(leaf)(contact, now)[0]
         assert set(said.events) <= {"", *(e["event_id"] for e in happened)}
     if told.changes_ms is None:
-        assert compile_rule(tree)(contact, NEVER >> 1)[0] == told.member
+        assert compile_rule(tree)(contact, LATEST_MS)[0] == told.member
     else:
         assert told.changes_ms > now
         assert is_member(written, happened, told.changes_ms, known=True) != told.member

@@ -7,7 +7,8 @@ from schemas.records.records import Event
 from schemas.times import iso
 from tests.property.world_segments import DAY, HOUR, NOW, event
 
-TYPES = ("viewed", "bought", "opened", "left", "called", "rated")
+TYPES = ("viewed", "bought", "opened", "left", "called", "rated", "message.opened")
+AGENTS = ("Mozilla/5.0", "Mozilla/5.0 (iPhone)", "Mimecast/1", "GoogleBot/2.1", "Mozilla/5.0 (X11) \u212aurl/")
 OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
 CITIES = ("Oslo", "Bergen", "São Paulo", "O'Brien's {x:String}", "")
 SPANS = ("1h", "6h", "1d", "2d", "1w")
@@ -54,6 +55,10 @@ class Generated:
             properties["total"] = rng.choice((total, total, str(total), "many", True, [total], 1e300))
         if rng.random() < 0.5:
             properties["tags"] = rng.choice((["a", "b"], ["b", 5], "a-b", [], [True, "5"]))
+        if rng.random() < 0.3:
+            properties["user_agent"] = rng.choice((*AGENTS, None, 7))
+            properties["ip"] = rng.choice(("64.235.150.7", "209.222.88.1", "64.235.144.300", "::1", 3, "10.0.0.1"))
+            properties["machine_open"] = rng.choice((True, False, "true", 1, None))
         if rng.random() < 0.5:
             properties["until"] = self._time()
         return properties
@@ -66,15 +71,16 @@ class Generated:
             "address": rng.choice(({"city": rng.choice(CITIES), "zip": {"code": rng.randrange(5)}}, "none", None)),
             "address.city": rng.choice((rng.choice(CITIES), None)),
             "since": self._time(),
+            "zone": rng.choice(("Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Berlin", "here", 5, None)),
         }
         return {name: said[name] for name in rng.sample(sorted(said), rng.randint(1, 4))}
 
     def _time(self) -> Any:
         ms = NOW + self._rng.randrange(-10 * DAY, 10 * DAY)
         day, second = iso(ms)[:10], iso(ms)[:19]
-        return self._rng.choice(
-            (iso(ms), ms, ms // 1000, day, f"{second}+02:00", second, "soon", -1, second[:16], "1962-05-04")
-        )
+        old = ("1962-05-04", "2000-02-29", "1850-05-28", -2_000_000_000_000, f"19{day[2:]}")
+        zoned = f"{second}+02:00"
+        return self._rng.choice((iso(ms), ms, ms // 1000, day, zoned, second, "soon", -1, second[:16], *old))
 
     # --- rules
 
@@ -108,24 +114,52 @@ class Generated:
         for step in steps[1:]:
             if rng.random() < 0.7:
                 step["within"] = rng.choice(SPANS)
+        for step in steps:
+            if rng.random() < 0.3:
+                self._repeat(step)
         return {"sequence": steps}
 
+    def _repeat(self, step: dict[str, Any]) -> None:
+        step["count"] = {"op": "gte", "value": self._rng.randrange(2, 5)}
+        if self._rng.random() < 0.5:
+            step["within"] = self._rng.choice(SPANS)
+
     def _absent(self) -> dict[str, Any]:
-        return {"absent": self._step(), "after": self._step(), "for": self._rng.choice(SPANS)}
+        rule: dict[str, Any] = {"absent": self._step(), "after": self._step(), "for": self._rng.choice(SPANS[:3])}
+        if self._rng.random() < 0.5:
+            rule["within"] = self._rng.choice(("25h", "3d"))
+        if self._rng.random() < 0.4:
+            self._repeat(rule["after"])
+        return rule
 
     def _attribute(self) -> dict[str, Any]:
         path = self._rng.choice(("plan", "score", "address.city", "address.zip.code", "since", "never"))
+        if self._rng.random() < 0.3:
+            zone = self._rng.choice(("Asia/Tokyo", {"attribute": "zone", "default": "America/New_York"}, "UTC"))
+            return {"attribute": "since", "op": "anniversary", "value": self._rng.randrange(-9, 9), "tz": zone}
         moving = {"op": self._rng.choice(("before", "after")), "value": self._rng.choice(("now", "now-2d", "now+3d"))}
         return {"attribute": path, **(moving if path == "since" else self._test())}
 
     def _contact(self) -> dict[str, Any]:
         rng = self._rng
         flag = rng.random() < 0.5
+        if rng.random() < 0.5:
+            test = rng.choice(
+                (
+                    {"op": rng.choice(("eq", "ne")), "value": "u7"},
+                    {"op": rng.choice(("in", "not_in")), "value": [f"u{n}" for n in range(0, 400, 3)]},
+                    {"op": rng.choice(("starts_with", "ends_with", "contains")), "value": rng.choice(("1", "u2", "0"))},
+                    {"op": rng.choice(("exists", "not_exists"))},
+                )
+            )
+            return {"identifier": rng.choice(("external_id", "user_id", "anonymous_id")), **test}
         return rng.choice(({"identified": flag}, {"consent": rng.choice(("email", "sms")), "value": flag}))
 
     def _step(self) -> dict[str, Any]:
         rng = self._rng
         step: dict[str, Any] = {"event": rng.choice(TYPES)}
+        if rng.random() < 0.1:
+            return {"event": "message.opened", "by": rng.choice(("person", "machine"))}
         chance = rng.random()
         if chance < 0.15:
             step["where"] = [{"property": rng.choice(("total", "city", "tags", "cart.items", "until")), **self._test()}]

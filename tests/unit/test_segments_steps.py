@@ -10,6 +10,8 @@ from schemas.records.records import Event
 from tests.property.world_segments import DAY, HOUR, NOW, SegmentsWorld, event, told
 
 MINUTE = 60_000
+NIGHT_IN_BERLIN = 22 * HOUR - (20 * HOUR + 26 * MINUTE + 40_000)
+"""From ``NOW``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ def bought(total: Any = 100, ago: int = 0, **more: Any) -> Callable[[int], Event
     return lambda now: event(
         "bought", at=now - ago, properties={"total": total}, event_id=f"{total}{now - ago}", **more
     )
+
+
+def seen(ago: int) -> Callable[[int], Event]:
+    return lambda now: event("seen", at=now - ago)
 
 
 def says(ago: int = 0, **attributes: Any) -> Callable[[int], Event]:
@@ -180,6 +186,70 @@ TABLES: dict[str, tuple[Any, list[Step]]] = {
     "an attribute comes near": (
         {"attribute": "renewal", "op": "before", "value": "now+7d"},
         [Step(False, (says(renewal=NOW + 10 * DAY),)), Step(True, wait=3 * DAY + 1, changes=("+time",))],
+    ),
+    "a birthday begins and ends at midnight where the contact lives": (
+        {"attribute": "born", "op": "anniversary", "tz": {"attribute": "zone", "default": "Europe/Berlin"}},
+        [
+            Step(False, (says(born="1990-05-29"),)),
+            Step(True, wait=NIGHT_IN_BERLIN, changes=("+time",)),
+            Step(False, (says(zone="America/New_York"),), changes=("-event",)),
+            Step(False, wait=6 * HOUR - 1, changes=()),
+            Step(True, wait=1, changes=("+time",)),
+            Step(False, wait=DAY, changes=("-time",)),
+            Step(True, wait=364 * DAY, changes=("+time",)),
+            Step(False, (says(born="unknown"),), changes=("-event",)),
+        ],
+    ),
+    "a birthday in three days": (
+        {"attribute": "born", "op": "anniversary", "value": 3},
+        [
+            Step(True, (says(born="1990-05-31T23:59:00+05:00"),), changes=("+event",)),
+            Step(False, wait=DAY, changes=("-time",)),
+        ],
+    ),
+    "an abandoned cart is forgotten": (
+        {"absent": {"event": "bought"}, "after": {"event": "seen"}, "for": "2h", "within": "1d"},
+        [
+            Step(False, (lambda now: event("seen", at=now),)),
+            Step(False, wait=2 * HOUR - 1, changes=()),
+            Step(True, wait=1, changes=("+time",)),
+            Step(True, wait=22 * HOUR, changes=()),
+            Step(False, wait=1, changes=("-time",)),
+            Step(False, wait=100 * DAY, changes=()),
+        ],
+    ),
+    "three looks in an hour, then no order": (
+        {
+            "absent": {"event": "bought"},
+            "after": {"event": "seen", "count": {"op": "gte", "value": 3}, "within": "1h"},
+            "for": "2h",
+        },
+        [
+            Step(False, tuple(map(seen, (2 * HOUR, HOUR, 0)))),
+            Step(False, wait=3 * HOUR, changes=()),
+            Step(False, tuple(map(seen, (HOUR - 1, 5, 0)))),
+            Step(True, wait=2 * HOUR, changes=("+time",)),
+        ],
+    ),
+    "two orders after a look": (
+        {"sequence": [{"event": "seen"}, {"event": "bought", "count": {"op": "gte", "value": 2}, "within": "1h"}]},
+        [
+            Step(False, (bought(1, ago=2), lambda now: event("seen", at=now - 1), bought(2))),
+            Step(False, (bought(3),), wait=HOUR, changes=()),
+            Step(True, (lambda now: event("seen", at=now - HOUR + 2), bought(4)), changes=("+event",)),
+        ],
+    ),
+    "an identifier is there with the first event": (
+        {"identifier": "external_id", "op": "ends_with", "value": "nn"},
+        [Step(True, (lambda now: event("seen", at=now),), changes=("+event",))],
+    ),
+    "only a person's open": (
+        {"event": "message.opened", "by": "person"},
+        [
+            Step(False, (lambda now: event("message.opened", at=now, properties={"user_agent": "Mozilla/5.0"}),)),
+            Step(False, (lambda now: event("message.opened", at=now - 1, properties={"machine_open": True}),)),
+            Step(True, (lambda now: event("message.opened", at=now - 2, properties={"user_agent": "Thunderbird"}),)),
+        ],
     ),
     "consent has to be said": (
         {"consent": "email", "value": False},

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.control.control_state import Campaign
+from schemas.records.bot_detection import IS_MACHINE, quoted
 from schemas.times import parse_duration
-from sinks.read_api.campaigns.bot_detection import IS_MACHINE, quoted
 from sinks.read_api.request.tenant import Tenant
 
 KINDS = {

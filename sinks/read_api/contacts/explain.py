@@ -57,12 +57,14 @@ async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment
     listed = [leaf.segment_id for leaf in all_leaves(tree) if isinstance(leaf, InSegment) and leaf.rule is None]
     members = await reader.rows(_MEMBERSHIPS, **tenant.parameters, id=contact_id, segments=[segment.id, *listed])
     since = {one["segment_id"]: one["since_ms"] for one in members}
+    identifiers = _by_type(row["identifiers"])
     known = ContactFacts(
         attributes=_entries(row["attributes"]),
         consents=_entries(row["consents"]),
         counts=facts.counts_of(tree, await _seen(reader, tenant, contact_id, tree), now_ms),
         members=since,
-        is_identified=any(identity.is_known(_type(one)) for one in row["identifiers"]),
+        identifiers=identifiers,
+        is_identified=any(map(identity.is_known, identifiers)),
     )
     told = explain_rule(tree, known, now_ms)
     return told.shape(since.get(segment.id) if told.member else None, segment.version)
@@ -93,5 +95,9 @@ def _entries(document: str) -> dict[str, list[Any]]:
     return {name: [value, 0, ""] for name, value in orjson.loads(document).items()}
 
 
-def _type(identifier: Any) -> str:
-    return str(identifier["type"] if isinstance(identifier, dict) else identifier[0])
+def _by_type(identifiers: list[Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in identifiers:
+        kind, value = (one["type"], one["value"]) if isinstance(one, dict) else one
+        found.setdefault(kind, []).append(value)
+    return found

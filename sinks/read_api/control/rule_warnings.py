@@ -16,7 +16,7 @@ from schemas.errors import ApiError
 from schemas.rules import rule_tree
 from schemas.rules.compare import names_of
 from schemas.rules.conditions import needs
-from schemas.rules.nodes import Attribute, Rule
+from schemas.rules.nodes import Rule
 from schemas.warning import warning
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
@@ -86,11 +86,10 @@ class _NameLookup:
         events: dict[str, dict[Path, None]] = {}
         attributes: dict[Path, None] = {}
         for _, leaf in rule_tree.leaves(tree):
-            if isinstance(leaf, Attribute):
-                attributes[leaf.path] = None
+            attributes.update(dict.fromkeys(rule_tree.paths_of(leaf)))
             for what, _ in needs(leaf):
                 paths = events.setdefault(what.event, {})
-                paths.update(dict.fromkeys(where.path for where in what.where))
+                paths.update(dict.fromkeys(where.path for where in what.where if where.path))
                 if what.path:
                     paths[what.path] = None
         missing = await self._events(list(events)[:MOST_LOOKED_UP], found)

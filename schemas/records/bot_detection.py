@@ -1,4 +1,4 @@
-"""An open or a click in; whether a machine did it, as a SQL condition, out: the one list of known proxies and scanners.
+"""An open or a click in; whether a machine did it, out, also as SQL: the one list of known proxies and scanners.
 
 A machine's open says that the message arrived, not that anybody saw it, so figures show it apart. Sources:
 
@@ -12,6 +12,11 @@ A machine's open says that the message arrived, not that anybody saw it, so figu
 
 A provider that knows better says so: ``properties.machine_open`` (SendGrid's ``sg_machine_open``, Mailgun's ``bot``).
 """
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 APPLE = "Mozilla/5.0"
 GMAIL = (
@@ -56,9 +61,52 @@ def quoted(texts: tuple[str, ...]) -> str:
     return ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in texts)
 
 
-_in_ranges = " OR ".join(f"isIPAddressInRange(_ip, '{one}')" for one in RANGES)
-IS_MACHINE = (
-    f"(_machine = 1 OR _agent IN ({quoted(EXACT)}) OR multiSearchAny(lower(_agent), [{quoted(PARTS)}])"
-    f" OR if(isIPv4String(_ip), {_in_ranges}, 0))"
-)
+def machine_sql(flag: str, agent: str, ip: str) -> str:
+    """True where the SQL of a provider's word is, or of a user agent or an address is a machine's."""
+    in_ranges = " OR ".join(f"isIPAddressInRange({ip}, '{one}')" for one in RANGES)
+    return (
+        f"({flag} OR {agent} IN ({quoted(EXACT)}) OR multiSearchAny(lower({agent}), [{quoted(PARTS)}])"
+        f" OR if(isIPv4String({ip}), {in_ranges}, 0))"
+    )
+
+
+IS_MACHINE = machine_sql("_machine = 1", "_agent", "_ip")
 """True for a row of `events` that a machine caused."""
+_PART = re.compile("|".join(map(re.escape, PARTS)), re.IGNORECASE | re.ASCII)
+_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_NETWORKS = tuple(map(ip_network, RANGES))
+
+
+def is_machine(properties: Any) -> bool:
+    """The same for the ``properties`` of an event."""
+    if type(properties) is not dict:
+        return False
+    if properties.get("machine_open") is True:
+        return True
+    agent, ip = properties.get("user_agent"), properties.get("ip")
+    agent = agent if type(agent) is str else ""
+    ip = ip if type(ip) is str and _IPV4.fullmatch(ip) is not None else ""
+    return _is_machines(agent, ip) if len(agent) <= _CACHED_LENGTH else _is_machines_agent(agent) or _is_in_ranges(ip)
+
+
+def _is_machines_agent(agent: str) -> bool:
+    return agent in EXACT or _PART.search(agent) is not None
+
+
+def _is_in_ranges(ip: str) -> bool:
+    if not ip:
+        return False
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return False
+    return any(address in network for network in _NETWORKS)
+
+
+_CACHED_LENGTH = 512
+"""Characters of the longest user agent that is remembered."""
+
+
+@lru_cache(maxsize=4096)
+def _is_machines(agent: str, ip: str) -> bool:
+    return _is_machines_agent(agent) or _is_in_ranges(ip)
