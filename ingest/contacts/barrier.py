@@ -55,8 +55,8 @@ class Barrier:
         begins = await self._consumer.beginning_offsets(parts)
         ends = await self._consumer.end_offsets(parts)
         while True:
-            known = await self._admin.list_consumer_group_offsets(topics.app_id(group, self._settings))
-            at = {tp: known[tp].offset if tp in known else -1 for tp in parts}
+            committed = await self._admin.list_consumer_group_offsets(topics.app_id(group, self._settings))
+            at = {tp: committed[tp].offset if tp in committed else -1 for tp in parts}
             if all(max(at[tp], begins[tp]) >= ends[tp] for tp in parts):
                 return
             await asyncio.sleep(LOOK_S)

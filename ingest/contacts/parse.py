@@ -40,34 +40,34 @@ def named(text: str, workspace: str, environment: str) -> Pair:
     return kind, normal
 
 
-def identifiers_of(said: ContactEdit) -> list[tuple[str, Any, str]]:
+def identifiers_of(edit: ContactEdit) -> list[tuple[str, Any, str]]:
     """As a raw event has them: type, value, field."""
-    found = [(kind, getattr(said, kind), kind) for kind in _IDENTIFIERS if getattr(said, kind) is not None]
-    if isinstance(said, ContactUpsert):
-        if said.user_id is not None:
-            if said.external_id is not None and said.external_id != said.user_id:
+    identifiers = [(kind, getattr(edit, kind), kind) for kind in _IDENTIFIERS if getattr(edit, kind) is not None]
+    if isinstance(edit, ContactUpsert):
+        if edit.user_id is not None:
+            if edit.external_id is not None and edit.external_id != edit.user_id:
                 raise ApiError("invalid_field", "user_id and external_id are the same identifier but differ", "user_id")
-            found.append((identity.EXTERNAL_ID, said.user_id, "user_id"))
-        if said.id is not None:
-            found.append((identity.CONTACT_ID, said.id, "id"))
-    return found
+            identifiers.append((identity.EXTERNAL_ID, edit.user_id, "user_id"))
+        if edit.id is not None:
+            identifiers.append((identity.CONTACT_ID, edit.id, "id"))
+    return identifiers
 
 
-def event_of(said: ContactEdit, identifiers: list[tuple[str, Any, str]], event_id: str | None) -> RawEvent:
+def event_of(edit: ContactEdit, identifiers: list[tuple[str, Any, str]], event_id: str | None) -> RawEvent:
     profile: dict[str, Any] = {}
-    if said.attributes:
-        profile["set"] = said.attributes
-    if said.consents:
-        profile["consents"] = said.consents
-    if said.devices:
-        profile["devices"] = {device.device_id: device.model_dump() for device in said.devices}
+    if edit.attributes:
+        profile["set"] = edit.attributes
+    if edit.consents:
+        profile["consents"] = edit.consents
+    if edit.devices:
+        profile["devices"] = {device.device_id: device.model_dump() for device in edit.devices}
     return RawEvent(
         kind=CONTACT,
         type=CONTACT_TYPE,
         identifiers=identifiers,
-        properties=dict(said.attributes),
+        properties=dict(edit.attributes),
         profile=profile or None,
-        timestamp=said.timestamp,
+        timestamp=edit.timestamp,
         event_id=event_id,
     )
 
@@ -83,37 +83,37 @@ def meant(
     named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
     if named_at is None:
         return next((owner for owner in owners if owner is not None), None)
-    found = owners[named_at]
-    if found is None:
+    named = owners[named_at]
+    if named is None:
         raise ApiError("not_found", "no such contact", "id" if path is None else None)
     for pair, owner in zip(pairs, owners, strict=True):
-        if path is not None and owner is not None and owner["id"] != found["id"]:
+        if path is not None and owner is not None and owner["id"] != named["id"]:
             raise ApiError("conflict", f"this {pair[0]} belongs to another contact", pair[0])
-    return found
+    return named
 
 
-def anchor(known: Mapping[str, Any]) -> Pair:
+def anchor(contact: Mapping[str, Any]) -> Pair:
     """What an event says to be about a contact that is there: its strongest identifier, else its id."""
-    for one in known["identifiers"]:
-        if identity.links(one["type"]):
-            return one["type"], one["value"]
-    return identity.CONTACT_ID, known["id"]
+    for identifier in contact["identifiers"]:
+        if identity.links(identifier["type"]):
+            return identifier["type"], identifier["value"]
+    return identity.CONTACT_ID, contact["id"]
 
 
-def about(raw: RawEvent, known: Mapping[str, Any] | None) -> RawEvent:
+def about(raw: RawEvent, contact: Mapping[str, Any] | None) -> RawEvent:
     """The event with what it says to be about in place of a contact's id."""
-    if known is not None:
-        found = (*anchor(known), "id")
+    if contact is not None:
+        anchored = (*anchor(contact), "id")
         raw.identifiers = [
-            found if kind == identity.CONTACT_ID else (kind, v, field) for kind, v, field in raw.identifiers
+            anchored if kind == identity.CONTACT_ID else (kind, v, field) for kind, v, field in raw.identifiers
         ]
     return raw
 
 
-def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
+def check_room(edit: ContactEdit, contact: Mapping[str, Any] | None) -> None:
     """Raises ``ApiError`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
-    attributes = {} if known is None else dict(known["attributes"])
-    for name, value in said.attributes.items():
+    attributes = {} if contact is None else dict(contact["attributes"])
+    for name, value in edit.attributes.items():
         if value is None:
             attributes.pop(name, None)
         else:
@@ -124,9 +124,9 @@ def check_room(said: ContactEdit, known: Mapping[str, Any] | None) -> None:
         raise ApiError("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
 
 
-def is_large(said: ContactEdit) -> bool:
+def is_large(edit: ContactEdit) -> bool:
     """Whether a contact may outgrow its row by this write, though it was far from that."""
-    return len(said.attributes) > FEW_ATTRIBUTES or len(orjson.dumps(said.attributes)) > FEW_BYTES
+    return len(edit.attributes) > FEW_ATTRIBUTES or len(orjson.dumps(edit.attributes)) > FEW_BYTES
 
 
 def nearly_full(attributes: Mapping[str, Any]) -> bool:
@@ -138,7 +138,7 @@ def nearly_full(attributes: Mapping[str, Any]) -> bool:
 
 
 def missing(tied: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a contact does not show yet what a write says of who it is, as ``identity.tied`` gives that."""
+    """Whether a contact lacks an identifier of a write; ``tied`` as of ``identity.tied``."""
     has = {(one["type"], one["value"]) for one in shown}
     return any((one["type"], one["value"]) not in has for one in tied if one["type"] != identity.CONTACT_ID)
 
@@ -152,11 +152,11 @@ def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> l
     ]
 
 
-def outdated(said: ContactEdit, event: Event, document: Mapping[str, Any]) -> list[str]:
+def outdated(edit: ContactEdit, event: Event, document: Mapping[str, Any]) -> list[str]:
     """A warning for a write that says when it was true, and all of which later writes have overruled."""
-    if said.timestamp is None or not (said.attributes or said.consents):
+    if edit.timestamp is None or not (edit.attributes or edit.consents):
         return []
-    now = [(said.attributes, document["attributes"]), (said.consents, document["consents"])]
+    now = [(edit.attributes, document["attributes"]), (edit.consents, document["consents"])]
     if any(shown.get(name) == value for given, shown in now for name, value in (given or {}).items()):
         return []
     text = f"nothing was changed: all of it has been written since {iso(event['timestamp_ms'])}"

@@ -54,29 +54,29 @@ class ContactRoutes:
 
     async def upsert(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "contacts:write")
-        said = requests.checked(ContactUpsert, await json_of(request, self._edge.settings))
-        environment = self._environment(principal, said.environment)
-        return await self._write(request, principal, environment, said, parse.identifiers_of(said))
+        edit = requests.checked(ContactUpsert, await json_of(request, self._edge.settings))
+        environment = self._environment(principal, edit.environment)
+        return await self._write(request, principal, environment, edit, parse.identifiers_of(edit))
 
     async def edit(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for an unknown contact."""
         principal = self._edge.authorise(request, "contacts:write")
-        said = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
+        changes = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
-        identifiers = [(kind, value, "id"), *parse.identifiers_of(said)]
-        return await self._write(request, principal, principal.environment, said, identifiers, path=(kind, value))
+        identifiers = [(kind, value, "id"), *parse.identifiers_of(changes)]
+        return await self._write(request, principal, principal.environment, changes, identifiers, path=(kind, value))
 
-    def _environment(self, principal: Principal, wanted: str | None) -> str:
-        if wanted is None or wanted == principal.environment:
+    def _environment(self, principal: Principal, name: str | None) -> str:
+        if name is None or name == principal.environment:
             return principal.environment
-        return require_environment(self._edge.control.environments[principal.workspace], wanted)
+        return require_environment(self._edge.control.environments[principal.workspace], name)
 
     async def _write(
         self,
         request: Request,
         principal: Principal,
         environment: str,
-        said: ContactEdit,
+        edit: ContactEdit,
         identifiers: list[tuple[str, Any, str]],
         *,
         path: parse.Pair | None = None,
@@ -85,22 +85,22 @@ class ContactRoutes:
         within_s = wait_parameters.timeout_ms(request.query_params) / 1000
         caller = self._caller(principal, environment)
         seed = request.scope.get(IDEMPOTENCY_SEED)
-        own_id = said.event_id if isinstance(said, ContactUpsert) else None
-        raw = parse.event_of(said, identifiers, own_id or (None if seed is None else f"evt_{seed[:32]}"))
+        own_id = edit.event_id if isinstance(edit, ContactUpsert) else None
+        raw = parse.event_of(edit, identifiers, own_id or (None if seed is None else f"evt_{seed[:32]}"))
         event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
         if (
             path is not None
-            or (isinstance(said, ContactUpsert) and said.id is not None)
-            or self._may_be_full(said, event)
+            or (isinstance(edit, ContactUpsert) and edit.id is not None)
+            or self._may_be_full(edit, event)
         ):
-            asked = {"identifiers": event["identifiers"]}
-            told = await self._read_api.post(request, parse.FOUND, asked, environment, max(within_s, LEAST_S))
-            known = parse.meant(event["identifiers"], told["contacts"], path)
-            parse.check_room(said, known)
-            event, more = canonical(parse.about(raw, known), caller)
+            question = {"identifiers": event["identifiers"]}
+            answer = await self._read_api.post(request, parse.FOUND, question, environment, max(within_s, LEAST_S))
+            contact = parse.meant(event["identifiers"], answer["contacts"], path)
+            parse.check_room(edit, contact)
+            event, more = canonical(parse.about(raw, contact), caller)
             warnings = list(dict.fromkeys(warnings + more))
         else:
-            parse.check_room(said, None)
+            parse.check_room(edit, None)
         _check_size(edge, event)
         tied = self._tied(event)
         warnings += parse.apart_of(event["identifiers"], tied)
@@ -115,7 +115,7 @@ class ContactRoutes:
                 return self._later(event)
             document, warnings = after["contact"], warnings + after["warnings"]
         self._remember(document)
-        warnings = warnings + parse.outdated(said, event, document)
+        warnings = warnings + parse.outdated(edit, event, document)
         is_new = document["created_at"] == iso(event["received_ms"])
         extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
         return JsonResponse({**document, **extra, **changes}, 201 if is_new else 200)
@@ -133,9 +133,9 @@ class ContactRoutes:
             reply_to=self._edge.instance,
         )
 
-    def _may_be_full(self, said: ContactEdit, event: Event) -> bool:
+    def _may_be_full(self, edit: ContactEdit, event: Event) -> bool:
         """Whether the contact may have no room for what is written to it."""
-        return parse.is_large(said) or any(
+        return parse.is_large(edit) or any(
             self._edge.merge_map.winner(own) in self._full for own in _own_ids(event, self._tied(event))
         )
 
@@ -149,18 +149,18 @@ class ContactRoutes:
 
     async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> dict[str, Any] | None:
         """The contact as the stages told of it, if every read shows it so by now."""
-        said = receipts.contacts.get(event_key(event))
-        if said is None:
+        profile = receipts.contacts.get(event_key(event))
+        if profile is None:
             return None
-        fields = orjson.loads(said)
+        fields = orjson.loads(profile)
         own = _own_ids(event, tied)
         if parse.missing(tied, fields["identifiers"]):
             await self._edge.merge_map.joined(own, JOINED_S)
             return None
         if self._edge.merge_map.joined_lately(own):
             return None
-        known = self._edge.control.segments[event["workspace"], event["environment"]]
-        segments = [segment for segment in fields["segments"] if segment in known]
+        existing = self._edge.control.segments[event["workspace"], event["environment"]]
+        segments = [segment for segment in fields["segments"] if segment in existing]
         return shape(fields, static_segments.without(fields["attributes"]), segments)
 
     async def _read(self, request: Request, tied: list[Identifier], environment: str, left_s: float) -> Any:

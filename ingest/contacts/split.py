@@ -79,7 +79,7 @@ def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
     for index, one in enumerate(leaving):
         if not any(one in (tie.a, tie.b) for tie in ties):
             raise ApiError("invalid_field", "no evidence links it to this contact", f"identifiers[{index}]")
-    # those that are named leave together; who names everybody wants them apart
+    # named identifiers leave together; all of them named: each leaves alone
     cut = [tie for tie in ties if (tie.a in leaving) != (tie.b in leaving)] or ties
     return list({(str(tie.a), str(tie.b)): Tie("", tie.a, tie.b) for tie in cut}.values())
 

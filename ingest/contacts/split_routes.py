@@ -42,11 +42,11 @@ class SplitRoutes:
         """The handler; what it raises is answered by ``schemas.service.web.ErrorMiddleware``."""
         principal = self._edge.authorise(request, "contacts:write")
         home = principal.workspace, principal.environment
-        wanted = split.parse(await json_of(request, self._edge.settings))
+        selection = split.parse(await json_of(request, self._edge.settings))
         path = request.scope["raw_path"].decode("latin-1").split("?", 1)[0]
-        members, ties = await self._chosen(request, path, wanted)
+        members, ties = await self._chosen(request, path, selection)
         own = [contact_id(*home, side["type"], side["value"]) for tie in ties for side in (tie.a, tie.b)]
-        version = await self._publish(ties, home, records.LIFT if wanted.lift else records.SPLIT)
+        version = await self._publish(ties, home, records.LIFT if selection.lift else records.SPLIT)
         deadline = asyncio.get_running_loop().time() + WAIT_S
         view = self._edge.merge_map
         if not await _until(lambda: all(view.version(node) >= version for node in own), deadline):
@@ -57,20 +57,22 @@ class SplitRoutes:
             await asyncio.sleep(POLL_S)
         return JsonResponse({"contacts": self._contacts(members)})
 
-    async def _chosen(self, request: Request, path: str, wanted: split.Split) -> tuple[list[str], list[Tie]]:
+    async def _chosen(self, request: Request, path: str, selection: split.Split) -> tuple[list[str], list[Tie]]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FRESH_S
         while True:
-            said = await self._read_api.get_json(request, path)
-            if said is None:
+            state = await self._read_api.get_json(request, path)
+            if state is None:
                 raise ApiError("not_found", "no such contact")
-            ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in said["ties"]]
-            apart = [Tie("", _named(tie["a"]), _named(tie["b"])) for tie in said["separated"]]
+            ties = [Tie(tie["event_id"], _named(tie["a"]), _named(tie["b"])) for tie in state["ties"]]
+            apart = [Tie("", _named(tie["a"]), _named(tie["b"])) for tie in state["separated"]]
             try:
-                return said["members"], split.lifted(wanted, apart) if wanted.lift else split.chosen(wanted, ties)
+                chosen = split.lifted(selection, apart) if selection.lift else split.chosen(selection, ties)
             except ApiError:
                 if loop.time() > deadline:
                     raise
+            else:
+                return state["members"], chosen
             await asyncio.sleep(POLL_S * 3)
 
     async def _publish(self, ties: list[Tie], home: tuple[str, str], kind: str) -> int:
@@ -95,19 +97,19 @@ class SplitRoutes:
         for node in members:
             parts[self._edge.merge_map.winner(node)].add(node)
         for contact, nodes in parts.items():
-            said = await self._read_api.get_json(request, f"/v1/contacts/{contact}/split")
-            if said is None:
+            state = await self._read_api.get_json(request, f"/v1/contacts/{contact}/split")
+            if state is None:
                 return False
-            shown = set(said["members"])
-            if said["contact_id"] != contact or not said["settled"] or not nodes <= shown:
+            shown = set(state["members"])
+            if state["contact_id"] != contact or not state["settled"] or not nodes <= shown:
                 return False
             if shown & (set(members) - nodes):
                 return False
         return True
 
 
-def _named(said: dict[str, str]) -> Identifier:
-    return Identifier(type=said["type"], value=said["value"])
+def _named(identifier: dict[str, str]) -> Identifier:
+    return Identifier(type=identifier["type"], value=identifier["value"])
 
 
 async def _until(true: Callable[[], bool], deadline: float) -> bool:

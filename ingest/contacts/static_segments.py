@@ -47,13 +47,13 @@ class StaticSegmentRoutes:
         body = await json_of(request, self._edge.settings)
         if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
             raise ApiError("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
-        said = requests.checked(Listing, body)
+        listing = requests.checked(Listing, body)
         within_s = wait_parameters.timeout_ms(request.query_params) / 1000
         home = (principal.workspace, principal.environment)
-        named = [_named(text, n, *home) for n, text in enumerate(said.contacts)]
-        asked = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}
-        owners = (await self._read_api.post(request, FOUND, asked, principal.environment))["contacts"]
-        known = {owner["id"]: owner for owner in owners if owner is not None}
+        named = [_named(text, n, *home) for n, text in enumerate(listing.contacts)]
+        question = {"identifiers": [{"type": kind, "value": value} for kind, value in named]}
+        owners = (await self._read_api.post(request, FOUND, question, principal.environment))["contacts"]
+        contacts = {owner["id"]: owner for owner in owners if owner is not None}
         now_ms = self._edge.clock()
         caller = Caller(
             workspace=principal.workspace,
@@ -62,24 +62,24 @@ class StaticSegmentRoutes:
             source="altacee",
             now_ms=now_ms,
             max_depth=self._edge.settings.max_depth,
-            task_id=ids.task_id(now_ms, len(known)),
+            task_id=ids.task_id(now_ms, len(contacts)),
             reply_to=self._edge.instance,
         )
-        events = [canonical(_event(segment, owner, listed=listed), caller)[0] for owner in known.values()]
+        events = [canonical(_event(segment, owner, listed=listed), caller)[0] for owner in contacts.values()]
         applied = not events or await self._edge.applied(caller.task_id, events, within_s) is not None
         answer = {
             "id": segment.id,
-            "contacts": len(known),
-            "unknown": [text for text, owner in zip(said.contacts, owners, strict=True) if owner is None],
+            "contacts": len(contacts),
+            "unknown": [text for text, owner in zip(listing.contacts, owners, strict=True) if owner is None],
         }
         return JsonResponse(answer) if applied else JsonResponse({**answer, "task_id": caller.task_id}, 202)
 
     def _segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
         """Raises ``ApiError``: 404, or 409 for a segment that has a rule."""
-        found = require(self._edge.control.segments[workspace, environment], segment_id, "segment")
-        if found.kind != "static":
+        segment = require(self._edge.control.segments[workspace, environment], segment_id, "segment")
+        if segment.kind != "static":
             raise ApiError("conflict", "the segment has a rule: its members follow from it")
-        return found
+        return segment
 
 
 def _named(text: str, index: int, workspace: str, environment: str) -> parse.Pair:

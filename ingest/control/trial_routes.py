@@ -22,7 +22,7 @@ class TestEnvironmentRoutes:
     """Handlers; each raises ``ApiError`` (409) in an environment of another kind."""
 
     __test__ = False
-    """It is none of pytest's."""
+    """Not a test class: pytest is not to collect it."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge

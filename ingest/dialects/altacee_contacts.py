@@ -40,7 +40,7 @@ async def _with_known(items: list[Any], request: DialectContext) -> list[RawEven
             body = item[0]
             environment = body.environment or request.principal.environment
             normal = identity.normalise(identity.CONTACT_ID, body.id)
-            # others are refused as ids that are none of this environment, without a question
+            # an id of another environment is refused without a look-up
             if normal is not None and identity.belongs_to(normal, request.principal.workspace, environment):
                 named.setdefault(environment, {}).setdefault(normal, []).append(index)
     events = [item if isinstance(item, ApiError) else item[1] for item in items]
@@ -56,15 +56,15 @@ async def _with_known(items: list[Any], request: DialectContext) -> list[RawEven
     return events
 
 
-def _about(item: Item, known: dict[str, Any] | None) -> RawEvent | ApiError:
+def _about(item: Item, document: dict[str, Any] | None) -> RawEvent | ApiError:
     body, event = item
-    if known is None:
+    if document is None:
         return ApiError("not_found", "no such contact", "id")
     try:
-        parse.check_room(body, known)
+        parse.check_room(body, document)
     except ApiError as refused:
         return refused
-    return parse.about(event, known)
+    return parse.about(event, document)
 
 
 async def write(value: Any, request: DialectContext) -> Reply:

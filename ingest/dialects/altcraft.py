@@ -118,16 +118,16 @@ def _wants_xml(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> bool
 
 
 async def import_profile(value: Any, request: DialectContext) -> Reply:
-    """Create or update; who it is follows from an e-mail address or phone without asking anybody."""
+    """Create or update; an e-mail address or phone identifies the profile without a look-up."""
     value = object_of(value)
     environment = environment_of(value, request)
     data = optional_object(value, "data") or {}
-    kind, wanted, field = matching(value, data)
+    kind, match_value, field = matching(value, data)
     if kind in ("email", "phone"):
-        return await _write(value, data, [(kind, wanted, field)], environment, request)
-    found = await find(value, environment, request)
-    if found is not None:
-        return await _write(value, data, [("id", found, field)], environment, request)
+        return await _write(value, data, [(kind, match_value, field)], environment, request)
+    contact_id = await find(value, environment, request)
+    if contact_id is not None:
+        return await _write(value, data, [("id", contact_id, field)], environment, request)
     if kind == "id":
         raise ApiError("not_found", "no such profile", field)
     own = _NO_TYPE.sub("_", field.lower()).strip("_")
@@ -136,38 +136,38 @@ async def import_profile(value: Any, request: DialectContext) -> Reply:
     if kind == "custom" and (own in identity.RANKS or own in identity.ALIASES):
         raise ApiError("invalid_field", f"{own} is a reserved name; match by one of {_NAMES}", "field_name")
     own = own if kind == "custom" else kind
-    return await _write(value, {field: wanted, **data}, [(own, wanted, "field_value")], environment, request)
+    return await _write(value, {field: match_value, **data}, [(own, match_value, "field_value")], environment, request)
 
 
 async def update_profile(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
     environment = environment_of(value, request)
-    found = await find(value, environment, request)
-    if found is None:
+    contact_id = await find(value, environment, request)
+    if contact_id is None:
         raise ApiError("not_found", "no such profile")
-    return await _write(value, optional_object(value, "data") or {}, [("id", found, "")], environment, request)
+    return await _write(value, optional_object(value, "data") or {}, [("id", contact_id, "")], environment, request)
 
 
 async def get_profile(value: Any, request: DialectContext) -> Reply:
     value = object_of(value)
     environment = environment_of(value, request)
-    found = await find(value, environment, request)
-    contact = None if found is None else await _contact(found, environment, request)
+    contact_id = await find(value, environment, request)
+    contact = None if contact_id is None else await _contact(contact_id, environment, request)
     if contact is None:
         raise ApiError("not_found", "no such profile")
     attributes = contact["attributes"]
-    known = {"email": contact["email"], "phones": [contact["phone"]] if contact["phone"] else []}
-    return done(data={"_status": 0, **known, **attributes, "_id": contact["id"]})
+    addresses = {"email": contact["email"], "phones": [contact["phone"]] if contact["phone"] else []}
+    return done(data={"_status": 0, **addresses, **attributes, "_id": contact["id"]})
 
 
 async def delete_profile(value: Any, request: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does."""
     value = object_of(value)
     environment = environment_of(value, request)
-    found = await find(value, environment, request)
-    if found is None:
+    contact_id = await find(value, environment, request)
+    if contact_id is None:
         raise ApiError("not_found", "no such profile")
-    await request.erase(found, environment)
+    await request.erase(contact_id, environment)
     return done()
 
 
@@ -185,38 +185,38 @@ def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, 
     """Identifier type (``custom``: an attribute), its value, and the field that says so; e-mail unless said."""
     mode = value.get("matching", "email")
     if mode == "custom":
-        name, wanted = value.get("field_name"), value.get("field_value")
+        name, match_value = value.get("field_name"), value.get("field_value")
         if not isinstance(name, str) or not name or len(name) > 256:
             raise ApiError("missing_field", "field_name is needed", "field_name")
-        if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
+        if isinstance(match_value, bool) or not isinstance(match_value, str | int | float):
             raise ApiError("missing_field", "field_value is needed, a string or a number", "field_value")
-        return _IDENTIFYING.get(name, "custom"), wanted, name
+        return _IDENTIFYING.get(name, "custom"), match_value, name
     kind = _MATCHED.get(mode) if isinstance(mode, str) else None
     if kind is None:
         raise ApiError(
             "invalid_field", "matching must be email, email_profile, phone, profile_id or custom", "matching"
         )
     field = _FIELDS.get(mode, "email")
-    wanted = value.get(field, data.get(field))
-    if wanted is None:
+    match_value = value.get(field, data.get(field))
+    if match_value is None:
         raise ApiError("missing_field", f"{field} is needed", field)
-    if not is_address(kind, wanted):
+    if not is_address(kind, match_value):
         raise ApiError("invalid_field", f"{field} must be a string", field)
-    return kind, str(wanted), field
+    return kind, str(match_value), field
 
 
 async def find(value: dict[str, Any], environment: str, request: DialectContext) -> str | None:
     """The id of the one contact that the request matches; raises ``ApiError`` where there are several."""
-    kind, wanted, field = matching(value, optional_object(value, "data") or {})
+    kind, match_value, field = matching(value, optional_object(value, "data") or {})
     if kind == "custom":
-        question = {"query": {field: wanted}, "limit": 2}
-        status, found = await request.ask("/internal/audience", environment, question)
+        question = {"query": {field: match_value}, "limit": 2}
+        status, answer = await request.ask("/internal/audience", environment, question)
         if status != 200:
-            raise refused_by(status, found)
-        if len(found["contacts"]) > 1:
+            raise refused_by(status, answer)
+        if len(answer["contacts"]) > 1:
             raise ApiError("ambiguous", f"several profiles have this {field}", "field_value")
-        return str(found["contacts"][0]["id"]) if found["contacts"] else None
-    normal = identity.normalise(kind, str(wanted))
+        return str(answer["contacts"][0]["id"]) if answer["contacts"] else None
+    normal = identity.normalise(kind, str(match_value))
     if normal is None:
         if kind == "id":
             return None  # an id that was never given out
@@ -226,19 +226,19 @@ async def find(value: dict[str, Any], environment: str, request: DialectContext)
 
 
 async def _contact(name: str, environment: str, request: DialectContext) -> dict[str, Any] | None:
-    status, found = await request.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
+    status, answer = await request.ask(f"/v1/contacts/{quote(name, safe='')}", environment)
     if status == 404:
         return None
     if status != 200:
-        raise refused_by(status, found)
-    return dict(found)
+        raise refused_by(status, answer)
+    return dict(answer)
 
 
 def refused_by(status: int, answer: Any) -> ApiError:
     """The read API's refusal as one of ours."""
-    said = answer.get("error", {}) if isinstance(answer, dict) else {}
+    error = answer.get("error", {}) if isinstance(answer, dict) else {}
     code = "missing_scope" if status == 403 else "invalid_field"
-    return ApiError(code, str(said.get("message", "the read API refused it")), said.get("param"))
+    return ApiError(code, str(error.get("message", "the read API refused it")), error.get("param"))
 
 
 async def _write(

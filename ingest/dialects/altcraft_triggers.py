@@ -41,9 +41,9 @@ async def start(value: Any, request: DialectContext) -> Reply:
     launch = launch_of(value, request.repeat_id)
     query = object_in(value, "custom_request")
     if query is None or value.get("matching") is not None:
-        found = await altcraft.find(value, campaign.environment, request)
-        page = {"query": {"_id": found}, "limit": 1, "attributes": bool(launch.fields)}
-        await _one(launch, campaign, [] if found is None else await _page(page, campaign, request), request)
+        contact_id = await altcraft.find(value, campaign.environment, request)
+        page = {"query": {"_id": contact_id}, "limit": 1, "attributes": bool(launch.fields)}
+        await _one(launch, campaign, [] if contact_id is None else await _page(page, campaign, request), request)
         return DONE
     total = (await _ask({"query": query, "count": True}, campaign, request))["total"]
     if total > MAX_AUDIENCE:
@@ -65,10 +65,10 @@ async def follow(value: Any, request: DialectContext) -> Reply:
     trigger, who = request.params["trigger"], request.params["who"]
     campaign = _active(_of_link(request, trigger))
     launch = launch_of({} if value is None else object_of(value), request.repeat_id)
-    status, found = await request.ask_link(trigger, who)
+    status, answer = await request.ask_link(trigger, who)
     if status != 200:
-        raise altcraft.refused_by(status, found)
-    await _one(launch, campaign, found["contacts"], request)
+        raise altcraft.refused_by(status, answer)
+    await _one(launch, campaign, answer["contacts"], request)
     return DONE
 
 

@@ -15,18 +15,18 @@ Consents = dict[str, bool | None]
 
 def given(value: Mapping[str, Any], name: str = "consents") -> Consents:
     """A field that holds consents, each true, false, or null to forget it; raises ``ApiError`` (422)."""
-    found = value.get(name)
-    if found is None or found == []:  # as PHP writes an empty object
+    consents = value.get(name)
+    if consents is None or consents == []:  # as PHP writes an empty object
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(consents, dict):
         raise ApiError("invalid_field", f"{name} must be an object of true, false and null", name)
-    if len(found) > MOST:
+    if len(consents) > MOST:
         raise ApiError("invalid_field", f"{name} has more than {MOST} names", name)
-    for consent, said in found.items():
-        if said is not None and not isinstance(said, bool):
+    for consent, state in consents.items():
+        if state is not None and not isinstance(state, bool):
             place = f"{name}.{consent[:80]}"
             raise ApiError("invalid_field", f"{place} must be true, false or null", place)
-    return found
+    return consents
 
 
 def held(context: Mapping[str, Any]) -> Consents:
@@ -39,19 +39,19 @@ def _held(context: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     consent = context.get("consent")
     preferences = consent.get("categoryPreferences") if isinstance(consent, dict) else None
     if isinstance(preferences, dict):
-        yield from ((name, said) for name, said in preferences.items() if isinstance(said, bool))
+        yield from ((name, state) for name, state in preferences.items() if isinstance(state, bool))
     managed = context.get("consentManagement")
     if isinstance(managed, dict):
-        for field, said in (("allowedConsentIds", True), ("deniedConsentIds", False)):
+        for field, state in (("allowedConsentIds", True), ("deniedConsentIds", False)):
             names = managed.get(field)
-            yield from ((name, said) for name in (names if isinstance(names, list) else ()) if isinstance(name, str))
+            yield from ((name, state) for name in (names if isinstance(names, list) else ()) if isinstance(name, str))
 
 
 def subscribed(subscriptions: Any) -> Consents:
     """Of Altcraft's subscriptions: to each channel's marketing, if any of the channel's is active."""
-    found: Consents = {}
-    for one in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
-        if isinstance(one, dict) and isinstance(channel := one.get("channel"), str) and channel:
+    consents: Consents = {}
+    for subscription in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
+        if isinstance(subscription, dict) and isinstance(channel := subscription.get("channel"), str) and channel:
             name = f"{channel.lower()[:64]}_marketing"
-            found[name] = bool(found.get(name)) or one.get("status", "subscribed") == "subscribed"
-    return dict(list(found.items())[:MOST])
+            consents[name] = bool(consents.get(name)) or subscription.get("status", "subscribed") == "subscribed"
+    return dict(list(consents.items())[:MOST])

@@ -67,17 +67,17 @@ def launch_of(value: dict[str, Any], launch_id: str) -> Launch:
 
 def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
     """An optional object, or its JSON text as XML carries one; raises ``ApiError`` for anything else."""
-    found = value.get(name)
-    if isinstance(found, str) and found.lstrip()[:1] == "{":
+    field_value = value.get(name)
+    if isinstance(field_value, str) and field_value.lstrip()[:1] == "{":
         try:
-            found = body.parse_mended(found.encode())
+            field_value = body.parse_mended(field_value.encode())
         except ApiError:
             raise ApiError("invalid_field", f"{name} is not JSON", name) from None
-    if found == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
+    if field_value == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
         return {}
-    if found is not None and not isinstance(found, dict):
+    if field_value is not None and not isinstance(field_value, dict):
         raise ApiError("invalid_field", f"{name} must be an object", name)
-    return found
+    return field_value
 
 
 def _listed(value: Any, name: str, most: int) -> list[Any]:
@@ -99,17 +99,17 @@ def _attached(value: Any) -> list[dict[str, Any]]:
         name, data = item.get("name"), item.get("data")
         if not isinstance(name, str) or not 1 <= len(name) <= 255:
             raise ApiError("invalid_field", "name must be 1 to 255 characters", f"attach[{index}].name")
-        found = _DATA_URI.match(data) if isinstance(data, str) else None
-        if found is None:
+        uri = _DATA_URI.match(data) if isinstance(data, str) else None
+        if uri is None:
             raise ApiError("invalid_field", "data must be a data URI", f"attach[{index}].data")
         try:
-            raw = b64decode(found[4], validate=True) if found[3] else unquote_to_bytes(found[4])
+            raw = b64decode(uri[4], validate=True) if uri[3] else unquote_to_bytes(uri[4])
         except (Error, ValueError):
             raise ApiError("invalid_field", "data is not base64", f"attach[{index}].data") from None
         total += len(raw)
         if total > MAX_ATTACHED:
             raise ApiError("invalid_field", f"attachments are larger than {MAX_ATTACHED} bytes in all", "attach")
-        files.append({"name": name, "type": found[1] or "text/plain", "bytes": len(raw), "data": data})
+        files.append({"name": name, "type": uri[1] or "text/plain", "bytes": len(raw), "data": data})
     return files
 
 
@@ -168,18 +168,18 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
 
 def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[str, Any] | None:
     """Where the message goes: the one that the filter names, else the channel's own, or (not strict) any."""
-    wanted = {k: v for k, v in (launch.subscription_filter or {}).items() if k != "not_strict"}
+    criteria = {k: v for k, v in (launch.subscription_filter or {}).items() if k != "not_strict"}
     own = _ADDRESSES.get(channel, "")
     usual = {own: recipient[own]} if own and recipient.get(own) else {}
-    if not wanted:
+    if not criteria:
         return usual
     for kind in ("email", "phone"):
         values = [i["value"] for i in recipient.get("identifiers", ()) if i["type"] == kind]
-        given = wanted.get(kind)
+        given = criteria.get(kind)
         normal = identity.normalise(kind, given) if isinstance(given, str) else None
         if normal in values:
             return {kind: normal}
-    named = wanted.get("subscription_id")
+    named = criteria.get("subscription_id")
     for device in recipient.get("devices", ()):
         if named is not None and named in (device.get("token"), device.get("device_id")):
             return {"device": device}

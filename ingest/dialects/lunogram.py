@@ -3,7 +3,7 @@
 Source: the vendor's client API, `internal/http/controllers/v1/client/oapi` of lunogram/platform, and its SDKs; it is
 the successor of Parcelvoy. Its newer SDKs put a project into the path; the key says which one it is.
 
-1. An organization is a group: what a call says of one is an event ``$group``, a member's if it names one, or nobody's.
+1. An organization is a group: a call about one is an event ``$group`` of the member it names, else of no contact.
 2. What is scheduled is an event ``$scheduled``. Nothing happens at that time: journeys are not part of this server.
 3. What deletes takes a secret key, because a public one stands in every page. A user is erased, in every store. Of an
    organization, a membership and a schedule there is nothing but events, which stay: their end is one more
@@ -38,20 +38,24 @@ async def user(value: Any, request: DialectContext) -> Reply:
     """Lunogram's identify answers with the user: who it is now, and what this call said."""
     parsed = Parsed(items=[identify(value)], atomic=True, label=None)
     (taken,) = (await request.take(parsed)).items
-    said = {name: value.get(name) for name in _SAID}
-    for kind, found, _ in listed(value):
-        if said.get(kind) is None:
-            said[kind] = found
-    body = {"id": taken.contact_id if isinstance(taken, Accepted) else None, **said, "data": value.get("data") or {}}
+    identifiers = {name: value.get(name) for name in _SAID}
+    for kind, identifier, _ in listed(value):
+        if identifiers.get(kind) is None:
+            identifiers[kind] = identifier
+    body = {
+        "id": taken.contact_id if isinstance(taken, Accepted) else None,
+        **identifiers,
+        "data": value.get("data") or {},
+    }
     return _json(200, body)
 
 
 def _group_id(value: dict[str, Any], place: str = "") -> str:
     """What an organization is known by; raises ``ApiError``."""
-    found = senders(value, place)[0]
-    if not isinstance(found[1], str | int) or isinstance(found[1], bool):
-        raise ApiError("invalid_field", f"{found[2]} must be a string", found[2])
-    return str(found[1])
+    sender = senders(value, place)[0]
+    if not isinstance(sender[1], str | int) or isinstance(sender[1], bool):
+        raise ApiError("invalid_field", f"{sender[2]} must be a string", sender[2])
+    return str(sender[1])
 
 
 def _part(value: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
@@ -63,11 +67,11 @@ def _part(value: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
 
 
 def _grouped(value: dict[str, Any], group: str, traits: dict[str, Any], **fields: Any) -> RawEvent:
-    known = (_ORGANIZATION, "user", f"{_ORGANIZATION}_external_id", "user_external_id", *used(value))
+    named = (_ORGANIZATION, "user", f"{_ORGANIZATION}_external_id", "user_external_id", *used(value))
     common: dict[str, Any] = {"kind": TRACK, "type": GROUP, "properties": {"groupId": group, "traits": traits}}
     return RawEvent(
         **{**common, **fields},
-        context=rest_of(value, *known),
+        context=rest_of(value, *named),
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
@@ -119,10 +123,10 @@ async def organization_scheduled(value: Any, request: DialectContext) -> Reply:
 def _scheduled(value: dict[str, Any], **fields: Any) -> RawEvent:
     if not isinstance(value.get("name"), str):
         raise ApiError("missing_field", "name is needed", "name")
-    said = {name: value[name] for name in ("name", "scheduled_at", "start_at", "interval") if value.get(name)}
+    schedule = {name: value[name] for name in ("name", "scheduled_at", "start_at", "interval") if value.get(name)}
     return RawEvent(
         **{"kind": TRACK, "type": SCHEDULED, **fields},
-        properties={**said, "data": data_of(value)},
+        properties={**schedule, "data": data_of(value)},
         timestamp=value.get("timestamp"),
         event_id=value.get("event_id"),
     )
@@ -137,17 +141,19 @@ async def _schedule(value: dict[str, Any], raw: RawEvent, request: DialectContex
 async def remove_user(value: Any, request: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does; raises ``ApiError`` (404, or 409 where it names two people)."""
     given = senders(object_of(value))
-    found = set()
-    for kind, said, field in given:
-        own = request.contact_of(kind, said, field)
+    contact_ids = set()
+    for kind, identifier, field in given:
+        own = request.contact_of(kind, identifier, field)
         status, contact = await request.ask(f"/v1/contacts/{own}", request.principal.environment)
         if status not in (200, 404):
             raise ApiError("unavailable", "the user cannot be looked up now; send it again")
         if status == 200:
-            found.add(str(contact["id"]))
-    if len(found) > 1:
+            contact_ids.add(str(contact["id"]))
+    if len(contact_ids) > 1:
         raise ApiError("conflict", "the identifiers belong to several users", given[0][2])
-    await request.erase(found.pop() if found else request.contact_of(*given[0]), request.principal.environment)
+    await request.erase(
+        contact_ids.pop() if contact_ids else request.contact_of(*given[0]), request.principal.environment
+    )
     return Reply(status=204, body=b"")
 
 

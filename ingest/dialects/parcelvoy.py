@@ -64,18 +64,18 @@ def _required(value: dict[str, Any], name: str) -> Any:
 
 
 def _text(value: dict[str, Any], name: str) -> str | None:
-    found = value.get(name)
-    if found is not None and not isinstance(found, str):
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
         raise ApiError("invalid_field", f"{name} must be a string", name)
-    return found
+    return text
 
 
 def rest_of(value: dict[str, Any], *used: str) -> dict[str, Any] | None:
     """Fields that we know no meaning of are kept as context: an SDK may be newer than we are."""
     rest = {k: v for k, v in value.items() if k not in used and k not in _COMMON}
-    said = value.get(IDENTIFIER)
-    if isinstance(said, list) and any(isinstance(item, dict) and item.get("metadata") for item in said):
-        rest[IDENTIFIER] = said
+    identifiers = value.get(IDENTIFIER)
+    if isinstance(identifiers, list) and any(isinstance(item, dict) and item.get("metadata") for item in identifiers):
+        rest[IDENTIFIER] = identifiers
     return rest or None
 
 

@@ -64,8 +64,8 @@ def refuse(refused: ApiError, _request_id: str) -> Reply:
     status = 400 if refused.status == 422 else refused.status
     kind = _CODES.get(status, "server_error" if status >= 500 else "validation_error")
     detail = f"{refused.param}: {refused.message}" if refused.param else refused.message
-    said = {"type": kind, "code": refused.code, "detail": detail, "attr": refused.param}
-    return Reply(status=status, body=orjson.dumps(said), headers=(JSON,))
+    error = {"type": kind, "code": refused.code, "detail": detail, "attr": refused.param}
+    return Reply(status=status, body=orjson.dumps(error), headers=(JSON,))
 
 
 def event_of(value: Any, sent_at: Any) -> RawEvent:
@@ -115,14 +115,20 @@ def _text(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()[: identity.MAX_LENGTH]
 
 
-def _event_id(value: dict[str, Any], name: str, distinct_id: str, said: dict[str, Any]) -> str | None:
+def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: dict[str, Any]) -> str | None:
     """The client's id; else one that follows from the event, if it says when it happened: a repeat says the same."""
     given = value.get("uuid")
     if isinstance(given, str) and given and len(given) <= MAX_NAME and given.isprintable():
         return given
     if value.get("timestamp") is None:
         return None
-    whole = [name, distinct_id, value["timestamp"], said, *(value.get(at) for at in ("$set", "$set_once", "$unset"))]
+    whole = [
+        name,
+        distinct_id,
+        value["timestamp"],
+        properties,
+        *(value.get(at) for at in ("$set", "$set_once", "$unset")),
+    ]
     return str(UUID(bytes=blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()))
 
 

@@ -101,8 +101,8 @@ def _as_before(item: Any, sdk: str) -> Any:
     """An event of version 1 in the form of version 0: options and sessions are properties there."""
     if not isinstance(item, dict):
         return item
-    said, options = item.get("properties"), item.get("options")
-    properties = dict(said) if isinstance(said, dict) else {}
+    sent, options = item.get("properties"), item.get("options")
+    properties = dict(sent) if isinstance(sent, dict) else {}
     for names, place in ((_OPTIONS, options), (_FIELDS, item)):
         if isinstance(place, dict):
             properties |= {ours: place[name] for name, ours in names.items() if place.get(name) is not None}

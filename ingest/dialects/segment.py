@@ -53,8 +53,8 @@ def refuse(refused: ApiError, _request_id: str) -> Reply:
     """400 for everything that is wrong with a call, as the vendor has it."""
     status = 400 if refused.status == 422 else refused.status
     message = f"{refused.param}: {refused.message}" if refused.param else refused.message
-    said = {"success": False, "code": refused.code, "message": message, "param": refused.param}
-    return Reply(status=status, body=orjson.dumps(said), headers=(JSON,))
+    answer = {"success": False, "code": refused.code, "message": message, "param": refused.param}
+    return Reply(status=status, body=orjson.dumps(answer), headers=(JSON,))
 
 
 def reply(answer: IntakeResult) -> Reply:

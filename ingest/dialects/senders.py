@@ -22,26 +22,28 @@ MOST_IDENTIFIERS = 10
 
 def senders(value: dict[str, Any], place: str = "") -> list[Identifying]:
     """Raises ``ApiError`` if the call has no identifier."""
-    found = [(kind, value[name], f"{place}{name}") for name, kind in SPELLINGS if value.get(name) is not None]
+    identifiers = [(kind, value[name], f"{place}{name}") for name, kind in SPELLINGS if value.get(name) is not None]
     if value.get(IDENTIFIER) is not None:
-        found += listed(value, place)
-    if not found:
+        identifiers += listed(value, place)
+    if not identifiers:
         raise ApiError("missing_field", "external_id, anonymous_id or identifier is needed", f"{place}external_id")
-    return found
+    return identifiers
 
 
 def listed(value: dict[str, Any], place: str = "") -> list[Identifying]:
     """The identifiers of the list ``identifier``; raises ``ApiError`` for a malformed one."""
-    said, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
-    items = [] if said is None else said if isinstance(said, list) else [said]
+    entries, at = value.get(IDENTIFIER), f"{place}{IDENTIFIER}"
+    items = [] if entries is None else entries if isinstance(entries, list) else [entries]
     if len(items) > MOST_IDENTIFIERS:
         raise ApiError("invalid_field", f"{at} has more than {MOST_IDENTIFIERS} items", at)
-    found: list[Identifying] = []
+    identifiers: list[Identifying] = []
     for index, item in enumerate(items):
         if not isinstance(item, dict) or item.get("external_id") is None:
             raise ApiError("missing_field", "an identifier is an object with external_id", f"{at}[{index}].external_id")
-        found.append((_kind_of(item.get("source"), f"{at}[{index}].source"), item["external_id"], f"{at}[{index}]"))
-    return found
+        identifiers.append(
+            (_kind_of(item.get("source"), f"{at}[{index}].source"), item["external_id"], f"{at}[{index}]")
+        )
+    return identifiers
 
 
 def _kind_of(source: Any, field: str) -> str:

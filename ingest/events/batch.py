@@ -123,15 +123,15 @@ class Batch:
             raise raw
         if self._caller.seed and raw.event_id is None:
             raw.event_id = f"evt_{self._caller.seed[:32]}" if not index else f"evt_{self._caller.seed[:32]}_{index:05}"
-        wanted = raw.environment
-        if wanted is not None and wanted != self._caller.environment:
+        environment = raw.environment
+        if environment is not None and environment != self._caller.environment:
             if not self._any_environment:
                 raise ApiError("missing_scope", "a public key writes to its own environment only", "environment")
-            require_environment(self._edge.control.environments[self._caller.workspace], wanted)
+            require_environment(self._edge.control.environments[self._caller.workspace], environment)
         return canonical(raw, self._caller)
 
     def _repeated(self, raw: RawEvent, event: Event, warnings: list[str]) -> Accepted | None:
-        """The first answer, where this edge gave one; who waits for receipts needs the event to pass again."""
+        """The first answer, where this edge gave one; with ``sync=true`` the event passes again for its receipt."""
         if raw.event_id is None or self._caller.reply_to:
             return None
         first = self._edge.ack_cache.get(event)

@@ -25,7 +25,7 @@ _NESTED = (dict, list)
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """Who sends, when, and who waits for it. Not frozen: one is made for each request."""
+    """The sender of a request, its time, and the edge that waits for receipts. Not frozen: made for each request."""
 
     workspace: str
     environment: str
@@ -46,8 +46,8 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     environment = raw.environment or caller.environment
     warnings: list[str] = []
     tenant = identity.tenant_prefix(caller.workspace, environment)
-    found = _identifiers(raw, warnings, tenant, lenient=caller.lenient)
-    if not found and raw.needs_identifier:
+    identifiers = _identifiers(raw, warnings, tenant, lenient=caller.lenient)
+    if not identifiers and raw.needs_identifier:
         raise _unidentified(raw)
     properties = raw.properties
     texts = _texts(raw, lenient=caller.lenient)
@@ -59,7 +59,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
             _check_depth(value, name, caller.max_depth)
     if warnings:
         raw.context = {**(raw.context or {}), STORED_AS: list(warnings)}
-    contact = identity.contact_id(caller.workspace, environment, *found[0]) if found else ""
+    contact = identity.contact_id(caller.workspace, environment, *identifiers[0]) if identifiers else ""
     event = Event(
         event_id=_event_id(raw.event_id, caller.now_ms),
         workspace=caller.workspace,
@@ -67,7 +67,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         kind=raw.kind,
         type=_name(raw.type),
         contact_id=contact,
-        identifiers=[Identifier(type=t, value=v) for t, v in found],
+        identifiers=[Identifier(type=t, value=v) for t, v in identifiers],
         timestamp_ms=timestamp_ms,
         received_ms=caller.now_ms,
         properties=orjson.dumps(properties),
@@ -84,10 +84,10 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
 
 def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:
     for place in ("set", "set_once"):
-        said = profile.get(place) or {}
-        ignored = [name for name in said if static_segments.is_list(name)]
+        fields = profile.get(place) or {}
+        ignored = [name for name in fields if static_segments.is_list(name)]
         if ignored:
-            profile[place] = {name: value for name, value in said.items() if not static_segments.is_list(name)}
+            profile[place] = {name: value for name, value in fields.items() if not static_segments.is_list(name)}
             more = f" (and {len(ignored) - 1} more)" if len(ignored) > 1 else ""
             text = f"{ignored[0][:MAX_NAME]}{more} is a segment's list and was ignored"
             warnings.append(warning("ignored_attribute", text))
@@ -115,7 +115,7 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
     if len(raw.identifiers) > MOST_IDENTIFIERS:
         field = raw.identifiers[MOST_IDENTIFIERS][2]
         raise ApiError("invalid_field", f"an event has at most {MOST_IDENTIFIERS} identifiers", field)
-    found: list[tuple[str, str]] = []
+    identifiers: list[tuple[str, str]] = []
     for kind, value, field in raw.identifiers:
         if value is None:
             continue
@@ -132,11 +132,11 @@ def _identifiers(raw: RawEvent, warnings: list[str], tenant: str, *, lenient: bo
             warnings.append(warning("ignored_identifier", f"{field} identifies nobody and was ignored"))
         elif kind == identity.CONTACT_ID and not normal.startswith(tenant):
             raise ApiError("invalid_field", f"{field} is not a contact id of this environment", field)
-        elif (kind, normal) not in found:
-            found.append((kind, normal))
-    if len(found) > 1:
-        found.sort(key=lambda pair: identity.rank(pair[0]))
-    return found
+        elif (kind, normal) not in identifiers:
+            identifiers.append((kind, normal))
+    if len(identifiers) > 1:
+        identifiers.sort(key=lambda pair: identity.rank(pair[0]))
+    return identifiers
 
 
 def _name(value: Any) -> str:

@@ -66,15 +66,15 @@ class RequestContext:
         return self.edge.clock()
 
     def campaign(self, reference: Any) -> Campaign:
-        known = {one.id: one for one in self.edge.control.campaigns_of(self.principal.workspace)}
+        campaigns = {campaign.id: campaign for campaign in self.edge.control.campaigns_of(self.principal.workspace)}
         text = str(reference)
-        found = known.get(text) if isinstance(reference, str) else None
-        if found is None and not isinstance(reference, bool):
-            numbered = [one for one in known.values() if str(one.number) == text]
-            found = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
-        if found is None:
+        campaign = campaigns.get(text) if isinstance(reference, str) else None
+        if campaign is None and not isinstance(reference, bool):
+            numbered = [each for each in campaigns.values() if str(each.number) == text]
+            campaign = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
+        if campaign is None:
             raise ApiError("not_found", "no such campaign", "id")
-        return found
+        return campaign
 
     def triggered(self, trigger: str) -> Campaign | None:
         return self.edge.control.triggers.get(trigger)
@@ -106,8 +106,8 @@ class RequestContext:
         home = (self.principal.workspace, environment)
 
         async def ask() -> Any:
-            status, known = await self.ask(f"{KNOWN}{contact_id}", environment)
-            return known if status == 200 else None
+            status, contact = await self.ask(f"{KNOWN}{contact_id}", environment)
+            return contact if status == 200 else None
 
         if self.edge.forget is None:
             raise ApiError("unavailable", "nothing can be erased now; try again")
@@ -117,13 +117,13 @@ class RequestContext:
         return self.edge.merge_map.winner(contact_id)
 
     def environment(self, name: Any) -> str:
-        known = self.edge.control.environments[self.principal.workspace]
-        if isinstance(name, str) and name in known:
+        environments = self.edge.control.environments[self.principal.workspace]
+        if isinstance(name, str) and name in environments:
             return name
         if not isinstance(name, bool) and str(name).isascii() and str(name).isdigit():
-            found = next((slug for slug, one in known.items() if str(one.number) == str(name)), None)
-            if found is not None:
-                return found
+            for slug, environment in environments.items():
+                if str(environment.number) == str(name):
+                    return slug
         raise ApiError("unknown_environment", f"no environment {str(name)[:80]!r} here", "db_id")
 
     async def joined(self, a: str, b: str) -> bool | None:

@@ -61,7 +61,7 @@ class IngestEndpoint:
         self._counts = edge.counts[operation.source]
         settings = edge.settings
         self._is_native = operation.source == "altacee"
-        # who uses an SDK cannot make its batches smaller, and a provider repeats what is refused: bytes bound those
+        # SDKs do not let their users make batches smaller, and providers repeat refused ones: bytes bound those
         self._most = settings.max_batch_events if self._is_native else settings.max_vendor_events
         self._limit = settings.max_body_bytes
 
@@ -239,10 +239,10 @@ class IngestEndpoint:
     def _note_items(self, caller: Caller, parsed: Parsed, items: list[Accepted | ApiError]) -> None:
         for raw, item in zip(parsed.items, items, strict=True):
             if isinstance(item, ApiError):
-                said = {} if isinstance(raw, ApiError) else {"type": raw.type, "properties": raw.properties}
-                kind = said.get("type", "")
+                fields = {} if isinstance(raw, ApiError) else {"type": raw.type, "properties": raw.properties}
+                kind = fields.get("type", "")
                 home = (caller.workspace, caller.environment)
-                self._keep(home, item, kind=kind if isinstance(kind, str) else "", body=item_excerpt(said))
+                self._keep(home, item, kind=kind if isinstance(kind, str) else "", body=item_excerpt(fields))
 
     def _keep(self, home: tuple[str, str], refused: ApiError, *, kind: str = "", body: str = "") -> None:
         path, source = self._operation.path, self._operation.source

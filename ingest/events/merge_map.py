@@ -42,15 +42,15 @@ class MergeMapReplica:
 
     def positions(self) -> dict[int, int]:
         """The next offset to read of each partition."""
-        found = {p: self._db.get(_POSITION + str(p).encode()) for p in range(self._partitions)}
-        return {p: int(raw) for p, raw in found.items() if raw is not None}
+        stored = {p: self._db.get(_POSITION + str(p).encode()) for p in range(self._partitions)}
+        return {p: int(raw) for p, raw in stored.items() if raw is not None}
 
     def winner(self, contact_id: str) -> str:
         """The contact that the id belongs to, as far as this edge knows; itself where it never lost."""
         if self._empty or not contact_id:
             return contact_id
-        found: bytes | None = self._db.get(contact_id.encode())
-        return contact_id if found is None else mergemap.winner_of(found)
+        row: bytes | None = self._db.get(contact_id.encode())
+        return contact_id if row is None else mergemap.winner_of(row)
 
     def _note(self, loser: str) -> None:
         now = time.monotonic()
@@ -91,8 +91,8 @@ class MergeMapReplica:
 
     def version(self, contact_id: str) -> int:
         """The place in the log of links that this edge's knowledge of the id comes from; 0: it never lost."""
-        found: bytes | None = self._db.get(contact_id.encode())
-        return 0 if found is None else mergemap.version_of(found)
+        row: bytes | None = self._db.get(contact_id.encode())
+        return 0 if row is None else mergemap.version_of(row)
 
     def apply(self, record: Any) -> None:
         """One record of the `merges` topic."""
@@ -118,8 +118,8 @@ class MergeMapReplica:
         prefix = _OF + contact_id.encode() + b"/"
         options = ReadOptions()
         options.set_iterate_upper_bound(_OF + contact_id.encode() + b"0")
-        found = self._db.items(from_key=prefix, read_opt=options)
-        return {contact_id} | {key[len(prefix) :].decode() for key, _ in found}
+        pairs = self._db.items(from_key=prefix, read_opt=options)
+        return {contact_id} | {key[len(prefix) :].decode() for key, _ in pairs}
 
     def _merge(self, batch: WriteBatch, loser: bytes, row: bytes) -> None:
         known = self._db.get(loser)

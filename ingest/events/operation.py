@@ -160,10 +160,10 @@ def object_of(value: Any, what: str = "the body") -> dict[str, Any]:
 
 def optional_object(value: dict[str, Any], name: str) -> dict[str, Any] | None:
     """An optional object field; raises ``ApiError`` (422) for another type. PHP writes an empty object as ``[]``."""
-    found = value.get(name)
-    if found is None or isinstance(found, dict):
-        return found
-    if found == []:
+    field_value = value.get(name)
+    if field_value is None or isinstance(field_value, dict):
+        return field_value
+    if field_value == []:
         return {}
     raise ApiError("invalid_field", f"{name} must be an object", name)
 

@@ -62,7 +62,7 @@ class Publisher:
                 return
             old = self._producer
             self._producer = await kafka.started_producer(self._settings)
-            asyncio.create_task(_discard(old), name="discard producer")  # noqa: RUF006 - nobody waits for it
+            asyncio.create_task(_discard(old), name="discard producer")  # noqa: RUF006 - no caller waits for it
 
 
 async def _discard(producer: object) -> None:

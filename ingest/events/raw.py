@@ -26,7 +26,7 @@ class RawEvent:
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
     """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents`` (given or withdrawn by
-    it), ``consent_state`` (those that hold, whoever gave them), ``device``."""
+    it), ``consent_state`` (those that hold now, whichever event gave them), ``device``."""
     lists: bool = False
     """Whether the profile may put the contact on static lists: only what does just that may."""
     event_id: Any = None

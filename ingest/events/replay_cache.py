@@ -45,10 +45,10 @@ class RequestReplayCache:
     @staticmethod
     def keys(key_id: str, path: str, request_id: bytes | None, body: bytes) -> list[Key]:
         """By what a request is known again."""
-        found = [(key_id, path, hashlib.blake2b(body, digest_size=16).digest())]
+        keys = [(key_id, path, hashlib.blake2b(body, digest_size=16).digest())]
         if request_id:
-            found.append((key_id, path, b"id/" + request_id[:128]))
-        return found
+            keys.append((key_id, path, b"id/" + request_id[:128]))
+        return keys
 
     def name(self, owner: str, keys: list[Key], seconds: float, request_id: bytes | None) -> str:
         """32 hex digits, the same for a repeat, also of a request that was refused; ``owner`` is its workspace.
@@ -60,19 +60,19 @@ class RequestReplayCache:
                 b"\0".join((keys[-1][0].encode(), keys[-1][1].encode(), keys[-1][2])), digest_size=16
             ).hexdigest()
         now = self._clock()
-        known = self._names.get(owner, keys[0])
-        if known is None or now >= known[0]:
-            known = (now + seconds, secrets.token_hex(16))
-        self._names.put(owner, keys[0], known)
-        return known[1]
+        named = self._names.get(owner, keys[0])
+        if named is None or now >= named[0]:
+            named = (now + seconds, secrets.token_hex(16))
+        self._names.put(owner, keys[0], named)
+        return named[1]
 
     async def once(self, owner: str, keys: list[Key], seconds: float, serve: Callable[[], Awaitable[Reply]]) -> Reply:
         """The first answer where there is one; raises what ``serve`` raises, to all requests that wait for it."""
         now = self._clock()
         for key in keys:
-            known = self._first.get(owner, key)
-            if known is not None and now < known.until:
-                return await asyncio.shield(known.answer)
+            first = self._first.get(owner, key)
+            if first is not None and now < first.until:
+                return await asyncio.shield(first.answer)
         answer = asyncio.ensure_future(serve())
         for key in keys:
             self._first.put(owner, key, _CachedReply(now + seconds, answer, 0))
@@ -85,10 +85,10 @@ class RequestReplayCache:
         failed = answer.cancelled() or answer.exception() is not None
         size = 0 if failed else len(answer.result().body)
         for key in keys:
-            known = self._first.get(owner, key)
-            if known is None or known.answer is not answer:
+            first = self._first.get(owner, key)
+            if first is None or first.answer is not answer:
                 continue
             if failed:
                 self._first.pop(owner, key)
             else:
-                self._first.put(owner, key, known._replace(size=size))
+                self._first.put(owner, key, first._replace(size=size))

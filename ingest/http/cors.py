@@ -104,8 +104,9 @@ class CorsPolicy:
 
 def allows(control: ControlState, workspace: str, origin: bytes) -> bool:
     """Whether the workspace lets public keys be used on this page."""
-    found = control.workspaces.get(workspace)
-    return found is not None and ("*" in found.allowed_origins or origin.decode("latin-1") in found.allowed_origins)
+    settings = control.workspaces.get(workspace)
+    origins = () if settings is None else settings.allowed_origins
+    return "*" in origins or origin.decode("latin-1") in origins
 
 
 def _any_allows(control: ControlState, origin: bytes) -> bool:

@@ -56,32 +56,32 @@ class IdempotencyStore:
             return None
         # compaction forgets when it comes to it
         head, _, payload = raw.partition(b"\n")
-        said = orjson.loads(head)
-        if now_ms - said["at"] >= KEPT_MS:
+        head_fields = orjson.loads(head)
+        if now_ms - head_fields["at"] >= KEPT_MS:
             return None
-        headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in said["headers"]]
-        start = {"type": "http.response.start", "status": said["status"], "headers": headers}
+        headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in head_fields["headers"]]
+        start = {"type": "http.response.start", "status": head_fields["status"], "headers": headers}
         if cipher is not None:
             try:
                 payload = cipher.decrypt(payload)
             except InvalidToken:  # kept by a version that did not encrypt
                 return None
-        return said["digest"], [start, {"type": "http.response.body", "body": payload}]
+        return head_fields["digest"], [start, {"type": "http.response.body", "body": payload}]
 
     def put(self, name: bytes, digest: str, messages: list[Message], now_ms: int, cipher: Fernet | None = None) -> None:
         start = messages[0]
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in start["headers"] if k.lower() not in _OWN]
-        said = {"at": now_ms, "digest": digest, "status": start["status"], "headers": headers}
+        head_fields = {"at": now_ms, "digest": digest, "status": start["status"], "headers": headers}
         payload = b"".join(m.get("body", b"") for m in messages[1:])
         if cipher is not None:
             payload = cipher.encrypt(payload)
-        self._db.put(name, orjson.dumps(said) + b"\n" + payload)
+        self._db.put(name, orjson.dumps(head_fields) + b"\n" + payload)
 
     def forget(self, words: Collection[str]) -> None:
         """Answers in which one of these stands."""
-        wanted = [word.encode() for word in words]
+        needles = [word.encode() for word in words]
         for name, raw in self._db.items():
-            if any(word in raw for word in wanted):
+            if any(word in raw for word in needles):
                 self._db.delete(name)
 
     def close(self) -> None:
@@ -131,25 +131,25 @@ class IdempotencyMiddleware:
         while (running := self._running.get(name)) is not None:
             await running.wait()
         cipher = _cipher(place) if scope["path"].startswith(WITH_SECRETS) else None
-        known = self._answers.get(name, now_ms, cipher)
-        if known is not None:
+        kept = self._answers.get(name, now_ms, cipher)
+        if kept is not None:
             # the app counts a request that it answers itself
             self._rate_limiter.admit(scope, headers, access.authorise(self._control, secret, None, now_ms), now_ms)
-            if known[0] != digest:
+            if kept[0] != digest:
                 raise ApiError("conflict", "this Idempotency-Key came with another body before", "Idempotency-Key")
-            await ErrorMiddleware(_saying(known[1]))(scope, receive, send)
+            await ErrorMiddleware(_saying(kept[1]))(scope, receive, send)
             return
         scope[IDEMPOTENCY_SEED] = name.hex()
-        said: list[Message] = []
+        messages: list[Message] = []
         self._running[name] = done = asyncio.Event()
         try:
-            await self._app(scope, _again(raw, receive), _into(said))
-            if said and 200 <= said[0]["status"] < 300:
-                self._answers.put(name, digest, said, now_ms, cipher)
+            await self._app(scope, _again(raw, receive), _into(messages))
+            if messages and 200 <= messages[0]["status"] < 300:
+                self._answers.put(name, digest, messages, now_ms, cipher)
         finally:
             del self._running[name]
             done.set()
-        for message in said:
+        for message in messages:
             await send(message)
 
 
@@ -161,8 +161,8 @@ def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
         return raw  # the app refuses it in its own words
 
 
-def _digest(query_string: bytes, said: bytes) -> str:
-    return hashlib.sha256(query_string + b"\0" + said).hexdigest()
+def _digest(query_string: bytes, payload: bytes) -> str:
+    return hashlib.sha256(query_string + b"\0" + payload).hexdigest()
 
 
 def _cipher(place: str) -> Fernet:
@@ -171,9 +171,9 @@ def _cipher(place: str) -> Fernet:
     return Fernet(urlsafe_b64encode(key))
 
 
-def _into(said: list[Message]) -> Send:
+def _into(messages: list[Message]) -> Send:
     async def heard(message: Message) -> None:
-        said.append(message)
+        messages.append(message)
 
     return heard
 

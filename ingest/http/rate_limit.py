@@ -50,7 +50,7 @@ class RateLimiter:
         if len(self._buckets) >= MOST_BUCKETS:
             # the one used longest ago, which is full again soonest
             del self._buckets[next(iter(self._buckets))]
-        # a refused request takes nothing, or who never stops asking would never be let in
+        # a refused request takes no token, or a client that never pauses would never be let in
         self._buckets[key_id] = (level if level >= 0 else level + 1, max(now_ms, at_ms))
         return level
 

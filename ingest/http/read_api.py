@@ -119,7 +119,7 @@ class ReadApiClient:
     async def get_json(self, request: Request, path: str) -> Any:
         """The read API's answer to the caller's GET of another path, as JSON; ``None`` for 404.
 
-        Raises ``ApiError``: 503 where it cannot say, 403 for who may not know.
+        Raises ``ApiError``: 503 where the read API cannot answer, 403 where the key may not read it.
         """
         headers = {k: v for k, v in request.headers.items() if k not in _HOP | {"accept-encoding"}}
         url = URL(self._base + path, encoded=True).with_query(

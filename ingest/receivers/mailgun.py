@@ -54,10 +54,10 @@ def verify(posted: ProviderRequest) -> None:
     digest = hmac.new(
         posted.receiver.secret.encode(), (timestamp + token).encode("utf-8", "surrogatepass"), hashlib.sha256
     )
-    wanted = digest.hexdigest()
+    expected = digest.hexdigest()
     # of a subaccount's event the main account's key signs a second one
     given = (str(signature.get("signature", "")), str(signature.get("parent-signature", "")))
-    if not token or not any(same(one, wanted) for one in given):
+    if not token or not any(same(one, expected) for one in given):
         raise unsigned("the signature is not the endpoint's", "signature.signature")
     check_age(timestamp.partition(".")[0], posted.now_ms, "signature.timestamp")
 

@@ -22,7 +22,7 @@ REPLAY_WINDOW_MS = DAY_MS
 AHEAD_MS = 5 * 60_000
 MAX_TEXT = 256
 ENDS_CONSENT = frozenset({"message.unsubscribed", "message.complained"})
-"""What a recipient tells a provider about all that is to come; who subscribes again says no more than that."""
+"""They withdraw the consent to all future messages; subscribing again at a provider does not give it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class DeliveryReport:
 
 
 def event_of(fact: DeliveryReport) -> RawEvent:
-    """Nothing in a fact can make its event a refused one but its size: who signed it will send it again and again."""
+    """Only its size can have a fact's event refused: a provider sends a refused one again and again."""
     digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
     kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
     properties = {name: value for name, value in fact.said.items() if value not in (None, "", {}, [])}
@@ -108,9 +108,9 @@ def unsigned(why: str, param: str) -> ApiError:
     return ApiError("invalid_signature", why, param)
 
 
-def same(given: str, wanted: str) -> bool:
+def same(given: str, expected: str) -> bool:
     """In a time that tells nothing."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 
 def check_age(seconds: str, now_ms: int, param: str) -> None:

@@ -43,26 +43,26 @@ class ReplayGuard:
 
     def check(self, workspace: str, token: SignedToken, body: bytes, now_ms: int) -> None:
         """Raises ``ApiError`` (401) for a token with another body, and for an unknown one that is not fresh."""
-        known = self._workspaces.setdefault(workspace, _Tokens())
+        tokens = self._workspaces.setdefault(workspace, _Tokens())
         name, digest = _digest(token.signed), _digest(body)
-        first = known.bodies.get(name)
+        first = tokens.bodies.get(name)
         if first is not None:
             if first[0] != digest:
                 raise unsigned("the token came with another body before", "signature.token")
             return
-        if now_ms - token.at_ms > FIRST_WINDOW_MS or token.at_ms <= known.forgotten_ms:
+        if now_ms - token.at_ms > FIRST_WINDOW_MS or token.at_ms <= tokens.forgotten_ms:
             raise unsigned("the signed time is too old for a token that is new here", "signature.timestamp")
-        known.bodies[name] = digest, token.at_ms
-        self._shrink(known, now_ms)
+        tokens.bodies[name] = digest, token.at_ms
+        self._shrink(tokens, now_ms)
 
-    def _shrink(self, known: _Tokens, now_ms: int) -> None:
-        while known.bodies:
-            oldest = next(iter(known.bodies))
-            at_ms = known.bodies[oldest][1]
-            if len(known.bodies) <= self._capacity and now_ms - at_ms <= REPLAY_WINDOW_MS:
+    def _shrink(self, tokens: _Tokens, now_ms: int) -> None:
+        while tokens.bodies:
+            oldest = next(iter(tokens.bodies))
+            at_ms = tokens.bodies[oldest][1]
+            if len(tokens.bodies) <= self._capacity and now_ms - at_ms <= REPLAY_WINDOW_MS:
                 return
-            del known.bodies[oldest]
-            known.forgotten_ms = max(known.forgotten_ms, at_ms)
+            del tokens.bodies[oldest]
+            tokens.forgotten_ms = max(tokens.forgotten_ms, at_ms)
 
 
 def _digest(value: bytes) -> bytes:

@@ -136,7 +136,7 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     named = table(one.get("mail")).get("destination")
     given: list[Any] = found or (named if isinstance(named, list) else []) or [None]
     if not found and len(given) > 1 and _said(one) not in OF_ALL:
-        given = [None]  # one of them did it, and the notification does not say who
+        given = [None]  # one of them did it, and the notification does not say which
     if len(given) > MOST_RECIPIENTS:
         raise ApiError("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
     emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]

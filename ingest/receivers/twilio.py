@@ -49,8 +49,8 @@ def verify(posted: ProviderRequest) -> None:
         # a name that comes twice counts once per value, as in Twilio's own libraries
         signed = "".join(name + value for name, value in sorted(set(_fields(posted))))
     given, key = posted.headers.get(SIGNATURE, ""), posted.receiver.secret.encode()
-    wanted = [b64encode(hmac.digest(key, (url + signed).encode(), hashlib.sha1)).decode() for url in posted.urls]
-    if not any(same(given, one) for one in wanted):
+    signatures = [b64encode(hmac.digest(key, (url + signed).encode(), hashlib.sha1)).decode() for url in posted.urls]
+    if not any(same(given, one) for one in signatures):
         raise unsigned("the signature is not the endpoint's", SIGNATURE)
 
 

@@ -1,4 +1,4 @@
-"""Refused requests and items of test environments in; the newest of each environment, for whoever tests tracking, out.
+"""Refused requests and items of test environments in; the newest of each environment out, for tests of tracking.
 
 Kept by the edge that refused them, in memory: what a test looks for is seconds old. Other environments are not kept.
 """
