@@ -239,10 +239,6 @@ TABLES: dict[str, tuple[Any, list[Step]]] = {
             Step(True, (lambda now: event("seen", at=now - HOUR + 2), bought(4)), changes=("+event",)),
         ],
     ),
-    "an identifier is there with the first event": (
-        {"identifier": "external_id", "op": "ends_with", "value": "nn"},
-        [Step(True, (lambda now: event("seen", at=now),), changes=("+event",))],
-    ),
     "only a person's open": (
         {"event": "message.opened", "by": "person"},
         [
