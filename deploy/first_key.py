@@ -1,6 +1,6 @@
 """The name of a workspace in; a key with the scope `admin` for it, written straight to `control`, out.
 
-A cluster has no key at first, and may have none any more: this is the way in for the operator, who can reach Kafka.
+A cluster has no key at first, and may have none any more: an operator with access to Kafka makes one here.
 Only the key's SHA-256 is stored, so what is printed here is printed once.
 """
 

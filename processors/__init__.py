@@ -1,1 +1,1 @@
-"""Accepted events in; who did it (identity) and what that changes (segments) out."""
+"""Accepted events in; the contact of each (identity) and the memberships that it changes (segments) out."""

@@ -68,7 +68,7 @@ QUARANTINE = Topic(
 REFUSALS = Topic(
     name="refusals",
     key="none",
-    holds="some of the requests that the edge refused, for whoever watches",
+    holds="some of the requests that the edge refused, for the live view",
     retention_ms=HOUR_MS,
     partitioned=False,
 )

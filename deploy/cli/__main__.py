@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="headwater",
-    help="Headwater: events in, who did it and what it changes out.",
+    help="Headwater: events in; contacts, segments and webhooks out.",
     epilog=SHARED_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -61,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # whoever read the pipe has seen enough; Python would complain once more while it ends
+        # the reader of the pipe has closed it; Python would complain once more while it ends
         sys.stdout = None
         sys.exit(0)
 

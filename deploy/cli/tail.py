@@ -1,6 +1,6 @@
 """`headwater tail` in; each event as it is resolved, what it changed, and what was put aside, out, as it happens.
 
-It reads Kafka without a group, so it takes nothing from anybody and costs nothing while it does not run. A broker that
+It reads Kafka without a group, so it takes no records from other readers, and costs nothing else. A broker that
 goes away is waited for, and reading goes on where it was.
 """
 

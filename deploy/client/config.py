@@ -135,5 +135,5 @@ def _profile(path: Path, name: str) -> dict[str, str]:
         raise ConfigError(f"no profile {name!r} in {path}; there are: {known}")
     wrong = [key for key, value in found.items() if key not in KNOWN or not isinstance(value, str)]
     if wrong:
-        raise ConfigError(f"{path}, profile {name or 'default'}: {wrong[0]} is none of {', '.join(sorted(KNOWN))}")
+        raise ConfigError(f"{path}, profile {name or 'default'}: {wrong[0]} is not one of {', '.join(sorted(KNOWN))}")
     return found

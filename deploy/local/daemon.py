@@ -56,7 +56,7 @@ def up(home: StackHome, command: tuple[str, ...], *, within_s: float, show: Call
     with home.open_log(SUPERVISOR) as log, Path(os.devnull).open("rb") as nothing:
         begin = log.tell()
         streams = [(os.POSIX_SPAWN_DUP2, source.fileno(), n) for n, source in enumerate((nothing, log, log))]
-        # not subprocess, which expects whoever starts a child to stay until it ends
+        # not subprocess, which expects the parent to stay until the child ends
         child = os.posix_spawn(command[0], command, os.environ, file_actions=streams, setsid=True)
     deadline = time.monotonic() + within_s
     with home.log_file(SUPERVISOR).open() as news:

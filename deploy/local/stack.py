@@ -52,7 +52,7 @@ def services(settings: Settings, say: Say) -> list[Process]:
     env, layer = environment(settings), []
     if not settings.clickhouse_url:
         path, port = settings.home / "clickhouse", settings.clickhouse_port
-        password_of(path)  # before whoever starts beside the database looks for it
+        password_of(path)  # before the processes beside the database look for it
         command = ("-m", "deploy.local.clickhouse.server", "--path", str(path), "--port", str(port))
         floor = str(settings.clickhouse_floor_mib * 1024 * 1024)
         layer.append(
@@ -76,7 +76,7 @@ def services(settings: Settings, say: Say) -> list[Process]:
 
 
 def stages(settings: Settings) -> list[list[Process]]:
-    """Our own processes, readers before those who write to them, so that stopping drains."""
+    """Our own processes, readers before writers, so that stopping drains."""
     env = environment(settings)
     workers = [("identity", settings.identity_workers), ("segments", settings.segments_workers)]
     processors = [
@@ -166,7 +166,7 @@ class Stack:
             if time.monotonic() > deadline:
                 raise StackError(f"{url} does not answer 200; the end of ingest's log:\n{self.home.log_tail('ingest')}")
             await asyncio.sleep(0.05)
-        # each process has yet to write down that it is well: who asks for the status next finds it so
+        # each process has yet to write its heartbeat: the next `status` finds it
         deadline = time.monotonic() + SETTLES_WITHIN_S
         while time.monotonic() < deadline and any(one.state != "ok" for one in states(self.home.run)):  # noqa: ASYNC110 - files of other processes
             await asyncio.sleep(0.05)

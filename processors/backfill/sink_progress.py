@@ -18,7 +18,7 @@ LOOK_S = 0.03
 
 
 class SinkProgress:
-    """Connects when it is first asked, and stays connected: who waits should not wait for that too."""
+    """Connects at the first question and stays connected, so that later ones do not wait for it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -61,7 +61,7 @@ def _mark(one: Erasure) -> bytes:
 
 
 def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
-    """What either side of a pair is erased of is news once more: others may meet who comes back."""
+    """Forgets pairs of which a side is erased: if the person comes back, their links count again."""
     for key, row in state.scan(topics.IDENTITY_PAIRS):
         if key.endswith(ephemeral_ids.SUFFIX):
             kept = None if key.removesuffix(ephemeral_ids.SUFFIX) in gone else ephemeral_ids.without(row, gone)

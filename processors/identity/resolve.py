@@ -52,7 +52,7 @@ def new_links(
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
     first call that makes an external id an identified person.
-    ``apart`` are the types that tie no contacts together; whose strongest identifier is one of them stands alone.
+    ``apart`` are the types that tie no contacts together; an event whose strongest identifier has one stands alone.
     Of the anonymous ids beside a sender that no call states to be its own, ``at_once`` are passed on as they come.
     """
     if not event["identifiers"]:

@@ -54,7 +54,7 @@ class Plan:
     """Segments that an empty contact is a member of."""
     disabled: dict[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
-    """Segments whose history is not complete: they are counted for, and not judged."""
+    """Segments whose history is not complete: events are counted for them, memberships not evaluated."""
 
     def affected_segments(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
         """Every segment that an event which says this may have changed."""

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def covers(known: Retention, wanted: Retention) -> bool:
-    """Whether who kept ``known`` has kept all that ``wanted`` asks for."""
+    """Whether contacts that kept history as ``known`` says have all that ``wanted`` says."""
     if known.most < wanted.most:
         return False
     return known.ms is None or (wanted.ms is not None and known.ms >= wanted.ms)

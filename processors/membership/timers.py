@@ -24,7 +24,7 @@ class Timers:
             heappush(self._heap, (due_ms, key))
 
     def pop(self, now_ms: int, most: int) -> list[bytes]:
-        """Contacts that may be due; who takes one owes its next due time, as ``move`` from 0."""
+        """Contacts that may be due. The caller sets the next due time of each, by ``move`` from 0."""
         found: dict[bytes, None] = {}
         while self._heap and self._heap[0][0] <= now_ms and len(found) < most:
             found[heappop(self._heap)[1]] = None

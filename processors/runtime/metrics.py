@@ -15,7 +15,7 @@ def stage_name(app: str) -> str:
 
 
 def source_of(runtime: Runtime) -> Source:
-    """Reads the numbers of a worker; asks nobody."""
+    """Reads the numbers that a worker keeps; calls no other process."""
     stage = stage_name(runtime.stage.app)
     topics = [topic.name for topic in runtime.stage.inputs]
 

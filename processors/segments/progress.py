@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def changed(opened: Partition, definitions: ControlState) -> Iterator[tuple[Segment, str]]:
-    """Segments whose state was told otherwise, or never."""
+    """Segments whose state differs from the one last announced, or was never announced."""
     for plan in opened.plans.homes():
         for segment in definitions.segments[plan.home].values():
             state = _state(opened, plan, segment.id)

@@ -81,7 +81,7 @@ def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
         "info": {
             "title": "Headwater",
             "version": "1",
-            "description": "Events in; who did it and what it changes, out.",
+            "description": "Events in; contacts, their segments and webhooks out.",
         },
         "paths": paths,
         "components": {

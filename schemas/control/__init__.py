@@ -1,1 +1,1 @@
-"""What workspaces define and who may do what."""
+"""What workspaces define, and what each key may do."""

@@ -129,7 +129,7 @@ class Webhook(ControlRecord):
     previous_until_ms: int = 0
     status: Literal["enabled", "disabled"] = "enabled"
     reason: str = ""
-    """Why it was disabled, where it was not the owner who did it."""
+    """Why Headwater disabled it; empty where its owner did."""
     campaign: str = ""
     """The campaign that it was made for; it has no types then."""
     updated_ms: int

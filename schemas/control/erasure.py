@@ -1,7 +1,7 @@
 """Erasures in; whether a record predates one of them, and the progress of each, out; pure.
 
 An erasure names contacts by their own contact ids, which are hashes, and a moment. Whatever was received of them
-until then is erased: who reads it later, from wherever, passes it over. What comes after it begins anew.
+until then is erased: every reader passes it over, from whatever store. Records after it begin anew.
 """
 
 from collections.abc import Iterable, Mapping

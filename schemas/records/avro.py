@@ -116,7 +116,7 @@ class _CodeWriter:
         return any(group[0][1]["name"] in run for run in self._runs)
 
     def _put_field(self, field: Any, name: str) -> str:
-        """Code that puts a field's value; ``None`` is none of a plain type."""
+        """Code that puts a field's value; ``None`` is not a value of a plain type."""
         is_plain = field["type"] in ("string", "bytes", "long", "boolean")
         return f"if {name} is None: none({field['name']!r})\n" * is_plain + self.write(field["type"], name)
 
@@ -231,7 +231,7 @@ def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
 def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = ()) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
-    That raises ``ValueError`` or ``IndexError`` for what is none; what it costs is bounded by the bytes. With ``only``
+    That raises ``ValueError`` or ``IndexError`` for other bytes; what it costs is bounded by the bytes. With ``only``
     records have no other fields, and reading costs less.
     """
     code = _CodeWriter(runs, only)

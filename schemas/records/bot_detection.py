@@ -1,12 +1,12 @@
 """An open or a click in; whether a machine did it, out, also as SQL: the one list of known proxies and scanners.
 
-A machine's open says that the message arrived, not that anybody saw it, so figures show it apart. Sources:
+A machine's open says that the message arrived, not that a person saw it, so figures show it apart. Sources:
 
 * Apple Mail Privacy Protection loads every image when mail arrives and calls itself ``Mozilla/5.0`` and nothing more:
   mailgun.com/blog/product/bot-detection, help.socketlabs.com "Identifying Apple MPP opens in notification API events".
 * Gmail prefetches for a session that is open with one fixed, long outdated browser line: bird.com "Gmail is
   prefetching images". The image proxies (``GoogleImageProxy``, ``YahooMailProxy``) fetch when a person opens.
-* Libraries and headless browsers are what security gateways and link checkers run; nobody reads mail with one.
+* Libraries and headless browsers are what security gateways and link checkers run; no person reads mail with one.
 * Barracuda's e-mail gateway documents the ranges that its servers connect from: campus.barracuda.com "Email Gateway
   Defense IP Ranges".
 

@@ -153,7 +153,7 @@ _short_contact_id = lru_cache(maxsize=65_536)(_contact_id)
 
 
 def own_contact_id(event: Event) -> str:
-    """The contact id of the identifier that an event is known by, whatever it has been merged into; empty: nobody."""
+    """The contact id of the identifier that an event is known by, whatever that was merged into; empty: no contact."""
     if not event["identifiers"]:
         return ""
     first = event["identifiers"][0]

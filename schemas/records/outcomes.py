@@ -14,7 +14,7 @@ from schemas.records.codec import UndecodableError
 from schemas.records.records import Change, Event, EventOrigin, Quarantined
 
 LATEST_MS = 4_000_000_000_000
-"""A time of receipt that is none is brought into what columns hold."""
+"""A time of receipt outside the column's range is moved into it."""
 QUARANTINED, SUPPRESSED = "quarantined", "suppressed"
 """``SUPPRESSED``: the event's contact was erased. Also the kind of the change that says so."""
 

@@ -1,7 +1,7 @@
 """Two events in; whether they are copies of one event out: the only place that decides it; pure.
 
 An event is the same event when its id, its type and its sender are the same, within a workspace's environment. The
-sender is the own contact id of the strongest identifier (empty: nobody): merges and splits never change it.
+sender is the own contact id of the strongest identifier (empty: no contact): merges and splits never change it.
 
 1. Every copy of an event lands in the same partition of `events`, whatever edge took it, since that is chosen by the
    sender. The identity stage remembers what it has seen there and marks each copy but the first (``repeat``):
@@ -35,7 +35,7 @@ def key_from(event_id: str, kind: str, sender: str) -> str:
 
 
 def sender_of(event: Event) -> str:
-    """The end of the sender's own contact id; empty: nobody."""
+    """The end of the sender's own contact id; empty: no contact."""
     return own_contact_id(event)[-SENDER_LENGTH:]
 
 

@@ -98,7 +98,7 @@ def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
 
 
 def condition(what: CountedEvents, keeps: list[Retention], segments: frozenset[str]) -> Condition:
-    """For all who need it, as much as any of them does."""
+    """For all segments that need it: as much as the one that needs most."""
     bounds = [keep.ms for keep in keeps]
     return Condition(
         id=what.id,

@@ -192,7 +192,7 @@ def _absent(leaf: Absent) -> Evaluate:
 
 
 def _listed(segment_id: str) -> Evaluate:
-    """Of a segment that has no rule: who is in it now."""
+    """Whether the contact is on the list now: for a segment that has no rule."""
     return lambda contact, _now_ms: (segment_id in contact.members, NEVER)
 
 

@@ -70,7 +70,7 @@ def prune(series: Series, keep: Retention, now_ms: int) -> bool:
 
 
 def union(left: Series, right: Series) -> Series:
-    """Both; to be pruned by who knows how much to keep."""
+    """Both series in one; the caller prunes it, as it knows how much to keep."""
     latest: dict[str, tuple[int, ...]] = {}
     for series in (left, right):
         for time_ms, event_id, *value in zip(*series, strict=True):

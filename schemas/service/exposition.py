@@ -1,4 +1,4 @@
-"""A process's plain numbers in; Prometheus' text of them out, for whoever asks while the process lives.
+"""A process's plain numbers in; Prometheus' text of them out, over HTTP as long as the process lives.
 
 1. One registry a process; numbers are read when they are asked for, so counting costs an addition.
 2. Beside its ready file a supervised process has a socket, for its owner alone (``run/<process>.sock``): the public

@@ -1,4 +1,4 @@
-"""The control state in, the console's routes out: who is signed in, which page answers, and errors as pages.
+"""The control state in, the console's routes out: sessions, which page answers, and errors as pages.
 
 Everything that a page shows or does is a call of the public API with the key that signed in.
 """
@@ -136,7 +136,7 @@ class Console:
         return endpoint
 
     async def visit(self, request: Request) -> Visit | None:
-        """Whose browser this is; ``None``: nobody is signed in."""
+        """The session of the browser; ``None``: not signed in."""
         session = self._sessions.open(request.cookies.get(COOKIE))
         if session is None:
             return None

@@ -4,7 +4,7 @@
    changed after it was applied is an error.
 2. A file that failed half-way is applied again from its beginning, so its statements must be repeatable.
 3. Two processes do not migrate at the same time: the table ``_migrating`` is the lock, and its comment the sign of
-   life of whoever holds it.
+   life of its holder.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Records in; acknowledgements of all replicas out. Waiting records are sent together: many cost little more than one.
 
-Under load sends that nobody waits for begin at least 10 ms apart: each is work for the broker whatever it holds.
+Under load sends without a waiting caller begin at least 10 ms apart: each is work for the broker, however small.
 After any error of the broker nothing more is taken: the process ends and begins again from what is durable. Its
 first records, one in each partition of `deliveries`, keep out what an older sender still has in hand (`lease.py`).
 """

@@ -63,7 +63,7 @@ class Launches:
         launch = orjson.loads(found[_AT.size :])
         home = (delivery["workspace"], delivery["environment"], said["data"].get("campaign_id"))
         if home != tuple(launch[name] for name in ("workspace", "environment", "campaign_id")):
-            return delivery["body"]  # another's launch, whoever learnt its id
+            return delivery["body"]  # the launch of another workspace, whose id was learnt somehow
         properties["attach"] = launch["attach"]
         return orjson.dumps(said)
 

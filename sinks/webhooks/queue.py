@@ -54,7 +54,7 @@ class Queue:
         return True
 
     def end(self, contact_id: str) -> None:
-        """The first attempt has been made; who waited longest is next."""
+        """The first attempt has been made; the delivery that waited longest is next."""
         self._next(contact_id, self._busy.pop(contact_id, deque()))
 
     def skip(self, contact_id: str) -> None:

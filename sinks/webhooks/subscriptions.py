@@ -38,7 +38,7 @@ def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
 
 
 def has_endpoints(control: ControlState) -> bool:
-    """Whether any event can be of interest to anybody."""
+    """Whether any webhook can be interested in any event."""
     return bool(control.webhooks_by_id) or any(control.campaigns.values())
 
 

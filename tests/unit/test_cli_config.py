@@ -68,8 +68,8 @@ def test_a_key_is_in_no_text_that_is_printed(tmp_path: Path) -> None:
     [
         ('[default]\nurl = "https://x"\n', "production", "no profile 'production' .* there are: default"),
         ("[default\n", None, "config.toml"),
-        ('[default]\nulr = "https://x"\n', None, "ulr is none of"),
-        ("[default]\nurl = 5\n", None, "url is none of"),
+        ('[default]\nulr = "https://x"\n', None, "ulr is not one of"),
+        ("[default]\nurl = 5\n", None, "url is not one of"),
         ('default = "x"\n', None, "no profile"),
         ('[default]\nurl = "ftp://x"\n', None, "is no address"),
         ('[default]\nurl = "https://user:pw@x"\n', None, "holds a password"),

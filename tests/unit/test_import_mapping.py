@@ -116,7 +116,7 @@ def test_a_row_of_ndjson_keeps_the_api_s_own_shape_and_names_that_come_late() ->
 
 
 def test_nobody_and_nothing_are_told_before_a_row_is_sent() -> None:
-    with pytest.raises(MappingError, match="no column says who it is"):
+    with pytest.raises(MappingError, match="no column identifies the contact"):
         Mapper(CONTACTS, guessed(CONTACTS, ["plan"]), {})
     with pytest.raises(MappingError, match="no column is the event's type"):
         Mapper(EVENTS, guessed(EVENTS, ["email"]), {})

@@ -120,7 +120,7 @@ async def _groups(admin: AIOKafkaAdminClient, names: list[str]) -> list[Any]:
 
 
 async def members(patient: Patient) -> Finding:
-    """Groups that nobody is in: their topics are read by nobody."""
+    """Consumer groups without a member: no process reads their topics."""
     settings = patient.settings
     async with _admin(settings) as admin:
         described = await _groups(admin, [topics.app_id(group, settings) for group in GROUPS])
@@ -129,7 +129,7 @@ async def members(patient: Patient) -> Finding:
         state, count = counts.get(topics.app_id(group, settings), ("Dead", 0))
         if not count:
             remedy = "headwater status" if patient.has_own_kafka else command
-            return fail(f"nobody is in the group {group} ({state})", remedy)
+            return fail(f"the group {group} has no member ({state})", remedy)
     return ok(", ".join(f"{group}: {counts[topics.app_id(group, settings)][1]}" for group in GROUPS))
 
 
@@ -173,6 +173,6 @@ CHECKS = (
     Check("partitions", "keys would move away from their state", partitions),
     Check("replicas", "with too few in sync Kafka takes nothing, or may lose it", replicas),
     Check("retention", "what Kafka forgets before it was read is lost", retention),
-    Check("members", "a topic that nobody reads fills up", members),
+    Check("members", "a topic that no process reads fills up", members),
     Check("lag", "rows, memberships and webhooks come late", lag),
 )

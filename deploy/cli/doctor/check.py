@@ -1,7 +1,7 @@
 """A question about a stack in; ok, warn, fail or skip with what was seen and the command that mends it, out.
 
 A check is a function with a name and a sentence that says why it matters. It has a deadline, and what it raises is its
-finding: a doctor that dies of the illness helps nobody.
+finding: the other checks go on.
 """
 
 import asyncio

@@ -171,7 +171,7 @@ async def system_logs(patient: Patient) -> Finding:
 CHECKS = (
     Check("database", "reads come from it; while it is away rows wait in Kafka", answers),
     Check("database's disk", "below its floor it writes nothing", writes),
-    Check("database's clock", "rows of another hour are found by nobody", clock),
+    Check("database's clock", "queries do not find rows of another hour", clock),
     Check("tables", "a sink without its table holds everything up", tables, PROVISION),
     Check("schema", "rows go into columns that there have to be", applied, PROVISION),
     Check("broken parts", "their rows are not read", broken_parts),

@@ -1,4 +1,4 @@
-"""The public API in; whether it answers, who the key is, and how long an event takes through everything, out."""
+"""The public API in; whether it answers, what the key may do, and how long an event takes through everything, out."""
 
 import asyncio
 import secrets
@@ -117,7 +117,7 @@ CHECKS = (
     Check("api", "everything comes in there", live),
     Check("ready", "clients get 503 while it is not", ready),
     Check("api's clock", "times of events are measured by it", clock),
-    Check("transport", "who reads the key may do what the key may", transport),
+    Check("transport", "anyone who reads the key on its way may use it", transport),
     Check("key", "without a valid one each call is 401", key),
     Check("parity", "memberships and rows must say the same", parity),
     Check("ledger", "what was accepted must be stored, or it is known why not", ledger),

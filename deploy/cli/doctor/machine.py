@@ -202,5 +202,5 @@ CHECKS = (
     Check("restarts", "a worker that ends again and again makes no headway", restarts),
     Check("stages", "contacts, segments and rows are as old as the oldest record that is owed", stages),
     Check("logs", "they fill the disk", logs),
-    Check("exposure", "the published keys open everything to who can reach the port", exposure),
+    Check("exposure", "the published keys open everything to anyone who can reach the port", exposure),
 )

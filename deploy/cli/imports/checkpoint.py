@@ -25,7 +25,7 @@ class Totals:
     """Of the duplicates those that were sent more than once here, as the API did not answer in time or we were ended:
     their first copy may be this import's own."""
     warnings: int = 0
-    """Rows that were taken with one: an address that is none, for example."""
+    """Rows that were taken with one: an invalid address, for example."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint | None:
-    """Raises ``ConfigError`` for a file that is none of ours."""
+    """Raises ``ConfigError`` for a file that is not a checkpoint."""
     try:
         value: Any = orjson.loads(path.read_bytes())
         totals = Totals(**value.pop("totals"))

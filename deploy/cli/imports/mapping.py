@@ -177,7 +177,7 @@ class Mapper:
             raise MappingError("no column is the event's type: --type order_completed, or --map type=COLUMN")
         known = ("user_id", "id", "contact_id", "device_id", *IDENTIFIERS)
         if not targets & set(known):
-            raise MappingError(f"no column says who it is ({', '.join(IDENTIFIERS)}): --map email=COLUMN")
+            raise MappingError(f"no column identifies the contact ({', '.join(IDENTIFIERS)}): --map email=COLUMN")
         self._constants = dict(constants)
         steps = []
         for at, column in enumerate(columns):

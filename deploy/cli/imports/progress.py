@@ -83,7 +83,7 @@ def account(name: str, totals: Totals, refused: Path, seconds: float, before: in
     if totals.refused:
         note(f"why each was refused: {refused}")
     if totals.warnings:
-        note(f"{totals.warnings:,} rows were taken with a warning, such as an address that is none")
+        note(f"{totals.warnings:,} rows were taken with a warning, such as an invalid address")
     if totals.resent:
         note(f"{totals.resent:,} of the duplicates were sent more than once by this import, and are stored once")
     if totals.conflicts:

@@ -1,6 +1,6 @@
 """Unpacked bytes in; rows with their line numbers out: values by column, or the reason why a line is no row.
 
-A line that cannot be read costs only itself. Lines are bounded, so a file that is none cannot fill the memory.
+A line that cannot be read costs only itself. Lines are bounded, so a file without lines cannot fill the memory.
 """
 
 import csv

@@ -95,4 +95,4 @@ def _unpacked(method: int, body: bytes, size: int) -> bytes:
         return bytes(zstandard.ZstdDecompressor().decompress(body, max_output_size=size))
     if method == NONE:
         return body
-    raise ValueError(f"method {method:#x} is not known; known are none, LZ4 and ZSTD")
+    raise ValueError(f"unknown compression method {method:#x}; known: none, LZ4, ZSTD")

@@ -241,7 +241,7 @@ def question(request: Request, body: bytes, *, may_write: bool) -> EngineQuery:
 
 
 def refuse_foreign(headers: Headers) -> None:
-    """A web page may make its reader's browser send requests here; a browser says on whose behalf it asks."""
+    """A web page may make its reader's browser send requests here; a browser names the page's origin."""
     host = urlsplit("//" + headers.get("Host", "")).hostname
     foreign = headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
     origin = headers.get("Origin")

@@ -32,7 +32,7 @@ class LiveBoard:
         self._early: OrderedDict[EventKey, tuple[Event, int, int]] = OrderedDict()
 
     def add(self, row: LiveRow, now_ms: int) -> None:
-        """A new row, to whoever wants it."""
+        """Offers a new row to each viewer."""
         self.seen[row.workspace, row.environment] += 1
         if row.id in self._rows:
             return

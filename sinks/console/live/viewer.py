@@ -19,7 +19,7 @@ MOST_PAST = 100
 
 @dataclass(slots=True)
 class LiveViewer:
-    """``sees_strangers``: whether requests of unknown keys are shown, which belong to nobody."""
+    """``sees_strangers``: whether requests of unknown keys are shown, which belong to no workspace."""
 
     workspace: str
     environment: str

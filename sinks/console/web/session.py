@@ -1,7 +1,7 @@
 """A key in, the cookie that stands for it out, and back; codes that sign a browser in once.
 
 1. A cookie is the key itself, sealed (Fernet) with the instance's first secret key: the server keeps no session, so a
-   restart signs nobody out. Without a secret key the process makes one, and a restart does.
+   restart ends no session. Without a secret key the process makes one, and a restart ends all.
 2. The key is checked anew at every request: what is revoked or has expired is signed out at once.
 3. A code is good once and for ten minutes. It is kept in memory alone.
 """

@@ -67,7 +67,7 @@ class Visit:
             raise ApiError("missing_scope", f"this page needs a key with the scope {scope}")
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A template with what every page shows: the navigation, who is signed in, the nonce."""
+        """A template with what every page shows: the navigation, the session, the nonce."""
         path = self.request.url.path
         shown = [(entry, path == entry.path or path.startswith(f"{entry.path}/")) for entry in self.entries]
         text = self.templates.render(

@@ -1,6 +1,6 @@
 """A tenant and a contact's id in; its record, events and segments as the API shows them out.
 
-1. An identifier's own contact id is a hash of it, and `contact_overrides` says who that is today: no search.
+1. An identifier's own contact id is a hash of it, and `contact_overrides` says which contact that is today: no search.
 2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
 """
 

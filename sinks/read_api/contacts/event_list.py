@@ -48,7 +48,7 @@ _COUNT = "SELECT uniqExact(campaign_id, type, event_id, _sender) AS total"
 
 
 async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for a time that is none, or a cursor of another list."""
+    """Raises ``ApiError`` (422) for an invalid time, or a cursor of another list."""
     since, until = time_ms(query, "from"), time_ms(query, "to")
     if since is not None and until is not None and since > until:
         raise ApiError("invalid_field", "to is before from", "to")

@@ -153,7 +153,7 @@ async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[
 
 
 async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
-    """What a split of the contact may take back, and who belongs to it; ``settled``: its own row is the newest."""
+    """The ties that a split of the contact may cut, and its members; ``settled``: its own row is the newest."""
     row = await required(reader, tenant, text)
     ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
     gone = await _retractions(reader, tenant, ids)

@@ -1,7 +1,7 @@
 """An event's id in; its way through the pipeline, step by step with time, place in Kafka and decision, out.
 
 Places and causes stand in the tables; only the times of two records are asked of Kafka, which forgets them after seven
-days. What became of the contact by other events is none of the steps, but shows in the answer's ``contact_id``.
+days. What other events did to the contact is not a step, but shows in the answer's ``contact_id``.
 """
 
 from typing import Any

@@ -46,7 +46,7 @@ _COUNT = "SELECT uniqExact(event_id, type, own_contact_id) AS total" + _FROM
 async def good(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, query: QueryParameters
 ) -> dict[str, Any]:
-    """Raises ``ApiError``: 409 in an environment of another kind, 422 for conditions that are none."""
+    """Raises ``ApiError``: 409 in an environment of another kind, 422 for malformed conditions."""
     here = require_test_environment(control, tenant.workspace, tenant.environment)
     limit, where = paging_of({k: v for k, v in query.items() if k == "limit"}).limit, query.get("where")
     tests = () if where is None else _tests(where)

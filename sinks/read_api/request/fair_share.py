@@ -1,7 +1,7 @@
 """A workspace's query in; its turn out: no workspace has more than its share of the database at a time.
 
 1. A workspace runs at most ``RUNNING`` queries at a time, all together ``ALL``; turns come in the order of asking.
-2. At most ``WAITING`` of a workspace's queries wait. One more is refused (429): whoever asks so much at once is the
+2. At most ``WAITING`` of a workspace's queries wait. One more is refused (429): a workspace that sends so many is the
    one that is slowed down, and its queue costs the others nothing.
 """
 
@@ -14,7 +14,7 @@ from schemas.errors import ApiError
 
 RUNNING = 4
 ALL = 12
-"""Below the threads of the embedded database, so that a share is left for those who come."""
+"""Below the threads of the embedded database, so that a share is left for the next workspace."""
 WAITING = 300
 
 

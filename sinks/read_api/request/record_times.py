@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 class RecordTimes:
-    """Of single records, for a person who looks: no stage waits for this."""
+    """Of single records, for people: no stage waits for this."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
