@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest import doc_pages
 from ingest.dialects import OPERATIONS
 from schemas.api.document import document
 from schemas.errors import ApiError
@@ -22,17 +23,18 @@ _FILES = {
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # Swagger UI sets styles of elements and draws its icons from data URIs
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
-_PAGE = b"""<!doctype html>
+_PAGE = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Headwater's API</title>
 <link rel="icon" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
+<nav style="font-family: sans-serif; padding: 1rem">{doc_pages.LINKS}</nav>
 <div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
 </html>
-"""
+""".encode()
 _START = b"""SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#api",
@@ -61,6 +63,9 @@ async def page(_request: Request) -> Response:
 async def part(request: Request) -> Response:
     """Raises ``ApiError`` (404) for what the page does not ask for."""
     name = request.path_params["name"]
+    if name in doc_pages.TITLES:
+        shown = {**_SAFE, "Content-Security-Policy": POLICY}
+        return Response(doc_pages.html(name), media_type="text/html", headers=shown)
     if name == "start.js":
         return Response(_START, media_type="text/javascript", headers=_SAFE)
     if name not in _FILES:
