@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import orjson
 
@@ -124,7 +123,7 @@ class Resolver:
         """An external id is a user's from this place of the log on."""
         known = component.members[node]
         if place < known.claimed:
-            component.members[node] = replace(known, claimed=place)
+            component.members[node] = Member(known.type, known.value, known.position, place)
             self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:

@@ -112,6 +112,11 @@ class Contact(Versioned):
         """Nothing has been learnt yet."""
         return not (self.created or self.identifiers)
 
+    @property
+    def is_blank(self) -> bool:
+        """A row of this contact alone says nothing."""
+        return self.is_empty and not (self.members or self.dues or self.counts or self.attributes)
+
     def learnt(self) -> dict[str, Any]:
         """The part that is joined."""
         learnt: dict[str, Any] = {

@@ -172,9 +172,11 @@ def receipted(contact_id: str, contact: Contact) -> bytes:
 def _shown(contact: Contact) -> dict[str, Any]:
     firsts = [since[0] for values in contact.identifiers.values() for since in values.values()]
     created = contact.created or min(firsts, default=0)
-    identifiers = sorted(
+    identifiers = [
         (identity.rank(kind), kind, value) for kind, values in contact.identifiers.items() for value in values
-    )
+    ]
+    if len(identifiers) > 1:
+        identifiers.sort()
     return {
         identity.EMAIL: _latest(contact, identity.EMAIL),
         identity.PHONE: _latest(contact, identity.PHONE),
@@ -202,4 +204,6 @@ def _latest(contact: Contact, kind: str) -> str | None:
 
 
 def _present(entries: Entries) -> dict[str, Any]:
+    if not entries:
+        return {}
     return {name: entries[name][0] for name in sorted(entries) if entries[name][0] is not None}

@@ -46,6 +46,8 @@ class ContactSession(ChangeEmitter):
         cause = Cause(BY_RULE, self.now_ms)
         contact.plan = plan.digest
         self.dirty = True
+        if before is None and contact.is_blank:
+            return []
         for segment in [s for s in contact.members if s not in plan.versions]:
             self._leave(contact, segment, cause)
         self._forget_lists(contact, before)
@@ -107,8 +109,10 @@ class ContactSession(ChangeEmitter):
             learnt = profile.learn(contact, event, said)
             self._told |= learnt.changed
             self.dirty |= learnt.kept
-            touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
-            touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
+            if plan.by_attribute:
+                touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
+            if plan.by_consent:
+                touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
             self._consent(event, profile.told_consents(said, learnt.consents))
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)

@@ -79,7 +79,10 @@ class _CodeWriter:
         """Code that puts a value, whatever it is."""
         if (record := self._record(schema)) is not None:
             return f"{self.record_writer(record)}(put, {name})\n"
-        return f"if {name}:\n{indent(self._write_some(schema, name), ' ')}else: {_ZERO}\n"
+        return f"{self._write_if(schema, name)}else: {_ZERO}\n"
+
+    def _write_if(self, schema: Any, name: str) -> str:
+        return f"if {name}:\n{indent(self._write_some(schema, name), ' ')}"
 
     def _write_some(self, schema: Any, name: str) -> str:
         """The same of what is not empty, 0, false or null: those are all one zero."""
@@ -117,8 +120,9 @@ class _CodeWriter:
 
     def _put_field(self, field: Any, name: str) -> str:
         """Code that puts a field's value; ``None`` is not a value of a plain type."""
-        is_plain = field["type"] in ("string", "bytes", "long", "boolean")
-        return f"if {name} is None: none({field['name']!r})\n" * is_plain + self.write(field["type"], name)
+        if field["type"] not in ("string", "bytes", "long", "boolean"):
+            return self.write(field["type"], name)
+        return f"{self._write_if(field['type'], name)}elif {name} is None: none({field['name']!r})\nelse: {_ZERO}\n"
 
     def record_writer(self, schema: Any) -> str:
         body = "get = datum.get\n"

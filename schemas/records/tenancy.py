@@ -22,7 +22,7 @@ class ForeignContactError(ValueError):
 def check(datum: Mapping[str, Any]) -> None:
     """Raise ``ForeignContactError`` for an event, link, merge, absorb or change that names another tenant's contact."""
     prefix = identity.tenant_prefix(datum["workspace"], datum["environment"])
-    for contact_id in _contact_ids(datum):
+    for contact_id in _of_event(datum) if "identifiers" in datum else _contact_ids(datum):
         if not contact_id.startswith(prefix):
             raise ForeignContactError(f"{contact_id[:64]} is no contact of {datum['workspace']}/{datum['environment']}")
 
@@ -36,11 +36,16 @@ def is_foreign(datum: Mapping[str, Any]) -> bool:
     return False
 
 
+def _of_event(event: Mapping[str, Any]) -> list[str]:
+    """Lists, not generators: every event passes here in every stage, and names contacts in two places only."""
+    named = [one["value"] for one in event["identifiers"] if one["type"] == identity.CONTACT_ID]
+    return [event["contact_id"], *named] if event["contact_id"] else named
+
+
 def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
-    """Lists, not generators: every event passes here in every stage."""
     get = datum.get
     found = [contact_id for name in _NAMES if (contact_id := get(name))]
-    identifiers = [one for name in _IDENTIFIERS if (one := get(name))] + (get("identifiers") or [])
+    identifiers = [one for name in _IDENTIFIERS if (one := get(name))]
     for rebuild in (*(get("rebuilds") or ()), *([one] if (one := get("rebuild")) else ())):
         found.append(rebuild["winner"])
         identifiers += rebuild["members"]

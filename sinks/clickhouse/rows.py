@@ -231,7 +231,9 @@ def _contact_row(change: Change) -> tuple[Any, ...]:
         change["workspace"],
         change["environment"],
         change["contact_id"],
-        *(_shown(profile, kind, identifiers) for kind in (identity.EMAIL, identity.PHONE, identity.EXTERNAL_ID)),
+        _shown(profile, identity.EMAIL, identifiers),
+        _shown(profile, identity.PHONE, identifiers),
+        _shown(profile, identity.EXTERNAL_ID, identifiers),
         [i["value"] for i in identifiers if i["type"] == identity.ANONYMOUS_ID],
         identifiers,
         orjson.dumps(_typed(profile, "attributes", {})),
@@ -277,7 +279,7 @@ def _identifiers(values: Any) -> list[Identifier]:
         found = [Identifier(type=v["type"], value=v["value"]) for v in values]
     except (TypeError, KeyError) as error:
         raise UnusableError(f"profile.identifiers: {error!r}") from error
-    if not all(isinstance(text, str) for i in found for text in (i["type"], i["value"])):
+    if [i for i in found if not (isinstance(i["type"], str) and isinstance(i["value"], str))]:
         raise UnusableError("profile.identifiers: not all are text")
     return found
 
@@ -285,4 +287,7 @@ def _identifiers(values: Any) -> list[Identifier]:
 def _shown(profile: dict[str, Any], kind: str, identifiers: list[Identifier]) -> str:
     if profile.get(kind) is not None:
         return str(_typed(profile, kind, ""))
-    return next((i["value"] for i in identifiers if i["type"] == kind), "")
+    for one in identifiers:
+        if one["type"] == kind:
+            return one["value"]
+    return ""
