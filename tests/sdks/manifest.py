@@ -44,8 +44,8 @@ class Sdk:
     """Other packages, pinned in the words of the package manager."""
     tls: bool = False
     """Whether it speaks HTTPS only."""
-    alone: bool = False
-    """Whether two of its runs would share a queue on this machine's disk."""
+    queue: str = ""
+    """The folder on this machine, the same for all programs, in which it keeps what it has not sent, by its key."""
 
     @property
     def runtime(self) -> str:

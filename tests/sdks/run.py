@@ -7,7 +7,8 @@ import tempfile
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Trip:
     proxy: Proxy
     client: httpx.Client
     environment: dict[str, str]
+    key: str = KEY
     done: threading.Event = field(default_factory=threading.Event)
     arrived: bool = False
 
@@ -60,7 +62,28 @@ class Trip:
         return {"/away": self.away, "/back": self.back, "/done": self.done.set}
 
 
-def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) -> Result:
+@contextmanager
+def _key_of(case: Case, client: httpx.Client, *, is_recorded: bool) -> Iterator[str]:
+    """A public key; of the run's own where another run would go on with what this one has not sent.
+
+    Recordings name the same key, whatever was run: theirs begin with nothing on the disk.
+    """
+    if not case.sdk.queue:
+        yield KEY
+        return
+    key = KEY
+    if not is_recorded:
+        made = client.post("/v1/keys", json={"name": f"run of {case.name}", "kind": "public"})
+        key = made.raise_for_status().json()["key"]
+    queue = Path(case.sdk.queue) / key
+    shutil.rmtree(queue, ignore_errors=True)
+    try:
+        yield key
+    finally:
+        shutil.rmtree(queue, ignore_errors=True)
+
+
+def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str], *, is_recorded: bool = False) -> Result:
     """Runs the program to its end; the faults are what is left when the pipeline has had time."""
     names = Names(f"r{uuid.uuid4().hex[:8]}")
     port = int(stack_url.rsplit(":", 1)[1])
@@ -69,8 +92,9 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str]) ->
     with (
         httpx.Client(base_url=stack_url, headers=secret, timeout=30, trust_env=False) as client,
         proxy_to(port, tls) as proxy,
+        _key_of(case, client, is_recorded=is_recorded) as key,
     ):
-        trip = Trip(case, names, proxy, client, environment=certificate.trusting(trust) if tls else {})
+        trip = Trip(case, names, proxy, client, certificate.trusting(trust) if tls else {}, key)
         host = f"http{'s' if tls else ''}://127.0.0.1:{proxy.port}"
         began_ms = int(time.time() * 1000)
         go = browse if case.sdk.runtime == "browser" else _start
@@ -104,7 +128,7 @@ def _start(trip: Trip, folder: Path, host: str) -> str:
     with serve(trip.steps(), {}) as steps:  # type: ignore[arg-type]
         environment = {
             "HOST": host,
-            "KEY": KEY,
+            "KEY": trip.key,
             "STEPS": steps.replace("localhost", "127.0.0.1"),
             "RUN": trip.names.run,
             "STRANGER": str(uuid.uuid4()),
@@ -128,7 +152,7 @@ def _start(trip: Trip, folder: Path, host: str) -> str:
 def browse(trip: Trip, folder: Path, host: str) -> str:
     """A page with the program in a browser of its own, to its end; what it wrote to the console."""
     script = runtimes.bundle(trip.case, folder)
-    given = f'var HOST="{host}",KEY="{KEY}",RUN="{trip.names.run}",VARIANT="{trip.case.variant}";'
+    given = f'var HOST="{host}",KEY="{trip.key}",RUN="{trip.names.run}",VARIANT="{trip.case.variant}";'
     given += CLOCK % (trip.case.clock_h * 3_600_000) if trip.case.clock_h else ""
     head = f'<meta charset="utf-8"><title>Shop</title><script>{given}{STEP}</script>'
     page = f'<!doctype html>{head}<script src="/page.js"></script>'

@@ -7,10 +7,8 @@ an event as the page closes. Some make it on a machine whose clock is hours off.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
-from threading import Lock
 
 import pytest
 
@@ -47,16 +45,10 @@ def journeys(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         installed = _npm_folders(chosen, folder, pool)
 
-        alone = {case.sdk: Lock() for case in chosen if case.sdk.alone}
-
         def one(case: Case) -> Result:
-            with alone.get(case.sdk, nullcontext()):
-                return run(case)
-
-        def run(case: Case) -> Result:
             own = folder / case.name.replace("/", "-")
             place = installed[case].result() if case in installed else own
-            return journey(case, place, stack.url, SECRET)
+            return journey(case, place, stack.url, SECRET, is_recorded=request.config.getoption("--record-sdks"))
 
         yield {case: pool.submit(one, case) for case in chosen}
 

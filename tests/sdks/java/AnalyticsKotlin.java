@@ -2,7 +2,7 @@
 // versions = ["1.27.0"]
 // options = "`setApiHost(\"HOST/v1\")` and `setCdnHost(\"HOST/v1\")`, without a scheme: it speaks TLS only, so put a certificate in front; the core of the Android SDK, on a JVM"
 // tls = true
-// alone = true
+// queue = "/tmp/analytics-kotlin"
 // [cannot]
 // past = "no time of an event's own"
 import com.segment.analytics.kotlin.core.compat.ConfigurationBuilder;
@@ -30,15 +30,14 @@ public class AnalyticsKotlin {
     String host = ENV.get("HOST").replaceFirst("https?://", "") + "/v1";
     JavaAnalytics client = new JavaAnalytics(new ConfigurationBuilder(ENV.get("KEY")).setApplication(run)
         .setFlushAt(20).setFlushInterval(1).setApiHost(host).setCdnHost(host).build());
-    client.reset(); // what an earlier run left on this disk
-    Thread.sleep(500);
+    Thread.sleep(1000); // until it has started
     client.screen("Shop");
     client.track("Looked", Map.of("colour", "red"));
-    Thread.sleep(500); // each call sees who the one before it named only when that has been worked off
+    Thread.sleep(1000); // each call sees who the one before it named only when that has been worked off
     client.identify(run + "-nick", Map.of("plan", "free"));
-    Thread.sleep(500);
+    Thread.sleep(1000);
     client.alias(ann);
-    Thread.sleep(500);
+    Thread.sleep(1000);
     client.identify(ann, Map.of("email", ann + "@example.com", "plan", "pro", "address", Map.of("city", "Köln")));
     client.track("Bought", BOUGHT);
     client.group(run + "-acme", Map.of("seats", 5));
