@@ -8,7 +8,7 @@ from schemas.service.web import serve
 def main() -> None:
     settings = read_settings()
     set_up_logging(settings)
-    serve(build_app(build_edge(settings)), settings.host, settings.port)
+    serve(build_app(build_edge(settings)), settings.host, settings.port, settings.drain_s)
 
 
 if __name__ == "__main__":

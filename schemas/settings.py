@@ -162,6 +162,12 @@ class Settings(BaseSettings):
     squash_interval_s: float = Field(
         3600.0, ge=0, description="Seconds between two foldings of merges into event rows; 0: never."
     )
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        le=120,
+        description="Seconds after SIGTERM in which a port still answers, and says that it is not ready.",
+    )
     ready_file: str = Field("", description="A file that a process creates when it is ready; the supervisor sets it.")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port on which this process answers `GET /metrics` without a key; 0: none."

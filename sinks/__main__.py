@@ -108,7 +108,7 @@ def query() -> None:
 
     settings = read_settings()
     set_up_logging(settings)
-    web.serve(build_app(settings), settings.query_host, settings.query_port)
+    web.serve(build_app(settings), settings.query_host, settings.query_port, settings.drain_s)
 
 
 @app.command()

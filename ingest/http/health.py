@@ -19,7 +19,7 @@ from schemas.control.control_state import ControlState
 from schemas.service.heartbeat import Check, states_of
 from schemas.service.kafka import Probe
 from schemas.service.processes import states
-from schemas.service.web import JsonResponse
+from schemas.service.web import JsonResponse, is_draining
 from schemas.settings import Settings
 
 FRESH_S = 0.5
@@ -46,7 +46,12 @@ class Health:
         return JsonResponse({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
-        """200 when events are taken and reads are answered; with ``?for=events`` the former is enough."""
+        """200 when events are taken and reads are answered; with ``?for=events`` the former is enough.
+
+        A process that is about to end is not ready in either way, and takes events until it ends.
+        """
+        if is_draining(request):
+            return JsonResponse({"status": "draining"}, 503)
         now = time.monotonic()
         if self._asking is None or (self._asking.done() and now - self._asked_at > FRESH_S):
             self._asked_at = now

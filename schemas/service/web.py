@@ -7,15 +7,22 @@
 
 import asyncio
 import logging
+import math
+import signal
+import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import orjson
 import uvicorn
 from aiokafka.errors import KafkaError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from uvicorn.config import STARTUP_FAILURE
 
 from schemas import ids
 from schemas.control import access
@@ -40,6 +47,7 @@ HEADERS = "headwater.header_map"
 EXTRA_HEADERS = "headwater.headers"
 """Headers that every answer to a request carries beside its own, refusals too."""
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+DRAINING = "draining"
 RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -50,6 +58,11 @@ class JsonResponse(Response):
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content)
+
+
+def is_draining(request: Request) -> bool:
+    """Whether balancers should send requests elsewhere, as the process is about to end."""
+    return DRAINING in request.scope.get("state", ())
 
 
 def refusal(refused: ApiError, request_id: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
@@ -149,9 +162,31 @@ def authorise(
     return principal if environment == principal.environment else principal._replace(environment=environment)
 
 
-def serve(app: App, host: str, port: int) -> None:
-    """Run an app in this process until SIGTERM; logging is set up already."""
-    uvicorn.run(
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM it answers for ``drain_s`` more, as one that is not ready; then, or at once on a second, it stops."""
+
+    def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
+        super().__init__(config)
+        self._drain_s = drain_s
+        self._ends_at = math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and self._drain_s and self.started and self._ends_at == math.inf:
+            self.lifespan.state[DRAINING] = True  # a request's scope has a copy of it
+            self._ends_at = time.monotonic() + self._drain_s
+            log.info("draining for %g s", self._drain_s)
+            return
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() >= self._ends_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(app: App, host: str, port: int, drain_s: float = 0.0) -> None:
+    """Run an app in this process until SIGTERM, and ``drain_s`` more; logging is set up already."""
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -166,6 +201,11 @@ def serve(app: App, host: str, port: int) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
+    server = DrainingServer(config, drain_s)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def _briefly(send: Send) -> Send:

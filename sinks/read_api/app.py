@@ -73,7 +73,9 @@ def _health(needs: Mapping[str, Check]) -> list[Route]:
     async def live(_request: Request) -> Response:
         return web.JsonResponse({"status": "live"})
 
-    async def ready(_request: Request) -> Response:
+    async def ready(request: Request) -> Response:
+        if web.is_draining(request):
+            return web.JsonResponse({"status": "draining"}, 503)
         components = await states_of(needs, READY_WITHIN_S)
         is_ready = all(one["state"] == "ok" for one in components.values())
         return web.JsonResponse(
