@@ -115,14 +115,19 @@ def clickhouse_front(path: Path, port: int) -> Iterator["subprocess.Popen[bytes]
 
 @contextmanager
 def child(
-    command: Sequence[str], *, log: Path, ready: Callable[[], bool], env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    log: Path,
+    ready: Callable[[], bool],
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Runs until the block ends; raises with the end of its log where it is not ready in time."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             stdout=output,
             stderr=output,

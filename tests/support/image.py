@@ -1,0 +1,68 @@
+"""The Dockerfile's steps, done in a folder of this machine: what an image has, without an engine that builds it."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.services import ROOT
+
+DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
+IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
+
+
+def instructions(stage: int) -> Iterator[tuple[str, str]]:
+    """Name and arguments of each instruction of the nth stage, from 0; continued lines are one."""
+    text = re.sub(r"\\\n\s*", "", "\n".join(_code_lines()))
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    for line in stages[stage].splitlines()[1:]:
+        name, _, arguments = line.partition(" ")
+        yield name, arguments
+
+
+def _code_lines() -> list[str]:
+    return [line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def built(folder: Path) -> Path:
+    """The virtual environment that the first stage makes; raises ``CalledProcessError`` where a step fails.
+
+    ``/src`` and ``/venv`` of the image are folders of ``folder`` here.
+    """
+    source, venv, environment = (
+        folder / "src",
+        folder / "venv",
+        {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+    )
+    source.mkdir()
+    for name, arguments in instructions(0):
+        if name == "COPY":
+            *sources, target = shlex.split(arguments)
+            for one in sources:
+                _copy(ROOT / one, source / target, is_folder=target.endswith("/"))
+        elif name == "RUN":
+            command = arguments.replace("/venv", str(venv)).replace("python -m venv", f"{sys.executable} -m venv")
+            subprocess.run(["sh", "-ec", command], cwd=source, env=environment, check=True, capture_output=True)
+        elif name == "ENV":
+            environment |= dict(pair.split("=", 1) for pair in shlex.split(arguments))
+        else:
+            assert (name, arguments) == ("WORKDIR", "/src"), f"this cannot be done here: {name} {arguments}"
+    return venv
+
+
+def environment() -> dict[str, str]:
+    """The variables of the last stage but for ``PATH``."""
+    pairs = [pair.split("=", 1) for name, text in instructions(1) if name == "ENV" for pair in shlex.split(text)]
+    return {name: value for name, value in pairs if name != "PATH"}
+
+
+def _copy(source: Path, target: Path, *, is_folder: bool) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=IGNORED, dirs_exist_ok=True)
+        return
+    target = target / source.name if is_folder else target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
