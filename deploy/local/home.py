@@ -7,6 +7,7 @@ our ready file, which is also unique per home and process.
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,6 +63,17 @@ class StackHome:
             if log.stat().st_size > LOG_BYTES:
                 log.replace(log.with_suffix(".log.1"))
         return log.open("ab")
+
+    def rotate_log(self, name: str) -> None:
+        """Copy a log that has grown large under the process that writes it, and empty it.
+
+        Its file stays the process's own: what is written between the two steps, a moment, is lost.
+        """
+        log = self.log_file(name)
+        with suppress(FileNotFoundError):
+            if log.stat().st_size > LOG_BYTES:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+                os.truncate(log, 0)
 
     def log_tail(self, name: str, lines: int = 20) -> str:
         with suppress(FileNotFoundError), self.log_file(name).open("rb") as log:

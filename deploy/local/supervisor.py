@@ -21,6 +21,7 @@ from schemas.service.processes import STACK_FILE, states
 ROOT = Path(__file__).parents[2]
 PROBE_S = 0.02
 REMIND_S = 10.0
+ROTATE_S = 10.0
 """Seconds between two lines that say what is waited for."""
 QUICK_DEATH_S, LONGEST_WAIT_S = 5.0, 10.0
 SHORT_LIFE_S, SHORT_WAIT_S = 30.0, 2.0
@@ -78,6 +79,7 @@ class Supervisor:
         self._say = say
         self._layers: list[list[_Kept]] = []
         self._stopping = False
+        self._rotating: asyncio.Task[None] | None = None
 
     async def start(self, layer: Sequence[Process]) -> None:
         """Start a layer's processes and keep them; returns when each has been started once."""
@@ -86,6 +88,8 @@ class Supervisor:
         for one in kept:
             await self._spawn(one)
             one.keeper = asyncio.create_task(self._keep(one), name=f"keep {one.process.name}")
+        if self._rotating is None:
+            self._rotating = asyncio.create_task(self._rotate(), name="rotate logs")
 
     async def ready(self, *names: str, within_s: float) -> None:
         """Wait until all of them are ready; raises ``NotReadyError``."""
@@ -95,6 +99,8 @@ class Supervisor:
     async def stop(self) -> None:
         """End all of them, the last layer first."""
         self._stopping = True
+        if self._rotating is not None:
+            self._rotating.cancel()
         while self._layers:
             layer = self._layers[-1]
             await asyncio.gather(*(self._end(one) for one in layer))
@@ -123,6 +129,16 @@ class Supervisor:
             except OSError as error:
                 # no memory, no disk: the dead child is still the one that is waited for, so this is another try
                 self._say(f"{kept.process.name} cannot be started: {error}")
+
+    async def _rotate(self) -> None:
+        """A process that says much fills no disk."""
+        while True:
+            await asyncio.sleep(ROTATE_S)
+            for one in [one for layer in self._layers for one in layer]:
+                try:
+                    await asyncio.to_thread(self._home.rotate_log, one.process.name)
+                except OSError as error:  # a full disk
+                    self._say(f"the log of {one.process.name} cannot be rotated: {error}")
 
     def _tell(self) -> None:
         """Write down what there should be, and how it stands."""

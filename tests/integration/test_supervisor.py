@@ -190,6 +190,26 @@ def test_a_large_log_is_put_aside(home: StackHome, monkeypatch: pytest.MonkeyPat
     assert (home.logs / "a.log.1").read_bytes() == b"0123456789+"
 
 
+async def test_a_log_that_grows_while_it_is_written_is_rotated(
+    home: StackHome, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.local.home.LOG_BYTES", 1000)
+    monkeypatch.setattr("deploy.local.supervisor.ROTATE_S", 0.05)
+    loud = READY + "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.01)"
+    supervisor = Supervisor(home, said.append)
+    await supervisor.start([python("a", loud)])
+    try:
+        aside = home.logs / "a.log.1"
+        await eventually(aside.exists, "the log put aside")
+        began = aside.stat().st_mtime_ns
+        await eventually(lambda: aside.stat().st_mtime_ns > began, "the next one")
+        await eventually(lambda: home.log_file("a").stat().st_size > 100, "the process writing on")
+        assert set(home.log_file("a").read_text()) <= set("x\n")  # no hole where the file was emptied
+    finally:
+        await supervisor.stop()
+    assert said == []
+
+
 def up(home: StackHome, code: str = WAIT) -> tuple[bool, str]:
     shown: list[str] = []
     command = (sys.executable, "-c", STACK, str(home.path), code)
