@@ -1,5 +1,7 @@
 """A contact id belongs to one workspace's environment; nothing that names another's is taken, wherever it enters."""
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,17 @@ from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, RecordedReads,
 
 OURS = cid("external_id:u1")
 FOREIGN = [cid("external_id:u1", "other"), cid("external_id:u1", environment="staging")]
+
+
+@pytest.mark.parametrize("n", range(200))
+def test_a_contact_id_is_the_base32_of_two_hashes(n: int) -> None:
+    """Other languages can make one with what they have."""
+
+    def hashed(text: str, length: int) -> str:
+        return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:length]
+
+    tenant, own = "local\0production", f"local\0production\0external_id\0u{n}"
+    assert cid(f"external_id:u{n}", "local", "production") == f"cnt_{hashed(tenant, 13)}{hashed(own, 19)}"
 
 
 def test_a_contact_id_tells_its_tenant() -> None:
