@@ -86,7 +86,7 @@ class IngestEndpoint:
             log.debug("%s %s: the client went away", operation.path, request_id)
             return
         except Exception:
-            log.exception("%s %s", operation.path, request_id)
+            log.exception("%s %s", operation.path, request_id, extra={"request_id": request_id})
             self._counts.refused["internal"] += 1
             reply = operation.refuse(ApiError("internal", "internal error; it has been logged"), request_id)
         if operation.finish is not None:

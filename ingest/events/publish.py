@@ -51,7 +51,7 @@ class Publisher:
         try:
             sent = await (await producer.send(topic, value, key=key, partition=partition))
         except KafkaError as error:
-            log.exception("a record for %s was not accepted", topic)
+            log.exception("a record for %s was not accepted", topic, extra={"topic": topic})
             await self._replace(producer)
             raise ApiError("unavailable", "Kafka did not accept it; try again") from error
         return int(sent.offset)

@@ -209,7 +209,8 @@ class PartitionTask:
             counts.latency[topic].observe(max(0, now_ms - record.timestamp_ms) / 1000)
 
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
-        log.error("quarantined %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        log.error("quarantined %s/%d/%d", *where.values(), exc_info=cause, extra=where)
         send = self.executor.quarantine(record, f"{type(cause).__name__}: {cause}")
         await self.executor.io.publish({(send.topic, send.partition): [(send.key, send.value)]})
         # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others

@@ -1,8 +1,10 @@
 """A process's common first and last lines: logging set up, readiness announced."""
 
 import asyncio
+import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -17,10 +19,17 @@ from schemas.service.clickhouse_auth import database_connection
 from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings, complaints, strangers
+from schemas.times import iso
 
 log = logging.getLogger(__name__)
 
 LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect")
+CONTEXT = ("workspace", "topic", "partition", "offset", "event_id", "request_id")
+"""Names that ``extra`` of a record may have: places and ids, nothing of a person."""
+TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+MOST_TEXT = 16_000
+"""Characters of a message, and of a traceback's end."""
+_SECRET = re.compile(r"\b([sp]k_)\w{3,}|(://)[^\s/@]{1,256}@|([\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,190})")
 BURST = 5
 WINDOW_S = 10.0
 
@@ -50,6 +59,44 @@ class Throttle(logging.Filter):
         return count < BURST
 
 
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time, level, process, logger, message, and of ``CONTEXT`` what the record has."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        row: dict[str, object] = {
+            "at": iso(int(record.created * 1000)),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage()[:MOST_TEXT],
+        }
+        row |= {name: value for name in CONTEXT if (value := getattr(record, name, None)) not in (None, "")}
+        if record.exc_info and record.exc_info[1] is not None:
+            row["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"[:MOST_TEXT]
+            row["traceback"] = self.formatException(record.exc_info)[-MOST_TEXT:]
+        return without_secrets(json.dumps(row, ensure_ascii=False, default=str))
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a person reads it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+def without_secrets(text: str) -> str:
+    """Keys, passwords of addresses, and e-mail addresses are left out: what a library says may have some."""
+    return _SECRET.sub(_hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2] or ''}…" if not found[3] else "…@…"
+
+
 def read_settings() -> Settings:
     """The environment's; ends the process with a line for each variable that is wrong."""
     for unknown, nearest in strangers(os.environ):
@@ -69,13 +116,11 @@ def read_settings() -> Settings:
 
 def set_up_logging(settings: Settings) -> None:
     """One line a record on stderr; the libraries only from WARNING on (their DEBUG costs a fifth of throughput)."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        force=True,
-    )
+    logging.basicConfig(stream=sys.stderr, level=settings.log_level, force=True)
+    is_text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
+    name = Path(settings.ready_file).stem if settings.ready_file else Path(sys.argv[0]).parent.name
     for handler in logging.getLogger().handlers:
+        handler.setFormatter(TextFormatter(TEXT) if is_text else JsonFormatter(name))
         handler.addFilter(Throttle())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,6 +8,7 @@
 import asyncio
 import logging
 import math
+import re
 import signal
 import sys
 import time
@@ -41,6 +42,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_VALUE = re.compile(r":[^/]+")
+"""Of a path: an identifier's value, which is a person's."""
 REQUEST_ID = "headwater.request_id"
 HEADERS = "headwater.header_map"
 """The scope's headers by name; the edge sets it before any of its endpoints runs."""
@@ -130,7 +133,8 @@ class ErrorMiddleware:
         except Exception as error:
             failed = True
             if not isinstance(error, ApiError | HTTPException):
-                log.exception("%s %s %s", scope["method"], scope["path"], request_id)
+                path = _VALUE.sub(":…", scope["path"])
+                log.exception("%s %s %s", scope["method"], path, request_id, extra={"request_id": request_id})
             if self._on_refused is not None and isinstance(error, ApiError | HTTPException):
                 self._on_refused(scope, error if isinstance(error, ApiError) else refused_by(error))
             if started:

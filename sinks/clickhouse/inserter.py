@@ -170,11 +170,11 @@ class StreamInserter:
 
     async def _store(self, block: Block) -> None:
         for record, error in block.broken:
-            place = f"{record.topic}/{record.partition}/{record.offset}"
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             if isinstance(error, UnknownSchemaError):
                 self._allow(place, str(error))
             else:  # whatever writes such bytes must not stop the others
-                log.error("%s refused: %s", place, error)
+                log.error("%s/%s/%s refused: %s", *place.values(), error, extra=place)
             await self._publisher.record(record, str(error))
             self._counts.records[self.topic, "quarantined"] += 1
         kept = self._kept(block.items)
@@ -224,12 +224,15 @@ class StreamInserter:
             self._dlq_limit.stored(len(items))
 
     async def _refuse(self, item: Item, reason: str) -> None:
-        self._allow(f"{self._topic}/{item.partition}/{item.offset}/{item.nth}", reason)
+        place = {"topic": self._topic, "partition": item.partition, "offset": item.offset}
+        known = {name: item.datum.get(name, "") for name in ("workspace", "event_id")}
+        self._allow({**place, "index": item.nth}, reason, **known)
         self._refused.add(item.datum.get("event_id", ""))
         self._counts.records[self.topic, "quarantined"] += 1
         if QUARANTINE not in self._stream.tables:  # else it would come round for ever; the topic keeps it
             await self._publisher.item(self._topic, item, self._stream.encode(item.datum), reason)
 
-    def _allow(self, place: str, reason: str) -> None:
-        log.error("%s refused: %s", place, reason[:500])
-        self._dlq_limit.refused(f"{place}: {reason[:500]}")
+    def _allow(self, place: dict[str, Any], reason: str, **known: str) -> None:
+        where = "/".join(map(str, place.values()))
+        log.error("%s refused: %s", where, reason[:500], extra={**place, **known})
+        self._dlq_limit.refused(f"{where}: {reason[:500]}")

@@ -190,7 +190,8 @@ class DeliveryPlanner:
             return [message for event in kept for message in _said(of_event, event)]
         except UndecodableError as error:
             # the ClickHouse sink reads the same record and puts it into quarantine
-            log.error("skipping %s/%s/%s: %s", tp.topic, tp.partition, record.offset, error)  # noqa: TRY400 - one line
+            where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
+            log.error("skipping %s/%s/%s: %s", *where.values(), error, extra=where)  # noqa: TRY400 - one line
             return []
 
     def _complete_since(self, record: Any, known: NotificationState) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.integration.runtime_worker import ALARM, APP, COUNTED, COUNTS, KEPT, 
 from tests.integration.runtime_worker_store import Row
 from tests.support.services import ROOT
 from tests.support.waiting import eventually, wait_until
+
+_OPEN = re.compile(r"open: partitions (\[[\d, ]*\])")
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class RuntimeWorker:
     def opened(self) -> list[list[int]]:
         """Its partitions after each rebalance, over all its starts."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [orjson.loads(line.partition("open: partitions ")[2]) for line in lines if "open: partitions" in line]
+        return [orjson.loads(found[1]) for line in lines if (found := _OPEN.search(line))]
 
     @property
     def tail(self) -> str:
