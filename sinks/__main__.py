@@ -18,7 +18,7 @@ from schemas.service import web
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe
-from schemas.service.metric import READER, SINK, WEBHOOKS
+from schemas.service.metric import PIPELINE, READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
@@ -76,7 +76,7 @@ async def _store(settings: Settings) -> None:
     }
     try:
         lanes = source_of(loop)
-        metrics = Exposition(settings, NAME, (READER, SINK), lambda: (*lanes(), *ledger.samples()))
+        metrics = Exposition(settings, NAME, (READER, SINK, PIPELINE), lambda: (*lanes(), *ledger.samples()))
         async with exposed(settings, metrics), beating(settings, needs):
             await following(settings, (known.apply, rereads.apply), work)
     finally:
@@ -131,7 +131,7 @@ def webhooks() -> None:
 
 
 async def _send(sender: "Webhooks", settings: Settings) -> None:
-    metrics = Exposition(settings, "webhooks", (WEBHOOKS,), sender.samples)
+    metrics = Exposition(settings, "webhooks", (WEBHOOKS, PIPELINE), sender.samples)
     async with exposed(settings, metrics), beating(settings, {"kafka": Probe(settings, EVENTS).ask}):
         await sender.run()
 

@@ -86,6 +86,7 @@ class IdentityStage:
                 event["origin_offset"] = record.offset
                 event["origin_index"] = index
                 resolved[target].append(codec.encode_event(event))
+                state.received.append(event["received_ms"])
         sends += [
             OutputRecord(topics.RESOLVED.name, partition, None, value)
             for partition, items in resolved.items()

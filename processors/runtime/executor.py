@@ -17,7 +17,7 @@ the process, unacknowledged.
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
@@ -235,6 +235,10 @@ class PartitionTask:
             io.apply(self.partition, state.writes, offsets)
         crash.reach(CrashPoint.AFTER_WRITE)
         self.busy_since = None
+        if state.received:
+            now_ms = clock.now_ms()
+            for at_ms, events in Counter(state.received).items():  # those of a request came at the same time
+                self.executor.counts.event_age.observe(max(0, now_ms - at_ms) / 1000, events)
         seconds["decide"] += decided - began
         seconds["publish"] += sent - decided
         seconds["state"] += time.monotonic() - sent

@@ -6,7 +6,7 @@ from typing import Any
 
 from processors.runtime.app import Runtime
 from schemas.service.exposition import Sample, Source
-from schemas.service.metric import PHASES
+from schemas.service.metric import MOMENT_OF, PHASES
 
 
 def stage_name(app: str) -> str:
@@ -23,6 +23,7 @@ def source_of(runtime: Runtime) -> Source:
         counts, consumer, prefix = runtime.executor.counts, runtime.app.consumer, runtime.settings.topic_prefix
         for phase in PHASES:
             yield Sample("headwater_stage_seconds_total", (stage, phase), counts.seconds[phase])
+        yield Sample("headwater_event_age_seconds", (MOMENT_OF[stage],), counts.event_age)
         for topic in topics:
             for outcome in ("done", "quarantined"):
                 done = counts.records[topic, outcome]

@@ -55,11 +55,13 @@ class Tables(Protocol):
 class PartitionState:
     """The tables of one partition as a step sees them, its own writes included; nothing is durable yet."""
 
-    __slots__ = ("_tables", "partition", "writes")
+    __slots__ = ("_tables", "partition", "received", "writes")
 
     def __init__(self, partition: int, tables: Tables) -> None:
         self.partition = partition
         self.writes: dict[str, dict[bytes, bytes | None]] = {}
+        self.received: list[int] = []
+        """When the edge received the events of this step (epoch ms), for the metric of their age."""
         self._tables = tables
 
     def get(self, table: str, key: bytes) -> bytes | None:

@@ -33,7 +33,7 @@ from schemas.service import clock
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe, wait_for_broker
-from schemas.service.metric import READER, WORKER
+from schemas.service.metric import PIPELINE, READER, WORKER
 from schemas.service.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS, QUARANTINE, partition_count
@@ -94,7 +94,7 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
     try:
         needs = {"kafka": Probe(settings, EVENTS).ask}
         metrics = Exposition(
-            settings, f"{stage_name(stage.app)}-{settings.worker}", (READER, WORKER), source_of(runtime)
+            settings, f"{stage_name(stage.app)}-{settings.worker}", (READER, WORKER, PIPELINE), source_of(runtime)
         )
         async with (
             exposed(settings, metrics),

@@ -59,11 +59,14 @@ class SegmentsStage:
         for record in records:
             if record.value:
                 unit.at(opened.moment(record.timestamp_ms, now_ms))
-                sends += self._take(unit, record, now_ms)
+                sends += self._take(unit, record, now_ms, state.received)
         return sends + self._finish(unit, opened)
 
-    def _take(self, unit: UnitOfWork, record: InputRecord, now_ms: int) -> list[OutputRecord]:
-        """Apply a record; the messages that keep what names another tenant's contact out."""
+    def _take(self, unit: UnitOfWork, record: InputRecord, now_ms: int, received: list[int]) -> list[OutputRecord]:
+        """Apply a record; the messages that keep what names another tenant's contact out.
+
+        ``received`` learns when its events were.
+        """
         erased = self._control.erased
         if record.topic == topics.RESOLVED.name:
             events, sends = self._admit(
@@ -72,6 +75,7 @@ class SegmentsStage:
             for event in events:
                 if not erased.covers(event):
                     unit.event(event, record.timestamp_ms)
+                    received.append(event["received_ms"])
         elif record.topic == topics.MERGES.name:
             merges, sends = self._admit(record, [codec.decode_merge(record.value)], codec.encode_merge, now_ms)
             for merge in merges:

@@ -57,14 +57,13 @@ class StageCounts:
     """From a record's time until it is done, by topic."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Of units of work, by phase."""
+    event_age: Histogram = field(default_factory=Histogram)
+    """From the receipt of an event until what this process does of it is durable."""
 
 
 @dataclass(slots=True)
 class SinkCounts(StageCounts):
     """Of a sink since its start."""
-
-    event_age: Histogram = field(default_factory=Histogram)
-    """From the receipt of an event until it is stored."""
 
     rows: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By table."""
@@ -84,3 +83,5 @@ class WebhookCounts:
     """That have ended, by status."""
     seconds: Histogram = field(default_factory=Histogram)
     """Of requests that were made."""
+    event_age: Histogram = field(default_factory=Histogram)
+    """From what a message is about until its endpoint took the first attempt at it."""

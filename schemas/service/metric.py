@@ -7,7 +7,7 @@ from schemas import topics
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
-EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS = (
+EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS, PIPELINE = (
     "every process",
     "the edge of a local stack",
     "edge",
@@ -15,6 +15,7 @@ EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS = (
     "workers",
     "sink",
     "webhooks",
+    "workers, sink and webhooks",
 )
 """Which processes have a metric."""
 
@@ -37,7 +38,9 @@ TABLES = (
 )
 PHASES = ("decide", "publish", "state")
 """Of a unit of work: the stage's own code, waiting for outputs, waiting for changelogs and writing the store."""
-MOMENTS = ("stored",)
+MOMENTS = ("resolved", "member", "stored", "delivered")
+MOMENT_OF = dict(zip(STAGES, MOMENTS, strict=False))
+"""What an event has become when a stage has done it."""
 ATTEMPTS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "expired")
 """Classes of what came of a webhook's request; ``expired`` was not sent."""
 

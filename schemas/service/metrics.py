@@ -16,6 +16,7 @@ from schemas.service.metric import (
     HISTOGRAM,
     MOMENTS,
     PHASES,
+    PIPELINE,
     READ_TOPICS,
     READER,
     REQUEST_OUTCOMES,
@@ -129,9 +130,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         name="headwater_event_age_seconds",
         kind=HISTOGRAM,
-        of=SINK,
+        of=PIPELINE,
         labels={"at": MOMENTS},
-        meaning="From the edge's receipt of an event until its row is in ClickHouse.",
+        meaning="From the edge's receipt of an event until its contact, memberships, row or webhook is done.",
         remedy="p99 above half a second: `headwater_stage_latency_seconds` tells which stage takes it.",
     ),
     Metric(

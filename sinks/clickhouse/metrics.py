@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from schemas.service.exposition import Sample, Source
-from schemas.service.metric import MOMENTS, TABLES
+from schemas.service.metric import MOMENT_OF, TABLES
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.streams import STREAMS
 
@@ -28,7 +28,7 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
                 done = counts.records[topic, outcome]
                 yield Sample("headwater_stage_records_total", (STAGE, topic, outcome), done)
             yield Sample("headwater_stage_latency_seconds", (STAGE, topic), counts.latency[topic])
-        yield Sample("headwater_event_age_seconds", MOMENTS, counts.event_age)
+        yield Sample("headwater_event_age_seconds", (MOMENT_OF[STAGE],), counts.event_age)
         yield from _owed(consumer)
 
     return samples

@@ -17,6 +17,7 @@ from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
 from schemas.service import clock
 from schemas.service.counts import WebhookCounts
+from schemas.times import parse_iso
 from sinks.delivery import sign
 from sinks.delivery.backoff import GONE, AttemptOutcome, after, class_of
 from sinks.delivery.breaker import Breaker
@@ -31,6 +32,7 @@ MOST_FLYING, CROWDED_MS = 2000, 50
 """Requests under way in all lanes, and how long a lane waits that finds so many."""
 EXPIRE_EVERY_S, EXPIRE_AT_ONCE = 60.0, 1000
 
+_CREATED = b'"created_at":"'
 Disable = Callable[[str, str], Awaitable[None]]
 """Switches an endpoint off: its id, and why."""
 
@@ -205,6 +207,8 @@ class Dispatcher:
         new = after(delivery, outcome, clock.now_ms())
         if new["status"] != deliveries.PENDING:
             self._counts.deliveries[new["status"]] += 1
+        if outcome.is_success and not delivery["attempts"] and (made_ms := _made_ms(delivery["body"])) is not None:
+            self._counts.event_age.observe(max(0, clock.now_ms() - made_ms) / 1000)
         if outcome.expired or (new["status"] == deliveries.FAILED and is_hand_over(self._control, delivery)):
             reason = "expired" if outcome.expired else outcome.error
             await self._delivery_log.write([self._launches.failed(delivery, at_ms, reason)])
@@ -271,3 +275,9 @@ class Dispatcher:
 def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms: int, body: bytes) -> dict[str, str]:
     secrets = webhook.secrets(at_ms)
     return sign.headers(event_id=delivery["event_id"], attempt_id=attempt_id, at_ms=at_ms, body=body, secrets=secrets)
+
+
+def _made_ms(body: bytes) -> int | None:
+    """The time of what a message is about, as ``Message.body`` writes it; ``None``: it is another's body."""
+    begin = body.find(_CREATED)
+    return parse_iso(body[begin + len(_CREATED) :][:24].decode("ascii", "replace")) if begin >= 0 else None

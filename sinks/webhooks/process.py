@@ -53,6 +53,7 @@ class Webhooks:
         for status in (SUCCEEDED, FAILED):
             yield Sample("headwater_webhook_deliveries_total", (status,), counts.deliveries[status])
         yield Sample("headwater_webhook_attempt_seconds", (), counts.seconds)
+        yield Sample("headwater_event_age_seconds", ("delivered",), counts.event_age)
         waiting, due_ms = dispatcher.backlog() if dispatcher is not None else (0, None)
         overdue = 0.0 if due_ms is None else max(0.0, (now_ms() - due_ms) / 1000)
         yield Sample("headwater_webhook_waiting", (), waiting)

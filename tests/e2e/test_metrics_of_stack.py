@@ -1,11 +1,13 @@
 """Metrics as Prometheus would fetch them: over sockets, and of a stack that works: exactly the catalogue."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.local.figures import figures_of
 from ingest.metrics import Metrics
 from schemas.service.exposition import SOCKET, Exposition, Sample, exposed
 from schemas.service.metric import EDGE, EVERY, PHASES, WEBHOOKS
@@ -32,7 +34,9 @@ async def test_the_public_port_answers_for_the_processes_beside_it(tmp_path: Pat
         assert (run / f"webhooks{SOCKET}").stat().st_mode & 0o077 == 0
         async with client_of(edge) as client:
             text = (await client.get("/metrics", headers=SECRET)).text
+        told = await asyncio.to_thread(figures_of, run)
     assert numbers(text)["headwater_webhook_waiting",] == 7
+    assert list(told) == ["webhooks"], "one that does not answer is left out"
     assert processes(text) == {"ingest", "webhooks"}
 
 
@@ -86,7 +90,9 @@ async def test_a_stack_exposes_exactly_the_catalogue(stack: LocalStack) -> None:
         assert found["headwater_stage_latency_seconds_count", stage, topic] >= 1
     for phase in PHASES:
         assert found["headwater_stage_seconds_total", phase, "identity"] > 0
-    assert found["headwater_event_age_seconds_count", "stored"] >= 1
+    for moment in ("resolved", "member", "stored"):
+        assert found["headwater_event_age_seconds_count", moment] >= 1
+    assert found["headwater_event_age_seconds_count", "delivered"] >= 0
     assert found["headwater_event_age_seconds_sum", "stored"] > 0
     assert found["headwater_stage_partitions", "identity", "open"] == stack.settings.partitions
 

@@ -13,6 +13,9 @@ from schemas.service.metrics import BY_NAME, CATALOGUE, markdown_table
 from schemas.settings import Settings
 from sinks.clickhouse.streams import STREAMS
 from sinks.delivery.backoff import AttemptOutcome, class_of
+from sinks.webhooks.dispatch import _made_ms
+from sinks.webhooks.messages import of_event
+from tests.support.builders import NOW_MS, event
 from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 from tests.support.exposition import numbers
 from tests.support.services import ROOT
@@ -126,3 +129,11 @@ async def test_metrics_are_shown_to_keys_of_the_instance_alone(
 )
 def test_the_class_of_an_attempt_is_one_of_a_few(code: int, expired: bool, expected: str) -> None:
     assert class_of(AttemptOutcome(code=code, error="", duration_ms=1, expired=expired)) == expected
+
+
+@pytest.mark.parametrize("event_id", ["evt_1", '"created_at":"2001-01-01T00:00:00.000Z"', "é"])
+def test_the_age_of_a_delivery_counts_from_what_its_message_is_about(event_id: str) -> None:
+    [message] = of_event(event("external_id:u1", event_id=event_id, properties={"created_at": "2002-01-01"}))
+    assert _made_ms(message.body()) == NOW_MS
+    assert _made_ms(b"{}") is None
+    assert _made_ms(b'{"created_at":"x') is None

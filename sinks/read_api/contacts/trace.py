@@ -1,7 +1,7 @@
 """An event's id in; its way through the pipeline, step by step with time, place in Kafka and decision, out.
 
-Places and causes stand in the tables; only the times of two records are asked of Kafka, which forgets them after seven
-days. What other events did to the contact is not a step, but shows in the answer's ``contact_id``.
+Places and causes stand in the tables; only the times of a few records are asked of Kafka, which forgets them after
+seven days. What other events did to the contact is not a step, but shows in the answer's ``contact_id``.
 """
 
 from typing import Any
@@ -30,6 +30,9 @@ STEPS = (
     "repeated",
     "delivered",
 )
+_TOPICS = {topic.name: topic for topic in (topics.EVENTS, topics.RESOLVED, topics.MERGES, topics.CHANGES)}
+MOST_TIMES = 6
+"""Records whose times are asked for."""
 MOST = 50
 """Steps of each kind."""
 
@@ -90,10 +93,11 @@ async def trace(
     own = event["own_contact_id"]
     today = (await winners_of(reader, tenant, [own])).get(own, own) if own else ""
     asked = {**tenant.parameters, "id": event_id, "own": own, "ids": await _ids(reader, tenant, event, today)}
-    steps = await _way(reader, times, event, asked)
+    steps = await _way(reader, event, asked)
     if own:
         steps += await _merges(reader, asked)
         steps += await _changes(reader, asked, names)
+    await _put_times(times, steps)
     steps += await _later(reader, event, asked)
     return {
         "event_id": event_id,
@@ -101,6 +105,19 @@ async def trace(
         "contact_id": today or None,
         "steps": steps,
     }
+
+
+async def _put_times(times: RecordTimes, steps: list[dict[str, Any]]) -> None:
+    """When the record of each step was written, in place of the event's own time; of the first few places."""
+    placed = [(one, _written_at(one["place"])) for one in steps if one["place"] is not None]
+    written = await times.of(list(dict.fromkeys(place for _, place in placed))[:MOST_TIMES])
+    for one, place in placed:
+        if place in written:
+            one["at"] = iso(written[place])
+
+
+def _written_at(place: dict[str, Any]) -> Place:
+    return Place(_TOPICS[place["topic"]], place["partition"], place["offset"])
 
 
 async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], today: str) -> list[str]:
@@ -113,21 +130,16 @@ async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], 
     return sorted(found)
 
 
-async def _way(
-    reader: ClickHouseReader, times: RecordTimes, event: dict[str, Any], asked: dict[str, Any]
-) -> list[dict[str, Any]]:
+async def _way(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
     """From the request to the contact."""
-    received = Place(topics.EVENTS, event["_origin_partition"], event["_origin_offset"])
-    resolved = Place(topics.RESOLVED, event["_partition"], event["_offset"])
-    written = await times.of([received, resolved])
     request = {"source": event["source"], "key_id": event["_key_id"] or None, "task_id": event["_task_id"] or None}
     origin = {name: event[f"_origin{name}"] for name in ("_partition", "_offset", "_index")}
     return [
         _step("request", event["received_ms"], None, {**request, "kind": event["_kind"]}),
-        _step("received", written.get(received), _place(topics.EVENTS, origin), {}),
+        _step("received", None, _place(topics.EVENTS, origin), {}),
         _step(
             "resolved",
-            written.get(resolved),
+            None,
             _place(topics.RESOLVED, event),
             {
                 "contact_id": event["contact_id"] or None,
@@ -192,6 +204,7 @@ async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[
                 "change": "entered" if row["member"] else "left",
                 "contact_id": row["contact_id"],
                 "reason": row["reason"],
+                "since": iso(row["at_ms"]),
                 "segment_version": row["segment_version"],
             },
         )
