@@ -129,6 +129,7 @@ async def test_the_pipeline_says_what_health_says(seen: Watched, stack: LocalSta
     await seen.go("/console/pipeline")
     await expect(seen.page.get_by_text("balanced", exact=True)).to_be_visible()
     await expect(seen.page.get_by_role("columnheader", name="residual")).to_be_visible()
+    await expect(seen.page.get_by_role("row").filter(has_text="clickhouse-sink")).to_contain_text(re.compile(r"\d+ MB"))
     await check_page(seen)
     await seen.go("/console/quarantine")
     await expect(seen.page.get_by_role("heading", name="Quarantine")).to_be_visible()

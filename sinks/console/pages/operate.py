@@ -1,5 +1,6 @@
 """A visit in; records that were kept aside, and the health of what runs, out."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -7,6 +8,7 @@ from starlette.responses import Response
 
 from schemas.errors import ApiError
 from schemas.times import parse_iso
+from sinks.console.pages.processes import rows_of
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
@@ -45,6 +47,8 @@ async def pipeline(visit: Visit) -> Response:
         series=series,
         parity=parity,
         **await _ledger(visit),
+        processes=rows_of(await visit.api.text("/metrics")) if visit.may("instance") else [],
+        now_s=time.time(),
     )
 
 

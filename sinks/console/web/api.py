@@ -55,6 +55,15 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise ApiError("unavailable", _AWAY) from error
 
+    async def text(self, place: str) -> str:
+        """An answer that is text; empty where the key may not have it, or nothing answers."""
+        try:
+            url = URL(self._connection.base + place, encoded=True)
+            async with self._connection.session.get(url, headers=self._headers) as answer:
+                return await answer.text() if answer.status == 200 else ""
+        except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError):
+            return ""
+
     async def find(self, place: str, **query: str) -> Any:
         """The same, ``None`` where there is no such thing."""
         try:
