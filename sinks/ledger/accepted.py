@@ -34,7 +34,7 @@ from schemas.times import MINUTE_MS
 
 log = logging.getLogger(__name__)
 
-ROUND_S = 3.0
+ROUND_S = 5.0
 RECENT = 24 * 60
 """Minutes."""
 RECORDS = 200
