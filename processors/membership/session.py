@@ -6,12 +6,13 @@ import orjson
 
 from processors.membership import contact_state, profile
 from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, ChangeEmitter
-from processors.membership.contact_state import Contact, Redirect
+from processors.membership.conditions import Plan
+from processors.membership.contact_state import Contact, Redirect, Row
 from processors.membership.plans import Versions
 from processors.membership.profile import ProfileFields
 from schemas.control import static_segments
 from schemas.records import identity, sameness
-from schemas.records.records import CARRIED, TRACK, Absorb, Event, Identifier, Merge, Rebuild
+from schemas.records.records import CARRIED, TRACK, Absorb, Change, Event, Identifier, Merge, Rebuild
 from schemas.rules import windows
 
 MINUTE_MS = 60_000
@@ -22,10 +23,54 @@ def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]
     return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
 
 
-class ContactSession(ChangeEmitter):
-    """Each method is a cause; ``finish`` comes last."""
+class ContactSession:
+    """Each method is a cause; ``finish`` comes last. ``now_ms`` may move on between calls."""
 
-    __slots__ = ()
+    __slots__ = (
+        "_changed",
+        "_emitter",
+        "_profile_changed",
+        "_reemitted",
+        "contact_id",
+        "now_ms",
+        "plan",
+        "row",
+        "was_due",
+        "was_pending",
+    )
+
+    def __init__(
+        self, contact_id: str, row: Row, plan: Plan, changes: list[Change], *, started_ms: int, now_ms: int
+    ) -> None:
+        self.contact_id = contact_id
+        self.row = row
+        self.plan = plan
+        self.now_ms = now_ms
+        self.was_due = row.due if isinstance(row, Contact) else 0
+        self.was_pending = frozenset(row.pending) if isinstance(row, Contact) else frozenset()
+        self._emitter = ChangeEmitter(contact_id, plan, changes, started_ms)
+        self._changed = False
+        self._profile_changed = False
+        self._reemitted: set[str] = set()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the row has to be kept."""
+        return self._changed or self._emitter.has_emitted
+
+    def reemit(self, segments: Iterable[str]) -> None:
+        """Emit at the end how these memberships are, whether or not they change."""
+        self._reemitted.update(segments)
+
+    def finish(self) -> None:
+        """Emit what is emitted once for all causes."""
+        self._emitter.restate(self.row, self._reemitted, self.now_ms)
+        if self._profile_changed and isinstance(self.row, Contact) and not self.row.pending:
+            self._emitter.emit(self.row, "profile", self.now_ms, {"profile": profile.snapshot(self.row)})
+            self._profile_changed = False
+
+    def _evaluate(self, contact: Contact, segments: Iterable[str], cause: Cause) -> tuple[list[str], list[str]]:
+        return self._emitter.evaluate(contact, segments, cause, self.now_ms)
 
     # --- causes
 
@@ -36,7 +81,7 @@ class ContactSession(ChangeEmitter):
             contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
         for due_ms, segment in due:
             del contact.dues[segment]
-            self.dirty = True
+            self._changed = True
             self._evaluate(contact, [segment], Cause(BY_TIME, due_ms))
         return [segment for _, segment in due]
 
@@ -45,11 +90,11 @@ class ContactSession(ChangeEmitter):
         plan = self.plan
         cause = Cause(BY_RULE, self.now_ms)
         contact.plan = plan.digest
-        self.dirty = True
+        self._changed = True
         if before is None and contact.is_blank:
             return []
         for segment in [s for s in contact.members if s not in plan.versions]:
-            self._leave(contact, segment, cause)
+            self._emitter.leave(contact, segment, cause)
         self._forget_lists(contact, before)
         contact.dues = {s: due for s, due in contact.dues.items() if s in plan.segments}
         contact.counts = {c: series for c, series in contact.counts.items() if c in plan.conditions}
@@ -64,14 +109,14 @@ class ContactSession(ChangeEmitter):
         """Lists that are gone; one that the plan does not know yet stays."""
         for segment in [s for s in before or () if s not in self.plan.versions]:
             if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
-                self._told = True
+                self._profile_changed = True
 
     def apply_event(self, contact: Contact, event: Event, said: ProfileFields) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""
         touched = self._learn(contact, event, said)
         if not touched:
             return [], []
-        self.dirty = True
+        self._changed = True
         return self._evaluate(
             contact, touched, Cause(BY_EVENT, min(event["timestamp_ms"], self.now_ms), event["event_id"])
         )
@@ -87,7 +132,7 @@ class ContactSession(ChangeEmitter):
         if event["kind"] == TRACK and event["type"] in self.plan.by_event:
             self._count(contact, event, touched)
         if touched:
-            self.dirty = True
+            self._changed = True
             self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
 
     def _learn(self, contact: Contact, event: Event, said: ProfileFields) -> set[str]:
@@ -97,18 +142,18 @@ class ContactSession(ChangeEmitter):
         if event["identifiers"]:
             first = event["identifiers"][0]
             if contact_state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
-                self._told = True
+                self._profile_changed = True
                 touched |= plan.by_identity
             shown = profile.addresses_of(contact)
             if profile.addressed(contact, event):
-                self.dirty = True
-                self._told |= shown != profile.addresses_of(contact)
+                self._changed = True
+                self._profile_changed |= shown != profile.addresses_of(contact)
             if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
-                self._told = True
+                self._profile_changed = True
         if said:
             learnt = profile.learn(contact, event, said)
-            self._told |= learnt.changed
-            self.dirty |= learnt.kept
+            self._profile_changed |= learnt.changed
+            self._changed |= learnt.kept
             if plan.by_attribute:
                 touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             if plan.by_consent:
@@ -135,7 +180,7 @@ class ContactSession(ChangeEmitter):
         profile.trim(contact)
         contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
         self._rejoin(contact, absorb)
-        self._told = self.dirty = True
+        self._profile_changed = self._changed = True
         cause = Cause(BY_MERGE, min(absorb["at_ms"], self.now_ms), absorb["event_id"])
         self._carry(contact, brought, cause)
         self._evaluate(contact, self.plan.segments, cause)
@@ -148,21 +193,23 @@ class ContactSession(ChangeEmitter):
         for segment in sorted(judged):
             if segment not in contact.members and not contact.pending:
                 version = plan.segments[segment].version
-                self._change(segment, cause, member=False, at_ms=cause.at_ms, version=version)
+                self._emitter.membership(contact, segment, cause, member=False, at_ms=cause.at_ms, version=version)
 
     def merge_into(self, contact: Contact, merge: Merge) -> None:
         """Another contact has what was this one's; its state is the caller's to send there."""
         cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
         for segment in list(contact.members):
-            self._leave(contact, segment, cause)
+            self._emitter.leave(contact, segment, cause)
         redirect = Redirect(contact.workspace, contact.environment, merge["winner"], merge["version"], contact.revision)
         self.redirect(redirect, merge)
 
     def redirect(self, redirect: Redirect, merge: Merge) -> None:
         """The contact is another one from now on."""
         redirect.winner, redirect.version = merge["winner"], merge["version"]
-        self.row, self.dirty, self._told = redirect, True, False
-        self._say("profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner})
+        self.row, self._changed, self._profile_changed = redirect, True, False
+        self._emitter.emit(
+            redirect, "profile", self.now_ms, {"event_id": merge["event_id"], "merged_into": redirect.winner}
+        )
 
     def _rejoin(self, contact: Contact, absorb: Absorb) -> None:
         """Clears the foreign marker of ids that a split removed and a merge returned."""
@@ -184,23 +231,23 @@ class ContactSession(ChangeEmitter):
         for rebuild in merge.get("rebuilds", ()):
             if rebuild["winner"] == self.contact_id:
                 self.await_history(contact, rebuild, (merge["at_ms"], merge["event_id"]))
-        self.dirty = True
+        self._changed = True
 
     def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
         """Nothing is told of the contact until the history of these identifiers has been fed."""
         contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
         for one in rebuild["members"]:
             contact_state.identify(contact, one["type"], one["value"], *stamp)
-        self.dirty = True
+        self._changed = True
 
     def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:
         """The history of these members was applied. When no member waits any more, changes are emitted."""
         awaited = [own for own in members if contact.pending.pop(own, None)]
-        self.dirty = True
+        self._changed = True
         if awaited and not contact.pending:
             profile.trim(contact)
             contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
-            self._told = True
+            self._profile_changed = True
             self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
 
     def restore(self, version: int) -> None:
@@ -211,7 +258,7 @@ class ContactSession(ChangeEmitter):
             contact.plan = self.plan.digest
             self.row = contact
         self.row.merge_version = version
-        self.dirty = True
+        self._changed = True
 
     # --- what is learnt
 
@@ -220,7 +267,7 @@ class ContactSession(ChangeEmitter):
         at_ms, event_id = profile.stamp_of(event)
         for name, value in given.items():
             said = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
-            self._say("consent", at_ms, {"event_id": event_id, "profile": said})
+            self._emitter.emit(self.row, "consent", at_ms, {"event_id": event_id, "profile": said})
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None
@@ -243,10 +290,10 @@ class ContactSession(ChangeEmitter):
         received = event["received_ms"]
         if not contact.created or received < contact.created:
             contact.created = received
-            self._told = True
+            self._profile_changed = True
         # by the minute: else each event of a busy contact would be a write
         seen = profile.stamp_of(event)[0] // MINUTE_MS * MINUTE_MS
         if seen > contact.seen:
             contact.seen = seen
-            self.dirty = True
-        self.dirty |= self._told
+            self._changed = True
+        self._changed |= self._profile_changed
