@@ -30,11 +30,11 @@ class SinkProgress:
 
     async def wait(self, partitions: Iterable[int]) -> None:
         """Until what is there now is stored; raises what Kafka's clients raise, and connects anew the next time."""
-        wanted = [TopicPartition(self._topic, p) for p in partitions]
+        places = [TopicPartition(self._topic, p) for p in partitions]
         try:
             await self._connect()
-            ends = await self._consumer.end_offsets(wanted)
-            begins = await self._consumer.beginning_offsets(wanted)
+            ends = await self._consumer.end_offsets(places)
+            begins = await self._consumer.beginning_offsets(places)
             while True:
                 stored = await self._admin.list_consumer_group_offsets(self._group)
                 if all(_offset(stored.get(tp), begins[tp]) >= end for tp, end in ends.items()):

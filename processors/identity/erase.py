@@ -17,19 +17,19 @@ DONE = b"!erased/"
 """Before an erasure's id: the key of the row that says it was done here."""
 
 
-def awaited(known: ControlState, partition: int) -> list[Erasure]:
+def awaited(control: ControlState, partition: int) -> list[Erasure]:
     """Those that this partition has not answered."""
     return [
-        one
-        for one in known.erasures.values()
-        if f"{one.id}.{erasure.IDENTITY}.{partition}" not in known.erasure_steps[one.id]
+        erased
+        for erased in control.erasures.values()
+        if f"{erased.id}.{erasure.IDENTITY}.{partition}" not in control.erasure_steps[erased.id]
     ]
 
 
-def erase(known: ControlState, state: PartitionState, partitions: int) -> list[OutputRecord]:
+def erase(control: ControlState, state: PartitionState, partitions: int) -> list[OutputRecord]:
     """Rows go, and the keys of `merges`."""
     sends: list[OutputRecord] = []
-    for one in awaited(known, state.partition):
+    for one in awaited(control, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
             continue
         for contact_id in one.contacts:
@@ -43,15 +43,15 @@ def erase(known: ControlState, state: PartitionState, partitions: int) -> list[O
     return sends
 
 
-def answers(known: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
     """What a step before this one erased is durably gone: that is said."""
     sends = []
-    for one in awaited(known, state.partition):
+    for one in awaited(control, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
             record = control_state.encode(
                 "erasure_step", erasure.step_of(one, erasure.IDENTITY, state.partition, now_ms)
             )
-            known.apply(*record)
+            control.apply(*record)
             sends.append(OutputRecord(topics.CONTROL.name, 0, *record))
     return sends
 

@@ -16,8 +16,8 @@ class Limits:
 
     def of(self, kind: str) -> int:
         """Of a type of identifier, or ``identity.TOTAL``."""
-        known = self.settings.get(kind) or identity.LIMITS.get(kind)
-        return known or self.settings.get(identity.CUSTOM) or identity.LIMITS[identity.CUSTOM]
+        own_limit = self.settings.get(kind) or identity.LIMITS.get(kind)
+        return own_limit or self.settings.get(identity.CUSTOM) or identity.LIMITS[identity.CUSTOM]
 
 
 DEFAULT = Limits()

@@ -23,13 +23,13 @@ def winner(state: PartitionState, contact_id: str) -> str:
 def learn(state: PartitionState, merge: Merge) -> None:
     """Take a merge into the map; merges may repeat and come late."""
     key, row = merge["loser"].encode(), mergemap.row_of(merge)
-    known = state.get(topics.IDENTITY_MAP, key)
-    if not mergemap.replaces(row, known):
+    stored = state.get(topics.IDENTITY_MAP, key)
+    if not mergemap.replaces(row, stored):
         return
     state.put(topics.IDENTITY_MAP, key, row)
     # a merge that changes nothing follows a split, which retracted evidence: forget the contact's pairs, so that its
     # events send their links again
-    if merge["winner"] in (merge["loser"], "" if known is None else mergemap.winner_of(known)):
+    if merge["winner"] in (merge["loser"], "" if stored is None else mergemap.winner_of(stored)):
         _forget_pairs(state, key)
 
 
@@ -83,8 +83,8 @@ def new_links(
 
 
 def _is_news(state: PartitionState, key: bytes, row: bytes = MET) -> bool:
-    known = state.get(topics.IDENTITY_PAIRS, key)
-    if known is not None and known >= row:
+    stored = state.get(topics.IDENTITY_PAIRS, key)
+    if stored is not None and stored >= row:
         return False
     state.put(topics.IDENTITY_PAIRS, key, row)
     return True

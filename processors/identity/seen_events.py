@@ -97,11 +97,11 @@ class SeenEvents:
 
 def forget(state: PartitionState, senders: Iterable[str]) -> None:
     """Everything of these own contact ids, at once."""
-    wanted = sorted(one[-SENDER_LENGTH:].encode() for one in senders)
+    own_ids = sorted(one[-SENDER_LENGTH:].encode() for one in senders)
     span = _span_of(next(state.scan(TABLE), None))
     while span is not None:
         start = _SPAN.pack(span)
-        for one in wanted:
+        for one in own_ids:
             for key, _ in state.scan(TABLE, start + one):
                 if key[:_PREFIX] != start + one:
                     break

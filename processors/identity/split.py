@@ -121,7 +121,7 @@ class _Recount:
 
         What was refused once is kept as well where it is let through: rows that a crash loses are made from it.
         """
-        known = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
+        refused = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
         members = {node: member for one in hood for node, member in one.members.items()}
         for one in hood:
             whole = {pair: e for c in outcome.components for pair, e in c.edges.items()}
@@ -132,7 +132,7 @@ class _Recount:
             for near, there in (fact.pair, fact.pair[::-1]):
                 other, e = members[there], fact.evidence
                 refusal = graph.refusal_of(e, near, other.type, other.value, reason)
-                if (near, e.event_id, other.type, other.value) in known:
+                if (near, e.event_id, other.type, other.value) in refused:
                     homes[near].refuse(refusal)
                 else:
                     sides = [(homes[near], near, Identifier(type=other.type, value=other.value))]
@@ -171,10 +171,10 @@ class _Recount:
         """
         name = f"{winner}@{self._version}"
         while True:
-            found = self._graph.component(name)
-            while found.into:
-                found = self._graph.component(found.into)
-            if found is not one and not found.parts:
+            component = self._graph.component(name)
+            while component.into:
+                component = self._graph.component(component.into)
+            if component is not one and not component.parts:
                 return name
             name += "+"
 

@@ -149,8 +149,8 @@ class IdentityStage:
         return sends
 
     def _limits(self, workspace: str) -> Limits:
-        known = self._control.workspaces.get(workspace)
-        return guard.DEFAULT if known is None else Limits(known.limits)
+        settings = self._control.workspaces.get(workspace)
+        return guard.DEFAULT if settings is None else Limits(settings.limits)
 
     def _merges(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         sends: list[OutputRecord] = []

@@ -41,10 +41,10 @@ class Graph:
                 self.touch(component)
                 break
             component = self._next(component, node)
-        known = component.members.get(node)
-        if known is None or position < known.position:
-            found = Member(named["type"], named["value"], position)
-            component.members[node] = found if known is None else known | found
+        member = component.members.get(node)
+        if member is None or position < member.position:
+            seen = Member(named["type"], named["value"], position)
+            component.members[node] = seen if member is None else member | seen
             self.touch(component)
         self._near[node] = component.id
         if is_durable and start != component.id:
@@ -96,12 +96,12 @@ class Graph:
         return None if row is None else row.decode()
 
     def component(self, component_id: str) -> Component:
-        known = self._components.get(component_id)
-        if known is None:
+        component = self._components.get(component_id)
+        if component is None:
             row = self._state.get(topics.RESOLVER_GRAPH, b"c/" + component_id.encode())
-            known = Component(id=component_id) if row is None else graph.load(row)
-            self._components[component_id] = known
-        return known
+            component = Component(id=component_id) if row is None else graph.load(row)
+            self._components[component_id] = component
+        return component
 
     def save(self) -> None:
         for component_id in sorted(self._dirty):

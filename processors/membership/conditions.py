@@ -58,11 +58,11 @@ class Plan:
 
     def affected_segments(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
         """Every segment that an event which says this may have changed."""
-        found = set(self.by_identity | self.default_members)
-        found.update(*(condition.segments for condition in self.by_event.get(event_type, ())))
-        found.update(*(self.by_attribute.get(name, ()) for name in attributes))
-        found.update(*(self.by_consent.get(name, ()) for name in consents))
-        return found
+        affected = set(self.by_identity | self.default_members)
+        affected.update(*(condition.segments for condition in self.by_event.get(event_type, ())))
+        affected.update(*(self.by_attribute.get(name, ()) for name in attributes))
+        affected.update(*(self.by_consent.get(name, ()) for name in consents))
+        return affected
 
     def judge(self, segment: Compiled, contact: Contact, now_ms: int) -> Verdict | None:
         """``None`` for a disabled or pending segment; one that raises is disabled."""
@@ -173,7 +173,7 @@ def _conditions(
 
 
 def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    by_name: dict[str, set[str]] = defaultdict(set)
     for name, segment in pairs:
-        found[name].add(segment)
-    return {name: frozenset(segments) for name, segments in found.items()}
+        by_name[name].add(segment)
+    return {name: frozenset(segments) for name, segments in by_name.items()}

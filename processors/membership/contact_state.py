@@ -187,26 +187,26 @@ def load_payload(payload: bytes) -> Row:
         raise UnreadableRowError(f"not a contact's row: {error!r}") from error
 
 
-def _row_of(said: dict[str, Any]) -> Row:
-    if "x" in said:
-        winner, version = said["x"]
-        return Redirect(said["w"], said["e"], winner, version, said["r"])
-    contact = Contact(said["w"], said["e"])
-    contact.plan = said.get("p", "")
-    contact.revision = said["r"]
-    contact.merge_version = said.get("v", 0)
-    contact.created, contact.updated, contact.seen = said["t"]
-    contact.identifiers = said["i"]
-    contact.standing = said.get("g") or {}
-    contact.addresses = said.get("l") or {}
-    contact.attributes = said["a"]
-    contact.consents = said["s"]
-    contact.devices = said["d"]
-    contact.counts = said["c"]
-    contact.members = said.get("m") or {}
-    contact.dues = said.get("n") or {}
-    contact.foreign = said.get("f") or {}
-    contact.pending = said.get("q") or {}
+def _row_of(fields: dict[str, Any]) -> Row:
+    if "x" in fields:
+        winner, version = fields["x"]
+        return Redirect(fields["w"], fields["e"], winner, version, fields["r"])
+    contact = Contact(fields["w"], fields["e"])
+    contact.plan = fields.get("p", "")
+    contact.revision = fields["r"]
+    contact.merge_version = fields.get("v", 0)
+    contact.created, contact.updated, contact.seen = fields["t"]
+    contact.identifiers = fields["i"]
+    contact.standing = fields.get("g") or {}
+    contact.addresses = fields.get("l") or {}
+    contact.attributes = fields["a"]
+    contact.consents = fields["s"]
+    contact.devices = fields["d"]
+    contact.counts = fields["c"]
+    contact.members = fields.get("m") or {}
+    contact.dues = fields.get("n") or {}
+    contact.foreign = fields.get("f") or {}
+    contact.pending = fields.get("q") or {}
     return contact
 
 
@@ -214,7 +214,7 @@ def dump(row: Row) -> bytes:
     if isinstance(row, Redirect):
         redirect = {"w": row.workspace, "e": row.environment, "r": row.revision, "x": [row.winner, row.version]}
         return NO_DUE + orjson.dumps(redirect)
-    said = {
+    fields = {
         "p": row.plan,
         "w": row.workspace,
         "e": row.environment,
@@ -225,10 +225,10 @@ def dump(row: Row) -> bytes:
         "n": row.dues,
     }
     if row.foreign:
-        said["f"] = row.foreign
+        fields["f"] = row.foreign
     if row.pending:
-        said["q"] = row.pending
-    return row.due.to_bytes(8) + orjson.dumps(said)
+        fields["q"] = row.pending
+    return row.due.to_bytes(8) + orjson.dumps(fields)
 
 
 def join(into: Contact, other: Contact) -> None:

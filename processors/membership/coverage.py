@@ -17,11 +17,11 @@ from schemas.rules.windows import Retention
 log = logging.getLogger(__name__)
 
 
-def covers(known: Retention, wanted: Retention) -> bool:
+def covers(kept: Retention, needed: Retention) -> bool:
     """Whether contacts that kept history as ``known`` says have all that ``wanted`` says."""
-    if known.most < wanted.most:
+    if kept.most < needed.most:
         return False
-    return known.ms is None or (wanted.ms is not None and known.ms >= wanted.ms)
+    return kept.ms is None or (needed.ms is not None and kept.ms >= needed.ms)
 
 
 class Coverage:

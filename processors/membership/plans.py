@@ -33,12 +33,14 @@ class Compiler:
         self._revision = self._control.revision
         fresh: dict[Tenant, Plan] = {}
         stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
-        for home, found in self._control.segments.items():
-            if found:
-                stamps[home] = sorted((segment.id, segment.version, segment.updated_ms) for segment in found.values())
-                known = self.plans.get(home)
-                is_same = known is not None and self._stamps.get(home) == stamps[home]
-                fresh[home] = known if known and is_same else compile_plan(home, found.values(), known)
+        for home, segments in self._control.segments.items():
+            if segments:
+                stamps[home] = sorted(
+                    (segment.id, segment.version, segment.updated_ms) for segment in segments.values()
+                )
+                plan = self.plans.get(home)
+                is_same = plan is not None and self._stamps.get(home) == stamps[home]
+                fresh[home] = plan if plan and is_same else compile_plan(home, segments.values(), plan)
         if stamps != self._stamps:
             self.plans, self._stamps = fresh, stamps
             self.generation += 1

@@ -41,24 +41,24 @@ def said_by(event: Event) -> ProfileFields:
     """The event's ``profile``; what is not an object says nothing."""
     if not event["profile"]:
         return {}
-    said = orjson.loads(event["profile"])
-    if not isinstance(said, dict):
+    fields = orjson.loads(event["profile"])
+    if not isinstance(fields, dict):
         return {}
-    return {name: value for name, value in said.items() if isinstance(value, dict)}
+    return {name: value for name, value in fields.items() if isinstance(value, dict)}
 
 
 def stamp_of(event: Event) -> tuple[int, str]:
     return min(event["timestamp_ms"], event["received_ms"]), event["event_id"]
 
 
-def learn(contact: Contact, event: Event, said: ProfileFields) -> ProfileUpdate:
+def learn(contact: Contact, event: Event, fields: ProfileFields) -> ProfileUpdate:
     """Take in what an event says; the time of the last change moves only where something reads differently."""
     stamp = stamp_of(event)
-    firsts, new_firsts = _write_all(contact.attributes, said.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
-    attributes, new_values = _write_all(contact.attributes, said.get("set", {}), stamp, MOST_ATTRIBUTES)
+    firsts, new_firsts = _write_all(contact.attributes, fields.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
+    attributes, new_values = _write_all(contact.attributes, fields.get("set", {}), stamp, MOST_ATTRIBUTES)
     attributes |= firsts
-    consents, new_consents = _write_all(contact.consents, all_consents(said), stamp, MOST_CONSENTS)
-    devices, new_devices = _write_all(contact.devices, _devices(said), stamp, MOST_DEVICES)
+    consents, new_consents = _write_all(contact.consents, all_consents(fields), stamp, MOST_CONSENTS)
+    devices, new_devices = _write_all(contact.devices, _devices(fields), stamp, MOST_DEVICES)
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
@@ -78,10 +78,10 @@ def learn_standing(contact: Contact, event: Event) -> bool:
 
 def addressed(contact: Contact, event: Event) -> bool:
     """Note the e-mail and phone that an event says; whether there is something to keep."""
-    said = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
-    if not said:
+    addresses = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
+    if not addresses:
         return False
-    kept = [write(contact.addresses, name, [None, *stamp_of(event)]) for name in said]
+    kept = [write(contact.addresses, name, [None, *stamp_of(event)]) for name in addresses]
     newest(contact.addresses, MOST_ADDRESSES)
     return any(kept)
 
@@ -95,31 +95,31 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
     return -stamp[0], stamp[1]
 
 
-def consents_of(said: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
+def consents_of(fields: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
     """``None`` takes a consent's record away; what is neither says nothing."""
-    return {name: value for name, value in said.get(place, {}).items() if value is None or isinstance(value, bool)}
+    return {name: value for name, value in fields.get(place, {}).items() if value is None or isinstance(value, bool)}
 
 
-def all_consents(said: ProfileFields) -> dict[str, bool | None]:
+def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
     """Those that were given or withdrawn, and those that only hold."""
-    if "consent_state" not in said:
-        return consents_of(said) if "consents" in said else {}
-    return {**consents_of(said, "consent_state"), **consents_of(said)}
+    if "consent_state" not in fields:
+        return consents_of(fields) if "consents" in fields else {}
+    return {**consents_of(fields, "consent_state"), **consents_of(fields)}
 
 
-def told_consents(said: ProfileFields, changed: set[str]) -> dict[str, bool | None]:
+def told_consents(fields: ProfileFields, changed: set[str]) -> dict[str, bool | None]:
     """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
-    if "consent_state" not in said:
-        return all_consents(said)
-    given = said.get("consents", {})
-    return {name: value for name, value in all_consents(said).items() if name in changed or name in given}
+    if "consent_state" not in fields:
+        return all_consents(fields)
+    given = fields.get("consents", {})
+    return {name: value for name, value in all_consents(fields).items() if name in changed or name in given}
 
 
-def _devices(said: ProfileFields) -> ProfileFields:
-    device = said.get("device", {})
+def _devices(fields: ProfileFields) -> ProfileFields:
+    device = fields.get("device", {})
     device_id = device.get("device_id")
     alone = {device_id: device} if isinstance(device_id, str) else {}
-    return {**said.get("devices", {}), **alone}
+    return {**fields.get("devices", {}), **alone}
 
 
 def _write_all(entries: Entries, values: ProfileFields, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:

@@ -111,9 +111,9 @@ class ContactSession:
             if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
                 self._profile_changed = True
 
-    def apply_event(self, contact: Contact, event: Event, said: ProfileFields) -> tuple[list[str], list[str]]:
+    def apply_event(self, contact: Contact, event: Event, fields: ProfileFields) -> tuple[list[str], list[str]]:
         """An event of the contact; the segments it entered and left by it."""
-        touched = self._learn(contact, event, said)
+        touched = self._learn(contact, event, fields)
         if not touched:
             return [], []
         self._changed = True
@@ -135,7 +135,7 @@ class ContactSession:
             self._changed = True
             self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
 
-    def _learn(self, contact: Contact, event: Event, said: ProfileFields) -> set[str]:
+    def _learn(self, contact: Contact, event: Event, fields: ProfileFields) -> set[str]:
         """The segments that have to be asked again."""
         plan = self.plan
         touched = set(plan.default_members) if contact.is_empty else set()
@@ -150,15 +150,15 @@ class ContactSession:
                 self._profile_changed |= shown != profile.addresses_of(contact)
             if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
                 self._profile_changed = True
-        if said:
-            learnt = profile.learn(contact, event, said)
+        if fields:
+            learnt = profile.learn(contact, event, fields)
             self._profile_changed |= learnt.changed
             self._changed |= learnt.kept
             if plan.by_attribute:
                 touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             if plan.by_consent:
                 touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
-            self._consent(event, profile.told_consents(said, learnt.consents))
+            self._consent(event, profile.told_consents(fields, learnt.consents))
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event)
@@ -266,8 +266,8 @@ class ContactSession:
         """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
         at_ms, event_id = profile.stamp_of(event)
         for name, value in given.items():
-            said = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
-            self._emitter.emit(self.row, "consent", at_ms, {"event_id": event_id, "profile": said})
+            consent = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
+            self._emitter.emit(self.row, "consent", at_ms, {"event_id": event_id, "profile": consent})
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
         properties = None

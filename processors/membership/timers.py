@@ -25,10 +25,10 @@ class Timers:
 
     def pop(self, now_ms: int, most: int) -> list[bytes]:
         """Contacts that may be due. The caller sets the next due time of each, by ``move`` from 0."""
-        found: dict[bytes, None] = {}
-        while self._heap and self._heap[0][0] <= now_ms and len(found) < most:
-            found[heappop(self._heap)[1]] = None
-        return list(found)
+        due: dict[bytes, None] = {}
+        while self._heap and self._heap[0][0] <= now_ms and len(due) < most:
+            due[heappop(self._heap)[1]] = None
+        return list(due)
 
     def __len__(self) -> int:
         return len(self._heap)

@@ -96,9 +96,9 @@ class Runtime:
 
     def _open(self) -> None:
         assigned = self.app.consumer.assignment()
-        wanted = [*self._sources, *(table.changelog_topic_name for table in self.tables.values())]
+        topics_needed = [*self._sources, *(table.changelog_topic_name for table in self.tables.values())]
         partitions = {tp.partition for tp in assigned}
-        missing = {TP(topic, p) for topic in wanted for p in partitions} - assigned
+        missing = {TP(topic, p) for topic in topics_needed for p in partitions} - assigned
         if missing:
             self.abort(f"inputs and changelogs of a partition must come together; not assigned: {sorted(missing)}")
         self.executor.open(partitions)

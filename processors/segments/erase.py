@@ -15,18 +15,18 @@ from schemas.control.control_state import ControlState, Erasure
 from schemas.records.identity import partition_of
 
 
-def awaited(known: ControlState, partition: int) -> list[Erasure]:
+def awaited(control: ControlState, partition: int) -> list[Erasure]:
     """Those that this partition has not answered."""
     return [
         one
-        for one in known.erasures.values()
-        if f"{one.id}.{erasure.SEGMENTS}.{partition}" not in known.erasure_steps[one.id]
+        for one in control.erasures.values()
+        if f"{one.id}.{erasure.SEGMENTS}.{partition}" not in control.erasure_steps[one.id]
     ]
 
 
-def erase(known: ControlState, state: PartitionState, partitions: int) -> None:
+def erase(control: ControlState, state: PartitionState, partitions: int) -> None:
     """Rows go, redirects too; timers find no row and forget."""
-    for one in awaited(known, state.partition):
+    for one in awaited(control, state.partition):
         if state.get(TABLE, _mark(one)) is not None:
             continue
         for contact_id in one.contacts:
@@ -44,15 +44,15 @@ def erase(known: ControlState, state: PartitionState, partitions: int) -> None:
         state.put(TABLE, _mark(one), contact_state.NO_DUE + b"1")
 
 
-def answers(known: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
+def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
     """What a step before this one erased is durably gone: that is said."""
     sends = []
-    for one in awaited(known, state.partition):
+    for one in awaited(control, state.partition):
         if state.get(TABLE, _mark(one)) is not None:
             record = control_state.encode(
                 "erasure_step", erasure.step_of(one, erasure.SEGMENTS, state.partition, now_ms)
             )
-            known.apply(*record)
+            control.apply(*record)
             sends.append(OutputRecord(topics.CONTROL.name, 0, *record))
     return sends
 

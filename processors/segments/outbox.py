@@ -56,11 +56,12 @@ def late(holder: str, winner: str, version: int, events: list[Event], now_ms: in
         )
 
 
-def changes(told: list[Change], partition: int) -> list[OutputRecord]:
+def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
     """As few records as they fit into."""
-    sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in told]
+    sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in emitted]
     return [
-        OutputRecord(topics.CHANGES.name, partition, None, codec.encode_changes(told[some])) for some in slices(sizes)
+        OutputRecord(topics.CHANGES.name, partition, None, codec.encode_changes(emitted[some]))
+        for some in slices(sizes)
     ]
 
 

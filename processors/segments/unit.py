@@ -80,15 +80,15 @@ class UnitOfWork:
             self._apply(None, event, [], [])
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
-        said = profile.said_by(event)
+        fields = profile.said_by(event)
         if sent_ms <= self._window.until_ms:
             counted = event["type"] if event["kind"] == TRACK else ""
-            some = held.plan.affected_segments(counted, said.get("set", ()), profile.all_consents(said))
+            some = held.plan.affected_segments(counted, fields.get("set", ()), profile.all_consents(fields))
             held.reemit(held.plan.segments if self._window.plans else some)
         if isinstance(held.row, Redirect) or held.is_foreign(event):
             self._elsewhere(held, event)
             return
-        entered, left = held.apply_event(held.row, event, said)
+        entered, left = held.apply_event(held.row, event, fields)
         self._apply(held, event, entered, left)
 
     def seed(self, chunk: BackfillChunk) -> None:
@@ -182,13 +182,16 @@ class UnitOfWork:
     def follow(self, key: bytes, row: bytes) -> bool:
         """A contact that may still follow an old plan; whether it did."""
         try:
-            found = contact_state.load(row)
+            contact = contact_state.load(row)
         except ValueError:
             log.error("the row of contact %.100r cannot be read; rules are not applied to it", key)  # noqa: TRY400
             return False
-        if isinstance(found, Redirect) or found.plan == self._plans.of(found.workspace, found.environment).digest:
+        if (
+            isinstance(contact, Redirect)
+            or contact.plan == self._plans.of(contact.workspace, contact.environment).digest
+        ):
             return False
-        self._take(key.decode(), found)
+        self._take(key.decode(), contact)
         return True
 
     # --- outputs
@@ -282,9 +285,9 @@ class UnitOfWork:
         held = ContactSession(contact_id, row, plan, self._changes, started_ms=self._started_ms, now_ms=self._now_ms)
         self._held[contact_id] = held
         if isinstance(row, Contact) and row.plan != plan.digest:
-            asked = held.refresh(row, self._plans.versions(row.plan))
+            evaluated = held.refresh(row, self._plans.versions(row.plan))
             if self._window.following:
-                held.reemit(asked)
+                held.reemit(evaluated)
         self._tick(held)
         return held
 
@@ -292,6 +295,6 @@ class UnitOfWork:
         if isinstance(held.row, Contact) and held.row.dues:
             due_ms = held.row.due
             if due_ms <= self._now_ms:
-                asked = held.tick(held.row)
+                evaluated = held.tick(held.row)
                 if due_ms <= self._window.until_ms:
-                    held.reemit(asked)
+                    held.reemit(evaluated)
