@@ -46,3 +46,12 @@ SECRET_LENGTHS = (6, 256)
 MAX_RECEIVER_SECRET = 2048
 MAX_CONSENT = 256
 EVENT_IDENTIFIERS = ("contact_id", "user_id", "external_id", "email", "phone", "anonymous_id", "device_id")
+NOTIFICATIONS = (
+    "contact.created",
+    "contact.updated",
+    "contact.merged",
+    "contact.unsubscribed",
+    "segment.entered",
+    "segment.left",
+)
+"""Types of webhooks' messages that are no event's."""

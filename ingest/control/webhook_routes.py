@@ -44,7 +44,9 @@ class WebhookRoutes:
     async def create(self, request: Request) -> Response:
         home = self._pages.home(request, "webhooks:write")
         entropy = secrets.token_bytes(SECRET_BYTES)
-        webhook = webhooks.new_webhook(await self._pages.json(request), *home, self._edge.clock(), entropy)
+        known = self._edge.control.segments[home]
+        value = await self._pages.json(request)
+        webhook = webhooks.new_webhook(value, *home, self._edge.clock(), entropy, known=known)
         await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
         return JsonResponse(serialize.webhook(webhook, secret=True), 201)
@@ -52,7 +54,8 @@ class WebhookRoutes:
     async def edit(self, request: Request) -> Response:
         webhook = await self._webhook(request)
         value = await self._pages.json(request)
-        edited = webhooks.edited_webhook(webhook, value, self._edge.clock())
+        known = self._edge.control.segments[webhook.workspace, webhook.environment]
+        edited = webhooks.edited_webhook(webhook, value, self._edge.clock(), known=known)
         if edited.url != webhook.url:
             await check_target(self._edge.settings, edited.url)
         await self._writer.put("webhook", edited)

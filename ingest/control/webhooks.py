@@ -1,7 +1,7 @@
 """Bodies of webhooks in, validated records out; pure."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from schemas import ids
@@ -9,7 +9,7 @@ from schemas.api.request_schemas import ROTATION, WEBHOOK, WEBHOOK_EDIT
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
-from schemas.limits import MAX_TYPE, MAX_TYPES, SECRET_LENGTHS
+from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS
 from schemas.times import DAY_MS
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
@@ -17,8 +17,10 @@ OVERLAP_MS = DAY_MS
 """How long the secret of before a rotation stays valid."""
 
 
-def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes) -> Webhook:
-    """A definition from a POST body; raises ``ApiError`` with the name of the wrong field."""
+def new_webhook(
+    value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes, *, known: Collection[str] = ()
+) -> Webhook:
+    """A definition from a POST body; ``known`` are segments. Raises ``ApiError`` with the name of the wrong field."""
     body = _object(value, WEBHOOK)
     for name in ("url", "types"):
         if name not in body:
@@ -29,20 +31,23 @@ def new_webhook(value: Any, workspace: str, environment: str, now_ms: int, entro
         environment=environment,
         url=url_policy.checked_url(body["url"]),
         types=_types(body["types"]),
+        segments=_segments(body.get("segments", []), known),
         secret=_secret(body, entropy),
         created_ms=now_ms,
         updated_ms=now_ms,
     )
 
 
-def edited_webhook(webhook: Webhook, value: Any, now_ms: int) -> Webhook:
-    """The definition after a PATCH."""
+def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, known: Collection[str] = ()) -> Webhook:
+    """The definition after a PATCH; ``known`` are segments."""
     body = _object(value, WEBHOOK_EDIT)
     news: dict[str, Any] = {"updated_ms": now_ms}
     if "url" in body:
         news["url"] = url_policy.checked_url(body["url"])
     if "types" in body:
         news["types"] = _types(body["types"])
+    if "segments" in body:
+        news["segments"] = _segments(body["segments"], known)
     if "status" in body:
         if body["status"] not in ("enabled", "disabled"):
             raise ApiError("invalid_field", "status must be enabled or disabled", "status")
@@ -82,6 +87,21 @@ def _types(value: Any) -> tuple[str, ...]:
             raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", f"types[{index}]")
         if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
             raise ApiError("invalid_field", "a type is a name, group.* or *", f"types[{index}]")
+        family = one.partition(".")[0] + "."
+        own = sorted(name for name in NOTIFICATIONS if name.startswith(family))
+        if own and one not in own and one != f"{family}*":
+            raise ApiError("invalid_field", f"no such type; of {family}* there are {', '.join(own)}", f"types[{index}]")
+    return tuple(dict.fromkeys(value))
+
+
+def _segments(value: Any, known: Collection[str]) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_TYPES:
+        message = f'segments must be a list of at most {MAX_TYPES} ids of segments, as ["seg_..."]'
+        raise ApiError("invalid_field", message, "segments")
+    for index, one in enumerate(value):
+        if not isinstance(one, str) or one not in known:
+            message = "no such segment; it is named by its id, as seg_..."
+            raise ApiError("invalid_field", message, f"segments[{index}]")
     return tuple(dict.fromkeys(value))
 
 

@@ -31,6 +31,8 @@ def _checked(value: Any) -> dict[str, Any]:
         raise ApiError("unknown_field", f"unknown field {name}", name)
     if value.get("kind", "rule") not in SEGMENT_KINDS:
         raise ApiError("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
+    if not isinstance(value.get("include_existing", False), bool):
+        raise ApiError("invalid_field", "include_existing must be true or false", "include_existing")
     if "rule" in value:
         parse.parse(value["rule"])
     return value
@@ -54,6 +56,7 @@ def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Se
         kind=body.get("kind", "rule"),
         rule=static_segments.rule_of(segment_id) if is_static else body["rule"],
         version=1,
+        include_existing=body.get("include_existing", False),
         created_ms=now_ms,
         updated_ms=now_ms,
     )
@@ -68,10 +71,13 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
         raise ApiError("invalid_field", "a static segment has a list of contacts, not a rule", "rule")
     name = _checked_name(body["name"]) if "name" in body else segment.name
     new_rule = body.get("rule", segment.rule)
+    # chosen anew with each rule
+    tells = body.get("include_existing", segment.include_existing and new_rule == segment.rule)
     return segment.model_copy(
         update={
             "name": name,
             "rule": new_rule,
+            "include_existing": tells,
             "version": segment.version + (new_rule != segment.rule),
             "updated_ms": now_ms,
         }

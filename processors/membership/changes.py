@@ -16,7 +16,7 @@ from processors.membership.contact_state import Contact, Row
 from schemas.records.records import RESTATED, Change
 from schemas.rules.windows import NEVER
 
-BY_EVENT, BY_TIME, BY_RULE, BY_MERGE = "event", "time", "rule", "merged"
+BY_EVENT, BY_TIME, BY_MERGE = "event", "time", "merged"
 
 
 @dataclass(frozen=True, slots=True)

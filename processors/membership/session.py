@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import orjson
 
 from processors.membership import contact_state, profile
-from processors.membership.changes import BY_EVENT, BY_MERGE, BY_RULE, BY_TIME, Cause, ChangeEmitter
+from processors.membership.changes import BY_EVENT, BY_MERGE, BY_TIME, Cause, ChangeEmitter
 from processors.membership.conditions import Plan
 from processors.membership.contact_state import Contact, Redirect, Row
 from processors.membership.plans import Versions
 from processors.membership.profile import ProfileFields
 from schemas.control import static_segments
 from schemas.records import identity, sameness
-from schemas.records.records import CARRIED, TRACK, Absorb, Change, Event, Identifier, Merge, Rebuild
+from schemas.records.records import BY_RULE, CARRIED, TRACK, Absorb, Change, Event, Identifier, Merge, Rebuild
 from schemas.rules import windows
 
 MINUTE_MS = 60_000

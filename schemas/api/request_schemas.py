@@ -52,15 +52,33 @@ EVENT: dict[str, Schema] = {
 }
 """Fields of an event; ``type`` is needed, and one of the identifiers."""
 
-SEGMENT: dict[str, Schema] = {"name": {**text(1, MAX_NAME), "pattern": r"\S"}, "rule": ref("Rule")}
+SEGMENT: dict[str, Schema] = {
+    "name": {**text(1, MAX_NAME), "pattern": r"\S"},
+    "rule": ref("Rule"),
+    "include_existing": {
+        "type": "boolean",
+        "description": "whether webhooks are told segment.entered of contacts that meet the new rule already; false",
+    },
+}
 _URL = {"type": "string", "minLength": 1, "maxLength": MAX_URL, "pattern": "^[hH][tT][tT][pP][sS]?://"}
 _TYPES = {
     **many({**text(1, MAX_TYPE), "description": "a name, group.* or *"}, 1, MAX_TYPES),
     "description": "the event types that it receives",
 }
+_SEGMENTS: Schema = {
+    "type": "array",
+    "items": TEXT,
+    "maxItems": MAX_TYPES,
+    "description": "ids of the segments of which it receives segment.*; of all if empty",
+}
 _SECRET = maybe({**text(*SECRET_LENGTHS), "description": "printable ASCII; generated if omitted"})
-WEBHOOK: dict[str, Schema] = {"url": _URL, "types": _TYPES, "secret": _SECRET}
-WEBHOOK_EDIT: dict[str, Schema] = {"url": _URL, "types": _TYPES, "status": one_of("enabled", "disabled")}
+WEBHOOK: dict[str, Schema] = {"url": _URL, "types": _TYPES, "segments": _SEGMENTS, "secret": _SECRET}
+WEBHOOK_EDIT: dict[str, Schema] = {
+    "url": _URL,
+    "types": _TYPES,
+    "segments": _SEGMENTS,
+    "status": one_of("enabled", "disabled"),
+}
 ROTATION: dict[str, Schema] = {"secret": _SECRET}
 _PROOF = maybe(text(1, MAX_RECEIVER_SECRET))
 RECEIVER: dict[str, Schema] = {
@@ -156,10 +174,13 @@ BODIES: dict[str, Schema] = {
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
         "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
     },
-    "NewSegment": record({"name": SEGMENT["name"]}, {"rule": SEGMENT["rule"], "kind": one_of(*SEGMENT_KINDS)}),
+    "NewSegment": record(
+        {"name": SEGMENT["name"]},
+        {**{n: one for n, one in SEGMENT.items() if n != "name"}, "kind": one_of(*SEGMENT_KINDS)},
+    ),
     "SegmentEdit": record({}, {**SEGMENT, "kind": one_of(*SEGMENT_KINDS)}),
     "SegmentPreview": record({"rule": ref("Rule")}),
-    "NewWebhook": record({"url": _URL, "types": _TYPES}, {"secret": _SECRET}),
+    "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),
     "SecretRotation": record({}, ROTATION),
     "NewReceiver": record({"provider": TEXT}, {n: one for n, one in RECEIVER.items() if n != "provider"}),

@@ -99,11 +99,13 @@ _WEBHOOK: dict[str, Schema] = {
     "id": TEXT,
     "url": TEXT,
     "types": many(TEXT),
+    "segments": many(TEXT),
     "status": one_of("enabled", "disabled"),
     "reason": maybe(TEXT),
     "created_at": TIME,
     "updated_at": TIME,
 }
+_SHARES = many(record({"name": TEXT, "share": NUMBER}))
 _ATTEMPT: dict[str, Schema] = {
     **dict.fromkeys(("id", "delivery_id", "event_id", "type", "status"), TEXT),
     "contact_id": maybe(TEXT),
@@ -167,6 +169,7 @@ SHAPES: dict[str, Schema] = {
     "ContactLater": record({"task_id": TEXT, "id": TEXT}),
     "ContactEvent": record({**_EVENT, "contact_id": TEXT}),
     "StoredEvent": record({**_EVENT, "contact_id": maybe(TEXT), **_WARNINGS}),
+    "EventType": record({"type": TEXT, "events": COUNT, "first_seen": TIME, "last_seen": TIME, "properties": _SHARES}),
     "ContactSegment": record({"id": TEXT, "since": TIME, "version": COUNT, "name": TEXT}),
     "ContactConsent": record({"consent": TEXT, "value": maybe(FLAG), "at": TIME, "event_id": TEXT}),
     "Erasure": record(

@@ -102,6 +102,8 @@ class Segment(ControlRecord):
     kind: Literal["rule", "static"] = "rule"
     rule: Any
     version: int
+    include_existing: bool = False
+    """Whether webhooks are told of contacts that a new or edited rule finds in it at once."""
     updated_ms: int
 
 
@@ -124,6 +126,8 @@ class Webhook(ControlRecord):
     environment: str
     url: str
     types: tuple[str, ...]
+    segments: tuple[str, ...] = ()
+    """Of which segments it hears ``segment.entered`` and ``segment.left``; empty: of all."""
     secret: Secret = Field(repr=False)
     previous_secret: Secret = Field("", repr=False)
     previous_until_ms: int = 0

@@ -65,6 +65,7 @@ def webhook(record: Webhook, *, secret: bool = False) -> dict[str, Any]:
         "id": record.id,
         "url": record.url,
         "types": list(record.types),
+        "segments": list(record.segments),
         **({"secret": record.secret} if secret else {}),
         "status": record.status,
         "reason": record.reason or None,

@@ -17,9 +17,9 @@ CONTACT_TYPE = f"${CONTACT}"
 """Types of events that calls and writes of contacts are stored as; ``$`` keeps them apart from a client's own."""
 STORED, APPLIED = "stored", "applied"
 """Stages of a receipt; ``APPLIED`` is also the kind of the change that it answers."""
-CARRIED, RESTATED = "carried", "restated"
-"""Reasons of a membership change. ``RESTATED`` repeats the current state; ``CARRIED`` changes ids alone: a merge has
-given a person's membership to another contact id."""
+BY_RULE, CARRIED, RESTATED = "rule", "carried", "restated"
+"""Reasons of a membership change. ``BY_RULE``: the rule is new or another one; ``RESTATED`` repeats the current state;
+``CARRIED`` changes ids alone: a merge has given a person's membership to another contact id."""
 REQUESTED, MESSAGE_FAILED = "message.requested", "message.failed"
 """Types of the events of a campaign's message that is to be sent, and of one that was not."""
 SPLIT = "split"

@@ -16,15 +16,14 @@ from typing import Any
 import orjson
 
 from schemas.control import static_segments
+from schemas.limits import NOTIFICATIONS
 from schemas.records.deliveries import fingerprint
 from schemas.records.records import CARRIED, RESTATED, TRACK, Change, Event
 from schemas.records.sameness import event_key
 from schemas.times import iso
 
-CREATED, UPDATED, MERGED = "contact.created", "contact.updated", "contact.merged"
-UNSUBSCRIBED = "contact.unsubscribed"
-ENTERED, LEFT = "segment.entered", "segment.left"
-OURS = frozenset({CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT})
+CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT = NOTIFICATIONS
+OURS = frozenset(NOTIFICATIONS)
 """Types that no client's event can take."""
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
 _TIMES = ("created_ms", "updated_ms")

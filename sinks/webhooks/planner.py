@@ -34,7 +34,7 @@ from sinks.webhooks.launches import failure
 from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
+from sinks.webhooks.subscriptions import Targets, has_endpoints, named, plan, subscribed
 
 log = logging.getLogger(__name__)
 
@@ -177,12 +177,13 @@ class DeliveryPlanner:
             if topic is topics.CHANGES:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
-                return [
+                said = (
                     message
                     for change in changes
                     if not self._control.erased.covers(change)
                     for message in _said(of_change, change, known, since, is_heard=is_heard)
-                ]
+                )
+                return named(self._control, said)
             if not is_heard:
                 return []
             events = codec.decode_events(record.value or b"")

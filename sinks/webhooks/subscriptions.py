@@ -14,8 +14,8 @@ import orjson
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
-from schemas.records.records import REQUESTED
-from sinks.webhooks.messages import Message
+from schemas.records.records import BY_RULE, REQUESTED
+from sinks.webhooks.messages import ENTERED, LEFT, Message
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
@@ -30,6 +30,30 @@ Targets = Callable[[Message, int], Iterable[Webhook]]
 def wants(types: Iterable[str], kind: str) -> bool:
     """Whether one of the types is or covers this one."""
     return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
+
+
+def is_told(control: ControlState, message: Message) -> bool:
+    """False for contacts that a new or edited rule found in its segment, where its author did not ask for them."""
+    if message.type != ENTERED or message.data.get("reason") != BY_RULE:
+        return True
+    segment = control.segments[message.workspace, message.environment].get(message.data["segment_id"])
+    return segment is not None and segment.include_existing
+
+
+def named(control: ControlState, messages: Iterable[Message]) -> list[Message]:
+    """Those to be told, those of segments with the segment's name."""
+    told = [message for message in messages if is_told(control, message)]
+    for message in told:
+        if message.type in (ENTERED, LEFT):
+            segment = control.segments[message.workspace, message.environment].get(message.data["segment_id"])
+            message.data["segment_name"] = None if segment is None else segment.name
+    return told
+
+
+def hears(webhook: Webhook, message: Message) -> bool:
+    """Whether it asked for the message's type, and of a segment for that one."""
+    is_other = bool(webhook.segments) and message.data.get("segment_id") not in webhook.segments
+    return wants(webhook.types, message.type) and not (is_other and message.type in (ENTERED, LEFT))
 
 
 def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
@@ -77,9 +101,7 @@ def subscribed(control: ControlState) -> Targets:
         found = [
             webhook
             for webhook in (home or {}).values()
-            if webhook.status == "enabled"
-            and webhook.created_ms <= known_ms + SKEW_MS
-            and wants(webhook.types, message.type)
+            if webhook.status == "enabled" and webhook.created_ms <= known_ms + SKEW_MS and hears(webhook, message)
         ]
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))

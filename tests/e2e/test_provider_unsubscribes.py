@@ -49,7 +49,7 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
         provider = Provider(client, httpx.URL(made.json()["url"]).path, address)
         rule = {"consent": consent, "value": True}
         segment = (await client.post("/v1/segments", json={"name": name, "rule": rule})).json()["id"]
-        hook = {"url": endpoint.url(), "types": ["contact.unsubscribed", "segment.left", "contact.subscribed"]}
+        hook = {"url": endpoint.url(), "types": ["contact.unsubscribed", "segment.left", "subscribed"]}
         webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
         hour_ago = iso(int(time.time() * 1000) - 3_600_000)  # providers tell whole seconds
         said = {"external_id": user, "email": address, "consents": {consent: True}, "timestamp": hour_ago}

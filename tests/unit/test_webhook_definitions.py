@@ -24,6 +24,7 @@ def test_a_definition_and_what_is_answered() -> None:
         "id": one.id,
         "url": "https://example.com/hook",
         "types": ["order_completed", "message.*"],
+        "segments": [],
         "secret": one.secret,
         "status": "enabled",
         "reason": None,

@@ -1,0 +1,125 @@
+"""Which memberships an endpoint hears of: of the segments it names, and of a new rule's first members where asked."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ingest.control import webhooks
+from ingest.control.writer import edited_segment, new_segment
+from schemas.control import control_state, serialize
+from schemas.control.control_state import ControlState, Segment, Webhook
+from schemas.errors import ApiError
+from schemas.records.records import Change
+from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
+from sinks.webhooks.subscriptions import named, plan, subscribed
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
+from tests.support.sink_pipeline import change
+
+RULE = {"identified": True}
+GOOD = {"url": "https://example.com/hook", "types": ["*"]}
+
+
+def segment(**more: Any) -> Segment:
+    return new_segment({"name": "Known", "rule": RULE, **more}, WORKSPACE, ENVIRONMENT, NOW_MS)
+
+
+def endpoint(known: list[Segment], **more: Any) -> Webhook:
+    home = {one.id: one for one in known}
+    return webhooks.new_webhook({**GOOD, **more}, WORKSPACE, ENVIRONMENT, NOW_MS, b"\x01" * 24, known=home)
+
+
+def control(*records: Segment | Webhook) -> ControlState:
+    state = ControlState()
+    for one in records:
+        state.apply(*control_state.encode("segment" if isinstance(one, Segment) else "webhook", one))
+    return state
+
+
+class Told:
+    """Memberships of one contact in, the messages of a planner out."""
+
+    def __init__(self, state: ControlState) -> None:
+        self._state = state
+        self._known = NotificationState(lambda _key: None)
+        self._version = 0
+
+    def __call__(self, of: Segment, *, member: bool = True, reason: str = "event") -> list[Message]:
+        self._version += 1
+        more = {"segment_id": of.id, "member": member, "reason": reason, "segment_version": 1, "event_id": ""}
+        one: Change = change(cid("external_id:u1"), "membership", self._version, at_ms=NOW_MS, **more)
+        return named(self._state, of_change(one, self._known, 0))
+
+
+def test_a_new_rules_first_members_are_told_where_that_was_asked_for() -> None:
+    quiet, loud = segment(), segment(include_existing=True)
+    told = Told(control(quiet, loud))
+    assert told(quiet, reason="rule") == []
+    (entered,) = told(loud, reason="rule")
+    assert (entered.type, entered.data["segment_name"]) == ("segment.entered", "Known")
+    assert [m.type for m in told(quiet, member=False)] == ["segment.left"], "it was in it"
+    assert [m.type for m in told(quiet)] == ["segment.entered"]
+    assert [m.type for m in told(quiet, member=False, reason="rule")] == ["segment.left"]
+
+
+def test_that_is_chosen_anew_with_each_rule() -> None:
+    loud = segment(include_existing=True)
+    assert edited_segment(loud, {"name": "Other"}, NOW_MS).include_existing
+    assert not edited_segment(loud, {"rule": {"identified": False}}, NOW_MS).include_existing
+    assert edited_segment(loud, {"rule": {"identified": False}, "include_existing": True}, NOW_MS).include_existing
+    with pytest.raises(ApiError) as refused:
+        segment(include_existing="yes")
+    assert (refused.value.param, refused.value.status) == ("include_existing", 422)
+
+
+def test_an_endpoint_hears_of_its_segments_alone() -> None:
+    mine, other = segment(), segment()
+    hook = endpoint([mine, other], segments=[mine.id])
+    state = control(mine, other, hook)
+    told, targets = Told(state), subscribed(state)
+    assert list(targets(told(mine)[0], NOW_MS)) == [hook]
+    assert list(targets(told(other)[0], NOW_MS)) == []
+    (message,) = of_event(event("external_id:u1"))
+    assert list(targets(message, NOW_MS)) == [hook], "other types have no segment"
+    (sent,) = plan(told(mine, member=False), targets, known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1)
+    data = orjson.loads(sent["body"])["data"]
+    assert (data["segment_id"], data["segment_name"]) == (mine.id, "Known")
+
+
+def test_a_name_follows_its_segment_and_a_deleted_one_has_none() -> None:
+    one = segment()
+    state = control(one)
+    told = Told(state)
+    told(one)
+    state.apply(*control_state.encode("segment", one.model_copy(update={"deleted": True})))
+    (left,) = told(one, member=False, reason="rule")
+    assert left.data["segment_name"] is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param", "words"),
+    [
+        ({"segments": ["Regulars"]}, "segments[0]", "named by its id, as seg_"),
+        ({"segments": "seg_1"}, "segments", "a list"),
+        ({"segments": [[]]}, "segments[0]", "no such segment"),
+        ({"segments": ["seg_1"] * 101}, "segments", "at most 100"),
+        ({"types": ["*", "segment.enterd"]}, "types[1]", "segment.entered, segment.left"),
+        ({"types": ["contact.subscribed"]}, "types[0]", "contact.created"),
+    ],
+)
+def test_what_is_no_filter_or_no_type_of_ours_is_refused(wrong: Any, param: str, words: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        endpoint([], **wrong)
+    assert (refused.value.param, refused.value.status) == (param, 422)
+    assert words in refused.value.message
+    hook = endpoint([])
+    with pytest.raises(ApiError, match=words):
+        webhooks.edited_webhook(hook, wrong, NOW_MS, known={})
+
+
+def test_a_filter_can_be_taken_away() -> None:
+    one = segment()
+    hook = endpoint([one], segments=[one.id, one.id], types=["segment.*", "message.whatever"])
+    assert serialize.webhook(hook)["segments"] == [one.id]
+    assert webhooks.edited_webhook(hook, {"segments": []}, NOW_MS).segments == ()
+    assert webhooks.edited_webhook(hook, {"status": "disabled"}, NOW_MS).segments == (one.id,)
