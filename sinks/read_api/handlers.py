@@ -26,7 +26,7 @@ from sinks.read_api.contacts import (
     trace,
 )
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
-from sinks.read_api.control import definitions, ledger, preview, quarantine, tasks, trial, usage, webhooks
+from sinks.read_api.control import definitions, event_types, ledger, preview, quarantine, tasks, trial, usage, webhooks
 from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
@@ -54,11 +54,15 @@ async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
 
 
 async def list_contact_events(api: ReadServices, asked: ReadRequest) -> Any:
-    return await contacts.events(api.reader, asked.tenant, asked.part("id"), asked.paging)
+    return await contacts.events(api.reader, asked.tenant, asked.part("id"), asked.paging, asked.query)
 
 
 async def list_events(api: ReadServices, asked: ReadRequest) -> Any:
     return await event_list.events(api.reader, asked.tenant, asked.query, asked.paging)
+
+
+async def list_event_types(api: ReadServices, asked: ReadRequest) -> Any:
+    return await event_types.event_types(api.reader, asked.tenant, asked.paging)
 
 
 async def get_event(api: ReadServices, asked: ReadRequest) -> Any:

@@ -43,6 +43,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/contacts/{id}/identity", "contacts:read", handlers.get_identity),
     Read("/v1/contacts/{id}/split", "contacts:write", handlers.get_evidence),
     Read("/v1/events", "contacts:read", handlers.list_events),
+    Read("/v1/event-types", "contacts:read", handlers.list_event_types),
     Read("/v1/events/{id}", "contacts:read", handlers.get_event),
     Read("/v1/events/{id}/trace", "contacts:read", handlers.get_event_trace),
     Read("/v1/segments", "segments:read", handlers.list_segments, fresh=True),

@@ -8,8 +8,9 @@ import pytest_asyncio
 
 from schemas.records.records import Event, Merge
 from schemas.times import iso
-from sinks.clickhouse.rows import EVENTS, OVERRIDES
+from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES
 from sinks.read_api.contacts.event_list import MOST_GROUPS
+from tests.integration.contact_rows import contact
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event, ident
 from tests.support.services import fresh_settings
 from tests.support.sink_pipeline import ReadPipeline, reads
@@ -24,7 +25,10 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     settings = fresh_settings(tmp_path_factory.mktemp("events"), kafka=kafka, clickhouse=clickhouse)
 
     def made(who: int, event_id: str, kind: str, after_ms: int) -> Event:
-        return event(f"external_id:u{who}", event_id=event_id, type=kind, timestamp_ms=NOW_MS + after_ms)
+        has = {"plan": 1} if kind == "seen" and after_ms % 2 else {}
+        has |= {"n": 2} if kind == "seen" and after_ms >= 147 else {}
+        at = NOW_MS + after_ms
+        return event(f"external_id:u{who}", event_id=event_id, type=kind, timestamp_ms=at, properties=has)
 
     async with reads(settings) as api:
         seen = [made(n % 3, f"e{n:03}", "seen", n) for n in range(150)]
@@ -45,6 +49,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
             identifier=ident("email:a@b.c"),
         )
         await api.store(OVERRIDES, merge)
+        await api.store(CONTACTS, contact("external_id:u0"))
         yield api
 
 
@@ -86,6 +91,38 @@ async def test_filters(api: ReadPipeline) -> None:
     assert [one["event_id"] for one in late] == ["e149"]
     query: dict[str, Any] = {"type": "seen", "from": iso(NOW_MS + 149)}
     assert (await api.get("/v1/events", **query))["meta"]["total"] == 1
+
+
+async def test_a_contacts_events_are_filtered_alike(api: ReadPipeline) -> None:
+    async def of(**query: Any) -> Any:
+        return await api.get(f"/v1/contacts/{cid('external_id:u0')}/events", **query)
+
+    assert (await of(type="seen"))["meta"]["total"] == 50
+    assert {one["type"] for one in (await of(type="twin"))["data"]} == {"twin"}
+    some = {"from": iso(NOW_MS + 9), "to": iso(NOW_MS + 15)}
+    assert [one["event_id"] for one in (await of(**some))["data"]] == ["e012", "e009"]
+    assert (await of(**some, page=2))["meta"]["total"] == 2
+    first = await of(**some, cursor="", limit=1)
+    assert [one["event_id"] for one in (await of(**some, cursor=first["next_cursor"]))["data"]] == ["e009"]
+    refused = await api.get(f"/v1/contacts/{cid('external_id:u0')}/events", 422, **{"from": "soon"})
+    assert refused["error"]["param"] == "from"
+
+
+async def test_the_types_of_events_and_their_properties(api: ReadPipeline) -> None:
+    page = await api.get("/v1/event-types", limit=100)
+    by_type = {one["type"]: one for one in page["data"]}
+    assert page["meta"]["total"] == len(by_type) == MANY + 4
+    assert [one["type"] for one in page["data"]] == sorted(by_type)
+    seen = by_type["seen"]
+    assert (seen["events"], by_type["twin"]["events"]) == (150, 2), "each once, and two senders' are two"
+    assert (seen["first_seen"], seen["last_seen"]) == (iso(NOW_MS), iso(NOW_MS + 9))
+    assert seen["properties"] == [{"name": "plan", "share": 0.4967}, {"name": "n", "share": 0.0199}], "of 151 rows"
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        some = await api.get("/v1/event-types", limit=7, cursor=cursor)
+        found, cursor = found + some["data"], some["next_cursor"]
+    assert found == page["data"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from schemas.control import static_segments
 from schemas.errors import ApiError
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, listing
+from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 MAX_HOPS = 8
@@ -59,10 +59,11 @@ FROM
 (
     SELECT * FROM events
     WHERE workspace = {workspace:String} AND environment = {environment:String}
-      AND own_contact_id IN {ids:Array(String)}
+      AND own_contact_id IN {ids:Array(String)} AND ({only:String} = '' OR type = {only:String})
     ORDER BY received_at LIMIT 1 BY event_id, type, own_contact_id
 )
 WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
+  AND toUnixTimestamp64Milli(timestamp) >= {since:Int64} AND toUnixTimestamp64Milli(timestamp) < {until:Int64}
 ORDER BY timestamp DESC, key DESC
 LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
@@ -70,7 +71,8 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 _EVENT_COUNT = """
 SELECT uniqExact(event_id, type, own_contact_id) AS total FROM events
 WHERE workspace = {workspace:String} AND environment = {environment:String}
-  AND own_contact_id IN {ids:Array(String)}
+  AND own_contact_id IN {ids:Array(String)} AND ({only:String} = '' OR type = {only:String})
+  AND toUnixTimestamp64Milli(timestamp) >= {since:Int64} AND toUnixTimestamp64Milli(timestamp) < {until:Int64}
 """
 
 _SEGMENTS = """
@@ -201,14 +203,30 @@ async def losers_of(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -
     return [row["loser"] for row in await reader.rows(_LOSERS, **tenant.parameters, id=contact_id)]
 
 
-async def events(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> dict[str, Any]:
-    """Newest first by the client's time, each once."""
+def event_filters(query: QueryParameters) -> dict[str, Any]:
+    """``type``, ``from`` and ``to`` as parameters of a query; raises ``ApiError`` (422) for an invalid time."""
+    since, until = time_ms(query, "from"), time_ms(query, "to")
+    if since is not None and until is not None and since > until:
+        raise ApiError("invalid_field", "to is before from", "to")
+    return {
+        "only": query.get("type", ""),
+        "since": -LATEST if since is None else since,
+        "until": LATEST if until is None else until,
+    }
+
+
+async def events(
+    reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging, query: QueryParameters
+) -> dict[str, Any]:
+    """Those that meet the filters, newest first by the client's time, each once."""
+    filters = event_filters(query)
     contact_id = (await required(reader, tenant, text))["contact_id"]
     ids = [contact_id, *await losers_of(reader, tenant, contact_id)]
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(
         _EVENTS,
         **tenant.parameters,
+        **filters,
         ids=ids,
         before_ms=before_ms,
         before_id=before_id,
@@ -217,7 +235,7 @@ async def events(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Pa
     )
     total = rows[0]["total"] if rows else 0
     if not rows and paging.offset:
-        total = (await reader.rows(_EVENT_COUNT, **tenant.parameters, ids=ids))[0]["total"]
+        total = (await reader.rows(_EVENT_COUNT, **tenant.parameters, **filters, ids=ids))[0]["total"]
     places = [(row["timestamp_ms"], row["key"]) for row in rows]
     return listing(paging, [_event(row, contact_id) for row in rows], total, places)
 

@@ -6,11 +6,10 @@ moves another to another page. ``from`` and ``to`` are about the client's time, 
 
 from typing import Any
 
-from schemas.errors import ApiError
-from sinks.read_api.contacts.contacts import LATEST, winners_of
+from sinks.read_api.contacts.contacts import event_filters, winners_of
 from sinks.read_api.contacts.event import shape
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, QueryParameters, cursor_at, listing, time_ms
+from sinks.read_api.request.paging import Paging, QueryParameters, cursor_at, listing
 from sinks.read_api.request.tenant import Tenant
 
 MOST_GROUPS = 20
@@ -49,15 +48,7 @@ _COUNT = "SELECT uniqExact(campaign_id, type, event_id, _sender) AS total"
 
 async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging) -> dict[str, Any]:
     """Raises ``ApiError`` (422) for an invalid time, or a cursor of another list."""
-    since, until = time_ms(query, "from"), time_ms(query, "to")
-    if since is not None and until is not None and since > until:
-        raise ApiError("invalid_field", "to is before from", "to")
-    parameters = {
-        **tenant.parameters,
-        "only": query.get("type", ""),
-        "since": -LATEST if since is None else since,
-        "until": LATEST if until is None else until,
-    }
+    parameters = {**tenant.parameters, **event_filters(query)}
     if paging.after is not None:
         return await _by_cursor(reader, tenant, parameters, paging)
     sql = _COLUMNS + _FROM + _BY_PAGE
