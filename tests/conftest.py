@@ -75,7 +75,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     tier = tier_of(services.ROOT / report.nodeid.split("::", maxsplit=1)[0])
     if tier and (report.when == "call" or report.outcome != "passed"):
         _counts[tier][report.outcome] += 1
-        if tier in {"sdks", "console"} and report.skipped and isinstance(report.longrepr, tuple):
+        if tier in {"contract", "sdks", "console"} and report.skipped and isinstance(report.longrepr, tuple):
             _left_out.append(str(report.longrepr[2]).removeprefix("Skipped: "))
 
 
