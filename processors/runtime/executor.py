@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
+from processors.runtime.grouping import apart, group_of
 from processors.runtime.publish import Message, TopicPartition, check_size
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
 from schemas.records.codec import UndecodableError, UnknownSchemaError
@@ -30,8 +31,6 @@ from schemas.service.counts import StageCounts
 
 log = logging.getLogger(__name__)
 
-GROUP, GROUP_BYTES = 200, 512 * 1024
-"""Most records and, about, bytes of one unit: a step holds up the event loop, heartbeats included."""
 BACKGROUND_S = 0.1
 """Under constant load a chunk of background work is done this often."""
 PACE_S = 0.025
@@ -171,7 +170,7 @@ class PartitionTask:
         worked = False
         for waiting in self.inputs.values():
             if waiting and not self._closing:
-                await self._group(_group_of(waiting))
+                await self._group(group_of(waiting))
                 worked = True
         now = clock.now_ms()
         due = self.stage.next_timer(self.partition)
@@ -196,8 +195,7 @@ class PartitionTask:
                     if not self._closing:
                         await self._group([record])
                 return
-            await self._quarantine(records[0], failed.__cause__)
-            outcome = "quarantined"
+            outcome = await self._failed(records[0], failed.__cause__)
         self._note(records, outcome)
         for record in records:
             self.executor.io.done(record)
@@ -208,14 +206,28 @@ class PartitionTask:
         for record in records:
             counts.latency[topic].observe(max(0, now_ms - record.timestamp_ms) / 1000)
 
+    async def _failed(self, record: InputRecord, cause: BaseException | None) -> str:
+        """One of several events is processed without the others, which may be another workspace's. Its outcome."""
+        outcome = "done"
+        for part in (parts := apart(record)):
+            try:
+                await self._unit(lambda state, now, part=part: self.stage.process([part], state, now))  # type: ignore[misc]
+            except StepFailedError as failed:
+                outcome, cause = "quarantined", failed.__cause__
+                await self._quarantine(part, cause)
+        if not parts:
+            outcome = "quarantined"
+            await self._quarantine(record, cause)
+        # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others
+        if outcome != "done" and (not isinstance(cause, UndecodableError) or isinstance(cause, UnknownSchemaError)):
+            self.executor.note_quarantined()
+        return outcome
+
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         log.error("quarantined %s/%d/%d", *where.values(), exc_info=cause, extra=where)
         send = self.executor.quarantine(record, f"{type(cause).__name__}: {cause}")
         await self.executor.io.publish({(send.topic, send.partition): [(send.key, send.value)]})
-        # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others
-        if not isinstance(cause, UndecodableError) or isinstance(cause, UnknownSchemaError):
-            self.executor.note_quarantined()
 
     async def _unit(self, step: Step) -> None:
         io, crash, seconds = self.executor.io, self.executor.crash, self.executor.counts.seconds
@@ -275,17 +287,6 @@ class PartitionTask:
 
 class StepFailedError(Exception):
     """The stage raised, or returned what cannot be sent; the cause is chained. Nothing has happened yet."""
-
-
-def _group_of(waiting: deque[InputRecord]) -> list[InputRecord]:
-    """The next records, at least one."""
-    group, size = [waiting.popleft()], 0
-    while waiting and len(group) < GROUP:
-        size += len(group[-1].value)
-        if size + len(waiting[0].value) > GROUP_BYTES:
-            break
-        group.append(waiting.popleft())
-    return group
 
 
 def _by_place(sends: Iterable[OutputRecord]) -> dict[TopicPartition, list[Message]]:

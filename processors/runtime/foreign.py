@@ -20,7 +20,7 @@ def admit(
     """The data with their index in the record, and what to send to `quarantine`; ``encode`` gives one's bytes."""
     admitted: list[tuple[int, T]] = []
     sends: list[OutputRecord] = []
-    for index, datum in enumerate(data):
+    for index, datum in enumerate(data, max(record.index, 0)):
         try:
             tenancy.check(datum)
         except tenancy.ForeignContactError as error:

@@ -22,7 +22,10 @@ Rows = Iterator[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``."""
+    """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``.
+
+    ``index``: it holds but the datum that stands there in Kafka's record; -1: it is that record.
+    """
 
     topic: str
     partition: int
@@ -30,6 +33,7 @@ class InputRecord:
     key: bytes | None
     value: bytes
     timestamp_ms: int
+    index: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from faust.exceptions import ConsistencyError
 
 from processors.runtime.app import Runtime, state_dir
 from processors.runtime.crash_trigger import VARIABLE, CrashTrigger
+from processors.runtime.grouping import events_of
 from processors.runtime.metrics import source_of, stage_name
 from processors.runtime.stage import InputRecord, OutputRecord, Quarantine, Stage
 from processors.runtime.watchdog import watch
@@ -69,7 +70,13 @@ def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
 
 def _quarantine(settings: Settings) -> Quarantine:
     def send(record: InputRecord, detail: str) -> OutputRecord:
+        events = events_of(record)
+        # whose it is, where that can be told: a record of several workspaces is none's
+        owners = {event["workspace"] for event in events}
         key, value = encode(
+            workspace=owners.pop() if len(owners) == 1 else "",
+            event_id=events[0]["event_id"] if len(events) == 1 else "",
+            index=record.index,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,

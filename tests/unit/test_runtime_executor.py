@@ -9,9 +9,9 @@ import pytest
 from processors.runtime.crash_trigger import CrashTrigger
 from processors.runtime.executor import QUARANTINE_LIMIT, PartitionExecutor
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows, Stage
-from schemas.records.codec import UndecodableError
+from schemas.records.codec import UndecodableError, decode_events, encode_events
 from schemas.topics import EVENTS, MERGES, Topic
-from tests.support.builders import MemoryTables
+from tests.support.builders import MemoryTables, event
 from tests.support.waiting import eventually
 
 DEADLINE_S = 5.0
@@ -155,6 +155,35 @@ async def test_a_group_with_a_bad_record_is_repeated_one_by_one_and_only_that_is
         (("quarantine", 0), [(None, b"ValueError: asked to")]),
         (("out", 0), [(b"k", b"b")]),
     ]
+    await executor.close()
+
+
+async def test_one_bad_event_of_a_record_costs_no_other_event_of_it() -> None:
+    class Picky(Echo):
+        """It fails on events of the type ``bad``, and says which place it was given for each."""
+
+        def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
+            events = [(one.index, event) for one in records for event in decode_events(one.value)]
+            if any(event["type"] == "bad" for _, event in events):
+                raise ValueError("asked to")
+            return [OutputRecord("out", 0, None, f"{index}:{event['event_id']}".encode()) for index, event in events]
+
+    io = MemoryOutside()
+    executor = shell_of(Picky(), io)
+    kinds = ["good", "bad", "good", "bad"]
+    events = [event("external_id:u1", event_id=f"evt_{n}", type=kind) for n, kind in enumerate(kinds)]
+    executor.take(record(0, encode_events(events)))
+    executor.take(record(1, encode_events([event("external_id:u1", event_id="evt_9")])))
+    await eventually(lambda: io.done_offsets() == [0, 1], "the partition is done", DEADLINE_S, every_s=0.001)
+    sent = [(*place, value) for kind, what in io.effects if kind == "sent" for place, ((_, value),) in what.items()]
+    assert sent == [
+        ("out", 0, b"0:evt_0"),
+        ("quarantine", 0, b"ValueError: asked to"),
+        ("out", 0, b"2:evt_2"),
+        ("quarantine", 0, b"ValueError: asked to"),
+        ("out", 0, b"-1:evt_9"),
+    ]
+    assert len(executor.quarantined) == 1, "a record counts once, or a batch would end the process again and again"
     await executor.close()
 
 

@@ -1,0 +1,43 @@
+"""Waiting records in; those that are processed together, and the events of one taken apart, out; pure."""
+
+from collections import deque
+from dataclasses import replace
+
+from processors.runtime.stage import InputRecord
+from schemas import topics
+from schemas.records import codec
+from schemas.records.records import Event
+
+GROUP, GROUP_BYTES = 200, 512 * 1024
+"""Most records and, about, bytes of one unit: a step holds up the event loop, heartbeats included."""
+OF_EVENTS = (topics.EVENTS.name, topics.RESOLVED.name)
+"""Topics whose records hold events of several contacts and workspaces."""
+
+
+def group_of(waiting: deque[InputRecord]) -> list[InputRecord]:
+    """The next records, at least one."""
+    group, size = [waiting.popleft()], 0
+    while waiting and len(group) < GROUP:
+        size += len(group[-1].value)
+        if size + len(waiting[0].value) > GROUP_BYTES:
+            break
+        group.append(waiting.popleft())
+    return group
+
+
+def events_of(record: InputRecord) -> list[Event]:
+    """None where it holds no events, or cannot be read."""
+    if record.topic not in OF_EVENTS:
+        return []
+    try:
+        return codec.decode_events(record.value)
+    except codec.UndecodableError:
+        return []
+
+
+def apart(record: InputRecord) -> list[InputRecord]:
+    """A record for each event of one that holds several, each with its place in it; else none."""
+    events = events_of(record)
+    if len(events) < 2:
+        return []
+    return [replace(record, value=codec.encode_events([event]), index=n) for n, event in enumerate(events)]
