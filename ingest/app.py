@@ -5,6 +5,7 @@ import gc
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from ingest.contacts.split_routes import SplitRoutes
 from ingest.contacts.static_segments import StaticSegmentRoutes
 from ingest.control.access_routes import AccessRoutes
 from ingest.control.campaign_routes import CampaignRoutes
+from ingest.control.quarantine_routes import QuarantineRoutes
 from ingest.control.segment_routes import SegmentRoutes
 from ingest.control.trial_routes import TestEnvironmentRoutes
 from ingest.control.webhook_routes import WebhookRoutes
@@ -42,6 +44,7 @@ from schemas import topics
 from schemas.api.routes import READS
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
+from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.errors import ApiError
 from schemas.service import web
 from schemas.service.exposition import exposed
@@ -215,6 +218,14 @@ def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control:
     ]
 
 
+def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+    def take(record: Any) -> None:
+        first(record)
+        second(record)
+
+    return take
+
+
 def _console(read_api: ReadApiClient) -> list[Route]:
     """What a browser asks for."""
     return [
@@ -231,9 +242,9 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
     read_api = read_api or ReadApiClient(settings.query, settings.read_deadline_s)
     writer = ControlWriter(settings, edge.control, edge.publisher)
     merges = Tail(settings, topics.MERGES, edge.merge_map.apply, positions=edge.merge_map.positions())
-    erasures = Erasures(edge, read_api, writer, Barrier(settings, merges))
+    erasures, jobs = Erasures(edge, read_api, writer, Barrier(settings, merges)), QuarantineJobs()
     edge.forget = erasures.forget
-    control = Tail(settings, topics.CONTROL, erasures.apply)
+    control = Tail(settings, topics.CONTROL, _both(erasures.apply, jobs.take))
     uses = KeyUsageRecorder(edge.rate_limiter, writer.put)
     health, metrics = Health(settings, read_api, edge.control), Metrics(edge)
 
@@ -262,6 +273,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
 
     writes = [
         *_writes(edge, read_api, writer, control),
+        *QuarantineRoutes(edge, read_api, writer, jobs).routes(),
         *(Route(o.path, endpoint, methods=list(o.methods)) for o, endpoint in endpoints),
         Route("/v1/segments/preview", ask, methods=["POST"]),
         Route("/v1/segments/{id}/explain", ask, methods=["POST"]),

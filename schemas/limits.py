@@ -40,6 +40,9 @@ MOST_CONSENTS = 100
 MAX_SPLIT = 200
 """Most events or identifiers that one split names."""
 MAX_NAME = 200
+MAX_QUARANTINE_IDS = 100
+"""Records that a request to replay or discard names."""
+QUARANTINE_STATES = ("open", "replayed", "discarded")
 MAX_TYPES, MAX_TYPE = 100, 200
 """Of a webhook."""
 SECRET_LENGTHS = (6, 256)

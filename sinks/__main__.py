@@ -14,6 +14,7 @@ import typer
 import uvloop
 
 from schemas.control.control_state import ControlState
+from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.service import web
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
@@ -30,6 +31,7 @@ from sinks.ledger.keeper import LedgerKeeper
 from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
+from sinks.quarantine.replayer import QuarantineReplayer
 
 if TYPE_CHECKING:
     from sinks.webhooks.process import Webhooks
@@ -58,6 +60,8 @@ async def _store(settings: Settings) -> None:
     loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads)
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
+    jobs = QuarantineJobs()
+    replayer = QuarantineReplayer(settings, jobs, known.erased)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -66,6 +70,7 @@ async def _store(settings: Settings) -> None:
                 tasks.create_task(eraser.run())
                 tasks.create_task(mender.run())
                 tasks.create_task(ledger.run())
+                tasks.create_task(replayer.run())
 
     needs = {
         "kafka": Probe(settings, EVENTS).ask,
@@ -76,9 +81,14 @@ async def _store(settings: Settings) -> None:
     }
     try:
         lanes = source_of(loop)
-        metrics = Exposition(settings, NAME, (READER, SINK, PIPELINE), lambda: (*lanes(), *ledger.samples()))
+        metrics = Exposition(
+            settings,
+            NAME,
+            (READER, SINK, PIPELINE),
+            lambda: (*lanes(), *ledger.samples(), *replayer.samples()),
+        )
         async with exposed(settings, metrics), beating(settings, needs):
-            await following(settings, (known.apply, rereads.apply), work)
+            await following(settings, (known.apply, rereads.apply, jobs.apply), work)
     finally:
         if squashing is not None:
             squashing.cancel()

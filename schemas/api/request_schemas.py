@@ -6,6 +6,7 @@ many, rules, because they nest, and the bodies whose refusals say more than a mo
 
 from schemas.api.json_schema import (
     ANYTHING,
+    FLAG,
     OBJECT,
     TEXT,
     Schema,
@@ -25,6 +26,7 @@ from schemas.limits import (
     EVENT_IDENTIFIERS,
     MAX_CONSENT,
     MAX_NAME,
+    MAX_QUARANTINE_IDS,
     MAX_RECEIVER_SECRET,
     MAX_SPLIT,
     MAX_TYPE,
@@ -80,6 +82,14 @@ WEBHOOK_EDIT: dict[str, Schema] = {
     "status": one_of("enabled", "disabled"),
 }
 ROTATION: dict[str, Schema] = {"secret": _SECRET}
+_SINCE: Schema = {"type": ["string", "number"], "description": "when it came into quarantine"}
+QUARANTINE_FILTER: dict[str, Schema] = {
+    "ids": many(TEXT, 0, MAX_QUARANTINE_IDS),
+    "reason": text(0, MAX_NAME),
+    "topic": text(0, MAX_NAME),
+    **dict.fromkeys(("since", "until"), _SINCE),
+}
+QUARANTINE_JOB: dict[str, Schema] = {"filter": record({}, QUARANTINE_FILTER), "dry_run": FLAG}
 _PROOF = maybe(text(1, MAX_RECEIVER_SECRET))
 RECEIVER: dict[str, Schema] = {
     "provider": TEXT,
@@ -183,6 +193,7 @@ BODIES: dict[str, Schema] = {
     "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),
     "SecretRotation": record({}, ROTATION),
+    "QuarantineRequest": record({"filter": QUARANTINE_JOB["filter"]}, {"dry_run": FLAG}),
     "NewReceiver": record({"provider": TEXT}, {n: one for n, one in RECEIVER.items() if n != "provider"}),
     "Split": {"anyOf": [record({name: one}) for name, one in SPLIT.items()]},
     "GraphQLRequest": {

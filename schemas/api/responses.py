@@ -11,7 +11,6 @@ from schemas.api.json_schema import (
     OBJECT,
     TEXT,
     TIME,
-    WHOLE,
     Schema,
     many,
     mapping,
@@ -21,6 +20,7 @@ from schemas.api.json_schema import (
     ref,
 )
 from schemas.api.operation_shapes import OPERATION_SHAPES
+from schemas.api.quarantine_shapes import QUARANTINE_SHAPES
 from schemas.api.trial_shapes import PROBLEM as _PROBLEM
 from schemas.api.trial_shapes import TRIAL_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
@@ -280,16 +280,7 @@ SHAPES: dict[str, Schema] = {
     "Workspace": record(_WORKSPACE),
     "WorkspaceMade": record({**_WORKSPACE, "environments": many(_ENVIRONMENT), "key": ref("KeyMade")}),
     **OPERATION_SHAPES,
-    "Quarantined": record(
-        {
-            **dict.fromkeys(("id", "topic"), TEXT),
-            **dict.fromkeys(("partition", "offset", "index"), WHOLE),
-            "event_id": maybe(TEXT),
-            "reason": TEXT,
-            "detail": TEXT,
-            "at": TIME,
-        }
-    ),
+    **QUARANTINE_SHAPES,
     "Document": {"type": "object", "required": ["openapi", "paths"]},
     "GraphQLAnswer": {"type": "object", "properties": {"data": maybe(OBJECT), "errors": many(OBJECT)}},
 }

@@ -9,6 +9,7 @@ tables with this one.
 from dataclasses import replace
 
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
+from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.limits import (
     CAMPAIGN_FILTERS,
@@ -83,7 +84,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", "DeliveryDetail", "One attempt, in full"),
     get("/v1/tasks/{id}", "events:ingest", "Task", "The state of a request's events"),
     get("/tasks/{id}", "events:ingest", "Task", "The same, for vendors' SDKs"),
-    get("/v1/quarantine", "admin", "Quarantined", "Records that could not be processed", listed=True),
+    *QUARANTINE_READS,
     RouteSpec(
         method="GET",
         path="/graphql",
@@ -225,6 +226,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         {202: "RetryAccepted"},
         "One more attempt",
     ),
+    *QUARANTINE_WRITES,
     write(
         "POST",
         "/v1/receivers",

@@ -3,6 +3,9 @@
 from schemas.records import codec
 from schemas.records.records import Quarantined
 
+MAX_PAYLOAD = 1_000_000
+"""Bytes that are kept of a record; one that is longer, or as long, counts as cut."""
+
 
 def encode(
     *,
@@ -30,6 +33,6 @@ def encode(
         detail=detail[:2000],
         at_ms=now_ms,
         key=key or b"",
-        payload=payload[:1_000_000],
+        payload=payload[:MAX_PAYLOAD],
     )
     return f"{topic}/{partition}/{offset}/{index}".encode(), codec.encode_quarantined(row)

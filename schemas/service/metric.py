@@ -1,4 +1,4 @@
-"""What is said of a metric, and the closed sets of values that labels have; pure."""
+"""What is said of a metric, the closed sets of values that labels have, and quarantine's own metrics; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,3 +55,21 @@ class Metric:
     meaning: str
     remedy: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+QUARANTINE_METRICS = (
+    Metric(
+        name="headwater_quarantine_open_records",
+        kind=GAUGE,
+        of=SINK,
+        meaning="Records in quarantine that were neither replayed nor discarded; one of several sinks says so.",
+        remedy="`headwater quarantine list --by-reason`; replay what a release has mended, discard the rest.",
+    ),
+    Metric(
+        name="headwater_quarantine_open_oldest_seconds",
+        kind=GAUGE,
+        of=SINK,
+        meaning="Age of the oldest of them; 0: there is none. They are kept for 30 days.",
+        remedy="Replay or discard it before it expires: `headwater quarantine replay --all --dry-run`.",
+    ),
+)

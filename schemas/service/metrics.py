@@ -1,8 +1,7 @@
 """The closed catalogue of metrics: name, type, labels with their values, what each means and asks for; pure.
 
 Nothing else names a metric: `deploy/README.md` has its table from here, and alerts and dashboard are held to it.
-A label has few values, all of them known beforehand: never a workspace, a contact or the type of an event. Each sample
-also has the label ``process``, the name of the process that counts, as the supervisor has it.
+A label has few values, all known beforehand: never a workspace, a contact or an event's type. ``process`` is on all.
 """
 
 from schemas.errors import STATUS
@@ -17,6 +16,7 @@ from schemas.service.metric import (
     MOMENTS,
     PHASES,
     PIPELINE,
+    QUARANTINE_METRICS,
     READ_TOPICS,
     READER,
     REQUEST_OUTCOMES,
@@ -127,6 +127,7 @@ CATALOGUE: tuple[Metric, ...] = (
         meaning="Partitions that this worker works on, and those whose tables it still recovers.",
         remedy="`recovering` for long: its state is read from the changelog; a worker that kept its disk need not.",
     ),
+    *QUARANTINE_METRICS,
     Metric(
         name="headwater_event_age_seconds",
         kind=HISTOGRAM,

@@ -41,6 +41,10 @@ class Window:
     def __contains__(self, key: str) -> bool:
         return key in self._young or key in self._old
 
+    def discard(self, key: str) -> None:
+        self._young.discard(key)
+        self._old.discard(key)
+
     def add(self, key: str) -> None:
         self._young.add(key)
         if len(self._young) >= self._size:
@@ -62,6 +66,10 @@ class Deduplicator:
     def __init__(self, size: int) -> None:
         self.window = Window(size)
         self._highest: dict[int, tuple[int, int]] = {}
+
+    def forget(self, event: Event) -> None:
+        """It could not be stored, so it is none of ours yet: it may be replayed from quarantine."""
+        self.window.discard(known_as(event["workspace"], event["environment"], event_key(event)))
 
     def reach(self, origin: EventPosition) -> None:
         """Everything up to this place has been seen."""

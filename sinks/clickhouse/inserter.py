@@ -175,7 +175,7 @@ class StreamInserter:
                 self._allow(place, str(error))
             else:  # whatever writes such bytes must not stop the others
                 log.error("%s/%s/%s refused: %s", *place.values(), error, extra=place)
-            await self._publisher.record(record, str(error))
+            await self._publisher.record(self.topic, record, str(error))
             self._counts.records[self.topic, "quarantined"] += 1
         kept = self._kept(block.items)
         work = await self._stream.sort(kept, self._parts, self._writer.stored_places)
@@ -229,8 +229,10 @@ class StreamInserter:
         self._allow({**place, "index": item.nth}, reason, **known)
         self._refused.add(item.datum.get("event_id", ""))
         self._counts.records[self.topic, "quarantined"] += 1
+        if self._stream.remembers:
+            self._parts[item.partition].seen.forget(item.datum)
         if QUARANTINE not in self._stream.tables:  # else it would come round for ever; the topic keeps it
-            await self._publisher.item(self._topic, item, self._stream.encode(item.datum), reason)
+            await self._publisher.item(self.topic, item, self._stream.encode(item.datum), reason)
 
     def _allow(self, place: dict[str, Any], reason: str, **known: str) -> None:
         where = "/".join(map(str, place.values()))

@@ -62,10 +62,10 @@ class SinkPublisher:
         if sends:
             await asyncio.gather(*sends)
 
-    async def record(self, record: Any, detail: str) -> None:
-        """Quarantine a whole record that cannot be decoded."""
+    async def record(self, topic: str, record: Any, detail: str) -> None:
+        """Quarantine a whole record that cannot be decoded; ``topic`` as the catalogue calls it."""
         await self._quarantine(
-            topic=record.topic,
+            topic=topic,
             partition=record.partition,
             offset=record.offset,
             key=record.key,

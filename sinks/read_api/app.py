@@ -6,6 +6,7 @@ Routes are matched on the path as it was sent, each part decoded afterwards: an 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from starlette.routing import Route, Router
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
+from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
 from schemas.service import clock, web
@@ -85,15 +87,18 @@ def _health(needs: Mapping[str, Check]) -> list[Route]:
     return [Route("/health/live", live), Route("/health/ready", ready)]
 
 
+def _tail(settings: Settings, control: ControlState, jobs: QuarantineJobs) -> Tail:
+    def take(record: Any) -> None:
+        control.apply(record.key, record.value)
+        jobs.take(record)
+
+    return Tail(settings, topics.CONTROL, take, patience_s=settings.read_deadline_s / 2)
+
+
 def build_app(settings: Settings) -> web.ErrorMiddleware:
     """Connects to nothing before its lifespan starts."""
-    control = ControlState()
-    tail = Tail(
-        settings,
-        topics.CONTROL,
-        lambda record: control.apply(record.key, record.value),
-        patience_s=settings.read_deadline_s / 2,
-    )
+    control, jobs = ControlState(), QuarantineJobs()
+    tail = _tail(settings, control, jobs)
     reader = ClickHouseReader(settings)
     edge = EdgeClient(settings)
     parity = ConsistencyCheck(settings, control, reader)
@@ -118,6 +123,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
 
     services = ReadServices(
         control=control,
+        jobs=jobs,
         tail=tail,
         reader=reader,
         written=WrittenContacts(reader),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from schemas.control import serialize
 from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
 from schemas.control.lookup import require, require_campaign
+from schemas.control.quarantine_jobs import QuarantineFilter, QuarantineJobs, shape
 from schemas.errors import ApiError
 from schemas.service.clock import now_ms
 from schemas.service.kafka import Tail
@@ -26,8 +27,9 @@ from sinks.read_api.contacts import (
     trace,
 )
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
-from sinks.read_api.control import definitions, event_types, ledger, preview, quarantine, tasks, trial, usage, webhooks
+from sinks.read_api.control import definitions, event_types, ledger, preview, tasks, trial, usage, webhooks
 from sinks.read_api.control.consistency import ConsistencyCheck
+from sinks.read_api.control.quarantine import QuarantineReader
 from sinks.read_api.graphql import execution
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest
@@ -41,6 +43,7 @@ class ReadServices:
     """The parts of the process that reads share."""
 
     control: ControlState
+    jobs: QuarantineJobs
     tail: Tail
     """Of `control`; a read that must show the latest definitions catches up first."""
     reader: ClickHouseReader
@@ -253,8 +256,32 @@ async def get_task(api: ReadServices, asked: ReadRequest) -> Any:
 
 
 async def list_quarantine(api: ReadServices, asked: ReadRequest) -> Any:
+    return await _quarantine(api, asked).page(asked.query, asked.paging)
+
+
+async def get_quarantine_summary(api: ReadServices, asked: ReadRequest) -> Any:
+    return await _quarantine(api, asked).summary()
+
+
+async def get_quarantined(api: ReadServices, asked: ReadRequest) -> Any:
+    return await _quarantine(api, asked).one(asked.part("id"), api.control.erased)
+
+
+async def plan_replay(api: ReadServices, asked: ReadRequest) -> Any:
+    chosen = QuarantineFilter.model_validate(await asked.request.json())
+    return await _quarantine(api, asked).plan(chosen, api.control.erased)
+
+
+async def get_quarantine_job(api: ReadServices, asked: ReadRequest) -> Any:
+    job = api.jobs.get(asked.principal.workspace, asked.part("id"))
+    if job is None:
+        raise ApiError("not_found", "no such job")
+    return shape(job)
+
+
+def _quarantine(api: ReadServices, asked: ReadRequest) -> QuarantineReader:
     unowned = "instance" in asked.principal.scopes
-    return await quarantine.quarantined(api.reader, asked.principal.workspace, asked.paging, unowned=unowned)
+    return QuarantineReader(api.reader, asked.principal.workspace, unowned=unowned)
 
 
 def _campaign(api: ReadServices, asked: ReadRequest) -> Campaign:

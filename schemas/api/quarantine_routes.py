@@ -1,0 +1,55 @@
+"""The lines of the table of routes that are about quarantine; pure."""
+
+from schemas.api.json_schema import TEXT, one_of
+from schemas.api.route import RouteSpec, get, write
+from schemas.limits import QUARANTINE_STATES
+
+QUARANTINE_READS: tuple[RouteSpec, ...] = (
+    get(
+        "/v1/quarantine",
+        "admin",
+        "Quarantined",
+        "Records that could not be processed",
+        {"reason": TEXT, "topic": TEXT, "status": one_of(*QUARANTINE_STATES)},
+        listed=True,
+    ),
+    get("/v1/quarantine/summary", "admin", "QuarantineSummary", "How many, by topic, reason and state"),
+    get("/v1/quarantine/{id}", "admin", "QuarantinedRecord", "One with its bytes, and what a replay would do now"),
+    get("/v1/quarantine/jobs/{id}", "admin", "QuarantineJob", "What came of a replay or a discard"),
+)
+QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
+    write(
+        "POST",
+        "/v1/quarantine/replay",
+        "admin",
+        "QuarantineRequest",
+        {200: "QuarantineOutcome", 202: "QuarantineJob"},
+        "Send records of quarantine through the pipeline again, each once; dry_run says what would happen now",
+    ),
+    write(
+        "POST",
+        "/v1/quarantine/discard",
+        "admin",
+        "QuarantineRequest",
+        {200: "QuarantineJob", 202: "QuarantineJob"},
+        "Say of records of quarantine that they are done with",
+    ),
+    write(
+        "POST",
+        "/v1/quarantine/{id}/replay",
+        "admin",
+        "",
+        {200: "QuarantineJob", 202: "QuarantineJob"},
+        "Send one through the pipeline again, once",
+        errors={409: "Error"},
+    ),
+    write(
+        "POST",
+        "/v1/quarantine/{id}/discard",
+        "admin",
+        "",
+        {200: "QuarantineJob", 202: "QuarantineJob"},
+        "Say of one that it is done with",
+        errors={409: "Error"},
+    ),
+)

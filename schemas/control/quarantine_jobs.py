@@ -1,0 +1,126 @@
+"""Records of `control` that ask to replay or discard records in quarantine in; what is asked and still open out; pure.
+
+The edge writes a job, one of the sinks does it and says so in the same record. Jobs that are done go after a while.
+"""
+
+import re
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.control.control_state import parse_key
+from schemas.control.definitions import ControlRecord
+from schemas.times import DAY_MS, iso
+
+KIND = "quarantine_job"
+KEEP_MS, KEEP_MOST = 30 * DAY_MS, 1000
+"""How long a job that is done can be asked for, and how many of a workspace."""
+MAX_OPEN = 20
+"""Jobs of a workspace that wait at the same time."""
+_ID = re.compile(r"([A-Za-z0-9._-]{1,249}):([0-9]{1,9}):([0-9]{1,18}):(-1|[0-9]{1,9})")
+REPLAY, DISCARD = "replay", "discard"
+
+QuarantineId = tuple[str, int, int, int]
+"""Topic, partition, offset and index of a record in quarantine."""
+
+
+class QuarantineFilter(BaseModel):
+    """Which records; what is empty does not narrow it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    ids: tuple[str, ...] = ()
+    reason: str = ""
+    topic: str = ""
+    since_ms: int = 0
+    until_ms: int
+
+    @property
+    def places(self) -> list[QuarantineId]:
+        return [place for one in self.ids if (place := place_of(one)) is not None]
+
+
+class QuarantineJob(ControlRecord):
+    """``counts`` are by outcome, ``refused`` by the code of why a record was not replayed."""
+
+    action: Literal["replay", "discard"]
+    filter: QuarantineFilter
+    key_id: str
+    unowned: bool = False
+    """Records that do not say whose they are, too: the key may run the instance."""
+    done_ms: int = 0
+    counts: dict[str, int] = Field(default_factory=dict)
+    refused: dict[str, int] = Field(default_factory=dict)
+
+
+def place_of(text: str) -> QuarantineId | None:
+    """A record's id, taken apart; ``None`` where it is no such id."""
+    match = _ID.fullmatch(text)
+    return None if match is None else (match[1], int(match[2]), int(match[3]), int(match[4]))
+
+
+def id_of(place: QuarantineId) -> str:
+    return ":".join(map(str, place))
+
+
+def shape(job: QuarantineJob) -> dict[str, Any]:
+    """As the API shows it."""
+    return {
+        "id": job.id,
+        "action": job.action,
+        "status": "done" if job.done_ms else "pending",
+        "created_at": iso(job.created_ms),
+        "done_at": iso(job.done_ms) if job.done_ms else None,
+        "replayed": job.counts.get("replayed", 0),
+        "discarded": job.counts.get("discarded", 0),
+        "refused": [{"code": code, "records": count} for code, count in sorted(job.refused.items())],
+    }
+
+
+class QuarantineJobs:
+    """The fold over `control`: the last record of a key wins. One that cannot be read is passed over."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[str, str], QuarantineJob] = {}
+
+    def take(self, record: Any) -> None:
+        """One record of Kafka's."""
+        self.apply(record.key, record.value)
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in; never raises."""
+        parsed = parse_key(key)
+        if parsed is None or parsed[1] != KIND:
+            return
+        place = parsed[0], parsed[2]
+        self._all.pop(place, None)
+        if value is None:
+            return
+        try:
+            job = QuarantineJob.model_validate(orjson.loads(value))
+        except (ValueError, RecursionError):
+            return
+        if (job.workspace, job.id) == place:
+            self._all[place] = job
+
+    def get(self, workspace: str, job_id: str) -> QuarantineJob | None:
+        return self._all.get((workspace, job_id))
+
+    def open(self) -> list[QuarantineJob]:
+        """Those that are to be done, the oldest first."""
+        waiting = [job for job in self._all.values() if not job.done_ms]
+        return sorted(waiting, key=lambda job: (job.created_ms, job.id))
+
+    def open_of(self, workspace: str) -> int:
+        return sum(job.workspace == workspace for job in self.open())
+
+    def outdated(self, now_ms: int) -> list[QuarantineJob]:
+        """Those that are done and need not be kept any longer."""
+        done = sorted((job for job in self._all.values() if job.done_ms), key=lambda job: -job.done_ms)
+        kept: dict[str, int] = {}
+        gone = []
+        for job in done:
+            kept[job.workspace] = kept.get(job.workspace, 0) + 1
+            if job.done_ms < now_ms - KEEP_MS or kept[job.workspace] > KEEP_MOST:
+                gone.append(job)
+        return gone

@@ -1,0 +1,47 @@
+"""Replays that were announced in; where those that were sent stand in Kafka, out."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.control.quarantine_jobs import QuarantineId, place_of
+
+
+class Announced(NamedTuple):
+    """A replay: of what, and from which offset of its topic's partition on it may stand there."""
+
+    id: QuarantineId
+    workspace: str
+    job: str
+    replays: int
+    partition: int
+    since: int
+
+
+async def found_in(
+    consumer: AIOKafkaConsumer, announced: Sequence[Announced], header: str, name: Callable[[str], str]
+) -> dict[QuarantineId, int]:
+    """The offset of each that is there; ``name`` is that of a topic on the cluster. Reads up to the ends of now."""
+    first: dict[TopicPartition, int] = defaultdict(lambda: 1 << 62)
+    for one in announced:
+        tp = TopicPartition(name(one.id[0]), one.partition)
+        first[tp] = min(first[tp], one.since)
+    if not first:
+        return {}
+    wanted = {one.id for one in announced}
+    ends = await consumer.end_offsets(list(first))
+    begins = await consumer.beginning_offsets(list(first))
+    consumer.assign(list(first))
+    for tp, since in first.items():
+        consumer.seek(tp, min(max(since, begins[tp]), ends[tp]))
+    found: dict[QuarantineId, int] = {}
+    while behind := [tp for tp in first if await consumer.position(tp) < ends[tp]]:
+        for records in (await consumer.getmany(*behind, timeout_ms=1000)).values():
+            for record in records:
+                for key, value in record.headers:
+                    place = place_of(value.decode("utf-8", "replace")) if key == header else None
+                    if place in wanted and place is not None:
+                        found.setdefault(place, record.offset)
+    return found
