@@ -1,63 +1,159 @@
-"""A word in; what could not be processed, by reason or one by one, out."""
+"""A word in; records that could not be processed shown, sent again, or said to be done with, out."""
 
-from collections import Counter
+import asyncio
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
+from deploy.client.api import ApiClient, part
 from deploy.client.config import ConfigError
-from deploy.client.output import note, print_json, print_rows
+from deploy.client.output import FINDINGS, note, print_json, print_rows, printable
 from deploy.client.session import OPTIONS, api, commands, examples, run
 
 cli = commands("quarantine", "Records that could not be processed. Needs a key with the scope admin.")
-COLUMNS = ("id", "at", "reason", "detail", "event_id")
+COLUMNS = ("id", "at", "status", "reason", "detail", "event_id")
+GROUP_COLUMNS = ("records", "topic", "reason", "status", "expires_at")
+PLAN_COLUMNS = ("records", "topic", "reason", "would", "code", "message")
 NEWEST = 100
+LINE = 16
+"""Bytes of a line of hex digits."""
+MOST_LINES = 64
+LOOK_S, PATIENCE_S = 0.5, 600.0
 
+RecordIds = Annotated[list[str] | None, typer.Argument(help="Ids as `headwater quarantine list` shows them.")]
 Reason = Annotated[str, typer.Option(help="Of this reason alone.")]
 Topic = Annotated[str, typer.Option(help="Of this topic alone.")]
+Status = Annotated[str, typer.Option(help="open, replayed or discarded; empty: any.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")]
-ByReason = Annotated[bool, typer.Option("--by-reason", help="How many of each topic and reason, over all.")]
+ByReason = Annotated[bool, typer.Option("--by-reason", help="How many of each topic, reason and status.")]
+EveryOne = Annotated[bool, typer.Option("--all", help="All that are open, where no other choice is made.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen now, and change nothing.")]
 
 
 @cli.command("list", epilog=examples("headwater quarantine list", "headwater quarantine list --by-reason --json"))
-def show_all(reason: Reason = "", topic: Topic = "", limit: Limit = NEWEST, by_reason: ByReason = False) -> None:
+def show_all(
+    reason: Reason = "", topic: Topic = "", status: Status = "", limit: Limit = NEWEST, by_reason: ByReason = False
+) -> None:
     """The newest first."""
+    query = {name: value for name, value in (("reason", reason), ("topic", topic), ("status", status)) if value}
 
     async def work() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         async with api() as client:
-            async for one in client.listed("/v1/quarantine"):
-                if (not reason or one["reason"] == reason) and (not topic or one["topic"] == topic):
-                    found.append(one)
-                    if len(found) >= limit and not by_reason:
-                        break
+            if by_reason:
+                rows = (await client.call("GET", "/v1/quarantine/summary"))["data"]
+                return [row for row in rows if all(row[name] == value for name, value in query.items())]
+            async for one in client.listed("/v1/quarantine", query):
+                found.append(one)
+                if len(found) >= limit:
+                    break
         return found
 
     found = run(work())
     as_json = OPTIONS.get().as_json
-    if by_reason:
-        counts = Counter((one["topic"], one["reason"]) for one in found).most_common()
-        rows = [{"topic": topic, "reason": why, "records": count} for (topic, why), count in counts]
-        print_rows(rows, ("records", "topic", "reason"), as_json=as_json)
-        return
-    if print_rows(found, COLUMNS, as_json=as_json) == limit:
+    if print_rows(found, GROUP_COLUMNS if by_reason else COLUMNS, as_json=as_json) == limit and not by_reason:
         note(f"the newest {limit}: --limit shows more")
 
 
 @cli.command(epilog=examples("headwater quarantine show RECORD_ID"))
 def show(record_id: str) -> None:
-    """One record, with all that is known of it."""
-
-    async def work() -> dict[str, Any]:
-        async with api() as client:
-            async for one in client.listed("/v1/quarantine"):
-                if one["id"] == record_id:
-                    return one
-        raise ConfigError(f"no record {record_id!r} in quarantine: headwater quarantine list")
-
-    found = run(work())
+    """One record: why it is there, its bytes as text and in hex, and what a replay would do now."""
+    found = run(_call("GET", f"/v1/quarantine/{part(record_id)}"))
     if OPTIONS.get().as_json:
         print_json(found)
         return
+    payload, replay = found.pop("payload"), found.pop("replay")
+    found["key"] = found["key"]["text"] or None
+    found["bytes"] = f"{payload['bytes']}{' (cut)' if found.pop('truncated') else ''}"
+    found["replay"] = replay["would"] if replay["would"] == "replay" else f"{replay['code']}: {replay['message']}"
     for name, value in found.items():
-        print(f"{name:<10} {value if value is not None else '-'}")
+        print(f"{name:<12} {printable(str(value)) if value is not None else '-'}")
+    lines = _hex_lines(bytes.fromhex(payload["hex"]))
+    print("\n".join(lines[:MOST_LINES]))
+    if len(lines) > MOST_LINES:
+        note(f"{payload['bytes']} bytes: --json shows the first {payload['shown']}")
+
+
+@cli.command(
+    epilog=examples(
+        "headwater quarantine replay --all --dry-run",
+        "headwater quarantine replay --reason processor_failed --json",
+    )
+)
+def replay(
+    records: RecordIds = None,
+    reason: Reason = "",
+    topic: Topic = "",
+    everything: EveryOne = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Send records through the pipeline again, each once. What cannot be replayed stays, and is said."""
+    body = {"filter": _filter(records, reason, topic, everything=everything), "dry_run": dry_run}
+    if dry_run:
+        plan = run(_call("POST", "/v1/quarantine/replay", body))
+        if OPTIONS.get().as_json:
+            print_json(plan)
+            return
+        print_rows(plan["data"], PLAN_COLUMNS, as_json=False)
+        note(f"{plan['examined']} of {plan['matching']} open records were looked at; nothing was changed")
+        return
+    _done(run(_job("/v1/quarantine/replay", body)), "replayed")
+
+
+@cli.command(epilog=examples("headwater quarantine discard --reason undecodable --json"))
+def discard(records: RecordIds = None, reason: Reason = "", topic: Topic = "", everything: EveryOne = False) -> None:
+    """Say of records that they are done with. They can be read until they expire, and not be replayed."""
+    body = {"filter": _filter(records, reason, topic, everything=everything)}
+    _done(run(_job("/v1/quarantine/discard", body)), "discarded")
+
+
+def _filter(records: list[str] | None, reason: str, topic: str, *, everything: bool) -> dict[str, Any]:
+    chosen = {"ids": records, "reason": reason, "topic": topic}
+    chosen = {name: value for name, value in chosen.items() if value}
+    if not chosen and not everything:
+        raise ConfigError("name records, or choose by --reason or --topic; --all takes every open one")
+    return chosen
+
+
+def _call(method: str, path: str, body: Any = None) -> Coroutine[Any, Any, dict[str, Any]]:
+    async def work() -> dict[str, Any]:
+        async with api() as client:
+            return await client.call(method, path, body)
+
+    return work()
+
+
+async def _job(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What came of it; waits for one that takes long."""
+    async with api() as client:
+        return await _until_done(client, await client.call("POST", path, body))
+
+
+async def _until_done(client: ApiClient, job: dict[str, Any]) -> dict[str, Any]:
+    async with asyncio.timeout(PATIENCE_S):
+        while job["status"] != "done":
+            await asyncio.sleep(LOOK_S)
+            job = await client.call("GET", f"/v1/quarantine/jobs/{part(job['id'])}")
+    return job
+
+
+def _done(job: dict[str, Any], outcome: str) -> None:
+    """Exit status 1 where something was refused."""
+    if OPTIONS.get().as_json:
+        print_json(job)
+    else:
+        print(f"{job[outcome]} {outcome}")
+        for one in job["refused"]:
+            print(f"{one['records']} not replayed: {one['code']}")
+    if job["refused"]:
+        raise typer.Exit(FINDINGS)
+
+
+def _hex_lines(value: bytes) -> list[str]:
+    """Offset, bytes in hex, and those that are ASCII."""
+    rows = ((at, value[at : at + LINE]) for at in range(0, len(value), LINE))
+    return [
+        f"{at:08x}  {row.hex(' '):<{LINE * 3}} {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"
+        for at, row in rows
+    ]

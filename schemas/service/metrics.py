@@ -1,7 +1,6 @@
 """The closed catalogue of metrics: name, type, labels with their values, what each means and asks for; pure.
 
-Nothing else names a metric: `deploy/README.md` has its table from here, and alerts and dashboard are held to it.
-A label has few values, all known beforehand: never a workspace, a contact or an event's type. ``process`` is on all.
+Docs, alerts and dashboard are held to it. A label has few values, never a workspace; ``process`` is on all.
 """
 
 from schemas.errors import STATUS

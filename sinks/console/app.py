@@ -23,7 +23,7 @@ from schemas.settings import Settings
 from sinks.console.live.feed import LiveFeed
 from sinks.console.live.page import SCOPE as LIVE
 from sinks.console.live.page import LivePages
-from sinks.console.pages import campaigns, contacts, keys, operate, segments, webhooks
+from sinks.console.pages import campaigns, contacts, keys, operate, quarantine, segments, webhooks
 from sinks.console.web import policy
 from sinks.console.web.api import Api, ApiConnection
 from sinks.console.web.assets import PREFIX, Assets
@@ -40,7 +40,7 @@ NAVIGATION = (
     NavigationEntry(segments.PATH, "Segments", "segments:read", "s"),
     NavigationEntry(campaigns.PATH, "Campaigns", "campaigns:read", "m"),
     NavigationEntry(webhooks.PATH, "Webhooks", "webhooks:read", "w"),
-    NavigationEntry(operate.QUARANTINE, "Quarantine", "admin", "q"),
+    NavigationEntry(quarantine.PATH, "Quarantine", "admin", "q"),
     NavigationEntry(operate.PIPELINE, "Pipeline", "admin", "p"),
     NavigationEntry("/console/keys", "Keys", "admin", "k"),
 )
@@ -86,7 +86,8 @@ class Console:
             (webhooks.PATH, "webhooks:read", webhooks.webhooks),
             (f"{webhooks.PATH}/{{id}}", "webhooks:read", webhooks.webhook),
             (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}", "webhooks:read", webhooks.attempt),
-            (operate.QUARANTINE, "admin", operate.quarantine),
+            (quarantine.PATH, "admin", quarantine.quarantine),
+            (f"{quarantine.PATH}/{{id}}", "admin", quarantine.record),
             (operate.PIPELINE, "admin", operate.pipeline),
             ("/console/keys", "admin", keys.keys),
         )
@@ -102,6 +103,10 @@ class Console:
             (webhooks.PATH, "webhooks:write", webhooks.create),
             (f"{webhooks.PATH}/{{id}}/switch", "webhooks:write", webhooks.switch),
             (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}/retry", "webhooks:write", webhooks.retry),
+            (f"{quarantine.PATH}/replay", "admin", quarantine.replay),
+            (f"{quarantine.PATH}/discard", "admin", quarantine.discard),
+            (f"{quarantine.PATH}/{{id}}/replay", "admin", quarantine.replay_one),
+            (f"{quarantine.PATH}/{{id}}/discard", "admin", quarantine.discard_one),
             ("/console/keys", "admin", keys.create),
             ("/console/keys/{id}/revoke", "admin", keys.revoke),
         )

@@ -1,4 +1,4 @@
-"""A visit in; records that were kept aside, and the health of what runs, out."""
+"""A visit in; the health of what runs, out."""
 
 import time
 from collections import Counter
@@ -12,16 +12,9 @@ from sinks.console.pages.processes import rows_of
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
-QUARANTINE = "/console/quarantine"
 PIPELINE = "/console/pipeline"
 MOST_MINUTES = 15
 """Of the ledger, on the page."""
-
-
-async def quarantine(visit: Visit) -> Response:
-    listed = await visit.api.get(api.path("quarantine"), limit="50", page=visit.query.get("page", "1"))
-    reasons = Counter(row["reason"] for row in listed["data"]).most_common()
-    return visit.page("quarantine.html", title="Quarantine", rows=listed["data"], meta=listed["meta"], reasons=reasons)
 
 
 async def pipeline(visit: Visit) -> Response:

@@ -64,9 +64,13 @@ ENDS_OTHERWISE = {
     "headwater run": 1,
     **dict.fromkeys(("headwater status", "headwater status --json"), None),
     **dict.fromkeys(("headwater doctor", "headwater doctor --json"), None),
+    "headwater quarantine replay --reason processor_failed --json": None,
     **dict.fromkeys(("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"), 1),
 }
-"""``run`` beside a running stack says so, a plan with changes ends with 1; what this machine has is not tested here."""
+"""``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may.
+
+What this machine has is not tested here.
+"""
 
 
 def files(folder: Path) -> None:
