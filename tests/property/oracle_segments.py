@@ -1,6 +1,6 @@
 """The meaning of a rule, told again in the plainest way: all events of a contact and a moment in, yes or no out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -14,22 +14,32 @@ from schemas.times import parse_duration, parse_iso, parse_time
 ORDER = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 
-def is_member(rule: dict[str, Any], events: Sequence[Event], now: int, *, known: bool) -> bool:
-    """``known``: whether the contact has a strong identifier. Only what the strategies generate is understood."""
+def is_member(
+    rule: dict[str, Any],
+    events: Sequence[Event],
+    now: int,
+    *,
+    known: bool,
+    merged: Collection[tuple[str, str]] = (),
+) -> bool:
+    """``known``: whether the contact has a strong identifier; ``merged``: those that came with other contacts.
+
+    Only what the strategies generate is understood.
+    """
     if "all" in rule:
-        return all(is_member(part, events, now, known=known) for part in rule["all"])
+        return all(is_member(part, events, now, known=known, merged=merged) for part in rule["all"])
     if "any" in rule:
-        return any(is_member(part, events, now, known=known) for part in rule["any"])
+        return any(is_member(part, events, now, known=known, merged=merged) for part in rule["any"])
     if "not" in rule:
-        return not is_member(rule["not"], events, now, known=known)
+        return not is_member(rule["not"], events, now, known=known, merged=merged)
     if "identified" in rule:
         return known is rule["identified"]
     if "consent" in rule:
         return last(events, "consents", rule["consent"]) is rule["value"]
     if "identifier" in rule:
-        return identified(
-            rule, {one["value"] for e in events for one in e["identifiers"] if one["type"] == rule["identifier"]}
-        )
+        kind = rule["identifier"]
+        values = {one["value"] for e in events for one in e["identifiers"] if one["type"] == kind}
+        return identified(rule, values | {value for other, value in merged if other == kind})
     if rule.get("op") == "anniversary":
         return celebrates(rule, last(events, "set", "since"), last(events, "set", "zone"), now)
     if "attribute" in rule:

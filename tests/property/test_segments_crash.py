@@ -130,11 +130,12 @@ class Crashes(RuleBasedStateMachine):
             known = user[0] == "external_id" and (
                 any(e["identifiers"][0]["type"] == "external_id" for e in mine) or USERS[0] in into
             )
+            merged = [loser for loser, winner in into.items() if winner == user]
             if exists:
                 members |= {
                     (contact_of(*user), name)
                     for name, found in self.defined.items()
-                    if is_member(found, mine, world.now, known=known)
+                    if is_member(found, mine, world.now, known=known, merged=merged)
                 }
         assert world.members() == members
 
