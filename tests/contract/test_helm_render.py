@@ -15,7 +15,7 @@ from tests.support.services import ROOT
 
 CHART = ROOT / "deploy" / "helm"
 HELM = shutil.which("helm")
-pytestmark = pytest.mark.skipif(HELM is None, reason="the chart was not rendered: helm is not on the path")
+pytestmark = pytest.mark.helm
 
 SMALL = """
 kafka: {bootstrapServers: "kafka:9092"}
