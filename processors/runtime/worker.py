@@ -16,7 +16,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from pathlib import Path
 from typing import NoReturn
 
 import uvloop
@@ -56,8 +55,6 @@ def run(
 ) -> NoReturn:
     set_up_logging(settings)
     state_dir(stage.app, settings).mkdir(parents=True, exist_ok=True)
-    if settings.ready_file:
-        Path(settings.ready_file).unlink(missing_ok=True)
     # a unit is tens of thousands of objects that hold no cycles: to look for some would cost a quarter of its time
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

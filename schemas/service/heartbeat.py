@@ -47,16 +47,21 @@ async def states_of(checks: Mapping[str, Check], patience_s: float = PATIENCE_S)
 
 @asynccontextmanager
 async def beating(settings: Settings, checks: Mapping[str, Check]) -> AsyncIterator[None]:
-    """Beat while the block runs, where there is a supervisor that reads it."""
+    """Beat while the block runs, where there is a supervisor that reads it; the process gets ready within."""
     if not settings.ready_file:
         yield
         return
+    _remove(Path(settings.ready_file))  # of an earlier process, in a container that started again
     beat = asyncio.create_task(_beat(Path(settings.ready_file).with_suffix(".json"), checks), name="heartbeat")
     try:
         yield
     finally:
         beat.cancel()
         await asyncio.gather(beat, return_exceptions=True)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 async def _beat(path: Path, checks: Mapping[str, Check]) -> None:
