@@ -201,6 +201,7 @@ def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control:
         Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
         Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
+        Route("/v1/webhooks/{id}/deliveries/retry", webhooks.retry_all, methods=["POST"]),
         Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
         Route("/v1/receivers", receivers.create, methods=["POST"]),
         Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),

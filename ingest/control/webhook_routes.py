@@ -27,6 +27,8 @@ from schemas.service.web import JsonResponse
 FOUND_S, ASK_S = 3.0, 0.1
 """How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
 SECRET_BYTES = 24
+MOST_RETRIES = 1000
+"""Deliveries that one request asks to try again."""
 
 
 class WebhookRoutes:
@@ -89,14 +91,29 @@ class WebhookRoutes:
         logged = None if delivery is None else await self._logged(request)
         if delivery is None or logged is None:
             raise ApiError("not_found", "no such delivery")
+        await self._ask_again(delivery, logged["contact_id"] or "")
+        return JsonResponse({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
+
+    async def retry_all(self, request: Request) -> Response:
+        """Those whose last attempt ended as the filter says, the oldest first: as many as one request may ask for."""
+        webhook = await self._webhook(request)
+        chosen = webhooks.retry_filter(await self._pages.json(request), self._edge.clock())
+        path = f"/internal/webhooks/{webhook.id}/unsent"
+        asked = {**chosen, "limit": MOST_RETRIES + 1}
+        found = (await self._read_api.post(request, path, asked, webhook.environment))["data"]
+        await asyncio.gather(*(self._ask_again(one["delivery_id"], one["contact_id"]) for one in found[:MOST_RETRIES]))
+        said = {"webhook_id": webhook.id, "retried": len(found[:MOST_RETRIES]), "more": len(found) > MOST_RETRIES}
+        return JsonResponse(said, 202)
+
+    async def _ask_again(self, delivery: str, contact_id: str) -> None:
+        """The wish is durable when it returns."""
         settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
         await self._edge.publisher.send(
             topics.name(topics.DELIVERIES, settings),
             codec.encode_delivery(wish),
             key=deliveries.asked_key(delivery),
-            partition=partition_of(deliveries.home_of(logged["contact_id"] or "", delivery), settings.partitions),
+            partition=partition_of(deliveries.home_of(contact_id, delivery), settings.partitions),
         )
-        return JsonResponse({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
 
     async def _webhook(self, request: Request) -> Webhook:
         """As it stands on `control` now, whichever edge wrote it."""

@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from schemas import ids
-from schemas.api.request_schemas import ROTATION, WEBHOOK, WEBHOOK_EDIT
+from schemas.api.request_schemas import RETRY, RETRY_FILTER, ROTATION, WEBHOOK, WEBHOOK_EDIT
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS
-from schemas.times import DAY_MS
+from schemas.records.deliveries import FAILED, PENDING
+from schemas.times import DAY_MS, parse_time
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
 OVERLAP_MS = DAY_MS
@@ -68,6 +69,29 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
             "updated_ms": now_ms,
         }
     )
+
+
+def retry_filter(value: Any, now_ms: int) -> dict[str, Any]:
+    """Which deliveries a POST body asks to try again; raises ``ApiError`` with the name of the wrong field."""
+    body = _object(value, RETRY)
+    if "filter" not in body:
+        raise ApiError("missing_field", "filter is needed; {} takes all that failed", "filter")
+    try:
+        given = _object(body["filter"], RETRY_FILTER)
+    except ApiError as refused:
+        raise refused.at("filter") from None
+    kind, status = given.get("type", ""), given.get("status", FAILED)
+    if not isinstance(kind, str) or len(kind) > MAX_TYPE:
+        raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", "filter.type")
+    if status not in (FAILED, PENDING):
+        raise ApiError("invalid_field", f"status must be {FAILED} or {PENDING}", "filter.status")
+    times = {name: parse_time(given[name]) if name in given else at for name, at in (("since", 0), ("until", now_ms))}
+    for name, ms in times.items():
+        if ms is None:
+            raise ApiError(
+                "invalid_field", f"{name} must be ISO 8601, or unix seconds or milliseconds", f"filter.{name}"
+            )
+    return {"type": kind, "status": status, "since_ms": times["since"], "until_ms": times["until"]}
 
 
 def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,15 @@ WEBHOOK_EDIT: dict[str, Schema] = {
     "status": one_of("enabled", "disabled"),
 }
 ROTATION: dict[str, Schema] = {"secret": _SECRET}
-_SINCE: Schema = {"type": ["string", "number"], "description": "when it came into quarantine"}
+_WHEN: Schema = {"type": ["string", "number"]}
+_TRIED: Schema = {**_WHEN, "description": "when its last attempt was"}
+RETRY_FILTER: dict[str, Schema] = {
+    "type": text(0, MAX_TYPE),
+    "status": {**one_of("failed", "pending"), "description": "how its last attempt ended; failed unless said"},
+    **dict.fromkeys(("since", "until"), _TRIED),
+}
+RETRY: dict[str, Schema] = {"filter": record({}, RETRY_FILTER)}
+_SINCE: Schema = {**_WHEN, "description": "when it came into quarantine"}
 QUARANTINE_FILTER: dict[str, Schema] = {
     "ids": many(TEXT, 0, MAX_QUARANTINE_IDS),
     "reason": text(0, MAX_NAME),
@@ -193,6 +201,7 @@ BODIES: dict[str, Schema] = {
     "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),
     "SecretRotation": record({}, ROTATION),
+    "RetryRequest": record(RETRY),
     "QuarantineRequest": record({"filter": QUARANTINE_JOB["filter"]}, {"dry_run": FLAG}),
     "NewReceiver": record({"provider": TEXT}, {n: one for n, one in RECEIVER.items() if n != "provider"}),
     "Split": {"anyOf": [record({name: one}) for name, one in SPLIT.items()]},

@@ -267,6 +267,7 @@ SHAPES: dict[str, Schema] = {
             "response": record({"body": TEXT}),
         }
     ),
+    "RetriesAccepted": record({"webhook_id": TEXT, "retried": COUNT, "more": FLAG}),
     "RetryAccepted": record({"delivery_id": TEXT, "webhook_id": TEXT, "status": TEXT}),
     "Receiver": record({"id": TEXT, "provider": TEXT, "path": TEXT, "consent": TEXT, "created_at": TIME}),
     "ReceiverMade": record(

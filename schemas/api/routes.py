@@ -226,6 +226,14 @@ _WRITES: tuple[RouteSpec, ...] = (
         {202: "RetryAccepted"},
         "One more attempt",
     ),
+    write(
+        "POST",
+        "/v1/webhooks/{id}/deliveries/retry",
+        "webhooks:write",
+        "RetryRequest",
+        {202: "RetriesAccepted"},
+        "One more attempt of each that failed, of a type or a time if you like",
+    ),
     *QUARANTINE_WRITES,
     write(
         "POST",

@@ -101,6 +101,7 @@ class Console:
             (f"{segments.PATH}/preview", "segments:read", parts.preview),
             (f"{segments.PATH}/{{id}}/delete", "segments:write", parts.delete),
             (webhooks.PATH, "webhooks:write", webhooks.create),
+            (f"{webhooks.PATH}/{{id}}/retry", "webhooks:write", webhooks.retry_all),
             (f"{webhooks.PATH}/{{id}}/switch", "webhooks:write", webhooks.switch),
             (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}/retry", "webhooks:write", webhooks.retry),
             (f"{quarantine.PATH}/replay", "admin", quarantine.replay),

@@ -245,6 +245,10 @@ async def list_deliveries(api: ReadServices, asked: ReadRequest) -> Any:
     return await webhooks.attempts(api.reader, asked.tenant, webhook, asked.paging)
 
 
+async def list_unsent(api: ReadServices, asked: ReadRequest) -> Any:
+    return await webhooks.unsent(api.reader, asked.tenant, _webhook(api, asked), await asked.request.json())
+
+
 async def get_delivery(api: ReadServices, asked: ReadRequest) -> Any:
     webhook = _webhook(api, asked)
     return await webhooks.attempt(api.reader, asked.tenant, webhook, asked.part("delivery_id"))

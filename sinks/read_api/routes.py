@@ -68,6 +68,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/webhooks/{id}", "webhooks:read", handlers.get_webhook, fresh=True),
     Read("/v1/webhooks/{id}/deliveries", "webhooks:read", handlers.list_deliveries, fresh=True),
     Read("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", handlers.get_delivery, fresh=True),
+    Read(f"{INTERNAL}/webhooks/{{id}}/unsent", "webhooks:write", handlers.list_unsent, fresh=True, method="POST"),
     Read("/v1/tasks/{id}", "events:ingest", handlers.get_task),
     Read("/tasks/{id}", "events:ingest", handlers.get_task),
     Read("/v1/quarantine", "admin", handlers.list_quarantine),

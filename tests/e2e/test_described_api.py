@@ -216,6 +216,7 @@ def test_a_write_is_answered_as_it_is_described(client: httpx.Client, described:
         ("POST", "/v1/environments", "", {"id": "qa"}, 409),
         ("POST", "/v1/webhooks/{id}/rotate", webhook, None, 200),
         ("POST", "/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhook, None, 202),
+        ("POST", "/v1/webhooks/{id}/deliveries/retry", webhook, {"filter": {}}, 202),
         ("POST", "/v1/quarantine/{id}/replay", ids["quarantine"], None, 409),
         ("POST", "/v1/quarantine/{id}/discard", ids["quarantine"], None, 200),
         ("POST", "/v1/receivers/{provider}/{id}", ids["receivers"], {}, 401),

@@ -66,6 +66,34 @@ async def test_from_the_event_to_the_log_and_again(stack: LocalStack) -> None:
     assert len({one.attempt_id for one in endpoint.got}) == 3
 
 
+async def test_what_failed_is_tried_again_by_a_filter(stack: LocalStack) -> None:
+    kind, other = unique("kept"), unique("other")
+    is_open: list[bool] = []
+
+    async def decide(_got: Got) -> Answer:
+        return (200, b"thanks") if is_open else (503, b"later")
+
+    async with receiver(decide) as endpoint, stack.client() as client:
+        webhook = await make(client, endpoint.url("/hook"), kind, other)
+        path = f"/v1/webhooks/{webhook['id']}/deliveries/retry"
+        for n, one in enumerate([kind, kind, other]):
+            await client.post("/v1/events", json={"type": one, "user_id": unique(f"u{n}")})
+        await log_of(client, webhook, 3)
+        is_open.append(True)
+        none = await client.post(path, json={"filter": {}})
+        assert (none.status_code, none.json()["retried"]) == (202, 0), "they are not given up yet"
+        past = await client.post(path, json={"filter": {"status": "pending", "until": "2020-01-01"}})
+        assert past.json()["retried"] == 0
+        done = await client.post(path, json={"filter": {"status": "pending", "type": kind}})
+        assert (done.status_code, done.json()) == (202, {"webhook_id": webhook["id"], "retried": 2, "more": False})
+        found = await log_of(client, webhook, 5)
+        good = [one for one in found["data"] if one["status"] == "succeeded"]
+        assert [(one["type"], one["attempt"]) for one in good] == [(kind, 2), (kind, 2)]
+        for wrong in ({}, {"filter": {"types": "x"}}, {"filter": {"status": "odd"}}, {"filter": {"since": "soon"}}):
+            assert (await client.post(path, json=wrong)).status_code == 422, wrong
+        assert (await client.post("/v1/webhooks/whk_x/deliveries/retry", json={"filter": {}})).status_code == 404
+
+
 async def test_contacts_and_segments(stack: LocalStack) -> None:
     kind, browser, user = unique("seen"), unique("a"), unique("u")
     async with receiver() as endpoint, stack.client() as client:

@@ -48,6 +48,18 @@ async def create(visit: Visit) -> Response:
 
 async def webhook(visit: Visit) -> Response:
     """One endpoint and the log of its attempts; a failed one may be tried again."""
+    return await _webhook(visit)
+
+
+async def retry_all(visit: Visit) -> Response:
+    """All whose last attempt failed, or is to be followed by another."""
+    form = await visit.form()
+    place = api.path("webhooks", visit.request.path_params["id"], "deliveries", "retry")
+    status = "pending" if form.get("status") == "pending" else "failed"
+    return await _webhook(visit, retried=await visit.api.send("POST", place, {"filter": {"status": status}}))
+
+
+async def _webhook(visit: Visit, retried: Any = None) -> Response:
     place = api.path("webhooks", visit.request.path_params["id"])
     found = await visit.api.get(place)
     log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"))
@@ -61,6 +73,7 @@ async def webhook(visit: Visit) -> Response:
         meta=log["meta"],
         failed_only=failed_only,
         health=_health(log["data"]),
+        retried=retried,
     )
 
 

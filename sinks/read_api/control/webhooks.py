@@ -1,6 +1,6 @@
 """A tenant in; its webhooks without secrets, and the log of their attempts, newest first, out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -46,6 +46,18 @@ ORDER BY at DESC, attempt_id DESC
 LIMIT 1
 """
 
+_UNSENT = """
+SELECT delivery_id, argMax(contact_id, (at, attempt)) AS of, argMax(status, (at, attempt)) AS last,
+    toUnixTimestamp64Milli(max(at)) AS at_ms
+FROM delivery_attempts
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
+    AND ({type:String} = '' OR type = {type:String})
+GROUP BY delivery_id
+HAVING last = {status:String} AND at_ms BETWEEN {since_ms:Int64} AND {until_ms:Int64}
+ORDER BY at_ms, delivery_id
+LIMIT {limit:UInt32}
+"""
+
 
 def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
@@ -74,6 +86,14 @@ async def latest_attempts(
     for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
         found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
     return found
+
+
+async def unsent(
+    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Deliveries whose last attempt ended so, the oldest first, each with its contact."""
+    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **asked)
+    return {"data": [{"delivery_id": row["delivery_id"], "contact_id": row["of"]} for row in rows]}
 
 
 async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
