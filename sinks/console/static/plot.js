@@ -12,7 +12,7 @@
     const series = names.map((label, index) => ({ label, stroke: colour(colours[index % 4]), width: 2, points: { show: data[0].length < 40 } }));
     const size = { width: Math.max(240, figure.clientWidth), height: 240 };
     figure.replaceChildren();
-    new window.uPlot({ ...size, series: [{}, ...series], axes: [axis, { ...axis, size: 46 }], scales: { x: { range: (_, low, high) => (low === high ? [low - 43200, high + 43200] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } } }, data, figure);
+    new window.uPlot({ ...size, series: [{}, ...series], axes: [axis, { ...axis, size: 46 }], scales: { x: { range: (_, low, high) => (data[0].length < 2 ? [low - 43200, low + 43200] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } } }, data, figure);
   }
   const figures = [...document.querySelectorAll("[data-series]")];
   const all = () => figures.forEach(draw);
