@@ -76,6 +76,8 @@ def test_an_exception_is_told_in_the_same_line() -> None:
     [
         "key sk_live_5ecret5ecret is unknown",
         "pk_5ecret",
+        "sk_ab-5ecret_c-5ecret is unknown",  # keys have dashes
+        "sk_dev_local5ecret",
         "no answer of https://user:5ecret@clickhouse:8123/x",
         "cannot parse '5ecret@example.com'",
         "GET /v1/contacts/email:5ecret+x@mail.example.com",
@@ -89,7 +91,7 @@ def test_secrets_and_addresses_are_in_no_line(text: str) -> None:
 
 
 def test_places_and_ids_are_left_as_they_are() -> None:
-    text = "quarantined events/0/12: contact cnt_abcdefghijklmnop, event evt_0193, task 2026-01-01T00:00:00Z, a@b"
+    text = "quarantined events/0/12: contact cnt_abcdefghijklmnop, event evt_0193, task 2026-01-01T00:00:00Z, a@b, sk_dev_local"
     assert process.without_secrets(text) == text
 
 
