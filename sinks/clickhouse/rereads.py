@@ -8,11 +8,13 @@
 """
 
 import logging
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.control.control_state import parse_key, record_key
+from sinks.clickhouse.rows import Table
 from sinks.clickhouse.streams import STREAMS, Stream
 
 log = logging.getLogger(__name__)
@@ -97,14 +99,16 @@ def encode(reread: Reread) -> tuple[bytes, bytes]:
     return record_key(KIND, OWNER, f"{reread.id}.{reread.topic}"), reread.model_dump_json().encode()
 
 
-def stream_of(table: str) -> Stream | None:
-    """From which topic a table is filled, by way of a view too; ``None``: from none.
+def streams_of(table: str) -> list[Stream]:
+    """The streams that fill a table, by way of a view too; the one whose checkpoint the table is comes first."""
+    own = [stream for stream in STREAMS if _fills(stream.checkpoints, table)]
+    return own + [stream for stream in STREAMS if _fills(stream.extra, table)]
 
-    Of one that several fill it is the topic whose checkpoint it is.
-    """
-    filled: dict[str, Any] = {}
-    for tables in ("extra", "checkpoints"):
-        for stream in STREAMS:
-            for one in getattr(stream, tables):
-                filled |= {one.name: stream} | dict.fromkeys(one.views, stream)
-    return filled.get(table)
+
+def _fills(tables: Sequence[Table], name: str) -> bool:
+    return any(name in (one.name, *one.views) for one in tables)
+
+
+def stream_of(table: str) -> Stream | None:
+    """The first of ``streams_of``; ``None``: no topic fills the table."""
+    return next(iter(streams_of(table)), None)

@@ -12,7 +12,7 @@ from typing import Any
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 CODES = (33, 40, 107, 226, 228, 246, 271)
-"""What ClickHouse answers for files of a part that are short, missing, or not what was written."""
+"""ClickHouse's codes for files of a part that are short, missing, or changed."""
 _ERRORS = "SELECT code, value, last_error_message FROM system.errors WHERE code IN {codes:Array(Int32)}"
 _PART = re.compile(r"/store/[0-9a-f]{3}/([0-9a-f-]{36})/([A-Za-z0-9_-]+)/")
 _TABLES = "SELECT toString(uuid), name FROM system.tables WHERE database = currentDatabase()"
@@ -25,7 +25,7 @@ SELECT table, name FROM (
 """
 YOUNG_BYTES = 256 * 1024 * 1024
 YOUNG_PAUSE_S = 30.0
-"""Of young parts, which are checked where errors name none, and between two such checks: any query may fail."""
+"""The bound of one check of young parts, and the pause between two: any customer's query may cause one."""
 _ACTIVE = (
     "SELECT 1 FROM system.parts"
     " WHERE database = currentDatabase() AND active AND table = {table:String} AND name = {part:String}"
@@ -49,7 +49,7 @@ class ErrorWatch:
             self._young_at = time.monotonic()
             young = (await client.query(_YOUNG, {"bytes": YOUNG_BYTES})).result_rows
             broken = await _broken(client, [(table, part) for table, part in young])
-        # only now: what could not be checked is asked about again
+        # only now: after a check that failed, the same errors are looked at again
         self._seen = {code: value for code, value, _ in rows}
         return broken
 

@@ -11,6 +11,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -21,9 +22,7 @@ from schemas.errors import ApiError
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
-from sinks.clickhouse.outcome_rows import OUTCOMES
-from sinks.clickhouse.rereads import Rereads, encode, stream_of
-from sinks.clickhouse.streams import STREAMS
+from sinks.clickhouse.rereads import Rereads, encode, stream_of, streams_of
 from sinks.ledger import accepted
 from sinks.maintenance.broken_parts import ErrorWatch, put_aside
 from sinks.maintenance.migrate import MigrationError
@@ -87,19 +86,23 @@ class Mender:
     async def _put_aside(self, client: AsyncClient, table: str, part: str) -> None:
         """The request first: a crash in between leaves the part in use, and it is found again."""
         if (stream := stream_of(table)) is not None:
-            reason = f"broken while in use: {table}/{part}"
-            log.error("%s; reading %s again", reason, stream.topic.name)
-            self._rereads.apply(*encode(await ask_again(self._settings, stream.topic, reason, (f"{table}/{part}",))))
-            await self._ask_beside(table, stream.topic, reason)
+            name = f"{table}/{part}"
+            log.error("broken while in use: %s; reading %s again", name, stream.topic.name)
+            await self._ask_again(stream.topic, {table}, f"broken while in use: {name}", (name,))
             await put_aside(client, table, part)
-        elif table == accepted.TABLE:  # its reader counts again what it brought
+        elif table == accepted.TABLE:  # its reader counts the rows again from Kafka
             await put_aside(client, table, part)
 
-    async def _ask_beside(self, table: str, topic: topics.Topic, reason: str) -> None:
-        """Have the other topics read again that fill the table, too."""
-        for stream in STREAMS:
-            if stream.topic is not topic and table == OUTCOMES.name and OUTCOMES in stream.tables:
-                self._rereads.apply(*encode(await ask_again(self._settings, stream.topic, reason)))
+    async def _ask_again(
+        self, topic: topics.Topic, tables: Collection[str], reason: str, parts: tuple[str, ...]
+    ) -> None:
+        """Have all topics read again that fill the tables; ``topic`` comes last.
+
+        Only the last request names the parts: until it is on `control` they are found again, and all is asked for.
+        """
+        others = {stream.topic for table in tables for stream in streams_of(table)} - {topic}
+        for one, named in [*((other, ()) for other in others), (topic, parts)]:
+            self._rereads.apply(*encode(await ask_again(self._settings, one, reason, named)))
 
     async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
         """What may be missing for good, by part."""
@@ -112,9 +115,7 @@ class Mender:
         if fresh:
             reason = f"broken at the start of ClickHouse: {', '.join(fresh)}"
             log.error("%s; reading %s again from %s on (offsets %s)", reason, topic.name, since, span)
-            for table, _ in names.values():
-                await self._ask_beside(table, topic, reason)
-            self._rereads.apply(*encode(await ask_again(self._settings, topic, reason, fresh)))
+            await self._ask_again(topic, {table for table, _ in parts}, reason, fresh)
             return {name: f"{name} is broken" for name in names}
         if has_all:
             for table, part in names.values():

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
-from sinks.clickhouse.rereads import stream_of
+from sinks.clickhouse.rereads import streams_of
 from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again
 
@@ -21,8 +21,8 @@ async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
     gone = sorted(name for name in made() - there if BEFORE + name not in there)
     if not gone:
         return []
-    streams = {stream.topic for stream in map(stream_of, gone) if stream is not None}
-    for topic in streams:  # first: a request that is made twice does no harm, one that is never made does
+    wanted = {stream.topic for name in gone for stream in streams_of(name)}
+    for topic in wanted:  # first: a request that is made twice does no harm, one that is never made does
         await ask_again(settings, topic, f"made again: {', '.join(gone)}")
     await make_missing(client)
     for name in gone:

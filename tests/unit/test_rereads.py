@@ -1,7 +1,7 @@
 """Requests to read a topic again: what a commit says of them, and where a partition goes on."""
 
 from sinks.clickhouse.outcome_rows import OUTCOMES
-from sinks.clickhouse.rereads import UNMARKED, Mark, Reread, Rereads, encode, mark_of, stream_of
+from sinks.clickhouse.rereads import UNMARKED, Mark, Reread, Rereads, encode, mark_of, stream_of, streams_of
 from sinks.clickhouse.resume import Bounds
 from sinks.clickhouse.streams import STREAMS
 
@@ -56,3 +56,10 @@ def test_every_table_that_a_stream_or_its_views_fill_knows_its_stream() -> None:
             assert all(stream_of(name) is stream for name in (table.name, *table.views))
     assert stream_of("squashes") is None
     assert stream_of(OUTCOMES.name) is next(stream for stream in STREAMS if OUTCOMES in stream.checkpoints)
+
+
+def test_a_table_that_several_topics_fill_knows_them_all() -> None:
+    fillers = [stream for stream in STREAMS if OUTCOMES in stream.tables]
+    assert len(fillers) == 3
+    assert {id(stream) for stream in streams_of(OUTCOMES.name)} == {id(stream) for stream in fillers}
+    assert streams_of("squashes") == []
