@@ -58,11 +58,8 @@ class StackHome:
 
     def open_log(self, name: str) -> IO[bytes]:
         """For appending; one that has grown large is put aside first, in place of the one before it."""
-        log = self.log_file(name)
-        with suppress(FileNotFoundError):
-            if log.stat().st_size > LOG_BYTES:
-                log.replace(log.with_suffix(".log.1"))
-        return log.open("ab")
+        self.rotate_log(name)
+        return self.log_file(name).open("ab")
 
     def rotate_log(self, name: str) -> None:
         """Copy a log that has grown large under the process that writes it, and empty it.

@@ -89,14 +89,17 @@ class QuarantineReplayer:
             await self._client.close()
 
     async def _turn(self) -> None:
-        if (jobs := self._jobs.open()) or (outdated := self._jobs.outdated(clock.now_ms())):
+        jobs, is_count_due = self._jobs.open(), time.monotonic() >= self._count_at
+        if is_count_due:
+            jobs += self._jobs.outdated(clock.now_ms())
+        if jobs:
             producer = await started_producer(self._settings)
             try:
-                await self._do(producer, jobs or outdated)
+                await self._do(producer, jobs)
             finally:
-                # what was handed over and not acknowledged must not come after we have looked for it
+                # a record that was handed over and not acknowledged must not arrive after the search for it
                 await producer.stop()
-        if time.monotonic() >= self._count_at:
+        if is_count_due or time.monotonic() >= self._count_at:
             self._counted = (await self._client.query(entries.OLDEST)).result_rows[0]  # type: ignore[assignment]
             self._count_at = time.monotonic() + COUNT_EVERY_S
 
