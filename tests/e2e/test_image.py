@@ -15,8 +15,8 @@ import pytest
 
 from schemas.settings import Settings
 from tests.support import image, services
+from tests.support.image import SERVICES, SERVING
 from tests.support.waiting import wait_until
-from tests.unit.test_compose import SERVICES, SERVING
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(600)]
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.stack import environment
 from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import Campaign
@@ -22,8 +20,7 @@ from schemas.service import kafka
 from tests.e2e.test_one_event import unique
 from tests.support.builders import ENVIRONMENT, WORKSPACE
 from tests.support.comparison import rows
-from tests.support.services import child, free_port
-from tests.support.stack import SECRET, LocalStack
+from tests.support.stack import SECRET, LocalStack, edge_beside
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import WebhookReceiver, receiver
 
@@ -33,19 +30,8 @@ pytestmark = pytest.mark.e2e
 @asynccontextmanager
 async def second_edge(stack: LocalStack, home: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Another edge of the same cluster; each start begins with an empty memory."""
-    port = free_port()
-    settings = stack.settings.model_copy(update={"home": home, "port": port})
-    url = f"http://127.0.0.1:{port}"
-    command = (sys.executable, "-m", "ingest")
-
-    def is_ready() -> bool:
-        try:
-            return httpx.get(f"{url}/health/ready", timeout=2, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    with child(command, log=home / "edge.log", ready=is_ready, env=environment(settings)):
-        async with httpx.AsyncClient(base_url=url, headers=SECRET, timeout=30, trust_env=False) as client:
+    with edge_beside(stack, home) as (_, http):
+        async with httpx.AsyncClient(base_url=http.base_url, headers=SECRET, timeout=30, trust_env=False) as client:
             yield client
 
 

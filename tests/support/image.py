@@ -1,4 +1,4 @@
-"""The Dockerfile's steps, done in a folder of this machine: what an image has, without an engine that builds it."""
+"""The compose file's services, and the Dockerfile's steps done in a folder: the image without an engine to build it."""
 
 import re
 import shlex
@@ -7,10 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.support.services import ROOT
 
-DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
+FOLDER = ROOT / "deploy" / "docker"
+DOCKERFILE = FOLDER / "Dockerfile"
+COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, one in SERVICES.items() if "build" in one]
+SERVING = [name for name in OURS if name != "provision"]
 IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from deploy.local.stack import environment
 from schemas.settings import Settings
-from tests.support.services import ROOT, fresh_settings
+from tests.support.services import ROOT, child, free_port, fresh_settings
 
 SECRET = {"Authorization": "Bearer sk_dev_local"}
 
@@ -65,6 +65,26 @@ def command(settings: Settings, word: str) -> "subprocess.CompletedProcess[str]"
         check=False,
         timeout=240,
     )
+
+
+@contextmanager
+def edge_beside(
+    stack: LocalStack, home: Path, **changes: object
+) -> Iterator[tuple["subprocess.Popen[bytes]", httpx.Client]]:
+    """Another edge of the same cluster, with a memory of its own, from when it is ready; ``changes`` are settings."""
+    settings = stack.settings.model_copy(update={"home": home, "port": free_port(), **changes})
+    url = f"http://127.0.0.1:{settings.port}"
+    with httpx.Client(base_url=url, headers=SECRET, timeout=30, trust_env=False) as http:
+
+        def is_ready() -> bool:
+            try:
+                return http.get("/health/ready").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        command = (sys.executable, "-m", "ingest")
+        with child(command, log=home / "edge.log", ready=is_ready, env=environment(settings)) as process:
+            yield process, http
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -10,12 +9,7 @@ import yaml
 from deploy.local.stack import stages
 from schemas.settings import PREFIX, Settings, strangers
 from tests.support import image, services
-
-FOLDER = image.DOCKERFILE.parent
-COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = [name for name, one in SERVICES.items() if "build" in one]
-SERVING = [name for name in OURS if name != "provision"]
+from tests.support.image import COMPOSE, FOLDER, OURS, SERVICES, SERVING
 
 
 def test_every_process_of_a_local_stack_is_a_service() -> None:
