@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 SILENT_S = 20.0
-"""A machine with no time to spare delays a heartbeat of 3 s; what is silent for so long is started again."""
+"""A loaded machine delays the heartbeats, which come every 3 s; a process that is silent for so long is dead."""
 
 
 def problem(ready_file: Path, *, asks_ready: bool, now: float) -> str:

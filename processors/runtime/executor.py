@@ -218,7 +218,7 @@ class PartitionTask:
         if not parts:
             outcome = "quarantined"
             await self._quarantine(record, cause)
-        # bytes that are no record of ours are not the stage's fault; whatever writes them must not stop the others
+        # bytes that are no record of ours are not the stage's fault; their writer must not stop the others
         if outcome != "done" and (not isinstance(cause, UndecodableError) or isinstance(cause, UnknownSchemaError)):
             self.executor.note_quarantined()
         return outcome

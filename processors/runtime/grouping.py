@@ -26,7 +26,7 @@ def group_of(waiting: deque[InputRecord]) -> list[InputRecord]:
 
 
 def events_of(record: InputRecord) -> list[Event]:
-    """None where it holds no events, or cannot be read."""
+    """Empty where it holds no events, or cannot be read."""
     if record.topic not in OF_EVENTS:
         return []
     try:

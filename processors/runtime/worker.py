@@ -68,7 +68,7 @@ def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
 def _quarantine(settings: Settings) -> Quarantine:
     def send(record: InputRecord, detail: str) -> OutputRecord:
         events = events_of(record)
-        # whose it is, where that can be told: a record of several workspaces is none's
+        # the owner, where there is one: a record of several workspaces has none
         owners = {event["workspace"] for event in events}
         key, value = encode(
             workspace=owners.pop() if len(owners) == 1 else "",

@@ -26,7 +26,7 @@ QuarantineId = tuple[str, int, int, int]
 
 
 class QuarantineFilter(BaseModel):
-    """Which records; what is empty does not narrow it."""
+    """Which records; an empty field does not narrow the choice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ids: tuple[str, ...] = ()
@@ -47,14 +47,14 @@ class QuarantineJob(ControlRecord):
     filter: QuarantineFilter
     key_id: str
     unowned: bool = False
-    """Records that do not say whose they are, too: the key may run the instance."""
+    """Also records that name no workspace: the key may run the instance."""
     done_ms: int = 0
     counts: dict[str, int] = Field(default_factory=dict)
     refused: dict[str, int] = Field(default_factory=dict)
 
 
 def place_of(text: str) -> QuarantineId | None:
-    """A record's id, taken apart; ``None`` where it is no such id."""
+    """A record's id, taken apart; ``None`` for other text."""
     match = _ID.fullmatch(text)
     return None if match is None else (match[1], int(match[2]), int(match[3]), int(match[4]))
 

@@ -51,7 +51,7 @@ def negative() -> None:
 
 
 STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
-"""By its first byte, how long a text is with its length; 0: longer, or none."""
+"""By its first byte, the bytes of a text and its length; 0: it is longer, or the byte is no length."""
 
 
 def leap(data: bytes, at: int) -> int:

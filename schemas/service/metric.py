@@ -40,7 +40,7 @@ PHASES = ("decide", "publish", "state")
 """Of a unit of work: the stage's own code, waiting for outputs, waiting for changelogs and writing the store."""
 MOMENTS = ("resolved", "member", "stored", "delivered")
 MOMENT_OF = dict(zip(STAGES, MOMENTS, strict=False))
-"""What an event has become when a stage has done it."""
+"""The outcomes of an event at a stage."""
 ATTEMPTS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "expired")
 """Classes of what came of a webhook's request; ``expired`` was not sent."""
 

@@ -65,7 +65,7 @@ class Run:
     events: Counter[Group] = field(default_factory=Counter)
 
     def add(self, record: Any) -> None:
-        """Count a record; one that holds no events of ours counts for nobody."""
+        """Count a record; one that holds no events of ours has no workspace to count for."""
         self.last = record.offset
         try:
             events = codec.skim_events(record.value or b"")
@@ -136,7 +136,7 @@ class AcceptedReader:
                 **connection(self._settings),
                 auto_offset_reset="none",
                 enable_auto_commit=False,
-                # what is fetched waits here until the next round: no more than that
+                # fetched records wait here until the next round, so this bounds their memory
                 fetch_max_bytes=2 << 20,
                 max_partition_fetch_bytes=1 << 20,
                 fetch_max_wait_ms=5000,

@@ -14,7 +14,7 @@ from schemas.records import codec, tenancy
 from schemas.records.quarantine import MAX_PAYLOAD
 
 MOST_REPLAYS = 3
-"""Of the same data: whatever fails so often fails for a reason that a replay does not change."""
+"""Of the same data: after so many failures the reason is one that a replay does not change."""
 DECODERS: Mapping[str, Callable[[bytes], list[Any]]] = {
     topics.EVENTS.name: codec.decode_events,
     topics.RESOLVED.name: codec.decode_events,
@@ -23,7 +23,7 @@ DECODERS: Mapping[str, Callable[[bytes], list[Any]]] = {
     topics.CHANGES.name: codec.decode_changes,
     topics.ATTEMPTS.name: codec.decode_attempts,
 }
-"""Topics that a record can go back to. A compacted one is none: an old record would take the place of its newest."""
+"""Topics that a record can go back to. Not a compacted one: an old record would take the place of its newest."""
 _COMPACTED = frozenset(topic.name for topic in topics.DATA if topic.retention_ms is None)
 REPLAY = "replay"
 READS = {topics.EVENTS.name: "identity", topics.LINKS.name: "identity"}

@@ -13,7 +13,7 @@ from tests.support import services
 
 pytestmark = pytest.mark.clickhouse
 NAMELESS = "SELECT * FROM format('RowBinary', 'x UInt64', 'ab')"
-"""Ends with the code of a file that is short, and is none."""
+"""It fails with the code of a short file, though no file is involved."""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sinks.console.web.visit import Visit
 PATH = "/console/quarantine"
 CHOICES = ("reason", "topic")
 WITHIN_MS = "10000"
-"""How long a page waits for what was asked to be done."""
+"""How long a page waits for the job that its form started."""
 
 
 async def quarantine(visit: Visit) -> Response:

@@ -14,7 +14,7 @@ _HERE = "workspace = {workspace:String} AND environment = {environment:String}"
 
 
 async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, now_ms: int) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for a range or a source that is none, or for too much at once."""
+    """Raises ``ApiError`` (422) for a wrong range or source, and for too many events at once."""
     source = query.get("source", "")
     if "source" in query and source not in SOURCES:
         raise ApiError("invalid_field", f"source must be one of {', '.join(SOURCES)}", "source")
