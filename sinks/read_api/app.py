@@ -30,7 +30,6 @@ from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.graphql import execution
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.graphql.types import Context
-from sinks.read_api.handlers import ReadServices
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import authorise
@@ -38,6 +37,7 @@ from sinks.read_api.request.edge_client import EdgeClient, EdgeWrites
 from sinks.read_api.request.record_times import RecordTimes
 from sinks.read_api.request.tenant import Tenant
 from sinks.read_api.routes import INTERNAL, routes
+from sinks.read_api.services import ReadServices
 
 READY_WITHIN_S = 1.0
 """Less than the edge waits for it."""

@@ -1,20 +1,14 @@
 """Authorised requests in, the values that the read API answers out: a function for every path."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
-
 from schemas.control import serialize
-from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
-from schemas.control.lookup import require, require_campaign
-from schemas.control.quarantine_jobs import QuarantineFilter, QuarantineJobs, shape
+from schemas.control.control_state import Segment, Webhook
+from schemas.control.lookup import require
+from schemas.control.quarantine_jobs import QuarantineFilter, shape
 from schemas.errors import ApiError
 from schemas.service.clock import now_ms
-from schemas.service.kafka import Tail
-from sinks.read_api.campaigns import campaigns, deliveries, series
 from sinks.read_api.contacts import (
-    audience,
     consents,
     contact_list,
     contacts,
@@ -26,30 +20,12 @@ from sinks.read_api.contacts import (
     link_refusal,
     trace,
 )
-from sinks.read_api.contacts.read_your_writes import WrittenContacts
 from sinks.read_api.control import definitions, event_types, ledger, preview, tasks, trial, usage, webhooks
-from sinks.read_api.control.consistency import ConsistencyCheck
 from sinks.read_api.control.quarantine import QuarantineReader
 from sinks.read_api.graphql import execution
-from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.context import ReadRequest
 from sinks.read_api.request.paging import list_page
-from sinks.read_api.request.record_times import RecordTimes
-from sinks.read_api.request.tenant import Tenant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadServices:
-    """The parts of the process that reads share."""
-
-    control: ControlState
-    jobs: QuarantineJobs
-    tail: Tail
-    """Of `control`; a read that must show the latest definitions catches up first."""
-    reader: ClickHouseReader
-    written: WrittenContacts
-    parity: ConsistencyCheck
-    times: RecordTimes
+from sinks.read_api.services import ReadServices
 
 
 async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
@@ -140,40 +116,9 @@ async def list_segment_contacts(api: ReadServices, asked: ReadRequest) -> Any:
     return await contact_list.contacts(api.reader, asked.tenant, {}, asked.paging, segment.id)
 
 
-async def list_campaigns(api: ReadServices, asked: ReadRequest) -> Any:
-    found = campaigns.campaigns_of(api.control, asked.tenant, asked.query)
-    return await campaigns.page(api.reader, asked.tenant, found, asked.paging, asked.query)
-
-
-async def get_campaign(api: ReadServices, asked: ReadRequest) -> Any:
-    return await campaigns.one(api.reader, asked.tenant, _campaign(api, asked), asked.query)
-
-
-async def list_campaign_deliveries(api: ReadServices, asked: ReadRequest) -> Any:
-    campaign = _campaign(api, asked)
-    return await deliveries.deliveries(api.reader, asked.tenant, campaign, asked.query, asked.paging)
-
-
-async def get_campaign_series(api: ReadServices, asked: ReadRequest) -> Any:
-    return await series.series(api.reader, asked.tenant, _campaign(api, asked), asked.query)
-
-
-async def find_triggered(api: ReadServices, request: Request) -> Any:
-    """The contacts that a trigger's link names; the link itself is the key."""
-    campaign = api.control.triggers.get(request.path_params["trigger"])
-    if campaign is None:
-        raise ApiError("not_found", "no such trigger")
-    tenant = Tenant(campaign.workspace, campaign.environment)
-    return await audience.by_hash(api.reader, tenant, request.query_params.get("who", ""))
-
-
 async def get_link_refusal(api: ReadServices, asked: ReadRequest) -> Any:
     a, b = asked.query.get("a", ""), asked.query.get("b", "")
     return {"refused": await link_refusal.is_refused(api.reader, asked.tenant, a, b)}
-
-
-async def query_audience(api: ReadServices, asked: ReadRequest) -> Any:
-    return await audience.audience(api.reader, asked.tenant, await asked.request.json())
 
 
 async def explain_segment(api: ReadServices, asked: ReadRequest) -> Any:
@@ -286,10 +231,6 @@ async def get_quarantine_job(api: ReadServices, asked: ReadRequest) -> Any:
 def _quarantine(api: ReadServices, asked: ReadRequest) -> QuarantineReader:
     unowned = "instance" in asked.principal.scopes
     return QuarantineReader(api.reader, asked.principal.workspace, unowned=unowned)
-
-
-def _campaign(api: ReadServices, asked: ReadRequest) -> Campaign:
-    return require_campaign(api.control.campaigns[asked.tenant.place], asked.part("id"))
 
 
 def _segments(api: ReadServices, asked: ReadRequest) -> dict[str, Segment]:

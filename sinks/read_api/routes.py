@@ -8,10 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.service import web
-from sinks.read_api import handlers
-from sinks.read_api.handlers import ReadServices
+from sinks.read_api import campaign_handlers, handlers
 from sinks.read_api.request.context import ReadRequest, authorise
 from sinks.read_api.request.tenant import Tenant
+from sinks.read_api.services import ReadServices
 
 INTERNAL = "/internal"
 """Paths for the edge alone; requests from outside are not proxied to them."""
@@ -35,7 +35,7 @@ READS: tuple[Read, ...] = (
     Read(f"{INTERNAL}/segments/warnings", "segments:write", handlers.list_segment_warnings, method="POST"),
     Read(f"{INTERNAL}/contacts/written", "contacts:write", handlers.wait_for_contact, method="POST"),
     Read(f"{INTERNAL}/events/linked", "events:ingest", handlers.wait_for_link, method="POST"),
-    Read(f"{INTERNAL}/audience", "contacts:read", handlers.query_audience, method="POST"),
+    Read(f"{INTERNAL}/audience", "contacts:read", campaign_handlers.query_audience, method="POST"),
     Read("/v1/contacts", "contacts:read", handlers.list_contacts),
     Read("/v1/contacts/{id}", "contacts:read", handlers.get_contact),
     Read("/v1/contacts/{id}/events", "contacts:read", handlers.list_contact_events),
@@ -49,10 +49,10 @@ READS: tuple[Read, ...] = (
     Read("/v1/segments", "segments:read", handlers.list_segments, fresh=True),
     Read("/v1/segments/{id}", "segments:read", handlers.get_segment, fresh=True),
     Read("/v1/segments/{id}/contacts", "segments:read", handlers.list_segment_contacts, fresh=True),
-    Read("/v1/campaigns", "campaigns:read", handlers.list_campaigns, fresh=True),
-    Read("/v1/campaigns/{id}", "campaigns:read", handlers.get_campaign, fresh=True),
-    Read("/v1/campaigns/{id}/deliveries", "campaigns:read", handlers.list_campaign_deliveries, fresh=True),
-    Read("/v1/campaigns/{id}/timeseries", "campaigns:read", handlers.get_campaign_series, fresh=True),
+    Read("/v1/campaigns", "campaigns:read", campaign_handlers.list_campaigns, fresh=True),
+    Read("/v1/campaigns/{id}", "campaigns:read", campaign_handlers.get_campaign, fresh=True),
+    Read("/v1/campaigns/{id}/deliveries", "campaigns:read", campaign_handlers.list_campaign_deliveries, fresh=True),
+    Read("/v1/campaigns/{id}/timeseries", "campaigns:read", campaign_handlers.get_campaign_series, fresh=True),
     Read("/v1/parity", "segments:read", handlers.get_parity),
     Read("/v1/receivers", "webhooks:read", handlers.list_receivers, fresh=True),
     Read("/v1/contacts/{id}/consents", "contacts:read", handlers.list_consents),
@@ -88,7 +88,7 @@ def routes(api: ReadServices) -> list[Route]:
 
     async def triggered(request: Request) -> Response:
         await api.tail.catch_up()
-        return web.JsonResponse(await handlers.find_triggered(api, request))
+        return web.JsonResponse(await campaign_handlers.find_triggered(api, request))
 
     return [*(_route(api, read) for read in READS), Route(f"{INTERNAL}/trigger/{{trigger}}", triggered)]
 

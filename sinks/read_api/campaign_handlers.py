@@ -1,0 +1,49 @@
+"""Authorised requests about campaigns in, the values that the read API answers out: a function for every path."""
+
+from typing import Any
+
+from starlette.requests import Request
+
+from schemas.control.control_state import Campaign
+from schemas.control.lookup import require_campaign
+from schemas.errors import ApiError
+from sinks.read_api.campaigns import campaigns, deliveries, series
+from sinks.read_api.contacts import audience
+from sinks.read_api.request.context import ReadRequest
+from sinks.read_api.request.tenant import Tenant
+from sinks.read_api.services import ReadServices
+
+
+async def list_campaigns(api: ReadServices, asked: ReadRequest) -> Any:
+    found = campaigns.campaigns_of(api.control, asked.tenant, asked.query)
+    return await campaigns.page(api.reader, asked.tenant, found, asked.paging, asked.query)
+
+
+async def get_campaign(api: ReadServices, asked: ReadRequest) -> Any:
+    return await campaigns.one(api.reader, asked.tenant, _campaign(api, asked), asked.query)
+
+
+async def list_campaign_deliveries(api: ReadServices, asked: ReadRequest) -> Any:
+    campaign = _campaign(api, asked)
+    return await deliveries.deliveries(api.reader, asked.tenant, campaign, asked.query, asked.paging)
+
+
+async def get_campaign_series(api: ReadServices, asked: ReadRequest) -> Any:
+    return await series.series(api.reader, asked.tenant, _campaign(api, asked), asked.query)
+
+
+async def find_triggered(api: ReadServices, request: Request) -> Any:
+    """The contacts that a trigger's link names; the link itself is the key."""
+    campaign = api.control.triggers.get(request.path_params["trigger"])
+    if campaign is None:
+        raise ApiError("not_found", "no such trigger")
+    tenant = Tenant(campaign.workspace, campaign.environment)
+    return await audience.by_hash(api.reader, tenant, request.query_params.get("who", ""))
+
+
+async def query_audience(api: ReadServices, asked: ReadRequest) -> Any:
+    return await audience.audience(api.reader, asked.tenant, await asked.request.json())
+
+
+def _campaign(api: ReadServices, asked: ReadRequest) -> Campaign:
+    return require_campaign(api.control.campaigns[asked.tenant.place], asked.part("id"))
