@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from ingest.events.edge import Edge
 from schemas.errors import STATUS
-from schemas.service.exposition import CONTENT_TYPE, PATH, SOCKET, Exposition, Sample, merged
+from schemas.service.exposition import CONTENT_TYPE, Exposition, Sample, merged
 from schemas.service.metric import DIALECTS, EDGE, OUTCOMES, REQUEST_OUTCOMES, STACK
-from schemas.service.processes import states
+from schemas.service.processes import METRICS_PATH, SOCKET, states
 
 WITHIN_S = 1.0
 MOST_BYTES = 4 * 1024 * 1024
@@ -77,7 +77,7 @@ async def _ask(socket: Path) -> bytes:
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
-            session.get(f"http://localhost{PATH}") as answer,
+            session.get(f"http://localhost{METRICS_PATH}") as answer,
         ):
             found = bytearray()
             async for part in answer.content.iter_any():

@@ -12,7 +12,6 @@ from deploy.local.daemon import run_in_front
 from deploy.local.home import AlreadyRunningError, StackHome
 from deploy.local.kafka import BrokerError
 from deploy.local.stack import Stack, StackError, greeting
-from deploy.local.status import status as show_status
 from deploy.local.supervisor import NotReadyError
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
@@ -88,6 +87,8 @@ def down() -> None:
 @cli.command()
 def status() -> None:
     """Show the processes and what they wait for; exit status 1 when something is wrong."""
+    from deploy.local.status import status as show_status  # noqa: PLC0415 - the supervisor shows nothing, and lives long
+
     lines, well = show_status(*read_home())
     print(*lines, sep="\n")
     raise typer.Exit(0 if well else 1)

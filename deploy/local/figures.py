@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.service.exposition import PATH, SOCKET
+from schemas.service.processes import METRICS_PATH, SOCKET
 
 LATE_S, FAR_S = 5.0, 60.0
 """A record that is owed for so long is told of; for so long it is a fault, as the alerts have it."""
@@ -116,7 +116,7 @@ def _ask(path: Path) -> str:
     """Nothing where the process does not answer: its heartbeat tells of it."""
     connection = _SocketConnection(path)
     try:
-        connection.request("GET", PATH)
+        connection.request("GET", METRICS_PATH)
         answer = connection.getresponse()
         return answer.read().decode() if answer.status == http.client.OK else ""
     except (OSError, http.client.HTTPException, UnicodeDecodeError):

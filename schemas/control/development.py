@@ -1,10 +1,13 @@
 """The two keys that the README prints in; whether a process that others can reach may run with them, out; pure."""
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from schemas.control.control_state import ControlState
 from schemas.errors import CannotStart
 from schemas.settings import PREFIX, Settings, variable
+
+if TYPE_CHECKING:
+    from schemas.control.control_state import ControlState
 
 SECRET_KEY, PUBLIC_KEY = "sk_dev_local", "pk_dev_local"
 
@@ -17,7 +20,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check_keys(control: ControlState, settings: Settings, now_ms: int, host: str = "host") -> None:
+def check_keys(control: "ControlState", settings: Settings, now_ms: int, host: str = "host") -> None:
     """Raises ``CannotStart`` where the network would reach a port that takes a published key.
 
     ``host`` is the setting that says where the process listens.

@@ -21,13 +21,12 @@ from prometheus_client.registry import Collector
 from schemas.service.counts import Histogram
 from schemas.service.metric import EVERY
 from schemas.service.metrics import BY_NAME, CATALOGUE
+from schemas.service.processes import METRICS_PATH, SOCKET
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PATH = "/metrics"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-SOCKET = ".sock"
 PROCESS = "process"
 
 
@@ -104,7 +103,7 @@ async def exposed(settings: Settings, exposition: Exposition) -> AsyncIterator[N
         return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
-    app.router.add_get(PATH, answer)
+    app.router.add_get(METRICS_PATH, answer)
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:

@@ -4,30 +4,12 @@ Every client of every process is made with ``connection(settings)``; Faust's tak
 Certificates are read anew for each client, so what a restart finds is what was put there last.
 """
 
-import asyncio
-import inspect
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
-
-from aiokafka.abc import AbstractTokenProvider
 
 from schemas.client_files import password_from_file, tls_context
 from schemas.errors import CannotStart
 from schemas.settings import Settings, variable
-
-
-class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka publishes no types
-    """A customer's function as aiokafka calls it: what blocks runs in a thread."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._function = function
-
-    async def token(self) -> str:
-        """The token for a new connection; raises what the function raises."""
-        if inspect.iscoroutinefunction(self._function):
-            return str(await self._function())
-        return str(await asyncio.to_thread(self._function))
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -51,7 +33,9 @@ def connection(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _token_provider(settings: Settings) -> TokenProvider:
+def _token_provider(settings: Settings) -> Any:
+    from schemas.token_provider import TokenProvider  # noqa: PLC0415 - a process that only checks its settings needs no aiokafka
+
     module, _, name = settings.kafka_token_provider.partition(":")
     try:
         function = getattr(import_module(module), name)

@@ -10,16 +10,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from schemas.control import sealing
 from schemas.errors import CannotStart
 from schemas.service.clickhouse_auth import database_connection
-from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings, complaints, strangers
 from schemas.times import iso
+
+if TYPE_CHECKING:
+    from schemas.service.kafka import Tail
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +138,7 @@ def announce_ready(settings: Settings) -> None:
         Path(settings.ready_file).touch()
 
 
-async def end_with(tails: Sequence[Tail]) -> None:
+async def end_with(tails: Sequence["Tail"]) -> None:
     """End this process when one of the tails does: what it goes by would be old from then on."""
     watched = [asyncio.ensure_future(tail.ended()) for tail in tails]
     try:

@@ -1,7 +1,7 @@
 """The files of the supervisor and of the processes on one machine in; the state of each process out.
 
 ``run/stack.json`` is the supervisor's: the processes that there should be, and how each ended last. ``run/<name>.json``
-is a process's own (``heartbeat.py``).
+is a process's own (``heartbeat.py``), and ``run/<name>.sock`` answers with its metrics (``exposition.py``).
 """
 
 import time
@@ -12,6 +12,9 @@ from typing import Any
 from schemas.service import heartbeat
 
 STACK_FILE = "stack.json"
+SOCKET = ".sock"
+"""Suffix of the socket at which a process answers with its metrics; beside its own file."""
+METRICS_PATH = "/metrics"
 SETTLED_S = 60.0
 """A process that ended twice within this time is told of as restarting."""
 

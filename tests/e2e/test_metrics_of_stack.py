@@ -9,10 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.figures import figures_of
 from ingest.metrics import Metrics
-from schemas.service.exposition import SOCKET, Exposition, Sample, exposed
+from schemas.service.exposition import Exposition, Sample, exposed
 from schemas.service.metric import EDGE, EVERY, PHASES, WEBHOOKS
 from schemas.service.metrics import BY_NAME, CATALOGUE
-from schemas.service.processes import states
+from schemas.service.processes import SOCKET, states
 from schemas.settings import Settings
 from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 from tests.support.exposition import declared, numbers, processes

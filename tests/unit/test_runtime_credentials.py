@@ -6,7 +6,7 @@ import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from processors.runtime.app import credentials
-from schemas.service.kafka_auth import TokenProvider
+from schemas.token_provider import TokenProvider
 
 CONTEXT = ssl.create_default_context()
 
