@@ -9,7 +9,8 @@
 3. The sink reads the table's topic again from its beginning; other tables of the topic collapse what they have.
 4. When the sink is through, the table that was put aside is dropped.
 
-It may be stopped anywhere and repeated: the table that was put aside is what tells of an earlier try.
+It may be stopped anywhere and repeated: the table that was put aside is what tells of an earlier try. Tables of names
+(`sinks/definitions/`) are made of `control` and of the events that are stored, and keep the rows that neither tells of.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.consumer import committed_of
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
+from sinks.definitions.keeper import EVENT_TYPES, keep_event_types, keep_names
+from sinks.definitions.rows import NAME_TABLES
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again, reach
@@ -35,17 +38,21 @@ from sinks.maintenance.restore import BEFORE, client_of, derive, feeds_into, par
 Say = Callable[[str], None]
 
 LOOK_S, SAY_S = 0.5, 10.0
+NAMED = frozenset({EVENT_TYPES, *(one.name for one in NAME_TABLES)})
 
 
 async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
     """Return when it is done; raises ``CannotStart`` where rows would be lost and ``lose`` is not set."""
     stream = stream_of(table)
-    if stream is None:
-        known = sorted(name for name in made() if stream_of(name) is not None)
+    if stream is None and table not in NAMED:
+        known = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)
         raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(known)}")
     client = await client_of(settings)
     try:
-        await _rebuild(client, settings, table, stream.topic, say, lose=lose)
+        if stream is None:
+            await _rebuild_names(client, settings, table, say, lose=lose)
+        else:
+            await _rebuild(client, settings, table, stream.topic, say, lose=lose)
     finally:
         await client.close()
 
@@ -67,12 +74,7 @@ async def _rebuild(
         )
     if not old:
         say(f"{table} is gone: rows from before {since} cannot come again but from a backup")
-    if old == table:
-        for feed in feeds():
-            if table in (feed.source, feed.target):
-                await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
-        await client.command(f"RENAME TABLE {table} TO {before}")
-    await make_missing(client)
+    await _put_aside(client, table, old)
     for feed in feeds_into(table):
         await derive(client, feed)
     if old:
@@ -86,6 +88,38 @@ async def _rebuild(
         where, values = _not_in_kafka(settings, topic, later, end)
         await _copy(client, table, where, values, unreadable)
         await _erase_again(client, settings, table)
+    await client.command(f"DROP TABLE IF EXISTS {before} SYNC")
+    say(f"{table} is rebuilt")
+
+
+async def _put_aside(client: AsyncClient, table: str, old: str) -> None:
+    """Make a table anew, empty; ``old`` is the one that has its rows so far, if any."""
+    if old == table:
+        for feed in feeds():
+            if table in (feed.source, feed.target):
+                await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
+        await client.command(f"RENAME TABLE {table} TO {BEFORE + table}")
+    await make_missing(client)
+
+
+async def _rebuild_names(client: AsyncClient, settings: Settings, table: str, say: Say, *, lose: bool) -> None:
+    """Of a table that the sink keeps equal to `control`, or to the events that are stored."""
+    before, there = BEFORE + table, await present(client)
+    old = before if before in there else table if table in there else ""
+    unreadable = await _unreadable(client, old) if old else []
+    if unreadable and not lose:
+        raise CannotStart(
+            f"parts of {table} that cannot be read may hold names of what is gone, which would be lost: "
+            f"{', '.join(unreadable)}. Nothing was changed; --yes goes on without them"
+        )
+    await _put_aside(client, table, old)
+    if table == EVENT_TYPES:
+        await keep_event_types(client)
+    if old:
+        say(f"{await _copy(client, table, '1', {}, unreadable)} rows of before are kept")
+    if table != EVENT_TYPES:
+        _, state = await definitions(settings)
+        await keep_names(client, state)
     await client.command(f"DROP TABLE IF EXISTS {before} SYNC")
     say(f"{table} is rebuilt")
 

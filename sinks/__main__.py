@@ -27,6 +27,7 @@ from sinks.clickhouse.connect import Ping
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.metrics import NAME, source_of
 from sinks.clickhouse.rereads import Rereads
+from sinks.definitions.keeper import NameKeeper
 from sinks.ledger.keeper import LedgerKeeper
 from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
@@ -60,6 +61,7 @@ async def _store(settings: Settings) -> None:
     loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads)
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
+    names = NameKeeper(settings, known)
     jobs = QuarantineJobs()
     replayer = QuarantineReplayer(settings, jobs, known.erased)
 
@@ -70,6 +72,7 @@ async def _store(settings: Settings) -> None:
                 tasks.create_task(eraser.run())
                 tasks.create_task(mender.run())
                 tasks.create_task(ledger.run())
+                tasks.create_task(names.run())
                 tasks.create_task(replayer.run())
 
     needs = {

@@ -25,7 +25,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 GONE, OTHER = "cnt_gone", "cnt_other"
 IDS = ("contact_id", "own_contact_id", "loser", "winner", "a_id", "b_id")
 TIMES = ("received_at", "created_at", "at")
-NAMELESS = {"_migrations", "squashes", "accepted", "event_outcomes", "quarantine_outcomes"}
+NAMELESS = {
+    *("_migrations", "squashes", "accepted", "event_outcomes", "quarantine_outcomes"),
+    *("segments", "campaigns", "webhooks", "event_types"),
+}
 """Tables that know of no contact."""
 
 

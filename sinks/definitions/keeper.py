@@ -1,0 +1,106 @@
+"""The control state in; `segments`, `campaigns` and `webhooks` kept equal to it, `event_types` to what is stored, out.
+
+1. A table is compared with the definitions whenever these change, and every 30 s in any case: one that was emptied,
+   made anew or left behind by a crash is filled without being asked for. What is the same is not written again.
+2. A definition that is gone keeps its row with `deleted` = 1: old rows of other tables still name it.
+3. Types of events are looked for in what was stored since the last look, and a little before it. First and last times
+   are minima and maxima, so a look that is repeated changes nothing; an insert of events costs nothing more.
+"""
+
+import asyncio
+import logging
+import time
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.control.control_state import ControlState
+from schemas.service import clock
+from schemas.settings import Settings
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.definitions.rows import NAME_TABLES, NameTable, RowKey, digest
+
+log = logging.getLogger(__name__)
+
+EVENT_TYPES = "event_types"
+LOOK_S = 0.5
+ROUND_S = 30.0
+RETRY_S = 5.0
+OVERLAP_S = 120
+"""More than a row needs from its time of storing until it can be read."""
+SETTINGS = {"async_insert": "0", "max_threads": "1"}
+
+_SEEN = """
+INSERT INTO event_types (workspace, environment, type, kind, first_seen, last_seen, _looked_at)
+SELECT workspace, environment, type, _kind, min(received_at), max(received_at), now64(3)
+FROM events
+WHERE _stored_at >= fromUnixTimestamp64Milli({since:Int64})
+GROUP BY workspace, environment, type, _kind
+"""
+_SINCE = "SELECT toUnixTimestamp64Milli(max(_looked_at)) FROM event_types"
+
+
+class NameKeeper:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings, state: ControlState) -> None:
+        self._settings = settings
+        self._state = state
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        client = await connected(self._settings, FOREVER_S)
+        client.database = self._settings.clickhouse_database
+        try:
+            revision, round_at = -1, 0.0
+            while True:
+                try:
+                    if revision != self._state.revision or time.monotonic() >= round_at:
+                        seen = self._state.revision
+                        await keep_names(client, self._state)
+                        revision = seen
+                    if time.monotonic() >= round_at:
+                        await keep_event_types(client)
+                        round_at = time.monotonic() + ROUND_S
+                except ClickHouseError as error:
+                    log.warning("keeping names waits: %s", str(error)[:300])
+                    await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await client.close()
+
+
+async def keep_names(client: AsyncClient, state: ControlState) -> None:
+    """Write what differs from the definitions; of all three tables."""
+    for table in NAME_TABLES:
+        await _keep(client, table, table.rows(state))
+
+
+async def _keep(client: AsyncClient, table: NameTable, wanted: dict[RowKey, tuple[object, ...]]) -> None:
+    sql = f"SELECT {', '.join(table.key)}, _digest, deleted, _version FROM {table.name} FINAL"  # noqa: S608 - names of ours
+    stored = (await client.query(sql)).result_rows
+    known = {RowKey(*row[:3]): (row[3], row[4]) for row in stored}
+    digests = {key: digest(row) for key, row in wanted.items()}
+    version = max(clock.now_ms(), *(row[5] + 1 for row in stored), 0)
+    fresh = [(*row, 0, digests[key], version) for key, row in wanted.items() if known.get(key) != (digests[key], 0)]
+    if fresh:
+        names = (*table.content, "deleted", "_digest", "_version")
+        await client.insert(table.name, fresh, column_names=names, settings=SETTINGS)
+    gone = [list(key) for key, (_, deleted) in known.items() if key not in wanted and not deleted]
+    if gone:
+        key = f"[toString(workspace), toString(environment), {table.id_column}]"
+        columns = ", ".join(table.content)
+        await client.command(
+            f"INSERT INTO {table.name} ({columns}, deleted, _digest, _version)"  # noqa: S608 - names of ours
+            f" SELECT {columns}, 1, _digest, {{version:UInt64}} FROM {table.name} FINAL"
+            f" WHERE has({{gone:Array(Array(String))}}, {key})",
+            {"version": version, "gone": gone},
+            settings=SETTINGS,
+        )
+
+
+async def keep_event_types(client: AsyncClient) -> None:
+    """Add the types of what was stored since the last look; of all that is stored where there was none."""
+    looked_ms = int((await client.query(_SINCE)).result_rows[0][0])
+    since = max(0, looked_ms - OVERLAP_S * 1000)
+    await client.command(_SEEN, {"since": since}, settings=SETTINGS)
