@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.api.request_schemas import SPLIT
+from schemas.api.requests import IdentifierBody, SplitRequest, checked
 from schemas.errors import ApiError
-from schemas.limits import MAX_SPLIT
 from schemas.records import identity, records
 from schemas.records.records import Identifier, Link
 
@@ -30,40 +29,24 @@ class Split:
 
 
 def parse(value: Any) -> Split:
-    """Raises ``ApiError`` naming the field."""
-    if not isinstance(value, dict):
-        raise ApiError("invalid_type", "the body must be a JSON object")
-    unknown = value.keys() - SPLIT.keys()
-    if unknown:
-        raise ApiError("unknown_field", f"unknown field {min(unknown)}", min(unknown))
-    if len(value) != 1:
+    """Raises ``ApiError`` with the path of the wrong field."""
+    body = checked(SplitRequest, value)
+    if len(body.model_fields_set) != 1:
         raise ApiError("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
-    name, named = next(iter(value.items()))
-    if not isinstance(named, list) or not 1 <= len(named) <= MAX_SPLIT:
-        raise ApiError("invalid_field", f"{name} must be a list of 1 to {MAX_SPLIT}", name)
-    if name == "evidence":
-        for index, one in enumerate(named):
-            if not isinstance(one, str) or not one:
-                raise ApiError("invalid_field", "an event id is a string", f"evidence[{index}]")
-        return Split(evidence=tuple(named))
-    identifiers = tuple(_identifier(one, f"{name}[{n}]") for n, one in enumerate(named))
-    return Split(lift=identifiers) if name == "lift" else Split(identifiers=identifiers)
+    return Split(
+        evidence=tuple(body.evidence),
+        identifiers=tuple(_identifier(row, f"identifiers[{n}]") for n, row in enumerate(body.identifiers)),
+        lift=tuple(_identifier(row, f"lift[{n}]") for n, row in enumerate(body.lift)),
+    )
 
 
-def _identifier(value: Any, place: str) -> Identifier:
-    if not isinstance(value, dict) or not {"type", "value"} == value.keys():
-        raise ApiError("invalid_field", "an identifier has a type and a value", place)
-    for name in ("type", "value"):
-        if not isinstance(value[name], str):
-            raise ApiError("invalid_field", f"{name} must be a string", f"{place}.{name}")
-    said: str = value["type"]
-    kind = identity.ALIASES.get(said, said)
+def _identifier(body: IdentifierBody, path: str) -> Identifier:
+    kind = identity.ALIASES.get(body.type, body.type)
     if not identity.is_type(kind):
-        raise ApiError("invalid_field", "not a type of identifier", f"{place}.type")
-    text: str = value["value"]
-    normal = identity.normalise(kind, text)
+        raise ApiError("invalid_field", "not a type of identifier", f"{path}.type")
+    normal = identity.normalise(kind, body.value)
     if normal is None:
-        raise ApiError("invalid_field", "identifies nobody", f"{place}.value")
+        raise ApiError("invalid_field", "not a valid identifier: it identifies nobody", f"{path}.value")
     return Identifier(type=kind, value=normal)
 
 

@@ -27,6 +27,10 @@ MODELS: tuple[type[BaseModel], ...] = (
     requests.NewEnvironment,
     requests.NewWorkspace,
     requests.WorkspaceEdit,
+    requests.NewReceiver,
+    requests.SplitRequest,
+    requests.SegmentPreview,
+    requests.GraphQLRequest,
 )
 _SAID = {
     400: "not JSON, or not an object",

@@ -24,11 +24,8 @@ from schemas.control.definitions import SEGMENT_KINDS
 from schemas.control.url_policy import MAX_URL
 from schemas.limits import (
     EVENT_IDENTIFIERS,
-    MAX_CONSENT,
     MAX_NAME,
     MAX_QUARANTINE_IDS,
-    MAX_RECEIVER_SECRET,
-    MAX_SPLIT,
     MAX_TYPE,
     MAX_TYPES,
     MOST_CONSENTS,
@@ -98,29 +95,6 @@ QUARANTINE_FILTER: dict[str, Schema] = {
     **dict.fromkeys(("since", "until"), _SINCE),
 }
 QUARANTINE_JOB: dict[str, Schema] = {"filter": record({}, QUARANTINE_FILTER), "dry_run": FLAG}
-_PROOF = maybe(text(1, MAX_RECEIVER_SECRET))
-RECEIVER: dict[str, Schema] = {
-    "provider": TEXT,
-    "signing_secret": _PROOF,
-    "public_key": _PROOF,
-    "topic_arn": maybe(
-        {**text(1, MAX_RECEIVER_SECRET), "description": "needed for ses: arn:aws:sns:<region>:<account>:<name>"}
-    ),
-    "consent": maybe(
-        {
-            **text(1, MAX_CONSENT),
-            "pattern": r"\S",
-            "description": "the consent that an unsubscribe or complaint withdraws; default: email_ or sms_marketing",
-        }
-    ),
-    "environment": maybe(TEXT),
-}
-IDENTIFIER = record({"type": TEXT, "value": TEXT})
-SPLIT: dict[str, Schema] = {
-    "evidence": many(text(1, 512), 1, MAX_SPLIT),
-    "identifiers": many(ref("Identifier"), 1, MAX_SPLIT),
-    "lift": many(ref("Identifier"), 1, MAX_SPLIT),
-}
 
 _PATH = text(1, MAX_TEXT)
 _OPERATOR = one_of(*OPERANDS)
@@ -186,7 +160,6 @@ RULE: Schema = {
 
 BODIES: dict[str, Schema] = {
     "Rule": RULE,
-    "Identifier": IDENTIFIER,
     "Event": {
         **record({"type": EVENT["type"]}, {name: one for name, one in EVENT.items() if name != "type"}),
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
@@ -197,19 +170,11 @@ BODIES: dict[str, Schema] = {
         {**{n: one for n, one in SEGMENT.items() if n != "name"}, "kind": one_of(*SEGMENT_KINDS)},
     ),
     "SegmentEdit": record({}, {**SEGMENT, "kind": one_of(*SEGMENT_KINDS)}),
-    "SegmentPreview": record({"rule": ref("Rule")}),
     "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),
     "SecretRotation": record({}, ROTATION),
     "RetryRequest": record(RETRY),
     "QuarantineRequest": record({"filter": QUARANTINE_JOB["filter"]}, {"dry_run": FLAG}),
-    "NewReceiver": record({"provider": TEXT}, {n: one for n, one in RECEIVER.items() if n != "provider"}),
-    "Split": {"anyOf": [record({name: one}) for name, one in SPLIT.items()]},
-    "GraphQLRequest": {
-        "type": "object",
-        "properties": {"query": TEXT, "variables": maybe(OBJECT), "operationName": maybe(TEXT)},
-        "required": ["query"],
-    },
 }
 BODIES["ContactBatch"] = {
     "anyOf": [

@@ -13,11 +13,13 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
-from schemas.api.json_schema import Schema, or_empty
+from schemas.api.json_schema import Schema, or_empty, ref
 from schemas.errors import ApiError
+from schemas.limits import MAX_CONSENT, MAX_RECEIVER_SECRET, MAX_SPLIT
 from schemas.records import identity
 from schemas.times import parse_duration
 
@@ -197,12 +199,65 @@ class NewCampaign(Body):
     conversion: ConversionBody | None = None
 
 
+Proof = Annotated[str, Field(min_length=1, max_length=MAX_RECEIVER_SECRET, pattern=r"\S")]
+
+
+class NewReceiver(Body):
+    """An address for a provider's reports; which of the secrets it takes follows from the provider."""
+
+    provider: str
+    signing_secret: Proof | None = None
+    public_key: Proof | None = None
+    topic_arn: Annotated[Proof | None, Field(description="needed for ses: arn:aws:sns:<region>:<account>:<name>")] = (
+        None
+    )
+    consent: Annotated[
+        Annotated[str, Field(min_length=1, max_length=MAX_CONSENT, pattern=r"\S")] | None,
+        Field(description="the consent that an unsubscribe or complaint withdraws; default: email_ or sms_marketing"),
+    ] = None
+    environment: str | None = None
+
+
+class IdentifierBody(Body):
+    type: str
+    value: str
+
+
+Identifiers = Annotated[list[IdentifierBody], Field(min_length=1, max_length=MAX_SPLIT)]
+
+
+class SplitRequest(Body):
+    """Exactly one of: events to retract, identifiers that leave the contact, identifiers whose split ends."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    evidence: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=512)]], Field(min_length=1, max_length=MAX_SPLIT)
+    ] = []
+    identifiers: Identifiers = []
+    lift: Identifiers = []
+
+
+class SegmentPreview(Body):
+    rule: Annotated[Any, WithJsonSchema({"allOf": [ref("Rule")]})]
+
+
+class GraphQLRequest(Body):
+    """As https://graphql.github.io/graphql-over-http has it; other members are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+    query: Annotated[str, Field(pattern=r"\S")]
+    variables: dict[str, Any] | None = None
+    operation_name: Annotated[str | None, Field(alias="operationName")] = None
+
+
 Model = TypeVar("Model", bound=Body)
 _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
+_REASONS = {"model_type": "must be a JSON object", "dict_type": "must be a JSON object"}
+_BLANK = r"String should match pattern '\S'"
 
 
 def checked(model: type[Model], value: Any) -> Model:
-    """Raises ``ApiError``: 400 for what is no object, 422 with the path of the first wrong field."""
+    """Raises ``ApiError``: 400 unless the value is an object, 422 with the path of the first wrong field."""
     if not isinstance(value, dict):
         raise ApiError("invalid_type", "the body must be a JSON object")
     try:
@@ -213,8 +268,12 @@ def checked(model: type[Model], value: Any) -> Model:
         first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
         code = _CODES.get(first["type"], "invalid_field")
         path = _path(first["loc"], value)
-        said = {"missing_field": "is needed", "unknown_field": "is no field of this body"}.get(code, first["msg"])
-        raise ApiError(code, f"{path}: {said}" if code == "invalid_field" else f"{path} {said}", path) from None
+        reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+        reason = "must not be blank" if reason == _BLANK else reason
+        message = {"missing_field": f"{path} is needed", "unknown_field": f"{path} is not a field of this body"}.get(
+            code, f"{path}: {reason}"
+        )
+        raise ApiError(code, message, path) from None
 
 
 def _path(places: tuple[str | int, ...], value: Any) -> str:

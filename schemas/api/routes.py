@@ -181,7 +181,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         "POST",
         "/v1/contacts/{id:path}/split",
         "contacts:write",
-        "Split",
+        "SplitRequest",
         {200: "SplitDone", 202: "SplitDone"},
         "Undo a merge",
     ),

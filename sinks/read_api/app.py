@@ -54,7 +54,7 @@ def graph_endpoint(
                 raise ApiError("not_found", "the explorer is off: HEADWATER_GRAPHQL_EXPLORER=1")
             return execution.explorer()
         principal = await authorise(request, control, tail, None)
-        said = await execution.body_of(request)
+        body = await execution.body_of(request)
         await tail.catch_up()
         place = (principal.workspace, principal.environment)
         home = Tenant(*place, control.segments[place])
@@ -66,7 +66,7 @@ def graph_endpoint(
             loaders=Loaders(reader, control, home),
             writes=EdgeWrites(edge, request.headers, request.query_params),
         )
-        return await execution.execute(said, context, may_write=request.method == "POST")
+        return await execution.execute(body, context, may_write=request.method == "POST")
 
     return endpoint
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import seed
+from schemas.api.requests import GraphQLRequest
 from schemas.control import access, control_state, development
 from schemas.control.control_state import ApiKey, ControlState, Segment
 from schemas.records.records import Change, Merge
@@ -227,7 +228,7 @@ async def counted(settings: Settings, state: ControlState, home: Tenant, query: 
         loaders=Loaders(reader, state, home),
         writes=EdgeWrites(EdgeClient(settings), {}, {}),
     )
-    answer = await execution.execute({"query": query, "variables": {"n": n}}, context, may_write=False)
+    answer = await execution.execute(GraphQLRequest(query=query, variables={"n": n}), context, may_write=False)
     await reader.stop()
     said = orjson.loads(bytes(answer.body))
     assert "errors" not in said

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.api.requests import GraphQLRequest
 from sinks.read_api.graphql import execution
 
 TWO = "query a { __typename } query b { __typename }"
@@ -12,7 +13,7 @@ TWO = "query a { __typename } query b { __typename }"
 
 async def _answer(query: str, name: str | None) -> tuple[int, Any]:
     context: Any = None  # nothing is read
-    answer = await execution.execute({"query": query, "operationName": name}, context, may_write=True)
+    answer = await execution.execute(GraphQLRequest(query=query, operationName=name), context, may_write=True)
     return answer.status_code, orjson.loads(bytes(answer.body))
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.api.requests import SegmentPreview, checked
 from schemas.control.control_state import Segment
-from schemas.errors import ApiError
 from schemas.rules import parse, rule_tree, sql
 from schemas.rules.nodes import Rule
 from sinks.read_api.control.rule_warnings import unseen
@@ -24,22 +24,16 @@ def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> R
 async def preview(
     reader: ClickHouseReader, tenant: Tenant, segments: Mapping[str, Segment], body: Any, now_ms: int
 ) -> Any:
-    """``{"rule": R}`` in."""
-    if not isinstance(body, dict):
-        raise ApiError("invalid_type", "the body must be a JSON object")
-    for name in body:
-        if name != "rule":
-            raise ApiError("unknown_field", f"unknown field {name[:80]}", name[:80])
-    if "rule" not in body:
-        raise ApiError("missing_field", "rule is needed", "rule")
-    rule_tree.check(DRAFT, body["rule"], {name: one.rule for name, one in segments.items()})
-    tree = tree_of(segments, DRAFT, body["rule"])
+    """``body`` is a ``SegmentPreview``; raises ``ApiError`` with the path of the wrong field."""
+    rule = checked(SegmentPreview, body).rule
+    rule_tree.check(DRAFT, rule, {name: segment.rule for name, segment in segments.items()})
+    tree = tree_of(segments, DRAFT, rule)
     query = sql.members(tree, tenant.workspace, tenant.environment, now_ms)
     select = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
     (row,) = await reader.rows(select, **query.parameters)
-    said = {"contacts": row["contacts"], "sample": row["sample"]}
-    warnings = await unseen(reader, tenant, parse.parse(body["rule"]))
-    return {**said, "warnings": warnings} if warnings else said
+    answer = {"contacts": row["contacts"], "sample": row["sample"]}
+    warnings = await unseen(reader, tenant, parse.parse(rule))
+    return {**answer, "warnings": warnings} if warnings else answer
 
 
 async def warnings_of(reader: ClickHouseReader, tenant: Tenant, body: Any) -> Any:

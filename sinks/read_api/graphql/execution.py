@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from schemas.api.requests import GraphQLRequest, checked
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
 from sinks.read_api.graphql import cost
@@ -64,30 +65,22 @@ class Schema(strawberry.Schema):
 SCHEMA = Schema(query=Query, mutation=Mutation, config=StrawberryConfig(auto_camel_case=True))
 
 
-async def body_of(request: Request) -> dict[str, Any]:
-    """``query``, ``variables`` and ``operationName``, of a body or of the query string; raises ``ApiError``."""
+async def body_of(request: Request) -> GraphQLRequest:
+    """The request of a body or of the query string; raises ``ApiError``."""
     if request.method == "GET":
         params = dict(request.query_params)
-        said: Any = {**params, "variables": _json(params["variables"].encode()) if params.get("variables") else None}
-    else:
-        said = await json_body(request)
-    if not isinstance(said, dict):
-        raise ApiError("invalid_type", "the body must be a JSON object")
-    if not isinstance(said.get("query"), str) or not said["query"].strip():
-        raise ApiError("missing_field", "query is needed: a GraphQL document", "query")
-    for name, kind in (("variables", dict), ("operationName", str)):
-        if not isinstance(said.get(name), kind | None):
-            raise ApiError("invalid_field", f"{name} has the wrong type", name)
-    return said
+        variables = _json(params["variables"].encode()) if params.get("variables") else None
+        return checked(GraphQLRequest, {**params, "variables": variables})
+    return checked(GraphQLRequest, await json_body(request))
 
 
-async def execute(said: dict[str, Any], context: Context, *, may_write: bool) -> Response:
-    """The answer to a document that ``body_of`` let through."""
-    variables = said.get("variables") or {}
+async def execute(body: GraphQLRequest, context: Context, *, may_write: bool) -> Response:
+    """The answer to a document that ``body_of`` has checked."""
+    variables = body.variables or {}
     try:
-        document = parse(said["query"], max_tokens=MAX_TOKENS)
+        document = parse(body.query, max_tokens=MAX_TOKENS)
         cost.check(document, variables)
-        _check_operation(document, said.get("operationName"))
+        _check_operation(document, body.operation_name)
     except GraphQLError as error:
         return JsonResponse({"errors": [error.formatted]}, 400)
     except ApiError as refused:
@@ -104,7 +97,7 @@ async def execute(said: dict[str, Any], context: Context, *, may_write: bool) ->
     if request is not None:
         request.bound(weight.MOST_IN_DOCUMENT)
     result = await SCHEMA.execute(
-        said["query"], variable_values=variables, context_value=context, operation_name=said.get("operationName")
+        body.query, variable_values=variables, context_value=context, operation_name=body.operation_name
     )
     answer: dict[str, Any] = {}
     if result.errors:

@@ -1,0 +1,70 @@
+"""Refused bodies of receivers, splits, previews and GraphQL: the answer names the field's path and the right form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ingest.contacts import split
+from ingest.receivers import define
+from schemas.api.requests import GraphQLRequest, SegmentPreview, checked
+from schemas.errors import ApiError
+
+READERS: dict[str, Callable[[Any], object]] = {
+    "receiver": lambda body: define.new_receiver(body, "w", "e", 1),
+    "split": split.parse,
+    "preview": lambda body: checked(SegmentPreview, body),
+    "graphql": lambda body: checked(GraphQLRequest, body),
+}
+EMAIL = {"type": "email", "value": "a@b.c"}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("body", [None, [], "x", 1], ids=str)
+def test_a_body_is_an_object(name: str, body: Any) -> None:
+    with pytest.raises(ApiError, match="the body must be a JSON object") as refused:
+        READERS[name](body)
+    assert (refused.value.code, refused.value.param) == ("invalid_type", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code", "param", "form"),
+    [
+        ("receiver", {}, "missing_field", "provider", "provider is needed"),
+        ("receiver", {"provider": 1}, "invalid_field", "provider", "a valid string"),
+        ("receiver", {"provider": "acme"}, "invalid_field", "provider", "one of mailgun, postmark"),
+        ("receiver", {"provider": "ses", "secret": "s"}, "unknown_field", "secret", "not a field of this body"),
+        ("receiver", {"provider": "twilio"}, "missing_field", "signing_secret", "signing_secret is needed"),
+        ("receiver", {"provider": "twilio", "signing_secret": " "}, "invalid_field", "signing_secret", "blank"),
+        ("receiver", {"provider": "twilio", "signing_secret": "x" * 2049}, "invalid_field", "signing_secret", "2048"),
+        ("receiver", {"provider": "twilio", "signing_secret": "s", "consent": ""}, "invalid_field", "consent", "1"),
+        ("receiver", {"provider": "ses", "topic_arn": "a"}, "invalid_field", "topic_arn", "arn:aws:sns:<region>"),
+        ("split", {}, "missing_field", "evidence", "one of evidence, identifiers and lift"),
+        ("split", {"evidence": ["a"], "lift": [EMAIL]}, "missing_field", "evidence", "one of evidence"),
+        ("split", {"evidences": ["a"]}, "unknown_field", "evidences", "not a field of this body"),
+        ("split", {"evidence": []}, "invalid_field", "evidence", "at least 1 item"),
+        ("split", {"evidence": ["a"] * 201}, "invalid_field", "evidence", "at most 200 items"),
+        ("split", {"evidence": None}, "invalid_field", "evidence", "a valid list"),
+        ("split", {"evidence": ["a", 1]}, "invalid_field", "evidence[1]", "a valid string"),
+        ("split", {"identifiers": ["a"]}, "invalid_field", "identifiers[0]", "must be a JSON object"),
+        ("split", {"identifiers": [EMAIL, {"type": "email"}]}, "missing_field", "identifiers[1].value", "is needed"),
+        ("split", {"lift": [{"type": "no type", "value": "x"}]}, "invalid_field", "lift[0].type", "type of identifier"),
+        ("split", {"lift": [{"type": "email", "value": "null"}]}, "invalid_field", "lift[0].value", "valid identifier"),
+        ("preview", {}, "missing_field", "rule", "rule is needed"),
+        ("preview", {"rule": {}, "name": "x"}, "unknown_field", "name", "not a field of this body"),
+        ("graphql", {}, "missing_field", "query", "query is needed"),
+        ("graphql", {"query": " "}, "invalid_field", "query", "must not be blank"),
+        ("graphql", {"query": "{a}", "variables": 3}, "invalid_field", "variables", "must be a JSON object"),
+        ("graphql", {"query": "{a}", "operationName": 3}, "invalid_field", "operationName", "a valid string"),
+    ],
+)
+def test_the_field_and_its_right_form_are_named(name: str, body: Any, code: str, param: str, form: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        READERS[name](body)
+    assert (refused.value.code, refused.value.param) == (code, param)
+    assert form in refused.value.message
+
+
+def test_members_of_a_graphql_request_that_are_unknown_are_ignored() -> None:
+    body = checked(GraphQLRequest, {"query": "{a}", "operationName": "q", "extensions": {}})
+    assert (body.query, body.operation_name, body.variables) == ("{a}", "q", None)
