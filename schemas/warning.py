@@ -15,6 +15,8 @@ CODES = frozenset(
         "link_refused",
         "older_than_known",
         "never_seen",
+        "unknown_campaign",
+        "unknown_variant",
     }
 )
 STORED_AS = "_warnings"

@@ -21,9 +21,10 @@ from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import topics
 from schemas.api import requests
-from schemas.api.requests import CampaignEdit, NewCampaign
+from schemas.api.campaign_requests import CampaignEdit, NewCampaign
 from schemas.control import url_policy
 from schemas.control.control_state import Campaign, Webhook
+from schemas.control.lookup import require_campaign
 from schemas.errors import ApiError
 from schemas.records.records import REQUESTED
 from schemas.service import kafka
@@ -43,6 +44,8 @@ class CampaignRoutes:
     async def create(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "campaigns:write")
         body = requests.checked(NewCampaign, await json_of(request, self._edge.settings))
+        if body.id is not None and self._edge.control.has_campaign(principal.workspace, body.id):
+            raise ApiError("conflict", f"there is a campaign {body.id} in this workspace already", "id")
         campaign = campaigns.new_campaign(
             body,
             principal.workspace,
@@ -57,7 +60,9 @@ class CampaignRoutes:
     async def edit(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the figures are true."""
         principal = self._edge.authorise(request, "campaigns:write")
-        before = self._writer.campaign(principal.workspace, principal.environment, request.path_params["id"])
+        before = require_campaign(
+            self._edge.control.campaigns[principal.workspace, principal.environment], request.path_params["id"]
+        )
         body = requests.checked(CampaignEdit, await json_of(request, self._edge.settings))
         await self._put(campaigns.edited_campaign(before, body, self._edge.clock()), before)
         return await self._read_api.proxy_get(request)

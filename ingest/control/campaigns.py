@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas import ids
-from schemas.api.requests import CampaignEdit, NewCampaign
+from schemas.api.campaign_requests import CampaignEdit, NewCampaign
 from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 
@@ -19,11 +19,11 @@ def new_campaign(
     if is_trigger and body.delivery is None:
         raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
     status = body.status or ("active" if is_trigger else "draft")
-    said = body.model_dump(exclude={"delivery", "status"}) | {"delivery": _delivery(body)}
+    said = body.model_dump(exclude={"delivery", "status", "id"}) | {"delivery": _delivery(body)}
     return Campaign.model_validate(
         said
         | {
-            "id": ids.new_id("cmp_", now_ms),
+            "id": body.id or ids.new_id("cmp_", now_ms),
             "workspace": workspace,
             "environment": environment,
             "status": status,

@@ -6,7 +6,7 @@ from ingest.events.publish import Publisher
 from schemas import ids, topics
 from schemas.api.request_schemas import SEGMENT
 from schemas.control import control_state, static_segments
-from schemas.control.control_state import Campaign, ControlState, Segment
+from schemas.control.control_state import ControlState, Segment
 from schemas.control.definitions import SEGMENT_KINDS
 from schemas.control.lookup import require
 from schemas.errors import ApiError
@@ -98,10 +98,6 @@ class ControlWriter:
         known = max((c.number for c in self._state.campaigns_of(workspace)), default=0)
         self._numbers[workspace] = max(known, self._numbers.get(workspace, 0)) + 1
         return self._numbers[workspace]
-
-    def campaign(self, workspace: str, environment: str, campaign_id: str) -> Campaign:
-        """Raises ``ApiError`` (404)."""
-        return require(self._state.campaigns[workspace, environment], campaign_id, "campaign")
 
     def segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
         """Raises ``ApiError`` (404)."""

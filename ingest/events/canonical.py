@@ -1,5 +1,6 @@
 """A raw event in, the canonical Event and its warnings out: ids, times, identifiers and limits; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from ingest.events.event_time import event_time
 from ingest.events.raw import RawEvent
 from schemas import ids
 from schemas.control import static_segments
+from schemas.control.definitions import Campaign
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Event, Identifier
@@ -37,6 +39,8 @@ class Caller:
     reply_to: str = ""
     lenient: bool = False
     """Whether an odd value costs itself and not its event: clients of such a dialect drop a batch on a refusal."""
+    campaigns: Mapping[tuple[str, str], Mapping[str, Campaign]] | None = None
+    """By workspace and environment, then id; without them no campaign is looked for."""
     seed: str = ""
     """What the ids of events without one of their own follow from, where the client said how to tell a repeat."""
 
@@ -51,6 +55,8 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         raise _unidentified(raw)
     properties = raw.properties
     texts = _texts(raw, lenient=caller.lenient)
+    if texts["campaign_id"] and caller.campaigns is not None:
+        _check_campaign(raw, texts, caller.campaigns.get((caller.workspace, environment), {}), warnings)
     if raw.profile and not raw.lists:
         _take_no_lists(raw.profile, warnings)
     timestamp_ms = event_time(raw, caller.now_ms, warnings, lenient=caller.lenient)
@@ -80,6 +86,19 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
         reply_to=caller.reply_to,
     )
     return event, warnings
+
+
+def _check_campaign(raw: RawEvent, texts: dict[str, str], known: Mapping[str, Campaign], warnings: list[str]) -> None:
+    """A property of that name may be anything, so it is looked up where the event is about a message."""
+    if raw.campaign_id is None and not str(raw.type).startswith("message."):
+        return
+    name, variant = texts["campaign_id"], texts["variant"]
+    campaign = known.get(name)
+    if campaign is None:
+        text = f"no campaign has the id {name!r}: the event counts once one is defined with it"
+        warnings.append(warning("unknown_campaign", text))
+    elif variant and campaign.variants and all(variant != one.id for one in campaign.variants):
+        warnings.append(warning("unknown_variant", f"campaign {name!r} defines no variant {variant!r}"))
 
 
 def _take_no_lists(profile: dict[str, Any], warnings: list[str]) -> None:

@@ -199,6 +199,7 @@ class IngestEndpoint:
             lenient=operation.lenient,
             task_id=ids.task_id(call.now_ms, 1) if synced or wants_task else "",
             reply_to=self._edge.instance if synced else "",
+            campaigns=self._edge.control.campaigns,
             seed=call.scope.get(IDEMPOTENCY_SEED, ""),
         )
 

@@ -135,6 +135,7 @@ class Receivers:
             now_ms=self._edge.clock(),
             max_depth=settings.max_depth,
             lenient=True,
+            campaigns=self._edge.control.campaigns,
         )
         events = []
         turns = TimeSlice()

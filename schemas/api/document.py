@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.api import requests
+from schemas.api import campaign_requests, requests
 from schemas.api.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
 from schemas.api.request_schemas import BODIES
 from schemas.api.responses import SHAPES
@@ -20,8 +20,8 @@ from schemas.api.routes import ROUTES
 MODELS: tuple[type[BaseModel], ...] = (
     requests.ContactUpsert,
     requests.ContactEdit,
-    requests.NewCampaign,
-    requests.CampaignEdit,
+    campaign_requests.NewCampaign,
+    campaign_requests.CampaignEdit,
     requests.Listing,
     requests.NewKey,
     requests.NewEnvironment,

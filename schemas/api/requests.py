@@ -3,7 +3,7 @@
 A value that is wrong is refused by the path of its field; a field that the model does not know is refused too.
 """
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -14,14 +14,12 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationError,
     WithJsonSchema,
-    model_validator,
 )
 
 from schemas.api.json_schema import Schema, or_empty, ref
 from schemas.errors import ApiError
 from schemas.limits import MAX_CONSENT, MAX_RECEIVER_SECRET, MAX_SPLIT
 from schemas.records import identity
-from schemas.times import parse_duration
 
 Text = str | int | None
 """An identifier: numbers mean their digits."""
@@ -37,12 +35,6 @@ def _has_a_limit(kind: str) -> str:
     if not identity.is_type(kind) or kind == identity.CONTACT_ID or kind in identity.ALIASES:
         raise ValueError("not a type of identifier, custom or total")
     return kind
-
-
-def _is_duration(text: str) -> str:
-    if parse_duration(text) is None:
-        raise ValueError("not a duration such as 12h, 7d or 2w")
-    return text
 
 
 def _as_object(value: Any) -> Any:
@@ -137,66 +129,6 @@ class WorkspaceEdit(Body):
     link_devices: bool | None = None
     link_emails: bool | None = None
     link_phones: bool | None = None
-
-
-class Delivery(Body):
-    """Where a trigger's messages go: one of the three."""
-
-    webhook_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+", max_length=2000)] | None = None
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = None
-    """The records are on the Kafka topic ``customer.<workspace>.<topic>``."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if len(self.model_dump(exclude_none=True)) != 1:
-            raise ValueError("delivery must have one of webhook_id, url and topic")
-        return self
-
-
-class VariantBody(Body):
-    id: Name
-    name: Name
-
-
-class ConversionBody(Body):
-    """The goal: this event of a recipient within ``window``, a duration such as ``7d``."""
-
-    event: Annotated[str, Field(min_length=1, max_length=256)]
-    window: Annotated[str, AfterValidator(_is_duration)] = "7d"
-    value: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-
-
-def _differ(variants: list[VariantBody]) -> list[VariantBody]:
-    if len({one.id for one in variants}) < len(variants):
-        raise ValueError("two variants have one id")
-    return variants
-
-
-Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
-CampaignKind = Literal["standard", "broadcast", "regular", "trigger"]
-CampaignStatus = Literal["draft", "scheduled", "active", "sending", "sent", "paused", "archived"]
-Variants = Annotated[list[VariantBody], Field(max_length=20), AfterValidator(_differ)]
-
-
-class CampaignEdit(Body):
-    name: Name | None = None
-    channel: Channel | None = None
-    status: CampaignStatus | None = None
-    kind: CampaignKind | None = None
-    delivery: Delivery | None = None
-    variants: Variants | None = None
-    conversion: ConversionBody | None = None
-
-
-class NewCampaign(Body):
-    name: Name
-    channel: Channel
-    status: CampaignStatus | None = None
-    kind: CampaignKind = "standard"
-    delivery: Delivery | None = None
-    variants: Variants = []
-    conversion: ConversionBody | None = None
 
 
 Proof = Annotated[str, Field(min_length=1, max_length=MAX_RECEIVER_SECRET, pattern=r"\S")]

@@ -255,6 +255,10 @@ class ControlState:
         homes = [(workspace, name) for name in self.environments[workspace]]
         return [one for home in homes for one in self.campaigns[home].values()]
 
+    def has_campaign(self, workspace: str, campaign_id: str) -> bool:
+        """In any of its environments: an id is a workspace's."""
+        return (workspace, campaign_id) in self._campaign_homes
+
     def apart(self, workspace: str) -> frozenset[str]:
         """The types of identifiers that tie no contacts of the workspace together."""
         known = self.workspaces.get(workspace)

@@ -159,6 +159,14 @@ class Conversion(BaseModel):
     """Name of the property that is summed up."""
 
 
+class NeededConsent(BaseModel):
+    """Of a campaign's recipients; an empty field is the channel's, or the kind's, own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str | None = None
+    required: Literal["given", "not_refused"] | None = None
+
+
 class Campaign(ControlRecord):
     """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
 
@@ -173,6 +181,7 @@ class Campaign(ControlRecord):
     """Where a trigger's messages go: ``webhook_id``, ``url`` or ``topic``."""
     variants: tuple[Variant, ...] = ()
     conversion: Conversion | None = None
+    consent: NeededConsent | None = None
     sent_ms: int | None = None
     updated_ms: int
 

@@ -2,23 +2,34 @@
 
 from typing import Any
 
+from schemas.control.consent import consent_of
 from schemas.control.definitions import ApiKey, Campaign, Environment, Receiver, Webhook, Workspace
 from schemas.records import identity
 from schemas.times import iso
+
+UNSENT = ("draft", "scheduled")
+"""What a campaign cannot be once a message of it was sent."""
+
+
+def status_of(record: Campaign, first_sent_ms: int | None) -> str:
+    """As it was said, unless its messages tell otherwise."""
+    return "sent" if first_sent_ms is not None and record.status in UNSENT else record.status
 
 
 def campaign(record: Campaign, first_sent_ms: int | None = None) -> dict[str, Any]:
     """The definition alone. ``sent_at`` is the record's time of sending, else that of its first message."""
     sent_ms = record.sent_ms or first_sent_ms
+    consent = consent_of(record)
     return {
         "id": record.id,
         "number": record.number,
         "name": record.name,
         "kind": record.kind,
         "channel": record.channel,
-        "status": record.status,
+        "status": status_of(record, first_sent_ms),
         "variants": [variant.model_dump() for variant in record.variants],
         "conversion": record.conversion and record.conversion.model_dump(),
+        "consent": {"names": list(consent.names), "required": consent.required},
         "delivery": record.delivery,
         "trigger_url": f"/trg/{record.trigger}" if record.trigger else None,
         "sent_at": None if sent_ms is None else iso(sent_ms),

@@ -15,7 +15,7 @@ from sinks.read_api.services import ReadServices
 
 
 async def list_campaigns(api: ReadServices, asked: ReadRequest) -> Any:
-    found = campaigns.campaigns_of(api.control, asked.tenant, asked.query)
+    found = await campaigns.campaigns_of(api.reader, api.control, asked.tenant, asked.query)
     return await campaigns.page(api.reader, asked.tenant, found, asked.paging, asked.query)
 
 

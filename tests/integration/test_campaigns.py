@@ -98,7 +98,9 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     async with reads(settings) as api:
         for n, goal in enumerate(GOALS):
             conversion = None if goal is None else Conversion(**goal)
-            await api.define("campaign", campaign(f"r{n}", 100 + n, status="draft", conversion=conversion))
+            await api.define(
+                "campaign", campaign(f"r{n}", 100 + n, status="paused" if n else "draft", conversion=conversion)
+            )
         variants = (Variant(id="a", name="Red"), Variant(id="b", name="Blue"))
         await api.define("campaign", campaign("a", 1, variants=variants))
         await api.define("campaign", campaign("b", 2, channel="sms", kind="trigger", trigger="ab12", sent_ms=NOW_MS))
@@ -160,6 +162,11 @@ async def test_contacts_that_merged_are_one_person(api: ReadPipeline) -> None:
     for kind in ("sent", "delivered", "complained"):
         people = {c for e, c, _ in facts if e["type"] == f"message.{kind}" and e["campaign_id"] == "cmp_r1" and c}
         assert stats["contacts"][kind] == len(people)
+    for kind in ("opened", "clicked"):
+        mine = [(e, c) for e, c, _ in facts if (e["type"], e["campaign_id"]) == (f"message.{kind}", "cmp_r1") and c]
+        persons = {c for e, c in mine if not oracle.by_machine(e)}
+        assert stats["contacts"][kind] == len(persons)
+        assert stats["contacts"][f"machine_{kind}"] == len({c for _, c in mine} - persons), "by machines alone"
 
 
 @pytest.mark.parametrize("interval", ["hour", "day"])
@@ -222,11 +229,12 @@ async def test_campaigns_are_filtered_sorted_and_paged(api: ReadPipeline) -> Non
 
     assert await ids(limit=2) == ["cmp_r3", "cmp_r2"], "newest first"
     assert await ids(limit=2, page=2) == ["cmp_r1", "cmp_r0"]
-    assert await ids(status="sent", sort="created_at") == ["cmp_a", "cmp_b"]
+    assert await ids(status="sent", sort="created_at") == ["cmp_a", "cmp_b", "cmp_r0"], "what was sent is no draft"
+    assert await ids(status="draft") == ["cmp_c"]
     assert await ids(channel="sms") == await ids(kind="trigger") == ["cmp_b"]
     assert await ids(name="GN A") == ["cmp_a"]
     assert await ids(sort="name", limit=1) == ["cmp_a"]
-    assert (await listed(status="sent", limit=1))["meta"] == {"total": 2, "page": 1, "limit": 1}
+    assert (await listed(status="sent", limit=1))["meta"] == {"total": 3, "page": 1, "limit": 1}
     first = await api.get("/v1/campaigns", cursor="", limit=5)
     rest = await api.get("/v1/campaigns", cursor=first["next_cursor"], limit=5)
     assert len({c["id"] for c in first["data"] + rest["data"]}) == 7

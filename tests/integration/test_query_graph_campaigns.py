@@ -25,7 +25,7 @@ HOME: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
 
 
 def campaign(n: int, **more: Any) -> Campaign:
-    said = {"name": f"Campaign {n}", "channel": "email", "status": "sent" if n % 2 else "draft", "number": n + 1}
+    said = {"name": f"Campaign {n}", "channel": "email", "status": "sent" if n % 2 else "paused", "number": n + 1}
     times = {"created_ms": NOW_MS + n, "updated_ms": NOW_MS + n}
     return Campaign(id=f"cmp_{n}", **HOME, **said, **times, variants=(Variant(id="a", name="Short"),), **more)
 

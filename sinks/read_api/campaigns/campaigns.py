@@ -22,12 +22,24 @@ SORTS: dict[str, Callable[[Campaign], Any]] = {
 DEFAULT_SORT = "-created_at"
 
 
-def campaigns_of(control: ControlState, tenant: Tenant, query: QueryParameters) -> list[Campaign]:
+_SENT = """
+SELECT campaign_id, toUnixTimestamp64Milli(min(timestamp)) AS first_ms FROM events
+WHERE workspace = {workspace:String} AND environment = {environment:String}
+    AND campaign_id IN {ids:Array(String)} AND type = 'message.sent'
+GROUP BY campaign_id
+"""
+
+
+async def campaigns_of(
+    reader: ClickHouseReader, control: ControlState, tenant: Tenant, query: QueryParameters
+) -> list[Campaign]:
     """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``ApiError`` (422)."""
     found = list(control.campaigns[tenant.place].values())
     for name in CAMPAIGN_FILTERS:
-        if name in query:
+        if name in query and name != "status":
             found = [c for c in found if getattr(c, name) == query[name]]
+    if "status" in query:
+        found = await _of_status(reader, tenant, found, query["status"])
     if "name" in query:
         part = query["name"].casefold()
         found = [c for c in found if part in c.name.casefold()]
@@ -37,6 +49,16 @@ def campaigns_of(control: ControlState, tenant: Tenant, query: QueryParameters) 
         raise ApiError("invalid_field", f"sort must be one of {', '.join(SORTS)}, with - for the reverse", "sort")
     found.sort(key=lambda c: c.id)
     return sorted(found, key=key, reverse=sort.startswith("-"))
+
+
+async def _of_status(
+    reader: ClickHouseReader, tenant: Tenant, campaigns: Sequence[Campaign], status: str
+) -> list[Campaign]:
+    """By the status that is shown, which messages decide where the definition says that there are none."""
+    unsent = [c.id for c in campaigns if c.status in serialize.UNSENT]
+    rows = await reader.rows(_SENT, **tenant.parameters, ids=unsent) if unsent else []
+    first = {row["campaign_id"]: row["first_ms"] for row in rows}
+    return [c for c in campaigns if serialize.status_of(c, first.get(c.id)) == status]
 
 
 async def page(

@@ -4,7 +4,7 @@ Every figure is a number of messages, each counted once per kind however often i
 
 * `opened`, `clicked`: by a person at least once; `machine_opened`, `machine_clicked`: by machines alone (`machines.py`)
 * `bounces`: `bounced` by the class of each message's last bounce: `hard`, `soft`, `block`, ..., `unknown`
-* `contacts`: different contacts per kind, merged ones being one
+* `contacts`: different contacts per kind, merged ones being one, with machines as for messages
 * `conversions`: messages, or contacts where none is named, that reached the goal; `conversion_events` and
   `conversion_value` are the number of their events and the sum of the value property over all of them
 * `rates`: `delivery`, `bounce` and `failure` of `sent`; `open`, `click`, `complaint`, `unsubscribe` and `conversion` of
@@ -78,7 +78,14 @@ FROM
 GROUP BY place
 """
 _CONTACTS = """
-SELECT campaign_id, bit, uniqExact(contact) AS contacts FROM ({facts}) WHERE contact != '' GROUP BY campaign_id, bit
+SELECT campaign_id, {figures}
+FROM
+(
+    SELECT campaign_id, contact, groupBitOr(bit) AS bits
+    FROM ({facts}) WHERE contact != ''
+    GROUP BY campaign_id, contact
+)
+GROUP BY campaign_id
 """
 _CONVERSIONS = """
 SELECT campaign_id, variant, grouping(variant) AS is_whole, uniqExact(unit) AS conversions,
@@ -99,7 +106,8 @@ async def details_of(
     conversions = _CONVERSIONS.format(converted=question.converted)
     asked = [reader.rows(sql, **question.parameters) for sql in (messages, conversions)]
     if contacts:
-        asked.append(reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters))
+        contacts_sql = _CONTACTS.format(facts=question.facts, figures=_FIGURES)
+        asked.append(reader.rows(contacts_sql, **question.parameters))
     found, reached, *people = await asyncio.gather(*asked)
     return {
         c.id: _one(_of(c, found), _of(c, reached), _of(c, people[0]) if people else None) for c in question.campaigns
@@ -126,8 +134,7 @@ def _one(
 
 
 def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> dict[str, int]:
-    counts = {row["bit"]: row["contacts"] for row in people}
-    return {kind: counts.get(bit, 0) for kind, bit in KINDS.items()} | {
+    return {kind: sum(row[kind] for row in people) for kind in KINDS} | {
         "conversions": sum(row["contacts"] for row in reached)
     }
 
@@ -135,7 +142,7 @@ def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> di
 async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, dict[str, int]]:
     """Of each campaign the different contacts per kind."""
     people, reached = await asyncio.gather(
-        reader.rows(_CONTACTS.format(facts=question.facts), **question.parameters),
+        reader.rows(_CONTACTS.format(facts=question.facts, figures=_FIGURES), **question.parameters),
         reader.rows(_CONVERSIONS.format(converted=question.converted), **question.parameters),
     )
     whole = [row for row in reached if row["is_whole"]]

@@ -47,13 +47,20 @@ class Campaign:
     name: str
     kind: str
     channel: str
-    status: str
+    said_status: strawberry.Private[str]
     conversion: JSON | None
     delivery: JSON | None
     trigger_url: str | None
     created_at: str
     updated_at: str
     said_sent_at: strawberry.Private[str | None]
+
+    @strawberry.field(description="As it was said, unless its messages tell otherwise.")
+    async def status(self, info: RequestInfo) -> str:
+        if self.said_status not in serialize.UNSENT:
+            return self.said_status
+        first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
+        return self.said_status if first_ms is None else "sent"
 
     @strawberry.field(description="The definition's time of sending, else that of its first message.")
     async def sent_at(self, info: RequestInfo) -> str | None:
@@ -83,9 +90,9 @@ class Campaign:
 
 def campaign_of(campaign: control_state.Campaign) -> Campaign:
     said = serialize.campaign(campaign)
-    names = ("number", "name", "kind", "channel", "status", "conversion", "delivery", "trigger_url")
+    names = ("number", "name", "kind", "channel", "conversion", "delivery", "trigger_url")
     fields: dict[str, Any] = {name: said[name] for name in (*names, "created_at", "updated_at")}
-    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=said["sent_at"], **fields)
+    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=said["sent_at"], said_status=said["status"], **fields)
 
 
 def _stats_of(stats: dict[str, Any]) -> CampaignStats:

@@ -111,7 +111,8 @@ class Query:
         asked.require("campaigns:read")
         wanted = numbered(limit, page, after)
         query = {} if status is None else {"status": status}
-        rest = after_cursor(campaigns.campaigns_of(asked.control, asked.tenant, query), wanted, lambda c: c.id)
+        all_of = await campaigns.campaigns_of(asked.reader, asked.control, asked.tenant, query)
+        rest = after_cursor(all_of, wanted, lambda c: c.id)
         # one more than the page says whether there is another
         shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
         found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)

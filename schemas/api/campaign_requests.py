@@ -1,0 +1,97 @@
+"""Bodies of campaigns in, checked records out; `schemas/api/requests.py` says how one is refused."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from schemas.api.requests import Body, Name
+from schemas.times import parse_duration
+
+
+def _is_own(text: str) -> str:
+    if text.startswith("cmp_") or text.isdigit():
+        raise ValueError("an id of your own does not begin with cmp_ and is no number, which campaigns have as well")
+    return text
+
+
+def _is_duration(text: str) -> str:
+    if parse_duration(text) is None:
+        raise ValueError("not a duration such as 12h, 7d or 2w")
+    return text
+
+
+class Delivery(Body):
+    """Where a trigger's messages go: one of the three."""
+
+    webhook_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+", max_length=2000)] | None = None
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = None
+    """The records are on the Kafka topic ``customer.<workspace>.<topic>``."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("delivery must have one of webhook_id, url and topic")
+        return self
+
+
+class VariantBody(Body):
+    id: Name
+    name: Name
+
+
+class ConversionBody(Body):
+    """The goal: this event of a recipient within ``window``, a duration such as ``7d``."""
+
+    event: Annotated[str, Field(min_length=1, max_length=256)]
+    window: Annotated[str, AfterValidator(_is_duration)] = "7d"
+    value: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class ConsentBody(Body):
+    """The consent that a contact of a launch must have.
+
+    ``name``: its name, by default ``<channel>_marketing`` or ``<channel>``. ``required``: ``given``, or
+    ``not_refused``, which lets contacts pass that never said anything; by default ``given``,
+    for triggers ``not_refused``.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    required: Literal["given", "not_refused"] | None = None
+
+
+def _differ(variants: list[VariantBody]) -> list[VariantBody]:
+    if len({one.id for one in variants}) < len(variants):
+        raise ValueError("two variants have one id")
+    return variants
+
+
+OwnId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"), AfterValidator(_is_own)]
+Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
+CampaignKind = Literal["standard", "broadcast", "regular", "trigger"]
+CampaignStatus = Literal["draft", "scheduled", "active", "sending", "sent", "paused", "archived"]
+Variants = Annotated[list[VariantBody], Field(max_length=20), AfterValidator(_differ)]
+
+
+class CampaignEdit(Body):
+    name: Name | None = None
+    channel: Channel | None = None
+    status: CampaignStatus | None = None
+    kind: CampaignKind | None = None
+    delivery: Delivery | None = None
+    variants: Variants | None = None
+    conversion: ConversionBody | None = None
+    consent: ConsentBody | None = None
+
+
+class NewCampaign(Body):
+    id: OwnId | None = None
+    """Of one's own, so that events that name it before it is defined belong to it; one is made where none is given."""
+    name: Name
+    channel: Channel
+    status: CampaignStatus | None = None
+    kind: CampaignKind = "standard"
+    delivery: Delivery | None = None
+    variants: Annotated[Variants, Field(default_factory=list)]
+    conversion: ConversionBody | None = None
+    consent: ConsentBody | None = None

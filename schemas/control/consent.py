@@ -1,0 +1,34 @@
+"""A campaign and a contact's consents in; whether the contact may be sent a message of it out; pure."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from schemas.control.definitions import Campaign
+
+Required = Literal["given", "not_refused"]
+TRIGGER = "trigger"
+NOT_REFUSED: Required = "not_refused"
+
+
+class RequiredConsent(NamedTuple):
+    """One of ``names`` must be given, or none of them be refused."""
+
+    names: tuple[str, ...]
+    required: Required
+
+    def allows(self, consents: Mapping[str, Any]) -> bool:
+        """A refusal by any of the names is one; a consent that was taken back says nothing."""
+        said = [consents.get(name) for name in self.names]
+        if False in said:
+            return False
+        return self.required == NOT_REFUSED or True in said
+
+
+def consent_of(campaign: Campaign) -> RequiredConsent:
+    """What a message on request (a trigger) needs is that nobody said no; what is sent by itself needs a yes."""
+    chosen = campaign.consent
+    names = (
+        (chosen.name,) if chosen is not None and chosen.name else (f"{campaign.channel}_marketing", campaign.channel)
+    )
+    usual: Required = NOT_REFUSED if campaign.kind == TRIGGER else "given"
+    return RequiredConsent(names, chosen.required if chosen is not None and chosen.required else usual)
