@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 from pydantic import ValidationError
 
-from deploy.cli import environments, keys, listen, quarantine, send, stack, tail
+from deploy.cli import environments, keys, listen, quarantine, send, stack, tail, workers
 from deploy.cli.doctor import command as doctor
 from deploy.cli.exports import command as exports
 from deploy.cli.imports import command as imports
@@ -15,6 +15,7 @@ from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
 from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
 from deploy.client.session import OPTIONS, SHARED_HELP, split_shared
+from schemas.errors import CannotStart
 from schemas.settings import complaints
 
 INTERRUPTED = 130
@@ -38,6 +39,7 @@ app.add_typer(segments.cli)
 app.add_typer(quarantine.cli)
 app.add_typer(keys.cli)
 app.add_typer(environments.cli)
+app.add_typer(workers.cli)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -53,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(_failed(USAGE, str(error)))
     except ValidationError as error:
         sys.exit(_failed(USAGE, "\n".join(complaints(error))))
+    except CannotStart as error:
+        sys.exit(_failed(UNREACHABLE, str(error)))
     except ApiUnreachableError as error:
         sys.exit(_failed(UNREACHABLE, str(error), "headwater doctor says what is wrong"))
     except ApiRefusedError as error:

@@ -83,7 +83,7 @@ def test_the_schema_knows_every_key_and_no_other() -> None:
         ("kafka.securityProtocol", "SASL_PLAINTEXT"),
         ("clickhouse.url", "http://user:password@clickhouse:8123"),
         ("clickhouse.url", "clickhouse:9000"),
-        ("clickhouseSink.replicas", 2),
+        ("clickhouseSink.replicas", -1),
         ("topics.partitions", 0),
         ("webhooks.storage.size", "big"),
         ("ingest.service.type", "ExternalName"),

@@ -65,9 +65,10 @@ ENDS_OTHERWISE = {
     **dict.fromkeys(("headwater status", "headwater status --json"), None),
     **dict.fromkeys(("headwater doctor", "headwater doctor --json"), None),
     "headwater quarantine replay --reason processor_failed --json": None,
+    "headwater workers retire segments 2": 1,
     **dict.fromkeys(("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"), 1),
 }
-"""``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may.
+"""``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may; no worker is 2.
 
 What this machine has is not tested here.
 """
