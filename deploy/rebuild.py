@@ -26,8 +26,8 @@ from schemas.control import erasure
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from schemas.times import iso
-from sinks.clickhouse.consumer import committed_of
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
+from sinks.clickhouse.resume import committed_of
 from sinks.definitions.keeper import EVENT_TYPES, keep_event_types, keep_names
 from sinks.definitions.rows import NAME_TABLES
 from sinks.maintenance.erase import erase

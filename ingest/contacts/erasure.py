@@ -29,6 +29,7 @@ from schemas.control import control_state, erasure
 from schemas.control.definitions import Erasure
 from schemas.errors import ApiError
 from schemas.records import identity
+from schemas.retry import retried
 from schemas.service.kafka import TailEndedError
 from schemas.service.web import JsonResponse
 
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 ERASED_WITHIN_S = 10.0
 _LOOK_S = 0.02
+RETRY_S = 1.0
 
 
 Ask = Callable[[], Awaitable[Any]]
@@ -151,22 +153,22 @@ class Erasures:
     async def _find_all(self, one: Erasure) -> None:
         """Name every id that belongs to the contact by what was acknowledged before, and close the erasure."""
         edge = self._edge
-        while True:
-            try:
-                await self._barrier.passed((one.workspace, one.environment))
-                ids_now = set(one.contacts)
-                for contact_id in one.contacts:
-                    ids_now |= edge.merge_map.members(edge.merge_map.winner(contact_id))
-                changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
-                await self._writer.put("erasure", one.model_copy(update=changes))
-            except (KafkaError, ApiError, TailEndedError):
-                log.exception("erasure %s waits: the ids that it covers cannot be read yet", one.id)
-                await asyncio.sleep(1)
-            else:
-                edge.merge_map.forget(edge.control.erasures[one.id])
-                self._closing.pop(one.id, None)
-                self._news.set()
-                return
+
+        async def close() -> None:
+            await self._barrier.passed((one.workspace, one.environment))
+            ids_now = set(one.contacts)
+            for contact_id in one.contacts:
+                ids_now |= edge.merge_map.members(edge.merge_map.winner(contact_id))
+            changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
+            await self._writer.put("erasure", one.model_copy(update=changes))
+
+        def report(error: Exception, pause_s: float) -> None:
+            log.warning("erasure %s: reading its ids failed, retrying in %g s", one.id, pause_s, exc_info=error)
+
+        await retried(close, (KafkaError, ApiError, TailEndedError), report, RETRY_S)
+        edge.merge_map.forget(edge.control.erasures[one.id])
+        self._closing.pop(one.id, None)
+        self._news.set()
 
     async def _is_done(self, one: Erasure, within_s: float) -> bool:
         edge, loop = self._edge, asyncio.get_running_loop()

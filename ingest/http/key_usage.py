@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from ingest.http.rate_limit import RateLimiter
 from schemas.control.control_state import KeyUse
 from schemas.errors import ApiError
+from schemas.retry import repeated
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,7 @@ class KeyUsageRecorder:
             del self._told[oldest]
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.tell()
-            except ApiError as refused:
-                log.warning("key usage is not published, will retry: %s", refused)
+        def report(error: Exception, pause_s: float) -> None:
+            log.warning("publishing key usage failed, retrying in %g s: %s", pause_s, error)
+
+        await repeated(self.tell, LOOK_S, ApiError, report, at_once=False)

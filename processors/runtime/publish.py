@@ -1,6 +1,6 @@
 """Messages in; their offsets out, once all in-sync replicas have them.
 
-The producer is idempotent and waits for all replicas. Batches are built here, whole: a group of messages
+The producer is idempotent and waits for all replicas. Batches are sent whole: a group of messages
 costs one future and not one each. A message that the broker would refuse is refused before it is sent:
 one refused batch leaves a gap in the producer's sequence, and nothing is accepted from it any more.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.record_batches import send_batches
 from schemas.service.kafka import MAX_RECORD_BYTES
 
 TopicPartition = tuple[str, int]
@@ -47,19 +48,6 @@ async def publish(
 
 
 async def _publish_to(producer: AIOKafkaProducer, place: TopicPartition, rows: Iterable[Message]) -> int:
-    topic, partition = place
-    acknowledged = []
-    sizes: list[int] = []
-    batch = producer.create_batch()
-    for key, value in rows:
-        if batch.append(key=key, value=value, timestamp=None) is None:
-            # A full batch takes nothing; an empty one takes any message, however large.
-            sizes.append(batch.record_count())
-            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=None)
-    batch.close()  # an open batch would wait out the producer's linger
-    sizes.append(batch.record_count())
-    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-    metadata = await asyncio.gather(*acknowledged)
-    return int(metadata[-1].offset) + sizes[-1] - 1  # an acknowledgement tells its batch's first offset
+    sent = await send_batches(producer, *place, rows)
+    metadata = await asyncio.gather(*(batch.acknowledged for batch in sent))
+    return int(metadata[-1].offset) + sent[-1].records - 1  # an acknowledgement tells its batch's first offset

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -29,7 +28,7 @@ from schemas.settings import Settings
 from sinks.clickhouse.inserter import DlqLimit, SinkContext, StreamInserter
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
-from sinks.clickhouse.resume import Bounds, resume
+from sinks.clickhouse.resume import RETRY_S, Bounds, committed_of, resume
 from sinks.clickhouse.streams import STREAMS, Stream
 from sinks.clickhouse.writer import Writer
 
@@ -132,22 +131,6 @@ class Assignment:
             if left:
                 found.append(f"{topic} is read again, {left} records to go")
         return found
-
-
-async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What the group has committed, with the notes beside it; waits for the broker."""
-    while True:
-        admin = AIOKafkaAdminClient(**connection(settings))
-        try:
-            await admin.start()
-            found = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
-        except KafkaError as error:
-            log.warning("committed offsets cannot be read now: %r", error)
-            await asyncio.sleep(0.5)
-        else:
-            return {tp: one for tp, one in found.items() if one.offset >= 0}
-        finally:
-            await admin.close()
 
 
 class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -255,7 +238,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                 found = await self.consumer.getmany(timeout_ms=60_000)
             except KafkaError:
                 log.exception("waiting for the broker")
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(RETRY_S)
                 continue
             began = time.monotonic()
             session = self.session

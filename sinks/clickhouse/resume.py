@@ -7,6 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas import topics
+from schemas.retry import retried
+from schemas.service.kafka_auth import connection
+from schemas.settings import Settings
 from sinks.clickhouse.dedupe import WINDOW, Deduplicator, known_as
 from sinks.clickhouse.rereads import UNMARKED, Mark
 from sinks.clickhouse.rows import Table
@@ -18,6 +27,7 @@ log = logging.getLogger(__name__)
 LOOK_BACK = 100_000
 """Offsets before the last stored one in which every origin partition that is still in use has a row."""
 RECENT_MINUTES = 10
+RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +101,21 @@ async def _remember(topic: str, parts: dict[int, tuple[int, Part]], writer: Writ
     for partition, workspace, environment, key in await writer.recent_ids(topic, RECENT_MINUTES, most):
         if partition in parts:
             parts[partition][1].seen.window.add(known_as(workspace, environment, key))
+
+
+async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The committed offsets of the sink's group, with their notes; waits for the broker."""
+
+    async def read() -> dict[TopicPartition, OffsetAndMetadata]:
+        admin = AIOKafkaAdminClient(**connection(settings))
+        try:
+            await admin.start()
+            committed = await admin.list_consumer_group_offsets(topics.app_id(topics.CLICKHOUSE_GROUP, settings))
+        finally:
+            await admin.close()
+        return {tp: entry for tp, entry in committed.items() if entry.offset >= 0}
+
+    def report(error: Exception, pause_s: float) -> None:
+        log.warning("reading committed offsets failed, retrying in %g s: %r", pause_s, error)
+
+    return await retried(read, KafkaError, report, RETRY_S)

@@ -8,10 +8,10 @@
    trouble, and passes.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver import options
@@ -21,6 +21,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import ApiError
 from schemas.records.sameness import key_from
+from schemas.retry import retried
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
@@ -184,20 +185,17 @@ class Writer:
             raise ApiError("unavailable", f"{what} waits: {reason}")
 
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
-        wait_s, longest_s = WAITS_S
+        """The result of ``call(*args)``; raises ``RowsRefusedError``. ``what`` names the call in the log."""
+
+        def report(error: Exception, pause_s: float) -> None:
+            if isinstance(error, DataError) or getattr(error, "code", None) in BAD_DATA:
+                self.counts.errors["refused"] += 1
+                raise RowsRefusedError(str(error)) from error
+            self.counts.errors["unavailable"] += 1
+            self._waiting[what] = str(error)[:200]
+            log.warning("%s: ClickHouse is unavailable, retrying in %.1f s: %s", what, pause_s, str(error)[:500])
+
         try:
-            while True:
-                try:
-                    return await call(*args)
-                except ClickHouseError as error:
-                    code = getattr(error, "code", None)
-                    if isinstance(error, DataError) or code in BAD_DATA:
-                        self.counts.errors["refused"] += 1
-                        raise RowsRefusedError(str(error)) from error
-                    self.counts.errors["unavailable"] += 1
-                    self._waiting[what] = str(error)[:200]
-                    log.warning("%s: ClickHouse is unavailable, retrying in %.1f s: %s", what, wait_s, str(error)[:500])
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, longest_s)
+            return await retried(partial(call, *args), ClickHouseError, report, *WAITS_S)
         finally:
             self._waiting.pop(what, None)

@@ -4,14 +4,15 @@ A minute that is balanced stays so, whatever is merged, erased or replayed later
 again, so a look costs what one minute costs.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.retry import repeated
 from schemas.service import clock
 from schemas.times import HOUR_MS, MINUTE_MS, iso
 from sinks.ledger.balance import SETTLED_MS, Balance, Key, balances
@@ -38,12 +39,11 @@ class Residual:
 
     async def run(self, client: AsyncClient) -> None:
         """For ever."""
-        while True:
-            try:
-                await self.look(client)
-            except ClickHouseError as error:
-                log.warning("the ledger cannot be read now: %s", str(error)[:300])
-            await asyncio.sleep(LOOK_S)
+
+        def report(error: Exception, pause_s: float) -> None:
+            log.warning("reading the ledger failed, retrying in %g s: %s", pause_s, str(error)[:300])
+
+        await repeated(partial(self.look, client), LOOK_S, ClickHouseError, report)
 
     async def look(self, client: AsyncClient) -> None:
         """Ask once; raises ``ClickHouseError``."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
+from schemas.retry import repeated
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
 from sinks.maintenance import mutations
@@ -163,12 +164,13 @@ async def _say_alive(client: AsyncClient) -> None:
 
 
 async def every(settings: Settings) -> None:
-    """Squash on a schedule for ever; what goes wrong is logged and tried again the next time."""
-    while True:
-        await asyncio.sleep(settings.squash_interval_s)
-        try:
-            done = await compact_merges(settings)
-        except (ClickHouseError, MutationFailedError, TimeoutError):
-            log.exception("squash failed, will retry")
-        else:
-            log.info("squash: %s", done)
+    """Squash on a schedule for ever; a failure is logged and tried again the next time."""
+
+    async def squash() -> None:
+        log.info("squash: %s", await compact_merges(settings))
+
+    def report(error: Exception, pause_s: float) -> None:
+        log.error("squash failed, retrying in %g s", pause_s, exc_info=error)
+
+    pause_s = settings.squash_interval_s
+    await repeated(squash, pause_s, (ClickHouseError, MutationFailedError, TimeoutError), report, at_once=False)

@@ -24,6 +24,7 @@ from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
 from schemas.records.outcomes import SUPPRESSED
+from schemas.retry import Backoff
 from schemas.service import clock
 from schemas.service.kafka import Tail, started_producer
 from schemas.service.kafka_auth import connection
@@ -106,10 +107,10 @@ class Eraser:
         self._settings = settings
         self._known = known
         self._begun: set[str] = set()
-        self._pause_s = RETRY_S
+        self._backoff = Backoff(RETRY_S, LONGEST_RETRY_S)
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """For ever; a failure is logged and tried again."""
         self._client = await connected(self._settings, FOREVER_S)
         self._client.database = self._settings.clickhouse_database
         self._producer = await started_producer(self._settings)
@@ -136,13 +137,12 @@ class Eraser:
         try:
             await self._advance(one)
         except (ClickHouseError, KafkaError, MutationFailedError) as error:
-            log.error("erasure %s failed, retrying in %.1f s: %s", one.id, self._pause_s, str(error)[:500])  # noqa: TRY400
-            await asyncio.sleep(self._pause_s)
-            self._pause_s = min(self._pause_s * 2, LONGEST_RETRY_S)
+            log.error("erasure %s failed, retrying in %.1f s: %s", one.id, self._backoff.next_s, str(error)[:500])  # noqa: TRY400
+            await self._backoff.pause()
             with suppress(ClickHouseError):
                 await mutations.kill_orphans(self._client)
         else:
-            self._pause_s = RETRY_S
+            self._backoff.reset()
 
     async def _advance(self, one: Erasure) -> None:
         if one.id not in self._begun:

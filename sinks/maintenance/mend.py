@@ -9,9 +9,9 @@
    may have been dropped with intent, so there provisioning does it.
 """
 
-import asyncio
 import logging
 from collections.abc import Collection
+from functools import partial
 
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -19,6 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
 from schemas.errors import ApiError
+from schemas.retry import repeated
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import FOREVER_S, connected
@@ -59,12 +60,7 @@ class Mender:
         client = await connected(self._settings, FOREVER_S)
         client.database = self._settings.clickhouse_database
         try:
-            while True:
-                try:
-                    await self._look(client)
-                except (ClickHouseError, KafkaError, MigrationError) as error:
-                    log.warning("looking for broken parts failed, retrying in %g s: %s", LOOK_S, str(error)[:300])
-                await asyncio.sleep(LOOK_S)
+            await repeated(partial(self._look, client), LOOK_S, (ClickHouseError, KafkaError, MigrationError), _report)
         finally:
             await client.close()
 
@@ -130,3 +126,7 @@ class Mender:
             f"(offsets {span}); older rows of it may be missing (deploy/README.md, Broken parts)"
             for name, (table, part) in names.items()
         }
+
+
+def _report(error: Exception, pause_s: float) -> None:
+    log.warning("looking for broken parts failed, retrying in %g s: %s", pause_s, str(error)[:300])

@@ -23,6 +23,7 @@ from schemas import topics
 from schemas.control.control_state import encode
 from schemas.control.erasure import Erased
 from schemas.control.quarantine_jobs import DISCARD, KIND, QuarantineFilter, QuarantineJob, QuarantineJobs, id_of
+from schemas.retry import repeated
 from schemas.service import clock
 from schemas.service.exposition import Sample
 from schemas.service.kafka import started_producer
@@ -69,22 +70,17 @@ class QuarantineReplayer:
             yield Sample("headwater_quarantine_open_oldest_seconds", (), age_s)
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """For ever; a failure is logged and tried again."""
         self._client: AsyncClient = await connected(self._settings, FOREVER_S)
         self._client.database = self._settings.clickhouse_database
-        pause_s = RETRY_S
+
+        def report(error: Exception, pause_s: float) -> None:
+            self._is_clean = False
+            log.warning("quarantine: retrying in %.1f s: %s", pause_s, str(error)[:500])
+
+        errors = (ClickHouseError, KafkaError, TimeoutError)
         try:
-            while True:
-                try:
-                    await self._turn()
-                except (ClickHouseError, KafkaError, TimeoutError) as error:
-                    self._is_clean = False
-                    log.warning("quarantine: retrying in %.1f s: %s", pause_s, str(error)[:500])
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(pause_s * 2, LONGEST_RETRY_S)
-                else:
-                    pause_s = RETRY_S
-                    await asyncio.sleep(LOOK_S)
+            await repeated(self._turn, LOOK_S, errors, report, retry_s=(RETRY_S, LONGEST_RETRY_S))
         finally:
             await self._client.close()
 

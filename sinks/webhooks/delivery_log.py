@@ -15,6 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from schemas import topics
+from schemas.record_batches import send_batches
 from schemas.records.codec import encode_attempts, encode_delivery
 from schemas.records.deliveries import Attempt, WebhookDelivery, asked_key, home_of, key_of
 from schemas.records.identity import partition_of
@@ -101,22 +102,13 @@ class DeliveryLog:
         places: dict[tuple[str, int], list[LogRow]] = defaultdict(list)
         for row in rows:
             places[topics.name(row.topic, self._settings), row.partition].append(row)
-        acknowledged = await asyncio.gather(*(self._send_to(*place, some) for place, some in places.items()))
-        await asyncio.gather(*(future for futures in acknowledged for future in futures))
-
-    async def _send_to(self, topic: str, partition: int, rows: Sequence[LogRow]) -> list[asyncio.Future[None]]:
-        acknowledged = []
-        batch = self._producer.create_batch()
-        for row in rows:
-            if batch.append(key=row.key, value=row.value, timestamp=None) is None:
-                # a full batch takes nothing; an empty one takes any record, however large
-                batch.close()
-                acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
-                batch = self._producer.create_batch()
-                batch.append(key=row.key, value=row.value, timestamp=None)
-        batch.close()
-        acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return acknowledged
+        sent = await asyncio.gather(
+            *(
+                send_batches(self._producer, *place, [(row.key, row.value) for row in placed])
+                for place, placed in places.items()
+            )
+        )
+        await asyncio.gather(*(batch.acknowledged for batches in sent for batch in batches))
 
 
 def logged(

@@ -24,6 +24,7 @@ from schemas.control.control_state import ControlState
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
+from schemas.retry import retried
 from schemas.service import clock
 from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import connection
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 GROUP = "headwater-webhooks"
 SOURCES = (topics.CHANGES, topics.RESOLVED)
 COMMIT_EVERY_S = 1.0
+RETRY_S = 0.5
 UNIT = 2000
 """Deliveries after which what was planned is made durable."""
 MAX_RECORDS = 500
@@ -126,7 +128,7 @@ class DeliveryPlanner:
                 found = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
             except KafkaError:
                 log.exception("waiting for the broker")
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(RETRY_S)
                 continue
             began = time.monotonic()
             if found:
@@ -140,14 +142,10 @@ class DeliveryPlanner:
             await self._commit()
 
     async def _caught_up(self) -> None:
-        while True:
-            try:
-                await self._tail.catch_up()
-            except KafkaError as error:
-                log.warning("waiting for the definitions: %r", error)
-                await asyncio.sleep(0.5)
-            else:
-                return
+        def report(error: Exception, pause_s: float) -> None:
+            log.warning("reading the definitions failed, retrying in %g s: %r", pause_s, error)
+
+        await retried(self._tail.catch_up, KafkaError, report, RETRY_S)
 
     async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
         """Records of all partitions, in units that are durable one after the other."""

@@ -37,6 +37,7 @@ from deploy.local.clickhouse.engine import Engine, EngineQuery, QueryResult
 from deploy.local.clickhouse.password import password_of
 from deploy.local.clickhouse.sources import check_reads, check_sources
 from deploy.local.clickhouse.sql import parse
+from schemas.retry import repeated
 from schemas.service.http_protocol import BoundedProtocol
 
 log = logging.getLogger(__name__)
@@ -109,12 +110,13 @@ class Front:
         return Response(content, 503 if reason else 200, media_type="application/json")
 
     async def _watch(self) -> None:
-        while True:
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.floor.look)
-            except (OSError, RuntimeError):
-                log.exception("cannot check the free space, or stop or start merges")
-            await asyncio.sleep(1)
+        async def look() -> None:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.floor.look)
+
+        def report(error: Exception, pause_s: float) -> None:
+            log.error("checking the free space failed, retrying in %g s", pause_s, exc_info=error)
+
+        await repeated(look, 1, (OSError, RuntimeError), report)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

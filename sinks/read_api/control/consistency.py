@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState, Segment
 from schemas.errors import ApiError
+from schemas.retry import repeated
 from schemas.rules import sql
 from schemas.service import clock
 from schemas.settings import Settings
@@ -86,12 +87,11 @@ class ConsistencyCheck:
         return self._found.setdefault((workspace, environment), ConsistencyReport())
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.parity_interval_s)
-            try:
-                await self.round()
-            except (ApiError, ClickHouseError) as error:
-                log.warning("segments were not compared: %s", error)
+        def report(error: Exception, pause_s: float) -> None:
+            log.warning("comparing segments failed, retrying in %g s: %s", pause_s, error)
+
+        pause_s = self._settings.parity_interval_s
+        await repeated(self.round, pause_s, (ApiError, ClickHouseError), report, at_once=False)
 
     async def round(self) -> None:
         """Compare the next few segments."""
