@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from markdown_it import MarkdownIt
 
-TITLES = {"rules": "Rules of segments", "webhooks": "Webhooks"}
+TITLES = {"rules": "Rules of segments", "webhooks": "Webhooks", "questions": "Questions to the tables"}
 """By the last part of their path."""
 LINKS = '<a href="/docs">API</a>' + "".join(f' · <a href="/docs/{name}">{title}</a>' for name, title in TITLES.items())
 _STYLE = (
