@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -26,7 +26,7 @@ from schemas.service.kafka_auth import connection
 from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
-from sinks.maintenance.migrate import MigrationError, migrate
+from sinks.maintenance.migrate import MigrationError, migrate, unapplied
 from sinks.maintenance.restore import client_of, restore_missing
 
 log = logging.getLogger(__name__)
@@ -54,16 +54,33 @@ async def provision(settings: Settings) -> list[str]:
     return [name for names in (*created, restored) for name in names]
 
 
+async def plan(settings: Settings) -> list[str]:
+    """What ``provision`` would do now, in words; changes nothing."""
+    admin = await _connected(settings)
+    try:
+        wanted, existing = {topic.name: topic for topic in catalogue(settings)}, await _partitions(admin)
+    finally:
+        await admin.close()
+    _check_partitions(wanted, existing, settings)
+    found = []
+    for name, topic in wanted.items():
+        if name not in existing:
+            config = ", ".join(f"{key}={value}" for key, value in topic_config(topic, settings).items())
+            count = partition_count(topic, settings)
+            found.append(f"topic {name}: {count} partitions of {settings.replication} replicas, {config}")
+    for migration in await unapplied(settings):
+        found.append(f"tables {migration.name}:")
+        found += migration.statements(settings.clickhouse_database)
+    return found
+
+
 async def create_topics(settings: Settings) -> list[str]:
     """Create what is missing and return when it can be written to; raises ``ProvisionError``."""
     admin = await _connected(settings)
     try:
         wanted = {topic.name: topic for topic in catalogue(settings)}
         existing = await _partitions(admin)
-        for name, topic in wanted.items():
-            partitions = partition_count(topic, settings)
-            if existing.get(name, partitions) != partitions:
-                raise ProvisionError(f"topic {name} has {existing[name]} partitions, the settings say {partitions}")
+        _check_partitions(wanted, existing, settings)
         await _refuse_older_contacts(settings, existing)
         missing = [topic for name, topic in wanted.items() if name not in existing]
         if missing:
@@ -71,6 +88,13 @@ async def create_topics(settings: Settings) -> list[str]:
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+def _check_partitions(wanted: Mapping[str, Topic], existing: Mapping[str, int], settings: Settings) -> None:
+    for name, topic in wanted.items():
+        partitions = partition_count(topic, settings)
+        if existing.get(name, partitions) != partitions:
+            raise ProvisionError(f"topic {name} has {existing[name]} partitions, the settings say {partitions}")
 
 
 async def _refuse_older_contacts(settings: Settings, existing: Collection[str]) -> None:
@@ -183,6 +207,7 @@ def main(
     table: Annotated[
         str, typer.Option("--rebuild", metavar="TABLE", help="Make a table anew of what Kafka has and its older rows.")
     ] = "",
+    only_plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Rebuild it without the rows that cannot be read.")] = False,
 ) -> None:
     """Create the topics and tables that Headwater needs, and bring them up to date.
@@ -193,6 +218,9 @@ def main(
     try:
         if table:
             asyncio.run(rebuild(settings, table, partial(print, flush=True), lose=yes))
+            return
+        if only_plan:
+            print(*asyncio.run(plan(settings)) or ["nothing to do"], sep="\n")
             return
         print(*asyncio.run(provision(settings)), sep="\n")
         if first_key:

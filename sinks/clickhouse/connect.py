@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import time
+from importlib.resources import files
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -20,6 +21,8 @@ FOREVER_S = math.inf
 """The patience of a process that has nothing to do without the database."""
 REMIND_S = 10.0
 RETRY_S = 0.5
+UNKNOWN = frozenset({60, 81})
+"""ClickHouse's codes for a table and a database that are not there."""
 
 
 class NoAnswerError(Exception):
@@ -42,6 +45,29 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
                 reminded = now
                 log.warning("waiting for ClickHouse at %s: %s", where, reason)
         await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
+
+
+async def provisioned(client: AsyncClient, settings: Settings) -> None:
+    """Return when the tables are of this release, or of a later one: a process that serves makes none."""
+    wanted = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
+    reminded = time.monotonic()
+    while True:
+        reason = "there are none"
+        try:
+            found = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
+            missing = sorted(wanted - {name for (name,) in found.result_rows})
+            if not missing:
+                return
+            reason = f"{missing[0]} is not applied"
+        except ClickHouseError as error:
+            if getattr(error, "code", None) not in UNKNOWN:
+                reason = str(error)[:300]
+        if time.monotonic() - reminded > REMIND_S:
+            reminded = time.monotonic()
+            log.warning(
+                "waiting for the tables of %s (python -m deploy.provision): %s", settings.clickhouse_database, reason
+            )
+        await asyncio.sleep(RETRY_S)
 
 
 class Ping:

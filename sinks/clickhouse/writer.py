@@ -24,7 +24,7 @@ from schemas.records.sameness import key_from
 from schemas.retry import retried
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
 
@@ -59,7 +59,9 @@ class Writer:
         """What is tried again, and what ClickHouse said."""
 
     async def start(self) -> None:
+        """Returns when the tables are there."""
         self._client: AsyncClient = await connected(self._settings, FOREVER_S)
+        await provisioned(self._client, self._settings)
         self._client.database = self._settings.clickhouse_database
 
     async def stop(self) -> None:

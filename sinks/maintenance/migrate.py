@@ -87,6 +87,20 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
         await client.close()
 
 
+async def unapplied(settings: Settings) -> list[Migration]:
+    """What ``migrate`` would apply now; changes nothing. Raises ``MigrationError``."""
+    client = await connected(settings)
+    try:
+        found = await client.query(
+            "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = '_migrations'",
+            {"database": settings.clickhouse_database},
+        )
+        known = migrations()
+        return await _missing(client, settings.clickhouse_database, known) if found.result_rows else known
+    finally:
+        await client.close()
+
+
 async def _refuse_older_contacts(client: AsyncClient, database: str) -> None:
     """Raise ``MigrationError`` where rows name contacts by ids that do not carry their tenant."""
     if not (await client.query(f"EXISTS TABLE {database}.contacts")).result_rows[0][0]:

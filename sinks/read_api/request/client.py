@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
 from sinks.read_api.request import weight
 from sinks.read_api.request.fair_share import FairShare
 
@@ -38,8 +38,9 @@ class ClickHouseReader:
         self._limits = {"max_execution_time": str(max(1, round(settings.read_deadline_s)))}
 
     async def start(self) -> None:
-        """Returns when ClickHouse answers."""
+        """Returns when ClickHouse answers and has the tables."""
         self._client: AsyncClient = await connected(self._settings, FOREVER_S)
+        await provisioned(self._client, self._settings)
         self._client.database = self._settings.clickhouse_database
         self._started = True
 
