@@ -43,12 +43,12 @@ def moment(month: int, day: int, hour: int = 0) -> datetime:
 
 def did(who: str, named: str, when: int, total: float = 0, **more: Any) -> Event:
     properties = {"total": total} if total else {}
-    fields = {"properties": properties, **more}
+    fields: dict[str, Any] = {"properties": properties, **more}
     return event(who, event_id=f"{named}{who}{when}", type=named, timestamp_ms=when, received_ms=when, **fields)
 
 
 def mail(who: str, kind: str, message: str, variant: str, **properties: Any) -> Event:
-    more = {"campaign_id": "cmp_1", "message_id": message, "variant": variant, "properties": properties}
+    more: dict[str, Any] = {"campaign_id": "cmp_1", "message_id": message, "variant": variant, "properties": properties}
     return did(who, f"message.{kind}", at(3, 1), **more)
 
 
