@@ -60,7 +60,7 @@ READ_PATHS = frozenset(route.path for route in READS if route.method == "GET")
 class FastPathRouter:
     """The paths that take events by one dictionary look-up, everything else by Starlette's router.
 
-    An ingest endpoint answers its own errors, so what stands in front of the router would add a fifth to the
+    An ingest endpoint answers its own errors, so a middleware before the router would add a fifth to the
     cost of a request and nothing else.
     """
 
@@ -106,7 +106,7 @@ class FastPathRouter:
         await self._app(scope, receive, send)
 
     async def _preflight(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-        """A browser asks whether a page may send what it is about to."""
+        """A CORS preflight: a browser asks whether a page may send its request."""
         headers = self._cors.preflight(scope["path"], scope[web.HEADERS])
         if headers is None:
             await self._app(scope, receive, send)
@@ -228,7 +228,7 @@ def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callab
 
 
 def _console(read_api: ReadApiClient) -> list[Route]:
-    """What a browser asks for."""
+    """Paths that a browser requests."""
     return [
         Route("/", read_api.page),
         Route("/console/live/stream", read_api.stream),

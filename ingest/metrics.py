@@ -1,7 +1,7 @@
 """The edge's counts, and the sockets of the processes beside it, in; `GET /metrics` of this machine out.
 
-It tells of every workspace, so it asks for a key with the scope `instance`. A process that does not answer within
-a second is left out: `headwater_process_up` tells of it.
+The numbers span all workspaces, so the key needs the scope `instance`. A process that does not answer within
+a second is left out, and its `headwater_process_up` is 0.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MOST_BYTES = 4 * 1024 * 1024
 
 
 class Metrics:
-    """What this edge counts, and what the processes of its machine do."""
+    """The numbers of this edge, and the state of the processes on its machine."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge

@@ -1,6 +1,6 @@
 """`GET /openapi.json`, `GET /docs` and the files of that page in; the description of the API, and Swagger UI, out.
 
-Both are for everybody, without a key. The page loads what this server has and nothing else: its policy says so.
+Both are public, without a key. The page loads nothing from other servers: its content policy forbids it.
 """
 
 from functools import cache
@@ -61,7 +61,7 @@ async def page(_request: Request) -> Response:
 
 
 async def part(request: Request) -> Response:
-    """Raises ``ApiError`` (404) for what the page does not ask for."""
+    """Raises ``ApiError`` (404) for a file that is not the page's."""
     name = request.path_params["name"]
     if name in doc_pages.TITLES:
         shown = {**_SAFE, "Content-Security-Policy": POLICY}

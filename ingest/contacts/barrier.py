@@ -43,7 +43,7 @@ class Barrier:
         await self._merges.catch_up()
 
     async def stored(self, home: tuple[str, str], contact_id: str) -> None:
-        """The same, and the contact can be read if there is one: segments has told of it, and the sink has it."""
+        """As ``passed``; then an existing contact can be read: segments has published it and the sink has stored it."""
         await self.passed(home)
         await self._committed(topics.RESOLVED, topics.SEGMENTS_APP, contact_id)
         await self._committed(topics.CHANGES, topics.CLICKHOUSE_GROUP, contact_id)

@@ -1,11 +1,12 @@
 """`DELETE /v1/contacts/{id}` in; an erasure on `control`, and an answer when every store has done it, out.
 
-1. The request becomes an open erasure: durable, and nothing is erased yet. What was acknowledged before it may tie
-   further ids to the contact, so it is closed when identity has taken all of that in: then it names every id of the
-   contact. An edge that starts closes what another run left open.
-2. A closed erasure takes everything until its ``erased_ms``; what comes after begins anew. Every store answers on
-   `control` when nothing is left in it; the last one waits for the sink, so `done` is not said while it stands still.
-3. What the edge itself knows goes as soon as it reads of a closed erasure, at the latest before its first request.
+1. The request becomes an open erasure: durable, and nothing is erased yet. Earlier acknowledged events may tie
+   further ids to the contact, so it is closed when identity has processed all of them: then it names every id of
+   the contact. An edge that starts closes the erasures that an earlier run left open.
+2. A closed erasure deletes everything up to its ``erased_ms``; later events make a new contact. Every store answers on
+   `control` when nothing is left in it. ClickHouse answers last, after the sink: while that stands still, the
+   erasure is not `done`.
+3. The edge deletes its own copies as soon as it reads a closed erasure, at the latest before its first request.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class Erasures:
         self._news = asyncio.Event()
 
     async def start(self) -> None:
-        """`control` has been read: what another run of this edge has left open is done now."""
+        """`control` has been read: close the erasures that an earlier run of this edge left open."""
         self._task = asyncio.create_task(self._forget(), name="erasures")
         for one in self._edge.control.open_erasures.values():
             self._close(one)
@@ -76,7 +77,7 @@ class Erasures:
             self._news.set()
 
     async def _forget(self) -> None:
-        """What is kept beside the merge map: answers that would be given again. Then the edge says so."""
+        """Delete the kept answers to earlier requests, then publish that this edge is done."""
         edge = self._edge
         while True:
             self._news.clear()
@@ -151,7 +152,7 @@ class Erasures:
             self._closing[one.id] = asyncio.create_task(self._find_all(one), name=f"close {one.id}")
 
     async def _find_all(self, one: Erasure) -> None:
-        """Name every id that belongs to the contact by what was acknowledged before, and close the erasure."""
+        """Add every id that earlier events tie to the contact, and close the erasure."""
         edge = self._edge
 
         async def close() -> None:

@@ -1,6 +1,6 @@
 """A validated body about a contact in, its raw event out; ``ApiError`` if the contact would be too large; pure.
 
-A contact is what its events say, so a write is an event like any other: it is stored, replayed and repeated as such.
+A contact follows from its events alone, so a write is an event as well: stored, replayed and repeated like any other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ MOST_ATTRIBUTES = 1000
 MOST_BYTES = 800_000
 """Of attributes as JSON: a contact's row has to fit into one Kafka record, counters and all."""
 FEW_ATTRIBUTES, FEW_BYTES = 100, 100_000
-"""A write of so little is taken without a look at what its contact has already."""
+"""Writes up to this size are accepted without reading the contact's present size."""
 _IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
 Pair = tuple[str, str]
 
 
 def named(text: str, workspace: str, environment: str) -> Pair:
-    """Type and value of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) for what can be no contact's here."""
+    """Type and value of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) where no contact here can have it."""
     if identity.is_contact_id(text):
         text = f"{identity.CONTACT_ID}:{text}"
     kind, colon, value = text.partition(":")
@@ -75,9 +75,9 @@ def event_of(edit: ContactEdit, identifiers: list[tuple[str, Any, str]], event_i
 def meant(
     identifiers: Sequence[Identifier], owners: Sequence[dict[str, Any] | None], path: Pair | None
 ) -> dict[str, Any] | None:
-    """The contact that a write is about, as far as there is one; ``owners`` are those of the identifiers.
+    """The contact that a write changes, if it exists; ``owners`` are the contacts of the identifiers, in their order.
 
-    Raises ``ApiError``: 404 for one that was named and is not there, 409 for an edit that brings what is another's.
+    Raises ``ApiError``: 404 for a named contact that does not exist, 409 for an identifier of another contact.
     """
     pairs = [(one["type"], one["value"]) for one in identifiers]
     named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
@@ -93,7 +93,7 @@ def meant(
 
 
 def anchor(contact: Mapping[str, Any]) -> Pair:
-    """What an event says to be about a contact that is there: its strongest identifier, else its id."""
+    """The identifier by which an event names an existing contact: its strongest one, else its id."""
     for identifier in contact["identifiers"]:
         if identity.links(identifier["type"]):
             return identifier["type"], identifier["value"]
@@ -101,7 +101,7 @@ def anchor(contact: Mapping[str, Any]) -> Pair:
 
 
 def about(raw: RawEvent, contact: Mapping[str, Any] | None) -> RawEvent:
-    """The event with what it says to be about in place of a contact's id."""
+    """The event, with such an identifier in place of the contact's id."""
     if contact is not None:
         anchored = (*anchor(contact), "id")
         raw.identifiers = [
@@ -130,7 +130,7 @@ def is_large(edit: ContactEdit) -> bool:
 
 
 def nearly_full(attributes: Mapping[str, Any]) -> bool:
-    """Whether the next writes of a contact have to be checked against what it has."""
+    """Whether later writes of a contact need a check of its size."""
     return (
         len(attributes) > MOST_ATTRIBUTES - 2 * FEW_ATTRIBUTES
         or len(orjson.dumps(attributes)) > MOST_BYTES - 2 * FEW_BYTES

@@ -4,8 +4,8 @@ A write is an event, answered when it is stored and applied; at the deadline wit
 
 1. The receipt of the stages carries the contact, so the database is not asked for it.
 2. It is asked where a write ties contacts together: until the contact has every identifier that was given, or a
-   guard has refused. This edge follows the merges itself and asks when it has seen the one that is waited for.
-3. It is asked before a write as well where that names a contact by id, or may find no room: 404, 409 and 422.
+   guard has refused. This edge follows the merges itself, and asks when the expected merge has come.
+3. It is asked before a write too if that names a contact by id, or may exceed its size: 404, 409 and 422.
 """
 
 import time
@@ -87,7 +87,7 @@ class ContactRoutes:
         seed = request.scope.get(IDEMPOTENCY_SEED)
         own_id = edit.event_id if isinstance(edit, ContactUpsert) else None
         raw = parse.event_of(edit, identifiers, own_id or (None if seed is None else f"evt_{seed[:32]}"))
-        event, warnings = canonical(raw, caller)  # says what is wrong before anybody is asked
+        event, warnings = canonical(raw, caller)  # raises for a wrong body before any request to the read API
         if (
             path is not None
             or (isinstance(edit, ContactUpsert) and edit.id is not None)
@@ -134,7 +134,7 @@ class ContactRoutes:
         )
 
     def _may_be_full(self, edit: ContactEdit, event: Event) -> bool:
-        """Whether the contact may have no room for what is written to it."""
+        """Whether the write may exceed the contact's size."""
         return parse.is_large(edit) or any(
             self._edge.merge_map.winner(own) in self._full for own in _own_ids(event, self._tied(event))
         )
@@ -148,7 +148,7 @@ class ContactRoutes:
             self._full[document["id"]] = None
 
     async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> dict[str, Any] | None:
-        """The contact as the stages told of it, if every read shows it so by now."""
+        """The contact as the stages' receipt has it, if every read shows it so by now."""
         profile = receipts.contacts.get(event_key(event))
         if profile is None:
             return None
@@ -164,7 +164,7 @@ class ContactRoutes:
         return shape(fields, static_segments.without(fields["attributes"]), segments)
 
     async def _read(self, request: Request, tied: list[Identifier], environment: str, left_s: float) -> Any:
-        """What the read API shows once it shows every identifier; none where it is away: the write is durable."""
+        """The contact, once the read API shows every identifier; ``None`` if it is away: the write is durable."""
         left_ms = int(max(0.0, left_s) * 1000)
         shown_by = {"identifiers": tied, "timeout_ms": left_ms}
         try:

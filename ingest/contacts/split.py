@@ -51,7 +51,7 @@ def _identifier(body: IdentifierBody, path: str) -> Identifier:
 
 
 def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
-    """What is to be taken back, without an event where all that ties the two is; raises ``ApiError`` (422)."""
+    """The ties to retract; one without an event id stands for all evidence of its pair. Raises ``ApiError`` (422)."""
     if split.evidence:
         known = {tie.event_id for tie in ties}
         for index, event_id in enumerate(split.evidence):

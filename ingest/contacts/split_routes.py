@@ -1,11 +1,11 @@
 """`POST /v1/contacts/{id}/split` in, the contacts that its identifiers belong to afterwards out.
 
-1. What ties the contact is asked of the read API, with the key of the request: it says 404 and 403 by itself. It is
-   a moment behind, so evidence that it does not know is looked for until ``FRESH_S`` have passed.
-2. All retractions are one record of `links`. It is done when this edge's copy of the merge map has come to that
-   record for every identifier that was named, and the read API shows each contact with its own ids.
-3. A split lasts: what it takes apart is not tied again by the next event. ``lift`` ends that, and ties nothing itself.
-4. Who does not see it in time is answered 202 with what the edge knows: it was taken, and it will be done.
+1. The read API is asked for the contact's ties, with the key of the request: it answers 404 and 403 by itself. It is
+   a moment behind, so missing evidence is looked for until ``FRESH_S`` have passed.
+2. All retractions are one record of `links`. The split is done when this edge's copy of the merge map has reached
+   that record for every named identifier, and the read API shows each contact with its own ids.
+3. A split lasts: later events do not tie the identifiers again. ``lift`` ends that, and ties nothing itself.
+4. If that takes too long, the answer is 202 with the contacts as the edge knows them: the split is durable.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class SplitRoutes:
         self._read_api = read_api
 
     async def split_contact(self, request: Request) -> Response:
-        """The handler; what it raises is answered by ``schemas.service.web.ErrorMiddleware``."""
+        """The handler; ``schemas.service.web.ErrorMiddleware`` answers its errors."""
         principal = self._edge.authorise(request, "contacts:write")
         home = principal.workspace, principal.environment
         selection = split.parse(await json_of(request, self._edge.settings))
@@ -76,7 +76,7 @@ class SplitRoutes:
             await asyncio.sleep(POLL_S * 3)
 
     async def _publish(self, ties: list[Tie], home: tuple[str, str], kind: str) -> int:
-        """The lowest version of what this causes."""
+        """Publish the retractions; returns the lowest version of the merges that they cause."""
         settings = self._edge.settings
         key = "/".join(home)
         offset = await self._edge.publisher.send(
@@ -88,7 +88,7 @@ class SplitRoutes:
         return offset * VERSIONS_PER_RECORD
 
     def _contacts(self, members: list[str]) -> list[str]:
-        """Those that these ids belong to; the one of before first."""
+        """The contacts that these ids belong to, the former contact first."""
         return list(dict.fromkeys(self._edge.merge_map.winner(node) for node in members))
 
     async def _shows(self, request: Request, members: list[str]) -> bool:

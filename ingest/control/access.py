@@ -1,4 +1,4 @@
-"""Bodies of keys, environments and workspaces in; their records, and what a write of them answers, out.
+"""Bodies of keys, environments and workspaces in; their records, and the answers to their writes, out.
 
 A key is shown once, in the answer that makes it: only its hash is kept.
 """
@@ -120,7 +120,7 @@ def first_key(workspace: Workspace, now_ms: int, *, instance: bool = False) -> t
 
 
 def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
-    """What is not named stays as it is; limits are replaced one by one, ``null`` gives the default back."""
+    """Fields that are not given stay; limits are replaced one by one, ``null`` restores the default."""
     said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) is not None}
     if "allowed_origins" in said:
         said["allowed_origins"] = tuple(said["allowed_origins"])

@@ -22,7 +22,7 @@ from schemas.service.web import JsonResponse
 class AccessRoutes:
     """One write at a time: numbers and names are given out once at this edge.
 
-    ``caught_up`` returns when what all edges have written until now is known here.
+    ``caught_up`` returns when this edge has read every definition that any edge has written until now.
     """
 
     def __init__(self, edge: Edge, writer: ControlWriter, caught_up: Callable[[], Awaitable[None]]) -> None:
@@ -41,8 +41,8 @@ class AccessRoutes:
     async def revoke_key(self, request: Request) -> Response:
         """Raises ``ApiError``: 404, and 409 for the last key that can make others.
 
-        Two edges may each revoke one of two keys at the same time. Each looks again at what both have written,
-        so at least the later one sees that no key is left, and gives its own back.
+        Two edges may each revoke one of two keys at the same time. Each reads both records before it answers,
+        so at least the later edge sees that no key is left, and restores its own.
         """
         principal = self._edge.authorise(request, "admin")
         async with self._one:

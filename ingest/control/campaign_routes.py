@@ -34,7 +34,7 @@ MOST_TOPICS = 20
 
 
 class CampaignRoutes:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge

@@ -24,7 +24,7 @@ def request_of(value: Any, now_ms: int) -> tuple[QuarantineFilter, bool]:
         reason=_word(given, "reason"),
         topic=_word(given, "topic"),
         since_ms=_time(given, "since", 0),
-        # what comes into quarantine later is another matter
+        # records that come into quarantine later are not part of the job
         until_ms=min(_time(given, "until", now_ms), now_ms),
     )
     return chosen, dry_run

@@ -1,4 +1,4 @@
-"""Requests to replay or discard records in quarantine in; a job on `control`, and what came of it, out."""
+"""Requests to replay or discard records in quarantine in; a job on `control`, and its result, out."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ LOOK_S = 0.05
 
 
 class QuarantineRoutes:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter, jobs: QuarantineJobs) -> None:
         self._edge = edge
@@ -50,7 +50,7 @@ class QuarantineRoutes:
         ]
 
     async def replay(self, request: Request) -> Response:
-        """Those of a filter; with ``dry_run`` what would happen now."""
+        """Replay the records of a filter; with ``dry_run`` answer what a replay would do now."""
         principal = self._edge.authorise(request, "admin")
         chosen, dry_run = request_of(await self._json(request), self._edge.clock())
         if dry_run:
@@ -58,7 +58,7 @@ class QuarantineRoutes:
         return self._answer(await self._job(request, REPLAY, chosen))
 
     async def discard(self, request: Request) -> Response:
-        """Those of a filter; they stay readable until they expire."""
+        """Discard the records of a filter; they stay readable until they expire."""
         self._edge.authorise(request, "admin")
         chosen, dry_run = request_of(await self._json(request), self._edge.clock())
         if dry_run:

@@ -22,7 +22,7 @@ SETTLES_WITHIN_S = 1.0
 
 
 class SegmentRoutes:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter) -> None:
         self._edge = edge
@@ -39,7 +39,7 @@ class SegmentRoutes:
         return await self._warned(request, segment, answer)
 
     async def _warned(self, request: Request, segment: Segment, answer: StreamingResponse) -> Response:
-        """The answer with what is odd about the rule; without, where that cannot be said: it is written."""
+        """The answer with the rule's warnings; without them if the read API is unavailable: the segment is written."""
         if segment.rule is None or answer.status_code not in (200, 201):
             return answer
         try:

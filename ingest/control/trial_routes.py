@@ -1,6 +1,6 @@
 """Questions about a test environment in; how many events it took and refused, which it refused, a new beginning, out.
 
-What was taken is the read API's to say: ``GET /v1/test/good``.
+The read API lists the accepted events: ``GET /v1/test/good``.
 """
 
 from starlette.requests import Request
@@ -49,10 +49,10 @@ class TestEnvironmentRoutes:
         return JsonResponse({"data": shown, "total": len(calls), "since": iso(here.reset_ms)})
 
     async def reset(self, request: Request) -> Response:
-        """Nothing is deleted: what came before counts no longer."""
+        """Deletes nothing: earlier events no longer count."""
         principal = self._edge.authorise(request, "contacts:write")
         here = require_test_environment(self._edge.control, principal.workspace, principal.environment)
-        # what is taken in this very millisecond may be of before or after: it counts as before
+        # an event of this very millisecond may be earlier or later: it counts as earlier
         now_ms = max(self._edge.clock(), here.reset_ms) + 1
         await self._writer.put("environment", here.model_copy(update={"reset_ms": now_ms}))
         return JsonResponse({"since": iso(now_ms)})

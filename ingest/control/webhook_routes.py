@@ -32,7 +32,7 @@ MOST_RETRIES = 1000
 
 
 class WebhookRoutes:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(
         self, edge: Edge, pages: SegmentRoutes, read_api: ReadApiClient, writer: ControlWriter, definitions: Tail

@@ -57,7 +57,7 @@ def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, known: Collecti
 
 
 def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -> Webhook:
-    """The definition with another secret; the one of before stays valid for a while."""
+    """The definition with another secret; the previous secret stays valid for ``OVERLAP_MS``."""
     secret = _secret(_object(value, ROTATION), entropy)
     if secret == webhook.secret:
         raise ApiError("invalid_field", "secret must differ from the current one", "secret")

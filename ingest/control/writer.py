@@ -85,7 +85,7 @@ def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
 
 
 class ControlWriter:
-    """Publishes definitions; what it answered is what every following read says."""
+    """Publishes definitions; every read after ``put`` shows the record."""
 
     def __init__(self, settings: Settings, state: ControlState, publisher: Publisher) -> None:
         self._topic = topics.name(topics.CONTROL, settings)

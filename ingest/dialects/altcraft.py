@@ -2,7 +2,7 @@
 
 Source: the vendor's pages "API interaction" and "Trigger launch (API call)".
 
-1. The HTTP status is 200 whatever happened; ``error`` says what, by the vendor's table.
+1. The HTTP status is always 200; ``error`` has a code of the vendor's table.
 2. The answer has the request's format unless ``?format=`` or ``Accept`` names the other one.
 3. A modifying request that repeats within 60 s, or has the same ``X-Request-Id``, gets its first answer again.
 4. An import is durable when it is answered; with ``?sync=true`` it can be read back as well.
@@ -182,7 +182,7 @@ def environment_of(value: dict[str, Any], request: DialectContext) -> str:
 
 
 def matching(value: dict[str, Any], data: Mapping[str, Any]) -> tuple[str, Any, str]:
-    """Identifier type (``custom``: an attribute), its value, and the field that says so; e-mail unless said."""
+    """Identifier type (``custom``: an attribute), its value, and the field that has it; e-mail by default."""
     mode = value.get("matching", "email")
     if mode == "custom":
         name, match_value = value.get("field_name"), value.get("field_value")

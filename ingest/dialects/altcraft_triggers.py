@@ -80,7 +80,7 @@ def _of_link(request: DialectContext, trigger: str) -> Campaign:
 
 
 def path_authenticator(control: ControlState, params: Mapping[str, str]) -> Principal:
-    """Whoever has a trigger's link may use it, and nothing else."""
+    """A trigger's link needs no key: its holder may start this trigger and nothing else."""
     campaign = control.triggers.get(params["trigger"])
     if campaign is None:
         raise ApiError("not_found", "no such trigger")
@@ -141,7 +141,7 @@ async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], 
 
 
 def _events(launch: Launch, campaign: Campaign, row: dict[str, Any], now_ms: int) -> list[RawEvent]:
-    """The message, and before it what the contact is to keep."""
+    """The raw events: the contact's new attributes first, then the message."""
     used, kept = used_fields(launch, row["attributes"])
     raw = message(launch, campaign, row, now_ms, fields=used)
     if raw is None:

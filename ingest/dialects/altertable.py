@@ -2,8 +2,8 @@
 
 Source: the vendor's REST API page, and the specification of its clients. An array is taken whole or not at all.
 
-A client's ``distinct_id`` is a stranger's until ``identify``, whose ``anonymous_id`` is that earlier one: what is
-stored under it as either type comes along, unless it is somebody identified.
+A client's ``distinct_id`` is anonymous until ``identify``, whose ``anonymous_id`` is that earlier id: events stored
+under it, as either type, come along unless it belongs to an identified contact.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The consent fields of calls in, consents by name out; pure.
 
-A call that gives or withdraws a consent does it at its time, and that is kept (``consents`` of a profile). A page that
-sends with each event what holds at the moment says little with most of them (``consent_state``): only a change is kept.
+A call that gives or withdraws a consent does so at its time, and is kept (``consents`` of a profile). A page that
+sends its present consents with each event mostly repeats itself (``consent_state``): only a change is kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ def given(value: Mapping[str, Any], name: str = "consents") -> Consents:
 
 
 def held(context: Mapping[str, Any]) -> Consents:
-    """Of Segment's ``consent`` and RudderStack's ``consentManagement``; what is neither says nothing."""
+    """Of Segment's ``consent`` and RudderStack's ``consentManagement``; other values are ignored."""
     consents: Consents = dict(_held(context))
     return dict(list(consents.items())[:MOST])
 

@@ -126,7 +126,7 @@ def _fields(value: Any) -> list[dict[str, Any]]:
 
 
 def used_fields(launch: Launch, attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the message is made with, and what the contact keeps."""
+    """The message's data, and the attributes that the contact keeps."""
     used = {
         one["name"]: one["value"]
         for one in launch.fields
@@ -167,7 +167,7 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
 
 
 def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[str, Any] | None:
-    """Where the message goes: the one that the filter names, else the channel's own, or (not strict) any."""
+    """The message's address: the one that the filter names; the channel's own without a filter, or if not strict."""
     criteria = {k: v for k, v in (launch.subscription_filter or {}).items() if k != "not_strict"}
     own = _ADDRESSES.get(channel, "")
     usual = {own: recipient[own]} if own and recipient.get(own) else {}

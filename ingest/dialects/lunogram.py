@@ -1,12 +1,12 @@
-"""Lunogram's JSON in, raw events and Lunogram's answers out: `/api/client/users`, `/organizations` and what is below.
+"""Lunogram's JSON in, raw events and Lunogram's answers out: `/api/client/users`, `/organizations` and the paths below.
 
 Source: the vendor's client API, `internal/http/controllers/v1/client/oapi` of lunogram/platform, and its SDKs; it is
 the successor of Parcelvoy. Its newer SDKs put a project into the path; the key says which one it is.
 
 1. An organization is a group: a call about one is an event ``$group`` of the member it names, else of no contact.
-2. What is scheduled is an event ``$scheduled``. Nothing happens at that time: journeys are not part of this server.
-3. What deletes takes a secret key, because a public one stands in every page. A user is erased, in every store. Of an
-   organization, a membership and a schedule there is nothing but events, which stay: their end is one more
+2. A schedule is an event ``$scheduled``. Nothing happens at its time: journeys are not part of this server.
+3. A deletion needs a secret key, because a public key stands in every page. A user is erased, in every store. An
+   organization, a membership and a schedule are events alone, which stay: their end is one more
    (``$group_deleted``, ``$group_left``, ``$unscheduled``).
 """
 
@@ -35,7 +35,7 @@ _SAID = ("external_id", "anonymous_id", "email", "phone", "timezone", "locale")
 
 
 async def user(value: Any, request: DialectContext) -> Reply:
-    """Lunogram's identify answers with the user: who it is now, and what this call said."""
+    """Lunogram's identify answers with the user: its ids as they are now, and the fields of this call."""
     parsed = Parsed(items=[identify(value)], atomic=True, label=None)
     (taken,) = (await request.take(parsed)).items
     identifiers = {name: value.get(name) for name in _SAID}
@@ -51,7 +51,7 @@ async def user(value: Any, request: DialectContext) -> Reply:
 
 
 def _group_id(value: dict[str, Any], place: str = "") -> str:
-    """What an organization is known by; raises ``ApiError``."""
+    """The external id of an organization; raises ``ApiError``."""
     sender = senders(value, place)[0]
     if not isinstance(sender[1], str | int) or isinstance(sender[1], bool):
         raise ApiError("invalid_field", f"{sender[2]} must be a string", sender[2])

@@ -1,6 +1,6 @@
 """Parcelvoy's JSON in, raw events and Parcelvoy's answers out: `POST /api/client/{alias,identify,devices,events}`.
 
-Source: the vendor's client API page, and what its SDKs for Android, iOS and the browser send.
+Source: the vendor's client API page, and the requests of its SDKs for Android, iOS and the browser.
 
 1. An array of events is taken whole or not at all; the field names the place (`[1].external_id`).
 2. `alias` answers 204 only where the two are one contact: the same pair again does nothing, an ``anonymous_id``
@@ -229,7 +229,7 @@ def _taken() -> ApiError:
 
 
 def nothing(_content_type: bytes, _data: bytes, _most: int) -> Any:
-    """What is asked for has no body, or none that matters."""
+    """The request has no body, or an ignored one."""
     return None
 
 

@@ -1,14 +1,14 @@
 """PostHog's JSON in, raw events and PostHog's answers out: `/batch/`, `/e/`, `/capture/`, `/i/v0/e/`.
 
-Source: PostHog's "Capture and batch API endpoints", and what its own SDKs send.
+Source: PostHog's "Capture and batch API endpoints", and the requests of its own SDKs.
 
-1. A ``distinct_id`` is a stranger's (``anonymous_id``) where the client says so: ``$is_identified`` or
+1. A ``distinct_id`` is an ``anonymous_id`` where the client marks it so: ``$is_identified`` or
    ``$process_person_profile`` is false, it is the ``$device_id``, or a browser sends a ``$device_id`` without a
    ``$user_id``. Else it is an ``external_id``.
-   Who is to have no profile (``$process_person_profile`` is false) is not identified or tied by any call: a visitor who
-   declined cookies.
-2. In an alias, and as the earlier id of an identify, nothing says which it is: what is stored under it as either comes
-   along, unless it is somebody identified (kind ``identify``). ``$merge_dangerously`` asks nothing (kind ``alias``).
+   A visitor who declined cookies (``$process_person_profile`` is false) has no profile: no call identifies or ties
+   that id.
+2. In an alias, and as the earlier id of an identify, the type is unknown: events stored under either come along,
+   unless it belongs to an identified contact (kind ``identify``). ``$merge_dangerously`` merges both (kind ``alias``).
 3. A batch is taken item by item, and the answer is 200 only where every item was: clients drop or repeat it whole. So
    an odd value costs itself and not its event, and an event without an id gets one that a repeat gets too.
 """
@@ -159,7 +159,7 @@ def _earlier(name: str, distinct_id: str, properties: dict[str, Any]) -> list[Id
 
 
 def _is_a_groups(distinct_id: str, properties: dict[str, Any]) -> bool:
-    """Whether a server's SDK made the id up, since it told of a group and of no person."""
+    """Whether a server's SDK generated the id, for an event of a group without a person."""
     made_up = f"${properties.get('$group_type')}_{properties.get('$group_key')}"
     return distinct_id == made_up or properties.get("$process_person_profile") is False
 

@@ -2,9 +2,9 @@
 
 Source: posthog-js (`remote-config.ts`), posthog-android, and `capture_v1` of posthog-python and posthog-rs.
 
-1. There are no feature flags, recordings or surveys here. The configuration says so in the form that the SDKs
-   understand, and that they may capture clicks: without it they capture none. Of surveys it says nothing: whatever it
-   says of them, newer SDKs load a script for them.
+1. There are no feature flags, recordings or surveys here. The configuration states this in the SDKs' form, and
+   allows them to capture clicks, which they would not do by default. It leaves surveys out: for any value newer
+   SDKs load a script.
 2. Version 1 answers for each event by its ``uuid``: ``ok``, ``drop`` (never valid) or ``retry`` (not durable yet).
 """
 
@@ -77,7 +77,7 @@ async def config_script(_value: Any, request: DialectContext) -> Reply:
 
 
 async def capture(value: Any, request: DialectContext) -> Reply:
-    """Version 1: events that are sound are taken whatever their neighbours are."""
+    """Version 1: valid events are accepted even if others of the batch are not."""
     items = object_of(value).get(BATCH)
     if not isinstance(items, list):
         raise ApiError("missing_field", "batch must be an array of events", BATCH)

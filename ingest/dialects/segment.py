@@ -4,11 +4,11 @@ Source: Segment's "HTTP Tracking API" and "Spec: Common Fields"; RudderStack's H
 the same calls to `/api/s`, with its key in ``X-Write-Key``.
 
 1. A batch is taken item by item. Its clients drop a batch on any 4xx and report it, so the answer is 200 only where
-   every item was taken; what was taken stays, and is known again by its ``messageId``.
+   every item was accepted; accepted items stay, and a repeat is recognised by its ``messageId``.
 2. A time is corrected by how far the client's clock is off when it sends: by arrival minus ``sentAt``. A ``timestamp``
    beside an ``originalTimestamp`` was given by the caller, so it stays as it is.
 3. ``page``, ``screen`` and ``group`` calls are events of type ``$page``, ``$screen`` and ``$group``.
-4. A ``previousId`` takes along whatever it names, a stranger's id or a known person's; its form does not tell which.
+4. A ``previousId`` may be an anonymous or a known person's id; its form does not tell, so both are merged.
 """
 
 from collections.abc import Callable, Iterator, Mapping

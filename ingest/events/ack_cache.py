@@ -30,7 +30,7 @@ def size_of(key: _Key, known: tuple[_Known, ...]) -> int:
 
 
 class CachedAck(NamedTuple):
-    """How an event was answered, and what the sender of its copy has to be told, often nothing."""
+    """How an event was answered, and a warning for the sender of a copy, often empty."""
 
     contact_id: str
     received_ms: int
@@ -40,8 +40,8 @@ class CachedAck(NamedTuple):
 class EventAckCache:
     """The ids of the last durable events of this edge whose id came from the client, as many as ``limit`` bytes hold.
 
-    Each workspace forgets its own. Best effort: it spares the pipeline most repeats. What it does not know is counted
-    once all the same, since the identity stage marks every copy (``schemas/records/sameness.py``).
+    Each workspace forgets its own. Best effort: it spares the pipeline most repeats. A repeat that it misses is
+    counted once all the same: the identity stage marks every copy (``schemas/records/sameness.py``).
     """
 
     def __init__(self, limit: int = MOST_BYTES) -> None:
@@ -54,7 +54,7 @@ class EventAckCache:
         return None if known is None else _find(known, event)
 
     def put(self, event: Event, contact_id: str) -> str:
-        """Remember how it was answered; what its sender has to be told, often nothing."""
+        """Remember the answer; returns a warning for the sender, often empty."""
         workspace, key = event["workspace"], (event["environment"], event["event_id"])
         known = self._first.get(workspace, key)
         one = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
@@ -81,6 +81,6 @@ def _is_same(known: _Known, event: Event) -> bool:
 
 
 def _content(event: Event) -> int:
-    """What ``schemas.records.sameness.content_of`` looks at, by a hash of this process alone: it is quick."""
+    """A quick hash, for this process alone, of the content that ``schemas.records.sameness.content_of`` compares."""
     names = event["kind"], event["campaign_id"], event["message_id"], event["variant"], event["channel"]
     return hash((event["properties"], event["profile"], names))

@@ -19,7 +19,7 @@ TURN_S = 0.01
 
 
 class TimeSlice:
-    """Of a request that is worked on for long: what an event costs depends on what is in it, so time is counted."""
+    """The share of the event loop of one long request; measured in time, since events differ in cost."""
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S
@@ -149,7 +149,7 @@ class Batch:
             conflict = self._edge.ack_cache.put(event, contact_id)
             if conflict:
                 warnings.append(conflict)
-        # of copies in one request the first changed what there was to change
+        # of copies in one request the first one made the change
         key = event_key(event) if self._entered else ""
         warnings.extend(self._refused.get(key, ()))
         return Accepted(

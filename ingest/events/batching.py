@@ -31,7 +31,7 @@ class _OpenBatch:
 
 
 class BatchAccumulator:
-    """Per partition one record is on its way and one batch is open; ``buffer_bytes`` bounds what waits.
+    """Per partition one record is in flight and one batch is open; ``buffer_bytes`` bounds all waiting events.
 
     A workspace may have as much waiting as it leaves free, so one alone fills half, and others find room beside it.
     """
@@ -92,7 +92,7 @@ class BatchAccumulator:
         while queue:
             batch = queue.popleft()
             try:
-                if not batch.done.done():  # else its clients have had their 503: what was never sent need not be
+                if not batch.done.done():  # else its clients have had their 503: the batch need not be sent
                     began = time.perf_counter()
                     await self._publish(partition, join_events(batch.items))
                     self.ack_seconds.observe(time.perf_counter() - began)

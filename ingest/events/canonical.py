@@ -18,7 +18,7 @@ from schemas.warning import STORED_AS, warning
 
 MAX_NAME = 256
 MOST_IDENTIFIERS = 100
-"""Of one event; what a contact may have of them is another matter."""
+"""Most identifiers of one event; a contact may have more."""
 _TEXTS = ("campaign_id", "message_id", "variant", "channel")
 _TEXT_NAMES = frozenset(_TEXTS)
 _NO_TEXTS = dict.fromkeys(_TEXTS, "")
@@ -42,7 +42,7 @@ class Caller:
     campaigns: Mapping[tuple[str, str], Mapping[str, Campaign]] | None = None
     """By workspace and environment, then id; without them no campaign is looked for."""
     seed: str = ""
-    """What the ids of events without one of their own follow from, where the client said how to tell a repeat."""
+    """Seed of the ids of events without an ``event_id``, where the client marks repeats of its request."""
 
 
 def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
@@ -175,7 +175,7 @@ def _event_id(value: Any, now_ms: int) -> str:
 
 
 def _texts(raw: RawEvent, *, lenient: bool) -> dict[str, str]:
-    """The message that an event is about; most events are about none, which is told without a look at each field."""
+    """The message that an event reports on. Most events have none, which one check finds."""
     named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
     if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
         return _NO_TEXTS

@@ -56,9 +56,9 @@ class Edge:
     counts: defaultdict[str, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     """Of requests that bring events, by dialect."""
     rejected: RejectedCalls = field(default_factory=RejectedCalls)
-    """Of test environments, with what came."""
+    """Refused requests of test environments, with their bodies."""
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
-    """(home, own contact id, what asks for the ids of the contact): erases it; set by what keeps erasures."""
+    """(home, own contact id, function that reads the contact's ids): erases the contact; set by ``Erasures``."""
 
     def authorise(self, request: Request, scope: str | None) -> Principal:
         """The key's principal, after its rate limit; raises ``ApiError`` (401, 403, 422, 429)."""
@@ -81,7 +81,7 @@ class Edge:
             raise _too_large(self.settings, event).at(place)
 
     async def applied(self, task_id: str, events: list[Event], within_s: float) -> Waiter | None:
-        """Publish these, all durable when it returns; what their receipts say, none where one is not there in time."""
+        """Publish these; all are durable when it returns. Returns their receipts, ``None`` if one is not in time."""
         waiter = self.receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self.submit(event) for event in events}:

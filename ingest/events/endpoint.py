@@ -40,7 +40,7 @@ RETRY_AFTER = (b"retry-after", b"1")
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """One request. Not frozen: each step adds what it finds out."""
+    """One request. Not frozen: each step adds its result."""
 
     scope: Scope
     headers: dict[bytes, bytes]

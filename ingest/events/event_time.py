@@ -19,14 +19,14 @@ UNREADABLE = "_timestamp"
 """The field of the context that keeps the text of a time that cannot be read."""
 MAX_KEPT = 256
 MAX_SKEW_MS = 60_000
-"""How far a client's clock may be ahead of ours before its events are said to be from the future."""
+"""How far a client's clock may be ahead of ours before its events get a warning."""
 MAX_CORRECTION_MS = 48 * 3_600_000
 EARLIEST_LIKELY_MS = 946_684_800_000
 """2000-01-01: an earlier event is most likely one whose device has lost its date."""
 
 
 def event_time(raw: RawEvent, now_ms: int, warnings: list[str], *, lenient: bool) -> int:
-    """Raises ``ApiError``; adds to ``warnings``, and to the event's context the text of what could not be read."""
+    """Raises ``ApiError``; adds to ``warnings``, and to the event's context the text of an unreadable time."""
     if raw.timestamp is None:
         return now_ms - (raw.age_ms or 0)
     ms = _readable(raw.timestamp)

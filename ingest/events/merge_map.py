@@ -1,7 +1,7 @@
 """Records of `merges` in, the winner of a contact id out: the edge's copy of the merge map, on disk.
 
-Memory is bounded by the cache settings below, whatever the number of merges. Where it stopped is written in
-the same batch as what it read, so a restart goes on from there and ``Tail.start`` makes it right again.
+Memory is bounded by the cache settings below, for any number of merges. The position is written in the same
+batch as the merges, so a restart resumes there and ``Tail.start`` catches up.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class MergeMapReplica:
             del self._lately[oldest]
 
     def joined_lately(self, ids: Sequence[str]) -> bool:
-        """Whether one of these lost so lately that the tables may not say so yet."""
+        """Whether one of these was merged so lately that the tables may not show it yet."""
         since = time.monotonic() - LATELY_S
         return any(self._lately.get(one, 0.0) > since for one in ids)
 

@@ -65,7 +65,7 @@ class DialectContext(Protocol):
         """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
 
     async def keep(self, launch_id: str, value: Any) -> None:
-        """Store what a launch's messages refer to, durably; raises ``ApiError`` (503)."""
+        """Store the content that a launch's messages refer to, durably; raises ``ApiError`` (503)."""
 
     async def take(self, parsed: Parsed) -> IntakeResult:
         """As for an operation that only takes events; raises ``ApiError``."""
@@ -189,7 +189,7 @@ def earlier_id(value: Any, field: str) -> list[tuple[str, Any, str]]:
 
 
 def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
-    """Items parsed one by one; what cannot be is its refusal, in its place."""
+    """Items parsed one by one; an invalid item is replaced by its error."""
     items = []
     for value in values:
         if isinstance(value, ApiError):
@@ -214,7 +214,7 @@ def check_count(values: list[Any], most: int, name: str) -> None:
 def check_taken(answer: IntakeResult) -> None:
     """Raises ``ApiError`` where an item was: for clients that drop a batch, or send it again, as a whole.
 
-    What was taken stays taken, and is known again by its id. What can be sent again comes first.
+    Accepted events stay, and a repeat is recognised by its id. Retriable errors come first.
     """
     refused = [item for item in answer.items if isinstance(item, ApiError)]
     if not refused:

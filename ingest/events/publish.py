@@ -28,7 +28,7 @@ class Publisher:
         self._producer = await kafka.started_producer(self._settings)
 
     async def stop(self) -> None:
-        # with the broker away stop() would wait for ever for what cannot be sent
+        # while the broker is away stop() would wait for ever for unsent records
         try:
             await asyncio.wait_for(self._producer.stop(), 5)
         except TimeoutError:

@@ -25,10 +25,10 @@ class RawEvent:
     """How long before it was sent it happened, where the client says that in place of a time."""
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
-    """What the event says of its contact: ``set`` and ``set_once`` (attributes), ``consents`` (given or withdrawn by
+    """The event's changes of its contact: ``set`` and ``set_once`` (attributes), ``consents`` (given or withdrawn by
     it), ``consent_state`` (those that hold now, whichever event gave them), ``device``."""
     lists: bool = False
-    """Whether the profile may put the contact on static lists: only what does just that may."""
+    """Whether the profile may put the contact on static lists: true for that operation alone."""
     event_id: Any = None
     campaign_id: Any = None
     message_id: Any = None
@@ -51,7 +51,7 @@ class Parsed:
 
 @dataclass(slots=True, kw_only=True)
 class Accepted:
-    """What became of one event that is durable."""
+    """The outcome of one durable event."""
 
     event_id: str
     contact_id: str

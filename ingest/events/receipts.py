@@ -51,7 +51,7 @@ class Receipts:
         self._waiters.pop(task_id, None)
 
     def apply(self, record: Any) -> None:
-        """One record of the `receipts` topic; those of other edges are passed over."""
+        """Apply one record of the `receipts` topic; those of other edges are skipped."""
         if record.key != self._instance or record.value is None:
             return
         try:
@@ -68,7 +68,7 @@ class Receipts:
         key = receipt["event_id"]
         waiter.missing.discard((key, receipt["stage"]))
         if receipt["stage"] == APPLIED:
-            # of copies in one request the one that changed something comes first
+            # of copies in one request the copy that changed something comes first
             waiter.entered.setdefault(key, receipt["entered"])
             waiter.left.setdefault(key, receipt["left"])
             if contact := receipt.get("contact"):

@@ -1,8 +1,8 @@
 """Requests in, the first answer to each out: a repeat is answered from memory and not applied again.
 
 The same request is one of the same key to the same path with the same body, or with the same ``X-Request-Id``.
-Only answers that were given are remembered: what was refused may be tried again. Best effort across edges, so
-what an operation writes should have ids that follow from the request.
+Only accepted requests are remembered: a refused one may be tried again. Best effort across edges, so an
+operation should derive the ids of its records from the request.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class RequestReplayCache:
 
     @staticmethod
     def keys(key_id: str, path: str, request_id: bytes | None, body: bytes) -> list[Key]:
-        """By what a request is known again."""
+        """The key by which a repeat is recognised."""
         keys = [(key_id, path, hashlib.blake2b(body, digest_size=16).digest())]
         if request_id:
             keys.append((key_id, path, b"id/" + request_id[:128]))
@@ -53,7 +53,7 @@ class RequestReplayCache:
     def name(self, owner: str, keys: list[Key], seconds: float, request_id: bytes | None) -> str:
         """32 hex digits, the same for a repeat, also of a request that was refused; ``owner`` is its workspace.
 
-        So what a first try wrote counts once. With a request id it is the same at every edge and for ever.
+        So the records of a first try count once. With a request id it is the same at every edge and for ever.
         """
         if request_id:
             return hashlib.blake2b(
@@ -67,7 +67,7 @@ class RequestReplayCache:
         return named[1]
 
     async def once(self, owner: str, keys: list[Key], seconds: float, serve: Callable[[], Awaitable[Reply]]) -> Reply:
-        """The first answer where there is one; raises what ``serve`` raises, to all requests that wait for it."""
+        """The first answer, or that of ``serve``; all waiting requests get it, or the exception of ``serve``."""
         now = self._clock()
         for key in keys:
             first = self._first.get(owner, key)
@@ -77,7 +77,7 @@ class RequestReplayCache:
         for key in keys:
             self._first.put(owner, key, _CachedReply(now + seconds, answer, 0))
         answer.add_done_callback(lambda _: self._settle(owner, keys, answer))
-        # a client that goes away must not take the answer from those that wait with it
+        # a client that disconnects must not cancel the answer of the others
         return await asyncio.shield(answer)
 
     def _settle(self, owner: str, keys: list[Key], answer: asyncio.Future[Reply]) -> None:

@@ -1,1 +1,1 @@
-"""What every request of the edge shares: bodies, keys' rates, bounds, repeats, the way to the read API."""
+"""Shared by all requests of the edge: bodies, rate limits, CORS, idempotency, the client of the read API."""

@@ -21,14 +21,14 @@ MOST_ARRIVING = 64 * 1024 * 1024
 """Bytes of all bodies that are arriving at a time, in a process."""
 MOST_CODINGS = 3
 MOST_MEMBERS = 100
-"""Members of a gzip stream, or frames of a zstd one: each costs a pass over what stands behind it."""
+"""Members of a gzip stream, or frames of a zstd one: each costs a pass over the bytes behind it."""
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 """The first bytes of every gzip stream, and of no JSON."""
 SMALL = 8 * 1024
 """Bytes of a decoded body that costs too little to be counted while it is served."""
 SERVED = Budget(64 * 1024 * 1024, "large requests")
-"""Decoded bodies in service, of all workspaces: what is made of one is several times its size."""
+"""Bytes of decoded bodies in service, of all workspaces: a parsed body takes several times its size."""
 _ARRIVING = Budget(MOST_ARRIVING, "request bodies")
 
 
@@ -145,7 +145,7 @@ ENCODINGS: dict[bytes, Callable[[bytes, int], bytes]] = {
 
 
 def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
-    """The body without its Content-Encoding; the limit applies to what comes out of each coding."""
+    """The body without its Content-Encoding; the limit applies to the output of each coding."""
     if not encoding:
         return data
     codings = [coding for part in encoding.split(b",") if (coding := part.strip().lower()) not in (b"", b"identity")]
@@ -166,14 +166,14 @@ def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
 
 
 def check_content_type(value: bytes) -> None:
-    """Raises ``ApiError`` (415) for what is not JSON."""
+    """Raises ``ApiError`` (415) unless it is JSON."""
     kind = value.split(b";", 1)[0].strip().lower()
     if kind not in JSON_TYPES:
         raise ApiError("unsupported_media_type", "Content-Type must be application/json", "Content-Type")
 
 
 def parse(data: bytes) -> Any:
-    """The JSON value; raises ``ApiError`` (400), naming the place of what is wrong."""
+    """The JSON value; raises ``ApiError`` (400) with the place of the error."""
     data = data.removeprefix(BOM)
     try:
         return orjson.loads(data)
@@ -182,7 +182,7 @@ def parse(data: bytes) -> Any:
 
 
 def parse_mended(data: bytes) -> Any:
-    """As ``parse``, of a sender that cannot be told to mend its text: broken characters are replaced."""
+    """As ``parse``, for clients that cannot be corrected: invalid characters are replaced."""
     value = parse_batch(data, "")
     return value.recover(mend=True) if isinstance(value, NotJson) else value
 

@@ -1,4 +1,4 @@
-"""A browser's request in; the CORS headers of its answer out: which pages may read it, and what they may send.
+"""A browser's request in; the CORS headers of its answer out: which pages may read it, and send which requests.
 
 1. A page may read the answer to a public key's request where the key's workspace allows the page, whatever the answer
    is: an SDK that cannot read a 429 sends again at once. The answer to a secret key is readable by no page.

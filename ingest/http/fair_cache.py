@@ -1,14 +1,14 @@
 """Entries of many owners in; the entries that fit into a bound in bytes out; pure.
 
-What is over the bound goes from an owner that holds more than an equal share, its oldest entries first: a flood of
-one workspace makes room for itself out of its own entries, and forgets nothing of the others.
+Over the bound, an owner that holds more than an equal share loses its oldest entries: a flood of one workspace
+evicts its own entries and none of the others.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 ENTRY = 200
-"""Bytes that an entry costs beside what is in it: its place in a dict, and the tuples around it."""
+"""Bytes of an entry's overhead: its place in a dict, and the tuples around it."""
 TEXT = 50
 """Bytes that a string costs beside its characters."""
 K = TypeVar("K")

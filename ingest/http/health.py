@@ -80,7 +80,7 @@ class Health:
 
 
 def definitions(control: ControlState) -> dict[str, Any]:
-    """Records that were passed over are told; they stop nothing."""
+    """Skipped records are reported; they make no component unhealthy."""
     passed = control.unreadable
     return {"state": "ok"} | ({"reason": f"{passed} records on control were not readable"} if passed else {})
 

@@ -1,10 +1,10 @@
 """A POST with an `Idempotency-Key` in; the first answer to it out, for a day, however often and from wherever it comes.
 
-1. Same key and same body: the first answer again, byte for byte. Another body: 409. What was refused may be tried
-   again with another body: only what was done is kept.
+1. Same key and same body: the first answer again, byte for byte. Another body: 409. A refused request may be
+   tried again with another body: only answers to accepted requests are kept.
 2. Requests with one key at the same time are one: the others wait for its answer.
 3. Answers lie on the edge's own disk, so they outlive a restart. Another edge does not know them, nor does this one
-   after a 503, so event ids follow from the key as well: what is done twice is stored once.
+   after a 503, so event ids follow from the key as well: a repeat is stored once.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from schemas.times import DAY_MS
 
 HEADER = b"idempotency-key"
 IDEMPOTENCY_SEED = "headwater.seed"
-"""Under it a request's scope has what the ids of its events follow from."""
+"""Key of the request's scope: the seed of its events' ids."""
 WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
 """Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
 KEPT_MS = DAY_MS
 _REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
-"""Bodies of those that are served, or wait for the one before."""
+"""Bytes of bodies that are being served, or wait for a request with the same key."""
 MOST = 255
 
 
 class IdempotencyStore:
-    """What was answered, by workspace, environment, API key, path and key; older than a day is forgotten."""
+    """Answers by workspace, environment, API key, path and key; kept for a day."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class IdempotencyStore:
         self._db = Rdict(str(folder), options, access_type=AccessType.read_write().with_ttl(KEPT_MS // 1000))
 
     def get(self, name: bytes, now_ms: int, cipher: Fernet | None = None) -> tuple[str, list[Message]] | None:
-        """``cipher`` is what an answer that holds a secret was kept with."""
+        """``cipher`` decrypts answers that hold a secret."""
         raw = self._db.get(name)
         if raw is None:
             return None
@@ -126,7 +126,7 @@ class IdempotencyMiddleware:
         environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
         place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
         name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
-        # not kept: what it was unpacked to would be held by each request that waits
+        # not kept: each waiting request would hold the decoded bytes
         digest = _digest(query_string, _decoded(raw, headers.get(b"content-encoding", b""), self._limit))
         while (running := self._running.get(name)) is not None:
             await running.wait()
@@ -154,7 +154,7 @@ class IdempotencyMiddleware:
 
 
 def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
-    """What the body says: a client that packs each try anew (gzip writes the time) sends other bytes for the same."""
+    """A digest of the decoded body: a client that compresses each try anew (gzip writes the time) sends other bytes."""
     try:
         return body.decode(raw, encoding, limit)
     except ApiError:
@@ -201,7 +201,7 @@ def _checked(value: bytes) -> str:
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:
-    """The body once more; then what the client does, which is to go away at some time."""
+    """Replays the body, then passes on the client's messages, the last of which is its disconnect."""
     given = False
 
     async def once() -> Message:

@@ -11,7 +11,7 @@ from schemas.settings import Settings
 
 
 async def json_of(request: Request, settings: Settings, default: Any = None) -> Any:
-    """The body's value; raises ``ApiError`` for what is no JSON of a size, type and encoding that we take."""
+    """The body's value; raises ``ApiError`` for invalid JSON, and for an unsupported size, type or encoding."""
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     limit = settings.max_body_bytes
     body.check_content_type(headers.get(b"content-type", b""))

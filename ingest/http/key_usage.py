@@ -34,7 +34,7 @@ class KeyUsageRecorder:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def tell(self) -> None:
-        """Write down what is due."""
+        """Publish the last use of every key whose last record is a minute old."""
         for key_id, (workspace, used_ms) in list(self._rate_limiter.used.items()):
             if used_ms - self._told.get(key_id, -PAUSE_MS) < PAUSE_MS:
                 continue
@@ -47,7 +47,7 @@ class KeyUsageRecorder:
             self._forget(used_ms)
 
     def _forget(self, now_ms: int) -> None:
-        """What was told so long ago that the next use is told at once; oldest first."""
+        """Forget keys whose record is a minute old, oldest first: their next use is published at once."""
         while self._told and now_ms - self._told[oldest := next(iter(self._told))] >= PAUSE_MS:
             del self._told[oldest]
 

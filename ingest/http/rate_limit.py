@@ -17,7 +17,7 @@ MOST_BUCKETS = 100_000
 
 
 class RateLimiter:
-    """``used`` is what has to be written down, and is then taken out: key -> (workspace, last seen)."""
+    """``used`` holds uses that are not published yet: key -> (workspace, last seen)."""
 
     def __init__(self, control: ControlState, rate_limit: int) -> None:
         self._control = control

@@ -23,11 +23,11 @@ MAX_BODY = 256 * 1024
 """Bytes of a body that is handed on: a rule or a GraphQL document."""
 CONNECT_S = 2.0
 NAMED = "headwater.named"
-"""Under it a request's scope has the headers that say by what name a browser calls this server."""
+"""Key of the request's scope: the headers with the name by which a browser calls this server."""
 QUIET_S = 60.0
-"""A stream that has said nothing for so long, its heartbeat included, is given up."""
+"""A stream that is silent for so long, its heartbeat included, is closed."""
 LATER_S = 1.0
-"""The read API itself refuses what takes too long; one that says nothing at all is given up this much later."""
+"""The read API itself ends slow queries; if it does not answer at all, the request ends this much later."""
 
 
 class ReadApiClient:
@@ -68,7 +68,7 @@ class ReadApiClient:
         return await self._pass(request, request.method, raw)
 
     async def page(self, request: Request) -> Response:
-        """The console's answer, which is told by what name the browser calls this server. Raises ``ApiError`` (413)."""
+        """The console's answer; the request names the server as the browser does. Raises ``ApiError`` (413)."""
         host = request.headers.get("host", "")
         request.scope[NAMED] = {"X-Forwarded-Host": host, "X-Forwarded-Proto": request.url.scheme}
         return await self.proxy(request)
@@ -147,7 +147,7 @@ class ReadApiClient:
             raise _away() from error
 
     async def post(self, request: Request, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
-        """What the read API answers to the request's sender about this; raises what it refuses.
+        """The read API's answer to this path for the request's key; raises its refusal as ``ApiError``.
 
         ``within_s`` takes the place of the usual deadline.
         """

@@ -1,9 +1,9 @@
 """Refused requests in, some of them on the topic `refusals` out, for live views: bounded, and without secrets.
 
 1. An accepted request costs nothing here. A refused one costs a look at two counters, and a record where there is room.
-2. At most ``MOST_A_SECOND`` of a workspace's are told, as many of unknown senders, and ``MOST_IN_ALL`` together. The
-   next one that is told says how many were not.
-3. Of a key its first characters are told, of a path no query, and nothing of a body.
+2. A second has at most ``MOST_A_SECOND`` records of a workspace, as many of unknown senders, and ``MOST_IN_ALL``
+   together. The next record has the number of those left out.
+3. A record has a key's first characters, a path without its query, and nothing of a body.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ MOST_WAITING = 200
 MOST_HOMES = 1000
 _SHOWN = 8
 _FOREIGN_SHOWN = 4
-"""Characters of a key, and of what is sent in the place of one: that may be a password."""
+"""Characters of a key that are shown; a wrong key may be a password."""
 _ASIDE = ("/console", "/docs", "/health", "/favicon", "/robots", "/apple-touch")
 
 
 class RefusalPublisher(Protocol):
-    """What puts a record on a topic."""
+    """Puts a record on a topic."""
 
     async def send(
         self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None
@@ -43,7 +43,7 @@ class RefusalPublisher(Protocol):
 
 
 class RefusalLog:
-    """``clock`` gives epoch ms. What is noted before ``telling`` is told later, the newest ``MOST_WAITING``."""
+    """``clock`` gives epoch ms. Refusals noted before ``telling`` are sent later, the newest ``MOST_WAITING``."""
 
     def __init__(self, clock: Callable[[], int] = clock.now_ms) -> None:
         self._clock = clock
@@ -103,7 +103,7 @@ class RefusalLog:
 
     @asynccontextmanager
     async def telling(self, control: ControlState, publisher: RefusalPublisher, topic: str) -> AsyncIterator[None]:
-        """Send what is noted while this lasts; what Kafka does not take is dropped."""
+        """Send noted refusals while the block runs; a record that Kafka does not accept is dropped."""
         self._control = control
         task = asyncio.create_task(self._tell(publisher, topic), name="refused requests")
         try:

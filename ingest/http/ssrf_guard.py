@@ -1,6 +1,6 @@
 """A URL that requests will be sent to in; a refusal where it leads to a private address out.
 
-The name is resolved when it is given, so that a private target is refused at once; what counts is the check when a
+The name is resolved when it is given, so that a private target is refused at once; decisive is the check when a
 connection is made (`sinks/delivery/deliver.py`), so a name that does not resolve now is taken.
 """
 

@@ -1,7 +1,7 @@
 """XML text in, the JSON value that it stands for out, and back; the rules are Altcraft's; pure.
 
 1. The root is ``<xml>``; a tag is a field, a repeated tag an array, an empty one null.
-2. ``array='true'`` makes an array of one tag or none, ``string='true'`` a string of what looks like a number or a
+2. ``array='true'`` makes an array of one tag or none, ``string='true'`` a string that looks like a number or a
    truth value, ``json='true'`` the value of the JSON text inside.
 3. Nothing is ever fetched or expanded: a document type, an entity or a processing of either is refused, and so
    is more depth or more tags than a request has any use for.

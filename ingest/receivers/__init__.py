@@ -11,12 +11,12 @@ from ingest.receivers.replay import SignedToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """``verify`` raises ``ApiError`` (401) for what is not the provider's; ``events`` are what it says."""
+    """``verify`` raises ``ApiError`` (401) unless the provider signed the request; ``events`` parses its reports."""
 
     verify: Callable[[ProviderRequest], None]
     events: Callable[[ProviderRequest], list[RawEvent]]
     token: Callable[[ProviderRequest], SignedToken] | None = None
-    """What the provider signed, where that is not the body."""
+    """The signed token, where the provider does not sign the body."""
 
 
 PROVIDERS = {

@@ -35,7 +35,7 @@ _MAX_CERTIFICATES = 64
 
 
 class Sns:
-    """What Amazon SNS is asked; certificates are kept for an hour."""
+    """A client of Amazon SNS; certificates are kept for an hour."""
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url
@@ -66,7 +66,7 @@ class Sns:
 
 
 class Receivers:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(self, edge: Edge, writer: ControlWriter) -> None:
         self._edge = edge

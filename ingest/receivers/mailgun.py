@@ -63,7 +63,7 @@ def verify(posted: ProviderRequest) -> None:
 
 
 def token(posted: ProviderRequest) -> SignedToken:
-    """What was signed; of a request that ``verify`` has taken."""
+    """The signed token of a request that ``verify`` has accepted."""
     timestamp, token = _signed(table(_value(posted).get("signature")))
     # as one text: where the one ends and the other begins is not signed
     return SignedToken((timestamp + token).encode("utf-8", "surrogatepass"), int(timestamp.partition(".")[0]) * 1000)

@@ -18,7 +18,7 @@ from schemas.records.records import TRACK
 from schemas.times import DAY_MS
 
 REPLAY_WINDOW_MS = DAY_MS
-"""Providers repeat for up to a day what was not taken; a repeat counts nothing twice, its event id is the same."""
+"""Providers repeat unanswered requests for up to a day; a repeat has the same event ids, so it counts once."""
 AHEAD_MS = 5 * 60_000
 MAX_TEXT = 256
 ENDS_CONSENT = frozenset({"message.unsubscribed", "message.complained"})
@@ -46,14 +46,14 @@ class DeliveryReport:
     status: str
     """`message.*`, or the provider's own name for it."""
     key: str
-    """What makes it this one and no other; a repeat has the same."""
+    """The report's identity; a repeat has the same."""
     payload: Any
     email: Any = None
     phone: Any = None
     at: Any = None
     message_id: Any = None
     tags: Mapping[str, Any]
-    """What the sender told the provider to give back: ``campaign_id``, ``variant``, ``message_id``."""
+    """The sender's values that the provider returns: ``campaign_id``, ``variant``, ``message_id``."""
     channel: str = "email"
     said: Mapping[str, Any]
     """Further properties; empty ones are left out."""

@@ -20,7 +20,7 @@ CAPACITY = 100_000
 
 
 class SignedToken(NamedTuple):
-    """What a provider signed in place of the body, and the time in it."""
+    """The token that a provider signs in place of the body, and its time."""
 
     signed: bytes
     at_ms: int

@@ -87,7 +87,7 @@ def certificate_url(message: dict[str, Any]) -> str:
 
 
 def check(posted: ProviderRequest, message: dict[str, Any]) -> None:
-    """What needs no certificate; raises ``ApiError`` (401)."""
+    """The checks that need no certificate; raises ``ApiError`` (401)."""
     if posted.receiver.secret:
         basic_auth(posted)
     wanted = posted.receiver.topic_arn

@@ -1,7 +1,7 @@
 """Twilio's status callbacks in; their events out. Source: twilio.com/docs, "Webhooks security", "Message status"; pure.
 
 Signed with base64 HMAC-SHA1 over the URL and the sorted form parameters; a JSON body by ``bodySHA256`` in the URL.
-What a campaign's sender wants back stands in the query of its StatusCallback: ``?campaign_id=…&variant=…``.
+A campaign's sender puts its own values into the query of the StatusCallback: ``?campaign_id=…&variant=…``.
 """
 
 import hashlib

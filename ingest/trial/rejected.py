@@ -1,6 +1,6 @@
 """Refused requests and items of test environments in; the newest of each environment out, for tests of tracking.
 
-Kept by the edge that refused them, in memory: what a test looks for is seconds old. Other environments are not kept.
+Kept in memory by the edge that refused them: a test looks seconds later. Only environments of kind `test`.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ Tenancy = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedCall:
-    """``body`` is the beginning of what came: of the request, or of the one item of it that was refused."""
+    """``body`` is the beginning of the request, or of its refused item."""
 
     at_ms: int
     path: str
@@ -36,7 +36,7 @@ class RejectedCall:
 
 
 class RejectedCalls:
-    """``MOST`` of an environment; of more than ``MOST_HOMES`` the one that was written to first is forgotten."""
+    """Up to ``MOST`` of an environment; of more than ``MOST_HOMES`` environments the oldest is forgotten."""
 
     def __init__(self) -> None:
         self._calls: FIFOCache[Tenancy, deque[RejectedCall]] = FIFOCache(MOST_HOMES)
@@ -47,7 +47,7 @@ class RejectedCalls:
         self._calls[home].append(call)
 
     def since(self, home: Tenancy, since_ms: int, kind: str = "") -> list[RejectedCall]:
-        """The newest first; ``kind``: the type of the event that was refused, where it could be told."""
+        """The newest first; ``kind``: the type of the refused event, if it has one."""
         calls = self._calls.get(home, ())
         return [call for call in reversed(calls) if call.at_ms >= since_ms and kind in ("", call.type)]
 
@@ -57,5 +57,5 @@ def excerpt(raw: bytes) -> str:
 
 
 def item_excerpt(value: Mapping[str, Any]) -> str:
-    """What is no JSON is shown by its name."""
+    """A value without a JSON form is shown as ``str`` has it."""
     return excerpt(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))
