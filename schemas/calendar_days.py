@@ -49,7 +49,7 @@ def local_ms(zone: str, ms: int) -> int:
 
 
 def month_day(value: Any) -> int | None:
-    """Month * 100 + day of a date as it is written, of a number as it is in UTC; ``None`` for what is no time."""
+    """Month * 100 + day of a date as it is written, of a number as it is in UTC; ``None`` unless it is a time."""
     if isinstance(value, str):
         return _month_day_of(value) if len(value) <= _LONGEST else None
     ms = value_ms(value)

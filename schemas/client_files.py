@@ -1,6 +1,6 @@
-"""Settings in, what the files of a service's clients hold out: certificates and passwords.
+"""Settings in, the content of a service's client files out: certificates and passwords.
 
-``service`` is ``kafka`` or ``clickhouse``: its settings begin with that. What cannot be used is named by its variable.
+``service`` is ``kafka`` or ``clickhouse``: its settings begin with that. Errors name the file's variable.
 """
 
 import ssl

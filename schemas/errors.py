@@ -33,7 +33,7 @@ STATUS = {
 
 
 class CannotStart(Exception):  # noqa: N818 - a process that says why and ends; no traceback belongs to it
-    """Settings or data with which this process must not run; the text says what to change."""
+    """Settings or data with which this process must not run; the text names the necessary change."""
 
 
 class ApiError(Exception):

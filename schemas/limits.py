@@ -1,4 +1,4 @@
-"""Bounds and closed sets of requests, said once: what checks a request reads them here, and so does its description."""
+"""Bounds and closed sets of requests, defined once: for the code that checks a request and for its description."""
 
 from schemas.times import DAY_MS, HOUR_MS
 
@@ -8,7 +8,7 @@ STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS}
 """Intervals of a campaign's series, in milliseconds."""
 CAMPAIGN_SORTS = ("created_at", "updated_at", "sent_at", "name")
 CAMPAIGN_FILTERS = ("status", "channel", "kind")
-"""Those that a campaign meets by being equal."""
+"""Filters of a campaign that compare for equality."""
 MESSAGE_STATES = (
     "requested",
     "sent",
@@ -20,7 +20,7 @@ MESSAGE_STATES = (
     "unsubscribed",
     "failed",
 )
-"""What a message can be; a machine's open or click does not change it."""
+"""States of a message; a machine's open or click does not change them."""
 USAGE_DAYS, MOST_USAGE_DAYS = 30, 90
 LEDGER_DAYS = 30
 """How far back the ledger is kept."""

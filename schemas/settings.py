@@ -12,11 +12,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HEADWATER_"
 PASSWORD = re.compile(r"(?<=://).*@|^[^/]*@", re.DOTALL)
-"""What stands before the host of a URL."""
+"""User and password before the host of a URL."""
 
 
 class Settings(BaseSettings):
-    """Read once by each process's ``__main__``; everything else is handed what it needs.
+    """Read once by each process's ``__main__``, which hands the values on.
 
     Raises pydantic's ``ValidationError``, which names every wrong variable at once.
     """
@@ -231,11 +231,11 @@ OTHERS = frozenset(
         *("HEADWATER_CRASH_AT", "HEADWATER_REQUIRE_TIERS"),
     }
 )
-"""What is read elsewhere: where the command line calls and with which key, and what the tests set."""
+"""Variables that are read elsewhere: the command line's address and key, and those of the tests."""
 
 
 def _kafka_problems(settings: Settings) -> list[str]:
-    """What the variables of Kafka's security lack, or say in vain."""
+    """Missing and ineffective variables of Kafka's security."""
     protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
     problems = []
     if protocol == "SASL_SSL" and not mechanism:

@@ -9,7 +9,7 @@ MILLISECONDS_FROM = 100_000_000_000
 LATEST_MS = 7_258_118_400_000
 """2200-01-01: beyond it a time is a mistake, and ClickHouse's DateTime64 ends soon after."""
 FIRST_MS, END_MS = -62_135_596_800_000, 253_402_300_800_000
-"""0001-01-01 and 10000-01-01: what a value of an attribute, a property or a rule may be."""
+"""0001-01-01 and 10000-01-01: bounds of times in attributes, properties and rules."""
 DURATION = r"[0-9]{1,9}[smhdw]"
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 MINUTE_MS = 60_000
@@ -25,7 +25,7 @@ ISO_VALUE = (
 _ISO_VALUE = re.compile(ISO_VALUE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAP = re.compile(r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}):60(?:\.\d+)?")
-"""A leap second is told as the last millisecond before it: no clock here has a place for it."""
+"""A leap second becomes the last millisecond before it: epoch milliseconds have no place for it."""
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
 
 

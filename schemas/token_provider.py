@@ -9,13 +9,13 @@ from aiokafka.abc import AbstractTokenProvider
 
 
 class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka publishes no types
-    """A customer's function as aiokafka calls it: what blocks runs in a thread."""
+    """An operator's function as aiokafka calls it: a blocking one runs in a thread."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
 
     async def token(self) -> str:
-        """The token for a new connection; raises what the function raises."""
+        """The token for a new connection; raises the function's exceptions."""
         if inspect.iscoroutinefunction(self._function):
             return str(await self._function())
         return str(await asyncio.to_thread(self._function))

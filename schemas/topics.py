@@ -8,19 +8,19 @@ from schemas.times import DAY_MS, HOUR_MS
 IDENTITY_APP = "headwater-identity"
 SEGMENTS_APP = "headwater-segments"
 CLICKHOUSE_GROUP = "headwater-clickhouse"
-"""Consumer group of the ClickHouse sink: what it has committed is stored."""
+"""Consumer group of the ClickHouse sink: committed records are stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One topic: what its key is, what it holds, how long it is kept (``None``: compacted, for ever)."""
+    """One topic: its key, its records, and their retention (``None``: compacted, kept for ever)."""
 
     name: str
     key: str
     holds: str
     retention_ms: int | None
     partitioned: bool = True
-    """False: one partition, whatever the settings say."""
+    """False: one partition, under any settings."""
 
 
 EVENTS = Topic(

@@ -7,7 +7,7 @@ from schemas.times import iso
 
 
 def shape(fields: Mapping[str, Any], attributes: Any, segments: list[str]) -> dict[str, Any]:
-    """``fields`` are those of a stored row or of a snapshot: ``id`` and times in epoch ms, texts or none."""
+    """``fields`` of a stored row or of a snapshot: ``id``, times in epoch ms, texts or ``None``."""
     return {
         "id": fields["id"],
         "email": fields["email"] or None,

@@ -73,7 +73,7 @@ _GRAPHQL_REFUSED = {"anyOf": [ref("Error"), record({"errors": many(OBJECT)})]}
 
 
 def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
-    """``vendors``: source, method and path of what speaks another's language."""
+    """``vendors``: source, method and path of each operation of a vendor's dialect."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.public_path, {})[route.method.lower()] = _operation(route)
@@ -139,7 +139,7 @@ def _parameters(route: RouteSpec) -> list[Schema]:
 
 
 def refusals(route: RouteSpec) -> set[int]:
-    """What a route of this kind may refuse a request with."""
+    """The statuses with which a route of this kind may refuse a request."""
     found = {401, 403, 422, 429, 503} if route.scope != PUBLIC else set()
     if "{" in route.path or route.path == "/graphql":
         found |= {404}

@@ -1,4 +1,4 @@
-"""Nothing in; the shapes of what is counted and traced, as JSON Schemas, out; pure."""
+"""JSON Schemas of the answers of ledger, usage and traces; pure."""
 
 from schemas.api.json_schema import COUNT, OBJECT, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record
 

@@ -1,7 +1,7 @@
 """A request's method, path and query string in; an error for the first unknown parameter out.
 
-The native API only: vendors' clients send parameters of their own, and their paths ignore those. What a route takes
-is what the description says of it.
+The native API only: vendors' clients send parameters of their own, and their paths ignore those. A route takes
+the parameters of its description.
 """
 
 import re
@@ -26,7 +26,7 @@ _PATTERNS = [
 
 
 def check(method: str, path: str, query: str | bytes) -> None:
-    """Raises ``ApiError`` (422) with the nearest name; a path that is no native route takes what it likes."""
+    """Raises ``ApiError`` (422) with the nearest name; other paths than native routes take any."""
     if not query:
         return
     known = _known("GET" if method == "HEAD" else method, path)

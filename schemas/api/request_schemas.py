@@ -1,6 +1,6 @@
 """JSON Schemas of the bodies that are validated by hand, made of the constants that validate them; pure.
 
-Models of ``schemas.api.requests`` describe themselves; here is what is checked without one: events, because they are
+Models of ``schemas.api.requests`` describe themselves; these bodies have no model: events, because they are
 many, rules, because they nest, and the bodies whose refusals say more than a model could.
 """
 

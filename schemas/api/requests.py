@@ -28,7 +28,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^\s/,]{1,255})$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 MAX_LIMIT = 1000
-"""Most identifiers that a contact may have: a union costs as much as what it joins."""
+"""Most identifiers that a contact may have: a union costs as much as its members."""
 
 
 def _has_a_limit(kind: str) -> str:
@@ -61,14 +61,14 @@ class Body(BaseModel):
 
 
 class Device(BaseModel):
-    """Whatever else is known of a device is kept as it is."""
+    """Further fields of a device are kept as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
     device_id: Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class ContactEdit(Body):
-    """What is said of a contact: ``null`` takes an attribute or a consent away."""
+    """Changes of a contact: ``null`` removes an attribute or a consent."""
 
     external_id: Text = None
     email: Text = None
@@ -196,7 +196,7 @@ def checked(model: type[Model], value: Any) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        # a field that is unknown is likely the one that is missing, misspelt
+        # an unknown field is likely the missing one, misspelt
         first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
         code = _CODES.get(first["type"], "invalid_field")
         path = _path(first["loc"], value)

@@ -1,4 +1,4 @@
-"""The specification of one route: its parameters, body and answers; ``document`` adds what all routes share; pure."""
+"""The specification of one route: its parameters, body and answers; ``document`` adds the shared parts; pure."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from schemas.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_MS, MAX_LIMIT, MAX_PAG
 PUBLIC = ""
 """In place of a scope: no key is asked for."""
 ANY_KEY = "*"
-"""In place of a scope: what is asked for decides."""
+"""In place of a scope: the handler checks it, after parsing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class RouteSpec:
     body_needed: bool = True
     query: dict[str, Schema] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
-    """Refusals beside those that its kind of route has, or in another shape."""
+    """Errors beside those of its kind of route, or in another shape."""
 
     @property
     def tag(self) -> str:
@@ -80,7 +80,7 @@ def write(  # noqa: PLR0917 - a line of the table reads best without names
     body_needed: bool = True,
     errors: dict[int, str] | None = None,
 ) -> RouteSpec:
-    """What changes something, or asks with a body; without ``body`` it has none."""
+    """A write, or a read with a body; without ``body`` it has none."""
     return RouteSpec(
         method=method,
         path=path,

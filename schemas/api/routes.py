@@ -283,5 +283,5 @@ _EDGE_READS = (
     ),
 )
 EDGE_READS = tuple(replace(route, errors={409: "Error"}) for route in _EDGE_READS)
-"""Reads that the edge itself answers: it knows what it refused."""
+"""Reads that the edge itself answers: it keeps the refused requests."""
 ROUTES = (*READS, *WRITES, *EDGE_READS)

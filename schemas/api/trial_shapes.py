@@ -1,4 +1,4 @@
-"""Nothing in; the shapes of an error and of what is asked of a test environment, as JSON Schemas, out; pure."""
+"""JSON Schemas of an error, and of a test environment's answers; pure."""
 
 from schemas.api.json_schema import COUNT, TEXT, TIME, Schema, many, maybe, one_of, record, ref
 from schemas.errors import STATUS

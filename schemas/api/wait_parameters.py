@@ -28,4 +28,4 @@ def timeout_ms(query: Mapping[str, str]) -> int:
 
 
 CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {"sync": sync_timeout_ms, "timeout_ms": timeout_ms}
-"""By parameter, what raises for a wrong value of it."""
+"""By parameter, the function that raises for a wrong value."""

@@ -1,1 +1,1 @@
-"""What workspaces define, and what each key may do."""
+"""Definitions of workspaces, and the rights of keys."""

@@ -11,7 +11,7 @@ NOT_REFUSED: Required = "not_refused"
 
 
 class RequiredConsent(NamedTuple):
-    """One of ``names`` must be given, or none of them be refused."""
+    """One of ``names`` must be given; or none of them refused."""
 
     names: tuple[str, ...]
     required: Required

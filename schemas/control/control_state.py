@@ -71,7 +71,7 @@ KINDS: dict[str, type[ControlRecord]] = {
 
 
 def digest(key: str) -> str:
-    """What is stored of an API key."""
+    """An API key as it is stored: by its digest."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -149,7 +149,7 @@ class ControlState:
                 self._forget(kind, workspace, record_id)
                 self.revision += 1
             return
-        # what a stage reports of a definition, or when a key was used, changes none
+        # a stage's report on a definition, or the use of a key, changes no definition
         self.revision += kind not in ("progress", "key_use", "erasure", "erasure_step")
         self._forget(kind, workspace, record_id)
         if record is not None and not record.deleted:

@@ -1,4 +1,4 @@
-"""What a workspace defines, as records of the `control` topic: values in, checked and frozen records out; pure."""
+"""Values in; a workspace's definitions as checked, frozen records of the `control` topic out; pure."""
 
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ SEGMENT_KINDS = ("rule", "static")
 
 
 class ControlRecord(BaseModel):
-    """What every control record has; ``extra`` is refused so that a typo in a producer shows at once."""
+    """The fields of every control record; ``extra`` is refused so that a typo in a producer shows at once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
@@ -37,7 +37,7 @@ class ControlRecord(BaseModel):
 
 
 class Workspace(ControlRecord):
-    """``limits`` are those of ``schemas.records.identity.LIMITS`` that the workspace has set itself."""
+    """``limits`` are the workspace's own values for ``schemas.records.identity.LIMITS``."""
 
     name: str
     allowed_origins: tuple[str, ...] = ("*",)
@@ -67,7 +67,7 @@ class Environment(ControlRecord):
 
     number: int
     kind: Literal["live", "test"] = "live"
-    """Of a test environment refused requests are kept for a while, and what it took can be counted anew."""
+    """A test environment keeps refused requests for a while, and can reset its counts."""
     reset_ms: int = 0
     """Since when a test environment counts."""
 
@@ -121,7 +121,7 @@ class SegmentProgress(ControlRecord):
 
 
 class Webhook(ControlRecord):
-    """An endpoint that is told of what happens. Its secrets have to be kept to sign with; no ``repr`` shows them."""
+    """An endpoint that receives notifications. Its secrets are kept to sign with; no ``repr`` shows them."""
 
     environment: str
     url: str
@@ -139,7 +139,7 @@ class Webhook(ControlRecord):
     updated_ms: int
 
     def secrets(self, now_ms: int) -> tuple[str, ...]:
-        """Those that are valid, the newest first."""
+        """The valid secrets, the newest first."""
         return (self.secret, self.previous_secret) if now_ms < self.previous_until_ms else (self.secret,)
 
 
@@ -150,7 +150,7 @@ class Variant(BaseModel):
 
 
 class Conversion(BaseModel):
-    """What counts as the goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
+    """The goal of a campaign: this event of its recipient within ``window`` (``7d``) of the message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     event: str
@@ -187,7 +187,7 @@ class Campaign(ControlRecord):
 
 
 class Receiver(ControlRecord):
-    """Where a provider reports what became of messages. Its secret is kept to verify with; no ``repr`` shows it."""
+    """The address for a provider's delivery reports. Its secret is kept to verify with; no ``repr`` shows it."""
 
     environment: str
     provider: str
@@ -209,9 +209,9 @@ class Erasure(ControlRecord):
     environment: str
     contacts: tuple[str, ...]
     erased_ms: int
-    """What was received of them until then is erased."""
+    """Their events received until then are erased."""
     open: bool = False
-    """Which contacts it is about is not known yet: what was acknowledged before it is still on its way to identity."""
+    """Its contacts are not all known yet: earlier acknowledged events are still on their way to identity."""
 
 
 class ErasureStep(ControlRecord):

@@ -13,7 +13,7 @@ SECRET_KEY, PUBLIC_KEY = "sk_dev_local", "pk_dev_local"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine reaches a listener at ``host``."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

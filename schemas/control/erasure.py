@@ -1,7 +1,7 @@
 """Erasures in; whether a record predates one of them, and the progress of each, out; pure.
 
-An erasure names contacts by their own contact ids, which are hashes, and a moment. Whatever was received of them
-until then is erased: every reader passes it over, from whatever store. Records after it begin anew.
+An erasure names contacts by their own contact ids, which are hashes, and a moment. All events received of them
+until then are erased: readers of every store skip them. Later events make new contacts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,7 +52,7 @@ def _named(datum: Mapping[str, Any]) -> Iterable[str]:
 
 
 def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> ErasureStep:
-    """What a store says when nothing of the erasure is left in it."""
+    """A store's record that it has erased everything."""
     return ErasureStep(
         id=f"{erasure.id}.{store}.{partition}",
         workspace=erasure.workspace,

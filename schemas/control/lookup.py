@@ -1,4 +1,4 @@
-"""A name from a request in, the record of that name out; raises ``ApiError`` where there is none; pure."""
+"""A name from a request in, the record of that name out; raises ``ApiError`` if it does not exist; pure."""
 
 from collections.abc import Mapping
 from typing import TypeVar

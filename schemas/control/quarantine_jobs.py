@@ -1,4 +1,4 @@
-"""Records of `control` that ask to replay or discard records in quarantine in; what is asked and still open out; pure.
+"""Records of `control` that ask to replay or discard records in quarantine in; the jobs that are still open out; pure.
 
 The edge writes a job, one of the sinks does it and says so in the same record. Jobs that are done go after a while.
 """
@@ -107,7 +107,7 @@ class QuarantineJobs:
         return self._all.get((workspace, job_id))
 
     def open(self) -> list[QuarantineJob]:
-        """Those that are to be done, the oldest first."""
+        """The open jobs, the oldest first."""
         waiting = [job for job in self._all.values() if not job.done_ms]
         return sorted(waiting, key=lambda job: (job.created_ms, job.id))
 
@@ -115,7 +115,7 @@ class QuarantineJobs:
         return sum(job.workspace == workspace for job in self.open())
 
     def outdated(self, now_ms: int) -> list[QuarantineJob]:
-        """Those that are done and need not be kept any longer."""
+        """Jobs done so long ago that they need not be kept."""
         done = sorted((job for job in self._all.values() if job.done_ms), key=lambda job: -job.done_ms)
         kept: dict[str, int] = {}
         gone = []

@@ -18,7 +18,7 @@ SEALED = "\x1fsealed:"
 
 
 class _Keys:
-    """Those of this process."""
+    """The keys of this process."""
 
     current: MultiFernet | None = None
 
@@ -36,7 +36,7 @@ def seal(secret: str) -> str:
 
 
 def unseal(text: object) -> object:
-    """Raises ``ValueError`` for what was sealed with another key."""
+    """Raises ``ValueError`` for a text sealed with another key."""
     if not isinstance(text, str) or not text.startswith(SEALED):
         return text
     if _Keys.current is None:

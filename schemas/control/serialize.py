@@ -8,11 +8,11 @@ from schemas.records import identity
 from schemas.times import iso
 
 UNSENT = ("draft", "scheduled")
-"""What a campaign cannot be once a message of it was sent."""
+"""Statuses that a campaign cannot have after its first message."""
 
 
 def status_of(record: Campaign, first_sent_ms: int | None) -> str:
-    """As it was said, unless its messages tell otherwise."""
+    """The defined status, unless its messages contradict it."""
     return "sent" if first_sent_ms is not None and record.status in UNSENT else record.status
 
 

@@ -16,7 +16,7 @@ def attribute_of(segment_id: str) -> str:
 
 
 def rule_of(segment_id: str) -> dict[str, Any]:
-    """Who is on the list, in the rule language."""
+    """The rule that the list's contacts meet."""
     return {"attribute": attribute_of(segment_id), "op": "eq", "value": True}
 
 

@@ -1,6 +1,6 @@
 """E-mail addresses and phone numbers as people and programs write them in, the one form in which they are compared out.
 
-Pure. What an address is compared by is applied at the edge and where a reader asks for it; nothing later changes it.
+Pure. Addresses are normalised at the edge, and in the queries of readers; nothing later changes them.
 """
 
 import re
@@ -33,12 +33,12 @@ def _plain(value: str) -> str:
         return text
     try:
         return f"{local}{at}{idna.encode(domain, uts46=True).decode()}"
-    except idna.IDNAError:  # a sign that names may not have, such as an emoji: it is told apart as it is written
+    except idna.IDNAError:  # a character that host names may not have, such as an emoji: kept as it is written
         return text
 
 
 def phone(value: str) -> str | None:
-    """E.164; ``None`` for what is no international number, or has an extension, which E.164 has no place for."""
+    """E.164; ``None`` unless it is an international number, and for one with an extension, which E.164 cannot hold."""
     text = value.strip()
     text = "+" + text[2:] if text.startswith("00") else text
     bare = _BARE.match(text) is not None

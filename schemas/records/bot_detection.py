@@ -6,7 +6,7 @@ A machine's open says that the message arrived, not that a person saw it, so fig
   mailgun.com/blog/product/bot-detection, help.socketlabs.com "Identifying Apple MPP opens in notification API events".
 * Gmail prefetches for a session that is open with one fixed, long outdated browser line: bird.com "Gmail is
   prefetching images". The image proxies (``GoogleImageProxy``, ``YahooMailProxy``) fetch when a person opens.
-* Libraries and headless browsers are what security gateways and link checkers run; no person reads mail with one.
+* Security gateways and link checkers run libraries and headless browsers; no person reads mail with one.
 * Barracuda's e-mail gateway documents the ranges that its servers connect from: campus.barracuda.com "Email Gateway
   Defense IP Ranges".
 

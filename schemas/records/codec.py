@@ -105,7 +105,7 @@ class Codec:
             raise UnknownSchemaError(f"{self.name}: unknown schema fingerprint {data[2:HEADER].hex()}")
         try:
             datum, end = read(data, HEADER) if writer is self.schema else self._read_older(data, writer)
-        except Exception as error:  # fastavro raises whatever the bytes lead it to
+        except Exception as error:  # invalid bytes may lead fastavro to any exception
             raise UndecodableError(f"{self.name}: {type(error).__name__}: {error}") from error
         if end != len(data):
             raise UndecodableError(

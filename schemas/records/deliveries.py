@@ -77,7 +77,7 @@ def delivery_of(some_id: str) -> str | None:
 
 
 def home_of(contact_id: str, delivery: str) -> str:
-    """What decides on the partition: one contact's deliveries are read in the order in which they were written."""
+    """The partitioning key: one contact's deliveries are read in the order in which they were written."""
     return contact_id or delivery
 
 

@@ -63,7 +63,7 @@ def links(kind: str) -> bool:
 
 
 def tied(identifiers: Sequence[Identifier], apart: Collection[str]) -> list[Identifier]:
-    """Those of an event that become one contact's: the strongest, which stands first, and what is not ``apart``.
+    """The identifiers of an event that belong to one contact: the strongest, which is first, and those not ``apart``.
 
     Whose strongest identifier is of a type that ties nothing together stands alone.
     """
@@ -97,7 +97,7 @@ def normalise(kind: str, value: str) -> str | None:
     if is_nobody(value):
         return None
     if kind == EMAIL:
-        if value.isascii():  # what most are, without a call
+        if value.isascii():  # most are normal already: no call
             email = value.strip().lower()
             return email if "@" in email[1:-1] and " " not in email else None
         return _short_email(value) if len(value) <= _CACHED_LENGTH else addresses.email(value)
@@ -132,7 +132,7 @@ def _ten(n: int) -> str:
 
 @lru_cache(maxsize=4_096)
 def tenant_prefix(workspace: str, environment: str) -> str:
-    """What every contact id of a workspace's environment begins with."""
+    """The prefix of every contact id of a workspace's environment."""
     return "cnt_" + _base32(f"{workspace}\0{environment}", _TENANT_LENGTH)
 
 
@@ -159,7 +159,7 @@ _short_contact_id = lru_cache(maxsize=65_536)(_contact_id)
 
 
 def own_contact_id(event: Event) -> str:
-    """The contact id of the identifier that an event is known by, whatever that was merged into; empty: no contact."""
+    """The contact id of an event's strongest identifier, not following merges; empty: no contact."""
     if not event["identifiers"]:
         return ""
     first = event["identifiers"][0]

@@ -8,7 +8,7 @@ from schemas.records.records import Merge
 
 _VERSION_BYTES = 8
 VERSIONS_PER_RECORD = 1 << 13
-"""Room for what the links of one record cause."""
+"""Versions reserved for the merges of one record's links."""
 
 
 def row_of(merge: Merge) -> bytes:
@@ -16,7 +16,7 @@ def row_of(merge: Merge) -> bytes:
 
 
 def replaces(row: bytes, known: bytes | None) -> bool:
-    """Whether a row takes the place of the one that is known of the same loser."""
+    """Whether a row replaces the known row of the same loser."""
     return known is None or known[:_VERSION_BYTES] <= row[:_VERSION_BYTES]
 
 

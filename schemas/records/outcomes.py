@@ -49,7 +49,7 @@ def outcome_of(event: EventOrigin | Event, outcome: str, origin: Origin) -> Even
 
 
 def suppressed(event: Event, origin: Origin) -> Change:
-    """What a stage says of an event that it passed over."""
+    """The outcome that a stage reports for a skipped event."""
     return Change(
         workspace=event["workspace"],
         environment=event["environment"],

@@ -1,4 +1,4 @@
-"""The shapes of the records on the topics: what `schemas/records/codec.py` reads and writes, field for field.
+"""The shapes of the records on the topics, field for field as `schemas/records/codec.py` reads and writes them.
 
 They are ``TypedDict``s, not dataclasses: an event crosses three processes, and fastavro reads and writes
 dicts without a copy. The meaning of each field stands in ``schemas/avro/*.avsc``.
@@ -60,7 +60,7 @@ class Event(TypedDict):
 
 
 class EventOrigin(TypedDict):
-    """Of an event what a count of events goes by."""
+    """The fields of an event that a count of events uses."""
 
     workspace: str
     environment: str

@@ -3,7 +3,7 @@
 An event is the same event when its id, its type and its sender are the same, within a workspace's environment. The
 sender is the own contact id of the strongest identifier (empty: no contact): merges and splits never change it.
 
-1. Every copy of an event lands in the same partition of `events`, whatever edge took it, since that is chosen by the
+1. Every copy of an event lands in the same partition of `events`, from every edge, since that is chosen by the
    sender. The identity stage remembers what it has seen there and marks each copy but the first (``repeat``):
    everything after it goes by that mark.
 2. Two events that only share an id are kept apart by ``event_key``, or by its three parts in SQL.
@@ -25,7 +25,7 @@ _OURS = 36
 
 
 def event_key(event: Event) -> str:
-    """What is the same for all copies of an event, and for nothing else, within an environment."""
+    """The key that all copies of an event share, and no other event of the environment has."""
     return key_from(event["event_id"], event["type"], own_contact_id(event))
 
 
@@ -40,7 +40,7 @@ def sender_of(event: Event) -> str:
 
 
 def counted_key(event_id: str, sender: str) -> str:
-    """The key among events of one type and one contact, for what counts them; ``sender`` as ``sender_of`` gives it."""
+    """The key by which events of one type and contact are counted; ``sender`` as ``sender_of`` gives it."""
     return f"{event_id}{SEPARATOR}{sender}"
 
 

@@ -4,7 +4,7 @@ SHORT = 4096
 
 
 def varint(n: int) -> bytes:
-    """Raises ``OverflowError`` for what takes more than 64 bits."""
+    """Raises ``OverflowError`` above 64 bits."""
     if 1 << 35 <= n < 1 << 42:  # a time
         return bytes(
             (n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)

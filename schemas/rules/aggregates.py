@@ -43,7 +43,7 @@ def shown(units: int | None) -> int | float | None:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a rule compares a total with."""
+    """The comparison of a rule with a total."""
 
     op: str
     units: int

@@ -46,7 +46,7 @@ def number_of(value: Any) -> int | float | None:
 
 
 def dig(value: Any, path: tuple[str, ...]) -> Any:
-    """What lies at a path of object fields, or ``None``; at each step the rest of the path as one name comes first."""
+    """The value at a path of object fields, or ``None``; at each step the rest of the path as one name comes first."""
     for at, name in enumerate(path):
         if type(value) is not dict:
             return None

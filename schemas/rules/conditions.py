@@ -1,6 +1,6 @@
 """The leaves of rules in, the conditions to count for them, which several rules may share, out.
 
-A condition is an event type, what its properties must be, bounds in time that do not move, and where it takes a
+A condition is an event type, tests of its properties, bounds in time that do not move, and where it takes a
 value from. Its id is a hash of just that, so that an edited threshold or window finds the events of before.
 """
 
@@ -19,12 +19,12 @@ from schemas.rules.windows import Retention
 
 MATCHED: tuple[int, ...] = ()
 MEANING = 2
-"""Grows where a comparison or a path comes to mean something else: what was counted by the old one is counted anew."""
+"""Increased when the meaning of a comparison or a path changes: older counts are then made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedEvents:
-    """What is counted; ``path`` leads to its value, where it has one."""
+    """The counted series; ``path`` leads to the values, if it has any."""
 
     event: str
     where: tuple[Where, ...] = ()
@@ -40,7 +40,7 @@ class CountedEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What is counted once for all ``segments``."""
+    """A series that is counted once for all ``segments``."""
 
     id: str
     tests: tuple[tuple[tuple[str, ...], Predicate], ...]
@@ -79,7 +79,7 @@ def counted_step(step: Step) -> CountedEvents:
 
 
 def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
-    """What a leaf asks to be counted, and how much of it."""
+    """The series that a leaf needs, and how much of it."""
     everything = Retention(most=windows.MOST_EVENTS, ms=None)
     match leaf:
         case Happened(measure=measure, window=window):
@@ -98,7 +98,7 @@ def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
 
 
 def condition(what: CountedEvents, keeps: list[Retention], segments: frozenset[str]) -> Condition:
-    """For all segments that need it: as much as the one that needs most."""
+    """For all its segments: as much as any of them needs."""
     bounds = [keep.ms for keep in keeps]
     return Condition(
         id=what.id,

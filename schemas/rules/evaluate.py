@@ -34,7 +34,7 @@ from schemas.times import value_ms
 
 
 class Facts(Protocol):
-    """What rules ask of a contact; attributes and consents are ``[value, time, event id]`` by name."""
+    """The state of a contact as rules read it; attributes and consents are ``[value, time, event id]`` by name."""
 
     @property
     def attributes(self) -> Mapping[str, list[Any]]: ...
@@ -66,7 +66,7 @@ Evaluate = Callable[[Facts, int], Verdict]
 
 
 def compile_rule(rule: Rule) -> Evaluate:
-    """Of a whole tree: ``schemas.rules.rule_tree.expand`` puts in what it refers to."""
+    """Compiles an expanded tree (``schemas.rules.rule_tree.expand``), which has no references."""
     match rule:
         case AllOf(rules=rules):
             return _until([compile_rule(part) for part in rules], stop=False)

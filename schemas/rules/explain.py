@@ -1,6 +1,6 @@
 """A whole rule, a contact's state and a time in; whether the rule holds, why, and until when, out.
 
-``met`` and ``changes_at`` come from the very functions that decide memberships; the rest is what these looked at.
+``met`` and ``changes_at`` come from the very functions that decide memberships; the rest are their inputs.
 """
 
 from bisect import bisect_left

@@ -37,7 +37,7 @@ class EventFact:
 
 
 def counted_for(tree: Rule) -> dict[str, list[Condition]]:
-    """What a whole rule has counted, by type of event: of each the newest ``MOST_EVENTS``, however old."""
+    """The counted events of a whole rule by type: of each the newest ``MOST_EVENTS``, however old."""
     everything = Retention(most=MOST_EVENTS, ms=None)
     found: dict[str, CountedEvents] = {what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)}
     by_type: dict[str, list[Condition]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The segment rule language as a tree of frozen nodes: what `schemas/rules/parse.py` makes, stages compile."""
+"""The segment rule language as a tree of frozen nodes, which `schemas/rules/parse.py` makes and stages compile."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +130,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InOrder:
-    """Events of which each is later than the one of the step before it."""
+    """Events, each later than the event of the preceding step."""
 
     steps: tuple[Step, ...]
 

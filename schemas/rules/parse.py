@@ -56,7 +56,7 @@ ANNIVERSARY = "anniversary"
 
 
 def parse(value: Any, at: str = "rule") -> Rule:
-    """The tree of a rule; raises ``ApiError`` (422) with the path of what is wrong below ``at``."""
+    """The tree of a rule; raises ``ApiError`` (422) with the path of the wrong field below ``at``."""
     try:
         size = len(orjson.dumps(value))
     except TypeError as error:
@@ -188,7 +188,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "consent": ("value",),
     "identified": (),
 }
-"""What may stand beside the field that gives a rule its form; ``tz`` beside each."""
+"""The fields allowed beside the field that gives a rule its form; ``tz`` beside each."""
 MEANT = {
     "and": "all",
     "or": "any",

@@ -1,7 +1,7 @@
 """Rules that refer to each other in, whole trees out: each reference holds the rule it refers to, and none goes round.
 
-A reference is judged as if the other rule stood in its place: what makes the other true makes this one true in the
-same step, whatever the order. So the sizes of both add up, and are bounded together.
+A reference is evaluated as if the other rule stood in its place: both change in the same step, in any order of
+events. So the sizes of both add up, and are bounded together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from schemas.rules import parse
 from schemas.rules.nodes import AllOf, Anniversary, AnyOf, Attribute, InSegment, Not, Rule
 
 MAX_WHOLE = 512
-"""Conditions of a rule with those of the segments it refers to, each as often as it is referred to."""
+"""Most conditions of a rule and of the segments it refers to, each counted once for each reference."""
 MAX_CHAIN = 8
 """Segments that refer to each other in a row."""
 
@@ -22,7 +22,7 @@ Find = Callable[[str], Rule | None]
 
 
 def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:
-    """Each condition with its path, those of referred segments not among them."""
+    """Each condition with its path, without those of referred segments."""
     match tree:
         case AllOf(rules=rules) | AnyOf(rules=rules):
             form = "all" if isinstance(tree, AllOf) else "any"
@@ -35,7 +35,7 @@ def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:
 
 
 def all_leaves(tree: Rule) -> Iterator[Rule]:
-    """Each condition, those of referred segments too."""
+    """Each condition, with those of referred segments."""
     for _, leaf in leaves(tree):
         yield leaf
         if isinstance(leaf, InSegment) and leaf.rule is not None:
@@ -56,7 +56,7 @@ def references(tree: Rule) -> dict[str, str]:
 
 
 def expand(tree: Rule, find: Find, chain: tuple[str, ...] = ()) -> Rule:
-    """The tree with the rules of other segments in it; raises ``ApiError`` (422) with the path of what goes too far."""
+    """The tree with the rules of other segments in it; raises ``ApiError`` (422) with the path that exceeds a bound."""
     return _Expansion(find).rule(tree, "rule", chain)
 
 

@@ -1,6 +1,6 @@
 """A whole rule, a tenant and a time in; the ClickHouse query that finds exactly its members then out.
 
-1. The rule as it was written decides, not what the stage has made of it: rows of `events_resolved` and `contacts`.
+1. The rule is evaluated over rows of `events_resolved` and `contacts`, not over the stage's state.
 2. An event counts once, at its latest time, from its time on. Where the stage keeps the newest ``MOST_EVENTS`` of the
    past, so does this.
 3. Values are parameters, never text of the query.
@@ -47,7 +47,7 @@ _CONTACTS = """
 SELECT contact_id, attributes, consents, identifiers FROM contacts FINAL
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''"""
 _COUNTED_KEY = f"concat(event_id, char({ord(SEPARATOR)}), right(own_contact_id, {SENDER_LENGTH}))"
-"""What ``schemas.records.sameness.counted_key`` gives."""
+"""As ``schemas.records.sameness.counted_key``."""
 _EVENTS = f"""
 SELECT contact_id, {_COUNTED_KEY} AS key, toUnixTimestamp64Milli(timestamp) AS time_ms, type, properties
 FROM events_resolved
@@ -93,7 +93,7 @@ def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts:
 
 
 class _Compiler:
-    """``columns`` are what has to be known of a contact's events: an aggregate and its name."""
+    """``columns`` are the needed aggregates of a contact's events, with their names."""
 
     def __init__(self, now_ms: int) -> None:
         self.parameters = Parameters()
@@ -145,7 +145,7 @@ class _Compiler:
         raise TypeError(f"{type(leaf).__name__} is no leaf")
 
     def _anniversary(self, leaf: Anniversary) -> str:
-        """What day it is where is decided here, by the zones that the stage has too."""
+        """The present day in each zone is computed here, with the same time zones as the stage's."""
         found = month_day(JsonColumn("attributes", leaf.path, self.parameters))
         usual = self._is_celebrated(found, self._day(leaf, leaf.zone.name))
         if not leaf.zone.path:

@@ -54,7 +54,7 @@ _FROM_MARCH = f"intDiv({{ms}} + {_EPOCH_DAYS * 86_400_000}, 86400000)"
 
 
 def month_day(place: "JsonColumn") -> str:
-    """Month * 100 + day, 0 for what is no time: as ``schemas.calendar_days.month_day``."""
+    """Month * 100 + day, 0 unless it is a time: as ``schemas.calendar_days.month_day``."""
     text = f"toInt64OrZero(substring({place.text}, 6, 2)) * 100 + toInt64OrZero(substring({place.text}, 9, 2))"
     days = _FROM_MARCH.format(ms=f"assumeNotNull({place.time_ms})")
     of_era = "z % 146097"
@@ -87,7 +87,7 @@ class Parameters:
         return f"unhex({self.add(value.encode().hex(), 'String')})"
 
     def number(self, value: float) -> str:
-        # as text: what reads the data reads the parameter, so both are rounded alike
+        # as text: the same function parses data and parameter, so both are rounded alike
         return f"toFloat64({self.text(repr(value))})"
 
     def whole(self, value: int) -> str:
@@ -97,7 +97,7 @@ class Parameters:
 class JsonColumn:
     """A JSON value in a column, or in an expression, of JSON.
 
-    A path of several parts leads to what has the rest of it as its name, at the first step where there is such.
+    A path of several parts leads to the field that is named by its rest, at the first step that has such a field.
     """
 
     def __init__(self, document: str, path: tuple[str, ...], parameters: Parameters) -> None:
@@ -138,14 +138,14 @@ class JsonColumn:
 
     @property
     def number(self) -> str:
-        """NULL for what neither is nor spells a finite number."""
+        """NULL unless it is, or spells, a finite number."""
         spelt = f"if(match({self.text}, '{_NUMBER}'), toFloat64OrNull({self.text}), NULL)"
         found = f"multiIf({self.kind} IN {NUMBERS}, {self.float}, {self.kind} = 'String', {spelt}, NULL)"
         return f"if(isFinite(assumeNotNull({found})), {found}, NULL)"
 
     @property
     def time_ms(self) -> str:
-        """NULL for what is no time."""
+        """NULL unless it is a time."""
         read = self.float
         unix = f"toInt64(if(abs({read}) >= {MILLISECONDS_FROM}, trunc({read}), round({read} * 1000)))"
         is_unix = f"{self.kind} IN {NUMBERS} AND {in_range(read)}"

@@ -1,4 +1,4 @@
-"""The series of a sequence's steps, or of an absence, in; whether it holds, since what, and when that changes, out.
+"""The series of a sequence's steps, or of an absence, in; whether it holds, since when, and when that changes, out.
 
 1. All goes by event time, not by arrival: a late event counts as if it had come in time, one of the future when
    its time comes. Of each step the newest ``MOST_EVENTS`` past events are known.

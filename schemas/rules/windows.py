@@ -55,7 +55,7 @@ def add(series: Series, time_ms: int, event_id: str, keep: Retention, now_ms: in
 
 
 def prune(series: Series, keep: Retention, now_ms: int) -> bool:
-    """Drop what can never count again; False if nothing went."""
+    """Drop entries that can never count again; returns whether any was dropped."""
     times, _ = parts(series)
     past = bisect_right(times, now_ms)
     cut = max(past - keep.most, 0)

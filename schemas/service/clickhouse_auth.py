@@ -1,4 +1,4 @@
-"""Settings in, what a client of ClickHouse needs to reach the server out: its address, user and TLS."""
+"""Settings in, the connection options of a ClickHouse client out: address, user and TLS."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def database_connection(settings: Settings) -> dict[str, Any]:
         if settings.clickhouse_interface != "https":
             needs = f"{variable('clickhouse_ca_file')} and {variable('clickhouse_cert_file')}"
             raise CannotStart(f"{needs} need CLICKHOUSE_URL=https://...")
-        tls_context(settings, "clickhouse")  # the driver takes their names: what is wrong with them is said here
+        tls_context(settings, "clickhouse")  # the driver takes file names: check the files here
         options |= {
             "ca_cert": settings.clickhouse_ca_file or None,
             "client_cert": settings.clickhouse_cert_file or None,

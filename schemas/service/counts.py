@@ -1,4 +1,4 @@
-"""What happens in a process in; plain numbers that cost nothing to keep, and are read when somebody asks, out; pure."""
+"""Occurrences in a process in; plain counters, cheap to keep and read only on request, out; pure."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -35,7 +35,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class RequestCounts:
-    """Of one dialect at one edge since its start; codes are those of ``schemas/errors.py``."""
+    """Counts of one dialect at one edge since its start; codes as in ``schemas/errors.py``."""
 
     accepted: int = 0
     """Requests that were answered as good ones."""
@@ -58,7 +58,7 @@ class StageCounts:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Of units of work, by phase."""
     event_age: Histogram = field(default_factory=Histogram)
-    """From the receipt of an event until what this process does of it is durable."""
+    """From the receipt of an event until this process has made its part durable."""
 
 
 @dataclass(slots=True)
@@ -84,4 +84,4 @@ class WebhookCounts:
     seconds: Histogram = field(default_factory=Histogram)
     """Of requests that were made."""
     event_age: Histogram = field(default_factory=Histogram)
-    """From what a message is about until its endpoint took the first attempt at it."""
+    """From a message's cause until its endpoint accepted the first attempt."""

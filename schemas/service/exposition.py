@@ -2,7 +2,7 @@
 
 1. One registry a process; numbers are read when they are asked for, so counting costs an addition.
 2. Beside its ready file a supervised process has a socket, for its owner alone (``run/<process>.sock``): the public
-   port collects those of a machine. With ``HEADWATER_METRICS_PORT`` it answers Prometheus itself, without a key.
+   port collects all of a machine. With ``HEADWATER_METRICS_PORT`` it answers Prometheus itself, without a key.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Checks of a process's dependencies in; a heartbeat file with their state every other second, for a supervisor, out.
 
-The file lies beside the ready file that the supervisor names. One that grows old tells of a process that hangs.
+The file lies beside the ready file that the supervisor names. An old file means that the process hangs.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ async def state_of(check: Check, patience_s: float = PATIENCE_S) -> dict[str, st
         return {"state": "away", "reason": f"no answer within {patience_s:g} s"}
     except ApiError as refused:
         return {"state": "away", "reason": refused.message}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is why this does not work
+    except Exception as error:  # noqa: BLE001 - any exception is the reason that is reported
         return {"state": "away", "reason": f"{type(error).__name__}: {error}"[:200]}
     return {"state": "ok"}
 

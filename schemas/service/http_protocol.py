@@ -27,16 +27,16 @@ _CODES = {408: "timeout", 431: "head_too_large", 503: "unavailable"}
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; a subclass may have other limits. What runs for each header costs next to nothing."""
+    """One connection; a subclass may have other limits. The check of each header costs next to nothing."""
 
     max_head_bytes = MAX_HEAD_BYTES
     max_headers = MAX_HEADERS
     body_s = BODY_S
     _sweeping: set[int] = set()  # noqa: RUF012 - ids of the event loops that have a sweep
     _unfinished = 0
-    """Bytes received since a head ended, a piece of a body came or a request began; what came with that not counted."""
+    """Bytes received since a head ended, a piece of a body came or a request began, without the bytes of that read."""
     _received = 0
-    """Bytes that came together with what is parsed now."""
+    """Bytes of the read that is being parsed."""
     _deadline = _NEVER
     _in_request = _is_too_large = _refused = False
 

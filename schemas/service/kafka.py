@@ -17,7 +17,7 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 
 REMIND_S = 10.0
-"""Seconds between two lines that say what a process waits for."""
+"""Seconds between two log lines of a waiting process."""
 RETRY_S = 0.5
 MAX_RECORD_BYTES = 1_900_000
 """Below the topics' max.message.bytes of 2 MiB: a rejected batch would poison an idempotent producer."""
@@ -82,7 +82,7 @@ quiet_clients = QuietClients()
 
 
 async def wait_for_broker(settings: Settings) -> None:
-    """Return when the broker answers; while it does not, say so every ``REMIND_S``."""
+    """Return when the broker answers; until then log a line every ``REMIND_S``."""
     loop = asyncio.get_running_loop()
     remind_at = loop.time() + REMIND_S
     while True:
@@ -141,7 +141,7 @@ class Probe:
 
 
 class TailEndedError(Exception):
-    """A topic is followed no more, so what waits for one of its records would wait for ever."""
+    """The topic is no longer followed, so a wait for one of its records would never end."""
 
 
 class Tail:

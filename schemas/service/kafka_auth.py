@@ -1,7 +1,7 @@
-"""Settings in, what a client of Kafka needs to reach the cluster out: its address, TLS and SASL.
+"""Settings in, the connection options of a Kafka client out: address, TLS and SASL.
 
 Every client of every process is made with ``connection(settings)``; Faust's take the same as ``credentials``.
-Certificates are read anew for each client, so what a restart finds is what was put there last.
+Certificates are read for each new client, so a restart uses the newest files.
 """
 
 from importlib import import_module

@@ -11,13 +11,13 @@ from typing import Any
 from schemas.errors import ApiError
 
 UNKNOWN = ""
-"""Who sends is not known before the body is read."""
+"""The owner of a request whose key has not been checked yet."""
 HELD = "headwater.held"
-"""Under it a request's scope has what it holds until it is answered."""
+"""Key of the request's scope: the bytes that it holds until it is answered."""
 
 
 class Budget:
-    """``limit`` bytes; what would pass it is refused (503)."""
+    """``limit`` bytes; a request beyond it is refused (503)."""
 
     def __init__(self, limit: int, what: str) -> None:
         self._limit = limit
@@ -48,6 +48,6 @@ class Budget:
 
 
 def release(scope: MutableMapping[str, Any]) -> None:
-    """Give back what a request held."""
+    """Release the bytes of a request."""
     for budget, size, owner in scope.pop(HELD, ()):
         budget.give(size, owner)

@@ -1,4 +1,4 @@
-"""What is said of a metric, the closed sets of values that labels have, and quarantine's own metrics; pure."""
+"""The description of a metric, the closed sets of label values, and quarantine's own metrics; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ MOMENTS = ("resolved", "member", "stored", "delivered")
 MOMENT_OF = dict(zip(STAGES, MOMENTS, strict=False))
 """The outcomes of an event at a stage."""
 ATTEMPTS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "expired")
-"""Classes of what came of a webhook's request; ``expired`` was not sent."""
+"""Outcomes of a webhook's request; ``expired``: it was not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The closed catalogue of metrics: name, type, labels with their values, what each means and asks for; pure.
+"""The closed catalogue of metrics: name, type, labels with their values, meaning and remedy; pure.
 
 Docs, alerts and dashboard are held to it. A label has few values, never a workspace; ``process`` is on all.
 """

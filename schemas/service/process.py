@@ -32,7 +32,7 @@ CONTEXT = ("workspace", "topic", "partition", "offset", "event_id", "request_id"
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MOST_TEXT = 16_000
 """Characters of a message, and of a traceback's end."""
-# the README prints two keys: that one of them is valid where it should not be has to be said
+# the README prints two keys: a log line that one is wrongly valid has to name it
 _SECRET = re.compile(
     r"\b([sp]k_)(?!dev_local\b)[\w-]{3,}|(://)[^\s/@]{1,256}@|([\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,190})"
 )
@@ -66,7 +66,7 @@ class Throttle(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, process, logger, message, and of ``CONTEXT`` what the record has."""
+    """A record as one line of JSON: time, level, process, logger, message, and the names of ``CONTEXT`` that it has."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class TextFormatter(logging.Formatter):
 
 
 def without_secrets(text: str) -> str:
-    """Keys, passwords of addresses, and e-mail addresses are left out: what a library says may have some."""
+    """The text without keys, passwords of addresses, and e-mail addresses: a library's message may hold some."""
     return _SECRET.sub(_hidden, text)
 
 
@@ -139,7 +139,7 @@ def announce_ready(settings: Settings) -> None:
 
 
 async def end_with(tails: Sequence["Tail"]) -> None:
-    """End this process when one of the tails does: what it goes by would be old from then on."""
+    """End this process when one of the tails ends: its copy would be stale from then on."""
     watched = [asyncio.ensure_future(tail.ended()) for tail in tails]
     try:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)

@@ -16,12 +16,12 @@ SOCKET = ".sock"
 """Suffix of the socket at which a process answers with its metrics; beside its own file."""
 METRICS_PATH = "/metrics"
 SETTLED_S = 60.0
-"""A process that ended twice within this time is told of as restarting."""
+"""A process that ended twice within this time is shown as restarting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessState:
-    """``state``: ok, starting, waiting (for what it needs), restarting, silent or stopped."""
+    """``state``: ok, starting, waiting (for a dependency), restarting, silent or stopped."""
 
     name: str
     state: str

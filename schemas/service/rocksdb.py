@@ -1,4 +1,4 @@
-"""RocksDB options of a topic's copy on disk: its memory is bounded whatever its size."""
+"""RocksDB options of a topic's copy on disk: its memory is bounded at any size."""
 
 from rocksdict import BlockBasedOptions, Cache, Options
 

@@ -1,7 +1,7 @@
 """An ASGI app in; the app with a request id and errors in one shape out.
 
 1. ``X-Request-Id`` stands on every answer: the client's own where it is a sane one, else a new one.
-2. Whatever an endpoint raises becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``ApiError`` with its
+2. An endpoint's exception becomes ``{"error": {"code", "message", "param", "request_id"}}``: ``ApiError`` with its
    status, 404 and 405 of the router, and 500 for everything else, which is logged with the request id.
 """
 
@@ -91,7 +91,7 @@ class ErrorMiddleware:
     """Outermost; inside it every scope has its request id under ``REQUEST_ID``.
 
     An answer has begun before ``within_s``, where that is given; else it is 503.
-    ``on_refused`` is told of each request that is.
+    ``on_refused`` is called for each refused request.
     ``app`` is a ``Router`` or anything that raises: Starlette's own error handlers would answer before this does.
     """
 
@@ -143,7 +143,7 @@ class ErrorMiddleware:
 
 
 def answer_to(error: Exception, request_id: str) -> JsonResponse:
-    """What an endpoint's exception is answered with."""
+    """The answer to an endpoint's exception."""
     if isinstance(error, ApiError):
         return refusal(error, request_id)
     if isinstance(error, HTTPException):
