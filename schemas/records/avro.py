@@ -35,7 +35,13 @@ def _none(name: str) -> None:
     raise TypeError(f"{name} is None")
 
 
-_HEAD = "n = data[at]\nat += 1\nif n > 127: n, at = more(data, at, n)\n"
+_HEAD = """n = data[at]
+at += 1
+if n > 127:
+ byte = data[at]
+ if byte > 127: n, at = more(data, at, n)
+ else: n, at = n & 127 | byte << 7, at + 1
+"""
 _SLICE = "if n & 1: negative()\nstart = at\nat += n >> 1\n"
 _PUT_RAW = "put(sizes[len(raw)] if len(raw) < short else size(len(raw)))\nput(raw)\n"
 _ZERO = r"put(b'\0')"

@@ -10,6 +10,7 @@ sender is the own contact id of the strongest identifier (empty: no contact): me
 """
 
 import zlib
+from functools import lru_cache
 
 from schemas.records.identity import own_contact_id
 from schemas.records.records import Event
@@ -61,4 +62,9 @@ def content_of(event: Event) -> int:
 def is_made_here(event: Event) -> bool:
     """Whether the edge made the id, which then never comes again: it begins with the time of receipt."""
     event_id = event["event_id"]
-    return len(event_id) == _OURS and event_id.startswith(f"evt_{event['received_ms']:012x}")
+    return len(event_id) == _OURS and event_id.startswith(_beginning(event["received_ms"]))
+
+
+@lru_cache(maxsize=1024)  # the events of a request came at the same time
+def _beginning(received_ms: int) -> str:
+    return f"evt_{received_ms:012x}"

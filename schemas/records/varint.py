@@ -1,6 +1,11 @@
 """Whole numbers in, Avro's bytes of them out, and back: seven bits a byte, the lowest first; pure."""
 
 SHORT = 4096
+_MOST_KNOWN = 4096
+_EIGHT, _LEAST_BITS = 8, 49
+"""Bytes of a version. Contacts that change together have the same few, so they are looked up."""
+_read: dict[bytes, int] = {}
+_written: dict[int, bytes] = {}
 
 
 def varint(n: int) -> bytes:
@@ -9,14 +14,27 @@ def varint(n: int) -> bytes:
         return bytes(
             (n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)
         )
+    known = _written.get(n)
+    if known is not None:
+        return known
     if n < 0 or n >> 64:
         raise OverflowError("more than 64 bits")
-    out = bytearray()
+    out, number = bytearray(), n
     while n > 0x7F:
         out.append((n & 0x7F) | 0x80)
         n >>= 7
     out.append(n)
-    return bytes(out)
+    raw = bytes(out)
+    if len(raw) == _EIGHT:
+        _remember(number, raw)
+    return raw
+
+
+def _remember(n: int, raw: bytes) -> None:
+    if len(_written) >= _MOST_KNOWN:
+        _written.clear()
+        _read.clear()
+    _written[n], _read[raw] = raw, n
 
 
 SIZES = [varint(n << 1) for n in range(SHORT)]
@@ -29,6 +47,10 @@ def size(n: int) -> bytes:
 
 def more(data: bytes, at: int, n: int) -> tuple[int, int]:
     """The rest of a long whose first byte ``n`` says that it goes on."""
+    start = at - 1
+    known = _read.get(data[start : start + _EIGHT])
+    if known is not None:
+        return known, start + _EIGHT
     byte = data[at]
     n = n & 0x7F | (byte & 0x7F) << 7
     if byte <= 0x7F:  # a length
@@ -40,6 +62,8 @@ def more(data: bytes, at: int, n: int) -> tuple[int, int]:
             n |= byte << shift
             if n >> 64:
                 break
+            if at + 1 - start == _EIGHT and n >> _LEAST_BITS:  # else it was written with more bytes than it takes
+                _remember(n, data[start : at + 1])
             return n, at + 1
         n |= (byte & 0x7F) << shift
     raise ValueError("a long has more than 64 bits")

@@ -123,6 +123,23 @@ def test_more_values_than_are_remembered_are_written_as_they_are() -> None:
     ]
 
 
+def test_a_number_that_has_been_read_with_too_many_bytes_is_written_with_as_few_as_before() -> None:
+    versions = [1, 2**48 - 1, 2**49, 2**55 - 1, 1_790_000_000_000 * 1024]
+    change = Change(workspace="", environment="", contact_id="", kind="", version=0, at_ms=0)
+    for version in versions:
+        seven, (rest,) = (version << 1) & (1 << 49) - 1, ((version << 1) >> 49,)
+        long = bytes([*(seven >> shift & 127 | 128 for shift in range(0, 49, 7)), rest])
+        plain = codec.encode_changes([{**change, "version": version}])
+        at = codec.HEADER + 5
+        assert plain[:at] == codec.encode_changes([change])[:at]
+        size = len(plain) - len(codec.encode_changes([change])) + 1
+        if rest < 128:
+            odd = plain[:at] + long + plain[at + size :]
+            assert codec.decode_changes(odd) == codec.decode_changes(plain)
+            assert codec.decode_changes(odd)[0]["version"] == version
+        assert codec.encode_changes([{**change, "version": version}]) == plain
+
+
 def test_a_value_of_another_type_is_refused_in_a_run_of_fields_too() -> None:
     codec.encode_event(event("external_id:u"))
     for odd in ({"workspace": None}, {"source": 7}, {"received_ms": "1"}, {"task_id": b"x"}):
