@@ -28,7 +28,7 @@ class SegmentBackfill:
     within_ms: int | None
     """Older ones cannot count any more; ``None``: all may."""
     keeps: Mapping[str, Retention]
-    """What contacts have when it is done."""
+    """The conditions, with their retention, that contacts have when it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,7 @@ BackfillRequest = SegmentBackfill | ContactRebuild
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillChunk:
-    """Some of what was wished for; ``done`` and ``total`` count contacts."""
+    """A part of a requested history; ``done`` and ``total`` count contacts."""
 
     request: BackfillRequest
     events: list[Event]

@@ -1,6 +1,6 @@
 """Requests for history in, stored events out: all events accepted before a request are stored before they are read.
 
-Whatever fails here is tried again, a wish from its beginning: an event may be fed any number of times.
+A failed request is repeated from its beginning: an event may be applied any number of times.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ SELECT event_id, _kind AS kind, type, contact_id, own_contact_id, identifiers,
 FROM events
 """
 _KEY = ("event_id", "type", "own_contact_id")
-"""What tells a contact's events apart; of an event that was stored twice both rows have the same."""
+"""The identity of a contact's event; two rows of one event have the same."""
 _HOME = "WHERE workspace = {workspace:String} AND environment = {environment:String}"
 _BACK_FILL = f"""{_HOME}
     AND type IN {{types:Array(String)}} AND _kind = 'track' AND contact_id != ''
@@ -110,7 +110,7 @@ class BackfillReader:
                 try:
                     await (self._back_fill(request) if isinstance(request, SegmentBackfill) else self._rebuild(request))
                     break
-                except Exception:  # whatever it is, the contacts wait for it
+                except Exception:  # any failure: the contacts wait for this history
                     log.exception("reading the history of partition %d failed, retrying", request.partition)
                     await asyncio.sleep(AGAIN_S)
 
@@ -123,7 +123,7 @@ class BackfillReader:
                         return request
                 await self._news.wait()
 
-    # --- what is read
+    # --- reading
 
     async def _back_fill(self, request: SegmentBackfill) -> None:
         await self._stored.wait([request.partition])

@@ -1,6 +1,6 @@
 """Partitions of `resolved` in; a return, when everything that they held is in ClickHouse, out.
 
-"Stored" is what the sink's group has committed: it commits what the tables have.
+A record counts as stored when the sink's group has committed it: it commits after the insert.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class SinkProgress:
         self._connecting = asyncio.Lock()
 
     async def wait(self, partitions: Iterable[int]) -> None:
-        """Until what is there now is stored; raises what Kafka's clients raise, and connects anew the next time."""
+        """Return when all present records are stored; raises ``KafkaError``, and reconnects at the next call."""
         places = [TopicPartition(self._topic, p) for p in partitions]
         try:
             await self._connect()

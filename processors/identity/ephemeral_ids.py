@@ -7,7 +7,7 @@ id from a browser's but that it does not come back. So of each sender
 1. the first ``AT_ONCE`` pairs that no identify or alias call states are passed on as they come;
 2. a later one is passed on when it comes for the second time, while it is among the last ``WAITING`` that came once.
 
-What is kept of a sender is one row of bounded size: how many passed, and those that wait.
+A sender has one row of bounded size: the number of passed pairs, and the waiting ones.
 """
 
 from struct import Struct
@@ -24,11 +24,11 @@ SUFFIX = b"#"
 """Behind a sender's own contact id: the key of its row among the pairs."""
 _COUNT = Struct(">H")
 _SHORT = 10
-"""Characters of an id that tell those of one sender apart."""
+"""Characters of an id that distinguish the ids of one sender."""
 
 
 def at_once(limits: Limits) -> int:
-    """How many pairs of a sender are passed on as they come: a tenth of what a contact holds."""
+    """Pairs of a sender that pass at once: a tenth of the most that a contact holds."""
     return min(AT_ONCE, max(LEAST_AT_ONCE, limits.of(identity.TOTAL) // 10))
 
 

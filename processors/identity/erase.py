@@ -18,7 +18,7 @@ DONE = b"!erased/"
 
 
 def awaited(control: ControlState, partition: int) -> list[Erasure]:
-    """Those that this partition has not answered."""
+    """The erasures that this partition has not answered."""
     return [
         erased
         for erased in control.erasures.values()
@@ -44,7 +44,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> list
 
 
 def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-    """What a step before this one erased is durably gone: that is said."""
+    """Report the erasures of earlier steps, which are durable by now."""
     sends = []
     for one in awaited(control, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:

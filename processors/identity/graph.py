@@ -17,7 +17,7 @@ from schemas.records import identity
 from schemas.records.records import ALIAS
 
 UNSEEN = 1 << 62
-"""The place in the log of what it has not named yet."""
+"""The place in the log of an identifier that no record has named yet."""
 Pair = tuple[str, str]
 """The own contact ids of two identifiers, the smaller one first."""
 
@@ -84,7 +84,7 @@ MAX_MARKERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """What is taken back of a pair: these events, and all that came until ``before_ms``.
+    """The retracted evidence of a pair: these events, and all until ``before_ms``.
 
     A split lasts: evidence that comes after one (``splits``, epoch ms) counts again when the separation has been lifted
     (``lifts``), or where it is an explicit call. The newest marker before a piece of evidence decides, so the order
@@ -136,9 +136,9 @@ class Component:
     retracted: dict[Pair, Retraction] = field(default_factory=dict)
     """Of the pairs that name a member."""
     into: str = ""
-    """The component that this one became part of; what it held is kept, so a half-written union heals."""
+    """The component that this one became part of; its content is kept, so a half-written union can be completed."""
     parts: dict[str, str] = field(default_factory=dict)
-    """Where a split put each member; what it held is kept here too, so a half-written split heals."""
+    """Where a split put each member; the content is kept here too, so a half-written split can be completed."""
 
     @property
     def winner(self) -> str:
@@ -158,7 +158,7 @@ class Component:
         _trim(known, MAX_EVIDENCE)
 
     def retract(self, pair: Pair, what: Retraction) -> bool:
-        """Whether evidence went; what else is kept of the pair is forgotten as far as ``what`` covers it."""
+        """Whether evidence was removed; other facts of the pair are forgotten as far as ``what`` covers them."""
         self.retracted[pair] = what = self.retracted.get(pair, NOTHING) | what
         gone = {e for e in self.edges.get(pair, ()) if what.covers(e.at_ms, e.event_id, explicit=e.explicit)}
         if gone:
@@ -169,7 +169,7 @@ class Component:
         return bool(gone)
 
     def _set_aside(self, pair: Pair, evidence: set[Evidence]) -> None:
-        """Keep what only a separation holds back: a lift that comes later may let it count."""
+        """Keep evidence that only a separation holds back: a later lift may let it count."""
         for near, far in (pair, pair[::-1]):
             member = self.members.get(far)
             if member is not None:
@@ -177,12 +177,12 @@ class Component:
                     self.refuse(refusal_of(e, near, member.type, member.value, SEPARATED))
 
     def part(self, into: str) -> "Component":
-        """What a split put into one of its parts."""
+        """The content of one part of a split."""
         nodes = {node for node, home in self.parts.items() if home == into}
         return self.only(into, nodes)
 
     def only(self, name: str, nodes: "set[str] | frozenset[str]") -> "Component":
-        """What is known of some members, as a component of its own."""
+        """The facts of some members, as a component of their own."""
         return Component(
             id=name,
             members={n: m for n, m in self.members.items() if n in nodes},

@@ -10,7 +10,7 @@ from schemas.records.records import CONTACT, IDENTIFY
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many identifiers of a type one contact may have; ``settings`` are what a workspace has set itself."""
+    """How many identifiers of a type one contact may have; ``settings`` are the workspace's own limits."""
 
     settings: Mapping[str, int] = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: 
     if evidence.keeper and _are_two(a, b, pair, evidence):
         return TWO
     mine, other = a.counts(), b.counts()
-    # a side that is over its limit by an explicit call stays linkable: only what both sides have can grow too large
+    # a side that an explicit call put over its limit stays linkable: only types that both sides have can exceed it
     for kind in sorted(mine.keys() & other.keys()):
         if kind == identity.EXTERNAL_ID and evidence.keeper:
             continue

@@ -1,8 +1,8 @@
-"""What is left of some components in; the components that it would have made by itself out; pure.
+"""The remaining evidence of some components in; the components that it makes by itself out; pure.
 
-The facts are taken again in the order of the log, under the limits of today: what was refused may be let through
-now, and what only an alias had made possible is refused. Where there is neither, nothing that was let through could
-be refused with less around it, and these are the connected components.
+The facts are taken again in the order of the log, under the limits of today: a refused link may be let through
+now, and a link that only an alias had made possible is refused. Without either, no accepted link could be refused
+with fewer links around it, and the result is the connected components.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
 
 
 def replay(components: Sequence[Component], facts: Sequence[LinkFact], limits: Limits) -> ReplayResult:
-    """Members are those of ``components``; every fact names two of them."""
+    """The members of ``components``; every fact names two of them."""
     homes = {
         node: Component(id=node, members={node: member})
         for component in components

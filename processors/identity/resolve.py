@@ -48,7 +48,7 @@ def new_links(
     erased: Erased = NOBODY,
     at_once: int = ephemeral_ids.AT_ONCE,
 ) -> list[Link]:
-    """What the event teaches that this partition has not passed on yet.
+    """The event's pairs that this partition has not sent yet.
 
     A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
     first call that makes an external id an identified person.

@@ -1,7 +1,7 @@
 """Links in, merges out: the one writer of a workspace's graph.
 
-1. What a link changes follows from the graph and the link alone, so a repeated record changes nothing.
-2. Versions and places are those of the log: a repeat says the same with the same version.
+1. The effect of a link follows from the graph and the link alone, so a repeated record changes nothing.
+2. Versions and places come from the log: a repeat emits the same merges with the same versions.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from schemas.records.mergemap import VERSIONS_PER_RECORD
 from schemas.records.records import Change, Link, Merge
 
 VERSIONS_PER_LINK = 4
-"""A union takes the first; a split the first for what came apart, then what came together, then what is open again."""
+"""A union takes the first; a split the first for separations, then for unions, then for reopened pairs."""
 MAX_LINKS = 2000
 """Most links that may be put into one record; each takes its versions."""
 

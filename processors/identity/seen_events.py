@@ -1,6 +1,6 @@
 """The events that a partition of `events` has had in; a mark on each copy but the first out; pure.
 
-A row says where an event stood first and what it said: ``<span><sender><hash of its key>`` -> offset, index, content.
+A row has an event's first place and content: ``<span><sender><hash of its key>`` -> offset, index, content.
 So a record that is read again after a crash finds itself and is no copy. Spans of time stand one behind the other:
 a look-up asks this one and the one before, and what is older goes from the front, in chunks.
 """
@@ -84,7 +84,7 @@ class SeenEvents:
         return first is not None and first < self._now.get(partition, 0) - 1
 
     def forget_old(self, state: PartitionState) -> None:
-        """A chunk of what is older than two spans."""
+        """Forget a chunk of the rows older than two spans."""
         until = self._now.get(state.partition, 0) - 1
         self._first[state.partition] = None
         for done, row in enumerate(state.scan(TABLE)):

@@ -1,8 +1,8 @@
-"""Retractions in; the merges that make contacts what they would have been without that evidence out.
+"""Retractions in; the merges that bring contacts to their state without that evidence out.
 
 1. The winner of a contact that comes apart stays the winner of its part, and its record names all parts.
-2. Which identifiers belong together is recomputed from what is left of the evidence (``replay.py``). A refused link
-   that is let through now joins what it names, with the versions after those of the split.
+2. The groups of identifiers are recomputed from the remaining evidence (``replay.py``). A refused link that is let
+   through now joins its two sides, with the versions after those of the split.
 3. A split lasts: the next event with the same pair does not tie it again, until the separation is lifted or an explicit
    call ties it. Lifting ties nothing by itself.
 4. Both sides of a pair get a merge with the result, even if nothing changed: senders that cached the pair as known
@@ -20,11 +20,11 @@ from processors.identity.union import Resolver, far_of, merge_of, node_of
 from schemas.records.records import LIFT, Identifier, Link, Merge, Rebuild
 
 MAX_HOOD = 5000
-"""Identifiers of contacts that refusals tie to the one that is split, looked at together; beyond, refusals stay."""
+"""Most identifiers of contacts that refusals tie to the split contact, evaluated together; beyond, refusals stay."""
 
 
 def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Merge]:
-    """Take back what these say of their pairs; one split, whatever their number. Idempotent."""
+    """Retract the evidence of these pairs, all as one split. Idempotent."""
     affected: dict[str, Component] = {}
     named: dict[str, Identifier] = {}
     for link in links:
@@ -64,7 +64,7 @@ def _forget(side: Component, pair: Pair, link: Link) -> None:
 
 
 class _Recount:
-    """A component that lost evidence, and those that refusals tie to it, made anew."""
+    """Recompute a component that lost evidence, and those that refusals tie to it."""
 
     def __init__(self, resolver: Resolver, link: Link, version: int) -> None:
         self._resolver = resolver
@@ -94,7 +94,7 @@ class _Recount:
         return merges
 
     def _complete(self, component: Component) -> None:
-        """Take in what a crash left beside it: members whose own rows do not know of a union that this one knows."""
+        """Complete a union after a crash: add members whose own rows do not have it yet."""
         for node, member in list(component.members.items()):
             other = self._graph.find(node, Identifier(type=member.type, value=member.value), UNSEEN)
             if other is not component:
@@ -117,9 +117,9 @@ class _Recount:
         return list(hood.values())
 
     def _keep_evidence(self, hood: Sequence[Component], outcome: ReplayResult) -> None:
-        """Each component's edges as they are now; those that leave it come with the union.
+        """Each component's present edges; edges between components come with the union.
 
-        What was refused once is kept as well where it is let through: rows that a crash loses are made from it.
+        A refusal is kept even when its link is let through: rows lost in a crash are recomputed from it.
         """
         refused = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
         members = {node: member for one in hood for node, member in one.members.items()}
@@ -150,7 +150,7 @@ class _Recount:
                     merge_of(self._link, node, member, part.winner, self._version)
                     for node, member in part.members.items()
                 ]
-            # a repeat finds what the first time wrote, and may find more in it
+            # a repeat finds the rows of the first time, and may find more in them
             target = graph.join(self._graph.component(part.id), part)
             self._graph.touch(target)
             pieces[n].append(self._graph.root(target))
@@ -179,7 +179,7 @@ class _Recount:
             name += "+"
 
     def _unite(self, pieces: Sequence[Component], whole: Component) -> list[Merge]:
-        """What belongs together again though it was apart: refused links that are let through now."""
+        """Groups that come together although they were apart: refused links that are let through now."""
         sides = list({piece.id: piece for piece in pieces}.values())
         if len(sides) == 1:
             return []

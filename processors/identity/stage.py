@@ -25,7 +25,7 @@ REMEMBER_MS = 7 * DAY_MS
 class IdentityStage:
     """All three inputs of a partition number share its tables; only the map is read by events.
 
-    What the workspaces have set has to be complete before the first link: an empty ``ControlState`` means the defaults.
+    The workspaces' settings have to be complete before the first link: an empty ``ControlState`` means the defaults.
     """
 
     app: str = topics.IDENTITY_APP
@@ -38,7 +38,7 @@ class IdentityStage:
         self._seen = SeenEvents(remember_ms)
 
     def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        # first: what follows may already be of a contact's new beginning
+        # first: the next events may already belong to the contact's new beginning
         sends = erase.erase(self._control, state, self._partitions)
         self._seen.at(state, now_ms)
         match records[0].topic:
@@ -53,7 +53,7 @@ class IdentityStage:
         return self._seen.has_old(partition) or bool(erase.awaited(self._control, partition))
 
     def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        """Erase what has to be; say so of what is. Forget events of long ago."""
+        """Run due erasures and report finished ones. Forget old events."""
         self._seen.at(state, now_ms)
         if self._seen.has_old(state.partition):
             self._seen.forget_old(state)
@@ -79,7 +79,7 @@ class IdentityStage:
                     passed.append(outcomes.suppressed(event, (record.partition, record.offset, index)))
                     continue
                 self._seen.mark(event, record.offset, index, state)
-                if not event["repeat"]:  # the first said all that is believed
+                if not event["repeat"]:  # a copy adds nothing to the first
                     links[f"{event['workspace']}/{event['environment']}"] += self._new_links(event, state)
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition
@@ -177,7 +177,7 @@ class IdentityStage:
         return None
 
     def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
-        """What is kept beside the tables is how old their oldest event is."""
+        """Beside the tables it keeps the age of their oldest event."""
         self._seen.restore(partition, rows(topics.IDENTITY_SEEN))
 
     def on_revoked(self, partition: int) -> None:

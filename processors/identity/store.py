@@ -1,4 +1,4 @@
-"""The `graph` table of a partition in, components by any of their identifiers out; what changed is put once.
+"""The `graph` table of a partition in, components by any of their identifiers out; each changed row is put once.
 
 Two kinds of rows: ``n/<node>`` -> id of a component, and ``c/<component>`` -> the component. Rows become
 durable one by one, and any half of a step's rows may be there when the step is repeated. So:
@@ -29,7 +29,7 @@ class Graph:
         self._dirty.update(component.id for component in components)
 
     def find(self, node: str, named: Identifier, position: int) -> Component:
-        """The node's component; what a crash left half-written is completed on the way."""
+        """The node's component; completes a half-written union on the way."""
         start = self._near.get(node)
         is_durable = start is None or start == self._pointers.get(node)
         component = self.component(start or self._pointer(node) or node)
@@ -52,13 +52,13 @@ class Graph:
         return component
 
     def root(self, component: Component) -> Component:
-        """What an undivided component became part of."""
+        """The component of which an undivided one became part."""
         while component.into:
             component = self._next(component, "")
         return component
 
     def _leads_nowhere(self, component: Component, node: str) -> bool:
-        """Whether what the component became part of has been divided without it.
+        """Whether the component that contains this one has been divided without it.
 
         Then its union is the half that a crash kept of the step that is repeated now: the repeat came to the division
         first, and will come to the union.

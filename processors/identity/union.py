@@ -1,7 +1,7 @@
 """A link in, the merges of the union that it makes out, or its refusal.
 
-1. What a link changes follows from the graph and the link alone, so a repeated record changes nothing.
-2. Versions and places are those of the log: a repeat says the same with the same version.
+1. The effect of a link follows from the graph and the link alone, so a repeated record changes nothing.
+2. Versions and places come from the log: a repeat emits the same merges with the same versions.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ def node_of(link: Link, side: Identifier) -> str:
 
 
 def far_of(link: Link, refusal: Refusal) -> str:
-    """The own contact id of what a refusal names on its other side."""
+    """The own contact id of a refusal's other side."""
     return identity.contact_id(link["workspace"], link["environment"], refusal.type, refusal.value)
 
 
@@ -53,7 +53,7 @@ def merge_of(
 
 
 def refused_of(link: Link, refusal: Refusal, version: int) -> Change:
-    """How one side is told that a link was not let through."""
+    """The record that reports a refused link to one side."""
     return Change(
         workspace=link["workspace"],
         environment=link["environment"],
@@ -95,7 +95,7 @@ class Resolver:
         keeper = a if is_earlier and link["kind"] == IDENTIFY else ""
         evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"], keeper)
         if retraction.separates(link["at_ms"]) and not link["explicit"]:
-            # the pair stays known to what passed it on, so its next events are not passed on; a lift says it again
+            # the sender keeps the pair, so it does not send its next events; a lift reopens it
             if left is not right:
                 self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, graph.SEPARATED)
             return []
@@ -128,7 +128,7 @@ class Resolver:
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
         """One component of several; a merge is sent for each id that loses."""
-        # what changes its name follows from the sides as they were before they are one
+        # the renamed ids follow from the two sides before the union
         winner = min(side.members[side.winner].strength(side.winner) for side in sides)[-1]
         renamed = [(n, side.members[n]) for side in sides for n in graph.losers(side, winner)]
         left = max(sides, key=lambda side: len(side.members))
@@ -140,7 +140,7 @@ class Resolver:
         return [merge_of(link, node, member, winner, version) for node, member in renamed]
 
     def reemit_link(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
-        """Who these belong to, unchanged: a sign that what ties them is open again."""
+        """The unchanged contacts of these, which tells their senders to send the pair again."""
         found = []
         for node, named in nodes.items():
             component = self.graph.find(node, named, UNSEEN)

@@ -29,7 +29,7 @@ class Cause:
 
 
 class ChangeEmitter:
-    """Appends to ``changes``, the unit's in the order of what happened, those of one contact.
+    """Appends one contact's changes to ``changes``, the list of its unit, in the order of their causes.
 
     ``started_ms`` is our own clock's: a repeat of the unit has a later one, and newer versions with it.
     """
@@ -76,7 +76,7 @@ class ChangeEmitter:
         return entered, left
 
     def leave(self, contact: Contact, name: str, cause: Cause) -> None:
-        """End a membership, whatever the rule says."""
+        """End a membership, even if the rule still holds."""
         since, version = contact.members.pop(name)
         segment = self._plan.segments.get(name)
         version = version if segment is None else segment.version

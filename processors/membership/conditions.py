@@ -1,4 +1,4 @@
-"""The segments of one workspace and environment in, a Plan out: what to count, and which segments an event affects.
+"""The segments of one workspace and environment in, a Plan out: conditions to count, segments that an event affects.
 
 A segment that refers to another is concerned by all that concerns the other, and its rule changes with the other's.
 """
@@ -42,7 +42,7 @@ class Plan:
     home: Tenant
     digest: str
     versions: dict[str, str]
-    """Segment id -> what changes with its rule."""
+    """Segment id -> a text that changes with its rule."""
     segments: dict[str, Compiled]
     conditions: dict[str, Condition]
     keeps: dict[str, Retention]
@@ -127,12 +127,12 @@ def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None 
 
 
 def digest_of(home: Tenant, versions: dict[str, str]) -> str:
-    """What a contact's row says of the plan that it follows."""
+    """The plan's digest as it stands in a contact's row."""
     return hash_of([*home, versions])
 
 
 def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
-    """Whole rules by segment; what cannot be read, or goes in a circle, with its error."""
+    """Whole rules by segment; the error of each that is invalid or circular."""
     parsed: dict[str, Rule] = {}
     failed: list[tuple[str, Exception]] = []
     for segment in defined:

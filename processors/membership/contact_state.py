@@ -26,7 +26,7 @@ VERSIONS_PER_MS = 1024
 
 
 class Versioned:
-    """Rows know the version of the last change that was told of them."""
+    """Rows have the version of their last emitted change."""
 
     __slots__ = ("revision",)
     revision: int
@@ -46,7 +46,7 @@ _LEARNT = ("created", "updated", "seen", "identifiers", *_ENTRIES, "counts")
 
 
 class Contact(Versioned):
-    """What is known of one contact; changed in place."""
+    """The state of one contact; changed in place."""
 
     __slots__ = (
         "addresses",
@@ -80,11 +80,11 @@ class Contact(Versioned):
         self.updated = 0
         self.seen = 0
         self.identifiers: dict[str, dict[str, list[Any]]] = {}
-        """Type, value -> ``[time, event id]`` of the first that said so."""
+        """Type, value -> ``[time, event id]`` of the first event that had it."""
         self.standing: Entries = {}
         """External ids that calls named together: whether the contact goes by it; false: it was given up."""
         self.addresses: Entries = {}
-        """``type:value`` of e-mails and phones -> when it was said last."""
+        """``type:value`` of e-mails and phones -> time of the last event that had it."""
         self.attributes: Entries = {}
         self.consents: Entries = {}
         self.devices: Entries = {}
@@ -96,7 +96,7 @@ class Contact(Versioned):
         self.foreign: dict[str, int] = {}
         """Own contact ids that a split took away, and its version: their events may still come here."""
         self.pending: dict[str, Identifier] = {}
-        """Own contact ids, and their identifiers, whose history has to be fed before anything is told."""
+        """Own contact ids, and their identifiers, whose history has to be applied before any change is emitted."""
 
     @property
     def due(self) -> int:
@@ -134,19 +134,19 @@ class Contact(Versioned):
         return learnt
 
     def forget(self) -> None:
-        """Know nothing; what was told (memberships, versions) stays as it is."""
+        """Forget all events; emitted memberships and versions stay."""
         blank = Contact(self.workspace, self.environment)
         for name in _LEARNT:
             setattr(self, name, getattr(blank, name))
 
     def payload(self) -> bytes:
-        """What a winner is told of a loser."""
+        """The state that a loser hands to its winner."""
         home = {"w": self.workspace, "e": self.environment}
         return orjson.dumps({**home, "r": self.revision, "m": self.members, **self.learnt()})
 
 
 class Redirect(Versioned):
-    """What is left of a contact that lost a merge."""
+    """The row of a contact that was merged into another."""
 
     __slots__ = ("environment", "version", "winner", "workspace")
 

@@ -1,4 +1,4 @@
-"""What a partition's contacts have counted over all of history in, the segments that lack some of it out; pure.
+"""The conditions that a partition has counted over all of history in, the segments that lack some out; pure.
 
 A condition is covered once every contact of the partition has had its history fed; a segment is pending until all
 its conditions are. What is dropped from the plan is forgotten at once: contacts drop the events with it.
@@ -42,11 +42,11 @@ class Coverage:
         }
 
     def pending(self, plan: Plan) -> frozenset[str]:
-        """Segments that cannot be told yet."""
+        """Segments whose memberships are not emitted yet."""
         return frozenset(s for condition in self.missing(plan).values() for s in condition.segments)
 
     def forget(self, plans: Iterable[Plan]) -> None:
-        """Drop what no plan counts any more, and what it keeps less of."""
+        """Drop conditions that no plan counts any more, and the part beyond a smaller retention."""
         by_home = {plan.home: plan for plan in plans}
         for home in list(self._known):
             plan = by_home.get(home)
@@ -85,7 +85,7 @@ def load(rows: Iterable[Any]) -> Coverage:
 
 
 def load_row(row: bytes) -> Coverage:
-    """What history is counted; nothing where that cannot be read: it is read again."""
+    """The counted history; empty if the row is unreadable: history is counted again."""
     try:
         return load(orjson.loads(row))
     except (ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Values by name, each with the time and the event that said it; the last writer wins, whatever the order."""
+"""Values by name, each with the time and id of its event; the last writer wins, in any order of arrival."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def _text(stamped: Stamped) -> bytes:
 
 
 def newest(entries: Entries, most: int) -> list[str]:
-    """Cut down to the newest few; the names that went. Who is behind that many stays so: order does not matter."""
+    """Keep the newest few; returns the dropped names. An entry behind them stays behind: order does not matter."""
     if len(entries) <= most:
         return []
     ordered = sorted(entries, key=lambda name: (entries[name][1], entries[name][2], name))

@@ -47,7 +47,7 @@ class Compiler:
 
 
 class Plans:
-    """Of one partition; ``digests`` are those of all homes with segments."""
+    """The plans of one partition; ``digests`` of all homes with segments."""
 
     def __init__(self, compiler: Compiler, coverage: Coverage | None) -> None:
         """Without ``coverage`` nothing is ever pending: events count from when a segment was seen."""
@@ -96,7 +96,7 @@ class Plans:
         return plan
 
     def learn(self, versions: Mapping[str, Versions]) -> None:
-        """What plans of before, by their digests, were made of."""
+        """Add the segment versions of earlier plans, by digest."""
         self._versions.update(versions)
 
     def versions(self, digest: str) -> Versions | None:

@@ -18,7 +18,7 @@ MOST_ATTRIBUTES = 1000
 MOST_CONSENTS = 100
 MOST_DEVICES = 100
 MOST_ADDRESSES = 40
-"""More than a contact may have: some that were said are another's."""
+"""Bound of the identifiers kept; more than a contact may have, since some belong to others."""
 _ADDRESSES = (identity.EMAIL, identity.PHONE)
 MOST_STANDING = 100
 
@@ -27,18 +27,18 @@ ProfileFields = dict[str, Any]
 
 
 class ProfileUpdate(NamedTuple):
-    """What one event did to a profile."""
+    """The effect of one event on a profile."""
 
     attributes: set[str]
     consents: set[str]
     changed: bool
     """Whether the profile reads differently now."""
     kept: bool
-    """Whether there is something to keep: the same value at a later time is news to what comes out of order."""
+    """Whether the row changed: the same value at a later time matters to later events that come out of order."""
 
 
 def said_by(event: Event) -> ProfileFields:
-    """The event's ``profile``; what is not an object says nothing."""
+    """The event's ``profile``; empty unless it is an object."""
     if not event["profile"]:
         return {}
     fields = orjson.loads(event["profile"])
@@ -52,7 +52,7 @@ def stamp_of(event: Event) -> tuple[int, str]:
 
 
 def learn(contact: Contact, event: Event, fields: ProfileFields) -> ProfileUpdate:
-    """Take in what an event says; the time of the last change moves only where something reads differently."""
+    """Apply an event's profile; the time of the last change moves only if a value changed."""
     stamp = stamp_of(event)
     firsts, new_firsts = _write_all(contact.attributes, fields.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
     attributes, new_values = _write_all(contact.attributes, fields.get("set", {}), stamp, MOST_ATTRIBUTES)
@@ -87,7 +87,7 @@ def addressed(contact: Contact, event: Event) -> bool:
 
 
 def addresses_of(contact: Contact) -> list[str | None]:
-    """The e-mail and the phone that were said last."""
+    """The newest e-mail and phone."""
     return [_latest(contact, kind) for kind in _ADDRESSES]
 
 
@@ -96,12 +96,12 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
 
 
 def consents_of(fields: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
-    """``None`` takes a consent's record away; what is neither says nothing."""
+    """``None`` removes a consent's record; other values are ignored."""
     return {name: value for name, value in fields.get(place, {}).items() if value is None or isinstance(value, bool)}
 
 
 def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
-    """Those that were given or withdrawn, and those that only hold."""
+    """Consents that were given or withdrawn, and those that only hold."""
     if "consent_state" not in fields:
         return consents_of(fields) if "consents" in fields else {}
     return {**consents_of(fields, "consent_state"), **consents_of(fields)}
@@ -192,7 +192,7 @@ def _shown(contact: Contact) -> dict[str, Any]:
 
 
 def _latest(contact: Contact, kind: str) -> str | None:
-    """What was said last, of what belongs to the contact."""
+    """The newest value that belongs to the contact."""
     values = contact.identifiers.get(kind)
     if not values:
         return None

@@ -63,7 +63,7 @@ class ContactSession:
         self._reemitted.update(segments)
 
     def finish(self) -> None:
-        """Emit what is emitted once for all causes."""
+        """Emit the changes that all causes share."""
         self._emitter.restate(self.row, self._reemitted, self.now_ms)
         if self._profile_changed and isinstance(self.row, Contact) and not self.row.pending:
             self._emitter.emit(self.row, "profile", self.now_ms, {"profile": profile.snapshot(self.row)})
@@ -75,7 +75,7 @@ class ContactSession:
     # --- causes
 
     def tick(self, contact: Contact) -> list[str]:
-        """Let time do what it has done by now; the segments that were asked."""
+        """Apply the passage of time; returns the evaluated segments."""
         due = sorted((due, segment) for segment, due in contact.dues.items() if due <= self.now_ms)
         if due:
             contact_state.prune(contact, self.plan.keeps, list(contact.counts), self.now_ms)
@@ -86,7 +86,7 @@ class ContactSession:
         return [segment for _, segment in due]
 
     def refresh(self, contact: Contact, before: Versions | None) -> list[str]:
-        """Follow the plan instead of the one that was made of ``before`` (``None``: unknown); what was asked."""
+        """Follow the present plan in place of ``before`` (``None``: unknown); returns the evaluated segments."""
         plan = self.plan
         cause = Cause(BY_RULE, self.now_ms)
         contact.plan = plan.digest
@@ -122,7 +122,7 @@ class ContactSession:
         )
 
     def is_foreign(self, event: Event) -> bool:
-        """Whether the event is one of those that a split took away."""
+        """Whether a split took the event away."""
         foreign = self.row.foreign if isinstance(self.row, Contact) else {}
         return bool(foreign) and identity.own_contact_id(event) in foreign
 
@@ -165,7 +165,7 @@ class ContactSession:
         return touched
 
     def absorb(self, contact: Contact, absorb: Absorb) -> None:
-        """What a loser brings: its identifier, and the state it had."""
+        """Apply a loser's absorb: its identifier, and its former state."""
         brought: set[str] = set()
         if absorb["state"]:
             other = contact_state.load_payload(absorb["state"])
@@ -196,7 +196,7 @@ class ContactSession:
                 self._emitter.membership(contact, segment, cause, member=False, at_ms=cause.at_ms, version=version)
 
     def merge_into(self, contact: Contact, merge: Merge) -> None:
-        """Another contact has what was this one's; its state is the caller's to send there."""
+        """Another contact takes over; the caller sends this one's state there."""
         cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
         for segment in list(contact.members):
             self._emitter.leave(contact, segment, cause)
@@ -221,7 +221,7 @@ class ContactSession:
             del contact.foreign[own]
 
     def split(self, contact: Contact, merge: Merge) -> None:
-        """The contact consists of other identifiers than it did: it starts anew, and waits for their history."""
+        """The contact's identifiers have changed: it starts empty, and waits for their history."""
         contact.merge_version = merge["version"]
         contact.forget()
         home = (contact.workspace, contact.environment)
@@ -234,7 +234,7 @@ class ContactSession:
         self._changed = True
 
     def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
-        """Nothing is told of the contact until the history of these identifiers has been fed."""
+        """Emit no change of the contact until the history of these identifiers has been applied."""
         contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
         for one in rebuild["members"]:
             contact_state.identify(contact, one["type"], one["value"], *stamp)
@@ -251,7 +251,7 @@ class ContactSession:
             self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
 
     def restore(self, version: int) -> None:
-        """The contact stands for itself again; what it had went to its winner."""
+        """The contact stands for itself again; its former state went to its winner."""
         if isinstance(self.row, Redirect):
             contact = Contact(self.row.workspace, self.row.environment)
             contact.revision = self.row.revision
@@ -260,7 +260,7 @@ class ContactSession:
         self.row.merge_version = version
         self._changed = True
 
-    # --- what is learnt
+    # --- applying events
 
     def _consent(self, event: Event, given: dict[str, bool | None]) -> None:
         """Each consent that was given or withdrawn, at its time, whichever of them holds today."""

@@ -1,6 +1,6 @@
 """A stage and settings in, a Faust application that runs it out, with all settings that matter.
 
-What bites: topics are created by the provisioner alone (``topic_allow_declare``, ``topic_disable_leader``);
+Faust's pitfalls: topics are created by the provisioner alone (``topic_allow_declare``, ``topic_disable_leader``);
 ``producer_linger`` is in seconds and batches are built here; ``producer_request_timeout`` is 1,200 s by
 default; a worker keeps its partitions over a restart only with ``consumer_group_instance_id``, and its
 assignor wants one address per worker; the pure-Python stream iterator acknowledges what it skips. Never
@@ -176,7 +176,7 @@ class Runtime:
 
 
 def state_dir(app: str, settings: Settings) -> Path:
-    """A disk of the worker's own; whatever lies there can be had again from the changelogs."""
+    """A disk of the worker's own; its content can be rebuilt from the changelogs."""
     return settings.home.absolute() / "state" / f"{app_id(app, settings)}-{settings.worker}"
 
 

@@ -55,7 +55,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return consumer
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        # Whatever recovery asks the broker would queue behind a fetch that waits for records.
+        # Recovery's requests would queue behind a fetch that waits for records.
         self._ensure_consumer().pause(*(TopicPartition(*tp) for tp in assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -102,7 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             consumer._fetcher._records.pop(tp, None)
 
     def position(self, tp: TP) -> int | None:
-        """What the client has handed out, without a wait; ``None`` if it does not know."""
+        """The position of the client, without a wait; ``None`` if it is unknown."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         state = assignment.state_value(tp) if assignment is not None else None
         return state.position if state is not None and state.has_valid_position else None

@@ -9,7 +9,7 @@ c. Around a rebalance records that were fetched are skipped (generation or flow 
    and nothing seeks back; offsets that come again after a seek can be dropped as seen (``_read_offset``).
 d. Acknowledgements are forgotten before the last commit of a rebalance; a failed commit counts as done.
 
-Here everything fetched before a rewind is void after it, and what is fetched after it is handed on in its
+Here records fetched before a rewind are void after it, and records fetched after it are handed on in
 turn or not at all (``tracker``).
 """
 

@@ -45,7 +45,7 @@ Step = Callable[[PartitionState, int], Iterable[OutputRecord]]
 
 
 class StageIO(Tables, Protocol):
-    """What the shell needs of the world. Whatever raises here ends the process."""
+    """The executor's connection to the world. An exception here ends the process."""
 
     async def publish(self, messages: Mapping[TopicPartition, Sequence[Message]]) -> None:
         """Places by their catalogue names. Waits as long as the broker is away."""
@@ -93,7 +93,7 @@ class PartitionExecutor:
             self.tasks[partition] = PartitionTask(self, partition)
 
     async def close(self) -> None:
-        """Finish the units in hand, take up none; what was taken and not done is read again."""
+        """Finish the units in hand, begin no other; unfinished records are read again."""
         tasks, self.tasks = self.tasks, {}
         await asyncio.gather(*(task.close() for task in tasks.values()))
         for partition in tasks:
@@ -249,7 +249,7 @@ class PartitionTask:
         self.busy_since = None
         if state.received:
             now_ms = clock.now_ms()
-            for at_ms, events in Counter(state.received).items():  # those of a request came at the same time
+            for at_ms, events in Counter(state.received).items():  # the events of a request came at the same time
                 self.executor.counts.event_age.observe(max(0, now_ms - at_ms) / 1000, events)
         seconds["decide"] += decided - began
         seconds["publish"] += sent - decided
@@ -286,7 +286,7 @@ class PartitionTask:
 
 
 class StepFailedError(Exception):
-    """The stage raised, or returned what cannot be sent; the cause is chained. Nothing has happened yet."""
+    """The stage raised, or returned a record that cannot be sent; the cause is chained. Nothing has been sent yet."""
 
 
 def _by_place(sends: Iterable[OutputRecord]) -> dict[TopicPartition, list[Message]]:

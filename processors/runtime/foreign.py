@@ -1,4 +1,4 @@
-"""Decoded data of one record in; those that keep to their tenant, and a quarantine message for each other, out; pure.
+"""Decoded items of one record in; the items within their tenant, and a quarantine message for each other, out; pure.
 
 The edge refuses a foreign contact id, so here it takes a fault of ours or a writer to Kafka that is not ours.
 """
@@ -17,7 +17,7 @@ T = TypeVar("T", bound=Mapping[str, Any])
 def admit(
     record: InputRecord, data: Sequence[T], encode: Callable[[T], bytes], *, partitions: int, now_ms: int
 ) -> tuple[list[tuple[int, T]], list[OutputRecord]]:
-    """The data with their index in the record, and what to send to `quarantine`; ``encode`` gives one's bytes."""
+    """The items with their index in the record, and the messages for `quarantine`; ``encode`` gives an item's bytes."""
     admitted: list[tuple[int, T]] = []
     sends: list[OutputRecord] = []
     for index, datum in enumerate(data, max(record.index, 0)):

@@ -1,4 +1,4 @@
-"""Waiting records in; those that are processed together, and the events of one taken apart, out; pure."""
+"""Waiting records in; groups to process together, and the single events of a record, out; pure."""
 
 from collections import deque
 from dataclasses import replace

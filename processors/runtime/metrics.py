@@ -1,4 +1,4 @@
-"""A worker's executor and trackers in; what it has done and what it owes, by topic, as numbers of now out."""
+"""A worker's executor and trackers in; its finished and its pending work, by topic, as metrics out."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def source_of(runtime: Runtime) -> Source:
 
 
 def _end(consumer: Any, tp: Any) -> int:
-    """The partition's end as the last fetch told it; 0 where none did, or where it was taken away just now."""
+    """The partition's end as of the last fetch; 0 without a fetch, or if the partition was just revoked."""
     try:
         return consumer._thread.highwater(tp) or 0  # noqa: SLF001 - Faust's own way is a question to its thread
     except Exception:  # noqa: BLE001 - the client asserts that a partition is assigned

@@ -1,7 +1,7 @@
 """Offsets fetched, taken and done of one topic partition in, the offset that may be committed out.
 
-What the broker never delivered (compacted away, a transaction's marker) is no gap: only what was fetched
-counts. What was fetched and then not taken in its turn is a hole: nothing behind it may be processed.
+An offset that the broker never delivers (compacted away, a transaction's marker) is no gap: only fetched records
+count. A fetched record that was not taken in its turn is a gap: nothing behind it may be processed.
 """
 
 from collections import deque

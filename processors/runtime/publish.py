@@ -39,7 +39,7 @@ def check_size(topic: str, key: bytes | None, value: bytes | None) -> None:
 async def publish(
     producer: AIOKafkaProducer, messages: dict[TopicPartition, Sequence[Message]]
 ) -> dict[TopicPartition, int]:
-    """The offset of the last message per place; raises what the broker said if it refused one."""
+    """The offset of the last message of each place; raises the broker's error if it refused a message."""
     if len(messages) == 1:
         ((place, rows),) = messages.items()
         return {place: await _publish_to(producer, place, rows)}

@@ -3,7 +3,7 @@
 Recovery itself stays Faust's. Answers, in ``faust/tables``:
 
 * ``TableManager.on_start`` sleeps a second before anything is subscribed.
-* ``Recovery.on_recovery_completed`` seeks while records flow: what arrives between the seek and
+* ``Recovery.on_recovery_completed`` seeks while records flow: records between the seek and
   ``flow_control.resume`` is cleared out of the buffers, and nothing seeks back.
 * ``Recovery.need_recovery`` waits for a record at the last offset of a changelog. If there is none (a
   transaction's marker, a compacted tail) it waits for ever.

@@ -1,14 +1,14 @@
 """Records of one partition in, messages to send and state to keep out: the contract of a stage, free of I/O.
 
-Invariants that a stage may rely on, and what it owes for them:
+Invariants that a stage may rely on, and its duties:
 
 1. The records of one topic partition come in the order of the log and without a hole; the ones last
    processed before a crash come again.
 2. Inputs, timers and background work of one partition number never run at the same time.
-3. What ``process`` returned is durable before what it ``put`` is; a crash in between repeats the step with
-   the old state. So an output's id must follow from its cause, and a state must tell what it has applied.
+3. The outputs of ``process`` are durable before the rows that it ``put``; a crash in between repeats the step with
+   the old state. So an output's id must follow from its cause, and a state must show which inputs it has applied.
 4. Rows are durable one by one: a crash can keep one key of a step and lose the other until the repeat.
-5. What a stage remembers beside its tables is rebuilt by ``on_assigned`` and forgotten by ``on_revoked``.
+5. A stage's memory beside its tables is rebuilt by ``on_assigned`` and forgotten by ``on_revoked``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class OutputRecord:
 
 
 class Tables(Protocol):
-    """What a ``PartitionState`` lies over: the durable rows of all partitions."""
+    """The layer below a ``PartitionState``: the durable rows of all partitions."""
 
     def read(self, table: str, partition: int, key: bytes) -> bytes | None: ...
 
@@ -88,7 +88,7 @@ class Stage(Protocol):
 
     ``app`` names the consumer group and the changelogs, as in ``schemas.topics``. ``process`` gets 1 to 200
     records of one topic partition. A step that raises has no effect and is repeated record by record; the
-    record that raises alone goes to quarantine: what a stage remembers in memory must survive that.
+    record that raises alone goes to quarantine: a stage's memory must survive that.
     """
 
     @property
@@ -103,7 +103,7 @@ class Stage(Protocol):
     def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
     def on_timer(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-        """Do what has fallen due by ``now_ms``; may leave a rest, as long as ``next_timer`` says so."""
+        """Run the timers due by ``now_ms``; may leave some, as long as ``next_timer`` says so."""
         ...
 
     def next_timer(self, partition: int) -> int | None:

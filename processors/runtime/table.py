@@ -39,7 +39,7 @@ STORE_OPTIONS = {
 
 
 class _Store(Protocol):
-    """What both of Faust's stores can do by partition; their own interface wants a current event."""
+    """Access by partition that both of Faust's stores offer; their own interface needs a current event."""
 
     def read(self, partition: int, key: bytes) -> bytes | None: ...
     def scan(self, partition: int, after: bytes | None) -> Rows: ...
@@ -104,7 +104,7 @@ class _Memory:
 class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no types
     """A Faust table of bytes whose partition is named by the writer.
 
-    The partition numbers of its changelog are those of the inputs it belongs to.
+    Its changelog has the same partition numbers as its inputs.
     """
 
     logger = QUIET

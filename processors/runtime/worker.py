@@ -126,7 +126,7 @@ async def _exit_at(stop: asyncio.Event) -> NoReturn:
 
 @asynccontextmanager
 async def _prepared(settings: Settings, sidecar: Sidecar, runtime: Runtime) -> AsyncIterator[None]:
-    """What runs beside, once the broker answers."""
+    """Run the sidecars, once the broker answers."""
     await wait_for_broker(settings)
     async with sidecar(runtime.executor.wake):
         yield
@@ -137,7 +137,7 @@ async def _run(runtime: Runtime) -> NoReturn:
     await app.start()
     await app._crashed.wait()
     if isinstance(app.crash_reason, ConsistencyError):
-        # The store knows more than its changelog: another cluster's, or one that was made anew.
+        # The store is ahead of its changelog: it belongs to another cluster, or to one that was recreated.
         shutil.rmtree(state_dir(runtime.stage.app, runtime.settings), ignore_errors=True)
     _abort(f"Faust crashed: {app.crash_reason!r}")
 

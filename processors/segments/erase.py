@@ -1,7 +1,7 @@
 """Erasures that a partition has not done yet in; the rows of their contacts deleted; pure.
 
 As in identity, an erasure is repeated until the answer on `control` has come back, and a row says that it was done.
-A contact's last version is kept beside its row's place: what is told of its new beginning counts on from there.
+A contact's last version is kept beside its row's place: changes of its new beginning continue from there.
 """
 
 from contextlib import suppress
@@ -16,7 +16,7 @@ from schemas.records.identity import partition_of
 
 
 def awaited(control: ControlState, partition: int) -> list[Erasure]:
-    """Those that this partition has not answered."""
+    """The erasures that this partition has not answered."""
     return [
         one
         for one in control.erasures.values()
@@ -35,7 +35,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> None
             key = contact_id.encode()
             row = state.get(TABLE, key)
             if row is not None:
-                # a row that cannot be read goes as well; what follows it then counts from 0
+                # an unreadable row goes as well; later versions then count from 0
                 with suppress(contact_state.UnreadableRowError):
                     last = contact_state.load(row).revision
                     state.put(TABLE, ERASED + key, contact_state.NO_DUE + str(last).encode())
@@ -45,7 +45,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> None
 
 
 def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-    """What a step before this one erased is durably gone: that is said."""
+    """Report the erasures of earlier steps, which are durable by now."""
     sends = []
     for one in awaited(control, state.partition):
         if state.get(TABLE, _mark(one)) is not None:

@@ -10,7 +10,7 @@ from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Re
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, about, and well below the broker's limit."""
 EVENT_BYTES, CHANGE_BYTES = 1500, 500
-"""What a record takes beside its JSON, generously."""
+"""Bytes of a record beside its JSON, generously."""
 
 
 def absorb_of(
@@ -21,7 +21,7 @@ def absorb_of(
     state: bytes = b"",
     rebuild: Rebuild | None = None,
 ) -> Absorb:
-    """What a merge, or a split, sends from its loser to a winner."""
+    """The records that a merge, or a split, sends from its loser to a winner."""
     return Absorb(
         workspace=merge["workspace"],
         environment=merge["environment"],

@@ -2,7 +2,7 @@
 
 1. Time does not run ahead of a backlog: while there is one, rules and timers are evaluated as of the records' own
    time. A record that is still to come may renew what the end of a window would remove.
-2. ``ReplayWindow`` holds what the last unit before a restart may have emitted.
+2. ``ReplayWindow`` holds the changes that the last unit before a restart may have emitted.
 """
 
 from processors.backfill.queue import Tenant
@@ -21,7 +21,7 @@ QUIET_MS, START_MS = 250, 1000
 
 
 class Partition:
-    """What is remembered of a partition beside its rows."""
+    """The memory of a partition beside its rows."""
 
     def __init__(self, plans: Plans, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
         self.plans = plans
@@ -29,7 +29,7 @@ class Partition:
         self.asked: set[Tenant] = set()
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str]] = {}
-        """By workspace and segment: version and state that were told last."""
+        """By workspace and segment: the last announced version and state."""
         self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
         """By workspace, segment and version: contacts whose history was read, of all."""
         self.emitted_generation: tuple[int, bool, int] | None = None

@@ -37,7 +37,7 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
 
 
 def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
-    """The record, which is remembered as told."""
+    """The record of the state, which counts as announced."""
     opened.announced[segment.workspace, segment.id] = (segment.version, state)
     done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
     record = SegmentProgress(
@@ -67,7 +67,7 @@ def counted(
 
 
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:
-    """What was told of segments that are gone."""
+    """Forget announced states of removed segments."""
     alive = {(s.workspace, s.id) for found in definitions.segments.values() for s in found.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
         del opened.announced[workspace, segment]

@@ -63,7 +63,7 @@ class SegmentsStage:
         return sends + self._finish(unit, opened)
 
     def _take(self, unit: UnitOfWork, record: InputRecord, now_ms: int, received: list[int]) -> list[OutputRecord]:
-        """Apply a record; the messages that keep what names another tenant's contact out.
+        """Apply a record; returns quarantine messages for items that name another tenant's contact.
 
         ``received`` learns when its events were.
         """
@@ -121,7 +121,7 @@ class SegmentsStage:
         self._compare(opened, state.partition)
         known = opened.plans.coverage
         if known is not None and known.dirty:
-            # Before any contact follows: what is dropped from the plan, contacts drop as well.
+            # Before any contact follows: contacts drop the conditions that the plan has dropped.
             state.put(TABLE, COVERAGE, orjson.dumps(known.dump()))
         if opened.scanned is None and opened.cursor == SCANNED:
             # With the first contact that follows: plans may come back to what they were, the contact has to as well.
@@ -152,7 +152,7 @@ class SegmentsStage:
         if erase.awaited(self._control, state.partition):
             sends = erase.answers(self._control, state, now_ms)
             erase.erase(self._control, state, self._partitions)
-            return sends  # a scan would still see what was erased just now
+            return sends  # a scan would still see the rows erased just now
         sends = []
         unit = self._unit(state, now_ms)
         opened = self._open[state.partition]
@@ -224,7 +224,7 @@ class SegmentsStage:
         opened.scanned = None
 
     def _ask(self, opened: Partition, partition: int) -> None:
-        """From here on everything new is counted, so what is stored by now is all that is missing."""
+        """New events are counted from here on, so only events stored by now are missing."""
         known = opened.plans.coverage
         if self._queue is None or known is None:
             return
@@ -289,6 +289,6 @@ class SegmentsStage:
 
 
 def _signature(opened: Partition) -> tuple[int, bool, int]:
-    """What the states of segments follow from."""
+    """The values from which the segments' states follow."""
     disabled = sum(len(plan.disabled) for plan in opened.plans.homes())
     return opened.plans.generation, opened.scanned is None, disabled

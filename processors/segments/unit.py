@@ -41,7 +41,7 @@ class ReplayWindow:
 
 
 class UnitOfWork:
-    """``finish`` returns what to send and puts the rows; until then nothing but memory changes."""
+    """``finish`` puts the rows and returns the outputs; until then only memory changes."""
 
     def __init__(
         self, plans: Plans, timers: Timers, rows: PartitionState, *, partitions: int, now_ms: int, window: ReplayWindow
@@ -56,18 +56,18 @@ class UnitOfWork:
         self._changes: list[Change] = []
         self._applied: list[tuple[ContactSession | None, Change]] = []
         self._written: set[int] = set()
-        """Places in it of writes of a contact: their receipts say what it is now."""
+        """Indexes of writes of a contact: their receipts carry its present state."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
         """By the contact that holds them and the contact that they belong to (empty: the winner)."""
         self.requests: list[BackfillRequest] = []
         self.has_grown = False
-        """The coverage has become greater than what this unit puts of it."""
+        """The coverage has grown beyond the rows of this unit."""
         self._absorbs: list[Absorb] = []
 
     # --- inputs
 
     def at(self, moment_ms: int) -> None:
-        """What follows is judged as of this moment."""
+        """The moment as of which rules are evaluated from here on."""
         self._now_ms = moment_ms
         self._latest_ms = moment_ms + MAX_SKEW_MS
 
@@ -132,7 +132,7 @@ class UnitOfWork:
                     if rebuild["winner"] != merge["loser"]
                 ]
         elif isinstance(row, Redirect):
-            # what it had is on its way through the winner of before, which forwards
+            # its state is on its way by the previous winner, which forwards it
             held.redirect(row, merge)
         else:
             awaited = Rebuild(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
@@ -150,7 +150,7 @@ class UnitOfWork:
         rebuild = absorb.get("rebuild")
         has_news = bool(absorb["state"] or absorb["identifier"] or rebuild)
         if isinstance(held.row, Contact) and absorb["version"] < held.row.foreign.get(absorb["loser"], 0):
-            has_news = False  # a split has taken back what was on its way; its history goes elsewhere
+            has_news = False  # a split has retracted the absorbed state; its history goes elsewhere
         if rebuild and isinstance(held.row, Redirect) and held.row.version < absorb["version"]:
             held.restore(absorb["version"])
         if has_news and sent_ms <= self._window.until_ms:
