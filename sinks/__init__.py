@@ -1,1 +1,1 @@
-"""What leaves the pipeline: Kafka's records into ClickHouse, ClickHouse's rows to readers."""
+"""The pipeline's outputs: Kafka's records into ClickHouse and webhooks, ClickHouse's rows to readers."""

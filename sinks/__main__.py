@@ -126,7 +126,7 @@ def query() -> None:
 
 @app.command()
 def webhooks() -> None:
-    """Send what happens to the endpoints that asked for it."""
+    """Send notifications to the endpoints that subscribe to them."""
     from sinks.delivery.lease import LEASE_ERRORS  # noqa: PLC0415 - the other commands need not load it
     from sinks.webhooks.process import Webhooks  # noqa: PLC0415
 

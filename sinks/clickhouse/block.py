@@ -21,7 +21,7 @@ class Span:
 
 @dataclass(slots=True)
 class Block:
-    """For each partition a contiguous run of records, decoded; ``broken`` are those that are no records of ours."""
+    """For each partition a contiguous run of records, decoded; ``broken`` are undecodable records."""
 
     topic: str
     spans: dict[int, Span] = field(default_factory=dict)

@@ -71,7 +71,7 @@ async def provisioned(client: AsyncClient, settings: Settings) -> None:
 
 
 class Ping:
-    """A client of its own: the answer does not wait for what the others do."""
+    """A client of its own: its ping does not wait for other queries."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

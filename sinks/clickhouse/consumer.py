@@ -123,7 +123,7 @@ class Assignment:
             self._committed.update(news)
 
     def again(self) -> list[str]:
-        """What is still read again, in words."""
+        """The topics that are still being read again, in words."""
         found = []
         for topic, inserter in self.inserters.items():
             places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]
@@ -161,7 +161,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self._paused: set[TopicPartition] = set()
 
     async def run(self) -> None:
-        """Until it is cancelled; raises what a lane died of."""
+        """Run until cancelled; raises the error that ended an inserter."""
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await wait_for_broker(self.settings)
         await self.writer.start()
@@ -278,6 +278,6 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         await self._open(Assignment(self, session.assigned))
 
     async def check_again(self) -> None:
-        """Raises ``ApiError`` with what is read again, while something is."""
+        """Raises ``ApiError`` while topics are being read again."""
         if self.session is not None and (again := self.session.again()):
             raise ApiError("unavailable", "; ".join(again))

@@ -52,7 +52,7 @@ class Window:
 
 
 def known_as(workspace: str, environment: str, key: str) -> str:
-    """What the window remembers of an event, by its key."""
+    """The window's entry of an event, by its key."""
     return f"{workspace}\0{environment}\0{key}"
 
 
@@ -61,14 +61,14 @@ def origin_of(event: Event) -> EventPosition:
 
 
 class Deduplicator:
-    """What one partition of `resolved` has brought so far."""
+    """The recent events of one partition of `resolved`."""
 
     def __init__(self, size: int) -> None:
         self.window = Window(size)
         self._highest: dict[int, tuple[int, int]] = {}
 
     def forget(self, event: Event) -> None:
-        """It could not be stored, so it is none of ours yet: it may be replayed from quarantine."""
+        """The row was refused, so the event is not stored: it may be replayed from quarantine."""
         self.window.discard(known_as(event["workspace"], event["environment"], event_key(event)))
 
     def reach(self, origin: EventPosition) -> None:

@@ -5,7 +5,7 @@
 2. An event alone is stored at once. Under load the next block gathers while its predecessor is stored, and for four
    times as long as that took, so the database is busy with a stream a fifth of the time. A block is due after
    ``block_ms``; where storing alone takes about that long, the next waits half as long again: a database that is
-   slow gets fewer and larger blocks, and what it shares a machine with keeps its pace.
+   slow gets fewer and larger blocks, and other processes of its machine keep their pace.
 3. Rows that are refused are halved until the one at fault is found; it goes to quarantine, its neighbours are stored.
 """
 
@@ -59,7 +59,7 @@ class DlqLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkContext:
-    """Where all lanes write to, and what they share."""
+    """The shared context of all inserters."""
 
     settings: Settings
     writer: Writer
@@ -68,7 +68,7 @@ class SinkContext:
     on_space: Callable[[], None]
     """Called when a lane can take records again."""
     erased: Erased
-    """Of what is passed over."""
+    """Erasures, whose contacts' earlier records are skipped."""
 
 
 class StreamInserter:
@@ -106,7 +106,7 @@ class StreamInserter:
         return self.done.get(partition, self._first.get(partition, 0))
 
     def put(self, partition: int, records: Iterable[Any]) -> None:
-        """Take records; what comes twice around a seek is passed over."""
+        """Take records; skips those that come twice around a seek."""
         fresh = [r for r in records if r.offset >= self._expected[partition]]
         if not fresh:
             return
@@ -127,7 +127,7 @@ class StreamInserter:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The time of the oldest record that was taken and is not stored; ``None``: there is none."""
+        """The time of the oldest record that is taken and not stored, or ``None``."""
         times = (self._buffer.oldest_ms, None if self._storing is None else self._storing.oldest_ms)
         return min((at for at in times if at is not None), default=None)
 
@@ -173,7 +173,7 @@ class StreamInserter:
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             if isinstance(error, UnknownSchemaError):
                 self._allow(place, str(error))
-            else:  # whatever writes such bytes must not stop the others
+            else:  # one producer of invalid bytes must not stop the others
                 log.error("%s/%s/%s refused: %s", *place.values(), error, extra=place)
             await self._publisher.record(self.topic, record, str(error))
             self._counts.records[self.topic, "quarantined"] += 1

@@ -1,4 +1,4 @@
-"""The sink's consumer and writer in; what is stored and what is owed, by topic and table, as numbers of now out."""
+"""The sink's consumer and writer in; its stored and its pending records, by topic and table, as metrics out."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NAME = "clickhouse-sink"
 
 
 def source_of(consumer: ClickHouseConsumer) -> Source:
-    """Reads the numbers of a sink; asks nobody."""
+    """Reads the numbers of a sink, without requests."""
 
     def samples() -> Iterator[Sample]:
         counts = consumer.writer.counts
@@ -35,7 +35,7 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
 
 
 def _owed(consumer: ClickHouseConsumer) -> Iterator[Sample]:
-    """Nothing while partitions are being assigned: what is owed is not known then."""
+    """Empty while partitions are being assigned: the lag is unknown then."""
     session = consumer.session
     if session is None:
         return

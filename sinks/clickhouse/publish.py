@@ -19,7 +19,7 @@ UNSTORABLE = "unstorable"
 MAX_RECORD = 800_000
 """Bytes of one record, about, and well below the broker's limit."""
 RECEIPT_BYTES = 2000
-"""What a receipt takes beside its contact, about: names of segments among it."""
+"""Bytes of a receipt beside its contact, about: names of segments are part of them."""
 
 
 def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
@@ -36,7 +36,7 @@ def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
 
 
 class SinkPublisher:
-    """Waits while the broker is away; raises ``KafkaError`` for what it refuses."""
+    """Waits while the broker is away; raises ``KafkaError`` for a refused record."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

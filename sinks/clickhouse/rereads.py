@@ -1,4 +1,4 @@
-"""Requests to read a topic again in; from where each of its partitions goes on, and what its commits say, out; pure.
+"""Requests to read a topic again in; where each of its partitions resumes, and the notes of its commits, out; pure.
 
 1. A request stands on `control` for ever, by a time that is its number: every sink sees it, those that start later too.
 2. What a sink commits carries the number of the newest request that its place accounts for and, until that one is
@@ -25,7 +25,7 @@ OWNER = "-"
 
 
 class Reread(BaseModel):
-    """From what Kafka has first up to ``until``, by partition."""
+    """Read again from Kafka's first record up to ``until``, by partition."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,11 +36,11 @@ class Reread(BaseModel):
     until: dict[int, int]
     reason: str
     parts: tuple[str, ...] = ()
-    """``table/part`` of what broke and is made good by this."""
+    """``table/part`` of the broken parts that this replaces."""
 
 
 class Mark(NamedTuple):
-    """What a commit says beside its offset."""
+    """The note of a committed offset."""
 
     reread: int = 0
     until: int = 0
@@ -87,7 +87,7 @@ class Rereads:
         return {part for one in self._all.values() for part in one.parts}
 
     def mark(self, topic: str, partition: int, committed: Mark) -> Mark:
-        """Newer than what was committed where there is a request that this does not account for yet."""
+        """The mark to read by: newer than the committed one if a newer request of the topic is still open."""
         newest = self.newest(topic)
         if newest is None or newest.id <= committed.reread:
             return committed

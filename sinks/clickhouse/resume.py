@@ -1,6 +1,6 @@
 """Offsets in Kafka and in the tables of a stream's partitions in; where to resume, and the rows stored after it, out.
 
-While a partition is read again, nothing counts as stored: rows that are there collapse with those that come.
+While a partition is read again, nothing counts as stored: existing rows collapse with their copies.
 """
 
 import logging
@@ -38,9 +38,9 @@ class Bounds:
     first: int
     end: int
     noted: Mark = UNMARKED
-    """What was committed beside the offset."""
+    """The note of the committed offset."""
     mark: Mark = UNMARKED
-    """What has to be read again."""
+    """The request to read again."""
 
     @property
     def again_from(self) -> int | None:
@@ -77,7 +77,7 @@ async def resume(
         committed = bound.first if bound.committed is None else bound.committed
         start = max(committed, min(place[0] for place in lasts.values()), bound.first)
         if max(start, *(place[0] + 1 for place in lasts.values())) > end[partition]:
-            # Kafka lost its end, or the topic was made again: what stands there now is not what is stored
+            # Kafka lost its end, or the topic was recreated: its present records are not the stored ones
             log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
             lasts, start = {}, bound.first
         found[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts))
@@ -87,7 +87,7 @@ async def resume(
 
 
 async def _last_places(table: Table, topic: str, floors: dict[int, int], writer: Writer) -> dict[int, tuple[int, int]]:
-    """What is surely in the table and in the tables that its views fill."""
+    """Rows that are surely in the table and in the tables that its views fill."""
     names = (table.name, *table.views)
     all_places = [await writer.last_places(name, topic, floors) for name in names]
     return {p: min(places.get(p, START) for places in all_places) for p in floors}

@@ -1,6 +1,6 @@
 """Records with their place in Kafka in; columns of ClickHouse tables, as the driver takes them, out; pure.
 
-Times are epoch milliseconds, which is what DateTime64(3) holds, and JSON stays the bytes that it came as.
+Times are epoch milliseconds, the unit of DateTime64(3), and JSON stays the bytes that it came as.
 
 A profile snapshot (``Change.profile``) is a JSON object with any of ``email``, ``phone``, ``external_id`` (the one to
 show), ``identifiers`` (``[{"type","value"}]``, all of them, strongest first), ``attributes``, ``consents``,

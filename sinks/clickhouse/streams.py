@@ -35,12 +35,12 @@ START = (-1, 0)
 """Below every place."""
 
 StoredPlaces = Callable[[Sequence[EventPosition]], Awaitable[dict[EventPosition, str]]]
-"""Those of these places of `events` that have a row, and its event id; asks ClickHouse."""
+"""The places of `events` among these that have a row, and its event id; asks ClickHouse."""
 
 
 @dataclass(slots=True)
 class Part:
-    """What is known of one partition since it was assigned: the last stored (offset, index) of each table."""
+    """The state of one assigned partition: the last stored (offset, index) of each table."""
 
     seen: Deduplicator
     stored: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
 
 async def _sort_quarantine(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     fresh = [item for item in items if not parts[item.partition].has(QUARANTINE, item)]
-    # the record last: its row says that those of its events are in
+    # the record last: its row proves that its events' rows are in
     return Work(inserts=[{OUTCOMES: of_quarantined(fresh)}, {QUARANTINE: fresh}])
 
 

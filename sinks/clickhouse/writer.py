@@ -56,7 +56,7 @@ class Writer:
         self.counts = SinkCounts()
         self._contexts: dict[str, InsertContext] = {}
         self._waiting: dict[str, str] = {}
-        """What is tried again, and what ClickHouse said."""
+        """Calls that are being retried, with ClickHouse's error."""
 
     async def start(self) -> None:
         """Returns when the tables are there."""
@@ -83,7 +83,7 @@ class Writer:
 
         async def attempt() -> None:
             nonlocal was_sent
-            # what a view makes of a row is not known here: a block with views is sent again in any case
+            # rows of views are unknown here: a block with views is sent again in any case
             if was_sent and not table.views and await self._has(table.name, topic, places):
                 return
             was_sent = True
@@ -137,7 +137,7 @@ class Writer:
         return [(partition, (origin, offset, index)) for partition, origin, (offset, index) in rows]
 
     async def recent_ids(self, topic: str, minutes: int, limit: int) -> list[tuple[int, str, str, str]]:
-        """Partition, workspace, environment and key of what was stored lately, oldest first."""
+        """Partition, workspace, environment and key of recently stored rows, oldest first."""
         rows = await self._query(
             "SELECT _partition, workspace, environment, event_id, type, own_contact_id FROM"
             " (SELECT * FROM events WHERE _topic = {topic:String}"
@@ -148,7 +148,7 @@ class Writer:
         return [(*row[:3], key_from(*row[3:])) for row in rows]
 
     async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
-        """Those of these places of `events` that have a row, and its event id."""
+        """The places of `events` among these that have a row, and its event id."""
         found: dict[EventPosition, str] = {}
         for origin in {place[0] for place in places}:
             offsets = [offset for partition, offset, _ in places if partition == origin]
@@ -182,7 +182,7 @@ class Writer:
         return bool(self._waiting)
 
     async def check(self) -> None:
-        """Raises ``ApiError`` with what ClickHouse said, while something waits for it."""
+        """Raises ``ApiError`` with ClickHouse's error, while a call is being retried."""
         for what, reason in self._waiting.items():
             raise ApiError("unavailable", f"{what} waits: {reason}")
 

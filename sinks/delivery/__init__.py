@@ -1,1 +1,1 @@
-"""A delivery in, one signed attempt and what follows from its answer out."""
+"""A delivery in, one signed attempt and the delivery's next state out."""

@@ -23,7 +23,7 @@ GONE = 410
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutcome:
-    """What came of a request; ``code`` 0: no answer, and ``error`` says why."""
+    """The outcome of a request; ``code`` 0: no answer, for the reason in ``error``."""
 
     code: int
     error: str

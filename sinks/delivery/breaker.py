@@ -2,7 +2,7 @@
 
 1. An endpoint that failed last gets few requests at a time, so that one that hangs does not fill up with them.
 2. After ``OPENS_AFTER`` failures in a row it gets none for a while; then a single one, the probe. If that fails too,
-   the pause doubles. What is due meanwhile waits, and no attempt of it is used up.
+   the pause doubles. Deliveries due meanwhile wait, and use up no attempt.
 """
 
 OPENS_AFTER = 20

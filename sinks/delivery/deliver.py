@@ -1,4 +1,4 @@
-"""One request in; its outcome out, within ten seconds whatever the receiver does.
+"""One request in; its outcome out, always within ten seconds.
 
 1. Redirects are not followed, no proxy and no cookie is used, and nothing is unpacked.
 2. Every connection goes to an address that was checked when its socket was made, after the name was resolved: a name
@@ -88,7 +88,7 @@ class Deliverer:
         await self._session.close()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> AttemptOutcome:
-        """Raises nothing but ``CancelledError`` and what ``hold`` raises."""
+        """Raises only ``CancelledError`` and the errors of ``hold``."""
         await self._hold()
         began = time.monotonic()
         code, error, response, retry_after_ms = 0, "", b"", 0
@@ -102,7 +102,7 @@ class Deliverer:
             raise
         except TimeoutError:
             error = f"no answer within {TIMEOUT_S:g} s"
-        except Exception as caught:  # noqa: BLE001 - whatever an endpoint or its address leads to is its failure
+        except Exception as caught:  # noqa: BLE001 - any error that an endpoint or its address causes is its failure
             error = _said(caught)
         if code and not 200 <= code < 300:
             error = f"status {code}"
@@ -117,7 +117,7 @@ class Deliverer:
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
-    """What comes of the body within a second; the status is the answer, whatever becomes of the rest."""
+    """The part of the body that comes within a second; the status decides, even if the body breaks off."""
     found = bytearray()
     try:
         async with asyncio.timeout(BODY_S):

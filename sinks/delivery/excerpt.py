@@ -1,7 +1,7 @@
 """The bytes of a body in; the text of its beginning that the log keeps, as UTF-8, out; pure."""
 
 CUT = "\u2026"
-"""What stands behind a text that was cut."""
+"""The mark behind a cut text."""
 
 
 def excerpt(data: bytes, most: int) -> bytes:

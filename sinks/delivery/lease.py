@@ -4,8 +4,8 @@
    others join; they stand by.
 2. The holder counts its session from the moment at which it sent the last heartbeat that was answered, on a clock that
    goes on while the machine sleeps. So it stops before another one may begin, also when it was paused in between.
-3. What it writes to `deliveries` is fenced by the broker: all senders have one producer id, and each claim a higher
-   epoch of it. Once a new holder has written to a partition, the broker refuses what an older one still has in hand.
+3. The broker fences its records on `deliveries`: all senders have one producer id, and each claim a higher epoch of
+   it. Once a new holder has written to a partition, the broker refuses pending records of an older one.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeaseLostError(Exception):
-    """Another sender may be at work: this one must end, and begins again from what is durable."""
+    """Another sender may be at work: this process must end; the next one resumes from durable state."""
 
 
 LEASE_ERRORS = (LeaseLostError, ProducerFenced)
 
 
 def member_name(home: Path) -> str:
-    """The name of this home among the senders: after a crash it has the lease back at once, whatever its disk lost."""
+    """The name of this home among the senders: after a crash it regains the lease at once, even with a lost disk."""
     path = home / "state" / "webhooks.member"
     try:
         return path.read_text().strip()
@@ -58,7 +58,7 @@ def member_name(home: Path) -> str:
 
 
 class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: ignore[misc]
-    """Member of the group, and what assigns its one partition when it leads the group."""
+    """Member of the group; assigns its one partition when it leads the group."""
 
     name = "holder-first"
 

@@ -1,1 +1,1 @@
-"""What the edges accepted against what became of it."""
+"""The ledger: accepted events against their outcomes, by minute."""

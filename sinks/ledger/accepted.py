@@ -1,6 +1,6 @@
 """The topic `events` in; how many events each minute brought, by tenant and source, as rows of `accepted` out.
 
-1. What is accepted is what stands on `events`: a 2xx means that, and a record whose edge died before it could answer
+1. Accepted events are those on `events`: a 2xx means that, and a record whose edge died before it could answer
    is processed all the same. So no edge counts, and none that dies can forget.
 2. It is a reader of its own, apart from the stages whose work it is held against, and beside the sink's lanes, which
    it must not hold up: it looks every few seconds, and takes its turns slowly when there is much.
@@ -48,7 +48,7 @@ _BROKEN = "SELECT name FROM system.detached_parts WHERE database = currentDataba
 
 
 class Group(NamedTuple):
-    """What events are counted by; ``minute`` of receipt, since 1970."""
+    """The key of a count; ``minute`` of receipt, since 1970."""
 
     workspace: str
     environment: str
@@ -101,7 +101,7 @@ class AcceptedReader:
         """The last offset of each partition that has rows in the table."""
 
     async def run(self, client: AsyncClient) -> None:
-        """For ever; what goes wrong is logged and tried again from where the table says."""
+        """Run for ever; a failure is logged, and counting resumes from the position in the table."""
         while True:
             consumer = None
             try:
@@ -123,7 +123,7 @@ class AcceptedReader:
                     await consumer.stop()
 
     async def _is_whole(self, client: AsyncClient) -> bool:
-        """Whether the table has what was counted: no part is put aside, and none is gone with the whole table."""
+        """Whether the table has every counted row: no part is put aside, nor is the table missing."""
         if (await client.query(_BROKEN, {"table": TABLE})).result_rows:
             return False
         lasts = await _lasts(client)
@@ -205,7 +205,7 @@ async def _lasts(client: AsyncClient) -> dict[int, int]:
 
 
 async def _remove_broken(client: AsyncClient) -> None:
-    """Empty the table where some of its rows cannot be read: which they were cannot be told."""
+    """Empty the table if some of its rows are unreadable: the lost minutes are unknown."""
     broken = [name for (name,) in (await client.query(_BROKEN, {"table": TABLE})).result_rows]
     if not broken:
         return

@@ -1,6 +1,6 @@
-"""Rows of ClickHouse in; for each minute of receipt what was accepted and what became of it, and what is left, out.
+"""Rows of ClickHouse in; for each minute of receipt the accepted events, their outcomes and the residual out.
 
-``accepted = stored + duplicate + quarantined + suppressed``, and what one side has more is the residual. Both sides are
+``accepted = stored + duplicate + quarantined + suppressed``; the difference is the residual. Both sides are
 counted by places on `events`, each once however often its row was written: so repeats, retries and merges of parts
 change nothing.
 """
@@ -32,7 +32,7 @@ def _places(table: str, outcome: str, where: str) -> str:
 
 
 def outcomes_sql(where: str) -> str:
-    """What became of the events of each minute; ``where`` is a condition on workspace and environment."""
+    """The outcomes of each minute's events; ``where`` is a condition on workspace and environment."""
     places = " UNION ALL ".join(
         (
             _places("events", "'stored'", where),
@@ -50,7 +50,7 @@ def outcomes_sql(where: str) -> str:
 
 
 def accepted_sql(where: str) -> str:
-    """What the edges accepted in each minute, from when on the ledger knows."""
+    """The accepted events of each minute, since the ledger's beginning."""
     return (
         "SELECT workspace, environment, source, intDiv(toUnixTimestamp(minute), 60) AS minute_,"  # noqa: S608 - names of ours
         f" sum(events) AS accepted FROM accepted FINAL WHERE {where} AND {_ANY} AND workspace != ''"
@@ -97,14 +97,14 @@ class TooManyError(ValueError):
 
 
 async def balances(rows: Rows, where: str, parameters: dict[str, Any], most: int | None = None) -> dict[Key, Balance]:
-    """``parameters``: those of ``where``, and ``from``, ``until`` (ms, whole minutes) and ``source`` (empty: all).
+    """``parameters`` of ``where``, and ``from``, ``until`` (ms, whole minutes) and ``source`` (empty: all).
 
     Raises ``TooManyError`` where more than ``most`` events were accepted.
     """
     begin_ms = next(iter(await rows(BEGIN_SQL, {})))["begin"] * 1000
     values = {**parameters, "from": max(parameters["from"], begin_ms)}
     found: dict[Key, Balance] = {}
-    # what is accepted is asked first: what is stored meanwhile is then no loss, and the newest minutes are open anyway
+    # accepted first: events stored meanwhile are then no loss, and the newest minutes are open anyway
     for row in await rows(accepted_sql(where), values):
         _of(found, row, row["minute_"]).accepted = row["accepted"]
     if most is not None and (total := sum(one.accepted for one in found.values())) > most:

@@ -1,4 +1,4 @@
-"""Settings in; the ledger kept, and held against what is stored, for as long as the sink runs, out."""
+"""Keeps the ledger, and compares it with the stored events, for as long as the sink runs."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The ledger of the whole instance in; how far the minutes that have to be balanced are not, out, as a number.
+"""The ledger of the whole instance in; the residual of all settled minutes, as a number, out.
 
-A minute that is balanced stays so, whatever is merged, erased or replayed later: only those that are not are asked for
-again, so a look costs what one minute costs.
+A balanced minute stays balanced, under later merges, erasures and replays: only the others are queried again, so a
+look costs as much as one minute.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 20.0
 KEPT_MS = 24 * HOUR_MS
-"""For how long a minute that is not balanced is told of."""
+"""For how long an unbalanced minute is reported."""
 FIRST_MS = HOUR_MS
 """How far back a process looks that has just started."""
 MOST_TOLD = 5

@@ -6,7 +6,7 @@
    an override always agrees with the rewritten rows, or is newer.
 3. The moment is recorded after the rows: a squash that breaks off has folded some rows, and nothing relies on it.
 4. Two never run at the same time: the table ``_squashing`` is the lock, its comment the holder's sign of life.
-5. A squash that is cut off takes its mutation with it, and what a killed one left behind goes before the next begins:
+5. A cancelled squash ends its mutation, and the remains of a killed one are removed before the next begins:
    a mutation whose table of winners is gone would hold up every later rewrite of the rows, erasures too.
 """
 
@@ -95,7 +95,7 @@ async def _squash(client: AsyncClient, age_s: float) -> CompactionResult:
 
 
 async def _pass(client: AsyncClient, place: dict[str, int]) -> None:
-    """One share of the ids; the table of their winners is what the update looks up."""
+    """One share of the ids; the update looks up the table of their winners."""
     table = f"{mutations.SCRATCH}{secrets.token_hex(4)}"
     await client.command(
         f"CREATE TABLE {table} (workspace String, environment String, loser String, winner String)"
@@ -120,7 +120,7 @@ async def _remove(client: AsyncClient, table: str) -> None:
 
 
 async def clean_up(client: AsyncClient) -> None:
-    """Remove what squashes that were killed left behind; no squash may run meanwhile."""
+    """Remove the remains of killed squashes; no squash may run meanwhile."""
     left = await client.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {scratch:String})",
         parameters={"scratch": mutations.SCRATCH},

@@ -1,9 +1,9 @@
 """Erasures on `control` in; no row of their contacts in any table, and the answer on `control`, out.
 
 1. Rows go at once, and once more when identity and segments have answered and everything that they had sent until
-   then is stored. Then the answer is given; until it is there, a restart begins anew. The events' own rows go with
+   then is stored. Then it answers; without an answer, a restart repeats the erasure. The events' own rows go with
    the second pass only: they tell which records in quarantine, which may come in between, are the contact's.
-2. What is read again from Kafka later is passed over by the lanes (`sinks/clickhouse/inserter.py`).
+2. The inserters skip its records when they read Kafka again (`sinks/clickhouse/inserter.py`).
 3. Rows are rewritten, not marked: when the answer is given, the bytes of the active parts are gone.
 """
 
@@ -45,7 +45,7 @@ _SETTLED = " <= fromUnixTimestamp64Milli({settled:Int64})"
 _EVENT_IDS = f"SELECT event_id FROM events WHERE own_contact_id IN {_IDS} AND received_at{_UNTIL}"  # noqa: S608 - constants
 _PEOPLE = f"SELECT one.1, one.2 FROM (SELECT arrayJoin(identifiers) AS one FROM contacts WHERE {_OF})"  # noqa: S608 - constants
 CONDITIONS: tuple[tuple[str, str], ...] = (
-    # first those that are found by what the later ones still know
+    # first the tables whose rows are found by means of the later ones
     ("duplicates", f"own_contact_id IN {_IDS} AND received_at{_UNTIL}"),
     ("quarantine", f"({_HERE} AND event_id IN ({_EVENT_IDS}) OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
     ("refused_links", f"({_OF} OR (type, value) IN ({_PEOPLE})) AND at{_UNTIL}"),
@@ -64,7 +64,7 @@ CONDITIONS: tuple[tuple[str, str], ...] = (
 
 EVENTS = "events"
 COUNTED = frozenset({EVENTS, "duplicates"})
-"""What the ledger counts: of a row that goes it keeps the place, so that its minute stays balanced."""
+"""Tables that the ledger counts: it keeps the place of a deleted row, so that its minute stays balanced."""
 _NOTE = (
     "INSERT INTO event_outcomes"
     " (workspace, environment, source, received_at, outcome, _origin_partition, _origin_offset, _origin_index)"
@@ -160,7 +160,7 @@ class Eraser:
         self._known.apply(key, value)
 
     async def _is_stored(self) -> bool:
-        """Wait until what is in the topics now is committed, which is after it was stored."""
+        """Wait until all present records are committed, which is after they were stored."""
         names = [topics.name(stream.topic, self._settings) for stream in STREAMS]
         parts = [TopicPartition(name, p) for name in names for p in range(self._settings.partitions)]
         first = await self._asker.beginning_offsets(parts)

@@ -122,7 +122,7 @@ class QuarantineReplayer:
         self._jobs.apply(key, value if now else None)
 
     async def _replay(self, producer: AIOKafkaProducer, job: QuarantineJob) -> Counter[str]:
-        """Send what can be sent; how many were refused, by why."""
+        """Send the replayable records; returns the number of refused ones by reason."""
         consumer = AIOKafkaConsumer(**connection(self._settings), enable_auto_commit=False)
         await consumer.start()
         refused: Counter[str] = Counter()
@@ -187,7 +187,7 @@ class QuarantineReplayer:
         await self._client.insert("quarantine_outcomes", rows, column_names=COLUMNS)
 
     async def _note_announced(self, consumer: AIOKafkaConsumer) -> None:
-        """Look for what was announced: of what stands in Kafka the place is noted."""
+        """Look for announced records in Kafka, and note the places of those found."""
         rows = (await self._client.query(entries.ANNOUNCED)).result_rows
         announced = [Announced((row[0], row[1], row[2], row[3]), *row[4:]) for row in rows]
         found = await found_in(consumer, announced, HEADER, self._name)

@@ -144,7 +144,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
             await router(scope, receive, send)
 
     def within_s(scope: web.Scope) -> float:
-        # an edge that waits until a contact shows what was written says itself for how long
+        # an edge that waits for its own write gives its deadline itself
         waits = scope["path"] in (f"{INTERNAL}/contacts/written", f"{INTERNAL}/events/linked")
         return settings.read_deadline_s + (TIMEOUT_MS[1] / 1000 if waits else 0)
 

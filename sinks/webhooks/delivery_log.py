@@ -1,8 +1,8 @@
 """Records in; acknowledgements of all replicas out. Waiting records are sent together: many cost little more than one.
 
 Under load sends without a waiting caller begin at least 10 ms apart: each is work for the broker, however small.
-After any error of the broker nothing more is taken: the process ends and begins again from what is durable. Its
-first records, one in each partition of `deliveries`, keep out what an older sender still has in hand (`lease.py`).
+After any error of the broker the process ends; the next one resumes from durable records. Its first records, one
+in each partition of `deliveries`, fence off pending records of an older sender (`lease.py`).
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class DeliveryLog:
         return self._row(topics.ATTEMPTS, delivery, key_of(delivery["id"]), encode_attempts([attempt]))
 
     def forgotten(self, delivery: WebhookDelivery) -> list[LogRow]:
-        """What takes a delivery out of the compacted topic."""
+        """The tombstones that remove a delivery from the compacted topic."""
         keys = (key_of(delivery["id"]), asked_key(delivery["id"]))
         return [self._row(topics.DELIVERIES, delivery, key, None) for key in keys]
 
@@ -82,7 +82,7 @@ class DeliveryLog:
         await done
 
     async def run(self) -> None:
-        """For ever; raises what the broker said."""
+        """Run for ever; raises the broker's error."""
         sent = 0.0
         while True:
             await self._filled.wait()
@@ -120,7 +120,7 @@ def logged(
     attempt_id: str,
     at_ms: int,
 ) -> Attempt:
-    """The row of an attempt, with the beginning of what was sent."""
+    """The row of an attempt, with the beginning of its body."""
     return Attempt(
         id=attempt_id,
         delivery_id=delivery["id"],

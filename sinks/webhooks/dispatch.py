@@ -4,7 +4,7 @@
    its own lane and no other.
 2. An attempt and the delivery's new state are durable, and read back, before the next step for that delivery is
    taken; a crash before that makes the same attempt again, with a new attempt id.
-3. The queue is what `deliveries` says: this process decides only what to send when.
+3. The queue follows from `deliveries`: this process only decides the order and time of attempts.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class Dispatcher:
         self._is_open = False
 
     async def run(self) -> None:
-        """Until it is cancelled; raises what an attempt died of."""
+        """Run until cancelled; raises the error that ended an attempt."""
         self._is_open = True
         for webhook_id in list(self._endpoints):
             self.pump(webhook_id)
@@ -92,7 +92,7 @@ class Dispatcher:
             expiring.cancel()
 
     async def drain(self, seconds: float) -> None:
-        """Let what is under way end; what does not is attempted again after the next start."""
+        """Let running attempts end; unfinished ones are repeated after the next start."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
@@ -126,7 +126,7 @@ class Dispatcher:
                 self.pump(webhook_id)
 
     def pump(self, webhook_id: str) -> None:
-        """Start what may start now; otherwise see to it that it is looked at again in time."""
+        """Start the attempts that may start now; else set a timer for the next one."""
         endpoint = self._endpoints[webhook_id]
         webhook = find_webhook(self._control, webhook_id)
         if webhook is None:
@@ -213,7 +213,7 @@ class Dispatcher:
             reason = "expired" if outcome.expired else outcome.error
             await self._delivery_log.write([self._launches.failed(delivery, at_ms, reason)])
         row = logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
-        # first what was sent, then the state: the log may show an attempt that is repeated, never miss one
+        # first the attempt, then the state: the log may show a repeated attempt, never miss one
         await self._delivery_log.write([self._delivery_log.attempt(row, new)])
         await self._keep(new)
         while new["id"] in endpoint.asked:
@@ -233,7 +233,7 @@ class Dispatcher:
         return self._control.erased.covers_id(delivery["contact_id"], delivery["seq"] // 1_000_000)
 
     async def _keep(self, delivery: WebhookDelivery) -> None:
-        """Return when the state is durable and what Kafka had before it has been read: a wish among it, for one."""
+        """Return when the state is durable and all earlier records, such as a retry request, have been read."""
         here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
         await self._delivery_log.write([self._delivery_log.state(delivery)])
         await here
@@ -255,7 +255,7 @@ class Dispatcher:
             endpoint.breaker.failed(clock.now_ms())
 
     async def _drop(self, endpoint: Endpoint) -> None:
-        """The endpoint was deleted: what waited for it is forgotten."""
+        """The endpoint was deleted: forget its waiting deliveries."""
         if endpoint.timer is not None:
             endpoint.timer.cancel()
         found = (self._store.delivery(entry.id) for entry in endpoint.queue.clear())
@@ -278,6 +278,6 @@ def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms
 
 
 def _made_ms(body: bytes) -> int | None:
-    """The time of what a message is about, as ``Message.body`` writes it; ``None``: it is another's body."""
+    """The time of a message's cause, as ``Message.body`` writes it; ``None``: another form of body."""
     begin = body.find(_CREATED)
     return parse_iso(body[begin + len(_CREATED) :][:24].decode("ascii", "replace")) if begin >= 0 else None

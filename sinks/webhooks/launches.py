@@ -41,11 +41,11 @@ class Launches:
         self._store.learn(rows, place)
 
     def forget_old(self, now_ms: int) -> None:
-        """What `launches` keeps no more is not kept here either."""
+        """Launches that the topic no longer keeps are dropped here too."""
         self._store.drop_launches(now_ms - (topics.LAUNCHES.retention_ms or 0))
 
     async def body(self, delivery: WebhookDelivery) -> bytes:
-        """What is sent: the body with the attachments of its launch."""
+        """The request's body: the message with the attachments of its launch."""
         if delivery["type"] != REQUESTED or b'"attach"' not in delivery["body"]:
             return delivery["body"]
         said = orjson.loads(delivery["body"])

@@ -45,7 +45,7 @@ class Message:
     at_ms: int
     data: dict[str, Any]
     cause: str = ""
-    """What tells this message from every other one, where ``id`` alone does not: a client chose it."""
+    """The message's identity where ``id`` alone is not unique, because a client chose it."""
     campaign_id: str = ""
     key_id: str = ""
 
@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(slots=True)
 class NotificationState:
-    """What was said of contacts and memberships so far; ``get`` reads the durable rows, ``writes`` are the new ones."""
+    """The notifications of contacts and memberships so far; ``get`` reads durable rows, ``writes`` are new ones."""
 
     get: Callable[[bytes], bytes | None]
     writes: dict[bytes, bytes] = field(default_factory=dict)

@@ -63,7 +63,7 @@ class CustomerTopics:
         """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
 
     async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
-        """Return when all replicas have them; those that Kafka refuses, with its reason. Waits for a broker."""
+        """Return when all replicas have them; returns the refused ones with Kafka's reason. Waits for a broker."""
         if records and self._producer is None:
             await self._start()
         failed: list[tuple[Outgoing, str]] = []

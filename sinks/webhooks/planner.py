@@ -1,6 +1,6 @@
 """SPINE of planning. `changes` and `resolved` in; deliveries on `deliveries`, then the offsets, out.
 
-1. Deliveries are durable before what was said of contacts is remembered, and that before offsets are committed. A
+1. Deliveries are durable before the contacts' notification state is, and that before offsets are committed. A
    crash between any two plans again, and finds the same ids.
 2. The disk says where to go on. Where it is older than the committed offsets (it was lost), what was planned already
    is read only to learn from it.
@@ -44,7 +44,7 @@ SOURCES = (topics.CHANGES, topics.RESOLVED)
 COMMIT_EVERY_S = 1.0
 RETRY_S = 0.5
 UNIT = 2000
-"""Deliveries after which what was planned is made durable."""
+"""Deliveries after which the plan is made durable."""
 MAX_RECORDS = 500
 PACE_S = 0.025
 """Units begin at least so far apart: one of ten records costs little more than one of a single record."""
@@ -54,7 +54,7 @@ UNHEARD_PACE_S = 0.1
 
 @dataclass(slots=True)
 class PlannedUnit:
-    """What becomes durable together: deliveries, then what was said, up to these places."""
+    """A batch that becomes durable together: deliveries, then the notification state, up to these places."""
 
     known: NotificationState
     planned: dict[str, WebhookDelivery] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class DeliveryPlanner:
                 await self._take(found)
 
     async def commit(self) -> None:
-        """For ever: what is durable is committed about once a second."""
+        """Run for ever: commit durable offsets about once a second."""
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._commit()
@@ -235,7 +235,7 @@ class DeliveryPlanner:
 
 
 def _said(read: Callable[..., list[Message]], datum: Any, *more: Any, **how: bool) -> list[Message]:
-    """One datum that makes no sense costs itself; what it was stands in ClickHouse or in quarantine."""
+    """An unusable item costs only itself; ClickHouse or quarantine has it."""
     try:
         return read(datum, *more, **how)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

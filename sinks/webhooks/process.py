@@ -60,7 +60,7 @@ class Webhooks:
         yield Sample("headwater_webhook_overdue_seconds", (), overdue)
 
     async def run(self) -> None:
-        """Until it is cancelled; raises what a part died of."""
+        """Run until cancelled; raises the error that ended a part."""
         settings = self._settings
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await wait_for_broker(settings)

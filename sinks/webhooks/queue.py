@@ -1,7 +1,7 @@
 """Due deliveries of one endpoint in; the next one that may be sent out; small in memory; pure.
 
 1. Due ones come in the order of their times, and of their planning where those are the same.
-2. First attempts for one contact are made one after the other, in the order of what happened. A retry waits for
+2. First attempts for one contact are made one after the other, in the order of their causes. A retry waits for
    no other delivery, and none waits for it: one refused message does not hold up the contact for a day.
 """
 
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 class Queue:
     _heap: list[Entry] = field(default_factory=list)
     _busy: dict[str, deque[Entry]] = field(default_factory=dict)
-    """Contacts whose first attempt is under way, and what waits behind it."""
+    """Contacts whose first attempt is under way, and the deliveries waiting behind it."""
     _behind: dict[str, deque[Entry]] = field(default_factory=dict)
     """The same of contacts whose next one is back in the heap."""
 

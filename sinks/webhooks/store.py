@@ -1,7 +1,7 @@
 """Records of `deliveries` in; the state of every delivery, and the notification state of contacts, on disk out.
 
-The disk is a copy of what Kafka has: where it stopped reading is written in the same batch as what it read, so a
-restart goes on from there, and a lost disk is read again. Memory is bounded by the cache settings, whatever waits.
+The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
+there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
 forgotten, ``c/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``p/`` the next
 offset of a partition, ``t/`` since when everything of a partition of `changes` is known.
@@ -114,7 +114,7 @@ class Store:
         return [d for d in known if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
 
     def unlearn(self, contact_ids: Collection[str]) -> None:
-        """Forget what was said of contacts."""
+        """Forget the notification state of contacts."""
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
             batch.delete(b"c/" + contact_id.encode())
@@ -137,7 +137,7 @@ class Store:
     # --- writing
 
     def learn(self, rows: Mapping[bytes, bytes], positions: Mapping[tuple[str, int], int]) -> None:
-        """What was said, and up to where it was read."""
+        """Write the notification state, and the position up to which it was read."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             batch.put(key, value)

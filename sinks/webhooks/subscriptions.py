@@ -1,7 +1,7 @@
 """A message and the endpoints in; the deliveries that it makes out; pure.
 
 1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
-2. It is told of what became known after it was made, and of nothing while it is disabled.
+2. An endpoint receives notifications of later events only, and none while it is disabled.
 3. A campaign's message goes to the campaign's destination, whatever types that subscribes to. A public key, which
    every visitor of a page can read, cannot request one.
 """
@@ -21,7 +21,7 @@ MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
 
 SKEW_MS = 5000
-"""How far the clock of an edge may be ahead of a stage's: what is sent to it after the 201 is never passed over."""
+"""How far the clock of an edge may be ahead of a stage's: events sent after the 201 are never skipped."""
 
 Targets = Callable[[Message, int], Iterable[Webhook]]
 """Endpoints of a message that became known at that moment (epoch ms)."""
@@ -106,7 +106,7 @@ def subscribed(control: ControlState) -> Targets:
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))
         if webhook is not None and webhook not in found:
-            # whatever it asked for, and where it is disabled it waits: it is where the campaign's messages go
+            # for any subscribed types; while it is disabled the messages wait: it is the campaign's destination
             found.append(webhook)
         return found
 
@@ -116,7 +116,7 @@ def subscribed(control: ControlState) -> Targets:
 def plan(
     messages: Iterable[Message], targets: Targets, *, known_ms: int, now_ms: int, seq: Callable[[], int]
 ) -> list[WebhookDelivery]:
-    """What is to be sent, first attempts due now, in the order of the messages."""
+    """The deliveries to make, first attempts due now, in the order of the messages."""
     planned = []
     for message in messages:
         body = b""

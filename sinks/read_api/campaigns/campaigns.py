@@ -33,7 +33,7 @@ GROUP BY campaign_id
 async def campaigns_of(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, query: QueryParameters
 ) -> list[Campaign]:
-    """Those that meet all filters, newest first unless ``sort`` says otherwise; raises ``ApiError`` (422)."""
+    """Campaigns that meet all filters, in the order of ``sort``, by default newest first; raises ``ApiError`` (422)."""
     found = list(control.campaigns[tenant.place].values())
     for name in CAMPAIGN_FILTERS:
         if name in query and name != "status":
@@ -80,7 +80,7 @@ async def one(reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, quer
 
 
 def variants_of(campaign: Campaign, parts: Mapping[str, Stats]) -> list[dict[str, Any]]:
-    """Those that are defined, then those that only its messages name, each with its figures."""
+    """The defined variants, then those that only messages name, each with its figures."""
     names = {variant.id: variant.name for variant in campaign.variants}
     seen = [name for name in parts if name and name not in names]
     return [

@@ -2,8 +2,8 @@
 
 1. An event counts once by its id, type and sender, a message once per kind: its key is its `message_id`, else its
    contact, else the event itself.
-2. Contacts are those of today; as of an earlier time those of then: `contact_merges` keeps when a merge was received.
-3. As of a time counts what the edge had received by then, so the answer to the same question never changes.
+2. Merges count as of today, or as of the given time: `contact_merges` keeps when a merge was received.
+3. As of a time, events received by then count, so the answer to the same question never changes.
 4. A goal is reached by an event of its type within the window that begins when a message was sent to the contact, or
    clicked by it. `conversion` events that name the campaign are the sender's own attribution and need no window,
    unless they are the goal themselves.
@@ -106,7 +106,7 @@ _PROPERTIES = ", e.properties AS properties"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignQuery:
-    """Which campaigns' facts, and what was known when; ``as_of_ms`` ``None``: now."""
+    """The campaigns, and the time as of which facts count; ``as_of_ms`` ``None``: now."""
 
     tenant: Tenant
     campaigns: Sequence[Campaign]

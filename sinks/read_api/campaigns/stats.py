@@ -34,7 +34,7 @@ RATES = {
 
 _COUNTS = {
     **{kind: f"countIf(bitAnd(bits, {bit}) != 0)" for kind, bit in KINDS.items()},
-    # what a person did too is not a machine's
+    # a machine's open or click that a person repeated counts as the person's
     **{
         f"machine_{kind}": f"countIf(bitAnd(bits, {3 * KINDS[kind]}) = {KINDS[f'machine_{kind}']})"
         for kind in ("opened", "clicked")

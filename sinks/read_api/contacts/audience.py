@@ -49,7 +49,7 @@ _HEX = re.compile(r"^[0-9a-f]{16}(?:[0-9a-f]{16})?$")
 
 @dataclass(slots=True)
 class AudienceQuery:
-    """One translation: its parameters so far, and what bounds it."""
+    """One translation: its parameters so far, and its bounds."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
     leaves: int = 0
@@ -83,7 +83,7 @@ class AudienceQuery:
         return " AND ".join(parts)
 
     def conditions(self, name: str, value: Any, path: str, depth: int) -> str:
-        """What one field must meet: operators, or a value that it equals."""
+        """The condition of one field: operators, or a value that it equals."""
         if not isinstance(value, dict) or not any(key[:1] == "$" for key in value):
             return self.leaf(name, "$eq", value, path)
         if depth > MAX_DEPTH:
@@ -204,7 +204,7 @@ class AudienceQuery:
         return name == "_id" or name in _IDENTIFIERS
 
     def place(self, name: str) -> str:
-        """What JSON functions read an attribute from."""
+        """The JSON text from which functions read an attribute."""
         whole = name[:MAX_TEXT]
         path = ", ".join(["attributes", *(self.bind(part, "String") for part in whole.split(".")[:16])])
         if "." not in whole:
@@ -257,7 +257,7 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[
 
 
 async def by_hash(reader: ClickHouseReader, tenant: Tenant, who: str) -> dict[str, Any]:
-    """The contacts with an e-mail address that is ``who``, or has it as its MD5 or XXH64 in hex; two at most.
+    """At most two contacts whose e-mail address, or its MD5 or XXH64 in hex, is ``who``.
 
     A hash is looked for in every contact: milliseconds for each 10,000 of them.
     """

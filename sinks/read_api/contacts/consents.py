@@ -8,7 +8,7 @@ from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.paging import Paging, listing
 from sinks.read_api.request.tenant import Tenant
 
-# what only says again what was so is no change
+# a repeated state is no change
 _PAGE = """
 SELECT *, count() OVER () AS total FROM
 (

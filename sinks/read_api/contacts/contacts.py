@@ -148,7 +148,7 @@ async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dic
 
 
 async def winners_of(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> dict[str, str]:
-    """The contacts that these ids belong to today, of those that are not their own."""
+    """The present contacts of these ids, of those that were merged into another."""
     rows = await reader.rows(_WINNERS, **tenant.parameters, ids=list(ids))
     return {row["loser"]: row["winner"] for row in rows}
 
@@ -218,7 +218,7 @@ def event_filters(query: QueryParameters) -> dict[str, Any]:
 async def events(
     reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
-    """Those that meet the filters, newest first by the client's time, each once."""
+    """The events that meet the filters, newest first by the client's time, each once."""
     filters = event_filters(query)
     contact_id = (await required(reader, tenant, text))["contact_id"]
     ids = [contact_id, *await losers_of(reader, tenant, contact_id)]

@@ -29,7 +29,7 @@ _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
 async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
-    """The newest of those that have the id; raises ``ApiError`` (404)."""
+    """The newest event with the id; raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")

@@ -44,7 +44,7 @@ GROUP BY segment_id
 HAVING argMax(member, version) = 1
 """
 MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
-"""Events of one type, the latest: what a rule's ``where`` sorts out counts too."""
+"""The latest events of one type, before a rule's ``where``."""
 
 
 async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
@@ -91,7 +91,7 @@ async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree:
 
 
 def _entries(document: str) -> dict[str, list[Any]]:
-    # the record keeps values only: the event that said so is not told
+    # the record keeps values only, not the events they came from
     return {name: [value, 0, ""] for name, value in orjson.loads(document).items()}
 
 

@@ -1,6 +1,6 @@
 """Queries of many requests in, few batched queries out: all that arrive while one runs share the next one.
 
-1. A question is never answered by a query that began before it was asked: what is written can be read.
+1. A query never answers a question that was asked after it began: earlier writes can be read.
 2. One that comes alone is asked at once. After a round the next one waits for ``REST`` times as long as that took,
    so however many wait for their writes, the database has a fifth of its time for them at most.
 """
@@ -39,7 +39,7 @@ class QueryBatcher(Generic[Q, A]):
         self._rounds: set[asyncio.Task[None]] = set()
 
     async def ask(self, tenant: Tenant, question: Q) -> A:
-        """Raises what the query that was to answer it raises."""
+        """Raises the errors of the query that was to answer it."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         asked: _PendingQuery[Q, A] = _PendingQuery(tenant, question, future)
         key = (tenant.workspace, tenant.environment)
@@ -47,7 +47,7 @@ class QueryBatcher(Generic[Q, A]):
             self._waiting[key].append(asked)
         else:
             self._waiting[key] = [asked]
-            # a round is asked for many requests, and counted for none of them
+            # a round serves many requests, and counts for none of them
             task = asyncio.create_task(self._run(key), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)

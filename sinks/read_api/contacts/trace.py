@@ -85,7 +85,7 @@ ORDER BY at LIMIT {MOST}
 async def trace(
     reader: ClickHouseReader, times: RecordTimes, tenant: Tenant, event_id: str, names: dict[str, str]
 ) -> dict[str, Any]:
-    """``names`` are those of segments by id. Raises ``ApiError`` (404)."""
+    """``names``: segments' names by id. Raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
@@ -222,7 +222,7 @@ async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[
 
 
 async def _later(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where it is stored, its copies, and what was sent because of it."""
+    """Its row, its copies, and the webhooks that it caused."""
     cause = f'"event_id":{orjson.dumps(asked["id"]).decode()}'
     named = ("webhook_id", "delivery_id", "type", "attempt", "status", "duration_ms")
     return [

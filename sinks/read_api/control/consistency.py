@@ -1,7 +1,7 @@
-"""Segments in; their stored members, compared again and again with those that the rule finds in SQL, out.
+"""Compares segments' stored members with the results of their rules in SQL, again and again.
 
-Every round takes the next few segments and a random sample of contacts. What differs is asked again once all that
-was under way has arrived; what differs still is counted, and logged with the contact.
+Every round takes the next few segments and a random sample of contacts. A difference is compared again once all
+pending changes have arrived; if it remains, it is counted, and logged with the contact.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 
 @dataclass(slots=True)
 class ConsistencyReport:
-    """What has been compared in one home since the process started."""
+    """The comparisons of one environment since the process started."""
 
     rounds: int = 0
     compared: int = 0
@@ -123,7 +123,7 @@ class ConsistencyCheck:
         return [row["contact_id"] for row in rows]
 
     async def _differing(self, segment: Segment, contacts: list[str]) -> list[str]:
-        """Those whose membership is not what the rule says, as of now."""
+        """The contacts whose membership differs from the rule, as of now."""
         if not contacts:
             return []
         tenant = (segment.workspace, segment.environment)

@@ -99,7 +99,7 @@ def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any
 
 
 def receivers_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
-    """Oldest first; never what they verify with."""
+    """Oldest first, without their secrets."""
     here = (tenant.workspace, tenant.environment)
     found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
     return [serialize.receiver(one) for one in sorted(found, key=lambda r: (r.created_ms, r.id))]

@@ -14,7 +14,7 @@ from sinks.read_api.request.tenant import Tenant
 
 SAMPLE = 1000
 MOST_PROPERTIES = 100
-"""Of a type; of more those that most events have."""
+"""Most properties listed of a type, the most frequent ones."""
 
 _TYPES = """
 SELECT type, uniqExact(event_id, own_contact_id) AS events, min(toUnixTimestamp64Milli(received_at)) AS first_ms,

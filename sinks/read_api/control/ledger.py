@@ -1,4 +1,4 @@
-"""A range of time in; what was accepted in each minute of it, what became of that, and what is left, out."""
+"""A range of time in; the accepted events of each minute, their outcomes and the residual out."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ DRAFT = ""
 
 
 def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
-    """A rule with those it refers to; raises ``ApiError`` (422) with the path of what is wrong."""
+    """A rule with those it refers to; raises ``ApiError`` (422) with the path of the wrong field."""
     return rule_tree.read(segment_id, written, {name: one.rule for name, one in segments.items()})
 
 

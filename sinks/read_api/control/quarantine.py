@@ -1,4 +1,4 @@
-"""A workspace in; its records in quarantine with what became of them, and what a replay would do now, out."""
+"""A workspace in; its records in quarantine, their outcomes, and the effect of a replay now, out."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ MOST_JUDGED, MOST_JUDGED_BYTES, AT_ONCE = 500, 16 << 20, 10
 
 
 class QuarantineReader:
-    """``unowned``: also records that do not say whose they are; for who runs the instance."""
+    """``unowned``: also records without a readable workspace; for the instance's operator."""
 
     def __init__(self, reader: ClickHouseReader, workspace: str, *, unowned: bool) -> None:
         self._reader = reader
@@ -71,7 +71,7 @@ class QuarantineReader:
         }
 
     async def one(self, record_id: str, erased: Erased) -> dict[str, Any]:
-        """With its bytes, and what a replay would do now; raises ``ApiError`` (404)."""
+        """A record with its bytes, and the effect of a replay now; raises ``ApiError`` (404)."""
         if place_of(record_id) is None:
             raise ApiError("not_found", "no such record in quarantine; an id is topic:partition:offset:index")
         rows = await self._rows(entries.ONE, _filter(ids=(record_id,)))
@@ -88,7 +88,7 @@ class QuarantineReader:
         }
 
     async def plan(self, chosen: QuarantineFilter, erased: Erased) -> dict[str, Any]:
-        """What a replay of the open ones among them would do now, the oldest first: of so many as fit a request."""
+        """The effect of replaying the open ones among them now, the oldest first: of as many as fit a request."""
         counts = await self._rows(entries.COUNTS, chosen)
         matching = sum(row["records"] for row in counts if row["state"] == "open")
         ids = await self._rows(entries.OPEN_IDS, chosen, after_ms=0, after_id="", limit=MOST_JUDGED)
@@ -152,6 +152,6 @@ def _place(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bytes(value: bytes, most: int) -> dict[str, Any]:
-    """What is no UTF-8 shows as a replacement character; the hex digits are exact."""
+    """Bytes that are not UTF-8 show as replacement characters; the hex digits are exact."""
     shown = value[:most]
     return {"bytes": len(value), "shown": len(shown), "text": shown.decode("utf-8", "replace"), "hex": shown.hex()}

@@ -1,7 +1,7 @@
 """A rule in; a warning for each event, property and attribute in it that this environment has never seen, out.
 
-1. A rule may come before its first event, so nothing is refused. Names that are alike are told: most are typing errors.
-2. Work is bounded: what cannot be said in time is not said. A name counts as unseen only where all rows were asked.
+1. A rule may come before its first event, so nothing is refused. Warnings list similar names: most are typing errors.
+2. Work is bounded: late results are left out. A name counts as unseen only if all rows were searched.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ Path = tuple[str, ...]
 
 
 async def unseen(reader: ClickHouseReader, tenant: Tenant, tree: Rule) -> list[str]:
-    """The rule's own conditions, not those of segments that it refers to."""
+    """The rule's own conditions, without those of referred segments."""
     found: list[str] = []
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -82,7 +82,7 @@ class _NameLookup:
         self._tenant = tenant
 
     async def rule(self, tree: Rule, found: list[str]) -> None:
-        """Adds to ``found`` as it goes, so that what is known in time is told."""
+        """Adds to ``found`` as it goes, so that results up to the deadline are used."""
         events: dict[str, dict[Path, None]] = {}
         attributes: dict[Path, None] = {}
         for _, leaf in rule_tree.leaves(tree):

@@ -31,7 +31,7 @@ async def task(
     """Completed when each of its events is stored or known as a duplicate.
 
     ``any_environment``: a secret key writes to all of its workspace's environments, so its tasks may be of each.
-    Raises ``ApiError`` (404) for what was never given out, and for what is older than the events are kept.
+    Raises ``ApiError`` (404) for an unknown id, and for a task older than the retention of events.
     """
     task_id = _task_id(text, now_ms)
     rows = await reader.rows(_TASK, **tenant.parameters, task=task_id, any=int(any_environment))

@@ -1,4 +1,4 @@
-"""A type and conditions in; what a test environment has taken since its last reset, the newest first, out.
+"""A type and conditions in; the events that a test environment accepted since its last reset, newest first, out.
 
 Conditions are those of a rule's ``where``, so a test asks as a segment does. They are looked for in the newest
 ``LOOKED_AT`` events.

@@ -1,8 +1,8 @@
 """A GraphQL document and its variables in, how deep it is and how many nodes it may return out; pure.
 
-A connection costs what it may return times what each of its nodes costs: ``first`` (or ``limit``) is the factor. So
-a request is refused by what it asks for, before anything has been read. The check itself takes a bounded number of
-steps: a fragment counts each time it is spread, whatever it holds.
+A connection costs the most nodes that it may return (``first`` or ``limit``) times the cost of a node. So an
+expensive request is refused before anything has been read. The check itself takes a bounded number of
+steps: a fragment counts each time it is spread.
 """
 
 from collections import Counter
@@ -102,7 +102,7 @@ class _Walk:
         return DEFAULT_LIMIT
 
     def _count(self, node: ValueNode | None) -> int:
-        """The number that execution will see; the largest where that cannot be told."""
+        """The number that execution will see; the largest possible if that is unknown."""
         value: Any = None
         if isinstance(node, VariableNode):
             name = node.name.value

@@ -1,7 +1,7 @@
 """An HTTP request in, its document checked and executed, the answer as https://graphql.github.io/graphql-over-http out.
 
-What is refused about the request as a whole (its key, its JSON) has the shape and status of every other answer;
-what a field refuses stands under ``errors`` with ``extensions.code``, and the other fields are answered.
+An error of the request as a whole (its key, its JSON) has the shape and status of every other route's errors;
+an error of a field stands under ``errors`` with ``extensions.code``, and the other fields are answered.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ EXPLORER = (Path(__file__).parent / "explorer.html").read_text()
 
 
 def _digests(tag: str) -> str:
-    """What a policy names an inline script or style by, so that no other one runs."""
+    """The hashes by which the policy allows the page's inline scripts or styles, and no others."""
     texts = re.findall(rf"<{tag}>(.*?)</{tag}>", EXPLORER, re.DOTALL)
     return " ".join(f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts)
 
@@ -50,7 +50,7 @@ HEADERS = {
 
 
 class Schema(strawberry.Schema):
-    """Refusals are answers; what else a resolver raises is ours, logged, and not shown."""
+    """Shows an ``ApiError``; any other exception of a resolver is a bug, logged and not shown."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         for error in errors:
@@ -108,7 +108,7 @@ async def execute(body: GraphQLRequest, context: Context, *, may_write: bool) ->
 
 
 def _check_operation(document: DocumentNode, name: str | None) -> None:
-    """Raises ``GraphQLError`` where the document does not say what is to be executed."""
+    """Raises ``GraphQLError`` unless the document names one operation to execute."""
     names = [d.name and d.name.value for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     if not names:
         raise GraphQLError("the document has no operation")
@@ -124,7 +124,7 @@ def explorer() -> Response:
 
 
 async def json_body(request: Request) -> Any:
-    """What a request carries; raises ``ApiError``."""
+    """The JSON value of a request's body; raises ``ApiError``."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise ApiError("unsupported_media_type", "send application/json", "Content-Type")
     return _json(await _body(request))

@@ -1,6 +1,6 @@
 """Ids of one request in, their records out: each kind of look-up is one query for all of them.
 
-Built anew for every request: a loader remembers what it has read.
+Built for each request: a loader caches its rows.
 """
 
 from collections import defaultdict

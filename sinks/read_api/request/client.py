@@ -73,7 +73,7 @@ class ClickHouseReader:
         return result.column_names, result.result_rows
 
     async def check(self) -> None:
-        """Raises what keeps reads from being answered."""
+        """Raises ``ApiError`` while reads cannot be answered."""
         if not self._started:
             raise ApiError("unavailable", "the database has not answered yet")
         await self.rows("SELECT count() FROM events WHERE workspace = ''")

@@ -25,7 +25,7 @@ class Paging:
     limit: int
     page: int
     after: list[Any] | None
-    """What the cursor says, empty at the beginning; ``None``: read by page."""
+    """The cursor's values, empty at the beginning; ``None``: read by page."""
 
     @property
     def offset(self) -> int:
@@ -55,7 +55,7 @@ def paging_of(query: QueryParameters) -> Paging:
 
 
 def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]) -> list[T]:
-    """Rows after the one that the cursor names: all without a cursor, none if that row is gone."""
+    """Rows after the cursor's row: all without a cursor, none if that row is gone."""
     last = paging_of.cursor_of(str)
     if last is None:
         return list(rows)

@@ -17,7 +17,7 @@ class Tenant:
     """Ids of the segments that exist: a crash can leave a membership of one that was deleted."""
 
     def contact_id(self, text: str) -> str:
-        """Of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) for what can be no contact's here."""
+        """Of ``cnt_…`` or ``type:value``; raises ``ApiError`` (404) where no contact here can have it."""
         if identity.is_contact_id(text):
             text = f"{identity.CONTACT_ID}:{text}"
         kind, colon, value = text.partition(":")

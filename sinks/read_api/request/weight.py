@@ -19,9 +19,9 @@ MIB = 1024 * 1024
 HELD = Budget(384 * MIB, "large answers")
 """Of all requests; a workspace alone has half, which holds two of the largest pages."""
 MOST_IN_DOCUMENT = 64 * MIB
-"""What a GraphQL document reads and answers together."""
+"""Bytes that a GraphQL document may read and answer together."""
 _VALUE = 32
-"""Bytes of a number, or of what a text costs beside its characters."""
+"""Bytes of a number, or of a text beside its characters."""
 
 
 class Weight:
@@ -51,7 +51,7 @@ class Weight:
         self._held.append((size, workspace))
 
     def again(self, size: int) -> None:
-        """The same for what is made of what was read; raises ``ApiError``."""
+        """The same for values made of rows; raises ``ApiError``."""
         self.add(size, self._workspace)
 
     def release(self) -> None:
@@ -70,7 +70,7 @@ def current() -> Weight | None:
 
 @contextmanager
 def counted() -> Iterator[Weight]:
-    """Count what is read within, and let it go at the end."""
+    """Count the rows read in the block, and release them at its end."""
     weight = Weight()
     token = _current.set(weight)
     try:
