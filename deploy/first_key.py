@@ -1,7 +1,7 @@
 """The name of a workspace in; a key with the scope `admin` for it, written straight to `control`, out.
 
 A cluster has no key at first, and may have none any more: an operator with access to Kafka makes one here.
-Only the key's SHA-256 is stored, so what is printed here is printed once.
+Only the key's SHA-256 is stored, so the key is printed once.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 async def definitions(settings: Settings) -> tuple[set[bytes], control_state.ControlState]:
-    """The keys of all records on `control`, and what they say; raises ``CannotStart`` after a minute."""
+    """The keys of all records on `control`, and the state that they make; raises ``CannotStart`` after a minute."""
     state, seen = control_state.ControlState(), set[bytes]()
 
     def apply(record: Any) -> None:

@@ -45,7 +45,7 @@ class ProvisionError(Exception):
 
 
 async def provision(settings: Settings) -> list[str]:
-    """Topics and tables at the same time; returns the names of what was created now, often none."""
+    """Create topics and tables at the same time; returns the names of the new ones, often none."""
     created = await asyncio.gather(create_topics(settings), migrate(settings))
     async with await client_of(settings) as client:
         restored = await restore_missing(settings, client)
@@ -75,7 +75,7 @@ async def plan(settings: Settings) -> list[str]:
 
 
 async def create_topics(settings: Settings) -> list[str]:
-    """Create what is missing and return when it can be written to; raises ``ProvisionError``."""
+    """Create missing topics and return when they can be written to; raises ``ProvisionError``."""
     admin = await _connected(settings)
     try:
         wanted = {topic.name: topic for topic in catalogue(settings)}
@@ -124,7 +124,7 @@ async def _refuse_older_contacts(settings: Settings, existing: Collection[str]) 
 
 
 def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
-    """What differs from the broker's defaults."""
+    """The settings that differ from the broker's defaults."""
     config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
     if settings.replication >= SAFE_REPLICATION:
         config["min.insync.replicas"] = "2"

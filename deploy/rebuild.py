@@ -1,4 +1,4 @@
-"""The name of a ClickHouse table in; the same table, made anew of what Kafka has and of older rows, out.
+"""The name of a ClickHouse table in; the same table, rebuilt from Kafka's records and its older rows, out.
 
 ``python -m deploy.provision --rebuild TABLE`` runs beside everything else: nothing has to be stopped.
 
@@ -6,11 +6,11 @@
    one that the view reads.
 2. Rows that Kafka has no longer are copied from the one that was put aside, part by part. Of a compacted topic, whose
    older records are gone wherever they stood, all rows are.
-3. The sink reads the table's topic again from its beginning; other tables of the topic collapse what they have.
+3. The sink reads the table's topic again from its beginning; other tables of the topic collapse the copies.
 4. When the sink is through, the table that was put aside is dropped.
 
-It may be stopped anywhere and repeated: the table that was put aside is what tells of an earlier try. Tables of names
-(`sinks/definitions/`) are made of `control` and of the events that are stored, and keep the rows that neither tells of.
+It may be stopped anywhere and repeated: the table put aside marks an earlier try. Tables of names
+(`sinks/definitions/`) are made from `control` and the stored events, and keep the rows that neither has.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ async def _rebuild(
     reread = await ask_again(settings, topic, f"{table} is rebuilt")
     await _wait(settings, reread, topic, first, say)
     later, _, _ = await reach(settings, topic)
-    if old and later != first:  # what has left Kafka meanwhile may have left it before it was read
+    if old and later != first:  # records that Kafka deleted meanwhile may not have been read
         where, values = _not_in_kafka(settings, topic, later, end)
         await _copy(client, table, where, values, unreadable)
         await _erase_again(client, settings, table)
@@ -93,7 +93,7 @@ async def _rebuild(
 
 
 async def _put_aside(client: AsyncClient, table: str, old: str) -> None:
-    """Make a table anew, empty; ``old`` is the one that has its rows so far, if any."""
+    """Recreate a table, empty; ``old`` has its rows so far, if any."""
     if old == table:
         for feed in feeds():
             if table in (feed.source, feed.target):

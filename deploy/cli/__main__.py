@@ -1,4 +1,4 @@
-"""Words in; what the command prints and its exit status out: the program ``headwater``."""
+"""The program ``headwater``: command-line arguments in; printed results and an exit status out."""
 
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""`headwater listen --forward-to URL` in; what webhooks would tell, told to a program on this machine, out.
+"""`headwater listen --forward-to URL` in; webhooks forwarded to a program on this machine out.
 
-It has a webhook of its own, with its own secret, for as long as it runs; real endpoints get what they get. What the
-program answers is what Headwater is answered, so retries and failures are as they would be.
+It has a webhook of its own, with its own secret, for as long as it runs; other endpoints are not affected. The
+program's answers are passed back to Headwater, so retries and failures are those of a real endpoint.
 """
 
 import asyncio
@@ -37,7 +37,9 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _NOT_FORWARDED = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding"})
 
 Forward = Annotated[str, typer.Option("--forward-to", help="Your program, such as http://127.0.0.1:3000/hook.")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only these; all if not said. May be repeated.")]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", help="Event types to receive; default: all. May be repeated.")
+]
 PublicUrl = Annotated[str, typer.Option(help="A tunnel's address that leads to --port, where Headwater is elsewhere.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Where to listen on this machine; 0: any free one.")]
 For = Annotated[str, typer.Option("--for", help="End by itself, such as 30s, 10m or 8h, the longest.")]
@@ -54,7 +56,7 @@ def seconds(text: str) -> float:
 def listen(
     forward_to: Forward, type_: Types = None, public_url: PublicUrl = "", port: Port = 0, for_: For = "8h"
 ) -> None:
-    """Hand what webhooks tell to a program on this machine, and show what it answers; Ctrl-C ends it."""
+    """Forward webhooks to a program on this machine, and show its answers; Ctrl-C ends it."""
     if urlsplit(forward_to).scheme not in ("http", "https") or not urlsplit(forward_to).hostname:
         raise ConfigError(f"--forward-to {forward_to!r} is no address such as http://127.0.0.1:3000/hook")
     run(_listen(forward_to, type_ or ["*"], public_url, port, seconds(for_)))

@@ -1,4 +1,4 @@
-"""A word in; records that could not be processed shown, sent again, or said to be done with, out."""
+"""`headwater quarantine` in; records that could not be processed listed, replayed or discarded out."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -58,7 +58,7 @@ def show_all(
 
 @cli.command(epilog=examples("headwater quarantine show RECORD_ID"))
 def show(record_id: str) -> None:
-    """One record: why it is there, its bytes as text and in hex, and what a replay would do now."""
+    """One record: its reason, its bytes as text and in hex, and the effect of a replay now."""
     found = run(_call("GET", f"/v1/quarantine/{part(record_id)}"))
     if OPTIONS.get().as_json:
         print_json(found)
@@ -88,7 +88,7 @@ def replay(
     everything: EveryOne = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Send records through the pipeline again, each once. What cannot be replayed stays, and is said."""
+    """Send records through the pipeline again, each once. Records that cannot be replayed stay, and are listed."""
     body = {"filter": _filter(records, reason, topic, everything=everything), "dry_run": dry_run}
     if dry_run:
         plan = run(_call("POST", "/v1/quarantine/replay", body))
@@ -125,7 +125,7 @@ def _call(method: str, path: str, body: Any = None) -> Coroutine[Any, Any, dict[
 
 
 async def _job(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What came of it; waits for one that takes long."""
+    """The job's result; waits for a long one."""
     async with api() as client:
         return await _until_done(client, await client.call("POST", path, body))
 
@@ -151,7 +151,7 @@ def _done(job: dict[str, Any], outcome: str) -> None:
 
 
 def _hex_lines(value: bytes) -> list[str]:
-    """Offset, bytes in hex, and those that are ASCII."""
+    """Offset, bytes in hex, and the printable ASCII ones."""
     rows = ((at, value[at : at + LINE]) for at in range(0, len(value), LINE))
     return [
         f"{at:08x}  {row.hex(' '):<{LINE * 3}} {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"

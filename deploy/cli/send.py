@@ -1,4 +1,4 @@
-"""An event's type and fields in; the event sent, and with --sync what it changed, out."""
+"""An event's type and fields in; the event sent, and with --sync its changes, out."""
 
 import json
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ def typed(assignment: str) -> tuple[str, Any]:
         if is_json:
             raise ConfigError(f"--set {assignment!r}: {value!r} is not JSON: {error}") from error
         return name, value
-    # only JSON's own spelling of a number: 007 and 1e5 with a comma stay what they look like
+    # only JSON's own spelling of a number: 007 and 1,5 stay text
     return (name, read) if is_json or isinstance(read, bool | int | float) else (name, value)
 
 
@@ -41,7 +41,7 @@ def send(  # noqa: PLR0917 - a command line's words
     anonymous_id: Annotated[str | None, typer.Option(help="A browser's or an installation's id.")] = None,
     device_id: Annotated[str | None, typer.Option()] = None,
     event_id: Annotated[str | None, typer.Option(help="The same id again counts once.")] = None,
-    timestamp: Annotated[str | None, typer.Option(help="When it happened, ISO 8601; now if not said.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="When it happened, ISO 8601; default: now.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A property: name=value, or name:=JSON. May be repeated.")
     ] = None,

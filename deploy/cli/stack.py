@@ -47,7 +47,7 @@ def down() -> None:
 
 
 def status() -> None:
-    """Show the stack's processes and what they wait for; exit status 1 when something is wrong."""
+    """Show the stack's processes and the dependencies that they wait for; exit status 1 if one is not well."""
     _check_installed()
     from deploy.local import __main__ as local  # noqa: PLC0415 - same
     from deploy.local.status import status as seen  # noqa: PLC0415 - same

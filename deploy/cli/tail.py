@@ -1,4 +1,4 @@
-"""`headwater tail` in; each event as it is resolved, what it changed, and what was put aside, out, as it happens.
+"""`headwater tail` in; resolved events, their changes and quarantined records, as they come, out.
 
 It reads Kafka without a group, so it takes no records from other readers, and costs nothing else. A broker that
 goes away is waited for, and reading goes on where it was.
@@ -48,7 +48,7 @@ For = Annotated[str, typer.Option("--for", help="End by itself: 30s, 10m, 8h.")]
 def tail(
     type_: Type = None, contact: Contact = "", workspace: Workspace = "", since: Since = "", for_: For = ""
 ) -> None:
-    """Show events as they come, and what each changes; needs to reach Kafka. Ctrl-C ends it."""
+    """Show events as they come, and their changes; needs access to Kafka. Ctrl-C ends it."""
     options = OPTIONS.get()
     if options.url:
         raise ConfigError("tail reads Kafka: set KAFKA_BOOTSTRAP_SERVERS in place of --url, or run it beside the stack")
@@ -125,7 +125,7 @@ async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float
         while until is None or time.monotonic() < until:
             found = await consumer.getmany(timeout_ms=POLL_MS)
             records = [(parts[part], one.value) for part, many in found.items() for one in many]
-            records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before what it changed
+            records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before its changes
             rows = [row for topic, value in records for row in wanted.rows(topic, value)]
             for row in sorted(rows, key=lambda row: row["at"]):
                 _show(row, names)

@@ -22,7 +22,7 @@ MAX_MESSAGE = 500
 
 
 class ApiUnreachableError(Exception):
-    """Nobody answers at the address, or not as Headwater does."""
+    """No server answers at the address, or it is not Headwater."""
 
 
 class ApiRefusedError(Exception):
@@ -121,7 +121,7 @@ def part(text: str) -> str:
 
 
 def pause_s(attempt: int, retry_after: str) -> float:
-    """Seconds until the next attempt: what the API asks for, else doubling from a quarter."""
+    """Seconds until the next attempt: the API's Retry-After, else doubling from a quarter."""
     asked = float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6 else 0.0
     return min(max(asked, 0.25 * 2.0**attempt), LONGEST_PAUSE_S)
 

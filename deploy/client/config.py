@@ -24,12 +24,12 @@ LOCAL = "the stack on this machine"
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the text says what to change."""
+    """An unusable configuration; the text names the necessary change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """What stands on the command line for every command."""
+    """The options that every command takes."""
 
     url: str | None = None
     key: str | None = field(default=None, repr=False)
@@ -80,7 +80,7 @@ def api_access(options: ClientOptions, environ: Mapping[str, str] = os.environ) 
         key = SECRET_KEY
     if not key:
         raise ConfigError(f"no key for {url}: set {KEY}, {KEY_FILE} or a profile in {config_file(environ)}")
-    # a key goes into a header: what no header may hold is a mistake of copying
+    # a key goes into a header: characters that no header may hold are a mistake of copying
     if len(key) > MAX_KEY or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError("the key holds characters that no key has: look for a line break or a quotation mark in it")
     return ApiAccess(

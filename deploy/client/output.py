@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 OK, FINDINGS, USAGE, UNREACHABLE, REFUSED = 0, 1, 2, 3, 4
-"""Exit statuses: 1 says that the command worked and what it looked at is not as it should be."""
+"""Exit statuses: 1 means that the command worked and found a fault."""
 
 
 def print_json(value: Any) -> None:

@@ -31,7 +31,7 @@ SHARED_HELP = (
 
 _NOTHING_SAID = ClientOptions()
 OPTIONS: ContextVar[ClientOptions] = ContextVar("options", default=_NOTHING_SAID)
-"""Those of the command that runs."""
+"""The options of the running command."""
 
 
 def split_shared(words: Sequence[str]) -> tuple[ClientOptions, list[str]]:

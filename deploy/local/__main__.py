@@ -86,7 +86,7 @@ def down() -> None:
 
 @cli.command()
 def status() -> None:
-    """Show the processes and what they wait for; exit status 1 when something is wrong."""
+    """Show the processes and the dependencies that they wait for; exit status 1 if one is not well."""
     from deploy.local.status import status as show_status  # noqa: PLC0415 - the supervisor shows nothing, and lives long
 
     lines, well = show_status(*read_home())

@@ -50,7 +50,7 @@ async def _run(home: StackHome, start: Start, stop: Start) -> None:
 
 
 def up(home: StackHome, command: tuple[str, ...], *, within_s: float, show: Callable[[str], None]) -> bool:
-    """Run the command in the background, show what it says, return whether it got ready."""
+    """Run the command in the background, show its output, return whether it got ready."""
     home.prepare()
     home.ready_file(SUPERVISOR).unlink(missing_ok=True)  # a killed supervisor leaves it
     with home.open_log(SUPERVISOR) as log, Path(os.devnull).open("rb") as nothing:

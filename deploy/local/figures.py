@@ -1,4 +1,4 @@
-"""A stack's folder of sockets in; what its stages owe, recover or hold, as their own metrics say it, in words out.
+"""A stack's folder of sockets in; the state of its stages (behind, recovering, holding), from their metrics, out.
 
 The same numbers as in `/metrics` and in the alerts, asked of each process at its socket, which only its owner may open.
 """
@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.service.processes import METRICS_PATH, SOCKET
 
 LATE_S, FAR_S = 5.0, 60.0
-"""A record that is owed for so long is told of; for so long it is a fault, as the alerts have it."""
+"""Ages of the oldest pending record: shown from the first on, a fault from the second on, as in the alerts."""
 WITHIN_S = 1.0
 
 
@@ -71,7 +71,7 @@ class Figures:
 
 
 def figures_of(run: Path) -> dict[str, Figures]:
-    """By process, of those that answer."""
+    """The figures of each process that answers."""
     found = {path.stem: _ask(path) for path in sorted(run.glob(f"*{SOCKET}"))}
     return {name: read(text) for name, text in found.items() if text}
 
@@ -113,7 +113,7 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 def _ask(path: Path) -> str:
-    """Nothing where the process does not answer: its heartbeat tells of it."""
+    """Empty if the process does not answer: its heartbeat shows that."""
     connection = _SocketConnection(path)
     try:
         connection.request("GET", METRICS_PATH)

@@ -1,4 +1,4 @@
-"""A directory in; the one layout of logs, pid files and ready files in it out, and what an earlier run left there.
+"""A directory in; its layout of logs, pid files and ready files, and the remains of an earlier run, out.
 
 A pid alone proves nothing: it may belong to somebody else by now. A process is ours when its environment names
 our ready file, which is also unique per home and process.
@@ -64,7 +64,7 @@ class StackHome:
     def rotate_log(self, name: str) -> None:
         """Copy a log that has grown large under the process that writes it, and empty it.
 
-        Its file stays the process's own: what is written between the two steps, a moment, is lost.
+        The process keeps writing to its file: lines written between the two steps, a moment, are lost.
         """
         log = self.log_file(name)
         with suppress(FileNotFoundError):
@@ -79,7 +79,7 @@ class StackHome:
         return ""
 
     def processes(self) -> dict[str, psutil.Process]:
-        """Those of ours that live, by name."""
+        """The running processes of this home, by name."""
         found = {}
         for file in sorted(self.run.glob("*.pid")):
             with suppress(ValueError, psutil.Error):
@@ -90,7 +90,7 @@ class StackHome:
         return found
 
     def end_left_over(self) -> list[str]:
-        """End what outlived a supervisor that was killed; returns the names. Call with the lock held."""
+        """End processes that outlived a killed supervisor; returns their names. Call with the lock held."""
         left = self.processes()
         left.pop(SUPERVISOR, None)
         for process in left.values():

@@ -34,7 +34,7 @@ JVM = (
 )
 
 # One node that is its own controller. Small: one laptop, a handful of topics. The metadata no-op records and
-# the cleaner's 128 MiB buffer of the defaults are what an idle broker would spend its time and memory on. After
+# the cleaner's default buffer of 128 MiB would take most of an idle broker's time and memory. After
 # a kill the controller does not let the broker in again before its old session has ended: 13 s with the default.
 PROPERTIES = """\
 process.roles=broker,controller
@@ -139,7 +139,7 @@ def jars(say: Callable[[str], None] = print) -> Path:
             try:
                 _download(partial, say)
             except Exception as error:
-                # jgo raises whatever its layers raise; the last try lets it through
+                # jgo passes on the exceptions of its layers; the last try raises them
                 if attempt == TRIES:
                     raise BrokerError(f"Apache Kafka {VERSION} could not be downloaded: {error}") from error
                 say(f"kafka: download failed ({error}); trying again in {2**attempt} s")

@@ -1,4 +1,4 @@
-"""What the extra ``local`` brings, and what of it is missing here."""
+"""The packages of the extra ``local``, and the missing ones among them."""
 
 import importlib.util
 

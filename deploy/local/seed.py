@@ -50,7 +50,7 @@ def records() -> list[tuple[str, ControlRecord]]:
 
 
 async def seed(settings: Settings) -> None:
-    """Idempotent: what is there already stays as it is (a key that was revoked stays revoked).
+    """Idempotent: existing records stay as they are (a revoked key stays revoked).
 
     Raises ``CannotStart`` where the network would be let in with these keys, ``ProvisionError`` without an answer.
     """

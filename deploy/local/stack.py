@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 class StackError(Exception):
-    """What keeps the stack from starting, and what to do about it."""
+    """The stack cannot start; the text names the reason and the remedy."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -140,7 +140,7 @@ class Stack:
         await self._supervisor.stop()
 
     async def _once(self, *module: str, log: str | None) -> None:
-        # A process of its own: it can be stopped, and what it loads does not stay in the supervisor's memory.
+        # A process of its own: it can be stopped, and its libraries do not stay in the supervisor's memory.
         with self.home.open_log(log) if log else nullcontext() as output:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -225,7 +225,7 @@ async def console_link(url: str, key: str) -> str:
 
 
 async def greeting(settings: Settings) -> str:
-    """What a person needs next: the address, the keys that work, and three commands."""
+    """The text after a start: the address, the valid keys, and three commands."""
     url = address(settings)
     if not await answers(f"{url}/v1/keys/key_local_secret", SECRET_KEY):
         return f"""

@@ -1,4 +1,4 @@
-"""A home in; what each of its processes is, needs and waits for, as lines for a person and one verdict, out."""
+"""A home in; the state and pending dependencies of each of its processes, as lines of text, and a verdict, out."""
 
 import datetime as dt
 import json
@@ -19,7 +19,7 @@ from schemas.settings import Settings
 
 FINE = "ok"
 PASSING = ("behind", "recovering", "holding", "unbalanced")
-"""States of a process that lives; they are faults where its figures say so."""
+"""States of a running process; faults only if its figures say so."""
 WITHIN_S = 3.0
 
 
@@ -45,7 +45,7 @@ def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
 
 
 def _seen(state: ProcessState, process: psutil.Process | None) -> ProcessState:
-    """What the kernel knows goes before what the process once said."""
+    """The kernel's state of a process overrides its last heartbeat."""
     if process is None:
         return state if state.state == "restarting" else replace(state, state="gone", reason="no such process")
     try:
@@ -56,7 +56,7 @@ def _seen(state: ProcessState, process: psutil.Process | None) -> ProcessState:
 
 
 def _with(figures: Figures | None, state: ProcessState) -> ProcessState:
-    """What a process that lives owes, recovers or holds."""
+    """The state of a running process, with its figures."""
     if figures is None or not figures.state or state.state != FINE:
         return state
     return replace(state, state=figures.state, reason=figures.reason)

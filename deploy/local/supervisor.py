@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[2]
 PROBE_S = 0.02
 REMIND_S = 10.0
 ROTATE_S = 10.0
-"""Seconds between two lines that say what is waited for."""
+"""Seconds between two lines about a process that is not ready."""
 QUICK_DEATH_S, LONGEST_WAIT_S = 5.0, 10.0
 SHORT_LIFE_S, SHORT_WAIT_S = 30.0, 2.0
-"""A start costs one to two seconds of a core: what lives for some seconds at a time must not take it from others."""
+"""A start costs one to two seconds of a core: a process that keeps dying must not take it from others."""
 GIVE_UP_AFTER = 5
 
 
@@ -35,7 +35,7 @@ class NotReadyError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What to run; it is ready when ``probe`` says so or, without one, when it creates its ready file."""
+    """A command to run; it is ready when ``probe`` returns true or, without a probe, when it creates its ready file."""
 
     name: str
     command: tuple[str, ...]
@@ -127,7 +127,7 @@ class Supervisor:
             try:
                 await self._spawn(kept)
             except OSError as error:
-                # no memory, no disk: the dead child is still the one that is waited for, so this is another try
+                # no memory, no disk: the dead child is waited for again, so the loop tries once more
                 self._say(f"{kept.process.name} cannot be started: {error}")
 
     async def _rotate(self) -> None:
@@ -141,7 +141,7 @@ class Supervisor:
                     self._say(f"the log of {one.process.name} cannot be rotated: {error}")
 
     def _tell(self) -> None:
-        """Write down what there should be, and how it stands."""
+        """Write the file of all processes and their states."""
         every = [one for layer in self._layers for one in layer]
         heartbeat.write(self._home.run / STACK_FILE, {one.process.name: one.told() for one in every})
 
@@ -157,7 +157,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 # Ctrl-C is for the supervisor, which ends them in order. No session of its own: Linux shares the
-                # processors out by session first, and the database, of many threads, would be the one that waits.
+                # processors out by session first, and the database, with its many threads, would have to wait.
                 process_group=0,
             )
         self._home.pid_file(process.name).write_text(f"{kept.child.pid}\n")
@@ -177,7 +177,7 @@ class Supervisor:
             await asyncio.sleep(PROBE_S)
 
     def _seen(self, name: str) -> str:
-        """What it waits for, or the last line of its log."""
+        """The dependency that it waits for, or the last line of its log."""
         reason = next((one.reason for one in states(self._home.run) if one.name == name), "")
         return reason or self._home.log_tail(name, 1) or "it has said nothing yet"
 

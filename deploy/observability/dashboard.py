@@ -1,6 +1,6 @@
 """The catalogue of metrics in; a Grafana dashboard with each of them, as JSON, out; pure.
 
-`python -m deploy.observability.dashboard` prints what `dashboard.json` has; a test compares them.
+`python -m deploy.observability.dashboard` prints `dashboard.json`; a test compares them.
 """
 
 import json
@@ -29,7 +29,7 @@ OVERVIEW = (
 
 
 def targets(metric: Metric) -> list[tuple[str, str]]:
-    """Expressions with the legend of each: rates of what is counted, quantiles of what is measured."""
+    """Expressions with their legends: rates of counters, quantiles of histograms."""
     labels = list(metric.labels) or ["process"]
     by, legend = ", ".join(labels), " ".join(f"{{{{{label}}}}}" for label in labels)
     if metric.kind == HISTOGRAM:

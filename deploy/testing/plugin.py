@@ -1,4 +1,4 @@
-"""A pytest plugin: tests of tracking get the fixture ``headwater``, which says what arrived and what was refused.
+"""A pytest plugin: tests of tracking get the fixture ``headwater``, which shows accepted and refused events.
 
 ``HEADWATER_URL`` and ``HEADWATER_KEY`` (or a profile) name a test environment; each test begins with nothing in it.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def headwater() -> "Iterator[TrackingProbe]":
-    """A test environment that is counted anew; what it refuses fails nothing by itself."""
+    """A test environment with reset counts; a refused event does not fail the test by itself."""
     from deploy.testing.probe import TrackingProbe  # noqa: PLC0415 - most tests do not ask for it
 
     probe = TrackingProbe()

@@ -1,4 +1,4 @@
-"""A test environment in; what it took and refused since the last reset, waited for and asserted, out."""
+"""A test environment in; assertions on its accepted and refused events since the last reset out."""
 
 import time
 from typing import Any
@@ -16,14 +16,14 @@ SHOWN = 10
 
 
 class TrackingError(Exception):
-    """The environment cannot be asked; the text says what to set."""
+    """The environment cannot be reached; the text names the necessary setting."""
 
 
 class TrackingProbe:
     """Blocking, for tests; closed by the fixture."""
 
     def __init__(self, options: ClientOptions | None = None) -> None:
-        """Raises ``ConfigError`` where no key is said."""
+        """Raises ``ConfigError`` without a key."""
         access = api_access(options or ClientOptions())
         self._url = access.url
         headers = {"Authorization": f"Bearer {access.key}"}
@@ -35,7 +35,7 @@ class TrackingProbe:
         self._pool.clear()
 
     def reset(self) -> None:
-        """Count anew: what came before is not looked at any more. Raises ``TrackingError``."""
+        """Reset the counts: earlier events no longer count. Raises ``TrackingError``."""
         self._call("POST", "reset")
 
     def counts(self) -> dict[str, int]:
@@ -44,7 +44,7 @@ class TrackingProbe:
         return {name: int(said[name]) for name in ("good", "bad", "total")}
 
     def events(self, type: str = "", **properties: Any) -> list[dict[str, Any]]:  # noqa: A002 - the API's own name
-        """Those that can be read by now, the newest first, at most 100; with these values of these properties."""
+        """The events readable by now, newest first, at most 100; with these values of these properties."""
         query: dict[str, Any] = {"limit": MOST, **({"type": type} if type else {})}
         if properties:
             where = [{"property": name, "op": "eq", "value": value} for name, value in properties.items()]
@@ -67,7 +67,7 @@ class TrackingProbe:
         within_s: float = WITHIN_S,
         **properties: Any,
     ) -> dict[str, Any]:
-        """The newest of them once there are ``count``; raises ``AssertionError`` that says what came instead."""
+        """The newest of them once there are ``count``; raises ``AssertionError`` with the other events that came."""
         deadline = time.monotonic() + within_s
         while len(found := self.events(type, **properties)) < count:
             if time.monotonic() > deadline:
@@ -76,7 +76,7 @@ class TrackingProbe:
         return found[0]
 
     def expect_no_refusals(self) -> None:
-        """Raises ``AssertionError`` that names each; a refusal is known with the answer that told it."""
+        """Raises ``AssertionError`` with each refusal; it is known as soon as the request has been answered."""
         refused = self.refusals()
         if refused:
             raise AssertionError("\n".join([f"{len(refused)} refused:", *map(_line, refused[:SHOWN])]))

@@ -1,4 +1,4 @@
-"""A Kafka cluster in; whether its topics, replicas and groups are as they should be, and what they owe, out."""
+"""A Kafka cluster in; findings on its topics, replicas, groups and their lag out."""
 
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ GROUPS = {
     topics.SEGMENTS_APP: "python -m processors segments",
     topics.CLICKHOUSE_GROUP: "python -m sinks clickhouse",
 }
-"""Who has to be there, and the command that starts one."""
+"""The necessary consumers, each with the command that starts it."""
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def replicas(patient: Patient) -> Finding:
 
 
 async def retention(patient: Patient) -> Finding:
-    """As the catalogue has it: what is kept for less may be gone before it was read."""
+    """Retention as in the catalogue: with less, records may be deleted before they are read."""
     settings = patient.settings
     wanted = {topic.name: topic_config(topic, settings) for topic in topics.catalogue(settings)}
     async with _admin(settings) as admin:
@@ -134,7 +134,7 @@ async def members(patient: Patient) -> Finding:
 
 
 async def lag(patient: Patient) -> Finding:
-    """What a stage owes, by age: records that it has not acknowledged, and that came more than a minute ago."""
+    """A stage's lag by age: unacknowledged records older than a minute."""
     settings = patient.settings
     owed: dict[str, dict[TopicPartition, int]] = {}
     async with _admin(settings) as admin:

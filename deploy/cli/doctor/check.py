@@ -1,4 +1,4 @@
-"""A question about a stack in; ok, warn, fail or skip with what was seen and the command that mends it, out.
+"""A question about a stack in; ok, warn, fail or skip, with the observation and the remedy, out.
 
 A check is a function with a name and a sentence that says why it matters. It has a deadline, and what it raises is its
 finding: the other checks go on.
@@ -19,7 +19,7 @@ WITHIN_S = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What is looked at; ``is_here`` says whether the stack is this machine's own, or its services are in reach."""
+    """The examined stack; ``is_here``: it runs on this machine, or its services are in reach."""
 
     settings: Settings
     home: StackHome
@@ -38,7 +38,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``remedy`` is a command, or what to look at; empty where nothing has to be done."""
+    """``remedy`` is a command, or a place to look at; empty if nothing has to be done."""
 
     state: str
     what: str
@@ -63,7 +63,7 @@ def skip(what: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``remedy`` is what helps where the check itself does not come to an end."""
+    """``remedy`` applies if the check itself does not end."""
 
     name: str
     why: str
@@ -92,7 +92,7 @@ async def result_of(check: Check, patient: Patient) -> CheckResult:
             finding = await check.ask(patient)
     except TimeoutError:
         finding = fail(f"no answer within {check.within_s:g} s", check.remedy)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is wrong
+    except Exception as error:  # noqa: BLE001 - any exception is the finding
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         finding = fail(reason, check.remedy)
     return CheckResult(check=check, finding=finding, seconds=time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""`headwater doctor` in; every check's finding, with the command that mends what is wrong, out."""
+"""`headwater doctor` in; every check's finding, with the command that mends it, out."""
 
 import asyncio
 import sys
@@ -37,7 +37,7 @@ def patient() -> Patient:
 
 
 def groups(who: Patient) -> list[tuple[str, tuple[Check, ...]]]:
-    """Those that can be asked from here."""
+    """The checks that can run from here."""
     if not who.is_here:
         return [group for group in GROUPS if group[0] == "API"]
     if not who.has_own_kafka and not who.has_own_clickhouse and not is_loopback(who.settings.host):
@@ -57,7 +57,7 @@ def doctor(
         bool, typer.Option("--list", help="Name the checks and why each matters; look at nothing.")
     ] = False,
 ) -> None:
-    """Look for what is wrong with a stack, and say the command that mends it; exit status 1 where something is."""
+    """Check a stack; name each fault and the command that mends it. Exit status 1 if there is a fault."""
     if list_:
         for name, checks in GROUPS:
             for one in checks:

@@ -1,4 +1,4 @@
-"""A ClickHouse in; whether its tables are whole, what it puts off, and what was put aside, out."""
+"""A ClickHouse in; findings on its tables, delayed mutations and parts put aside out."""
 
 import time
 from typing import Any
@@ -18,7 +18,7 @@ PROVISION = "python -m deploy.provision"
 
 
 async def rows(patient: Patient, sql: str) -> list[list[Any]]:
-    """Raises ``RuntimeError`` with what the database says."""
+    """Raises ``RuntimeError`` with the database's error."""
     parts = urlsplit(patient.settings.clickhouse)
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
     login = aiohttp.BasicAuth(parts.username, parts.password or "") if parts.username else None

@@ -1,4 +1,4 @@
-"""The public API in; whether it answers, what the key may do, and how long an event takes through everything, out."""
+"""The public API in; findings on its health, the key's scopes and an event's time through the pipeline out."""
 
 import asyncio
 import secrets
@@ -82,7 +82,7 @@ async def parity(patient: Patient) -> Finding:
 
 
 async def ledger(patient: Patient) -> Finding:
-    """What was accepted in the last hour against what became of it, in minutes that have to balance."""
+    """Accepted events of the last hour against their outcomes, in settled minutes."""
     async with ApiClient(patient.access, patience=1) as client:
         try:
             said = await client.call("GET", "/v1/ledger")

@@ -1,4 +1,4 @@
-"""A machine in; whether a stack has what it needs on it, and lives on it, out."""
+"""A machine in; findings on a stack's prerequisites and processes out."""
 
 import asyncio
 import os
@@ -145,7 +145,7 @@ async def restarts(patient: Patient) -> Finding:
 
 
 async def stages(patient: Patient) -> Finding:
-    """What each process says of itself at its socket: a stage that is behind, recovers or holds."""
+    """Each process's own metrics: a stage that is behind, recovers or holds."""
     if not _runs(patient):
         return skip("the stack does not run")
     found = await asyncio.to_thread(figures_of, patient.home.run)

@@ -1,4 +1,4 @@
-"""`headwater export contacts|events|segment|person` in; a file, or stdout, with what the API shows of them out."""
+"""`headwater export contacts|events|segment|person` in; the API's objects, in a file or on stdout, out."""
 
 import contextlib
 import sys
@@ -23,7 +23,7 @@ TOLD_EVERY_S = 10.0
 cli = commands("export", "Contacts, events, a segment's contacts, or all of one person, page by page.")
 
 Form = Annotated[str, typer.Option("--format", help="ndjson, csv or parquet; else as the file's name ends.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout if not said.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; default: stdout.")]
 Since = Annotated[str, typer.Option("--from", help="Of the event's own time, ISO 8601.")]
 Until = Annotated[str, typer.Option("--to", help="Up to this time, without it.")]
 
@@ -111,7 +111,7 @@ def _export(read: Pages, kind: str, said: str, output: Path | None) -> None:
 
 @contextlib.contextmanager
 def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    """A file takes its name when it is whole, and is its owner's alone: it holds what people are called."""
+    """A file gets its name when it is complete; only its owner may read it: it holds personal data."""
     if output is None:
         yield sys.stdout.buffer
         return

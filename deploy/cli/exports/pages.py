@@ -1,4 +1,4 @@
-"""What is to be exported in; its objects as the API shows them, one after the other, out."""
+"""A kind of export in; its objects as the API shows them, one after the other, out."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any

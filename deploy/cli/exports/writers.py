@@ -1,6 +1,6 @@
 """Objects of the API in; lines of CSV or JSON, or a Parquet file, out; no more than some thousand are held.
 
-A CSV file has a column for each attribute or property that its first rows have; what comes up later stands as JSON in
+A CSV file has a column for each attribute or property of its first rows; those of later rows stand as JSON in
 the last column, so nothing is left out. Parquet has the API's own fields, times as times, objects as JSON.
 """
 
@@ -24,7 +24,7 @@ TIMES = frozenset({"timestamp", "received_at", "created_at", "updated_at"})
 
 
 class ExportWriter(Protocol):
-    """Takes objects one by one; ``close`` writes what is held, and ends the file's own form.
+    """Takes objects one by one; ``close`` writes the pending ones, and the file's footer.
 
     ``release`` lets go of the file, whole or not.
     """

@@ -20,7 +20,7 @@ class Totals:
     duplicate: int = 0
     refused: int = 0
     conflicts: int = 0
-    """Of the duplicates those whose id came before with something else: what they say was not stored."""
+    """Duplicates whose id came before with other content: theirs was not stored."""
     resent: int = 0
     """Of the duplicates those that were sent more than once here, as the API did not answer in time or we were ended:
     their first copy may be this import's own."""
@@ -37,7 +37,7 @@ class Checkpoint:
     as_of: str
     """ISO 8601, for rows that have no time: the same in each part of one import."""
     line: int = 0
-    """The last one of which it is known what became of it."""
+    """The last row whose outcome is known."""
     refused_bytes: int = 0
     """Of the file of refused rows."""
     totals: Totals

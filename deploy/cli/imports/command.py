@@ -19,7 +19,7 @@ Text = Annotated[list[str] | None, typer.Option("--text", help="A column whose n
 Format = Annotated[str, typer.Option("--format", help="csv or ndjson, where the first bytes do not tell.")]
 Delimiter = Annotated[str, typer.Option(help="Of a CSV file, where its header does not tell.")]
 Encoding = Annotated[str, typer.Option(help="Of a CSV file.")]
-AsOf = Annotated[str, typer.Option(help="When rows without a time were true, ISO 8601; now if not said.")]
+AsOf = Annotated[str, typer.Option(help="Time of rows without one, ISO 8601; default: now.")]
 DryRunFlag = Annotated[bool, typer.Option("--dry-run", help="Check every row, show the first, send nothing.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin anew in place of going on.")]
 Rows = Annotated[int, typer.Option("--batch", min=1, max=MAX_ROWS, help="Rows in one request.")]
@@ -81,7 +81,7 @@ def events(  # noqa: PLR0917 - a command line's words
     restart: Restart = False,
     batch: Rows = MAX_ROWS,
 ) -> None:
-    """Send events; a second run of the same file counts none of them twice."""
+    """Send events; a second run of the same file changes no count."""
     _import(
         files,
         kind=mapping.EVENTS,

@@ -1,4 +1,4 @@
-"""Rows as they would be sent in; what the API would say to each, by the code that the edge itself runs, out."""
+"""Rows as they would be sent in; the API's answer to each, computed by the edge's own code, out."""
 
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ SIZED: tuple[Literal["properties", "context", "profile"], ...] = ("properties", 
 
 
 class DryRun:
-    """Whether a contact that is named by id exists, and what an id has to do with a workspace, only the API knows."""
+    """Only the API knows whether a contact named by id exists, and whether its id is of this workspace."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind

@@ -1,6 +1,6 @@
-"""Columns and their first values in; what each column becomes, and a row as the API takes it, out; pure.
+"""Columns and their first values in; the field that each column becomes, and rows in the API's form, out; pure.
 
-A name is compared without case, spaces and signs. What is no field of the API is an attribute of a contact or a
+A name is compared without case, spaces and signs. A column that is no field is an attribute of a contact or a
 property of an event. A column is of numbers, of yes and no or of JSON only where all of its first values are, and
 never where a number would lose something: 007 and +49 stay text.
 """
@@ -46,7 +46,7 @@ _CONSENT = re.compile(r"^(consent|consents|optin)[ ._-]+(.+)$", re.IGNORECASE)
 
 
 class MappingError(ValueError):
-    """A mapping that cannot be meant; the text says what to change."""
+    """An impossible mapping; the text names the necessary change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ _FORMS: dict[str, Callable[[str], Any]] = {"number": _number, "flag": _flag, "js
 
 
 class Mapper:
-    """Rows to what the API takes; for every row of a file, so it is worked out once."""
+    """Converts rows to the API's form; prepared once for all rows of a file."""
 
     def __init__(self, kind: str, columns: Sequence[ImportColumn], constants: Mapping[str, Any]) -> None:
         """``constants``: fields that every row has, where it does not say otherwise. Raises ``MappingError``."""
@@ -189,7 +189,7 @@ class Mapper:
         self._rest = NESTED[kind][0]
 
     def of_list(self, values: Sequence[str]) -> dict[str, Any]:
-        """A row of a CSV file; an empty field is one that is not said."""
+        """A row of a CSV file; an empty field counts as missing."""
         row = dict(self._constants)
         for at, _, place, rest, form in self._steps:
             text = values[at]

@@ -1,4 +1,4 @@
-"""The words of an import command in; what is to be imported, and how, checked, out; pure."""
+"""The arguments of an import command in; a checked plan of the import out; pure."""
 
 import codecs
 from collections.abc import Sequence

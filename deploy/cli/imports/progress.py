@@ -21,7 +21,7 @@ WIDTH = 28
 
 
 class Progress:
-    """What is read, and what is settled."""
+    """Read rows, and settled rows."""
 
     def __init__(self, source: Source, checkpoint: Checkpoint) -> None:
         self._source = source
@@ -59,7 +59,7 @@ class Progress:
 
 
 def told_mapping(name: str, columns: Sequence[ImportColumn], kind: str, *, as_json: bool) -> None:
-    """What each column becomes; not between JSON lines."""
+    """Print the field that each column becomes; not between JSON lines."""
     if as_json:
         return
     note(f"{name}: {kind}")
@@ -70,7 +70,7 @@ def told_mapping(name: str, columns: Sequence[ImportColumn], kind: str, *, as_js
 
 
 def account(name: str, totals: Totals, refused: Path, seconds: float, before: int) -> bool:
-    """What became of all rows, of which ``before`` were settled earlier; whether each was taken."""
+    """Print the outcomes of all rows, ``before`` of them settled earlier; returns whether all were accepted."""
     rate = round((totals.sent - before) / seconds) if seconds else 0
     said = {"file": name, "sent": totals.sent, "stored": totals.stored, "duplicate": totals.duplicate}
     said |= {"refused": totals.refused, "warnings": totals.warnings, "conflicts": totals.conflicts}

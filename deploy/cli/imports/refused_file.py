@@ -25,7 +25,7 @@ class RefusedFile:
             self._file.close()
 
     def open(self) -> BinaryIO:
-        """For appending; it holds what people are called, so it is its owner's alone."""
+        """For appending; it holds personal data, so only its owner may read it."""
         if self._file is None:
             self.path.touch(mode=0o600)
             self._file = self.path.open("r+b")

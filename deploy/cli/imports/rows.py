@@ -48,7 +48,7 @@ class Layout:
 
 
 def layout(stream: io.BufferedReader, kind: str = "", delimiter: str = "", encoding: str = "utf-8-sig") -> Layout:
-    """What is not said is told from the beginning; raises ``ConfigError`` for an empty file, or names that repeat."""
+    """Missing options are guessed from the file's beginning; raises ``ConfigError`` for no rows or repeated names."""
     head = stream.peek(PEEK)[:PEEK]
     if not head.strip():
         raise ConfigError("the file is empty")
@@ -88,7 +88,7 @@ def _delimiter(head: str) -> str:
 
 def _csv(stream: io.BufferedReader, delimiter: str, encoding: str) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)
-    # what is not in this encoding becomes surrogates, which no text has, and is refused by its line
+    # bytes outside this encoding become surrogates, which no text has, and are refused by their line
     text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=False)
     line = 1

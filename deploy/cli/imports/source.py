@@ -1,7 +1,7 @@
 """A file or stdin in; its bytes unpacked, with its digest, its size and how far it has been read, out.
 
-The digest is what the ids of rows follow from, so a file is read once before its first row is sent. What comes from
-stdin is put into a temporary file for that. Packing is told by the first bytes: a name may say anything.
+The ids of rows follow from the digest, so a file is read once before its first row is sent; stdin is copied into a
+temporary file for that. The first bytes tell the compression: a file's name may be wrong.
 """
 
 import gzip
@@ -36,7 +36,7 @@ class Source:
     size: int
     """Bytes, as they lie on the disk."""
     digest: str
-    """32 hex digits of what lies there."""
+    """32 hex digits of the file's content."""
 
     @property
     def done(self) -> int:
@@ -73,7 +73,7 @@ class _Unclosed(io.RawIOBase):
 
 @contextmanager
 def opened(name: str) -> Iterator[Source]:
-    """Raises ``ConfigError`` for what cannot be read."""
+    """Raises ``ConfigError`` for an unreadable file."""
     if name == STDIN:
         with tempfile.TemporaryFile() as file:
             shutil.copyfileobj(sys.stdin.buffer, file, CHUNK)

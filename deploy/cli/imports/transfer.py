@@ -1,7 +1,7 @@
-"""Batches in; rows stored, and counted by what became of them, out.
+"""Batches in; rows stored, and counted by their outcomes, out.
 
-1. ``PARALLEL`` requests are under way at a time. What the API cannot take now (429, 503, a connection that broke) is
-   sent again: ids make that harmless.
+1. ``PARALLEL`` requests are under way at a time. After 429, 503 or a broken connection a request
+   is sent again: ids make that harmless.
 2. A batch that was taken names a task. Tasks are asked for in the order of the file, so a checkpoint behind one says
    that all before it is settled. At most ``UNSETTLED`` wait: memory stays flat, and a slow pipeline slows the sender.
 3. Refused rows are written when their batch is settled, so the checkpoint says where that file ends too.
@@ -58,7 +58,7 @@ class Transfer:
         self._checkpoint = checkpoint
         self._refused = refused
         self._settled = settled
-        # what was under way when an earlier run ended comes again
+        # batches that were under way when an earlier run ended are sent again
         self._again = PARALLEL + UNSETTLED if checkpoint.line else 0
 
     async def run(self, batches: Iterator[RowBatch]) -> None:
@@ -135,7 +135,7 @@ class Transfer:
             self._settled()
 
     async def _finished(self, task: str) -> list[dict[str, Any]]:
-        """What became of a task's events, once that is known of each."""
+        """The outcomes of a task's events, once all are known."""
         loop = asyncio.get_running_loop()
         pause, done, moved = FIRST_LOOK_S, -1, loop.time()
         while True:

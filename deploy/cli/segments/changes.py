@@ -1,4 +1,4 @@
-"""Segments as a file and as the API have them in; what makes the second like the first, and its effect, out."""
+"""Segments of a file and of the API in; the changes that make the API's like the file's, and their effect, out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class SegmentChange:
 
 
 async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
-    """Those of the API by name; raises ``ConfigError`` where two have one."""
+    """The API's segments by name; raises ``ConfigError`` for two of one name."""
     found: dict[str, dict[str, Any]] = {}
     async for one in client.listed("/v1/segments"):
         if one["name"] in found:
@@ -77,7 +77,7 @@ async def changes(
 
 
 async def _count(client: ApiClient, one: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:
-    """How many the rule would find; the API says what is wrong with one."""
+    """The number of contacts that the rule would find; raises the API's error for an invalid rule."""
     if references(one.rule) - ids.keys() and any(not name.startswith("seg_") for name in references(rule)):
         return None
     try:

@@ -1,4 +1,4 @@
-"""`headwater segments pull|plan|apply` in; segments as a file, what would change by one, and the change, out."""
+"""`headwater segments pull|plan|apply` in; segments as a file, the changes by a file, and their application, out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ COLUMNS = ("action", "segment", "members_now", "members_then")
 
 File = Annotated[Path, typer.Argument(help="Such as segments.yaml.")]
 Delete = Annotated[bool, typer.Option("--delete", help="Remove the segments that the file does not have.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout if not said.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; default: stdout.")]
 
 
 @cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
@@ -40,7 +40,7 @@ def pull(output: Out = None) -> None:
 
 @cli.command(epilog=examples("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"))
 def plan(file: File, delete: Delete = False) -> None:
-    """Show what applying the file would change, and for how many; exit status 1 where something would."""
+    """Show the changes that the file makes, and for how many contacts; exit status 1 if there are any."""
     wanted = _read(file)
 
     async def work() -> list[SegmentChange]:

@@ -1,7 +1,7 @@
 """YAML in, segments by name out, and back; names of segments stand for their ids in rules; pure.
 
-What YAML would make of a value beside JSON's types is left as text: ``no`` and ``2026-11-01`` are words here. A key
-that comes twice and an alias are refused, the first as one of them would be lost, the second as it can be a bomb.
+Values that YAML would turn into other than JSON's types stay text: ``no`` and ``2026-11-01`` are strings here. A
+repeated key is refused, as one value would be lost, and an alias, as its expansion can grow without bound.
 """
 
 import re
@@ -91,7 +91,7 @@ def dump(definitions: Mapping[str, SegmentDefinition]) -> str:
 
 
 def replaced(rule: Any, names: Mapping[str, str]) -> Any:
-    """The rule with what stands under ``segment`` replaced; what is no key of ``names`` stays."""
+    """The rule with its references under ``segment`` replaced by ``names``; others stay."""
     if isinstance(rule, dict):
         return {
             key: names.get(value, value) if key == "segment" and isinstance(value, str) else replaced(value, names)
@@ -109,7 +109,7 @@ def references(rule: Any) -> set[str]:
 
 
 def order(definitions: Mapping[str, SegmentDefinition], known: Mapping[str, str]) -> list[SegmentDefinition]:
-    """Each behind those that it names; ``known`` are ids by name. Raises ``DocumentError``."""
+    """Each segment behind those that it refers to; ``known`` are ids by name. Raises ``DocumentError``."""
     graph = {}
     for one in definitions.values():
         named = references(one.rule)

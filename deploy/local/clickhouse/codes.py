@@ -75,7 +75,7 @@ CONTENT_TYPES = (
 
 
 class ClickHouseError(Exception):
-    """What ClickHouse says when it refuses, in its words and with its number."""
+    """ClickHouse's error text, in its words and with its number."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)

@@ -1,6 +1,6 @@
-"""The bytes of an HTTP body and what its headers say of them in, decoded bytes or a form's fields out; and back.
+"""The bytes and headers of an HTTP body in, decoded bytes or a form's fields out; and back.
 
-What comes out of a body is bounded while it is decoded: a few bytes of it may stand for gigabytes.
+The decoded size is bounded while decoding: a few bytes may stand for gigabytes.
 """
 
 import bz2
@@ -26,7 +26,7 @@ class TooLargeError(Exception):
 
 
 Decoder = Callable[[bytes, int], bytes]
-"""(data, most bytes) -> what comes out, at most one byte more than that."""
+"""(data, most bytes) -> decoded bytes, at most one more than that."""
 
 
 def _lz4(data: bytes, most: int) -> bytes:
@@ -126,7 +126,7 @@ def decode(data: bytes, encoding: str, most: int) -> bytes:
 
 
 def form_fields(data: bytes, content_type: str) -> dict[str, str]:
-    """The text fields of a multipart form; raises ``EncodingError`` for files in it and for what is no form."""
+    """The text fields of a multipart form; raises ``EncodingError`` for files, and unless it is a form."""
     form = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + data, policy=HTTP)
     fields = {}
     for part in form.iter_parts():

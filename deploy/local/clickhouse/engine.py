@@ -151,7 +151,7 @@ class Engine:
 
 
 def _forget_empty_default(path: Path) -> None:
-    """Let ``default`` be made anew where it has no tables: the engine does not attach one without any."""
+    """Recreate ``default`` if it has no tables: the engine does not attach an empty database."""
     metadata = path / "metadata"
     if not any((metadata / "default").glob("*.sql")):
         for name in ("default.sql", "default.sql.tmp"):
@@ -159,7 +159,7 @@ def _forget_empty_default(path: Path) -> None:
 
 
 def _prepare(connection: "Connection", question: EngineQuery) -> None:
-    # What a server's own default profile has, where the embedded engine differs.
+    # Settings of a server's default profile in which the embedded engine differs.
     settings = {"implicit_select": "0", "allow_introspection_functions": "0"}
     settings |= question.settings
     if question.statement.data is not None:  # the only way for an insert; a query's may be longer than a statement

@@ -27,7 +27,7 @@ Ask = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a client of this version is told; ``types`` are those of columns that Native for version 0 says less of."""
+    """The block's head for a client of this version; ``types`` of columns whose type version 0 shortens."""
 
     number: int
     types: Mapping[str, str]
@@ -51,12 +51,12 @@ class Version:
 
 
 def has_time_zones(data: bytes) -> bool:
-    """Whether a column may have a time zone that is not said."""
+    """Whether a column may have an unstated time zone."""
     return b"\x08DateTime" in data[: 1 << 20]
 
 
 def versioned(data: bytes, version: Version, rows: int) -> bytes:
-    """Raises ``UnmeasurableError`` for types that ``rebuilt`` is for; ``rows`` are those of all blocks."""
+    """Raises ``UnmeasurableError`` for types that need ``rebuilt``; ``rows`` of all blocks."""
     view = memoryview(data)
     if version.number < TIME_ZONES or (version.number < CUSTOM_SERIALIZATION and not has_time_zones(data)):
         columns, at = varint(view, 0) if data else (0, 0)
@@ -87,7 +87,7 @@ def _rewritten(view: memoryview, version: Version) -> Iterator[bytes | memoryvie
 
 
 def rebuilt(data: bytes, version: Version, ask: Ask) -> bytes:
-    """The same with the engine's help, whatever the types: it is asked for each column alone."""
+    """The same for any type, with the engine's help: it formats each column alone."""
     counts = [int(line) for line in ask(_ROWS).split()]
     columns, _ = varint(memoryview(data), 0)
     names = [quoted(row[0]) for row in orjson.loads(ask("DESCRIBE TABLE {table} FORMAT JSONCompact"))["data"]]

@@ -1,4 +1,4 @@
-"""Bytes in, ClickHouse's own compressed frames out, and back: what ``compress=1`` and ``decompress=1`` mean; pure.
+"""Bytes in, ClickHouse's own compressed frames out, and back, for ``compress=1`` and ``decompress=1``; pure.
 
 A frame is a checksum (CityHash128 of version 1.0.2 over all that follows it), a byte that names the method, two
 little-endian sizes (of the frame without its checksum, and of what comes out of it), and the packed bytes.
@@ -53,7 +53,7 @@ def _checksum(body: bytes) -> bytes:
 
 
 def unpack(data: bytes, limit: int) -> bytes:
-    """What the frames hold; raises ``FrameError``, and ``TooLargeError`` before it would take more than ``limit``."""
+    """The decoded content of frames; raises ``FrameError``, and ``TooLargeError`` before it exceeds ``limit``."""
     parts: list[bytes] = []
     left = limit
     for method, body, size, at in _frames(data):
@@ -70,7 +70,7 @@ def unpack(data: bytes, limit: int) -> bytes:
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
-    """Method, packed bytes, size of what comes out, and where the frame begins."""
+    """Method, packed bytes, decoded size, and offset of the frame."""
     at = 0
     while at < len(data):
         start = at + _CHECKSUM

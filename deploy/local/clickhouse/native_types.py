@@ -91,7 +91,7 @@ def column_of(name: str) -> Column:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Parts between the outer commas; what is quoted has none."""
+    """Parts between the outer commas; commas within quotes do not separate."""
     depth, start, quote, at = 0, 0, "", 0
     while at < len(text):
         char = text[at]

@@ -1,4 +1,4 @@
-"""What a full disk left of the engine's own files in; a folder that the engine opens, and what was lost with it, out.
+"""The engine's files after a full disk in; a folder that the engine opens, and a list of the losses, out.
 
 The engine does not start with a definition, a format version or a mutation that was written in part; with everything
 else it deals by itself: it removes ``tmp_`` parts and puts parts aside that it cannot read.
@@ -16,13 +16,13 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 ASIDE = "broken."
-"""In front of the name: the engine reads whatever begins with ``mutation_``."""
+"""In front of the name: the engine reads any file that begins with ``mutation_``."""
 KEPT = "metadata.kept"
 DEFINES = (b"CREATE", b"ALTER", b"DROP", b"RENAME", b"EXCHANGE", b"ATTACH", b"DETACH")
 
 
 def repair(path: Path) -> list[str]:
-    """Make the engine's folder one that it opens; what was done, in words."""
+    """Repair the engine's folder so that it opens; returns the repairs, in words."""
     done = []
     for file in path.glob("store/*/*/mutation_*.txt"):
         if not _is_whole_mutation(file.read_bytes()):
@@ -39,7 +39,7 @@ def repair(path: Path) -> list[str]:
 
 
 def keep(path: Path) -> None:
-    """Copy the definitions that changed, and forget those that are gone; a disk that is full lets it be."""
+    """Copy changed definitions, and delete copies of removed ones; does nothing on a full disk."""
     with suppress(OSError):
         there = {path / KEPT / file.relative_to(path): file for file in _definitions(path)}
         for copy, file in there.items():
@@ -67,7 +67,7 @@ def _is_whole_mutation(content: bytes) -> bool:
 
 
 def _mend_definition(path: Path, file: Path) -> str:
-    """What was done to one that was written in part, empty: nothing."""
+    """The repair of a partly written one, in words; empty: none was needed."""
     content, kept = file.read_bytes(), path / KEPT / file.relative_to(path)
     copy = kept.read_bytes() if kept.exists() else b""
     is_cut = copy.startswith(content) and content != copy

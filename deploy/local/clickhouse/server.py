@@ -2,7 +2,7 @@
 
 ``python -m deploy.local.clickhouse.server --path DIR --port N`` serves ClickHouse's HTTP interface over chDB.
 
-1. It listens on loopback only and refuses what a browser sends for another site. Any user may read; writing takes
+1. It listens on loopback only and refuses a browser's requests for another site. Any user may read; writing takes
    the password of the stack, which stands in a file that only its owner reads.
 2. Every request is a session of its own: a ``session_id`` is accepted and has no effect.
 3. 200 to an insert means that the engine has written it.
@@ -68,7 +68,7 @@ INTERFACE = frozenset(
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PARALLEL = 16
 MAX_INSERT, MAX_QUERY = 256 << 20, 16 << 20
-"""Bytes of a body, with the password and without. The sink's blocks have a tenth of the first: what a fetch brings."""
+"""Bytes of a body, with the password and without. The sink's blocks have a tenth of the first: a fetch's records."""
 
 
 class FrontProtocol(BoundedProtocol):
@@ -212,7 +212,7 @@ async def ok(_request: Request) -> Response:
 
 
 def question(request: Request, body: bytes, *, may_write: bool) -> EngineQuery:
-    """Raises ``ClickHouseError`` for what this front cannot read."""
+    """Raises ``ClickHouseError`` for an unreadable request."""
     query, headers = dict(request.query_params), request.headers
     most = MAX_INSERT if may_write else MAX_QUERY
     kind = headers.get("Content-Type", "")
@@ -220,7 +220,7 @@ def question(request: Request, body: bytes, *, may_write: bool) -> EngineQuery:
         body = decode(body, headers.get("Content-Encoding", ""), most)
         if query.get("decompress") == "1":
             body = native_frames.unpack(body, most)
-        if kind.startswith("multipart/form-data"):  # what clients turn to when parameters are too long for a URL
+        if kind.startswith("multipart/form-data"):  # clients use a form when parameters are too long for a URL
             query |= form_fields(body, kind)
             body = b""
     except TooLargeError as error:

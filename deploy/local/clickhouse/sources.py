@@ -1,6 +1,6 @@
-"""SQL in; a refusal for what reaches files, hosts or programs, and for a reader's statement that is no read; pure.
+"""SQL in; an error for access to files, hosts or programs, and for a reader's statement other than a read; pure.
 
-What a name means in SQL is the engine's to say. Here a word before a bracket that is a table function of the engine
+Only the engine can resolve a name in SQL. Here a word before a bracket that is a table function of the engine
 has to be one of ``LOCAL``: it makes rows, or reads tables of this database. A name that a later version of the engine
 brings is refused until it stands there.
 """
@@ -20,7 +20,7 @@ LOCAL = frozenset(
 ENGINES = frozenset(
     "memory join set null log tinylog stripelog view materializedview merge buffer dictionary atomic lazy".split()
 )
-"""Beside those of the MergeTree family."""
+"""Table engines allowed beside the MergeTree family."""
 READS = frozenset({b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"("})
 _QUOTES = b'`"'
 

@@ -1,6 +1,6 @@
 """The bytes of one ClickHouse request in; out, where its SQL ends, where its data starts, and which format.
 
-The engine parses SQL itself. What it cannot do over its embedded interface is tell an INSERT's SQL from the
+The engine parses SQL itself. Its embedded interface cannot separate an INSERT's SQL from the
 (possibly binary) data behind it, and name the format of its answer; that is all that is read here.
 """
 
