@@ -45,6 +45,8 @@ MAX_QUARANTINE_IDS = 100
 QUARANTINE_STATES = ("open", "replayed", "discarded")
 MAX_TYPES, MAX_TYPE = 100, 200
 """Of a webhook."""
+SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret
+"""Of every webhook secret that is made here."""
 SECRET_LENGTHS = (6, 256)
 MAX_RECEIVER_SECRET = 2048
 MAX_CONSENT = 256

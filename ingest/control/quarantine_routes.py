@@ -26,6 +26,7 @@ from schemas.control.quarantine_jobs import (
 )
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
+from schemas.times import DAY_MS
 
 PLAN = "/internal/quarantine/plan"
 WITHIN_MS = "5000"
@@ -91,7 +92,7 @@ class QuarantineRoutes:
 
     def _only(self, record: Any) -> QuarantineFilter:
         # the clock of the stage that wrote it may be ahead
-        return QuarantineFilter(ids=(record["id"],), until_ms=self._edge.clock() + 86_400_000)
+        return QuarantineFilter(ids=(record["id"],), until_ms=self._edge.clock() + DAY_MS)
 
     async def _job(self, request: Request, action: str, chosen: QuarantineFilter) -> QuarantineJob:
         """Durable; done, unless that takes longer than the request waits."""

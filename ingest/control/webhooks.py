@@ -9,11 +9,10 @@ from schemas.api.request_schemas import RETRY, RETRY_FILTER, ROTATION, WEBHOOK, 
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
-from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS
+from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS, SECRET_PREFIX
 from schemas.records.deliveries import FAILED, PENDING
 from schemas.times import DAY_MS, parse_time
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - of every secret that is made here
 OVERLAP_MS = DAY_MS
 """How long the secret of before a rotation stays valid."""
 

@@ -30,7 +30,7 @@ class Coverage:
     def __init__(self, known: Mapping[Tenant, Mapping[str, Retention]] | None = None) -> None:
         self._known = {home: dict(some) for home, some in (known or {}).items()}
         self.dirty = False
-        self.generation = 0
+        self.version = 0
 
     def missing(self, plan: Plan) -> dict[str, Condition]:
         """Conditions of the plan that contacts lack events of."""
@@ -67,7 +67,7 @@ class Coverage:
 
     def _changed(self) -> None:
         self.dirty = True
-        self.generation += 1
+        self.version += 1
 
     def dump(self) -> list[Any]:
         return [

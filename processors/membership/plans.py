@@ -7,6 +7,7 @@ contacts again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from processors.membership.conditions import Plan, Tenant, compile_plan, digest_of
 from processors.membership.coverage import Coverage
@@ -16,15 +17,22 @@ Versions = dict[str, str]
 PENDING = ":pending"
 
 
+class PlanVersion(NamedTuple):
+    """The changes of definitions, and of a partition's coverage, that its plans follow from."""
+
+    definitions: int
+    coverage: int
+
+
 class Compiler:
-    """``generation`` grows with every change of a plan."""
+    """``version`` counts the changes of plans."""
 
     def __init__(self, control: ControlState) -> None:
         self._control = control
         self._revision = -1
         self._stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
         self.plans: dict[Tenant, Plan] = {}
-        self.generation = 0
+        self.version = 0
 
     def refresh(self) -> None:
         """Take in what has changed; cheap if nothing has."""
@@ -43,7 +51,7 @@ class Compiler:
                 fresh[home] = plan if plan and is_same else compile_plan(home, segments.values(), plan)
         if stamps != self._stamps:
             self.plans, self._stamps = fresh, stamps
-            self.generation += 1
+            self.version += 1
 
 
 class Plans:
@@ -53,28 +61,29 @@ class Plans:
         """Without ``coverage`` nothing is ever pending: events count from when a segment was seen."""
         self._compiler = compiler
         self.coverage = coverage
-        self._seen = (-1, -1)
+        self._derived_from: PlanVersion | None = None
         self._plans: dict[Tenant, Plan] = {}
         self._versions: dict[str, Versions] = {}
-        self.generation = 0
+        self.version = PlanVersion(0, 0)
+        """As of the last change of ``digests``."""
         self.digests: frozenset[bytes] = frozenset()
 
     def refresh(self) -> None:
         """Take in what has changed; cheap if nothing has."""
         self._compiler.refresh()
-        seen = (self._compiler.generation, self.coverage.generation if self.coverage else 0)
-        if self._seen == seen:
+        if self._derived_from == self._latest():
             return
         if self.coverage is not None:
             self.coverage.forget(self._compiler.plans.values())
-            seen = (self._compiler.generation, self.coverage.generation)
-        self._seen = seen
+        self._derived_from = latest = self._latest()
         self._plans = {home: self._derived(plan) for home, plan in self._compiler.plans.items()}
         self.learn(self.current())
         digests = frozenset(plan.digest.encode() for plan in self._plans.values())
         if digests != self.digests:
-            self.digests = digests
-            self.generation += 1
+            self.digests, self.version = digests, latest
+
+    def _latest(self) -> PlanVersion:
+        return PlanVersion(self._compiler.version, self.coverage.version if self.coverage else 0)
 
     def _derived(self, plan: Plan) -> Plan:
         pending = self.coverage.pending(plan) if self.coverage is not None else None

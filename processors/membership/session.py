@@ -14,8 +14,7 @@ from schemas.control import static_segments
 from schemas.records import identity, sameness
 from schemas.records.records import BY_RULE, CARRIED, TRACK, Absorb, Change, Event, Identifier, Merge, Rebuild
 from schemas.rules import windows
-
-MINUTE_MS = 60_000
+from schemas.times import MINUTE_MS
 
 
 def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:

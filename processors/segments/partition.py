@@ -6,9 +6,10 @@
 """
 
 from processors.backfill.queue import Tenant
-from processors.membership.plans import Plans
+from processors.membership.plans import Plans, PlanVersion
 from processors.membership.timers import Timers
-from processors.segments.unit import MAX_SKEW_MS, ReplayWindow
+from processors.segments.unit import ReplayWindow
+from schemas.times import CLOCK_SKEW_MS
 
 COVERAGE = b"!coverage"
 """Key of the row that says how much history the partition's contacts have."""
@@ -18,6 +19,9 @@ BEHIND_MS = 1000
 """A record that is older than this comes out of a backlog."""
 QUIET_MS, START_MS = 250, 1000
 """Without a record for so long there is no backlog any more; and after a start, there was none."""
+
+Signature = tuple[PlanVersion, bool, int]
+"""The values from which the segments' states follow: plans, whether a scan is open, number of disabled segments."""
 
 
 class Partition:
@@ -32,11 +36,11 @@ class Partition:
         """By workspace and segment: the last announced version and state."""
         self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
         """By workspace, segment and version: contacts whose history was read, of all."""
-        self.emitted_generation: tuple[int, bool, int] | None = None
+        self.announced_signature: Signature | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
-        self.generation = -1
-        """Of the plans that ``scanned`` has been compared with."""
+        self.compared: PlanVersion | None = None
+        """Version of the plans that ``scanned`` has been compared with."""
         self.not_scanned = b""
         self.cursor = SCANNED
         """The last row that the scan has seen, as long as ``scanned`` is ``None``."""
@@ -71,5 +75,5 @@ class Partition:
         if self.restored_ms is None:
             self.restored_ms = now_ms
         # the clocks of the workers that sent the records may be ahead
-        until_ms = self.restored_ms + MAX_SKEW_MS
+        until_ms = self.restored_ms + CLOCK_SKEW_MS
         return ReplayWindow(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)

@@ -22,7 +22,7 @@ from processors.runtime import foreign
 from processors.runtime.foreign import T
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows
 from processors.segments import erase, progress
-from processors.segments.partition import COVERAGE, SCANNED, Partition
+from processors.segments.partition import COVERAGE, SCANNED, Partition, Signature
 from processors.segments.unit import ERASED, REBUILD, TABLE, UnitOfWork
 from schemas import topics
 from schemas.control.control_state import ControlState
@@ -145,7 +145,7 @@ class SegmentsStage:
             return True
         if opened.scanned is None or (self._queue is not None and self._queue.has(partition)):
             return True
-        return self._queue is not None and opened.emitted_generation != _signature(opened)
+        return self._queue is not None and opened.announced_signature != _signature(opened)
 
     def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
         """A chunk of history, or of the scan over all contacts; an event meanwhile updates its contact at once."""
@@ -199,7 +199,7 @@ class SegmentsStage:
     def _announce(self, opened: Partition, partition: int) -> list[OutputRecord]:
         if self._queue is None:
             return []
-        opened.emitted_generation = _signature(opened)
+        opened.announced_signature = _signature(opened)
         sends = [
             progress.told(opened, partition, segment, state, opened.plans.of(segment.workspace, segment.environment))
             for segment, state in progress.changed(opened, self._control)
@@ -210,9 +210,9 @@ class SegmentsStage:
         """Start over with the scan if contacts are about to follow other plans; ask for the history they need."""
         plans = opened.plans
         plans.refresh()
-        if opened.generation == plans.generation:
+        if opened.compared == plans.version:
             return
-        opened.generation = plans.generation
+        opened.compared = plans.version
         opened.cursor = SCANNED
         self._ask(opened, partition)
         if opened.scanned == plans.digests:
@@ -288,7 +288,6 @@ class SegmentsStage:
             self._queue.forget(partition)
 
 
-def _signature(opened: Partition) -> tuple[int, bool, int]:
-    """The values from which the segments' states follow."""
+def _signature(opened: Partition) -> Signature:
     disabled = sum(len(plan.disabled) for plan in opened.plans.homes())
-    return opened.plans.generation, opened.scanned is None, disabled
+    return opened.plans.version, opened.scanned is None, disabled

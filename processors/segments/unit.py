@@ -16,6 +16,7 @@ from schemas.records import codec, identity, sameness
 from schemas.records.identity import partition_of
 from schemas.records.records import CONTACT, TRACK, Absorb, Change, Event, Merge, Rebuild
 from schemas.records.tenancy import ForeignContactError
+from schemas.times import CLOCK_SKEW_MS
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,6 @@ REBUILD = b"!rebuild/"
 """Before a contact's key: the key of the row that says its history is awaited."""
 ERASED = b"!erased/"
 """Before an erasure's id: the key of the row that says it was done; before a contact's: its last version."""
-MAX_SKEW_MS = 5000
-"""How far ahead of ours the clock of an edge may be before its events have to wait for their time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class UnitOfWork:
     def at(self, moment_ms: int) -> None:
         """The moment as of which rules are evaluated from here on."""
         self._now_ms = moment_ms
-        self._latest_ms = moment_ms + MAX_SKEW_MS
+        self._latest_ms = moment_ms + CLOCK_SKEW_MS
 
     def event(self, event: Event, sent_ms: int) -> None:
         """``sent_ms`` is the time of the record that it came in."""

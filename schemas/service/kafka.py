@@ -11,7 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas import topics
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def producer(settings: Settings) -> AIOKafkaProducer:
         linger_ms=0,
         max_batch_size=1 << 20,
         max_request_size=2 << 20,
-        metadata_max_age_ms=60_000,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
 
 
@@ -186,7 +186,7 @@ class Tail:
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 fetch_max_wait_ms=2000,
-                metadata_max_age_ms=60_000,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
             ),
         )
         self._consumer.assign(self._parts)

@@ -11,6 +11,9 @@ from schemas.client_files import password_from_file, tls_context
 from schemas.errors import CannotStart
 from schemas.settings import Settings, variable
 
+METADATA_MAX_AGE_MS = 60_000
+"""A client notices a new topic, or a moved leader without an error, this late at most."""
+
 
 def connection(settings: Settings) -> dict[str, Any]:
     """Keyword arguments of any aiokafka client; raises ``CannotStart`` for a file or function that is not there."""

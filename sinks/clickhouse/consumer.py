@@ -23,7 +23,7 @@ from schemas import topics
 from schemas.control.erasure import Erased
 from schemas.errors import ApiError
 from schemas.service.kafka import wait_for_broker
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 from sinks.clickhouse.inserter import DlqLimit, SinkContext, StreamInserter
 from sinks.clickhouse.publish import SinkPublisher
@@ -175,7 +175,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             enable_auto_commit=False,
             fetch_max_wait_ms=1000,
             fetch_max_bytes=8 << 20,
-            metadata_max_age_ms=60_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         await self.consumer.start()
         self.consumer.subscribe([topics.name(s.topic, self.settings) for s in STREAMS], listener=self)

@@ -10,8 +10,9 @@ from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 
 from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookDelivery
+from schemas.times import HOUR_MS, MINUTE_MS
 
-SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
+SECOND_MS = 1_000
 WAITS_MS = (
     *(5 * SECOND_MS, 30 * SECOND_MS, 2 * MINUTE_MS, 10 * MINUTE_MS, 30 * MINUTE_MS),
     *(HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, 12 * HOUR_MS),

@@ -23,7 +23,7 @@ from aiokafka.errors import ProducerFenced
 
 from schemas import topics
 from schemas.service import kafka
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
             enable_auto_commit=False,
             session_timeout_ms=round(self._session_s * 1000),
             heartbeat_interval_ms=BEAT_MS,
-            metadata_max_age_ms=60_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
 
     async def _poll(self) -> None:

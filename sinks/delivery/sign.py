@@ -13,7 +13,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from urllib.parse import quote
 
-PREFIX = "whsec_"
+from schemas.limits import SECRET_PREFIX
+
 AGENT = "Headwater-Webhooks/1"
 
 
@@ -23,7 +24,7 @@ def altacee(secret: str, body: bytes) -> str:
 
 def standard_keys(secret: str) -> list[bytes]:
     """The bytes that libraries take the secret for: they decode it, or are handed its bytes."""
-    text = secret.removeprefix(PREFIX)
+    text = secret.removeprefix(SECRET_PREFIX)
     keys = [] if text != secret else [secret.encode()]
     try:
         decoded = b64decode(text + "==")

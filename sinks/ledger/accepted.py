@@ -28,7 +28,7 @@ from schemas.records.codec import UndecodableError
 from schemas.records.outcomes import LATEST_MS
 from schemas.service import clock
 from schemas.service.kafka import started
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 from schemas.times import MINUTE_MS
 
@@ -140,7 +140,7 @@ class AcceptedReader:
                 fetch_max_bytes=2 << 20,
                 max_partition_fetch_bytes=1 << 20,
                 fetch_max_wait_ms=5000,
-                metadata_max_age_ms=60_000,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
             ),
         )
         try:

@@ -18,7 +18,7 @@ from cachetools import TLRUCache
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.service import kafka
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 from sinks.webhooks.messages import Message
 from sinks.webhooks.subscriptions import delivery_of
@@ -113,7 +113,7 @@ class CustomerTopics:
                 max_batch_size=1 << 20,
                 max_request_size=2 << 20,
                 request_timeout_ms=self._timeout_ms,
-                metadata_max_age_ms=60_000,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
             ),
         )
 

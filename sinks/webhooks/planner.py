@@ -27,7 +27,7 @@ from schemas.records.deliveries import WebhookDelivery
 from schemas.retry import retried
 from schemas.service import clock
 from schemas.service.kafka import Tail
-from schemas.service.kafka_auth import connection
+from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 from sinks.delivery.lease import Lease
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
@@ -98,7 +98,7 @@ class DeliveryPlanner:
             enable_auto_commit=False,
             fetch_max_wait_ms=1000,
             fetch_max_bytes=8 << 20,
-            metadata_max_age_ms=60_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         await self._consumer.start()
         parts = [TopicPartition(name, p) for name in self._names for p in range(self._settings.partitions)]

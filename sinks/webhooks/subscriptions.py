@@ -15,13 +15,12 @@ from schemas.control.control_state import ControlState, Webhook
 from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.records import BY_RULE, REQUESTED
+from schemas.times import CLOCK_SKEW_MS
 from sinks.webhooks.messages import ENTERED, LEFT, Message
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
 
-SKEW_MS = 5000
-"""How far the clock of an edge may be ahead of a stage's: events sent after the 201 are never skipped."""
 
 Targets = Callable[[Message, int], Iterable[Webhook]]
 """Endpoints of a message that became known at that moment (epoch ms)."""
@@ -101,7 +100,10 @@ def subscribed(control: ControlState) -> Targets:
         found = [
             webhook
             for webhook in (home or {}).values()
-            if webhook.status == "enabled" and webhook.created_ms <= known_ms + SKEW_MS and hears(webhook, message)
+            # an edge's clock may be ahead of a stage's: no event sent after the 201 is skipped
+            if webhook.status == "enabled"
+            and webhook.created_ms <= known_ms + CLOCK_SKEW_MS
+            and hears(webhook, message)
         ]
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))

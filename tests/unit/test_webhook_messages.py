@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records.records import Change
+from schemas.times import CLOCK_SKEW_MS
 from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
-from sinks.webhooks.subscriptions import MAX_BODY, SKEW_MS, plan, subscribed, wants
+from sinks.webhooks.subscriptions import MAX_BODY, plan, subscribed, wants
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.sink_pipeline import change
 
@@ -260,7 +261,7 @@ def test_who_is_told() -> None:
         webhook("off", "*", status="disabled"),
         webhook("staging", "*", environment="staging"),
         webhook("foreign", "*", workspace="other"),
-        webhook("late", "*", created_ms=NOW_MS + SKEW_MS + 1),
+        webhook("late", "*", created_ms=NOW_MS + CLOCK_SKEW_MS + 1),
         webhook("gone", "*", deleted=True),
     ):
         state.apply(*control_state.encode("webhook", one))
@@ -275,7 +276,7 @@ def test_who_is_told() -> None:
     assert {one["due_ms"] for one in found} == {NOW_MS + 7}
     assert len({one["id"] for one in found}) == 2
     assert [one["id"] for one in planned()] == [one["id"] for one in found], "planned again it is the same delivery"
-    assert planned(known_ms=NOW_MS - SKEW_MS - 1) == []
+    assert planned(known_ms=NOW_MS - CLOCK_SKEW_MS - 1) == []
     state.apply(*control_state.encode("webhook", webhook("named", "page_view", environment="staging")))
     assert [one["webhook_id"] for one in planned()] == ["whk_all"]
 

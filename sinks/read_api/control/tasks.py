@@ -7,11 +7,9 @@ from schemas import topics
 from schemas.errors import ApiError
 from schemas.ids import count_of, uuid7_ms
 from schemas.records.sameness import CONFLICT, key_from
+from schemas.times import CLOCK_SKEW_MS
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
-
-CLOCKS_MS = 5_000
-"""How far another machine's clock may be ahead."""
 
 _TASK = """
 SELECT event_id, type, own_contact_id AS sender, 'stored' AS disposition, 0 AS conflict FROM events
@@ -62,6 +60,6 @@ def _task_id(text: str, now_ms: int) -> str:
         found = UUID(text)
     except ValueError:
         found = UUID(int=0)
-    if found.version != 7 or uuid7_ms(found) > now_ms + CLOCKS_MS:
+    if found.version != 7 or uuid7_ms(found) > now_ms + CLOCK_SKEW_MS:
         raise ApiError("not_found", "no such task")
     return str(found)
