@@ -58,7 +58,9 @@ def new_links(
     if not event["identifiers"]:
         return []
     own = event["contact_id"]
-    strongest, *others = identity.tied(event["identifiers"], apart)
+    strongest, *others = event["identifiers"]
+    if others:
+        strongest, *others = identity.tied(event["identifiers"], apart)
     explicit = event["kind"] == ALIAS
     links = []
     claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID

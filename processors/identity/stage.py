@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from processors.identity import ephemeral_ids, erase, guard, resolve, resolver
 from processors.identity.guard import Limits
@@ -65,10 +66,11 @@ class IdentityStage:
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
         passed: list[Change] = []
+        settings: dict[str, Callable[[Event, PartitionState], list[Link]]] = {}
         for record in records:
             events, foreign_events = foreign.admit(
                 record,
-                codec.decode_events(record.value),
+                codec.decode_placed_events(record.value),
                 lambda event: codec.join_events([codec.encode_event(event)]),
                 partitions=self._partitions,
                 now_ms=now_ms,
@@ -80,12 +82,17 @@ class IdentityStage:
                     continue
                 self._seen.mark(event, record.offset, index, state)
                 if not event["repeat"]:  # a copy adds nothing to the first
-                    links[f"{event['workspace']}/{event['environment']}"] += self._new_links(event, state)
+                    workspace = event["workspace"]
+                    tying = settings.get(workspace)
+                    if tying is None:
+                        tying = settings[workspace] = self._tying(workspace)
+                    if some := tying(event, state):
+                        links[f"{workspace}/{event['environment']}"] += some
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition
                 event["origin_offset"] = record.offset
                 event["origin_index"] = index
-                resolved[target].append(codec.encode_event(event))
+                resolved[target].append(codec.forward_event(event, record.value))
                 state.received.append(event["received_ms"])
         sends += [
             OutputRecord(topics.RESOLVED.name, partition, None, value)
@@ -106,10 +113,11 @@ class IdentityStage:
             sends.append(OutputRecord(topics.CHANGES.name, state.partition, None, codec.encode_changes(passed)))
         return sends
 
-    def _new_links(self, event: Event, state: PartitionState) -> list[Link]:
-        apart = self._control.apart(event["workspace"])
-        at_once = ephemeral_ids.at_once(self._limits(event["workspace"]))
-        return resolve.new_links(event, state, apart=apart, erased=self._control.erased, at_once=at_once)
+    def _tying(self, workspace: str) -> Callable[[Event, PartitionState], list[Link]]:
+        """What gives the links of an event of this workspace, by its settings."""
+        apart, erased = self._control.apart(workspace), self._control.erased
+        at_once = ephemeral_ids.at_once(self._limits(workspace))
+        return partial(resolve.new_links, apart=apart, erased=erased, at_once=at_once)
 
     def _resolve(self, event: Event, state: PartitionState) -> int:
         """Set the event's contact; the answer is the partition it goes to."""

@@ -50,10 +50,11 @@ _ZERO = r"put(b'\0')"
 class _CodeWriter:
     """The functions of one schema's records; ``name`` is what holds a value in the code around it."""
 
-    def __init__(self, runs: Sequence[Run], only: Collection[str] = ()) -> None:
-        """``only``: the names of fields that are read, of all records; empty: all are."""
+    def __init__(self, runs: Sequence[Run], only: Collection[str] = (), places: Collection[str] = ()) -> None:
+        """``only``: the names of fields that are read, of all records; empty: all are. ``places``: as ``reader``."""
         self._runs = runs
         self._only = only
+        self._places = places
         self._records: dict[str, Any] = {}
         """By the names that later types call them by."""
         self.names: dict[str, Any] = {
@@ -114,7 +115,7 @@ class _CodeWriter:
         within: Run | None = None
         for n, field in enumerate(fields):
             run = next((run for run in self._runs if field["name"] in run), None)
-            if group and (run is None or run is not within):
+            if group and (run is None or run is not within or field["name"] in self._places):
                 yield group
                 group = []
             group.append((n, field))
@@ -205,12 +206,16 @@ class _CodeWriter:
     def _dict_of(self, schema: Any) -> str:
         """Code of a record's dictionary of the values that were read."""
         fields = [(n, field) for n, field in enumerate(schema["fields"]) if self._is_read(field)]
-        return "{" + ", ".join(f"{field['name']!r}: value{n}" for n, field in fields) + "}"
+        places = [f"place{n}" for n, field in enumerate(schema["fields"]) if field["name"] in self._places]
+        also = f", 'places': ({', '.join(places)},)" if places else ""
+        return "{" + ", ".join(f"{field['name']!r}: value{n}" for n, field in fields) + also + "}"
 
     def _records_reader(self, schema: Any) -> str:
         """Of so many records in a row."""
         before = each = ""
         for group in self._grouped(schema["fields"]):
+            if group[0][1]["name"] in self._places:
+                each += f"place{group[0][0]} = at\n"
             parts = "".join(self._read_field(n, field) for n, field in group)
             if not self._is_run(group):
                 each += parts
@@ -238,12 +243,13 @@ def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
     return write
 
 
-def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = ()) -> Read:
+def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = (), places: Collection[str] = ()) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
     That raises ``ValueError`` or ``IndexError`` for other bytes; what it costs is bounded by the bytes. With ``only``
-    records have no other fields, and reading costs less.
+    records have no other fields, and reading costs less. Items of a batch that have fields of ``places`` say where
+    in the bytes these begin: a tuple ``places``, in the order of the schema.
     """
-    code = _CodeWriter(runs, only)
+    code = _CodeWriter(runs, only, places)
     read: Read = code.names[code.record_reader(schema)]
     return read

@@ -23,6 +23,7 @@ from schemas.records.records import (
     EventOrigin,
     Link,
     Merge,
+    PlacedEvent,
     Quarantined,
     Receipt,
     RefusedRequest,
@@ -143,6 +144,20 @@ class BatchCodec(Codec):
     def items(self, data: bytes) -> list[Any]:
         return cast("list[Any]", self.decode(data)[self.field])
 
+    def placer(self, *fields: str) -> Callable[[bytes], list[Any]]:
+        """A function as ``items`` whose items say where in the bytes these fields of theirs begin (``places``).
+
+        Items of an earlier version say nothing of it.
+        """
+        read = avro.reader(self.schema, RUNS, places=fields)
+        return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
+
+    def tail(self, first: str) -> avro.Write:
+        """What gives the bytes of an item's fields from this one on."""
+        fields = self.schema["fields"][0]["type"]["items"]["fields"]
+        begin = next(n for n, field in enumerate(fields) if field["name"] == first)
+        return avro.writer({"type": "record", "name": "Tail", "fields": fields[begin:]}, RUNS)
+
     def skimmer(self, *fields: str) -> Callable[[bytes], list[Any]]:
         """A function as ``items`` whose items need have no other fields than these."""
         read = avro.reader(self.schema, RUNS, (self.field, *fields))
@@ -151,6 +166,8 @@ class BatchCodec(Codec):
 
 _events = BatchCodec("event_batch")
 _skim_events = _events.skimmer("workspace", "environment", "source", "received_ms")
+_place_events = _events.placer("event_id", "contact_id", "identifiers", "origin_partition")
+_origin = _events.tail("origin_partition")
 _links = BatchCodec("link_batch")
 _changes = BatchCodec("change_batch")
 _receipts = BatchCodec("receipt_batch")
@@ -180,6 +197,24 @@ def encode_events(events: Sequence[Event]) -> bytes:
 
 def decode_events(data: bytes) -> list[Event]:
     return _events.items(data)
+
+
+def decode_placed_events(data: bytes) -> list[PlacedEvent]:
+    """As ``decode_events``, with what ``forward_event`` needs."""
+    return cast("list[PlacedEvent]", _place_events(data))
+
+
+def forward_event(event: PlacedEvent, data: bytes) -> bytes:
+    """``encode_event`` of an event of this record of which no more than contact, origin and ``repeat`` are others now.
+
+    The rest is copied, which costs a third.
+    """
+    places = event.get("places")
+    if places is None:
+        return encode_event(event)
+    start, contact, rest, origin = places
+    contact_id = event["contact_id"].encode()
+    return b"".join((data[start:contact], varint.size(len(contact_id)), contact_id, data[rest:origin], _origin(event)))
 
 
 def skim_events(data: bytes) -> list[EventOrigin]:

@@ -59,6 +59,13 @@ class Event(TypedDict):
     repeat: NotRequired[int]
 
 
+class PlacedEvent(Event):
+    """An event beside the record that it was read from."""
+
+    places: NotRequired[tuple[int, int, int, int]]
+    """Where in the record it begins, its contact id does, what follows that does, and its origin does."""
+
+
 class EventOrigin(TypedDict):
     """The fields of an event that a count of events uses."""
 

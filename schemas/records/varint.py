@@ -8,8 +8,22 @@ _read: dict[bytes, int] = {}
 _written: dict[int, bytes] = {}
 
 
+def _spelled(n: int) -> bytes:
+    out = bytearray()
+    while n > 0x7F:
+        out.append((n & 0x7F) | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+_SMALL = [_spelled(n) for n in range(2 * SHORT)]
+
+
 def varint(n: int) -> bytes:
-    """Raises ``OverflowError`` above 64 bits."""
+    """Raises ``OverflowError`` for what takes more than 64 bits."""
+    if 0 <= n < 2 * SHORT:
+        return _SMALL[n]
     if 1 << 35 <= n < 1 << 42:  # a time
         return bytes(
             (n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)
@@ -19,14 +33,9 @@ def varint(n: int) -> bytes:
         return known
     if n < 0 or n >> 64:
         raise OverflowError("more than 64 bits")
-    out, number = bytearray(), n
-    while n > 0x7F:
-        out.append((n & 0x7F) | 0x80)
-        n >>= 7
-    out.append(n)
-    raw = bytes(out)
+    raw = _spelled(n)
     if len(raw) == _EIGHT:
-        _remember(number, raw)
+        _remember(n, raw)
     return raw
 
 
@@ -37,7 +46,7 @@ def _remember(n: int, raw: bytes) -> None:
     _written[n], _read[raw] = raw, n
 
 
-SIZES = [varint(n << 1) for n in range(SHORT)]
+SIZES = _SMALL[::2]
 
 
 def size(n: int) -> bytes:

@@ -157,6 +157,45 @@ def test_joined_items_are_what_a_whole_batch_would_be(ids: list[str]) -> None:
     assert codec.decode_events(codec.encode_events(events)) == events
 
 
+def _forwarded(events: list[dict[str, Any]], data: bytes, contact_id: str, origin: tuple[int, int, int, int]) -> None:
+    """Each is written as it would be if nothing were copied."""
+    names = ("origin_partition", "origin_offset", "origin_index", "repeat")
+    for n, placed in enumerate(codec.decode_placed_events(data)):
+        changes: Any = {"contact_id": contact_id, **dict(zip(names, origin, strict=True))}
+        placed.update(changes)
+        expected: Any = {**events[n], **changes}
+        assert codec.forward_event(placed, data) == codec.encode_event(expected)
+
+
+def test_a_forwarded_event_is_what_encoding_it_would_give() -> None:
+    item = strategy(codec.ALL[0].schema["fields"][0]["type"]["items"], {})
+    numbers = st.integers(-(2**63), 2**63 - 1)
+
+    @given(
+        st.lists(item, min_size=1, max_size=3),
+        st.lists(st.integers(0, 2), min_size=1, max_size=8),
+        TEXT,
+        st.tuples(numbers, numbers, numbers, numbers),
+    )
+    @settings(max_examples=150, deadline=None)
+    def check(some: list[Any], picks: list[int], contact_id: str, origin: tuple[int, int, int, int]) -> None:
+        events = [some[n % len(some)] for n in picks]
+        data = codec.encode_events(events)
+        placed = [{k: v for k, v in one.items() if k != "places"} for one in codec.decode_placed_events(data)]
+        assert placed == codec.decode_events(data)
+        _forwarded(events, data, contact_id, origin)
+
+    check()
+
+
+@pytest.mark.parametrize("version", ["event_batch.v1", "event_batch.v2"])
+def test_an_event_of_an_earlier_version_is_forwarded_in_todays(version: str) -> None:
+    data = (SAMPLES / f"{version}.bin").read_bytes()
+    events: list[Any] = codec.decode_events(data)
+    assert events
+    _forwarded(events, data, "cnt_other", (3, 70_000, 8, 1))
+
+
 @given(st.binary(max_size=300), st.sampled_from(codec.ALL))
 @settings(max_examples=200, deadline=None)
 def test_any_other_bytes_are_refused_and_nothing_else_is_raised(noise: bytes, kind: codec.Codec) -> None:
