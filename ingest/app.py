@@ -32,14 +32,14 @@ from ingest.events.merge_map import MergeMapReplica
 from ingest.events.publish import Publisher
 from ingest.events.receipts import Receipts
 from ingest.events.replay_cache import RequestReplayCache
-from ingest.http.cors import CorsPolicy
 from ingest.http.health import Health
-from ingest.http.idempotency import HEADER, IdempotencyMiddleware, IdempotencyStore
+from ingest.http.idempotency import IdempotencyStore
 from ingest.http.key_usage import KeyUsageRecorder
 from ingest.http.rate_limit import RateLimiter
 from ingest.http.read_api import ReadApiClient
 from ingest.metrics import Metrics
 from ingest.receivers.endpoint import Receivers
+from ingest.router import FastPathRouter
 from schemas import topics
 from schemas.api.routes import READS
 from schemas.control.control_state import ControlState
@@ -50,73 +50,11 @@ from schemas.service import web
 from schemas.service.exposition import exposed
 from schemas.service.heartbeat import beating
 from schemas.service.kafka import Tail
-from schemas.service.memory_budget import HELD, release
 from schemas.service.process import announce_ready, end_with
 from schemas.settings import Settings
+from schemas.tracing.start import started
 
 READ_PATHS = frozenset(route.path for route in READS if route.method == "GET")
-
-
-class FastPathRouter:
-    """The paths that take events by one dictionary look-up, everything else by Starlette's router.
-
-    An ingest endpoint answers its own errors, so a middleware before the router would add a fifth to the
-    cost of a request and nothing else.
-    """
-
-    def __init__(self, endpoints: dict[str, IngestEndpoint], app: web.App, edge: Edge) -> None:
-        self._endpoints = endpoints
-        self._app = app
-        self._edge = edge
-        self._cors = CorsPolicy(edge.control, [(o.path, o.methods) for o in OPERATIONS])
-        self._once = IdempotencyMiddleware(
-            self._plain, edge.control, edge.rate_limiter, edge.idempotency, edge.settings.max_body_bytes
-        )
-
-    async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-        app: web.App = self._plain
-        if scope["type"] == "http":
-            method = scope["method"]
-            headers = scope[web.HEADERS] = dict(scope["headers"])
-            if method == "OPTIONS":
-                app = self._preflight
-            elif b"origin" in headers:
-                send = self._cors.answering(scope, send, self._edge.clock())
-            if method == "POST":
-                if HEADER in headers:
-                    app = self._repeatable
-                elif (endpoint := self._endpoints.get(scope["path"])) is not None:
-                    app = endpoint
-        try:
-            await app(scope, receive, send)
-        finally:
-            if HELD in scope:
-                release(scope)
-
-    async def _repeatable(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-        await self._once(scope, receive, send, self._edge.clock())
-
-    async def _plain(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            # some SDKs put a slash behind the path
-            endpoint = self._endpoints.get(scope["path"]) or self._endpoints.get(scope["path"].rstrip("/"))
-            if endpoint is not None:
-                await endpoint(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    async def _preflight(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-        """A CORS preflight: a browser asks whether a page may send its request."""
-        headers = self._cors.preflight(scope["path"], scope[web.HEADERS])
-        if headers is None:
-            await self._app(scope, receive, send)
-            return
-
-        async def answer(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
-            scope[web.EXTRA_HEADERS] = headers
-            await Response(status_code=204)(scope, receive, send)
-
-        await web.ErrorMiddleware(answer)(scope, receive, send)
 
 
 def build_edge(settings: Settings) -> Edge:
@@ -135,6 +73,7 @@ def build_edge(settings: Settings) -> Edge:
         rate_limiter=RateLimiter(state, settings.rate_limit),
         idempotency=IdempotencyStore(settings.home / "state" / "edge-answers"),
         replay_cache=RequestReplayCache(),
+        tracer=started("ingest"),
     )
 
 

@@ -1,10 +1,15 @@
 """Messages for one partition in; full batches handed to an aiokafka producer, and their acknowledgements, out."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+
+Headers = Sequence[tuple[str, bytes]]
+"""Of a Kafka record."""
+Message = tuple[bytes | None, bytes | None, *tuple[Headers, ...]]
+"""Key, value, and headers if it has any; a value of ``None`` deletes the key from a compacted topic."""
 
 
 class SentBatch(NamedTuple):
@@ -15,19 +20,20 @@ class SentBatch(NamedTuple):
 
 
 async def send_batches(
-    producer: AIOKafkaProducer, topic: str, partition: int, messages: Iterable[tuple[bytes | None, bytes | None]]
+    producer: AIOKafkaProducer, topic: str, partition: int, messages: Iterable[Message]
 ) -> list[SentBatch]:
-    """Hand over ``messages`` (key and value) in their order, in as few batches as hold them.
+    """Hand over ``messages`` in their order, in as few batches as hold them.
 
     A message has to be within the broker's limit: an empty batch takes one of any size.
     """
     sent: list[SentBatch] = []
     batch = producer.create_batch()
-    for key, value in messages:
-        if batch.append(key=key, value=value, timestamp=None) is None:  # full
+    for key, value, *more in messages:
+        headers = list(more[0]) if more else []
+        if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:  # full
             sent.append(await _send(producer, batch, topic, partition))
             batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=None)
+            batch.append(key=key, value=value, timestamp=None, headers=headers)
     sent.append(await _send(producer, batch, topic, partition))
     return sent
 

@@ -23,6 +23,7 @@ from schemas.service.metric import PIPELINE, READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS
+from schemas.tracing.start import started
 from sinks.clickhouse.connect import Ping
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.metrics import NAME, source_of
@@ -58,7 +59,7 @@ async def _store(settings: Settings) -> None:
     known = ControlState()
     eraser = Eraser(settings, known)
     rereads = Rereads()
-    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads)
+    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads, started(NAME))
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
     names = NameKeeper(settings, known)

@@ -37,6 +37,7 @@ from schemas.records.records import Event, Identifier
 from schemas.records.sameness import event_key
 from schemas.service.web import JsonResponse
 from schemas.times import iso
+from schemas.tracing.context import TRACE
 
 LEAST_S = 1.0
 """For a question that the write cannot do without, however short ``timeout_ms`` is."""
@@ -104,7 +105,7 @@ class ContactRoutes:
         _check_size(edge, event)
         tied = self._tied(event)
         warnings += parse.apart_of(event["identifiers"], tied)
-        receipts = await edge.applied(event["task_id"], [event], within_s)
+        receipts = await edge.applied(event["task_id"], [event], within_s, trace=request.scope.get(TRACE, ""))
         if receipts is None:
             return self._later(event)
         changes: dict[str, Any] = changes_of(receipts, event_key(event)) if asks_sync(request) else {}

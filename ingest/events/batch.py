@@ -56,7 +56,7 @@ class Batch:
             if repeated is not None:
                 return repeated
             if timeout_ms is None:
-                await self._edge.submit(event)
+                await self._edge.submit(event, self._caller.trace)
             else:
                 await self._and_wait([event], timeout_ms)
         except ApiError as refused:
@@ -100,7 +100,7 @@ class Batch:
                 await turns.next()
             if timeout_ms is None:
                 try:
-                    futures.add(self._edge.submit(event))
+                    futures.add(self._edge.submit(event, self._caller.trace))
                 except ApiError as refused:
                     if refused.code == "unavailable":
                         raise
@@ -167,7 +167,7 @@ class Batch:
         end = time.monotonic() + timeout_ms / 1000
         waiter = receipts.expect(task_id, [event_key(event) for event in events])
         try:
-            for future in {self._edge.submit(event) for event in events}:
+            for future in {self._edge.submit(event, self._caller.trace) for event in events}:
                 await future
         except BaseException:
             receipts.forget(task_id)

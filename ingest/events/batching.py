@@ -12,15 +12,17 @@ from collections.abc import Awaitable, Callable
 from schemas.errors import ApiError
 from schemas.records.codec import join_events
 from schemas.service.counts import Histogram
+from schemas.tracing.context import MOST_EVENTS as MOST_TRACED
+from schemas.tracing.context import Traces
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
-Publish = Callable[[int, bytes], Awaitable[None]]
-"""(partition, record) -> returns when all replicas have it; raises ``ApiError`` (503) when it will not."""
+Publish = Callable[[int, bytes, Traces], Awaitable[None]]
+"""(partition, record, traces of its events) -> returns when all replicas have it; else raises ``ApiError`` (503)."""
 
 
 class _OpenBatch:
-    __slots__ = ("done", "items", "owners", "size")
+    __slots__ = ("done", "items", "owners", "size", "traces")
 
     def __init__(self, done: asyncio.Future[None]) -> None:
         self.items: list[bytes] = []
@@ -28,6 +30,7 @@ class _OpenBatch:
         """Bytes of each workspace in it."""
         self.size = 0
         self.done = done
+        self.traces: Traces = {}
 
 
 class BatchAccumulator:
@@ -46,8 +49,10 @@ class BatchAccumulator:
         self.pending_bytes = 0
         self.ack_seconds = Histogram()
 
-    def add(self, partition: int, item: bytes, owner: str) -> asyncio.Future[None]:
-        """Put an event on its way; ``owner`` is its workspace.
+    def add(
+        self, partition: int, item: bytes, owner: str, trace: tuple[str, str] | None = None
+    ) -> asyncio.Future[None]:
+        """Put an event on its way; ``owner`` is its workspace, ``trace`` its id and the trace that it belongs to.
 
         The future is done when it is durable; ``ApiError`` (503) at the deadline. All events of the batch share it,
         so a request must not cancel it.
@@ -62,6 +67,8 @@ class BatchAccumulator:
         batch.items.append(item)
         batch.size += len(item)
         batch.owners[owner] = batch.owners.get(owner, 0) + len(item)
+        if trace is not None and len(batch.traces) < MOST_TRACED:
+            batch.traces[trace[0]] = trace[1]
         self._pending[owner] = pending + len(item)
         self.pending_bytes += len(item)
         return batch.done
@@ -94,7 +101,7 @@ class BatchAccumulator:
             try:
                 if not batch.done.done():  # else its clients have had their 503: the batch need not be sent
                     began = time.perf_counter()
-                    await self._publish(partition, join_events(batch.items))
+                    await self._publish(partition, join_events(batch.items), batch.traces)
                     self.ack_seconds.observe(time.perf_counter() - began)
                     if not batch.done.done():
                         batch.done.set_result(None)

@@ -43,6 +43,8 @@ class Caller:
     """By workspace and environment, then id; without them no campaign is looked for."""
     seed: str = ""
     """Seed of the ids of events without an ``event_id``, where the client marks repeats of its request."""
+    trace: str = ""
+    """The request's ``traceparent``, where it is traced."""
 
 
 def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:

@@ -31,6 +31,8 @@ from schemas.service import clock
 from schemas.service.counts import RequestCounts
 from schemas.service.web import authorise
 from schemas.settings import Settings
+from schemas.tracing.context import Traces, headers_of
+from schemas.tracing.spans import Tracer
 
 SMALL_FIELDS = 32 * 1024
 """More than everything but properties, context and profile can take: seven identifiers and a dozen names."""
@@ -57,6 +59,7 @@ class Edge:
     """Of requests that bring events, by dialect."""
     rejected: RejectedCalls = field(default_factory=RejectedCalls)
     """Refused requests of test environments, with their bodies."""
+    tracer: Tracer | None = None
     forget: Callable[[tuple[str, str], str, Callable[[], Awaitable[Any]]], Awaitable[None]] | None = None
     """(home, own contact id, function that reads the contact's ids): erases the contact; set by ``Erasures``."""
 
@@ -80,25 +83,29 @@ class Edge:
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
 
-    async def applied(self, task_id: str, events: list[Event], within_s: float) -> Waiter | None:
+    async def applied(self, task_id: str, events: list[Event], within_s: float, *, trace: str = "") -> Waiter | None:
         """Publish these; all are durable when it returns. Returns their receipts, ``None`` if one is not in time."""
         waiter = self.receipts.expect(task_id, [event_key(event) for event in events])
         try:
-            for future in {self.submit(event) for event in events}:
+            for future in {self.submit(event, trace) for event in events}:
                 await future
         except BaseException:
             self.receipts.forget(task_id)
             raise
         return waiter if await self.receipts.wait(task_id, within_s) else None
 
-    def submit(self, event: Event) -> asyncio.Future[None]:
-        """Put one event on its way; raises ``ApiError`` for one that is too large, or when too much is waiting."""
+    def submit(self, event: Event, trace: str = "") -> asyncio.Future[None]:
+        """Put one event on its way; ``trace``: the request's ``traceparent``, where it is traced.
+
+        Raises ``ApiError`` for one that is too large, or when too much is waiting.
+        """
         item = encode_event(event)
         if len(item) > self.settings.max_event_bytes:
             raise _too_large(self.settings, event)
         # an event without an identifier has no contact to partition by
         partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
-        return self.accumulator.add(partition, item, event["workspace"])
+        traced = (event["event_id"], trace) if trace else None
+        return self.accumulator.add(partition, item, event["workspace"], traced)
 
 
 def _too_large(settings: Settings, event: Event) -> ApiError:
@@ -110,8 +117,8 @@ def accumulator(settings: Settings, publisher: Publisher) -> BatchAccumulator:
     """The collector in front of the `events` topic."""
     topic = topics.name(topics.EVENTS, settings)
 
-    async def publish(partition: int, record: bytes) -> None:
-        await publisher.publish(topic, record, partition=partition)
+    async def publish(partition: int, record: bytes, traces: Traces) -> None:
+        await publisher.publish(topic, record, partition=partition, headers=headers_of(traces))
 
     return BatchAccumulator(
         publish,

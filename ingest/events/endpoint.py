@@ -30,6 +30,7 @@ from schemas.control.access import Principal, key_of
 from schemas.errors import ApiError
 from schemas.service.memory_budget import UNKNOWN
 from schemas.service.web import EXTRA_HEADERS, HEADERS, NO_SNIFFING, REQUEST_ID, Receive, Scope, Send, authorise
+from schemas.tracing.context import TRACE
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +202,7 @@ class IngestEndpoint:
             reply_to=self._edge.instance if synced else "",
             campaigns=self._edge.control.campaigns,
             seed=call.scope.get(IDEMPOTENCY_SEED, ""),
+            trace=call.scope.get(TRACE, ""),
         )
 
     async def _take(self, call: _Call, caller: Caller, parsed: Parsed) -> IntakeResult:

@@ -6,6 +6,7 @@ import logging
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ApiError
+from schemas.record_batches import Headers
 from schemas.service import kafka
 from schemas.settings import Settings
 
@@ -45,11 +46,19 @@ class Publisher:
         except TimeoutError as error:
             raise ApiError("unavailable", "not durable yet; check whether it exists before you repeat it") from error
 
-    async def publish(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
+    async def publish(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> int:
         """Its offset when it is durable, however long that takes; raises ``ApiError`` (503) where it is not taken."""
         producer = self._producer
         try:
-            sent = await (await producer.send(topic, value, key=key, partition=partition))
+            sent = await (await producer.send(topic, value, key=key, partition=partition, headers=headers or None))
         except KafkaError as error:
             log.exception("a record for %s was not accepted", topic, extra={"topic": topic})
             await self._replace(producer)

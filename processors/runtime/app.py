@@ -25,14 +25,16 @@ from processors.runtime.consumer import Transport
 from processors.runtime.crash_trigger import CrashTrigger
 from processors.runtime.executor import PartitionExecutor
 from processors.runtime.offset_tracker import OffsetOrder
-from processors.runtime.publish import Message, TopicPartition, publish
+from processors.runtime.publish import TopicPartition, publish
 from processors.runtime.recovery import TableManager
 from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
 from processors.runtime.watchdog import PartitionSnapshot
+from schemas.record_batches import Message
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from schemas.topics import app_id
+from schemas.tracing.spans import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +56,13 @@ class Runtime:
         quarantine: Quarantine,
         crash: CrashTrigger,
         abort: Callable[[str], NoReturn],
+        *,
+        tracer: Tracer | None = None,
     ) -> None:
         if faust.streams._CStreamIterator is None:
             raise RuntimeError("Faust's compiled stream iterator is missing; unset NO_CYTHON and reinstall faust")
         self.stage, self.settings, self.abort = stage, settings, abort
-        self.executor = PartitionExecutor(stage, self, quarantine, crash)
+        self.executor = PartitionExecutor(stage, self, quarantine, crash, tracer)
         self.app = faust.App(app_id(stage.app, settings), **faust_settings(stage, settings))
         self.app.transport = Transport(self.app.conf.broker_consumer, self.app)
         self.tables = {
@@ -92,6 +96,7 @@ class Runtime:
             message.key,
             message.value or b"",
             round(message.timestamp * 1000),
+            headers=message.headers or (),
         )
 
     def _open(self) -> None:

@@ -23,11 +23,14 @@ from typing import NoReturn, Protocol
 
 from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
 from processors.runtime.grouping import apart, group_of
-from processors.runtime.publish import Message, TopicPartition, check_size
+from processors.runtime.publish import TopicPartition, by_place, check_size
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
+from schemas.record_batches import Message
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 from schemas.service import clock
 from schemas.service.counts import StageCounts
+from schemas.tracing.context import NO_TRACES, Traces, trace_id_of, traces_in
+from schemas.tracing.spans import Tracer, traced
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +78,14 @@ class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is ano
 class PartitionExecutor:
     """All partitions of one worker."""
 
-    def __init__(self, stage: Stage, io: StageIO, quarantine: Quarantine, crash: CrashTrigger) -> None:
+    def __init__(
+        self, stage: Stage, io: StageIO, quarantine: Quarantine, crash: CrashTrigger, tracer: Tracer | None = None
+    ) -> None:
         self.stage = stage
         self.io = io
         self.quarantine = quarantine
         self.crash = crash
+        self.tracer = tracer
         self.tasks: dict[int, PartitionTask] = {}
         self.quarantined: deque[float] = deque()
         self.counts = StageCounts()
@@ -188,7 +194,7 @@ class PartitionTask:
     async def _group(self, records: list[InputRecord]) -> None:
         outcome = "done"
         try:
-            await self._unit(lambda state, now: self.stage.process(records, state, now))
+            await self._traced_unit(records)
         except StepFailedError as failed:
             if len(records) > 1:
                 for record in records:
@@ -211,7 +217,7 @@ class PartitionTask:
         outcome = "done"
         for part in (parts := apart(record)):
             try:
-                await self._unit(lambda state, now, part=part: self.stage.process([part], state, now))  # type: ignore[misc]
+                await self._traced_unit([part])
             except StepFailedError as failed:
                 outcome, cause = "quarantined", failed.__cause__
                 await self._quarantine(part, cause)
@@ -224,16 +230,21 @@ class PartitionTask:
         return outcome
 
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
-        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        log.error("quarantined %s/%d/%d", *where.values(), exc_info=cause, extra=where)
+        where: dict[str, object] = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        extra = {**where, "trace_id": trace_id_of(traces_in(record.headers))}
+        log.error("quarantined %s/%d/%d", *where.values(), exc_info=cause, extra=extra)
         send = self.executor.quarantine(record, f"{type(cause).__name__}: {cause}")
         await self.executor.io.publish({(send.topic, send.partition): [(send.key, send.value)]})
 
-    async def _unit(self, step: Step) -> None:
+    async def _traced_unit(self, records: list[InputRecord]) -> None:
+        with traced(self.executor.tracer, records) as traces:
+            await self._unit(lambda state, now: self.stage.process(records, state, now), traces)
+
+    async def _unit(self, step: Step, traces: Traces = NO_TRACES) -> None:
         io, crash, seconds = self.executor.io, self.executor.crash, self.executor.counts.seconds
         self.busy_since = began = time.monotonic()
         state = PartitionState(self.partition, io)
-        messages = self._decide(step, state)
+        messages = self._decide(step, state, traces)
         decided = time.monotonic()
         if messages:
             await self._own()
@@ -255,9 +266,9 @@ class PartitionTask:
         seconds["publish"] += sent - decided
         seconds["state"] += time.monotonic() - sent
 
-    def _decide(self, step: Step, state: PartitionState) -> dict[TopicPartition, list[Message]]:
+    def _decide(self, step: Step, state: PartitionState, traces: Traces) -> dict[TopicPartition, list[Message]]:
         try:
-            messages = _by_place(step(state, clock.now_ms()))
+            messages = by_place(step(state, clock.now_ms()), traces)
             for table, rows in state.writes.items():
                 for key, value in rows.items():
                     check_size(table, key, value)
@@ -287,11 +298,3 @@ class PartitionTask:
 
 class StepFailedError(Exception):
     """The stage raised, or returned a record that cannot be sent; the cause is chained. Nothing has been sent yet."""
-
-
-def _by_place(sends: Iterable[OutputRecord]) -> dict[TopicPartition, list[Message]]:
-    places: dict[TopicPartition, list[Message]] = {}
-    for send in sends:
-        check_size(send.topic, send.key, send.value)
-        places.setdefault((send.topic, send.partition), []).append((send.key, send.value or None))
-    return places

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.record_batches import send_batches
+from processors.runtime.stage import OutputRecord
+from schemas.record_batches import Message, send_batches
 from schemas.service.kafka import MAX_RECORD_BYTES
+from schemas.tracing.context import Traces, carried, headers_of
 
 TopicPartition = tuple[str, int]
 """A topic by its name on the cluster, and a partition."""
-Message = tuple[bytes | None, bytes | None]
-"""Key and value; a value of ``None`` deletes the key from a compacted topic."""
-
 BATCH_BYTES = 512 * 1024
 IDEMPOTENT = {"acks": "all", "enable_idempotence": True}
 
@@ -34,6 +33,18 @@ def check_size(topic: str, key: bytes | None, value: bytes | None) -> None:
     size = len(key or b"") + len(value or b"")
     if size > MAX_RECORD_BYTES:
         raise RecordTooLargeError(topic, size)
+
+
+def by_place(sends: Iterable[OutputRecord], traces: Traces) -> dict[TopicPartition, list[Message]]:
+    """Messages of a unit of work; those that hold a traced event carry its trace."""
+    places: dict[TopicPartition, list[Message]] = {}
+    for send in sends:
+        check_size(send.topic, send.key, send.value)
+        message: Message = (send.key, send.value or None)
+        if traces and (headers := headers_of(carried(traces, send.value))):
+            message = (*message, headers)
+        places.setdefault((send.topic, send.partition), []).append(message)
+    return places
 
 
 async def publish(

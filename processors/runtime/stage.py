@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.record_batches import Headers
 from schemas.topics import Topic
 
 Rows = Iterator[tuple[bytes, bytes]]
@@ -24,7 +25,8 @@ Rows = Iterator[tuple[bytes, bytes]]
 class InputRecord:
     """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``.
 
-    ``index``: it holds but the datum that stands there in Kafka's record; -1: it is that record.
+    ``index``: it holds but the datum that stands there in Kafka's record; -1: it is that record. ``headers``: of
+    Kafka's record, where requests are traced.
     """
 
     topic: str
@@ -34,6 +36,7 @@ class InputRecord:
     value: bytes
     timestamp_ms: int
     index: int = -1
+    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from schemas.service.metric import PIPELINE, READER, WORKER
 from schemas.service.process import announce_ready, set_up_logging
 from schemas.settings import Settings
 from schemas.topics import EVENTS, QUARANTINE, partition_count
+from schemas.tracing.start import started
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ def _quarantine(settings: Settings) -> Quarantine:
 
 
 async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidecar: Sidecar) -> NoReturn:
-    runtime = Runtime(stage, settings, quarantine, CrashTrigger(os.environ.get(VARIABLE, "")), _abort)
+    tracer = started(stage_name(stage.app))
+    runtime = Runtime(stage, settings, quarantine, CrashTrigger(os.environ.get(VARIABLE, "")), _abort, tracer=tracer)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -153,6 +155,8 @@ async def _stop(runtime: Runtime) -> NoReturn:
             await asyncio.wait_for(runtime.stop(), STOP_S)
         except TimeoutError:
             log.warning("units in hand did not finish within %.0f s; they will be repeated", STOP_S)
+    if runtime.executor.tracer is not None:
+        runtime.executor.tracer.flush()
     _exit(0)
 
 

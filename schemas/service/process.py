@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect")
-CONTEXT = ("workspace", "topic", "partition", "offset", "event_id", "request_id")
+LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect", "opentelemetry")
+CONTEXT = ("workspace", "topic", "partition", "offset", "event_id", "request_id", "trace_id")
 """Names that ``extra`` of a record may have: places and ids, nothing of a person."""
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MOST_TEXT = 16_000

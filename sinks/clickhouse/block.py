@@ -29,6 +29,8 @@ class Block:
     broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     """Of all its records."""
+    traced: list[Any] = field(default_factory=list)
+    """Those of its records that carry a trace."""
 
     @property
     def oldest_ms(self) -> int:
@@ -41,6 +43,8 @@ class Block:
 
     def add(self, record: Any, stream: Stream) -> None:
         self.times_ms.append(record.timestamp)
+        if record.headers:
+            self.traced.append(record)
         span = self.spans.get(record.partition)
         if span is None:
             self.spans[record.partition] = Span(record.offset, record.offset, record.timestamp)

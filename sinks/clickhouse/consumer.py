@@ -25,6 +25,7 @@ from schemas.errors import ApiError
 from schemas.service.kafka import wait_for_broker
 from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
+from schemas.tracing.spans import Tracer
 from sinks.clickhouse.inserter import DlqLimit, SinkContext, StreamInserter
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
@@ -142,6 +143,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         on_ready: Callable[[], None],
         erased: Erased | None = None,
         rereads: Rereads | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
         self.rereads = Rereads() if rereads is None else rereads
@@ -154,6 +156,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             dlq_limit=DlqLimit(),
             on_space=self._on_space,
             erased=Erased() if erased is None else erased,
+            tracer=tracer,
         )
         self._on_ready = on_ready
         self.session: Assignment | None = None

@@ -21,6 +21,7 @@ from schemas.control.erasure import Erased
 from schemas.records.codec import UnknownSchemaError
 from schemas.records.sameness import id_in
 from schemas.settings import Settings
+from schemas.tracing.spans import Tracer, traced
 from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.outcome_rows import passed_over
 from sinks.clickhouse.publish import SinkPublisher
@@ -69,6 +70,7 @@ class SinkContext:
     """Called when a lane can take records again."""
     erased: Erased
     """Erasures, whose contacts' earlier records are skipped."""
+    tracer: Tracer | None = None
 
 
 class StreamInserter:
@@ -83,6 +85,7 @@ class StreamInserter:
         self._dlq_limit = context.dlq_limit
         self._on_space = context.on_space
         self._erased = context.erased
+        self._tracer = context.tracer
         self._rows = context.settings.block_rows
         self._block_s = context.settings.block_ms / 1000
         self._parts: dict[int, Part] = {}
@@ -152,7 +155,8 @@ class StreamInserter:
             if not self.is_full:
                 self._on_space()
             self._storing = block
-            await self._store(block)
+            with traced(self._tracer, block.traced, "store"):
+                await self._store(block)
             self._storing = None
 
     async def end(self) -> None:

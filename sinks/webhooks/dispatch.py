@@ -25,6 +25,7 @@ from sinks.delivery.deliver import Deliverer
 from sinks.webhooks.delivery_log import DeliveryLog, logged
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.queue import Entry, Queue
+from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import find_webhook, is_hand_over
 
@@ -62,6 +63,7 @@ class Dispatcher:
         launches: Launches,
         disable: Disable,
         counts: WebhookCounts,
+        traces: DeliveryTraces,
     ) -> None:
         self._control = control
         self._store = store
@@ -70,6 +72,7 @@ class Dispatcher:
         self._launches = launches
         self._disable = disable
         self._counts = counts
+        self._traces = traces
         self._endpoints: dict[str, Endpoint] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,7 +198,9 @@ class Dispatcher:
             if is_late:
                 outcome = AttemptOutcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
             else:
-                outcome = await self._deliverer.send(webhook.url, body, headers)
+                with self._traces.attempt(webhook.url, delivery, headers) as ended:
+                    outcome = await self._deliverer.send(webhook.url, body, headers)
+                    ended(outcome)
         self._judge(endpoint, outcome)
         if self._is_erased(delivery):
             # it was under way when its contact was erased

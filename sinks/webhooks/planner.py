@@ -34,6 +34,7 @@ from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.launches import failure
 from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
+from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
 from sinks.webhooks.subscriptions import Targets, has_endpoints, named, plan, subscribed
 
@@ -74,6 +75,7 @@ class DeliveryPlanner:
         delivery_log: DeliveryLog,
         *,
         lease: Lease,
+        traces: DeliveryTraces,
     ) -> None:
         self._settings = settings
         self._control = control
@@ -81,6 +83,7 @@ class DeliveryPlanner:
         self._store = store
         self._delivery_log = delivery_log
         self._lease = lease
+        self._traces = traces
         self._targets: Targets = subscribed(control)
         self._topics = CustomerTopics(settings)
         self._seq = 0
@@ -159,6 +162,7 @@ class DeliveryPlanner:
                         messages, self._targets, known_ms=record.timestamp, now_ms=now_ms, seq=self._next_seq
                     )
                     unit.planned.update((d["id"], d) for d in planned if not self._is_known(unit, d))
+                    self._traces.planned(record, planned)
                     unit.outgoing.extend(outgoing(self._control, messages))
                 unit.positions[tp] = record.offset + 1
                 if len(unit.planned) >= UNIT:

@@ -21,6 +21,7 @@ from schemas.service.exposition import Sample
 from schemas.service.kafka import Tail, wait_for_broker
 from schemas.service.metric import ATTEMPTS
 from schemas.settings import Settings
+from schemas.tracing.start import started
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
@@ -28,6 +29,7 @@ from sinks.webhooks.dispatch import Dispatcher
 from sinks.webhooks.erase import erasing
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.planner import DeliveryPlanner
+from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Webhooks:
         self._control = ControlState()
         self._dispatcher: Dispatcher | None = None
         self._counts = WebhookCounts()
+        self._traces = DeliveryTraces(started("webhooks"))
 
     def samples(self) -> Iterator[Sample]:
         """The sender's numbers as they are now; one that stands by has sent nothing."""
@@ -89,13 +92,16 @@ class Webhooks:
                 launches=launches,
                 disable=self._disable,
                 counts=self._counts,
+                traces=self._traces,
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
             tail = Tail(
                 settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
             )
-            follower = DeliveryPlanner(settings, self._control, definitions, store, delivery_log, lease=lease)
+            follower = DeliveryPlanner(
+                settings, self._control, definitions, store, delivery_log, lease=lease, traces=self._traces
+            )
             for reader in (tail, follower):
                 await reader.start()
                 stack.push_async_callback(reader.stop)

@@ -20,6 +20,7 @@ from schemas.records.mergemap import winner_of
 from schemas.records.records import APPLIED, STORED, Event, Receipt
 from schemas.records.sameness import counted_key, event_key, sender_of
 from schemas.rules.aggregates import units_of
+from schemas.tracing.context import Traces
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
@@ -43,8 +44,8 @@ class Log(MemoryLog):
         super().__init__()
         self.receipts: Any = None
 
-    async def publish(self, partition: int, record: bytes) -> None:
-        await super().publish(partition, record)
+    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
+        await super().publish(partition, record, traces)
         for event in codec.decode_events(record):
             if event["reply_to"]:
                 told = [

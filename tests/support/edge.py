@@ -26,6 +26,7 @@ from schemas.errors import ApiError
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
+from schemas.tracing.context import Traces
 from tests.support.builders import MemoryTables
 
 NOW_MS = 1_790_000_000_000
@@ -45,7 +46,7 @@ class MemoryLog:
         self.tell: Callable[[Any], None] | None = None
         self._tables = MemoryTables()
 
-    async def publish(self, partition: int, record: bytes) -> None:
+    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
         if self.down:
             raise ApiError("unavailable", "Kafka did not accept it; try again")
         self.records.append((partition, record))

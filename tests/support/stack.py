@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +54,12 @@ class LocalStack:
         return "\n".join(f"--- {p.name}\n{p.read_text(errors='replace')[-size:]}" for p in logs)
 
 
-def command(settings: Settings, word: str) -> "subprocess.CompletedProcess[str]":
-    """One of the stack's own commands with these settings."""
+def command(settings: Settings, word: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """One of the stack's own commands with these settings; ``env``: more variables."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.local", word],
         cwd=ROOT,
-        env={**os.environ, **environment(settings)},
+        env={**os.environ, **environment(settings), **(env or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -88,13 +88,13 @@ def edge_beside(
 
 
 @contextmanager
-def local_stack(home: Path, **changes: object) -> Iterator[LocalStack]:
-    """Up when it is entered, down when it is left; ``changes`` are settings."""
+def local_stack(home: Path, env: Mapping[str, str] | None = None, **changes: object) -> Iterator[LocalStack]:
+    """Up when it is entered, down when it is left; ``changes`` are settings, ``env`` other variables."""
     settings = fresh_settings(home).model_copy(
         update={"topic_prefix": "", "clickhouse_database": "headwater", **changes}
     )
     stack = LocalStack(settings)
-    up = command(settings, "up")
+    up = command(settings, "up", env)
     try:
         assert up.returncode == 0, f"{up.stdout}{up.stderr}\n{stack.log_tails()}"
         yield stack

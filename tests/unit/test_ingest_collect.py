@@ -7,6 +7,7 @@ import pytest
 from ingest.events.batching import MAX_EVENTS, BatchAccumulator
 from schemas.errors import ApiError
 from schemas.records import codec
+from schemas.tracing.context import Traces
 from tests.support.builders import event
 
 
@@ -17,7 +18,7 @@ class SlowLog:
         self.sent: list[tuple[int, list[str]]] = []
         self.acks: list[asyncio.Future[None]] = []
 
-    async def publish(self, partition: int, record: bytes) -> None:
+    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
         self.sent.append((partition, [e["event_id"] for e in codec.decode_events(record)]))
         ack = asyncio.get_running_loop().create_future()
         self.acks.append(ack)
@@ -105,7 +106,7 @@ async def test_a_full_buffer_refuses_at_once() -> None:
 async def test_a_refused_record_fails_its_own_batch_only() -> None:
     calls = 0
 
-    async def publish(_partition: int, _record: bytes) -> None:
+    async def publish(_partition: int, _record: bytes, _traces: Traces) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ingest.http import body, idempotency
+from schemas.tracing.context import Traces
 from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 MIB = 1024 * 1024
@@ -20,9 +21,9 @@ class _SlowLog(MemoryLog):
         super().__init__()
         self.open = asyncio.Event()
 
-    async def publish(self, partition: int, record: bytes) -> None:
+    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
         await self.open.wait()
-        await super().publish(partition, record)
+        await super().publish(partition, record, traces)
 
 
 @pytest.mark.parametrize("key", ["the same", "others"])

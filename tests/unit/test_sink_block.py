@@ -22,6 +22,7 @@ class Record:
     offset: int
     value: bytes | None
     timestamp: int = 1
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def of(partition: int, offset: int, events: int) -> Record:

@@ -1,0 +1,56 @@
+"""Traced records and their deliveries in; a span for each attempt, and its ``traceparent`` for the endpoint, out.
+
+The trace of a delivery is kept in memory: attempts after a restart have none.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from cachetools import LRUCache
+
+from schemas.records.deliveries import WebhookDelivery
+from schemas.tracing.context import TRACEPARENT, told
+from schemas.tracing.spans import KafkaRecord, Tracer, traced
+from sinks.delivery.backoff import AttemptOutcome
+
+MOST = 10_000
+"""Deliveries whose trace is remembered."""
+
+
+class DeliveryTraces:
+    """``tracer``: ``None`` where tracing is off; then nothing is remembered."""
+
+    def __init__(self, tracer: Tracer | None) -> None:
+        self._tracer = tracer
+        self._of_delivery: LRUCache[str, str] = LRUCache(MOST)
+
+    def planned(self, record: KafkaRecord, deliveries: Iterable[WebhookDelivery]) -> None:
+        """Remember of each delivery of the record the trace of the event that caused it."""
+        if not record.headers:
+            return
+        with traced(self._tracer, [record]) as traces:
+            for delivery in deliveries:
+                if traceparent := told(traces, delivery["body"]):
+                    self._of_delivery[delivery["id"]] = traceparent
+
+    @contextmanager
+    def attempt(
+        self, url: str, delivery: WebhookDelivery, headers: dict[str, str]
+    ) -> Iterator[Callable[[AttemptOutcome], None]]:
+        """Around one request: ``headers`` get its ``traceparent``; what it yields takes the outcome."""
+        parent = self._of_delivery.get(delivery["id"], "")
+        span = None
+        if self._tracer is not None and parent:
+            span = self._tracer.attempt(parent, url, delivery["id"], delivery["attempts"])
+        if span is None:
+            yield _pass
+            return
+        headers[TRACEPARENT] = span.traceparent
+        try:
+            yield lambda outcome: span.answered(outcome.code, outcome.error)
+        finally:
+            span.end()
+
+
+def _pass(_outcome: AttemptOutcome) -> None:
+    """Nothing is traced."""
