@@ -21,6 +21,8 @@ hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None
 
 TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
 REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks", "console"})
+TOOLS = {"helm": "the chart was not rendered", "promtool": "the alert rules were not evaluated"}
+"""Markers of tests that need a command, and what a run without it does not prove."""
 REQUIRE_TIERS = "HEADWATER_REQUIRE_TIERS"
 SERVICES = ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL")
 
@@ -54,11 +56,12 @@ def tier_of(path: Path) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if shutil.which("helm") is None and (charts := [item for item in items if item.get_closest_marker("helm")]):
-        # no registry has Helm as a package: where it is missing the run says so, and is proof of everything else
-        config.hook.pytest_deselected(items=charts)
-        items[:] = [item for item in items if item not in charts]
-        _left_out.append("the chart was not rendered: helm is not on the path")
+    for command, loss in TOOLS.items():
+        if shutil.which(command) is None and (users := [item for item in items if item.get_closest_marker(command)]):
+            # no registry of Python has it as a package: a run without it says so, and is proof of all else
+            config.hook.pytest_deselected(items=users)
+            items[:] = [item for item in items if item not in users]
+            _left_out.append(f"{loss}: {command} is not on the path")
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         asked = set(getattr(item, "fixturenames", ())) & {"kafka", "clickhouse"}
