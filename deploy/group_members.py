@@ -4,12 +4,14 @@ A member that stops does not leave: its partitions wait for it until its session
 Kafka's protocol (LeaveGroup, version 3), which aiokafka has in older versions only.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError, NoError, UnknownMemberIdError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, NoError, UnknownMemberIdError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
@@ -20,6 +22,8 @@ from schemas.topics import CLICKHOUSE_GROUP, IDENTITY_APP, SEGMENTS_APP, app_id
 
 GROUPS = {"identity": IDENTITY_APP, "segments": SEGMENTS_APP, "clickhouse": CLICKHOUSE_GROUP}
 """What `python -m processors` and `python -m sinks` call a stage; its group."""
+
+TRIES, RETRY_S = 60, 0.5
 
 
 class _LeaveResponse(Response):  # type: ignore[misc]  # aiokafka is untyped
@@ -72,7 +76,7 @@ async def members(settings: Settings) -> list[GroupMember]:
         found = []
         for stage, app in GROUPS.items():
             group = app_id(app, settings)
-            (answer,) = await admin.describe_consumer_groups([group])
+            (answer,) = await admin.describe_consumer_groups([group], await _coordinator(admin, group))
             for member_id, _, host, _, assigned in answer.groups[0][5]:
                 number = _worker(member_id, group)
                 if number is not None:
@@ -91,7 +95,7 @@ async def retire(settings: Settings, stage: str, workers: Sequence[int]) -> list
     group = app_id(GROUPS[stage], settings)
     admin = await _connected(settings)
     try:
-        coordinator = await admin.find_coordinator(group)
+        coordinator = await _coordinator(admin, group)
         answer = await admin._send_request(_Leave(group, [f"{group}-{n}" for n in workers]), coordinator)  # noqa: SLF001 - the client has no public way to send a request of one's own
     except KafkaError as error:
         raise CannotStart(f"the group {group} cannot be reached: {error!r}") from error
@@ -112,6 +116,15 @@ async def _connected(settings: Settings) -> AIOKafkaAdminClient:
         await admin.close()
         raise CannotStart(f"Kafka does not answer at {settings.bootstrap}: {error}") from error
     return admin
+
+
+async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
+    """The broker of the group; a new cluster makes its topic of offsets when it is first asked."""
+    for _ in range(TRIES):
+        with suppress(GroupCoordinatorNotAvailableError):
+            return int(await admin.find_coordinator(group))
+        await asyncio.sleep(RETRY_S)
+    raise CannotStart(f"Kafka has no coordinator of the group {group} yet: try again")
 
 
 def _worker(member_id: str, group: str) -> int | None:

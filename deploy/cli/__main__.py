@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import typer
 from pydantic import ValidationError
 
-from deploy.cli import environments, keys, listen, quarantine, send, stack, tail, workers
+from deploy.cli import backups, environments, keys, listen, quarantine, send, stack, tail, workers
 from deploy.cli.doctor import command as doctor
 from deploy.cli.exports import command as exports
 from deploy.cli.imports import command as imports
 from deploy.cli.segments import command as segments
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
-from deploy.client.output import REFUSED, UNREACHABLE, USAGE, note, print_json
+from deploy.client.output import FINDINGS, REFUSED, UNREACHABLE, USAGE, note, print_json
 from deploy.client.session import OPTIONS, SHARED_HELP, split_shared
 from schemas.errors import CannotStart
 from schemas.settings import complaints
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 stack.add_to(app)
+backups.add_to(app)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=send.EXAMPLES)(send.send)
 app.command(epilog=tail.EXAMPLES)(tail.tail)
@@ -56,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except ValidationError as error:
         sys.exit(_failed(USAGE, "\n".join(complaints(error))))
     except CannotStart as error:
-        sys.exit(_failed(UNREACHABLE, str(error)))
+        sys.exit(_failed(FINDINGS, str(error)))
     except ApiUnreachableError as error:
         sys.exit(_failed(UNREACHABLE, str(error), "headwater doctor says what is wrong"))
     except ApiRefusedError as error:

@@ -96,6 +96,12 @@ def test_each_rule_leads_to_a_section() -> None:
     assert {rule["annotations"]["runbook"] for rule in RULES} <= anchors
 
 
+def test_the_runbook_has_each_alert() -> None:
+    notes = [(rule["alert"], rule["annotations"]) for rule in RULES]
+    table = [f"| `{name}` | {note['means']} | {note['do']} |" for name, note in notes]
+    assert "\n".join(table) in (ROOT / "deploy" / "README.md").read_text()
+
+
 def test_alerts_have_names_of_their_own_and_stages_process_and_edge_each_have_some() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES) == 17
     about = set().union(*(check(rule["expr"]) for rule in RULES))

@@ -66,9 +66,11 @@ ENDS_OTHERWISE = {
     **dict.fromkeys(("headwater doctor", "headwater doctor --json"), None),
     "headwater quarantine replay --reason processor_failed --json": None,
     "headwater workers retire segments 2": 1,
+    "headwater restore backup-1": 1,
     **dict.fromkeys(("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"), 1),
 }
-"""``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may; no worker is 2.
+"""``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may; no worker is 2,
+and there is no backup.
 
 What this machine has is not tested here.
 """

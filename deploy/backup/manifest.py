@@ -1,0 +1,99 @@
+"""What a backup has, as `manifest.json` in its folder says it; it is written last, so a folder without one is none."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import CannotStart
+
+NAME = "manifest.json"
+FORMAT = 1
+PART = 1 << 20
+
+
+class PartitionCopy(BaseModel):
+    """A partition of a topic: its first offset, the one after its last, and its file of records."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: int
+    end: int
+    records: int
+    file: str
+
+
+class TableCopy(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int
+    files: list[str]
+
+
+class CommittedOffset(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    note: str
+    """What was committed beside it."""
+
+
+class Manifest(BaseModel):
+    """Names of topics and groups are without the prefix of the cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    release: str
+    began_ms: int
+    """Everything that was acknowledged before is in it."""
+    partitions: int
+    migrations: list[str]
+    topics: dict[str, list[PartitionCopy]]
+    groups: list[CommittedOffset]
+    tables: dict[str, TableCopy]
+    sha256: dict[str, str]
+    """Of every file."""
+
+    def paths(self) -> set[str]:
+        """Of the files that topics and tables name."""
+        records = {one.file for some in self.topics.values() for one in some}
+        return records | {path for one in self.tables.values() for path in one.files}
+
+
+def digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(PART):
+            found.update(part)
+    return found.hexdigest()
+
+
+def read(folder: Path) -> Manifest:
+    """Raises ``CannotStart`` where the folder is no whole backup that this release can read."""
+    try:
+        found = Manifest.model_validate_json((folder / NAME).read_bytes())
+    except OSError as error:
+        raise CannotStart(f"{folder} has no {NAME}: it is no backup, or one that was not finished") from error
+    except ValidationError as error:
+        raise CannotStart(f"{folder / NAME} cannot be read by this release: {error}") from error
+    if found.format != FORMAT:
+        raise CannotStart(f"{folder} has the format {found.format}, this release reads {FORMAT}")
+    if unknown := found.paths() ^ found.sha256.keys():
+        raise CannotStart(f"{folder / NAME} names {min(unknown)} once only: it was changed")
+    for name, wanted in found.sha256.items():
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise CannotStart(f"{folder / NAME} names {name}, which is not in its folder")
+        path = folder / name
+        if not path.is_file() or digest(path) != wanted:
+            raise CannotStart(f"{path} is missing or not what was backed up")
+    return found
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    partial = folder / f"{NAME}.partial"
+    partial.write_text(manifest.model_dump_json(indent=1))
+    partial.rename(folder / NAME)

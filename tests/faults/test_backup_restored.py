@@ -1,0 +1,149 @@
+"""A backup is made under load, everything is lost, and a new Kafka and ClickHouse are made of it: counts agree."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from deploy.local.stack import environment
+from schemas import topics
+from schemas.service.kafka_auth import connection
+from schemas.settings import Settings
+from tests.support import services
+from tests.support.comparison import create_segments, rows, settled
+from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
+from tests.support.services import ROOT
+from tests.support.stack import LocalStack, local_stack
+from tests.support.waiting import eventually
+from tests.support.webhook_receiver import WebhookReceiver, receiver
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+BEFORE, MOST, SLICE, PER_SECOND, SEED = 2_000, 40_000, 400, 200, 31
+
+
+def headwater(settings: Settings, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+async def forget_the_first(stack: LocalStack, topic: topics.Topic, count: int) -> None:
+    """As its retention would."""
+    admin = AIOKafkaAdminClient(**connection(stack.settings))
+    await admin.start()
+    try:
+        place = TopicPartition(topics.name(topic, stack.settings), 0)
+        await admin.delete_records({place: RecordsToDelete(before_offset=count)})
+    finally:
+        await admin.close()
+
+
+async def stored(stack: LocalStack) -> set[str]:
+    return {one for (one,) in await rows(stack, f"SELECT event_id FROM events WHERE startsWith(event_id, 'e{SEED}-')")}
+
+
+async def test_what_was_acknowledged_before_is_there_and_nothing_twice(
+    tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    async with receiver() as endpoint:
+        await _expect_all_after_a_loss(tmp_path, endpoint, say)
+
+
+async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, say: Callable[[str], None]) -> None:
+    folder, before = tmp_path / "backup", SentLedger()
+    events = make_events(SEED, MOST, people=500, now_ms=time.time_ns() // 1_000_000)
+    with local_stack(tmp_path / "lost", webhook_allow_private=True) as stack:
+        segments = await create_segments(stack, RULES)
+        async with stack.client() as client:
+            hook = await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["order_completed"]})
+            assert hook.status_code == 201, hook.text
+        await deliver(stack.settings.port, events[:BEFORE], before, per_second=2 * PER_SECOND)
+        orders = sum(one.get("event") == "order_completed" for one in before.events.values())
+        await eventually(lambda: len(endpoint.got) >= orders, "each order is told", within_s=60)
+        told = {got.json["id"] for got in endpoint.got}
+        await forget_the_first(stack, topics.RESOLVED, 3)
+        during = SentLedger()
+        backing_up = asyncio.create_task(asyncio.to_thread(headwater, stack.settings, "backup", str(folder)))
+        began = time.monotonic()
+        for first in range(BEFORE, MOST, SLICE):
+            await deliver(stack.settings.port, events[first : first + SLICE], during, per_second=PER_SECOND)
+            if backing_up.done():
+                break
+        made, took = await backing_up, time.monotonic() - began
+        assert made.returncode == 0, made.stderr
+        events = events[: BEFORE + len(during.events)]
+        again = headwater(stack.settings, "backup", str(folder))
+        assert again.returncode != 0
+        assert "is not empty" in again.stderr
+        refused = headwater(stack.settings, "restore", str(folder))
+        assert refused.returncode != 0
+        assert "remove" in refused.stderr
+    assert folder.stat().st_mode & 0o077 == 0
+    shutil.rmtree(tmp_path / "lost")
+    say(f"faults: a backup under {PER_SECOND} events/s took at most {took:.1f} s; {made.stderr.splitlines()[-1]}")
+
+    with (
+        services.kafka(tmp_path / "new", "", say) as kafka,
+        services.clickhouse(tmp_path / "new", "") as clickhouse,
+    ):
+        given = {"kafka_bootstrap_servers": kafka.address, "clickhouse_url": clickhouse.address}
+        home = tmp_path / "home"
+        settings = services.fresh_settings(home).model_copy(
+            update={"topic_prefix": "", "clickhouse_database": "headwater", **given}
+        )
+        done = await asyncio.to_thread(headwater, settings, "restore", str(folder))
+        assert done.returncode == 0, done.stderr
+        twice = await asyncio.to_thread(headwater, settings, "restore", str(folder))
+        assert twice.returncode != 0
+        assert "is not empty" in twice.stderr
+        with local_stack(home, webhook_allow_private=True, **given) as stack:
+            await _agree(stack, before, events, segments, say)
+        asked = Counter(got.json["id"] for got in endpoint.got)
+        orders = {one["event_id"] for one in events if one.get("event") == "order_completed"}
+        assert len(asked) == len(orders), "each order is told"
+        assert {one: asked[one] for one in told if asked[one] > 1} == {}, "what was told before is told once"
+
+
+async def _agree(
+    stack: LocalStack,
+    before: SentLedger,
+    events: list[dict[str, object]],
+    segments: dict[str, str],
+    say: Callable[[str], None],
+) -> None:
+    """What is stored is a recount's, then too when everything is sent once more, as SDKs do that had no answer."""
+
+    async def has_all() -> bool:
+        return await stored(stack) >= before.events.keys()
+
+    deadline = time.monotonic() + 120
+    while not await has_all() and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+    seen = -1
+    while seen != (seen := len(await stored(stack))):
+        await asyncio.sleep(3)
+    known = await stored(stack)
+    say(f"faults: {len(before.events)} events were acknowledged before the backup, {len(known)} are in it")
+    assert known >= before.events.keys(), f"lost: {sorted(before.events.keys() - known)[:5]}\n{stack.log_tails()}"
+    restored = SentLedger({one["event_id"]: one for one in events if one["event_id"] in known})
+    problems = await settled(stack, restored, segments, within_s=90)
+    assert not problems, f"{problems}\n{stack.log_tails()}"
+    everything = SentLedger()
+    await deliver(stack.settings.port, events, everything, per_second=2 * PER_SECOND)
+    problems = await settled(stack, everything, segments, within_s=120)
+    assert not problems, f"{problems}\n{stack.log_tails()}"
