@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -101,7 +102,7 @@ async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, sa
         services.kafka(tmp_path / "new", "", say) as kafka,
         services.clickhouse(tmp_path / "new", "") as clickhouse,
     ):
-        given = {"kafka_bootstrap_servers": kafka.address, "clickhouse_url": clickhouse.address}
+        given: dict[str, Any] = {"kafka_bootstrap_servers": kafka.address, "clickhouse_url": clickhouse.address}
         home = tmp_path / "home"
         settings = services.fresh_settings(home).model_copy(
             update={"topic_prefix": "", "clickhouse_database": "headwater", **given}
