@@ -65,11 +65,11 @@ def first_key(
 
     It has the scope `instance` where no valid key has it: a workspace's own key must not reach the others.
     """
-    wanted = checked(NewWorkspace, {"name": workspace_id, "id": workspace_id})
+    body = checked(NewWorkspace, {"name": workspace_id, "id": workspace_id})
     workspace = state.workspaces.get(workspace_id)
     pairs = []
     if workspace is None:
-        workspace, environments = access.new_workspace(wanted, state, now_ms)
+        workspace, environments = access.new_workspace(body, state, now_ms)
         pairs = [control_state.encode("workspace", workspace)]
         known = state.environments[workspace_id]
         pairs += [control_state.encode("environment", one) for one in environments if one.id not in known]

@@ -58,31 +58,31 @@ async def plan(settings: Settings) -> list[str]:
     """What ``provision`` would do now, in words; changes nothing."""
     admin = await _connected(settings)
     try:
-        wanted, existing = {topic.name: topic for topic in catalogue(settings)}, await _partitions(admin)
+        expected, existing = {topic.name: topic for topic in catalogue(settings)}, await _partitions(admin)
     finally:
         await admin.close()
-    _check_partitions(wanted, existing, settings)
-    found = []
-    for name, topic in wanted.items():
+    _check_partitions(expected, existing, settings)
+    steps = []
+    for name, topic in expected.items():
         if name not in existing:
             config = ", ".join(f"{key}={value}" for key, value in topic_config(topic, settings).items())
             count = partition_count(topic, settings)
-            found.append(f"topic {name}: {count} partitions of {settings.replication} replicas, {config}")
+            steps.append(f"topic {name}: {count} partitions of {settings.replication} replicas, {config}")
     for migration in await unapplied(settings):
-        found.append(f"tables {migration.name}:")
-        found += migration.statements(settings.clickhouse_database)
-    return found
+        steps.append(f"tables {migration.name}:")
+        steps += migration.statements(settings.clickhouse_database)
+    return steps
 
 
 async def create_topics(settings: Settings) -> list[str]:
     """Create missing topics and return when they can be written to; raises ``ProvisionError``."""
     admin = await _connected(settings)
     try:
-        wanted = {topic.name: topic for topic in catalogue(settings)}
+        expected = {topic.name: topic for topic in catalogue(settings)}
         existing = await _partitions(admin)
-        _check_partitions(wanted, existing, settings)
+        _check_partitions(expected, existing, settings)
         await _refuse_older_contacts(settings, existing)
-        missing = [topic for name, topic in wanted.items() if name not in existing]
+        missing = [topic for name, topic in expected.items() if name not in existing]
         if missing:
             await _create(admin, missing, settings)
         return [topic.name for topic in missing]
@@ -90,8 +90,8 @@ async def create_topics(settings: Settings) -> list[str]:
         await admin.close()
 
 
-def _check_partitions(wanted: Mapping[str, Topic], existing: Mapping[str, int], settings: Settings) -> None:
-    for name, topic in wanted.items():
+def _check_partitions(expected: Mapping[str, Topic], existing: Mapping[str, int], settings: Settings) -> None:
+    for name, topic in expected.items():
         partitions = partition_count(topic, settings)
         if existing.get(name, partitions) != partitions:
             raise ProvisionError(f"topic {name} has {existing[name]} partitions, the settings say {partitions}")
@@ -111,8 +111,8 @@ async def _refuse_older_contacts(settings: Settings, existing: Collection[str]) 
             return
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
-        found = await consumer.getmany(timeout_ms=LOOK_MS, max_records=LOOK_RECORDS)
-        keys = [record.key or b"" for records in found.values() for record in records]
+        fetched = await consumer.getmany(timeout_ms=LOOK_MS, max_records=LOOK_RECORDS)
+        keys = [record.key or b"" for records in fetched.values() for record in records]
     finally:
         await consumer.stop()
     if any(len(key) in OLDER_KEYS and key.startswith(b"cnt_") for key in keys):

@@ -127,17 +127,17 @@ async def _rebuild_names(client: AsyncClient, settings: Settings, table: str, sa
 async def _unreadable(client: AsyncClient, table: str) -> list[str]:
     """Parts of which not all can be read."""
     await client.command(f"SYSTEM STOP MERGES {table}")
-    found = []
+    unreadable = []
     try:
         for part in await parts_of(client, table):
             try:
                 sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
                 await client.query(sql, {"part": part})
             except ClickHouseError:
-                found.append(part)
+                unreadable.append(part)
     finally:
         await client.command(f"SYSTEM START MERGES {table}")
-    return found
+    return unreadable
 
 
 async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, object], unreadable: list[str]) -> int:

@@ -79,11 +79,11 @@ async def _ask(socket: Path) -> bytes:
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
             session.get(f"http://localhost{METRICS_PATH}") as answer,
         ):
-            found = bytearray()
+            text = bytearray()
             async for part in answer.content.iter_any():
-                found += part
-                if len(found) > MOST_BYTES:
+                text += part
+                if len(text) > MOST_BYTES:
                     return b""
     except (aiohttp.ClientError, TimeoutError, OSError):
         return b""
-    return bytes(found) if answer.status == 200 else b""
+    return bytes(text) if answer.status == 200 else b""

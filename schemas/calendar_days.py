@@ -70,16 +70,16 @@ def _month_day_of(text: str) -> int | None:
 
 def celebrated_on(day: date) -> tuple[int, ...]:
     """The month and day, as ``month_day`` gives them, of which a day is the anniversary."""
-    found = day.month * 100 + day.day
-    return (found, LEAP_DAY) if found == LEAP_DAY - 1 and (day + _DAY).day == 1 else (found,)
+    month_day = day.month * 100 + day.day
+    return (month_day, LEAP_DAY) if month_day == LEAP_DAY - 1 and (day + _DAY).day == 1 else (month_day,)
 
 
 def next_anniversary(of: int, day: date) -> date:
     """The first one from ``day`` on; ``of`` as ``month_day`` gives it."""
     for year in (day.year, day.year + 1):
-        found = _in_year(of, year)
-        if found >= day:
-            return found
+        anniversary = _in_year(of, year)
+        if anniversary >= day:
+            return anniversary
     raise ValueError(of)
 
 

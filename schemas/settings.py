@@ -266,11 +266,11 @@ def strangers(environment: Iterable[str]) -> list[tuple[str, str]]:
     """Variables with our prefix that are no setting, each with the nearest one that is, or with nothing."""
     settings = [name.upper() for name in Settings.model_fields]
     known = {PREFIX + name for name in settings} | OTHERS
-    found = []
+    unknown = []
     for name in sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known):
         nearest = get_close_matches(name.removeprefix(PREFIX).upper(), settings, 1)
-        found.append((name, PREFIX + nearest[0] if nearest else ""))
-    return found
+        unknown.append((name, PREFIX + nearest[0] if nearest else ""))
+    return unknown
 
 
 def complaints(error: ValidationError) -> list[str]:

@@ -74,10 +74,10 @@ def value_ms(value: Any) -> int | None:
 
 
 def _iso_value(text: str) -> int | None:
-    found = _ISO_VALUE.fullmatch(text)
-    if found is None:
+    match = _ISO_VALUE.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, _, hour, minute, _, second, _, fraction, _, sign, zone_hour, _, zone_minute = found.groups("0")
+    year, month, day, _, hour, minute, _, second, _, fraction, _, sign, zone_hour, _, zone_minute = match.groups("0")
     try:
         at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
     except ValueError:
@@ -90,10 +90,10 @@ def _iso_value(text: str) -> int | None:
 
 def parse_duration(text: Any) -> int | None:
     """Milliseconds of ``90s``, ``10m``, ``2h``, ``30d`` or ``2w``; ``None`` if malformed, or zero."""
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         return None
-    ms = int(found[1]) * _UNITS[found[2]]
+    ms = int(match[1]) * _UNITS[match[2]]
     return ms if 0 < ms < LATEST_MS else None
 
 

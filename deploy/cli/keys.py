@@ -54,8 +54,8 @@ def show() -> None:
 
     async def work() -> list[dict[str, Any]]:
         async with api() as client:
-            found: AsyncIterator[dict[str, Any]] = client.listed("/v1/keys")
-            return [key async for key in found]
+            keys: AsyncIterator[dict[str, Any]] = client.listed("/v1/keys")
+            return [key async for key in keys]
 
     print_rows(run(work()), COLUMNS, as_json=OPTIONS.get().as_json)
 

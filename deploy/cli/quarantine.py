@@ -39,35 +39,35 @@ def show_all(
     query = {name: value for name, value in (("reason", reason), ("topic", topic), ("status", status)) if value}
 
     async def work() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         async with api() as client:
             if by_reason:
                 rows = (await client.call("GET", "/v1/quarantine/summary"))["data"]
                 return [row for row in rows if all(row[name] == value for name, value in query.items())]
             async for one in client.listed("/v1/quarantine", query):
-                found.append(one)
-                if len(found) >= limit:
+                records.append(one)
+                if len(records) >= limit:
                     break
-        return found
+        return records
 
-    found = run(work())
+    records = run(work())
     as_json = OPTIONS.get().as_json
-    if print_rows(found, GROUP_COLUMNS if by_reason else COLUMNS, as_json=as_json) == limit and not by_reason:
+    if print_rows(records, GROUP_COLUMNS if by_reason else COLUMNS, as_json=as_json) == limit and not by_reason:
         note(f"the newest {limit}: --limit shows more")
 
 
 @cli.command(epilog=examples("headwater quarantine show RECORD_ID"))
 def show(record_id: str) -> None:
     """One record: its reason, its bytes as text and in hex, and the effect of a replay now."""
-    found = run(_call("GET", f"/v1/quarantine/{part(record_id)}"))
+    record = run(_call("GET", f"/v1/quarantine/{part(record_id)}"))
     if OPTIONS.get().as_json:
-        print_json(found)
+        print_json(record)
         return
-    payload, replay = found.pop("payload"), found.pop("replay")
-    found["key"] = found["key"]["text"] or None
-    found["bytes"] = f"{payload['bytes']}{' (cut)' if found.pop('truncated') else ''}"
-    found["replay"] = replay["would"] if replay["would"] == "replay" else f"{replay['code']}: {replay['message']}"
-    for name, value in found.items():
+    payload, replay = record.pop("payload"), record.pop("replay")
+    record["key"] = record["key"]["text"] or None
+    record["bytes"] = f"{payload['bytes']}{' (cut)' if record.pop('truncated') else ''}"
+    record["replay"] = replay["would"] if replay["would"] == "replay" else f"{replay['code']}: {replay['message']}"
+    for name, value in record.items():
         print(f"{name:<12} {printable(str(value)) if value is not None else '-'}")
     lines = _hex_lines(bytes.fromhex(payload["hex"]))
     print("\n".join(lines[:MOST_LINES]))

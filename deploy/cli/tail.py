@@ -75,10 +75,10 @@ class Wanted:
             elif topic is topics.CHANGES:
                 yield from filter(None, map(self._change, codec.decode_changes(value)))
             else:
-                found = codec.decode_quarantined(value)
-                if self._here(found["workspace"], ""):
-                    shown = {name: value for name, value in found.items() if name in _QUARANTINED}
-                    yield {"kind": "quarantine", "at": iso(found["at_ms"]), **shown}
+                quarantined = codec.decode_quarantined(value)
+                if self._here(quarantined["workspace"], ""):
+                    shown = {name: value for name, value in quarantined.items() if name in _QUARANTINED}
+                    yield {"kind": "quarantine", "at": iso(quarantined["at_ms"]), **shown}
         except codec.UndecodableError:
             return
 
@@ -123,8 +123,8 @@ async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float
         consumer.assign(list(parts))
         await _begin(consumer, list(parts), since_s)
         while until is None or time.monotonic() < until:
-            found = await consumer.getmany(timeout_ms=POLL_MS)
-            records = [(parts[part], one.value) for part, many in found.items() for one in many]
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
+            records = [(parts[part], one.value) for part, many in fetched.items() for one in many]
             records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before its changes
             rows = [row for topic, value in records for row in wanted.rows(topic, value)]
             for row in sorted(rows, key=lambda row: row["at"]):

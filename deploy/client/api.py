@@ -122,8 +122,8 @@ def part(text: str) -> str:
 
 def pause_s(attempt: int, retry_after: str) -> float:
     """Seconds until the next attempt: the API's Retry-After, else doubling from a quarter."""
-    asked = float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6 else 0.0
-    return min(max(asked, 0.25 * 2.0**attempt), LONGEST_PAUSE_S)
+    retry_s = float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6 else 0.0
+    return min(max(retry_s, 0.25 * 2.0**attempt), LONGEST_PAUSE_S)
 
 
 def refusal(status: int, value: Mapping[str, Any]) -> ApiRefusedError:

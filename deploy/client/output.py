@@ -30,12 +30,12 @@ def note(text: str) -> None:
 
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> int:
     """Returns how many there were. JSON has all fields of a row, the table only the columns."""
-    found = list(rows) if not as_json and sys.stdout.isatty() else rows
+    shown = list(rows) if not as_json and sys.stdout.isatty() else rows
     count = 0
     if as_json or not sys.stdout.isatty():
         if not as_json:
             sys.stdout.write("\t".join(columns) + "\n")
-        for row in found:
+        for row in shown:
             count += 1
             if as_json:
                 print_json(row)
@@ -46,7 +46,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
-    for row in found:
+    for row in shown:
         count += 1
         table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     Console().print(table)

@@ -30,11 +30,11 @@ def run_in_front(home: StackHome, start: Start, stop: Start) -> None:
 
 
 async def _run(home: StackHome, start: Start, stop: Start) -> None:
-    asked = asyncio.Event()
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, asked.set)
-    starting, stopping = asyncio.ensure_future(start()), asyncio.ensure_future(asked.wait())
+        loop.add_signal_handler(number, stop_requested.set)
+    starting, stopping = asyncio.ensure_future(start()), asyncio.ensure_future(stop_requested.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():

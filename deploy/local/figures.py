@@ -72,31 +72,31 @@ class Figures:
 
 def figures_of(run: Path) -> dict[str, Figures]:
     """The figures of each process that answers."""
-    found = {path.stem: _ask(path) for path in sorted(run.glob(f"*{SOCKET}"))}
-    return {name: read(text) for name, text in found.items() if text}
+    texts = {path.stem: _ask(path) for path in sorted(run.glob(f"*{SOCKET}"))}
+    return {name: read(text) for name, text in texts.items() if text}
 
 
 def read(text: str) -> Figures:
     """Of one process's text."""
-    found = Figures()
+    figures = Figures()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            _take(found, sample.name, sample.labels, sample.value)
-    return found
+            _take(figures, sample.name, sample.labels, sample.value)
+    return figures
 
 
-def _take(found: Figures, name: str, labels: Mapping[str, str], value: float) -> None:
+def _take(figures: Figures, name: str, labels: Mapping[str, str], value: float) -> None:
     match name:
         case "headwater_stage_oldest_seconds":
-            found.oldest_s[labels["topic"]] = value
+            figures.oldest_s[labels["topic"]] = value
         case "headwater_stage_behind_records":
-            found.behind[labels["topic"]] = int(value)
+            figures.behind[labels["topic"]] = int(value)
         case "headwater_stage_partitions" if labels["state"] == "recovering":
-            found.recovering = int(value)
+            figures.recovering = int(value)
         case "headwater_sink_holding":
-            found.is_holding = bool(value)
+            figures.is_holding = bool(value)
         case "headwater_ledger_residual_events":
-            found.residual = int(value)
+            figures.residual = int(value)
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -125,7 +125,7 @@ def _ask(path: Path) -> str:
         connection.close()
 
 
-def faults(found: Mapping[str, Figures]) -> Iterable[tuple[str, Figures]]:
+def faults(figures: Mapping[str, Figures]) -> Iterable[tuple[str, Figures]]:
     """Processes that are in a state to tell of, the worst first."""
-    told = [(name, one) for name, one in found.items() if one.state]
-    return sorted(told, key=lambda pair: not pair[1].is_fault)
+    shown = [(name, one) for name, one in figures.items() if one.state]
+    return sorted(shown, key=lambda pair: not pair[1].is_fault)

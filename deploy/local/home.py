@@ -80,14 +80,14 @@ class StackHome:
 
     def processes(self) -> dict[str, psutil.Process]:
         """The running processes of this home, by name."""
-        found = {}
+        running = {}
         for file in sorted(self.run.glob("*.pid")):
             with suppress(ValueError, psutil.Error):
                 process = psutil.Process(int(file.read_text()))
                 ready = process.environ().get(READY_FILE)
                 if ready == str(self.ready_file(file.stem)) and process.status() != psutil.STATUS_ZOMBIE:
-                    found[file.stem] = process
-        return found
+                    running[file.stem] = process
+        return running
 
     def end_left_over(self) -> list[str]:
         """End processes that outlived a killed supervisor; returns their names. Call with the lock held."""

@@ -37,14 +37,14 @@ class StackError(Exception):
 
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make a child read exactly these settings."""
-    found = {}
+    variables = {}
     for name in Settings.model_fields:
-        found[variable(name)] = str(getattr(settings, name))
+        variables[variable(name)] = str(getattr(settings, name))
     # one port cannot be that of all; the public port answers for each of them
-    found[variable("metrics_port")] = "0"
+    variables[variable("metrics_port")] = "0"
     # glibc gives each thread an arena of its own, and RocksDB has many: a third of a worker's memory for nothing
-    found["MALLOC_ARENA_MAX"] = "1"
-    return found
+    variables["MALLOC_ARENA_MAX"] = "1"
+    return variables
 
 
 def services(settings: Settings, say: Say) -> list[Process]:
@@ -173,12 +173,12 @@ class Stack:
 
     def _check_ports(self) -> None:
         settings = self.settings
-        wanted = {"PORT": settings.port, "QUERY_PORT": settings.query_port}
+        ports = {"PORT": settings.port, "QUERY_PORT": settings.query_port}
         if not settings.kafka_bootstrap_servers:
-            wanted |= {"KAFKA_PORT": settings.kafka_port, "KAFKA_PORT + 1": settings.kafka_port + 1}
+            ports |= {"KAFKA_PORT": settings.kafka_port, "KAFKA_PORT + 1": settings.kafka_port + 1}
         if not settings.clickhouse_url:
-            wanted["CLICKHOUSE_PORT"] = settings.clickhouse_port
-        for name, port in wanted.items():
+            ports["CLICKHOUSE_PORT"] = settings.clickhouse_port
+        for name, port in ports.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections closed just now are no one's
                 try:
@@ -198,9 +198,9 @@ async def answers(url: str, key: str = "") -> bool:
     """Whether it answers 200, to the holder of the key where there is one."""
 
     def ask() -> bool:
-        asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - our own loopback address
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - our own loopback address
         try:
-            with urllib.request.urlopen(asked, timeout=2) as answer:  # noqa: S310 - same
+            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310 - same
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -212,11 +212,11 @@ async def console_link(url: str, key: str) -> str:
     """An address that signs a browser in with the key, once; empty where the console is away."""
 
     def ask() -> str:
-        asked = urllib.request.Request(  # noqa: S310 - our own loopback address
+        request = urllib.request.Request(  # noqa: S310 - our own loopback address
             f"{url}/console/links", b"", {"Authorization": f"Bearer {key}"}, method="POST"
         )
         try:
-            with urllib.request.urlopen(asked, timeout=2) as answer:  # noqa: S310 - same
+            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310 - same
                 return url + str(json.loads(answer.read())["path"])
         except (OSError, ValueError):
             return ""

@@ -26,8 +26,8 @@ WITHIN_S = 3.0
 def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
     """The lines, and whether all is well."""
     lives = home.processes()
-    told = figures_of(home.run)
-    every = [_with(told.get(one.name), _seen(one, lives.get(one.name))) for one in states(home.run)]
+    figures = figures_of(home.run)
+    every = [_with(figures.get(one.name), _seen(one, lives.get(one.name))) for one in states(home.run)]
     is_up = home.is_locked() and home.ready_file(SUPERVISOR).exists()
     health: dict[str, Any] = {"status": "not running", "components": {}}
     if is_up:
@@ -37,7 +37,7 @@ def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
         if component["state"] != FINE and name not in {one.name for one in every if one.state != FINE}:
             lines.append(f"{name:<18} {component['state']}: {component.get('reason', '')}")
     lines.append(f"{'disk':<18} {shutil.disk_usage(home.path).free // 1_000_000:,} MB free in {home.path}")
-    faulty = {name for name, one in told.items() if one.is_fault}
+    faulty = {name for name, one in figures.items() if one.is_fault}
     well = is_up and health["status"] == "ready"
     well &= all(one.state in (FINE, *PASSING) and one.name not in faulty for one in every)
     lines.append("ready" if well else f"not ready: {health['status']}" if is_up else "not ready")

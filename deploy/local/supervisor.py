@@ -93,8 +93,8 @@ class Supervisor:
 
     async def ready(self, *names: str, within_s: float) -> None:
         """Wait until all of them are ready; raises ``NotReadyError``."""
-        wanted = [one for layer in self._layers for one in layer if one.process.name in names]
-        await asyncio.gather(*(self._ready(one, time.monotonic() + within_s) for one in wanted))
+        waited_for = [one for layer in self._layers for one in layer if one.process.name in names]
+        await asyncio.gather(*(self._ready(one, time.monotonic() + within_s) for one in waited_for))
 
     async def stop(self) -> None:
         """End all of them, the last layer first."""

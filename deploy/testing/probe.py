@@ -40,8 +40,8 @@ class TrackingProbe:
 
     def counts(self) -> dict[str, int]:
         """``good``, ``bad`` and ``total``."""
-        said = self._call("GET", "counts")
-        return {name: int(said[name]) for name in ("good", "bad", "total")}
+        counts = self._call("GET", "counts")
+        return {name: int(counts[name]) for name in ("good", "bad", "total")}
 
     def events(self, type: str = "", **properties: Any) -> list[dict[str, Any]]:  # noqa: A002 - the API's own name
         """The events readable by now, newest first, at most 100; with these values of these properties."""
@@ -49,15 +49,15 @@ class TrackingProbe:
         if properties:
             where = [{"property": name, "op": "eq", "value": value} for name, value in properties.items()]
             query["where"] = orjson.dumps(where).decode()
-        found: list[dict[str, Any]] = self._call("GET", "good", query)["data"]
-        return found
+        events: list[dict[str, Any]] = self._call("GET", "good", query)["data"]
+        return events
 
     def refusals(self, type: str = "") -> list[dict[str, Any]]:  # noqa: A002 - same
         """Calls and items that were refused, the newest first."""
-        found: list[dict[str, Any]] = self._call("GET", "bad", {"limit": MOST, **({"type": type} if type else {})})[
+        refusals: list[dict[str, Any]] = self._call("GET", "bad", {"limit": MOST, **({"type": type} if type else {})})[
             "data"
         ]
-        return found
+        return refusals
 
     def expect_event(
         self,
@@ -69,11 +69,11 @@ class TrackingProbe:
     ) -> dict[str, Any]:
         """The newest of them once there are ``count``; raises ``AssertionError`` with the other events that came."""
         deadline = time.monotonic() + within_s
-        while len(found := self.events(type, **properties)) < count:
+        while len(events := self.events(type, **properties)) < count:
             if time.monotonic() > deadline:
-                raise AssertionError(self._missing(type, properties, count, len(found)))
+                raise AssertionError(self._missing(type, properties, count, len(events)))
             time.sleep(PAUSE_S)
-        return found[0]
+        return events[0]
 
     def expect_no_refusals(self) -> None:
         """Raises ``AssertionError`` with each refusal; it is known as soon as the request has been answered."""
@@ -81,8 +81,8 @@ class TrackingProbe:
         if refused:
             raise AssertionError("\n".join([f"{len(refused)} refused:", *map(_line, refused[:SHOWN])]))
 
-    def _missing(self, kind: str, properties: dict[str, Any], count: int, found: int) -> str:
-        lines = [f"{found} of {count} {kind!r} with {properties or 'any properties'} came; what came instead:"]
+    def _missing(self, kind: str, properties: dict[str, Any], count: int, present: int) -> str:
+        lines = [f"{present} of {count} {kind!r} with {properties or 'any properties'} came; what came instead:"]
         for event in self.events()[:SHOWN]:
             shown = orjson.dumps(event["properties"]).decode()[:200]
             lines += [f"  {event['type']} {shown}"]
@@ -95,10 +95,10 @@ class TrackingProbe:
             answer = self._pool.request(method, self._url + path)
         except urllib3.exceptions.HTTPError as error:
             raise TrackingError(f"{self._url} does not answer: headwater up, or set HEADWATER_URL ({error})") from error
-        said: dict[str, Any] = orjson.loads(answer.data) if answer.data else {}
+        body: dict[str, Any] = orjson.loads(answer.data) if answer.data else {}
         if answer.status != 200:
-            raise TrackingError(f"{self._url}{path}: {said.get('error', {}).get('message', answer.status)}")
-        return said
+            raise TrackingError(f"{self._url}{path}: {body.get('error', {}).get('message', answer.status)}")
+        return body
 
 
 def _line(refused: dict[str, Any]) -> str:

@@ -121,10 +121,10 @@ def first_key(workspace: Workspace, now_ms: int, *, instance: bool = False) -> t
 
 def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
     """Fields that are not given stay; limits are replaced one by one, ``null`` restores the default."""
-    said = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) is not None}
-    if "allowed_origins" in said:
-        said["allowed_origins"] = tuple(said["allowed_origins"])
-    if "limits" in said:
-        limits = workspace.limits | said["limits"]
-        said["limits"] = {kind: most for kind, most in limits.items() if most is not None}
-    return workspace.model_copy(update=said)
+    changes = {name: getattr(body, name) for name in body.model_fields_set if getattr(body, name) is not None}
+    if "allowed_origins" in changes:
+        changes["allowed_origins"] = tuple(changes["allowed_origins"])
+    if "limits" in changes:
+        limits = workspace.limits | changes["limits"]
+        changes["limits"] = {kind: most for kind, most in limits.items() if most is not None}
+    return workspace.model_copy(update=changes)

@@ -113,7 +113,7 @@ class CampaignRoutes:
         now_ms = self._edge.clock()
         if own is not None:
             return own.model_copy(update={"url": url, "updated_ms": now_ms})
-        said = {"url": url, "types": [REQUESTED]}
+        definition = {"url": url, "types": [REQUESTED]}
         entropy = secrets.token_bytes(SECRET_BYTES)
-        made = webhooks.new_webhook(said, campaign.workspace, campaign.environment, now_ms, entropy)
+        made = webhooks.new_webhook(definition, campaign.workspace, campaign.environment, now_ms, entropy)
         return made.model_copy(update={"types": (), "campaign": campaign.id})

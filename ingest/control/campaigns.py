@@ -19,9 +19,9 @@ def new_campaign(
     if is_trigger and body.delivery is None:
         raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
     status = body.status or ("active" if is_trigger else "draft")
-    said = body.model_dump(exclude={"delivery", "status", "id"}) | {"delivery": _delivery(body)}
+    fields = body.model_dump(exclude={"delivery", "status", "id"}) | {"delivery": _delivery(body)}
     return Campaign.model_validate(
-        said
+        fields
         | {
             "id": body.id or ids.new_id("cmp_", now_ms),
             "workspace": workspace,
@@ -40,17 +40,17 @@ def edited_campaign(campaign: Campaign, body: CampaignEdit, now_ms: int) -> Camp
     """The definition after a PATCH; a campaign's kind is for ever, as its link is."""
     if body.kind not in (None, campaign.kind):
         raise ApiError("invalid_field", "the kind of a campaign cannot change", "kind")
-    said = body.model_dump(include=body.model_fields_set - {"kind"})
+    fields = body.model_dump(include=body.model_fields_set - {"kind"})
     for name in ("name", "channel", "status", "variants"):
-        if name in said and said[name] is None:
+        if name in fields and fields[name] is None:
             raise ApiError("invalid_field", f"{name} cannot be removed", name)
-    if "delivery" in said:
-        said["delivery"] = _delivery(body)
-        if campaign.kind == TRIGGER and said["delivery"] is None:
+    if "delivery" in fields:
+        fields["delivery"] = _delivery(body)
+        if campaign.kind == TRIGGER and fields["delivery"] is None:
             raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
-    if campaign.sent_ms is None and said.get("status") in SENT:
-        said["sent_ms"] = now_ms
-    return Campaign.model_validate(campaign.model_dump() | said | {"updated_ms": now_ms})
+    if campaign.sent_ms is None and fields.get("status") in SENT:
+        fields["sent_ms"] = now_ms
+    return Campaign.model_validate(campaign.model_dump() | fields | {"updated_ms": now_ms})
 
 
 def _delivery(body: NewCampaign | CampaignEdit) -> dict[str, Any] | None:

@@ -43,13 +43,13 @@ class SegmentRoutes:
         if segment.rule is None or answer.status_code not in (200, 201):
             return answer
         try:
-            said = await self._read_api.post(request, WARNINGS, {"rule": segment.rule}, segment.environment)
+            report = await self._read_api.post(request, WARNINGS, {"rule": segment.rule}, segment.environment)
         except ApiError:
             return answer
-        if not said["warnings"]:
+        if not report["warnings"]:
             return answer
         raw = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
-        return JsonResponse({**orjson.loads(raw), "warnings": said["warnings"]}, answer.status_code)
+        return JsonResponse({**orjson.loads(raw), "warnings": report["warnings"]}, answer.status_code)
 
     async def _settled(self, segment: Segment) -> None:
         """Where there is little history the segment is exact before its author has read the answer."""

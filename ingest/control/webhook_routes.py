@@ -99,11 +99,17 @@ class WebhookRoutes:
         webhook = await self._webhook(request)
         chosen = webhooks.retry_filter(await self._pages.json(request), self._edge.clock())
         path = f"/internal/webhooks/{webhook.id}/unsent"
-        asked = {**chosen, "limit": MOST_RETRIES + 1}
-        found = (await self._read_api.post(request, path, asked, webhook.environment))["data"]
-        await asyncio.gather(*(self._ask_again(one["delivery_id"], one["contact_id"]) for one in found[:MOST_RETRIES]))
-        said = {"webhook_id": webhook.id, "retried": len(found[:MOST_RETRIES]), "more": len(found) > MOST_RETRIES}
-        return JsonResponse(said, 202)
+        question = {**chosen, "limit": MOST_RETRIES + 1}
+        deliveries = (await self._read_api.post(request, path, question, webhook.environment))["data"]
+        await asyncio.gather(
+            *(self._ask_again(one["delivery_id"], one["contact_id"]) for one in deliveries[:MOST_RETRIES])
+        )
+        summary = {
+            "webhook_id": webhook.id,
+            "retried": len(deliveries[:MOST_RETRIES]),
+            "more": len(deliveries) > MOST_RETRIES,
+        }
+        return JsonResponse(summary, 202)
 
     async def _ask_again(self, delivery: str, contact_id: str) -> None:
         """The wish is durable when it returns."""
@@ -131,7 +137,7 @@ class WebhookRoutes:
         deadline = clock() + FOUND_S
         path = request.url.path.removesuffix("/retry")
         while True:
-            found = await self._read_api.get_json(request, path)
-            if found is not None or clock() > deadline:
-                return found
+            attempt = await self._read_api.get_json(request, path)
+            if attempt is not None or clock() > deadline:
+                return attempt
             await asyncio.sleep(ASK_S)

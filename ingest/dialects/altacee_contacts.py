@@ -45,12 +45,12 @@ async def _with_known(items: list[Any], request: DialectContext) -> list[RawEven
                 named.setdefault(environment, {}).setdefault(normal, []).append(index)
     events = [item if isinstance(item, ApiError) else item[1] for item in items]
     for environment, places in named.items():
-        asked = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
-        status, found = await request.ask(parse.FOUND, environment, asked)
+        question = {"identifiers": [{"type": identity.CONTACT_ID, "value": contact_id} for contact_id in places]}
+        status, answer = await request.ask(parse.FOUND, environment, question)
         if status != 200:
-            why = found["error"]
+            why = answer["error"]
             raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
-        for indexes, known in zip(places.values(), found["contacts"], strict=True):
+        for indexes, known in zip(places.values(), answer["contacts"], strict=True):
             for index in indexes:
                 events[index] = _about(items[index], known)
     return events

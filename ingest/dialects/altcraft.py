@@ -109,9 +109,9 @@ def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str
 
 
 def _wants_xml(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> bool:
-    wanted = query.get("format", "").lower()
-    if wanted in ("json", "xml"):
-        return wanted == "xml"
+    form = query.get("format", "").lower()
+    if form in ("json", "xml"):
+        return form == "xml"
     accepted = {_kind(part) for part in headers.get(b"accept", b"").split(b",")}
     xml, json = bool(accepted & XML_TYPES), b"application/json" in accepted
     return xml if xml != json else _kind(headers.get(b"content-type", b"")) in XML_TYPES

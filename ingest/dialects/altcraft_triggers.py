@@ -73,10 +73,10 @@ async def follow(value: Any, request: DialectContext) -> Reply:
 
 
 def _of_link(request: DialectContext, trigger: str) -> Campaign:
-    found = request.triggered(trigger)
-    if found is None:
+    campaign = request.triggered(trigger)
+    if campaign is None:
         raise ApiError("not_found", "no such trigger")
-    return found
+    return campaign
 
 
 def path_authenticator(control: ControlState, params: Mapping[str, str]) -> Principal:
@@ -102,10 +102,10 @@ def _active(campaign: Campaign) -> Campaign:
 
 
 async def _ask(question: dict[str, Any], campaign: Campaign, request: DialectContext) -> dict[str, Any]:
-    status, found = await request.ask("/internal/audience", campaign.environment, question)
+    status, answer = await request.ask("/internal/audience", campaign.environment, question)
     if status != 200:
-        raise altcraft.refused_by(status, found)
-    return dict(found)
+        raise altcraft.refused_by(status, answer)
+    return dict(answer)
 
 
 async def _page(question: dict[str, Any], campaign: Campaign, request: DialectContext) -> list[dict[str, Any]]:

@@ -49,12 +49,12 @@ def reply(answer: IntakeResult) -> Reply:
 
 
 def _required(value: dict[str, Any], name: str, kind: type, what: str) -> Any:
-    found = value.get(name)
-    if found is None:
+    field = value.get(name)
+    if field is None:
         raise ApiError("missing_field", f"{name} is needed", name)
-    if not isinstance(found, kind):
+    if not isinstance(field, kind):
         raise ApiError("invalid_field", f"{name} must be {what}", name)
-    return found
+    return field
 
 
 def _environment(value: Any) -> str:

@@ -122,10 +122,10 @@ def _user(value: dict[str, Any], place: str = "") -> tuple[dict[str, Any], list[
 
 
 def _said(value: dict[str, Any], name: str) -> str | int:
-    found = value[name]
-    if not is_address(name, found):
+    text = value[name]
+    if not is_address(name, text):
         raise ApiError("invalid_field", f"{name} must be a string", name)
-    return found if isinstance(found, int) else str(found)
+    return text if isinstance(text, int) else str(text)
 
 
 def _device(value: Any) -> RawEvent:
@@ -149,8 +149,8 @@ def _device(value: Any) -> RawEvent:
 
 
 def name_of(value: dict[str, Any]) -> str:
-    said = value.get(_first_of(value, _NAMES))
-    name = DEFAULT_NAME if said is None else said
+    given = value.get(_first_of(value, _NAMES))
+    name = DEFAULT_NAME if given is None else given
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
         raise ApiError("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
     return name

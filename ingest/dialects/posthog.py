@@ -75,11 +75,11 @@ def event_of(value: Any, sent_at: Any) -> RawEvent:
     name = value.get("event")
     if not isinstance(name, str) or not name.strip():
         raise ApiError("invalid_field", "event must be a non-empty string", "event")
-    said = optional_object(value, "properties") or {}
-    properties = said if _KEYS.isdisjoint(said) else {key: one for key, one in said.items() if key not in _KEYS}
+    fields = optional_object(value, "properties") or {}
+    properties = fields if _KEYS.isdisjoint(fields) else {key: one for key, one in fields.items() if key not in _KEYS}
     field, distinct_id = "distinct_id", _text(value.get("distinct_id"))
     if distinct_id is None:
-        field, distinct_id = "properties.distinct_id", _text(said.get("distinct_id"))
+        field, distinct_id = "properties.distinct_id", _text(fields.get("distinct_id"))
         if distinct_id is None:
             raise ApiError("missing_field", "distinct_id is needed", "distinct_id")
     kind, known_as, identifiers = _who(name, distinct_id, field, properties)
@@ -98,8 +98,8 @@ def event_of(value: Any, sent_at: Any) -> RawEvent:
         context=None if value.keys() <= _USED else {key: one for key, one in value.items() if key not in _USED},
         timestamp=value.get("timestamp"),
         age_ms=_age_ms(value),
-        sent_at=None if said.get("$ignore_sent_at") else sent_at,
-        event_id=_event_id(value, name, distinct_id, said),
+        sent_at=None if fields.get("$ignore_sent_at") else sent_at,
+        event_id=_event_id(value, name, distinct_id, fields),
         needs_identifier=False,
     )
 
@@ -176,9 +176,9 @@ def _is_stranger(distinct_id: str, device: Any, properties: dict[str, Any]) -> b
 def _profile(value: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     profile = {}
     for name in ("set", "set_once"):
-        said = {**_object(properties.get(f"${name}")), **_object(value.get(f"${name}"))}
-        if said:
-            profile[name] = said
+        attributes = {**_object(properties.get(f"${name}")), **_object(value.get(f"${name}"))}
+        if attributes:
+            profile[name] = attributes
     gone = [one for place in (properties, value) for one in _names(place.get("$unset"))]
     if gone:
         profile["set"] = {**profile.get("set", {}), **dict.fromkeys(gone)}

@@ -77,15 +77,15 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
     identifiers += fields.pop("more", ())
     if context and ("consent" in context or "consentManagement" in context) and (state := consents.held(context)):
         fields["profile"] = {**(fields.get("profile") or {}), "consent_state": state}
-    said, original = call.get("timestamp"), call.get("originalTimestamp")
+    timestamp, original = call.get("timestamp"), call.get("originalTimestamp")
     if call.get("sentAt") is not None:
         sent_at = call["sentAt"]
     return RawEvent(
         **{"kind": TRACK, "identifiers": identifiers, **fields},
         context={**rest, **(context or {})} or None,
-        timestamp=original if said is None else said,
+        timestamp=original if timestamp is None else timestamp,
         # where both stand, RudderStack's SDK made the one, and the caller gave the other
-        sent_at=sent_at if said is None or original is None else None,
+        sent_at=sent_at if timestamp is None or original is None else None,
         event_id=call.get("messageId") or None,
     )
 

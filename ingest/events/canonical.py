@@ -218,5 +218,5 @@ def _children(value: Any) -> Any:
 
 def profile_of(attributes: dict[str, Any] | None, consents: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """The ``profile`` of a call that sets attributes or consents."""
-    said = {name: value for name, value in (("set", attributes), ("consents", consents)) if value}
-    return said or None
+    fields = {name: value for name, value in (("set", attributes), ("consents", consents)) if value}
+    return fields or None

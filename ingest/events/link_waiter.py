@@ -42,7 +42,7 @@ class LinkWaiter:
         answers = await asyncio.gather(*(self._ask(event, end) for event in tying))
         if None in answers:
             return None
-        return {event_key(event): said for event, said in zip(tying, answers, strict=True) if said}
+        return {event_key(event): refusal for event, refusal in zip(tying, answers, strict=True) if refusal}
 
     def _ties(self, event: Event) -> bool:
         own = self._own_ids(event)
@@ -69,13 +69,13 @@ class LinkWaiter:
                 return []
             within_ms = int(max(0.0, min(end - time.monotonic(), SEEN_S if is_one else 0.2)) * 1000)
             try:
-                asked = {"identifiers": self._links(event), "timeout_ms": within_ms}
-                status, said = await self._read_api.request_json(path, self._headers, asked)
+                question = {"identifiers": self._links(event), "timeout_ms": within_ms}
+                status, answer = await self._read_api.request_json(path, self._headers, question)
             except ApiError:
                 return None  # it is durable; when it can be read is unknown
             if status != 200:
                 return []
-            if said["linked"]:
-                warnings: list[str] = said["warnings"]
+            if answer["linked"]:
+                warnings: list[str] = answer["warnings"]
                 return warnings
         return None if self._is_one(own) else []

@@ -54,11 +54,11 @@ class CorsPolicy:
         origin = headers.get(b"origin")
         if origin is None or not _any_allows(self._control, origin):
             return (vary,)
-        asked = headers.get(b"access-control-request-headers", b"")
+        requested = headers.get(b"access-control-request-headers", b"")
         return (
             *_readable(origin),
             (b"access-control-allow-methods", ", ".join(sorted(methods)).encode()),
-            (b"access-control-allow-headers", asked if _NAMES.fullmatch(asked) else _USUAL),
+            (b"access-control-allow-headers", requested if _NAMES.fullmatch(requested) else _USUAL),
             (b"access-control-max-age", b"600"),
             vary,
         )

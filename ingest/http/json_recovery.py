@@ -197,10 +197,10 @@ def diagnose(data: bytes, message: str) -> ApiError:
         return ApiError("invalid_json", "nested too deep")
     except ValueError:
         return _unnamed(message)
-    found = _find(value)
-    if found is None:
+    place = _find(value)
+    if place is None:
         return ApiError("invalid_json", f"not valid JSON: {message}")
-    path, why = found
+    path, why = place
     return ApiError("invalid_json", why, path or None)
 
 

@@ -49,8 +49,8 @@ class ReadApiClient:
         async with self._session.get(f"{self._base}/health/ready") as answer:
             if answer.status == 200:
                 return
-            said = orjson.loads(await answer.read())
-        components = said.get("components", {}).items()
+            health = orjson.loads(await answer.read())
+        components = health.get("components", {}).items()
         away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
         raise ApiError("unavailable", "; ".join(away) or f"it answers {answer.status}")
 
@@ -141,8 +141,8 @@ class ReadApiClient:
         url = f"{self._base}{request.scope['raw_path'].decode('latin-1').split('?', 1)[0]}"
         try:
             async with self._session.options(URL(url, encoded=True)) as answer:
-                said = answer.headers.get("Allow", "") if answer.status != 404 else ""
-                return {method.strip() for method in said.split(",") if method.strip()}
+                allowed = answer.headers.get("Allow", "") if answer.status != 404 else ""
+                return {method.strip() for method in allowed.split(",") if method.strip()}
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error
 
@@ -158,15 +158,15 @@ class ReadApiClient:
             async with self._session.post(
                 self._base + path, data=orjson.dumps(value), headers=headers, params=query, timeout=timeout
             ) as answer:
-                said = orjson.loads(await answer.read())
+                body = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _away() from error
         if answer.status >= 500:
             raise _away()
         if answer.status != 200:
-            why = said["error"]
+            why = body["error"]
             raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
-        return said
+        return body
 
     async def request_json(self, path: str, headers: Mapping[str, str], value: Any = None) -> tuple[int, Any]:
         """Status and value of a question of the edge's own: a GET, with a body a POST; raises ``ApiError`` (503)."""
@@ -178,10 +178,10 @@ class ReadApiClient:
                 data=None if value is None else orjson.dumps(value),
                 allow_redirects=False,
             ) as answer:
-                said = orjson.loads(await answer.read())
+                body = orjson.loads(await answer.read())
                 if answer.status >= 500:
                     raise _away()
-                return answer.status, said
+                return answer.status, body
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _away() from error
 

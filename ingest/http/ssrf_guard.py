@@ -28,7 +28,7 @@ async def _addresses(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_S):
-            found: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            resolved: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
         return []
-    return [address[0] for *_, address in found]
+    return [address[0] for *_, address in resolved]

@@ -94,10 +94,13 @@ class Receivers:
 
     async def delete(self, request: Request) -> Response:
         control, principal = self._edge.control, self._edge.authorise(request, "webhooks:write")
-        found = control.receivers.get(request.path_params["id"])
-        if found is None or (found.workspace, found.environment) != (principal.workspace, principal.environment):
+        receiver = control.receivers.get(request.path_params["id"])
+        if receiver is None or (receiver.workspace, receiver.environment) != (
+            principal.workspace,
+            principal.environment,
+        ):
             raise ApiError("not_found", "no such receiver")
-        await self._writer.put("receiver", found.model_copy(update={"deleted": True, "secret": ""}))
+        await self._writer.put("receiver", receiver.model_copy(update={"deleted": True, "secret": ""}))
         return Response(status_code=204)
 
     async def receive(self, request: Request) -> Response:

@@ -43,9 +43,9 @@ def basic_auth(posted: ProviderRequest) -> None:
         given = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
     except (binascii.Error, ValueError):
         given = ""
-    wanted = posted.receiver.secret
+    secret = posted.receiver.secret
     password = given.partition(":")[2]
-    if not any([same(given, wanted), bool(password) and same(password, wanted)]):
+    if not any([same(given, secret), bool(password) and same(password, secret)]):
         raise unsigned("HTTP Basic user and password are not the endpoint's", "Authorization")
 
 
@@ -57,16 +57,16 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
 
 
 def _status(one: dict[str, Any]) -> str:
-    said, kind = str(one.get("RecordType")), str(one.get("Type"))
-    if said == "Bounce":
+    record_type, kind = str(one.get("RecordType")), str(one.get("Type"))
+    if record_type == "Bounce":
         if kind in BOUNCES:
             return "message.bounced"
         return OTHERS.get(kind, f"bounce_{kind.lower()}")
-    if said == "SubscriptionChange":
+    if record_type == "SubscriptionChange":
         # a bounce or a complaint that stops sending has its own webhook
         by_hand = one.get("SuppressSending") is True and one.get("SuppressionReason") == "ManualSuppression"
         return "message.unsubscribed" if by_hand else "subscription_change"
-    return STATUSES.get(said, said.lower())
+    return STATUSES.get(record_type, record_type.lower())
 
 
 def _fact(one: dict[str, Any]) -> DeliveryReport:

@@ -86,8 +86,8 @@ def text(value: Any) -> str:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    found = str(value)
-    return found if len(found) <= MAX_TEXT else ""
+    text_of = str(value)
+    return text_of if len(text_of) <= MAX_TEXT else ""
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -97,11 +97,11 @@ def table(value: Any) -> dict[str, Any]:
 
 def objects(value: Any, place: str) -> list[dict[str, Any]]:
     """Raises ``ApiError`` (422) unless all of these are objects."""
-    found = value if isinstance(value, list) else [value]
-    for index, one in enumerate(found):
+    items = value if isinstance(value, list) else [value]
+    for index, one in enumerate(items):
         if not isinstance(one, dict):
             raise ApiError("invalid_field", "must be a JSON object", f"{place}[{index}]")
-    return found
+    return items
 
 
 def unsigned(why: str, param: str) -> ApiError:

@@ -85,13 +85,13 @@ def _message_id(one: dict[str, Any]) -> Any:
 
 
 def _fact(one: dict[str, Any]) -> DeliveryReport:
-    said = str(one.get("event"))
+    name = str(one.get("event"))
     tags = {**table(one.get("unique_args")), **table(one.get("custom_args")), **one}
     tags.setdefault("campaign_id", one.get("marketing_campaign_id") or one.get("singlesend_id"))
-    parts = (said, one.get("sg_event_id") or (one.get("sg_message_id"), one.get("email"), one.get("timestamp")))
+    parts = (name, one.get("sg_event_id") or (one.get("sg_message_id"), one.get("email"), one.get("timestamp")))
     return DeliveryReport(
         provider=PROVIDER,
-        status=STATUSES.get(said, said),
+        status=STATUSES.get(name, name),
         key=repr(parts),
         payload=one,
         email=one.get("email"),
@@ -100,10 +100,10 @@ def _fact(one: dict[str, Any]) -> DeliveryReport:
         tags=tags,
         said={
             "reason": one.get("reason") or one.get("response"),
-            "bounce_class": BOUNCES.get(str(one.get("type")), "hard") if said == "bounce" else None,
+            "bounce_class": BOUNCES.get(str(one.get("type")), "hard") if name == "bounce" else None,
             "bounce_classification": one.get("bounce_classification"),
             "user_agent": one.get("useragent"),
-            "ip": one.get("ip") if said in ("open", "click") else None,
+            "ip": one.get("ip") if name in ("open", "click") else None,
             "machine_open": one.get("sg_machine_open") is True or None,
             "url": one.get("url"),
         },

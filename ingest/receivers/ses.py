@@ -90,10 +90,10 @@ def check(posted: ProviderRequest, message: dict[str, Any]) -> None:
     """The checks that need no certificate; raises ``ApiError`` (401)."""
     if posted.receiver.secret:
         basic_auth(posted)
-    wanted = posted.receiver.topic_arn
-    if not wanted and not posted.receiver.secret:  # made before a topic was needed
+    topic_arn = posted.receiver.topic_arn
+    if not topic_arn and not posted.receiver.secret:  # made before a topic was needed
         raise unsigned("the endpoint names no topic: remove it, and make one with topic_arn", "TopicArn")
-    if wanted and message.get("TopicArn") != wanted:
+    if topic_arn and message.get("TopicArn") != topic_arn:
         raise unsigned("the topic is not the endpoint's", "TopicArn")
 
 
@@ -132,10 +132,10 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     if not isinstance(one, dict):
         return [_event(message, {"text": one}, None)]
     part = table(one.get(_part(one)))
-    found = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
+    recipients = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
     named = table(one.get("mail")).get("destination")
-    given: list[Any] = found or (named if isinstance(named, list) else []) or [None]
-    if not found and len(given) > 1 and _said(one) not in OF_ALL:
+    given: list[Any] = recipients or (named if isinstance(named, list) else []) or [None]
+    if not recipients and len(given) > 1 and _said(one) not in OF_ALL:
         given = [None]  # one of them did it, and the notification does not say which
     if len(given) > MOST_RECIPIENTS:
         raise ApiError("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
@@ -148,14 +148,14 @@ def _said(one: dict[str, Any]) -> str:
 
 
 def _part(one: dict[str, Any]) -> str:
-    said = _said(one)
-    return _PARTS.get(said, said[:1].lower() + said[1:])
+    name = _said(one)
+    return _PARTS.get(name, name[:1].lower() + name[1:])
 
 
 def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent:
-    said, part, mail = _said(one), table(one.get(_part(one))), table(one.get("mail"))
-    status = STATUSES.get(said, said.replace(" ", "_").lower())
-    unsubscribed = said == "Subscription" and table(part.get("newTopicPreferences")).get("unsubscribeAll") is True
+    name, part, mail = _said(one), table(one.get(_part(one))), table(one.get("mail"))
+    status = STATUSES.get(name, name.replace(" ", "_").lower())
+    unsubscribed = name == "Subscription" and table(part.get("newTopicPreferences")).get("unsubscribeAll") is True
     several = isinstance(mail.get("destination"), list) and len(mail["destination"]) > 1
     message_id = mail.get("messageId")
     return event_of(
@@ -171,7 +171,7 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
             tags=table(mail.get("tags")),
             said={
                 "reason": _reason(part, email),
-                "bounce_class": BOUNCES.get(str(part.get("bounceType")), "unknown") if said == "Bounce" else None,
+                "bounce_class": BOUNCES.get(str(part.get("bounceType")), "unknown") if name == "Bounce" else None,
                 "user_agent": part.get("userAgent"),
                 "ip": part.get("ipAddress"),
                 "url": part.get("link"),
@@ -183,5 +183,5 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
 def _reason(part: dict[str, Any], email: Any) -> Any:
     lists = [part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)]
     about = [table(r) for one in lists for r in one]
-    told = next((r.get("diagnosticCode") for r in about if r.get("emailAddress") == email), None)
-    return told or part.get("reason") or part.get("errorMessage") or part.get("complaintFeedbackType")
+    diagnosis = next((r.get("diagnosticCode") for r in about if r.get("emailAddress") == email), None)
+    return diagnosis or part.get("reason") or part.get("errorMessage") or part.get("complaintFeedbackType")

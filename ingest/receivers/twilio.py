@@ -57,22 +57,22 @@ def verify(posted: ProviderRequest) -> None:
 def events(posted: ProviderRequest) -> list[RawEvent]:
     if not _is_json(posted):
         return [event_of(_fact(dict(_fields(posted)), posted, {}))]
-    found = objects(body.parse_mended(posted.body), "")
+    items = objects(body.parse_mended(posted.body), "")
     # Event Streams wraps each in a CloudEvent
-    return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in found]
+    return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in items]
 
 
 def _fact(one: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any]) -> DeliveryReport:
     fields = {name[:1].lower() + name[1:]: value for name, value in one.items()}
-    said = str(fields.get("messageStatus") or fields.get("smsStatus") or envelope.get("type") or "callback").lower()
+    state = str(fields.get("messageStatus") or fields.get("smsStatus") or envelope.get("type") or "callback").lower()
     message_id = fields.get("messageSid") or fields.get("smsSid")
     medium, _, phone = str(fields.get("to", "")).rpartition(":")
     error = str(fields.get("errorCode") or "")
-    status = STATUSES.get(said, said)
+    status = STATUSES.get(state, state)
     return DeliveryReport(
         provider=PROVIDER,
         status=status,
-        key=repr((message_id, said, envelope.get("id") if not message_id else None)),
+        key=repr((message_id, state, envelope.get("id") if not message_id else None)),
         payload=envelope or one,
         phone=phone,
         at=envelope.get("time") if isinstance(envelope.get("time"), str) else None,

@@ -267,7 +267,7 @@ def load(row: bytes) -> Component:
         members={n: Member(*m) for n, m in value["members"].items()},
         edges={(a, b): {_evidence(*e) for e in evidence} for a, b, evidence in value["edges"]},
         refused={Refusal(*r) for r in value["refused"]},
-        retracted={(a, b): _retraction(*said) for a, b, *said in value.get("retracted", ())},
+        retracted={(a, b): _retraction(*retraction) for a, b, *retraction in value.get("retracted", ())},
         into=value["into"],
         parts=value.get("parts", {}),
     )

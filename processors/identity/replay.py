@@ -36,22 +36,22 @@ class ReplayResult:
 def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
     """Everything that may tie members of these together, in the order of the log."""
     here = {node for component in components for node in component.members}
-    found = {}
+    facts = {}
     taken_back: dict[Pair, Retraction] = {}
     for component in components:
         for pair, retraction in component.retracted.items():
             taken_back[pair] = taken_back.get(pair, NOTHING) | retraction
     for component in components:
         for pair, evidence in component.edges.items():
-            found.update({(pair, e.event_id, e.place): LinkFact(e.place, pair, e) for e in evidence})
+            facts.update({(pair, e.event_id, e.place): LinkFact(e.place, pair, e) for e in evidence})
         for r in component.refused:
             pair = graph.pair_of(r.near, far(r))
             if taken_back.get(pair, NOTHING).covers(r.at_ms, r.event_id, explicit=r.explicit):
                 continue  # a split keeps it apart
             if here.issuperset(pair):
                 evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit, r.keeper)
-                found.setdefault((pair, r.event_id, r.place), LinkFact(r.place, pair, evidence_of))
-    return sorted(found.values(), key=lambda fact: (fact.place, fact.evidence, fact.pair))
+                facts.setdefault((pair, r.event_id, r.place), LinkFact(r.place, pair, evidence_of))
+    return sorted(facts.values(), key=lambda fact: (fact.place, fact.evidence, fact.pair))
 
 
 def replay(components: Sequence[Component], facts: Sequence[LinkFact], limits: Limits) -> ReplayResult:

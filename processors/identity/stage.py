@@ -128,7 +128,7 @@ class IdentityStage:
 
     def _links(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
         erased = self._control.erased
-        found: list[tuple[int, list[Link]]] = []
+        batches: list[tuple[int, list[Link]]] = []
         sends: list[OutputRecord] = []
         for record in records:
             links, foreign_links = foreign.admit(
@@ -139,8 +139,8 @@ class IdentityStage:
                 now_ms=now_ms,
             )
             sends += foreign_links
-            found.append((record.offset, [link for _, link in links if not erased.covers(link)]))
-        merges, refused = resolver.resolve(found, state, self._limits)
+            batches.append((record.offset, [link for _, link in links if not erased.covers(link)]))
+        merges, refused = resolver.resolve(batches, state, self._limits)
         sends += [
             OutputRecord(
                 topics.MERGES.name,

@@ -141,11 +141,11 @@ class Resolver:
 
     def reemit_link(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
         """The unchanged contacts of these, which tells their senders to send the pair again."""
-        found = []
+        merges = []
         for node, named in nodes.items():
             component = self.graph.find(node, named, UNSEEN)
-            found.append(merge_of(link, node, component.members[node], component.winner, version))
-        return found
+            merges.append(merge_of(link, node, component.members[node], component.winner, version))
+        return merges
 
     def refuse(
         self, link: Link, sides: Iterable[tuple[Component, str, Identifier]], evidence: Evidence, reason: str

@@ -199,8 +199,8 @@ def _latest(contact: Contact, kind: str) -> str | None:
     if len(values) == 1:
         return next(iter(values))
     given_up = {v for v, entry in contact.standing.items() if not entry[0]} if kind == identity.EXTERNAL_ID else set()
-    said = {v: contact.addresses.get(f"{kind}:{v}", (None, *since))[1] for v, since in values.items()}
-    return max(values, key=lambda value: (value not in given_up, said[value], value))
+    times = {v: contact.addresses.get(f"{kind}:{v}", (None, *since))[1] for v, since in values.items()}
+    return max(values, key=lambda value: (value not in given_up, times[value], value))
 
 
 def _present(entries: Entries) -> dict[str, Any]:

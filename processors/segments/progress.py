@@ -68,7 +68,7 @@ def counted(
 
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:
     """Forget announced states of removed segments."""
-    alive = {(s.workspace, s.id) for found in definitions.segments.values() for s in found.values()}
+    alive = {(s.workspace, s.id) for segments in definitions.segments.values() for s in segments.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
         del opened.announced[workspace, segment]
         opened.counted = {name: counts for name, counts in opened.counted.items() if name[:2] != (workspace, segment)}

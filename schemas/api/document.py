@@ -90,7 +90,7 @@ def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(),
-            "responses": {str(status): _refusal(status, said) for status, said in _SAID.items()},
+            "responses": {str(status): _refusal(status, reason) for status, reason in _SAID.items()},
             "parameters": _PARAMETERS,
             "securitySchemes": _SCHEMES,
         },
@@ -98,14 +98,14 @@ def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Schema]:
-    _, said = models_json_schema(
+    _, schemas = models_json_schema(
         [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
     )
-    return {**said["$defs"], **BODIES, **SHAPES, "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
+    return {**schemas["$defs"], **BODIES, **SHAPES, "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
 
 
 def _operation(route: RouteSpec) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": _name(route.method, route.public_path),
         "summary": route.summary,
         "tags": [route.tag],
@@ -113,53 +113,53 @@ def _operation(route: RouteSpec) -> dict[str, Any]:
         "responses": _responses(route),
     }
     scopes = [] if route.scope in (PUBLIC, ANY_KEY) else [route.scope]
-    said["security"] = [] if route.scope == PUBLIC else [{scheme: scopes} for scheme in _SCHEMES]
+    operation["security"] = [] if route.scope == PUBLIC else [{scheme: scopes} for scheme in _SCHEMES]
     if scopes:
-        said["description"] = f"Scope: `{route.scope}`"
+        operation["description"] = f"Scope: `{route.scope}`"
     if route.body:
-        said["requestBody"] = {
+        operation["requestBody"] = {
             "required": route.body_needed,
             "content": {"application/json": {"schema": ref(route.body)}},
         }
-    return said
+    return operation
 
 
 def _parameters(route: RouteSpec) -> list[Schema]:
-    found: list[Schema] = [
+    parameters: list[Schema] = [
         {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for part in route.public_path.split("/")
         if part.startswith("{")
     ]
-    found += [{"name": name, "in": "query", "schema": schema} for name, schema in route.query.items()]
+    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in route.query.items()]
     if route.scope != PUBLIC:
-        found.append({"$ref": "#/components/parameters/Environment"})
+        parameters.append({"$ref": "#/components/parameters/Environment"})
         if route.method == "POST":
-            found.append({"$ref": "#/components/parameters/IdempotencyKey"})
-    return found
+            parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    return parameters
 
 
 def refusals(route: RouteSpec) -> set[int]:
     """The statuses with which a route of this kind may refuse a request."""
-    found = {401, 403, 422, 429, 503} if route.scope != PUBLIC else set()
+    statuses = {401, 403, 422, 429, 503} if route.scope != PUBLIC else set()
     if "{" in route.path or route.path == "/graphql":
-        found |= {404}
+        statuses |= {404}
     if route.path == "/graphql":
-        found |= {400, 405}
+        statuses |= {400, 405}
     if route.method == "POST":
-        found |= {409, 413}
+        statuses |= {409, 413}
     if route.body:
-        found |= {400, 413, 415, 422, 503}
-    return found
+        statuses |= {400, 413, 415, 422, 503}
+    return statuses
 
 
 def _responses(route: RouteSpec) -> dict[str, Any]:
     shapes: dict[int, str] = dict.fromkeys(refusals(route), "Error") | route.errors
-    said = {
+    responses = {
         status: {"$ref": f"#/components/responses/{status}"} if shape == "Error" else _answer(_SAID[status], shape)
         for status, shape in shapes.items()
     }
-    said |= {status: _answer(route.summary, shape) for status, shape in route.answers.items()}
-    return {str(status): said[status] for status in sorted(said)}
+    responses |= {status: _answer(route.summary, shape) for status, shape in route.answers.items()}
+    return {str(status): responses[status] for status in sorted(responses)}
 
 
 def _answer(description: str, shape: str) -> dict[str, Any]:
@@ -171,10 +171,10 @@ def _answer(description: str, shape: str) -> dict[str, Any]:
 
 
 def _refusal(status: int, description: str) -> dict[str, Any]:
-    said = _answer(description, "Error")
+    answer = _answer(description, "Error")
     for name in _TELLING.get(status, ()):
-        said["headers"][name] = {"schema": {"type": "integer", "minimum": 0}}
-    return said
+        answer["headers"][name] = {"schema": {"type": "integer", "minimum": 0}}
+    return answer
 
 
 def _vendors(source: str, method: str, path: str) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def text(least: int, most: int) -> Schema:
 
 
 def whole(least: int, most: int, default: int | None = None) -> Schema:
-    said = {"type": "integer", "minimum": least, "maximum": most}
-    return said if default is None else {**said, "default": default}
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return schema if default is None else {**schema, "default": default}
 
 
 def one_of(*words: str) -> Schema:

@@ -44,7 +44,7 @@ def _known(method: str, path: str) -> Mapping[str, Schema] | None:
     exact = _EXACT.get((method, path))
     if exact is not None:
         return exact
-    return next((said for its, pattern, said in _PATTERNS if its == method and pattern.fullmatch(path)), None)
+    return next((names for its, pattern, names in _PATTERNS if its == method and pattern.fullmatch(path)), None)
 
 
 def _said(name: str, known: list[str]) -> str:

@@ -57,14 +57,14 @@ def get(
     path: str, scope: str, shape: str, summary: str, query: dict[str, Schema] | None = None, *, listed: bool = False
 ) -> RouteSpec:
     """A read; one that is ``listed`` has pages."""
-    said = {**(query or {}), **(PAGES if listed else {})}
+    parameters = {**(query or {}), **(PAGES if listed else {})}
     return RouteSpec(
         method="GET",
         path=path,
         summary=summary,
         scope=scope,
         answers={200: f"{shape}[]" if listed else shape},
-        query=said,
+        query=parameters,
     )
 
 

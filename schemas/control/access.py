@@ -71,18 +71,18 @@ def authorise(control: ControlState, key: str | None, scope: str | None, now_ms:
     """Raises ``ApiError``: 401 without a valid key, 403 without the scope; ``None``: the handler checks the scope."""
     if not key:
         raise ApiError("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
-    found = control.key(key, now_ms)
-    if found is None:
+    api_key = control.key(key, now_ms)
+    if api_key is None:
         raise ApiError("invalid_key", "the API key is unknown, revoked or expired", "Authorization")
-    if scope is not None and scope not in found.scopes:
+    if scope is not None and scope not in api_key.scopes:
         raise ApiError("missing_scope", f"the key lacks the scope {scope}")
     return Principal(
-        key_id=found.id,
-        kind=found.kind,
-        workspace=found.workspace,
-        environment=found.environment,
-        scopes=found.scopes,
-        rate_limit=found.rate_limit,
+        key_id=api_key.id,
+        kind=api_key.kind,
+        workspace=api_key.workspace,
+        environment=api_key.environment,
+        scopes=api_key.scopes,
+        rate_limit=api_key.rate_limit,
     )
 
 
@@ -93,14 +93,14 @@ def environment_of(
 
     Raises ``ApiError``: 403 for another one with a public key, 422 for one that does not exist.
     """
-    wanted = query.get("environment")
-    if wanted is None:
+    requested = query.get("environment")
+    if requested is None:
         header = headers.get(b"headwater-environment")
         if header is None:
             return principal.environment
-        wanted = header.decode("latin-1")
-    if wanted == principal.environment:
-        return wanted
+        requested = header.decode("latin-1")
+    if requested == principal.environment:
+        return requested
     if principal.kind != "secret":
         raise ApiError("missing_scope", "a public key is limited to its own environment", "environment")
-    return require_environment(control.environments[principal.workspace], wanted)
+    return require_environment(control.environments[principal.workspace], requested)

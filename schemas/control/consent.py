@@ -18,10 +18,10 @@ class RequiredConsent(NamedTuple):
 
     def allows(self, consents: Mapping[str, Any]) -> bool:
         """A refusal by any of the names is one; a consent that was taken back says nothing."""
-        said = [consents.get(name) for name in self.names]
-        if False in said:
+        values = [consents.get(name) for name in self.names]
+        if False in values:
             return False
-        return self.required == NOT_REFUSED or True in said
+        return self.required == NOT_REFUSED or True in values
 
 
 def consent_of(campaign: Campaign) -> RequiredConsent:

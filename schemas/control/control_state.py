@@ -233,8 +233,8 @@ class ControlState:
 
     def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
         """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
-        found = self.progress[segment.workspace, segment.id].values()
-        known = [one for one in found if one.version == segment.version and one.partition < partitions]
+        reports = self.progress[segment.workspace, segment.id].values()
+        known = [one for one in reports if one.version == segment.version and one.partition < partitions]
         done, total = sum(one.done for one in known), sum(one.total for one in known)
         reason = next((one.reason for one in known if one.state == "disabled"), "")
         if reason:

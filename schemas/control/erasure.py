@@ -45,9 +45,9 @@ class Erased:
 def _named(datum: Mapping[str, Any]) -> Iterable[str]:
     """The own contact ids that a datum is about."""
     yield from (datum[name] for name in ("contact_id", "loser", "winner") if name in datum)
-    found = [datum[side] for side in ("a", "b") if isinstance(datum.get(side), dict)]
-    found += datum["identifiers"][:1] if "identifiers" in datum else []
-    for one in found:
+    sides = [datum[side] for side in ("a", "b") if isinstance(datum.get(side), dict)]
+    sides += datum["identifiers"][:1] if "identifiers" in datum else []
+    for one in sides:
         yield identity.contact_id(datum["workspace"], datum["environment"], one["type"], one["value"])
 
 
@@ -66,8 +66,8 @@ def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> Erasur
 def done_ms(steps: Iterable[ErasureStep], store: str, partitions: int) -> int | None:
     """When the store was done with it, all its partitions; ``None``: not yet."""
     known = {step.partition: step.created_ms for step in steps if step.store == store}
-    wanted = range(partitions if store in PARTITIONED else 1)
-    return max(known[p] for p in wanted) if all(p in known for p in wanted) else None
+    partitions_of = range(partitions if store in PARTITIONED else 1)
+    return max(known[p] for p in partitions_of) if all(p in known for p in partitions_of) else None
 
 
 def shape(erasure: Erasure, steps: Iterable[ErasureStep], partitions: int, now_ms: int) -> dict[str, Any]:

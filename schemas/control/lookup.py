@@ -20,11 +20,11 @@ def require(records: Mapping[str, T], record_id: str, what: str) -> T:
 
 def require_test_environment(control: ControlState, workspace: str, name: str) -> Environment:
     """Raises ``ApiError`` (409) for an environment of another kind."""
-    found = control.environments[workspace].get(name)
-    if found is None or found.kind != "test":
+    environment = control.environments[workspace].get(name)
+    if environment is None or environment.kind != "test":
         message = f'the environment {name} is no test environment: POST /v1/environments {{"id": "ci", "kind": "test"}}'
         raise ApiError("conflict", message, "environment")
-    return found
+    return environment
 
 
 def require_campaign(campaigns: Mapping[str, Campaign], reference: str) -> Campaign:

@@ -72,8 +72,8 @@ def attempt_id(delivery: str, attempt: int, entropy: str) -> str:
 
 def delivery_of(some_id: str) -> str | None:
     """The delivery that a delivery's or an attempt's id means; ``None`` where it is neither."""
-    found = _ID.fullmatch(some_id)
-    return None if found is None else found[1]
+    match = _ID.fullmatch(some_id)
+    return None if match is None else match[1]
 
 
 def home_of(contact_id: str, delivery: str) -> str:

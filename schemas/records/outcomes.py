@@ -64,9 +64,9 @@ def suppressed(event: Event, origin: Origin) -> Change:
 def of_change(change: Change) -> EventOutcome:
     """Of a change of the kind ``SUPPRESSED``; raises ``ValueError`` for one that names no place."""
     try:
-        said = orjson.loads(change["profile"])
-        partition, offset, index = (int(number) for number in said["origin"])
-        source = str(said["source"])
+        profile = orjson.loads(change["profile"])
+        partition, offset, index = (int(number) for number in profile["origin"])
+        source = str(profile["source"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"a suppressed event without its place: {error!r}") from error
     event = EventOrigin(
@@ -88,11 +88,11 @@ def of_quarantined(row: Quarantined) -> list[EventOutcome]:
         events = codec.decode_events(row["payload"])
     except UndecodableError:
         return []
-    found = []
+    outcomes = []
     for nth, event in enumerate(events):
         index = nth if row["index"] < 0 else row["index"]
         origin = (row["partition"], row["offset"], index)
         if is_resolved:
             origin = (event.get("origin_partition", 0), event.get("origin_offset", 0), event.get("origin_index", 0))
-        found.append(outcome_of(event, QUARANTINED, origin))
-    return found
+        outcomes.append(outcome_of(event, QUARANTINED, origin))
+    return outcomes

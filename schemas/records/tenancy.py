@@ -44,13 +44,13 @@ def _of_event(event: Mapping[str, Any]) -> list[str]:
 
 def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
     get = datum.get
-    found = [contact_id for name in _NAMES if (contact_id := get(name))]
+    ids = [contact_id for name in _NAMES if (contact_id := get(name))]
     identifiers = [one for name in _IDENTIFIERS if (one := get(name))]
     for rebuild in (*(get("rebuilds") or ()), *([one] if (one := get("rebuild")) else ())):
-        found.append(rebuild["winner"])
+        ids.append(rebuild["winner"])
         identifiers += rebuild["members"]
     for event in get("events") or ():
         same = (event["workspace"], event["environment"]) == (datum["workspace"], datum["environment"])
         if not same or is_foreign(event):
-            found.append("another tenant's event")
-    return found + [one["value"] for one in identifiers if one["type"] == identity.CONTACT_ID]
+            ids.append("another tenant's event")
+    return ids + [one["value"] for one in identifiers if one["type"] == identity.CONTACT_ID]

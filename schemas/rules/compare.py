@@ -36,13 +36,13 @@ def number_of(value: Any) -> int | float | None:
     """The number that a JSON value is, or spells."""
     kind = type(value)
     if kind is int or kind is float:
-        found: int | float = value
+        number: int | float = value
     elif kind is str and _NUMBER.fullmatch(value):
         digits = value[1:] if value[0] in "+-" else value
-        found = int(value) if digits.isdigit() and len(digits) <= EXACT_DIGITS else float(value)
+        number = int(value) if digits.isdigit() and len(digits) <= EXACT_DIGITS else float(value)
     else:
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def dig(value: Any, path: tuple[str, ...]) -> Any:
@@ -113,8 +113,8 @@ def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
     if test.op == "exists":
         return bool
     if test.op in ("eq", "in"):
-        wanted = frozenset((test.value,) if test.op == "eq" else test.value)
-        return lambda values: not wanted.isdisjoint(values)
+        operands = frozenset((test.value,) if test.op == "eq" else test.value)
+        return lambda values: not operands.isdisjoint(values)
     passes = predicate(test)
     return lambda values: any(map(passes, values))
 
@@ -122,25 +122,25 @@ def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
 _TRUTHS = {True: "true", False: "false"}
 
 
-def _equals(wanted: Scalar) -> Predicate:
+def _equals(operand: Scalar) -> Predicate:
     # the type first: 1 == True
-    if type(wanted) is bool:
-        spelt = _TRUTHS[wanted]
-        return lambda value: value is wanted or (type(value) is str and value == spelt)
-    if type(wanted) is not str:
-        return lambda value: number_of(value) == wanted
-    number = number_of(wanted)
-    truth = next((truth for truth, spelt in _TRUTHS.items() if spelt == wanted), None)
+    if type(operand) is bool:
+        spelt = _TRUTHS[operand]
+        return lambda value: value is operand or (type(value) is str and value == spelt)
+    if type(operand) is not str:
+        return lambda value: number_of(value) == operand
+    number = number_of(operand)
+    truth = next((truth for truth, spelt in _TRUTHS.items() if spelt == operand), None)
     if number is not None:
-        return lambda value: value == wanted if type(value) is str else number_of(value) == number
-    return lambda value: value == wanted if type(value) is str else truth is not None and value is truth
+        return lambda value: value == operand if type(value) is str else number_of(value) == number
+    return lambda value: value == operand if type(value) is str else truth is not None and value is truth
 
 
-def _is_one_of(wanted: tuple[Scalar, ...]) -> Predicate:
-    spelt = {one: number for one in wanted if type(one) is str and (number := number_of(one)) is not None}
-    numbers = frozenset(one for one in wanted if type(one) in (int, float))
-    truths = {_TRUTHS[one] for one in wanted if type(one) is bool}
-    texts = truths.union(one for one in wanted if type(one) is str)
+def _is_one_of(operands: tuple[Scalar, ...]) -> Predicate:
+    spelt = {one: number for one in operands if type(one) is str and (number := number_of(one)) is not None}
+    numbers = frozenset(one for one in operands if type(one) in (int, float))
+    truths = {_TRUTHS[one] for one in operands if type(one) is bool}
+    texts = truths.union(one for one in operands if type(one) is str)
     any_number = numbers.union(spelt.values())
 
     def test(value: Any) -> bool:
@@ -154,14 +154,14 @@ def _is_one_of(wanted: tuple[Scalar, ...]) -> Predicate:
     return test
 
 
-def _contains(wanted: Scalar) -> Predicate:
+def _contains(operand: Scalar) -> Predicate:
     """A part of a string, or an element of an array."""
-    equals = _equals(wanted)
+    equals = _equals(operand)
 
     def test(value: Any) -> bool:
         if type(value) is list:
             return any(equals(element) for element in value)
-        return type(value) is str and type(wanted) is str and wanted in value
+        return type(value) is str and type(operand) is str and operand in value
 
     return test
 

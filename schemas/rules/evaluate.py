@@ -157,10 +157,10 @@ def _anniversary(leaf: Anniversary) -> Evaluate:
             return False, NEVER
         zone = zone_of(leaf, contact)
         day = today_in(zone, now_ms) + later
-        found = next_anniversary(of, day)
-        if found == day:
+        anniversary = next_anniversary(of, day)
+        if anniversary == day:
             return True, start_of_day(zone, day - later + timedelta(days=1))
-        return False, start_of_day(zone, found - later)
+        return False, start_of_day(zone, anniversary - later)
 
     return evaluate
 

@@ -83,14 +83,14 @@ def explain_rule(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
     """``tree`` is whole, as ``schemas.rules.rule_tree.expand`` makes it; pure."""
     evaluate = compile_rule(tree)
     member, due = evaluate(contact, now_ms)
-    found = tuple(_leaf(at, leaf, contact, now_ms) for at, leaf in rule_tree.leaves(tree))
+    leaves = tuple(_leaf(at, leaf, contact, now_ms) for at, leaf in rule_tree.leaves(tree))
     for _ in range(MOST_CHANGES):
         if due == NEVER or evaluate(contact, due)[0] is not member:
             break
         due = evaluate(contact, due)[1]  # one of several parts changes, and the whole does not
     else:
         due = NEVER  # parts with an anniversary change every year
-    return Explanation(member=member, leaves=found, changes_ms=due if due < NEVER else None)
+    return Explanation(member=member, leaves=leaves, changes_ms=due if due < NEVER else None)
 
 
 def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:

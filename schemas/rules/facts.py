@@ -39,9 +39,11 @@ class EventFact:
 def counted_for(tree: Rule) -> dict[str, list[Condition]]:
     """The counted events of a whole rule by type: of each the newest ``MOST_EVENTS``, however old."""
     everything = Retention(most=MOST_EVENTS, ms=None)
-    found: dict[str, CountedEvents] = {what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)}
+    counted: dict[str, CountedEvents] = {
+        what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)
+    }
     by_type: dict[str, list[Condition]] = defaultdict(list)
-    for what in found.values():
+    for what in counted.values():
         by_type[what.event].append(condition(what, [everything], frozenset()))
     return by_type
 

@@ -61,13 +61,13 @@ _NOW = re.compile(rf"now(?:([+-])({DURATION}))?")
 
 
 def moment(value: Any, at: str) -> Instant:
-    found = _NOW.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _NOW.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         return fixed(value, at, "an ISO 8601 time, or relative to now as now-30d")
-    if found[1] is None:
+    if match[1] is None:
         return Instant(ms=0, moving=True)
-    ms = duration(found[2], at)
-    return Instant(ms=-ms if found[1] == "-" else ms, moving=True)
+    ms = duration(match[2], at)
+    return Instant(ms=-ms if match[1] == "-" else ms, moving=True)
 
 
 def duration(value: Any, at: str) -> int:

@@ -62,10 +62,10 @@ def _step_count(value: Any, at: str) -> int:
     if not isinstance(value, dict) or value.get("op") != "gte":
         raise ApiError("invalid_field", form, at)
     only(value, ("op", "value"), at, "count")
-    found = number(needed(value, "value", at), f"{at}.value")
-    if not (isinstance(found, int) and 1 <= found <= MAX_COUNT):
+    count = number(needed(value, "value", at), f"{at}.value")
+    if not (isinstance(count, int) and 1 <= count <= MAX_COUNT):
         raise ApiError("invalid_field", f"a step's count is a whole number from 1 to {MAX_COUNT}", f"{at}.value")
-    return found
+    return count
 
 
 def _by(fields: dict[str, Any], at: str) -> tuple[Where, ...]:
@@ -82,14 +82,14 @@ def tests(fields: dict[str, Any], at: str, where: Zone) -> tuple[Where, ...]:
         return _by(fields, at)
     by = _by(fields, at)
     at = f"{at}.where"
-    found = []
+    parsed = []
     for index, value in enumerate(list_of(fields["where"], at, most=MAX_WHERE)):
         here = f"{at}[{index}]"
         test = object_of(value, here)
         only(test, ("property", "op", "value"), here, "where")
         path = path_of(needed(test, "property", here), f"{here}.property")
-        found.append(Where(path=path, test=comparison(test, here, where, may_move=False)))
-    return (*by, *found)
+        parsed.append(Where(path=path, test=comparison(test, here, where, may_move=False)))
+    return (*by, *parsed)
 
 
 def measure(fields: dict[str, Any], at: str) -> Measure:
@@ -100,14 +100,14 @@ def measure(fields: dict[str, Any], at: str) -> Measure:
     if others:
         raise ApiError("invalid_field", f"{others[0]} and {kind} exclude each other", f"{at}.{others[0]}")
     at = f"{at}.{kind}"
-    said = fields[kind]
-    if not isinstance(said, dict):
+    comparison = fields[kind]
+    if not isinstance(comparison, dict):
         among = "" if kind == "count" else '"property": "total", '
         raise ApiError("invalid_field", f'must be {{{among}"op": "gte", "value": 3}}', at)
-    only(said, ("op", "value") if kind == "count" else ("property", "op", "value"), at, kind)
-    path = () if kind == "count" else path_of(needed(said, "property", at), f"{at}.property")
-    op = one_of(needed(said, "op", at), COUNT_OPS, f"{at}.op")
-    value = number(needed(said, "value", at), f"{at}.value")
+    only(comparison, ("op", "value") if kind == "count" else ("property", "op", "value"), at, kind)
+    path = () if kind == "count" else path_of(needed(comparison, "property", at), f"{at}.property")
+    op = one_of(needed(comparison, "op", at), COUNT_OPS, f"{at}.op")
+    value = number(needed(comparison, "value", at), f"{at}.value")
     if kind == "count" and not (isinstance(value, int) and 0 <= value <= MAX_COUNT):
         raise ApiError("invalid_field", f"a count is a whole number from 0 to {MAX_COUNT}", f"{at}.value")
     if kind != "count" and abs(value) > LARGEST:

@@ -87,11 +87,11 @@ class _Expansion:
             )
         if len(chain) > MAX_CHAIN:
             raise ApiError("invalid_field", f"segments refer to each other at most {MAX_CHAIN} deep", at)
-        found = self._find(leaf.segment_id)
-        if found is None:
+        rule = self._find(leaf.segment_id)
+        if rule is None:
             return leaf
         try:
-            return replace(leaf, rule=self.rule(found, "rule", (*chain, leaf.segment_id)))
+            return replace(leaf, rule=self.rule(rule, "rule", (*chain, leaf.segment_id)))
         except ApiError as refused:
             raise ApiError(refused.code, refused.message, at) from refused
 
@@ -107,8 +107,8 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any]) -> None:
 
     def find(name: str) -> Rule | None:
         if name not in known:
-            said = others.get(name)
-            known[name] = None if said is None else parse.parse(said)
+            other = others.get(name)
+            known[name] = None if other is None else parse.parse(other)
         return known[name]
 
     for at, name in references(tree).items():
@@ -137,14 +137,14 @@ def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
 def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = None) -> list[str]:
     """Segments that refer to this one, directly or by others; those whose rule cannot be read do not."""
     direct: dict[str, set[str]] = {}
-    for name, said in others.items():
+    for name, rule in others.items():
         try:
-            tree = find(name) if find is not None else None if said is None else parse.parse(said)
+            tree = find(name) if find is not None else None if rule is None else parse.parse(rule)
         except ApiError:
             continue
         if name != segment_id and tree is not None:
             direct[name] = set(references(tree).values())
-    found = {segment_id}
-    while more := {name for name, refers in direct.items() if refers & found} - found:
-        found |= more
-    return sorted(found - {segment_id})
+    users = {segment_id}
+    while more := {name for name, refers in direct.items() if refers & users} - users:
+        users |= more
+    return sorted(users - {segment_id})

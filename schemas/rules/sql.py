@@ -146,8 +146,8 @@ class _Compiler:
 
     def _anniversary(self, leaf: Anniversary) -> str:
         """The present day in each zone is computed here, with the same time zones as the stage's."""
-        found = month_day(JsonColumn("attributes", leaf.path, self.parameters))
-        usual = self._is_celebrated(found, self._day(leaf, leaf.zone.name))
+        celebrated = month_day(JsonColumn("attributes", leaf.path, self.parameters))
+        usual = self._is_celebrated(celebrated, self._day(leaf, leaf.zone.name))
         if not leaf.zone.path:
             return usual
         place = JsonColumn("attributes", leaf.zone.path, self.parameters)
@@ -155,7 +155,7 @@ class _Compiler:
         for name in sorted(zones()):
             by_day[self._day(leaf, name)].append(name)
         ways = [
-            f"has({self.parameters.add(names, 'Array(String)')}, {place.text}), {self._is_celebrated(found, day)}"
+            f"has({self.parameters.add(names, 'Array(String)')}, {place.text}), {self._is_celebrated(celebrated, day)}"
             for day, names in by_day.items()
         ]
         return f"if({place.kind} = 'String', multiIf({', '.join(ways)}, {usual}), {usual})"
@@ -163,15 +163,15 @@ class _Compiler:
     def _day(self, leaf: Anniversary, zone: str) -> date:
         return today_in(zone, self._now_ms) + timedelta(days=leaf.days)
 
-    def _is_celebrated(self, found: str, day: date) -> str:
-        return f"({found} IN ({', '.join(map(str, celebrated_on(day)))}))"
+    def _is_celebrated(self, celebrated: str, day: date) -> str:
+        return f"({celebrated} IN ({', '.join(map(str, celebrated_on(day)))}))"
 
     def _count(self, leaf: Happened) -> str:
         counts = self._matches(counted(leaf))
         if isinstance(leaf.window, Within):
             counts += f" AND time_ms >= {self._ago(leaf.window.ms)}"
-        found = self._column(f"countIf({counts})")
-        return f"({found} {_ORDER[leaf.measure.op]} {self.parameters.whole(int(leaf.measure.value))})"
+        count = self._column(f"countIf({counts})")
+        return f"({count} {_ORDER[leaf.measure.op]} {self.parameters.whole(int(leaf.measure.value))})"
 
     def _total(self, leaf: Happened) -> str:
         kind, op = leaf.measure.kind, leaf.measure.op
@@ -243,8 +243,8 @@ class _Compiler:
             return test(place, where.test, self.parameters, self._now_ms)
         names = ("machine_open", "user_agent", "ip")
         flag, agent, ip = (JsonColumn("properties", (name,), self.parameters) for name in names)
-        said = f"({flag.kind} = 'Bool' AND {flag.boolean} = 1)"
-        return f"({machine_sql(said, agent.text, ip.text)} = {int(where.test.value)})"
+        is_true = f"({flag.kind} = 'Bool' AND {flag.boolean} = 1)"
+        return f"({machine_sql(is_true, agent.text, ip.text)} = {int(where.test.value)})"
 
     def _ago(self, ms: int) -> str:
         return self.parameters.whole(self._now_ms - ms)

@@ -61,8 +61,8 @@ def month_day(place: "JsonColumn") -> str:
     year = f"intDiv({of_era} - intDiv({of_era}, 1460) + intDiv({of_era}, 36524) - intDiv({of_era}, 146096), 365)"
     of_year = f"{of_era} - (365 * y + intDiv(y, 4) - intDiv(y, 100))"
     month = "intDiv(5 * d + 2, 153)"
-    found = f"if({month} < 10, {month} + 3, {month} - 9) * 100 + d - intDiv(153 * {month} + 2, 5) + 1"
-    unix = f"arrayMap((z, y) -> arrayMap(d -> {found}, [{of_year}])[1], [{days}], arrayMap(z -> {year}, [{days}]))[1]"
+    sql = f"if({month} < 10, {month} + 3, {month} - 9) * 100 + d - intDiv(153 * {month} + 2, 5) + 1"
+    unix = f"arrayMap((z, y) -> arrayMap(d -> {sql}, [{of_year}])[1], [{days}], arrayMap(z -> {year}, [{days}]))[1]"
     return f"multiIf(isNull({place.time_ms}), 0, {place.kind} = 'String', {text}, {unix})"
 
 
@@ -140,8 +140,8 @@ class JsonColumn:
     def number(self) -> str:
         """NULL unless it is, or spells, a finite number."""
         spelt = f"if(match({self.text}, '{_NUMBER}'), toFloat64OrNull({self.text}), NULL)"
-        found = f"multiIf({self.kind} IN {NUMBERS}, {self.float}, {self.kind} = 'String', {spelt}, NULL)"
-        return f"if(isFinite(assumeNotNull({found})), {found}, NULL)"
+        sql = f"multiIf({self.kind} IN {NUMBERS}, {self.float}, {self.kind} = 'String', {spelt}, NULL)"
+        return f"if(isFinite(assumeNotNull({sql})), {sql}, NULL)"
 
     @property
     def time_ms(self) -> str:
@@ -149,8 +149,8 @@ class JsonColumn:
         read = self.float
         unix = f"toInt64(if(abs({read}) >= {MILLISECONDS_FROM}, trunc({read}), round({read} * 1000)))"
         is_unix = f"{self.kind} IN {NUMBERS} AND {in_range(read)}"
-        found = f"multiIf({is_unix}, {unix}, {self.kind} = 'String', {text_ms(self.text)}, NULL)"
-        return f"if({in_range(f'assumeNotNull({found})')}, {found}, NULL)"
+        sql = f"multiIf({is_unix}, {unix}, {self.kind} = 'String', {text_ms(self.text)}, NULL)"
+        return f"if({in_range(f'assumeNotNull({sql})')}, {sql}, NULL)"
 
     def units(self, largest: int) -> str:
         """The millionths of a number; NULL for other types, or if too large."""
@@ -191,69 +191,69 @@ def any_value(values: str, comparison: Comparison, parameters: Parameters) -> st
     value = comparison.value
     match NEGATED.get(comparison.op, comparison.op):
         case "exists":
-            found = f"notEmpty({values})"
+            sql = f"notEmpty({values})"
         case "eq":
-            found = f"has({values}, {parameters.text(value)})"
+            sql = f"has({values}, {parameters.text(value)})"
         case "in":
-            found = f"hasAny({values}, [{', '.join(map(parameters.text, value))}])"
+            sql = f"hasAny({values}, [{', '.join(map(parameters.text, value))}])"
         case "contains":
-            found = f"arrayExists(v -> position(v, {parameters.text(value)}) > 0, {values})"
+            sql = f"arrayExists(v -> position(v, {parameters.text(value)}) > 0, {values})"
         case "starts_with":
-            found = f"arrayExists(v -> startsWith(v, {parameters.text(value)}), {values})"
+            sql = f"arrayExists(v -> startsWith(v, {parameters.text(value)}), {values})"
         case _:
-            found = f"arrayExists(v -> endsWith(v, {parameters.text(value)}), {values})"
-    return f"(NOT {found})" if comparison.op in NEGATED else f"({found})"
+            sql = f"arrayExists(v -> endsWith(v, {parameters.text(value)}), {values})"
+    return f"(NOT {sql})" if comparison.op in NEGATED else f"({sql})"
 
 
-def _equals(place: JsonColumn, wanted: Scalar, parameters: Parameters) -> str:
-    if isinstance(wanted, bool):
-        return f"({_is_truth(place, truth=wanted)} OR {_is_text(place, 'true' if wanted else 'false', parameters)})"
-    if isinstance(wanted, str):
-        is_text = _is_text(place, wanted, parameters)
-        if wanted in ("true", "false"):
-            return f"({is_text} OR {_is_truth(place, truth=wanted == 'true')})"
-        number = number_of(wanted)
+def _equals(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:
+    if isinstance(operand, bool):
+        return f"({_is_truth(place, truth=operand)} OR {_is_text(place, 'true' if operand else 'false', parameters)})"
+    if isinstance(operand, str):
+        is_text = _is_text(place, operand, parameters)
+        if operand in ("true", "false"):
+            return f"({is_text} OR {_is_truth(place, truth=operand == 'true')})"
+        number = number_of(operand)
         return is_text if number is None else f"({is_text} OR {_is_number(place, number, parameters)})"
-    return f"({_is_number(place, wanted, parameters)} OR {_spells(place, wanted, parameters)})"
+    return f"({_is_number(place, operand, parameters)} OR {_spells(place, operand, parameters)})"
 
 
-def _is_text(place: JsonColumn, wanted: str, parameters: Parameters) -> str:
-    return f"({place.kind} = 'String' AND {place.text} = {parameters.text(wanted)})"
+def _is_text(place: JsonColumn, operand: str, parameters: Parameters) -> str:
+    return f"({place.kind} = 'String' AND {place.text} = {parameters.text(operand)})"
 
 
 def _is_truth(place: JsonColumn, *, truth: bool) -> str:
     return f"({place.kind} = 'Bool' AND {place.boolean} = {int(truth)})"
 
 
-def _is_number(place: JsonColumn, wanted: float, parameters: Parameters) -> str:
+def _is_number(place: JsonColumn, operand: float, parameters: Parameters) -> str:
     """A JSON number; whole ones by their digits, which are exact."""
-    double = f"({place.kind} = 'Double' AND {place.float} = {parameters.number(wanted)})"
-    if wanted != int(wanted):
+    double = f"({place.kind} = 'Double' AND {place.float} = {parameters.number(operand)})"
+    if operand != int(operand):
         return double
-    whole = f"({place.kind} IN {_WHOLE} AND {place.raw} = {parameters.text(str(int(wanted)))})"
-    return f"({whole} OR {double})" if float(wanted) == wanted else whole
+    whole = f"({place.kind} IN {_WHOLE} AND {place.raw} = {parameters.text(str(int(operand)))})"
+    return f"({whole} OR {double})" if float(operand) == operand else whole
 
 
-def _spells(place: JsonColumn, wanted: float, parameters: Parameters) -> str:
+def _spells(place: JsonColumn, operand: float, parameters: Parameters) -> str:
     is_whole = f"match({place.text}, '{_DIGITS}')"
-    number = parameters.number(wanted)
+    number = parameters.number(operand)
     double = f"(NOT {is_whole} AND match({place.text}, '{_NUMBER}') AND toFloat64OrNull({place.text}) = {number})"
-    if float(wanted) != wanted:
+    if float(operand) != operand:
         double = "0"
     whole = "0"
-    if wanted == int(wanted) and abs(wanted) < 10**EXACT_DIGITS:
-        whole = f"({is_whole} AND toInt128OrNull({place.text}) = toInt128({parameters.text(str(int(wanted)))}))"
+    if operand == int(operand) and abs(operand) < 10**EXACT_DIGITS:
+        whole = f"({is_whole} AND toInt128OrNull({place.text}) = toInt128({parameters.text(str(int(operand)))}))"
     return f"({place.kind} = 'String' AND ifNull({whole} OR {double}, 0))"
 
 
-def _is_one_of(place: JsonColumn, wanted: tuple[Scalar, ...], parameters: Parameters) -> str:
-    return f"({' OR '.join(_equals(place, one, parameters) for one in wanted)})"
+def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Parameters) -> str:
+    return f"({' OR '.join(_equals(place, one, parameters) for one in operands)})"
 
 
-def _contains(place: JsonColumn, wanted: Scalar, parameters: Parameters) -> str:
-    element = _equals(JsonColumn("element", (), parameters), wanted, parameters)
+def _contains(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:
+    element = _equals(JsonColumn("element", (), parameters), operand, parameters)
     listed = f"({place.kind} = 'Array' AND arrayExists(element -> {element}, {place.elements}))"
-    if not isinstance(wanted, str):
+    if not isinstance(operand, str):
         return listed
-    found = f"({place.kind} = 'String' AND position({place.text}, {parameters.text(wanted)}) > 0)"
-    return f"({listed} OR {found})"
+    sql = f"({place.kind} = 'String' AND position({place.text}, {parameters.text(operand)}) > 0)"
+    return f"({listed} OR {sql})"

@@ -41,14 +41,14 @@ def _repeated(entries: list[Entry], step: Step) -> list[Entry]:
 
 
 def _after(before: list[Entry], entries: list[Entry], step: Step) -> list[Entry]:
-    found, at, limit_ms = [], 0, step.within_ms
+    following, at, limit_ms = [], 0, step.within_ms
     for (first_ms, _), (time_ms, event_id) in zip(entries, entries[step.count - 1 :], strict=False):
         while at < len(before) and before[at][0] < first_ms:
             at += 1
         # the latest one before it is the one to which it is nearest
         if at and (limit_ms is None or time_ms - before[at - 1][0] < limit_ms):
-            found.append((time_ms, event_id))
-    return found
+            following.append((time_ms, event_id))
+    return following
 
 
 def sequence(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> tuple[bool, int]:
@@ -65,31 +65,31 @@ def witness(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -
     length = sum(map(bool, reached))
     if not length:
         return []
-    found: list[list[Entry]] = []
+    matched: list[list[Entry]] = []
     last = reached[length - 1][0]
     for at in reversed(range(length)):
         entries = _entries(some[at], now_ms)
         end = bisect_left(entries, last) + 1
-        found.append(entries[end - steps[at].count : end])
+        matched.append(entries[end - steps[at].count : end])
         if at:
             before = reached[at - 1]
-            last = before[bisect_left(before, (found[-1][0][0], "")) - 1]
-    return found[::-1]
+            last = before[bisect_left(before, (matched[-1][0][0], "")) - 1]
+    return matched[::-1]
 
 
 def unanswered(missing: Series | None, after: Series | None, leaf: Absent, now_ms: int) -> list[Entry]:
     """Events of ``after``, future ones too, without an answer as far as is known; their time need not be up yet."""
     answers = _entries(missing, now_ms)
     is_cut = known(missing, now_ms)[2]
-    found, at = [], 0
+    entries, at = [], 0
     for entry in _repeated(_entries(after, now_ms), leaf.after):
         if is_cut and entry < answers[0]:
             continue
         at = bisect_left(answers, (entry[0], ""), at)
         first = at + (at < len(answers) and answers[at] == entry)
         if first >= len(answers) or answers[first][0] >= entry[0] + leaf.for_ms:
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries
 
 
 def absence(missing: Series | None, after: Series | None, leaf: Absent, now_ms: int) -> tuple[bool, int]:

@@ -74,9 +74,9 @@ def union(left: Series, right: Series) -> Series:
     latest: dict[str, tuple[int, ...]] = {}
     for series in (left, right):
         for time_ms, event_id, *value in zip(*series, strict=True):
-            said = (time_ms, *value)
-            latest[event_id] = max(said, latest.get(event_id, said))
-    ordered = sorted((said[0], event_id, *said[1:]) for event_id, said in latest.items())
+            entry = (time_ms, *value)
+            latest[event_id] = max(entry, latest.get(event_id, entry))
+    ordered = sorted((entry[0], event_id, *entry[1:]) for event_id, entry in latest.items())
     return [[one[n] for one in ordered] for n in range(len(left))]
 
 

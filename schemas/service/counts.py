@@ -26,11 +26,11 @@ class Histogram:
 
     def cumulated(self) -> list[tuple[str, float]]:
         """Each bound as text, and how many values are not above it; the last bound is ``+Inf``."""
-        total, found = 0, []
+        total, buckets = 0, []
         for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
             total += count
-            found.append((bound, float(total)))
-        return found
+            buckets.append((bound, float(total)))
+        return buckets
 
 
 @dataclass(slots=True)

@@ -41,8 +41,8 @@ async def state_of(check: Check, patience_s: float = PATIENCE_S) -> dict[str, st
 
 async def states_of(checks: Mapping[str, Check], patience_s: float = PATIENCE_S) -> dict[str, dict[str, str]]:
     """All of them at the same time."""
-    found = await asyncio.gather(*(state_of(check, patience_s) for check in checks.values()))
-    return dict(zip(checks, found, strict=True))
+    states = await asyncio.gather(*(state_of(check, patience_s) for check in checks.values()))
+    return dict(zip(checks, states, strict=True))
 
 
 @asynccontextmanager

@@ -193,8 +193,8 @@ class Tail:
         begin = await self._consumer.beginning_offsets(self._parts)
         end = await self._consumer.end_offsets(self._parts)
         for tp in self._parts:
-            wanted = self._positions.get(tp.partition, begin[tp])
-            at = end[tp] if self._from_end else min(max(wanted, begin[tp]), end[tp])
+            position = self._positions.get(tp.partition, begin[tp])
+            at = end[tp] if self._from_end else min(max(position, begin[tp]), end[tp])
             self._consumer.seek(tp, at)
             self._next[tp] = at
         self._task = asyncio.create_task(self._run(), name=f"tail {self._name}")
@@ -267,12 +267,12 @@ class Tail:
 
     async def _read(self) -> None:
         try:
-            found = await self._consumer.getmany(timeout_ms=5000)
+            fetched = await self._consumer.getmany(timeout_ms=5000)
         except KafkaError:
             log.exception("following topic %s: waiting for the broker", self._name)
             await asyncio.sleep(0.5)
             return
-        for records in found.values():
+        for records in fetched.values():
             for record in records:
                 self._apply(record)
         for tp in self._parts:

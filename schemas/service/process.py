@@ -99,8 +99,8 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub(_hidden, text)
 
 
-def _hidden(found: re.Match[str]) -> str:
-    return f"{found[1] or found[2] or ''}…" if not found[3] else "…@…"
+def _hidden(match: re.Match[str]) -> str:
+    return f"{match[1] or match[2] or ''}…" if not match[3] else "…@…"
 
 
 def read_settings() -> Settings:

@@ -55,22 +55,22 @@ def judge(
 
     What a beat misses that is older than ``ready_at`` is there: the process has got ready since.
     """
-    told = {"name": name, "restarts": known["restarts"], "last_exit": known["last_exit"]}
+    common = {"name": name, "restarts": known["restarts"], "last_exit": known["last_exit"]}
     if known["pid"] is None:
-        return ProcessState(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **told)
+        return ProcessState(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **common)
     if known["restarts"] > 1 and now - known["exits"][-2] < SETTLED_S:
         return ProcessState(
-            state="restarting", reason=f"it ended {known['restarts']} times: {known['last_exit']}", **told
+            state="restarting", reason=f"it ended {known['restarts']} times: {known['last_exit']}", **common
         )
     if not known["beats"]:
-        return ProcessState(state="ok", **told)
+        return ProcessState(state="ok", **common)
     if beat is None or beat["pid"] != known["pid"]:
         late = now - known["since"] > heartbeat.SILENT_S * 4
-        return ProcessState(state="silent" if late else "starting", reason="it has said nothing yet", **told)
+        return ProcessState(state="silent" if late else "starting", reason="it has said nothing yet", **common)
     age = now - beat["at"]
     if age > heartbeat.SILENT_S:
-        return ProcessState(state="silent", reason=f"no sign of life for {age:.0f} s", **told)
+        return ProcessState(state="silent", reason=f"no sign of life for {age:.0f} s", **common)
     away = [f"{need}: {one['reason']}" for need, one in beat["needs"].items() if one["state"] != "ok"]
     if away and (ready_at is None or beat["asked_at"] > ready_at):
-        return ProcessState(state="waiting", reason="; ".join(away), needs=beat["needs"], **told)
-    return ProcessState(state="starting" if ready_at is None else "ok", needs=beat["needs"], **told)
+        return ProcessState(state="waiting", reason="; ".join(away), needs=beat["needs"], **common)
+    return ProcessState(state="starting" if ready_at is None else "ok", needs=beat["needs"], **common)

@@ -70,12 +70,12 @@ def is_draining(request: Request) -> bool:
 
 def refusal(refused: ApiError, request_id: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
     """The answer to a refused request."""
-    said = dict(headers or {})
+    all_headers = dict(headers or {})
     if refused.status in (429, 503):
-        said |= RETRY_AFTER
+        all_headers |= RETRY_AFTER
     if refused.allow:
-        said["Allow"] = ", ".join(refused.allow)
-    return JsonResponse({"error": refused.body(request_id)}, refused.status, said)
+        all_headers["Allow"] = ", ".join(refused.allow)
+    return JsonResponse({"error": refused.body(request_id)}, refused.status, all_headers)
 
 
 def refused_by(error: HTTPException) -> ApiError:

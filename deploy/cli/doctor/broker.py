@@ -61,10 +61,10 @@ async def partitions(patient: Patient) -> Finding:
     async with _admin(settings) as admin:
         there = await _described(admin)
     for topic in topics.catalogue(settings):
-        wanted = topics.partition_count(topic, settings)
-        have = len(there[topic.name]["partitions"]) if topic.name in there else wanted
-        if have != wanted:
-            what = f"{topic.name} has {have} partitions, the settings say {wanted}"
+        expected = topics.partition_count(topic, settings)
+        have = len(there[topic.name]["partitions"]) if topic.name in there else expected
+        if have != expected:
+            what = f"{topic.name} has {have} partitions, the settings say {expected}"
             return fail(what, f"export HEADWATER_PARTITIONS={have}")
     return ok(f"{settings.partitions} each, as the settings say")
 
@@ -88,18 +88,18 @@ async def replicas(patient: Patient) -> Finding:
 async def retention(patient: Patient) -> Finding:
     """Retention as in the catalogue: with less, records may be deleted before they are read."""
     settings = patient.settings
-    wanted = {topic.name: topic_config(topic, settings) for topic in topics.catalogue(settings)}
+    expected = {topic.name: topic_config(topic, settings) for topic in topics.catalogue(settings)}
     async with _admin(settings) as admin:
         there = await _described(admin)
-        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(wanted.keys() & there.keys())]
-        answers_ = await admin.describe_configs(asked)
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(expected.keys() & there.keys())]
+        answers_ = await admin.describe_configs(resources)
     for answer in answers_:
         for resource in answer.resources:
             name, entries = resource[3], {entry[0]: entry[1] for entry in resource[4]}
             for key in ("cleanup.policy", "retention.ms"):
-                if key in wanted[name] and entries.get(key) != wanted[name][key]:
-                    what = f"{name}: {key} is {entries.get(key)}, and should be {wanted[name][key]}"
-                    mend = f"kafka-configs.sh --alter --topic {name} --add-config {key}={wanted[name][key]}"
+                if key in expected[name] and entries.get(key) != expected[name][key]:
+                    what = f"{name}: {key} is {entries.get(key)}, and should be {expected[name][key]}"
+                    mend = f"kafka-configs.sh --alter --topic {name} --add-config {key}={expected[name][key]}"
                     return warn(what, f"{mend} --bootstrap-server {settings.bootstrap}")
     return ok("as the catalogue says")
 
@@ -112,11 +112,11 @@ class _DescribeGroups(DescribeGroupsRequest):  # type: ignore[misc]  # aiokafka 
 
 
 async def _groups(admin: AIOKafkaAdminClient, names: list[str]) -> list[Any]:
-    found = []
+    groups = []
     for name in names:
         node = await admin.find_coordinator(name)
-        found.append(await admin._send_request(_DescribeGroups([name]), node))  # noqa: SLF001 - its own way, with this version
-    return found
+        groups.append(await admin._send_request(_DescribeGroups([name]), node))  # noqa: SLF001 - its own way, with this version
+    return groups
 
 
 async def members(patient: Patient) -> Finding:
@@ -139,8 +139,8 @@ async def lag(patient: Patient) -> Finding:
     owed: dict[str, dict[TopicPartition, int]] = {}
     async with _admin(settings) as admin:
         for group in GROUPS:
-            found = await admin.list_consumer_group_offsets(topics.app_id(group, settings))
-            owed[group] = {part: entry.offset for part, entry in found.items() if entry.offset >= 0}
+            committed = await admin.list_consumer_group_offsets(topics.app_id(group, settings))
+            owed[group] = {part: entry.offset for part, entry in committed.items() if entry.offset >= 0}
     parts = sorted({part for of_group in owed.values() for part in of_group})
     if not parts:
         return ok("nothing was read yet")

@@ -79,9 +79,9 @@ class CheckResult:
     seconds: float = field(compare=False)
 
     def to_row(self) -> dict[str, object]:
-        found = self.finding
-        row: dict[str, object] = {"check": self.check.name, "state": found.state, "what": found.what}
-        return row | {"why": self.check.why, "remedy": found.remedy, "seconds": round(self.seconds, 3)}
+        finding = self.finding
+        row: dict[str, object] = {"check": self.check.name, "state": finding.state, "what": finding.what}
+        return row | {"why": self.check.why, "remedy": finding.remedy, "seconds": round(self.seconds, 3)}
 
 
 async def result_of(check: Check, patient: Patient) -> CheckResult:

@@ -84,12 +84,12 @@ def _show(group: str, results: list[CheckResult]) -> None:
     console = Console(soft_wrap=True)
     console.print(Text(group, style="bold"))
     for one in results:
-        found = one.finding
+        finding = one.finding
         line = Text("  ")
-        line.append(f"{found.state:<5}", style=COLOURS[found.state])
-        line.append(f"{one.check.name:<17}{printable(found.what)}")
+        line.append(f"{finding.state:<5}", style=COLOURS[finding.state])
+        line.append(f"{one.check.name:<17}{printable(finding.what)}")
         console.print(line)
-        if found.state in (WARN, FAIL):
+        if finding.state in (WARN, FAIL):
             console.print(Text(f"       why: {one.check.why}"))
-            console.print(Text(f"       mend: {printable(found.remedy)}"))
+            console.print(Text(f"       mend: {printable(finding.remedy)}"))
     sys.stdout.flush()

@@ -30,8 +30,8 @@ async def rows(patient: Patient, sql: str) -> list[list[Any]]:
         raw = await answer.read()
         if answer.status != 200:
             raise RuntimeError(raw.decode(errors="replace")[:300])
-    found: list[list[Any]] = orjson.loads(raw)["data"]
-    return found
+    data: list[list[Any]] = orjson.loads(raw)["data"]
+    return data
 
 
 async def answers(patient: Patient) -> Finding:
@@ -48,8 +48,8 @@ async def writes(patient: Patient) -> Finding:
         return ok(text) if int(free) >> 30 else fail(text, "look at system.disks")
     url = f"http://127.0.0.1:{patient.settings.clickhouse_port}/health"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        said = orjson.loads(await answer.read())
-    return ok("it writes") if answer.status == 200 else fail(said["reason"], f"df -h {patient.home.path}")
+        state = orjson.loads(await answer.read())
+    return ok("it writes") if answer.status == 200 else fail(state["reason"], f"df -h {patient.home.path}")
 
 
 async def clock(patient: Patient) -> Finding:
@@ -72,18 +72,18 @@ async def tables(patient: Patient) -> Finding:
 
 async def applied(patient: Patient) -> Finding:
     """Each file of the schema, by its digest."""
-    found: dict[str, str] = dict(await rows(patient, "SELECT name, digest FROM _migrations"))
+    digests: dict[str, str] = dict(await rows(patient, "SELECT name, digest FROM _migrations"))
     for one in migrations():
-        if one.name not in found:
+        if one.name not in digests:
             return fail(f"{one.name} was not applied", PROVISION)
-        if found[one.name] != one.digest:
+        if digests[one.name] != one.digest:
             return fail(
                 f"{one.name} is another than the one that was applied", "pip install --force-reinstall headwater"
             )
-    later = sorted(found.keys() - {one.name for one in migrations()})
+    later = sorted(digests.keys() - {one.name for one in migrations()})
     if later:
         return warn(f"the database knows {later[-1]}, this version does not", "pip install --upgrade headwater")
-    return ok(f"{len(found)} files, as they are here")
+    return ok(f"{len(digests)} files, as they are here")
 
 
 async def broken_parts(patient: Patient) -> Finding:
@@ -91,12 +91,12 @@ async def broken_parts(patient: Patient) -> Finding:
         "SELECT table, name FROM system.detached_parts WHERE database = currentDatabase()"
         " AND startsWith(ifNull(reason, ''), 'broken') ORDER BY table, name"
     )
-    found = await rows(patient, sql)
-    if not found:
+    broken = await rows(patient, sql)
+    if not broken:
         return ok("none was put aside")
-    table, name = found[0]
+    table, name = broken[0]
     mend = f"ALTER TABLE {table} DROP DETACHED PART '{name}' SETTINGS allow_drop_detached = 1"
-    return fail(f"{len(found)} of {table} cannot be read; the sink reads them again from Kafka", mend)
+    return fail(f"{len(broken)} of {table} cannot be read; the sink reads them again from Kafka", mend)
 
 
 async def mutations(patient: Patient) -> Finding:
@@ -104,14 +104,14 @@ async def mutations(patient: Patient) -> Finding:
         "SELECT table, latest_fail_reason, dateDiff('second', create_time, now()) FROM system.mutations"
         " WHERE database = currentDatabase() AND NOT is_done ORDER BY create_time"
     )
-    found = await rows(patient, sql)
-    stuck = [row for row in found if row[1] or int(row[2]) > 600]
+    unfinished = await rows(patient, sql)
+    stuck = [row for row in unfinished if row[1] or int(row[2]) > 600]
     if stuck:
         table, reason, age = stuck[0]
         return warn(
             f"{table}: not done after {age} s {reason[:150]}", "SELECT * FROM system.mutations WHERE NOT is_done"
         )
-    return ok(f"{len(found)} under way")
+    return ok(f"{len(unfinished)} under way")
 
 
 async def parts(patient: Patient) -> Finding:
@@ -119,18 +119,18 @@ async def parts(patient: Patient) -> Finding:
         "SELECT table, count() AS n FROM system.parts WHERE database = currentDatabase() AND active"
         " GROUP BY table ORDER BY n DESC LIMIT 1"
     )
-    found = await rows(patient, sql)
-    if found and int(found[0][1]) > MOST_PARTS:
-        table, count = found[0]
+    counts = await rows(patient, sql)
+    if counts and int(counts[0][1]) > MOST_PARTS:
+        table, count = counts[0]
         return warn(f"{table} is in {count} parts: merges do not keep up", "export HEADWATER_BLOCK_MS=1000")
-    return ok(f"at most {found[0][1] if found else 0} of one table")
+    return ok(f"at most {counts[0][1] if counts else 0} of one table")
 
 
 async def rebuilds(patient: Patient) -> Finding:
     sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '_before_')"
-    found = await rows(patient, sql)
-    if found:
-        table = str(found[0][0]).removeprefix("_before_")
+    tables = await rows(patient, sql)
+    if tables:
+        table = str(tables[0][0]).removeprefix("_before_")
         return warn(f"the rebuilding of {table} was cut off", f"{PROVISION} --rebuild {table}")
     return ok("none was cut off")
 
@@ -140,10 +140,10 @@ async def quarantine(patient: Patient) -> Finding:
         "SELECT topic, reason, count() AS n FROM quarantine WHERE at > now() - INTERVAL 1 DAY"
         " GROUP BY ALL ORDER BY n DESC"
     )
-    found = await rows(patient, sql)
-    if found:
-        topic, reason, _ = found[0]
-        total = sum(int(row[2]) for row in found)
+    counts = await rows(patient, sql)
+    if counts:
+        topic, reason, _ = counts[0]
+        total = sum(int(row[2]) for row in counts)
         return warn(f"{total:,} records in a day, most of {topic}: {reason}", "headwater quarantine list")
     return ok("nothing in a day")
 
@@ -153,9 +153,9 @@ async def webhooks(patient: Patient) -> Finding:
         "SELECT webhook_id, countIf(response_code NOT BETWEEN 200 AND 299) AS bad, count() AS n, anyLast(error)"
         " FROM delivery_attempts WHERE at > now() - INTERVAL 1 HOUR GROUP BY webhook_id ORDER BY bad DESC LIMIT 1"
     )
-    found = await rows(patient, sql)
-    if found and int(found[0][1]) >= FAILING_SHARE * int(found[0][2]) and int(found[0][1]):
-        webhook, bad, count, error = found[0]
+    failed = await rows(patient, sql)
+    if failed and int(failed[0][1]) >= FAILING_SHARE * int(failed[0][2]) and int(failed[0][1]):
+        webhook, bad, count, error = failed[0]
         mend = f'curl -H "Authorization: Bearer $HEADWATER_KEY" {patient.access.url}/v1/webhooks/{webhook}/deliveries'
         return warn(f"{webhook}: {bad} of {count} requests in an hour failed {str(error)[:100]}".rstrip(), mend)
     return ok("none fails")

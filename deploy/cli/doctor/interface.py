@@ -29,12 +29,14 @@ async def live(patient: Patient) -> Finding:
 async def ready(patient: Patient) -> Finding:
     """Whether events are taken and reads are answered."""
     async with ApiClient(patient.access, patience=1) as client:
-        _, said, _ = await client.ask("GET", "/health/ready")
-    away = [f"{n}: {one.get('reason', one['state'])}" for n, one in said["components"].items() if one["state"] != "ok"]
-    if said["status"] == "ready":
+        _, health, _ = await client.ask("GET", "/health/ready")
+    away = [
+        f"{n}: {one.get('reason', one['state'])}" for n, one in health["components"].items() if one["state"] != "ok"
+    ]
+    if health["status"] == "ready":
         return ok("events are taken, reads are answered")
-    found = warn if said["status"] == "degraded" else fail
-    return found(f"{said['status']}: {'; '.join(away)[:300]}", f"curl {patient.access.url}/health/ready")
+    result = warn if health["status"] == "degraded" else fail
+    return result(f"{health['status']}: {'; '.join(away)[:300]}", f"curl {patient.access.url}/health/ready")
 
 
 async def clock(patient: Patient) -> Finding:
@@ -42,10 +44,10 @@ async def clock(patient: Patient) -> Finding:
         aiohttp.ClientSession() as session,
         session.get(f"{patient.access.url}/health/live", timeout=aiohttp.ClientTimeout(total=3)) as answer,
     ):
-        told = answer.headers.get("Date", "")
-    if not told:
+        date = answer.headers.get("Date", "")
+    if not date:
         return skip("the answer has no time")
-    skew = parsedate_to_datetime(told).timestamp() - time.time()
+    skew = parsedate_to_datetime(date).timestamp() - time.time()
     text = f"{skew:+.0f} s beside this machine's"
     return ok(text) if abs(skew) < SKEW_S else warn(text, "timedatectl set-ntp true")
 
@@ -74,26 +76,28 @@ async def key(patient: Patient) -> Finding:
 
 async def parity(patient: Patient) -> Finding:
     async with ApiClient(patient.access, patience=1) as client:
-        said = await client.call("GET", "/v1/parity")
-    if said["differences"]:
+        report = await client.call("GET", "/v1/parity")
+    if report["differences"]:
         path = f"{patient.access.url}/v1/parity"
-        return fail(f"{said['differences']} of {said['compared']} memberships differ from their rule", f"curl {path}")
-    return ok(f"{said['compared']:,} memberships compared, all as their rule says")
+        return fail(
+            f"{report['differences']} of {report['compared']} memberships differ from their rule", f"curl {path}"
+        )
+    return ok(f"{report['compared']:,} memberships compared, all as their rule says")
 
 
 async def ledger(patient: Patient) -> Finding:
     """Accepted events of the last hour against their outcomes, in settled minutes."""
     async with ApiClient(patient.access, patience=1) as client:
         try:
-            said = await client.call("GET", "/v1/ledger")
+            report = await client.call("GET", "/v1/ledger")
         except ApiRefusedError as refused:
             return skip(f"the key may not read it: {refused.message}")
-    wrong = [row for row in said["data"] if row["residual"] and row["minute"] < said["settled_before"]]
+    wrong = [row for row in report["data"] if row["residual"] and row["minute"] < report["settled_before"]]
     if wrong:
         count = sum(abs(row["residual"]) for row in wrong)
         what = f"{count:,} accepted events are not accounted for, the first of {wrong[0]['minute']}"
         return fail(what, f"curl {patient.access.url}/v1/ledger")
-    return ok(f"{said['totals']['accepted']:,} events accepted within an hour, each accounted for")
+    return ok(f"{report['totals']['accepted']:,} events accepted within an hour, each accounted for")
 
 
 async def canary(patient: Patient) -> Finding:
@@ -108,9 +112,9 @@ async def canary(patient: Patient) -> Finding:
             await asyncio.sleep(0.05)
         stored = time.monotonic() - began
         await client.call("GET", f"/v1/events/{name}")
-        told = time.monotonic() - began
-    text = f"taken after {taken * 1000:.0f} ms, stored after {stored * 1000:.0f}, read after {told * 1000:.0f}"
-    return ok(text) if told < SLOW_S else warn(text, "headwater status")
+        seconds = time.monotonic() - began
+    text = f"taken after {taken * 1000:.0f} ms, stored after {stored * 1000:.0f}, read after {seconds * 1000:.0f}"
+    return ok(text) if seconds < SLOW_S else warn(text, "headwater status")
 
 
 CHECKS = (

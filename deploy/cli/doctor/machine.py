@@ -62,11 +62,11 @@ async def disk(patient: Patient) -> Finding:
 
 
 async def inodes(patient: Patient) -> Finding:
-    found = os.statvfs(_nearest(patient))
-    if not found.f_files:
+    usage = os.statvfs(_nearest(patient))
+    if not usage.f_files:
         return skip("this file system counts none")
-    text = f"{found.f_favail:,} free"
-    return warn(text, f"du --inodes -s {patient.home.path}/*") if found.f_favail < LOW_INODES else ok(text)
+    text = f"{usage.f_favail:,} free"
+    return warn(text, f"du --inodes -s {patient.home.path}/*") if usage.f_favail < LOW_INODES else ok(text)
 
 
 async def memory(_: Patient) -> Finding:
@@ -95,12 +95,12 @@ async def ports(patient: Patient) -> Finding:
     if _runs(patient):
         return skip("the stack runs")
     settings = patient.settings
-    wanted = {"PORT": settings.port, "QUERY_PORT": settings.query_port}
+    ports_of = {"PORT": settings.port, "QUERY_PORT": settings.query_port}
     if patient.has_own_kafka:
-        wanted |= {"KAFKA_PORT": settings.kafka_port}
+        ports_of |= {"KAFKA_PORT": settings.kafka_port}
     if patient.has_own_clickhouse:
-        wanted |= {"CLICKHOUSE_PORT": settings.clickhouse_port}
-    for name, port in wanted.items():
+        ports_of |= {"CLICKHOUSE_PORT": settings.clickhouse_port}
+    for name, port in ports_of.items():
         with socket.socket() as probe:
             probe.settimeout(0.5)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -148,11 +148,11 @@ async def stages(patient: Patient) -> Finding:
     """Each process's own metrics: a stage that is behind, recovers or holds."""
     if not _runs(patient):
         return skip("the stack does not run")
-    found = await asyncio.to_thread(figures_of, patient.home.run)
-    for name, one in faults(found):
+    figures = await asyncio.to_thread(figures_of, patient.home.run)
+    for name, one in faults(figures):
         tell = fail if one.is_fault else warn
         return tell(f"{name} is {one.state}: {one.reason}", f"tail -n 20 {patient.home.log_file(name)}")
-    return ok(f"{sum(bool(one.oldest_s) for one in found.values())} stages, none behind, recovering or holding")
+    return ok(f"{sum(bool(one.oldest_s) for one in figures.values())} stages, none behind, recovering or holding")
 
 
 async def logs(patient: Patient) -> Finding:

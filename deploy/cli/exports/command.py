@@ -73,10 +73,10 @@ def person(
     _export(lambda client: pages.person(client, name), "person", "ndjson", output)
 
 
-def _form(said: str, output: Path | None) -> str:
+def _form(option: str, output: Path | None) -> str:
     """Raises ``ConfigError``."""
     ending = output.suffix.removeprefix(".") if output else ""
-    form = said or {"jsonl": "ndjson", "json": "ndjson"}.get(ending, ending if ending in FORMS else "ndjson")
+    form = option or {"jsonl": "ndjson", "json": "ndjson"}.get(ending, ending if ending in FORMS else "ndjson")
     if form not in FORMS:
         raise ConfigError(f"--format {form!r}: one of {', '.join(FORMS)}")
     if form == "parquet" and output is None:

@@ -11,10 +11,10 @@ async def segment_id(client: ApiClient, text: str) -> str:
     """Of an id or a name; raises ``ConfigError`` for a name that no segment has, or several."""
     if text.startswith("seg_"):
         return text
-    found = [one["id"] async for one in client.listed("/v1/segments") if one["name"] == text]
-    if len(found) != 1:
-        raise ConfigError(f"{'no segment' if not found else 'more than one segment'} is called {text!r}: say its id")
-    return str(found[0])
+    ids = [one["id"] async for one in client.listed("/v1/segments") if one["name"] == text]
+    if len(ids) != 1:
+        raise ConfigError(f"{'no segment' if not ids else 'more than one segment'} is called {text!r}: say its id")
+    return str(ids[0])
 
 
 def contacts(client: ApiClient, filters: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:

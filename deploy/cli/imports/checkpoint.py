@@ -48,15 +48,19 @@ def load(path: Path) -> Checkpoint | None:
     try:
         value: Any = orjson.loads(path.read_bytes())
         totals = Totals(**value.pop("totals"))
-        found = Checkpoint(**value, totals=totals)
+        checkpoint = Checkpoint(**value, totals=totals)
     except FileNotFoundError:
         return None
     except (OSError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise ConfigError(f"{path} is no checkpoint: {error}; --restart begins anew") from error
-    numbers = [found.line, found.refused_bytes, *(getattr(found.totals, one.name) for one in fields(Totals))]
+    numbers = [
+        checkpoint.line,
+        checkpoint.refused_bytes,
+        *(getattr(checkpoint.totals, one.name) for one in fields(Totals)),
+    ]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ConfigError(f"{path} is no checkpoint; --restart begins anew")
-    return found
+    return checkpoint
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

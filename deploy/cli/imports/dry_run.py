@@ -38,22 +38,22 @@ class DryRun:
 
     def refused(self, batch: RowBatch) -> list[RefusedRow]:
         """Those rows of the batch that would not be taken."""
-        found = list(batch.problems)
+        problems = list(batch.problems)
         for line, item in zip(batch.lines, batch.items, strict=True):
             try:
                 event, warnings = canonical(self._event(orjson.loads(item)), self._caller)
                 self.warnings += bool(warnings)
                 if sum(len(event[name]) for name in SIZED) > MOST_BYTES:
-                    found.append(RefusedRow(line, None, f"is larger than {MOST_BYTES} bytes", item))
+                    problems.append(RefusedRow(line, None, f"is larger than {MOST_BYTES} bytes", item))
             except ApiError as refused:
-                found.append(RefusedRow(line, refused.param, refused.message, item))
-        return sorted(found, key=lambda row: row.line)
+                problems.append(RefusedRow(line, refused.param, refused.message, item))
+        return sorted(problems, key=lambda row: row.line)
 
     def _event(self, row: dict[str, Any]) -> RawEvent:
         if self._kind == CONTACTS:
-            said = requests.checked(ContactUpsert, row)
-            parse.check_room(said, None)
-            raw = parse.event_of(said, parse.identifiers_of(said), said.event_id)
+            body = requests.checked(ContactUpsert, row)
+            parse.check_room(body, None)
+            raw = parse.event_of(body, parse.identifiers_of(body), body.event_id)
         else:
             (item,) = parse_batch([row], 1).items
             if isinstance(item, ApiError):

@@ -82,13 +82,13 @@ def guess(
         for at, value in enumerate(sample):
             if value not in (None, ""):
                 values[at].append(value)
-    found = []
+    columns_of = []
     for at, name in enumerate(columns):
         target = by_column.get(name) or (IGNORED if name in ignored else _guessed(kind, name, taken, is_text=is_text))
         taken.add(target)
         form = "text" if name in text else _form(target, values[at], is_text=is_text)
-        found.append(ImportColumn(name, target, form, values[at][0] if values[at] else None))
-    return found
+        columns_of.append(ImportColumn(name, target, form, values[at][0] if values[at] else None))
+    return columns_of
 
 
 def _check_known(columns: Sequence[str], named: Iterable[str]) -> None:
@@ -223,5 +223,5 @@ class Mapper:
 
 def _entry(row: dict[str, Any], place: str) -> dict[str, Any]:
     """The object of a row that an entry goes into; where the row has something else there, the API refuses the row."""
-    found = row.setdefault(place, {})
-    return found if isinstance(found, dict) else {}
+    entries = row.setdefault(place, {})
+    return entries if isinstance(entries, dict) else {}

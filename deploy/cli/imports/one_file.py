@@ -123,15 +123,17 @@ def _begin(
 ) -> Checkpoint:
     """Where an earlier run stopped, else the beginning; raises ``ConfigError`` where that was another import."""
     access = api_access(OPTIONS.get())
-    said = [plan.kind, access.url, access.environment, plan.event_type, plan.as_of]
-    purpose = hashlib.sha256(orjson.dumps([said, [(c.name, c.target, c.form) for c in columns]])).hexdigest()
-    found = None if where is None or plan.restart else checkpoints.load(where)
-    if found is not None and (found.digest, found.purpose) != (file.digest, purpose):
-        what = "the file has changed" if found.digest != file.digest else "this is another mapping, address or time"
+    parameters = [plan.kind, access.url, access.environment, plan.event_type, plan.as_of]
+    purpose = hashlib.sha256(orjson.dumps([parameters, [(c.name, c.target, c.form) for c in columns]])).hexdigest()
+    checkpoint = None if where is None or plan.restart else checkpoints.load(where)
+    if checkpoint is not None and (checkpoint.digest, checkpoint.purpose) != (file.digest, purpose):
+        what = (
+            "the file has changed" if checkpoint.digest != file.digest else "this is another mapping, address or time"
+        )
         raise ConfigError(f"{what} since {where} was written: --restart begins anew")
-    if found is not None:
-        note(f"going on behind line {found.line} ({found.totals.sent} rows are settled)")
-        return found
+    if checkpoint is not None:
+        note(f"going on behind line {checkpoint.line} ({checkpoint.totals.sent} rows are settled)")
+        return checkpoint
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     return Checkpoint(digest=file.digest, purpose=purpose, as_of=plan.as_of or now, totals=Totals())
 
@@ -156,6 +158,6 @@ def _dry_run(file: source.Source, form: rows.Layout, columns: list[mapping.Impor
     if OPTIONS.get().as_json:
         print_json(totals)
     else:
-        told = f"{refused:,} would be refused, {check.warnings:,} would get a warning"
-        note(f"{checked:,} rows checked, {told}; nothing was sent")
+        summary = f"{refused:,} would be refused, {check.warnings:,} would get a warning"
+        note(f"{checked:,} rows checked, {summary}; nothing was sent")
     return not refused

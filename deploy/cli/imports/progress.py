@@ -72,11 +72,11 @@ def told_mapping(name: str, columns: Sequence[ImportColumn], kind: str, *, as_js
 def account(name: str, totals: Totals, refused: Path, seconds: float, before: int) -> bool:
     """Print the outcomes of all rows, ``before`` of them settled earlier; returns whether all were accepted."""
     rate = round((totals.sent - before) / seconds) if seconds else 0
-    said = {"file": name, "sent": totals.sent, "stored": totals.stored, "duplicate": totals.duplicate}
-    said |= {"refused": totals.refused, "warnings": totals.warnings, "conflicts": totals.conflicts}
-    said["resent"] = totals.resent
+    figures = {"file": name, "sent": totals.sent, "stored": totals.stored, "duplicate": totals.duplicate}
+    figures |= {"refused": totals.refused, "warnings": totals.warnings, "conflicts": totals.conflicts}
+    figures["resent"] = totals.resent
     if OPTIONS.get().as_json:
-        print_json(said | {"seconds": round(seconds, 1), "rows_per_s": rate})
+        print_json(figures | {"seconds": round(seconds, 1), "rows_per_s": rate})
         return not totals.refused
     parts = f"stored {totals.stored:,} + duplicate {totals.duplicate:,} + refused {totals.refused:,}"
     print(f"sent {totals.sent:,} = {parts}   ({seconds:.1f} s, {rate:,} rows/s)")

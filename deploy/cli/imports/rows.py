@@ -105,8 +105,8 @@ def _csv(stream: io.BufferedReader, delimiter: str, encoding: str) -> Iterator[R
         line = reader.line_num + 1
 
 
-def _sized(found: Iterator[Row], columns: int) -> Iterator[Row]:
-    for row in found:
+def _sized(rows: Iterator[Row], columns: int) -> Iterator[Row]:
+    for row in rows:
         values = row.values
         if values is None:
             yield row

@@ -28,12 +28,12 @@ class SegmentChange:
 
 async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
     """The API's segments by name; raises ``ConfigError`` for two of one name."""
-    found: dict[str, dict[str, Any]] = {}
+    segments: dict[str, dict[str, Any]] = {}
     async for one in client.listed("/v1/segments"):
-        if one["name"] in found:
+        if one["name"] in segments:
             raise ConfigError(f"two segments are called {one['name']!r}: rename one of {one['id']}")
-        found[one["name"]] = one
-    return found
+        segments[one["name"]] = one
+    return segments
 
 
 def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefinition]:
@@ -50,7 +50,7 @@ async def changes(
 ) -> list[SegmentChange]:
     """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take."""
     ids = {name: str(one["id"]) for name, one in there.items()}
-    found = []
+    needed = []
     for one in order(wanted, ids):
         now = there.get(one.name)
         if now is not None and now["kind"] != one.kind:
@@ -61,7 +61,7 @@ async def changes(
         after = None if one.kind == "static" else await _count(client, one, rule, ids)
         before = None if now is None else now["contacts"]
         action = ADD if now is None else CHANGE
-        found.append(
+        needed.append(
             SegmentChange(
                 action=action, name=one.name, id=ids.get(one.name, ""), definition=one, before=before, after=after
             )
@@ -72,8 +72,8 @@ async def changes(
         if one.name not in wanted:
             count = there[one.name]["contacts"]
             action = REMOVE if remove else STRAY
-            found.append(SegmentChange(action=action, name=one.name, id=ids[one.name], before=count))
-    return found
+            needed.append(SegmentChange(action=action, name=one.name, id=ids[one.name], before=count))
+    return needed
 
 
 async def _count(client: ApiClient, one: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:

@@ -41,27 +41,27 @@ def pull(output: Out = None) -> None:
 @cli.command(epilog=examples("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"))
 def plan(file: File, delete: Delete = False) -> None:
     """Show the changes that the file makes, and for how many contacts; exit status 1 if there are any."""
-    wanted = _read(file)
+    definitions = _read(file)
 
     async def work() -> list[SegmentChange]:
         async with api() as client:
-            return await changes(client, wanted, await present(client), remove=delete)
+            return await changes(client, definitions, await present(client), remove=delete)
 
-    found = run(work())
-    _show(found)
-    if any(one.action != STRAY for one in found):
+    planned = run(work())
+    _show(planned)
+    if any(one.action != STRAY for one in planned):
         raise typer.Exit(FINDINGS)
 
 
 @cli.command(epilog=examples("headwater segments apply segments.yaml"))
 def apply(file: File, delete: Delete = False) -> None:
     """Make the segments as the file says; every rule is checked before the first is written."""
-    wanted = _read(file)
+    definitions = _read(file)
 
     async def work() -> list[SegmentChange]:
         async with api() as client:
             there = await present(client)
-            found = await changes(client, wanted, there, remove=delete)
+            found = await changes(client, definitions, there, remove=delete)
             ids = {name: str(one["id"]) for name, one in there.items()}
             for at, one in enumerate(found):
                 try:
@@ -75,12 +75,12 @@ def apply(file: File, delete: Delete = False) -> None:
     _show(run(work()))
 
 
-def _show(found: list[SegmentChange]) -> None:
-    if found or OPTIONS.get().as_json:
-        print_rows([one.to_row() for one in found], COLUMNS, as_json=OPTIONS.get().as_json)
-    if not any(one.action != STRAY for one in found):
+def _show(planned: list[SegmentChange]) -> None:
+    if planned or OPTIONS.get().as_json:
+        print_rows([one.to_row() for one in planned], COLUMNS, as_json=OPTIONS.get().as_json)
+    if not any(one.action != STRAY for one in planned):
         note("nothing to change")
-    if OPTIONS.get().as_json and not found:
+    if OPTIONS.get().as_json and not planned:
         print_json({"action": "none"})
 
 

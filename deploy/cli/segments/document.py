@@ -70,16 +70,16 @@ def load(text: str) -> dict[str, SegmentDefinition]:
         raise DocumentError("is nested too deeply") from error
     if not isinstance(value, dict) or value.keys() != {"segments"} or not isinstance(value["segments"], dict | None):
         raise DocumentError("the file has one key, segments, and below it a segment by its name")
-    return {name: _definition(name, said) for name, said in (value["segments"] or {}).items()}
+    return {name: _definition(name, definition) for name, definition in (value["segments"] or {}).items()}
 
 
-def _definition(name: str, said: Any) -> SegmentDefinition:
-    if not isinstance(said, dict) or not said.keys() <= {"kind", "rule"}:
+def _definition(name: str, value: Any) -> SegmentDefinition:
+    if not isinstance(value, dict) or not value.keys() <= {"kind", "rule"}:
         raise DocumentError(f"{name}: a segment has kind and rule, and nothing else")
-    kind = said.get("kind", "rule")
-    if (kind == "static") == ("rule" in said):
+    kind = value.get("kind", "rule")
+    if (kind == "static") == ("rule" in value):
         raise DocumentError(f"{name}: a static segment has no rule, every other one has")
-    return SegmentDefinition(name, kind, said.get("rule"))
+    return SegmentDefinition(name, kind, value.get("rule"))
 
 
 def dump(definitions: Mapping[str, SegmentDefinition]) -> str:

@@ -118,10 +118,10 @@ class Engine:
             with closing(self._connect(self._path)) as connection:
                 _prepare(connection, question)
                 described = f"DESCRIBE TABLE ({sql}\n)"
-                told = connection.query(described, "JSONCompact", params=dict(question.params)).bytes()
+                description = connection.query(described, "JSONCompact", params=dict(question.params)).bytes()
         except RuntimeError:
             return {}
-        return {row[0]: row[1] for row in orjson.loads(told)["data"]}
+        return {row[0]: row[1] for row in orjson.loads(description)["data"]}
 
     def _control(self, sql: str) -> None:
         with closing(self._connect(self._path)) as connection:
@@ -229,7 +229,7 @@ def _text(sql: bytes) -> str:
 
 
 def _coded(error: RuntimeError) -> ClickHouseError:
-    found = ERROR.search(str(error))
-    if found is None:
+    match = ERROR.search(str(error))
+    if match is None:
         return refusal(1002, "UNKNOWN_EXCEPTION", str(error))
-    return ClickHouseError(int(found[1]), VERSION.sub("", found[0]).rstrip())
+    return ClickHouseError(int(match[1]), VERSION.sub("", match[0]).rstrip())

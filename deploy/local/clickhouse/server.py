@@ -132,14 +132,14 @@ class Front:
             refuse_foreign(request.headers)
             if request.method == "GET" and "query" not in request.query_params:
                 return PlainTextResponse("Ok.\n")
-            asked = question(request, body, may_write=may_write)
-            check_sources(asked.statement.sql, self._engine.table_functions)
-            answer = self._engine.execute(asked)
-            content = self._content(asked, answer, request.query_params.get("client_protocol_version", ""))
+            query = question(request, body, may_write=may_write)
+            check_sources(query.statement.sql, self._engine.table_functions)
+            answer = self._engine.execute(query)
+            content = self._content(query, answer, request.query_params.get("client_protocol_version", ""))
         except ClickHouseError as error:
             return self._refused(request, error)
         headers = self._headers(request)
-        headers["X-ClickHouse-Format"] = asked.statement.format or asked.format
+        headers["X-ClickHouse-Format"] = query.statement.format or query.format
         headers["X-ClickHouse-Summary"] = summary(answer)
         headers["Content-Type"] = content_type(headers["X-ClickHouse-Format"])
         content, encoding = framed(request, content), ""
@@ -149,12 +149,12 @@ class Front:
             content, headers["Content-Encoding"] = encode(content, encoding), encoding
         return Response(content, headers=headers)
 
-    def _content(self, asked: EngineQuery, answer: QueryResult, version: str) -> bytes:
+    def _content(self, query: EngineQuery, answer: QueryResult, version: str) -> bytes:
         """The answer's bytes; Native as clients of this protocol version have it."""
         number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
-        if not number or not answer.body or (asked.statement.format or asked.format) != "Native":
+        if not number or not answer.body or (query.statement.format or query.format) != "Native":
             return answer.body
-        return self._engine.native(asked, answer, number)
+        return self._engine.native(query, answer, number)
 
     def _headers(self, request: Request) -> dict[str, str]:
         return {
