@@ -76,6 +76,7 @@ class Runtime:
         recovery = self.app.tables.recovery
         recovery.opened, recovery.settled = self._open, self._settle
         self.app.consumer.before_revoke = self.executor.close
+        self.app.consumer.seconds = self.executor.counts.seconds
         self.settled = asyncio.Event()
 
     async def _agent(self, stream: Any) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ turn or not at all (``tracker``).
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -52,6 +53,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.delivered_at = 0.0
         """When a record was last handed on: recovery is over when the changelogs run dry."""
         self.before_revoke: Callable[[], Awaitable[None]] | None = None
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        """Of fetches and commits, by phase."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop())
@@ -97,10 +100,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _drain_once(self) -> None:
         # Partitions that are full again soon must not wait for the timeout of a fetch without them.
         wait_s = 0.05 if self._buffered_partitions else 1.0
+        began = time.monotonic()
         try:
             rewinds, records = await self._thread.fetch(self._get_active_partitions(), wait_s)
         except IllegalStateError:  # unassigned in between
             return
+        finally:
+            self.seconds["poll"] += time.monotonic() - began
         if not records:
             await asyncio.sleep(0)
             return
@@ -167,8 +173,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         assigned = self.assignment()
         ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        if not ours:
+            return False
+        began = time.monotonic()
         # Nothing is left to flush: a record is done after its outputs and its state are durable.
-        if not ours or not await self._commit(ours):
+        is_committed = await self._commit(ours)
+        self.seconds["commit"] += time.monotonic() - began
+        if not is_committed:
             return False
         self._committed_offset.update(ours)
         return True

@@ -18,13 +18,12 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NoReturn, Protocol
+from collections.abc import Callable, Iterable
 
 from processors.runtime.crash_trigger import CrashPoint, CrashTrigger
 from processors.runtime.grouping import apart, group_of
-from processors.runtime.publish import TopicPartition, by_place, check_size
-from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage, Tables
+from processors.runtime.publish import StageIO, TopicPartition, by_place, check_size
+from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Quarantine, Stage
 from schemas.record_batches import Message
 from schemas.records.codec import UndecodableError, UnknownSchemaError
 from schemas.service import clock
@@ -45,30 +44,6 @@ QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
 """More than this is no bad record but a bad release: it must not drain the topics into quarantine."""
 
 Step = Callable[[PartitionState, int], Iterable[OutputRecord]]
-
-
-class StageIO(Tables, Protocol):
-    """The executor's connection to the world. An exception here ends the process."""
-
-    async def publish(self, messages: Mapping[TopicPartition, Sequence[Message]]) -> None:
-        """Places by their catalogue names. Waits as long as the broker is away."""
-        ...
-
-    async def flush(self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]]) -> dict[str, int]:
-        """State by table to the changelogs; the offset of the last row of each."""
-        ...
-
-    def apply(
-        self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]], offsets: Mapping[str, int]
-    ) -> None: ...
-
-    def done(self, record: InputRecord) -> None: ...
-
-    def holds_lease(self) -> bool:
-        """False once another worker may own our partitions."""
-        ...
-
-    def abort(self, reason: str) -> NoReturn: ...
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is another worker's now
@@ -158,11 +133,14 @@ class PartitionTask:
             while not self._closing:
                 self._signal.clear()
                 began = time.monotonic()
-                if await self._turn():
-                    await asyncio.sleep(max(0.0, began + PACE_S - time.monotonic()))
+                worked = await self._turn()
+                ended = time.monotonic()
+                if worked:
+                    await asyncio.sleep(max(0.0, began + PACE_S - ended))
                 else:
                     self._set_timer()
                     await self._signal.wait()
+                self.executor.counts.seconds["wait"] += time.monotonic() - ended
         except Abandoned:
             pass
         except Exception:  # the last stop: nothing may be acknowledged after this

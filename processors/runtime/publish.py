@@ -6,11 +6,12 @@ one refused batch leaves a gap in the producer's sequence, and nothing is accept
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn, Protocol
 
 from aiokafka import AIOKafkaProducer
 
-from processors.runtime.stage import OutputRecord
+from processors.runtime.stage import InputRecord, OutputRecord, Tables
 from schemas.record_batches import Message, send_batches
 from schemas.service.kafka import MAX_RECORD_BYTES
 from schemas.tracing.context import Traces, carried, headers_of
@@ -19,6 +20,30 @@ TopicPartition = tuple[str, int]
 """A topic by its name on the cluster, and a partition."""
 BATCH_BYTES = 512 * 1024
 IDEMPOTENT = {"acks": "all", "enable_idempotence": True}
+
+
+class StageIO(Tables, Protocol):
+    """The executor's connection to the world. An exception here ends the process."""
+
+    async def publish(self, messages: Mapping[TopicPartition, Sequence[Message]]) -> None:
+        """Places by their catalogue names. Waits as long as the broker is away."""
+        ...
+
+    async def flush(self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]]) -> dict[str, int]:
+        """State by table to the changelogs; the offset of the last row of each."""
+        ...
+
+    def apply(
+        self, partition: int, writes: Mapping[str, Mapping[bytes, bytes | None]], offsets: Mapping[str, int]
+    ) -> None: ...
+
+    def done(self, record: InputRecord) -> None: ...
+
+    def holds_lease(self) -> bool:
+        """False once another worker may own our partitions."""
+        ...
+
+    def abort(self, reason: str) -> NoReturn: ...
 
 
 class RecordTooLargeError(ValueError):

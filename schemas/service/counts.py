@@ -56,7 +56,7 @@ class StageCounts:
     latency: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     """From a record's time until it is done, by topic."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Of units of work, by phase."""
+    """By activity, one of the phases of the catalogue."""
     event_age: Histogram = field(default_factory=Histogram)
     """From the receipt of an event until this process has made its part durable."""
 

@@ -36,8 +36,9 @@ TABLES = (
     *("consent_changes", "contact_overrides", "contacts", "delivery_attempts", "duplicates", "events"),
     *("event_outcomes", "links", "membership_changes", "quarantine", "refused_links", "retracted_links"),
 )
-PHASES = ("decide", "publish", "state")
-"""Of a unit of work: the stage's own code, waiting for outputs, waiting for changelogs and writing the store."""
+PHASES = ("poll", "decide", "publish", "state", "commit", "wait")
+"""Asking Kafka for records, the stage's own code, sending outputs, keeping state (changelogs and the store, or rows in
+ClickHouse), committing offsets, and waiting for records or for the pace of units."""
 MOMENTS = ("resolved", "member", "stored", "delivered")
 MOMENT_OF = dict(zip(STAGES, MOMENTS, strict=False))
 """The outcomes of an event at a stage."""

@@ -113,10 +113,10 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         name="headwater_stage_seconds_total",
         kind=COUNTER,
-        of=WORKER,
-        labels={"stage": STAGES[:2], "phase": PHASES},
-        meaning="Where the time of units of work goes, summed over partitions: deciding, sending, keeping state.",
-        remedy="`decide` is this process's core: near 1 add a worker. `publish`, `state`: waits for the broker.",
+        of=READER,
+        labels={"stage": STAGES[:3], "phase": PHASES},
+        meaning="Time of each activity, summed over partitions (sink: topics); `decide` is the stage's own code.",
+        remedy="`decide` near 1: add a worker. `publish`, `commit`, `state`: the broker (sink: ClickHouse).",
     ),
     Metric(
         name="headwater_stage_partitions",

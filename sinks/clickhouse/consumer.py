@@ -22,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas import topics
 from schemas.control.erasure import Erased
 from schemas.errors import ApiError
+from schemas.service import clock
 from schemas.service.kafka import wait_for_broker
 from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
@@ -238,7 +239,8 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         while True:
             await asyncio.sleep(began + PACE_S - time.monotonic())
             try:
-                found = await self.consumer.getmany(timeout_ms=60_000)
+                with clock.timing(self.writer.counts.seconds, "poll"):
+                    found = await self.consumer.getmany(timeout_ms=60_000)
             except KafkaError:
                 log.exception("waiting for the broker")
                 await asyncio.sleep(RETRY_S)
@@ -266,7 +268,8 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             await asyncio.sleep(COMMIT_EVERY_S)
             if self.session is None:
                 continue
-            await self.session.commit()
+            with clock.timing(self.writer.counts.seconds, "commit"):
+                await self.session.commit()
             if self.session is not None and self.session.knows < self.rereads.newest_id():
                 session, self.session = self.session, None
                 self._opening = asyncio.create_task(self._open_again(session))

@@ -20,6 +20,7 @@ from typing import Any
 from schemas.control.erasure import Erased
 from schemas.records.codec import UnknownSchemaError
 from schemas.records.sameness import id_in
+from schemas.service import clock
 from schemas.settings import Settings
 from schemas.tracing.spans import Tracer, traced
 from sinks.clickhouse.block import Block, Buffer, halves
@@ -141,15 +142,18 @@ class StreamInserter:
     async def run(self) -> None:
         """For ever; raises where going on would lose something."""
         while True:
-            await self._filled.wait()
+            with clock.timing(self._counts.seconds, "wait"):
+                await self._filled.wait()
             began = time.perf_counter()
             await self._next()
             took = time.perf_counter() - began
-            await self._gather(max(REST * took, min(GATHER * took, self._block_s - took)))
+            with clock.timing(self._counts.seconds, "wait"):
+                await self._gather(max(REST * took, min(GATHER * took, self._block_s - took)))
 
     async def _next(self) -> None:
         async with self._busy:
-            block = self._buffer.cut(self._rows)
+            with clock.timing(self._counts.seconds, "decide"):
+                block = self._buffer.cut(self._rows)
             if not self._buffer:
                 self._filled.clear()
             if not self.is_full:
@@ -182,20 +186,23 @@ class StreamInserter:
             await self._publisher.record(self.topic, record, str(error))
             self._counts.records[self.topic, "quarantined"] += 1
         kept = self._kept(block.items)
-        work = await self._stream.sort(kept, self._parts, self._writer.stored_places)
+        with clock.timing(self._counts.seconds, "decide"):
+            work = await self._stream.sort(kept, self._parts, self._writer.stored_places)
         if self._stream.remembers and len(kept) < len(block.items):
             work.inserts.insert(0, passed_over([item for item in block.items if self._erased.covers(item.datum)]))
         for item, reason in work.unusable:
             await self._refuse(item, reason)
         for group in work.inserts:
-            async with asyncio.TaskGroup() as inserts:
-                for table, items in group.items():
-                    if items:
-                        inserts.create_task(self._insert(table, items))
+            with clock.timing(self._counts.seconds, "state"):
+                async with asyncio.TaskGroup() as inserts:
+                    for table, items in group.items():
+                        if items:
+                            inserts.create_task(self._insert(table, items))
         for waiting in work.receipts.values():
             waiting[:] = [r for r in waiting if id_in(r["event_id"]) not in self._refused]
         self._refused.clear()
-        await self._publisher.receipts(work.receipts)
+        with clock.timing(self._counts.seconds, "publish"):
+            await self._publisher.receipts(work.receipts)
         self.done.update(block.next_offsets)
         self._note(block)
 

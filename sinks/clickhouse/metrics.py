@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from schemas.service.exposition import Sample, Source
-from schemas.service.metric import MOMENT_OF, TABLES
+from schemas.service.metric import MOMENT_OF, PHASES, TABLES
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.streams import STREAMS
 
@@ -28,6 +28,8 @@ def source_of(consumer: ClickHouseConsumer) -> Source:
                 done = counts.records[topic, outcome]
                 yield Sample("headwater_stage_records_total", (STAGE, topic, outcome), done)
             yield Sample("headwater_stage_latency_seconds", (STAGE, topic), counts.latency[topic])
+        for phase in PHASES:
+            yield Sample("headwater_stage_seconds_total", (STAGE, phase), counts.seconds[phase])
         yield Sample("headwater_event_age_seconds", (MOMENT_OF[STAGE],), counts.event_age)
         yield from _owed(consumer)
 

@@ -41,7 +41,7 @@ def plain_consumer(committed: int | None) -> Any:
 
 
 def our_consumer(committed: int, fetched: list[int], done: list[int]) -> Any:
-    consumer = bare(Consumer, _buffered_partitions=set(), _committed_offset={})
+    consumer = bare(Consumer, _buffered_partitions=set(), _committed_offset={}, seconds=defaultdict(float))
     consumer.rewound(1, {TP0: committed})
     consumer.trackers[TP0].fetched((offset, 1, 0) for offset in fetched)
     for offset in fetched:
