@@ -30,9 +30,9 @@ class Split:
 
 def parse(value: Any) -> Split:
     """Raises ``ApiError`` with the path of the wrong field."""
-    body = checked(SplitRequest, value)
-    if len(body.model_fields_set) != 1:
+    if isinstance(value, dict) and len(value) != 1 and value.keys() <= SplitRequest.model_fields.keys():
         raise ApiError("missing_field", "one of evidence, identifiers and lift is needed", "evidence")
+    body = checked(SplitRequest, value)
     return Split(
         evidence=tuple(body.evidence),
         identifiers=tuple(_identifier(row, f"identifiers[{n}]") for n, row in enumerate(body.identifiers)),

@@ -108,7 +108,7 @@ async def test_an_identifier_leaves_with_its_events(stack: LocalStack) -> None:
         ({"evidence": ["e"], "identifiers": []}, "evidence"),
         ({"because": "x"}, "because"),
         ({"identifiers": [{"type": "email", "value": "none"}]}, "identifiers[0].value"),
-        ({"identifiers": [{"type": "email"}]}, "identifiers[0]"),
+        ({"identifiers": [{"type": "email"}]}, "identifiers[0].value"),
         ({"identifiers": [{"type": "email", "value": "a@b.c"}]}, "identifiers[0]"),
     ],
 )

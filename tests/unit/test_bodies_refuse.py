@@ -41,6 +41,7 @@ def test_a_body_is_an_object(name: str, body: Any) -> None:
         ("receiver", {"provider": "ses", "topic_arn": "a"}, "invalid_field", "topic_arn", "arn:aws:sns:<region>"),
         ("split", {}, "missing_field", "evidence", "one of evidence, identifiers and lift"),
         ("split", {"evidence": ["a"], "lift": [EMAIL]}, "missing_field", "evidence", "one of evidence"),
+        ("split", {"evidence": ["a"], "identifiers": []}, "missing_field", "evidence", "one of evidence"),
         ("split", {"evidences": ["a"]}, "unknown_field", "evidences", "not a field of this body"),
         ("split", {"evidence": []}, "invalid_field", "evidence", "at least 1 item"),
         ("split", {"evidence": ["a"] * 201}, "invalid_field", "evidence", "at most 200 items"),
