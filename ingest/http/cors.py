@@ -20,8 +20,6 @@ from schemas.control import access
 from schemas.control.control_state import ControlState
 from schemas.service.web import HEADERS, Message, Scope, Send
 
-KEYED = "headwater.keyed"
-"""Under it a request's scope has the headers with the key that stood in the body."""
 WORKSPACE = "headwater.workspace"
 """Under it a request's scope has the workspace of its key, once that is known."""
 KIND = "headwater.kind"

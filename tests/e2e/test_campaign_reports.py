@@ -1,6 +1,5 @@
 """A provider reports to its endpoint, and a campaign's figures say so: through every process of a running stack."""
 
-import asyncio
 import secrets
 import time
 from typing import Any
@@ -14,6 +13,7 @@ from schemas.service import kafka
 from tests.support import signed_callbacks
 from tests.support.builders import ENVIRONMENT, WORKSPACE, cid
 from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 WITHIN_S = 15.0
@@ -59,13 +59,12 @@ async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
             answer = await client.post(receiver["url"], headers=headers, content=body)
             assert (answer.status_code, answer.json()) == (200, {"accepted": 1}), answer.text
         wanted = {"sent": 1, "delivered": 1, "opened": 1, "clicked": 0}
-        deadline = time.monotonic() + WITHIN_S
-        while True:
-            found = (await client.get(f"/v1/campaigns/{campaign}")).json()
-            if {kind: found["stats"][kind] for kind in wanted} == wanted:
-                break
-            assert time.monotonic() < deadline, found
-            await asyncio.sleep(0.1)
+
+        async def figures() -> dict[str, int]:
+            stats = (await client.get(f"/v1/campaigns/{campaign}")).json()["stats"]
+            return {kind: stats[kind] for kind in wanted}
+
+        await eventually(figures, "the campaign's figures", WITHIN_S, meets=lambda answer: answer == wanted)
         (delivery,) = (await client.get(f"/v1/campaigns/{campaign}/deliveries")).json()["data"]
         assert (delivery["state"], delivery["contact_id"]) == ("opened", cid(f"email:{email}"))
         gone = await client.delete(f"/v1/receivers/{receiver['id']}")

@@ -23,6 +23,7 @@ from schemas.records import quarantine
 from schemas.service import kafka
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack, local_stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -108,7 +109,7 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
     post("/v1/quarantine/replay", {"filter": {}, "dry_run": True})
     found["jobs"] = post("/v1/quarantine/replay?timeout_ms=10000", {"filter": {"ids": [found["quarantine"]]}})["id"]
     post("/v1/quarantine/discard", {"filter": {"reason": "none"}})
-    found["deliveries"] = _until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"))["id"]
+    found["deliveries"] = wait_until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"), "a delivery")["id"]
     return found
 
 
@@ -128,19 +129,11 @@ def _quarantined(client: httpx.Client, stack: LocalStack, workspace: str) -> str
         await producer.stop()
 
     asyncio.run(put())
-    return str(_until(lambda: _first(client, "/v1/quarantine"))["id"])
+    return str(wait_until(lambda: _first(client, "/v1/quarantine"), "a record in quarantine")["id"])
 
 
 def _first(client: httpx.Client, path: str) -> Any:
     return next(iter(client.get(path).json()["data"]), None)
-
-
-def _until(found: Callable[[], Any], within_s: float = 30) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (value := found()):
-        assert time.monotonic() < deadline, "did not come"
-        time.sleep(0.1)
-    return value
 
 
 def filled(route: RouteSpec, ids: Ids) -> str:

@@ -5,7 +5,6 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 THEIRS = """
@@ -110,9 +110,11 @@ async def test_conditions_are_those_of_a_rule(stack: LocalStack) -> None:
         )
         events = [{"type": "t", "user_id": "u", "properties": {"n": n, "deep": {"x": n % 2}}} for n in range(5)]
         await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json=events)
-        deadline = time.monotonic() + 60
-        while (await client.get("/v1/test/good")).json()["total"] < 5:
-            assert time.monotonic() < deadline
+
+        async def total() -> int:
+            return int((await client.get("/v1/test/good")).json()["total"])
+
+        await eventually(total, "five events", 60, meets=lambda answer: answer >= 5)
         found = await client.get("/v1/test/good", params={"where": '[{"property": "n", "op": "gte", "value": 3}]'})
         assert sorted(one["properties"]["n"] for one in found.json()["data"]) == [3, 4]
         found = await client.get(

@@ -8,7 +8,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from schemas import topics
 from schemas.service import kafka
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack, local_stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 PATIENCE_S = 90.0
@@ -49,13 +49,9 @@ def examined(stack: LocalStack) -> tuple[int, dict[str, dict[str, Any]]]:
 
 def until(stack: LocalStack, told: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
     """The findings once they say so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        status, found = examined(stack)
-        if told(found):
-            assert (status == 0) == all(row["state"] in ("ok", "skip") for row in found.values())
-            return found
-        assert time.monotonic() < deadline, {n: row for n, row in found.items() if row["state"] not in ("ok", "skip")}
+    status, found = wait_until(lambda: examined(stack), "findings", PATIENCE_S, meets=lambda answer: told(answer[1]))
+    assert (status == 0) == all(row["state"] in ("ok", "skip") for row in found.values())
+    return dict(found)
 
 
 def well(found: dict[str, dict[str, Any]], *but: str) -> bool:

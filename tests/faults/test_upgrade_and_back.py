@@ -21,6 +21,7 @@ from tests.support.comparison import create_segments, rows, settled
 from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
 from tests.support.services import ROOT, fresh_settings
 from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 EARLIER = Path(__file__).parent / "earlier" / "release.tar.xz"
@@ -46,10 +47,9 @@ async def told(root: Path, settings: Settings, *module: str) -> str:
     return done.stdout
 
 
-async def until(ledger: SentLedger, count: int) -> None:
-    """Wait until so many events are acknowledged."""
-    while len(ledger.events) < count:
-        await asyncio.sleep(0.1)
+async def acknowledged(ledger: SentLedger, count: int) -> None:
+    """Wait until so many events are."""
+    await eventually(lambda: len(ledger.events), f"{count} events acknowledged", 600, meets=lambda n: n >= count)
 
 
 async def test_under_load_there_and_back(tmp_path: Path, say: Callable[[str], None]) -> None:
@@ -63,20 +63,20 @@ async def test_under_load_there_and_back(tmp_path: Path, say: Callable[[str], No
         await told(earlier, settings, "deploy.local", "up")
         segments = await create_segments(stack, RULES)
         sending = asyncio.create_task(deliver(settings.port, events, ledger, per_second=PER_SECOND))
-        await until(ledger, 800)
+        await acknowledged(ledger, 800)
         planned = await told(ROOT, settings, "deploy.provision", "--plan")
         assert "tables 0015_ledger.sql:" in planned
         assert "0014" not in planned
         await told(ROOT, settings, "deploy.provision")  # the tables of this release, under the earlier one's processes
         assert await told(ROOT, settings, "deploy.provision", "--plan") == "nothing to do\n"
-        await until(ledger, len(ledger.events) + 800)
+        await acknowledged(ledger, len(ledger.events) + 800)
         await told(earlier, settings, "deploy.local", "down")
         await told(ROOT, settings, "deploy.local", "up")
-        await until(ledger, len(ledger.events) + 1500)
+        await acknowledged(ledger, len(ledger.events) + 1500)
         await told(ROOT, settings, "deploy.local", "down")
         await told(earlier, settings, "deploy.local", "up")
         at_return = len(ledger.events)
-        await until(ledger, at_return + 1500)
+        await acknowledged(ledger, at_return + 1500)
         assert not sending.done(), "it was under load all the time"
         await told(earlier, settings, "deploy.local", "down")
         await told(ROOT, settings, "deploy.local", "up")

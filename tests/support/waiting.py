@@ -33,10 +33,18 @@ async def eventually(
         await asyncio.sleep(every_s)
 
 
-def wait_until(true: Callable[[], Any], what: str, within_s: float = WITHIN_S, *, every_s: float = 0.02) -> None:
+def wait_until(
+    ask: Callable[[], Any],
+    what: str,
+    within_s: float = WITHIN_S,
+    *,
+    meets: Callable[[Any], Any] = bool,
+    every_s: float = 0.02,
+) -> Any:
     """As ``eventually``, where there is no event loop."""
     deadline = time.monotonic() + within_s
-    while not true():
+    while not meets(answer := ask()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {within_s:g} s")
+            raise TimeoutError(f"{what}: not within {within_s:g} s, but {answer!r:.1000}")
         time.sleep(every_s)
+    return answer

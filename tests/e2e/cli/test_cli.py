@@ -8,7 +8,6 @@ import secrets
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from schemas import topics
 from schemas.service import kafka
 from tests.support.services import ROOT, free_port
 from tests.support.stack import SECRET, LocalStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -96,10 +96,10 @@ def quarantined(stack: LocalStack) -> str:
         await producer.stop()
 
     asyncio.run(poison())
-    deadline = time.monotonic() + 60
-    while not (found := lines(headwater(stack, "quarantine", "list", "--json").stdout)):
-        assert time.monotonic() < deadline
-    return str(found[0]["id"])
+    rows = wait_until(
+        lambda: lines(headwater(stack, "quarantine", "list", "--json").stdout), "a record in quarantine", 60
+    )
+    return str(rows[0]["id"])
 
 
 @pytest.fixture(scope="module")

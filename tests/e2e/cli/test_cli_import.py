@@ -21,6 +21,7 @@ from deploy.local.stack import environment
 from tests.support.interrupts import heed_interrupts
 from tests.support.services import ROOT
 from tests.support.stack import LocalStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 BEARER = {"Authorization": "Bearer sk_dev_local"}
@@ -61,14 +62,13 @@ def people(path: Path, name: str, count: int) -> None:
 
 def get(stack: LocalStack, path: str, shows: Callable[[Any], bool] = bool) -> Any:
     """What the path shows once it shows this: a contact's own row comes a moment after the events that it follows."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def ask() -> Any:
         answer = httpx.get(f"{stack.url}{path}", headers=BEARER, trust_env=False, timeout=30)
-        if answer.status_code == 200 and shows(answer.json()):
-            return answer.json()
         assert answer.status_code in (200, 404), answer.text
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.1)
+        return answer.json() if answer.status_code == 200 else None
+
+    return wait_until(ask, path, 60, meets=lambda value: value is not None and shows(value), every_s=0.1)
 
 
 def test_contacts_of_a_csv_file(stack: LocalStack, tmp_path: Path) -> None:

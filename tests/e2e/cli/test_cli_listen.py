@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +19,7 @@ from deploy.local.stack import environment
 from tests.e2e.cli.test_cli import headwater
 from tests.support.services import ROOT, free_port
 from tests.support.stack import SECRET, LocalStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -78,14 +78,6 @@ def hooks(stack: LocalStack) -> list[str]:
     return [one["url"] for one in answer.json()["data"] if "/headwater-listen/" in one["url"]]
 
 
-def until(come: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
-    while not (found := come()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
-
-
 def send(stack: LocalStack, kind: str) -> None:
     body = {"type": kind, "user_id": "u1", "properties": {"total": 1}}
     httpx.post(f"{stack.url}/v1/events", json=body, headers=SECRET, trust_env=False).raise_for_status()
@@ -97,7 +89,7 @@ def test_what_happens_reaches_the_program_until_the_listener_ends(stack: LocalSt
     with listening(stack, program, "--type", kind) as process:
         assert len(hooks(stack)) == 1
         send(stack, kind)
-        until(lambda: len(Program.came) >= 2)
+        wait_until(lambda: len(Program.came) >= 2, "two requests to the program", 60)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
