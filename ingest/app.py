@@ -14,15 +14,8 @@ from starlette.routing import Route, Router
 from ingest import openapi
 from ingest.contacts.barrier import Barrier
 from ingest.contacts.erasure import Erasures
-from ingest.contacts.routes import ContactRoutes
-from ingest.contacts.split_routes import SplitRoutes
-from ingest.contacts.static_segments import StaticSegmentRoutes
-from ingest.control.access_routes import AccessRoutes
-from ingest.control.campaign_routes import CampaignRoutes
+from ingest.control.launch_routes import LaunchRoutes
 from ingest.control.quarantine_routes import QuarantineRoutes
-from ingest.control.segment_routes import SegmentRoutes
-from ingest.control.trial_routes import TestEnvironmentRoutes
-from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.dialects import OPERATIONS
 from ingest.events.ack_cache import EventAckCache
@@ -38,12 +31,13 @@ from ingest.http.key_usage import KeyUsageRecorder
 from ingest.http.rate_limit import RateLimiter
 from ingest.http.read_api import ReadApiClient
 from ingest.metrics import Metrics
-from ingest.receivers.endpoint import Receivers
 from ingest.router import FastPathRouter
+from ingest.write_routes import write_routes
 from schemas import topics
 from schemas.api.routes import READS
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.errors import ApiError
 from schemas.service import web
@@ -116,52 +110,10 @@ def _lifespan(
     return lifespan
 
 
-def _writes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, control: Tail) -> list[Route]:
-    """Write routes other than events. Unmatched paths go to the read API."""
-    pages, people, access = (
-        SegmentRoutes(edge, read_api, writer),
-        ContactRoutes(edge, read_api),
-        AccessRoutes(edge, writer, control.catch_up),
-    )
-    webhooks = WebhookRoutes(edge, pages, read_api, writer, control)
-    campaign, trial = CampaignRoutes(edge, read_api, writer), TestEnvironmentRoutes(edge, read_api, writer)
-    receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, read_api)
-    return [
-        # the most frequent first: routes are tried in their order, a microsecond each
-        Route("/v1/contacts", people.upsert, methods=["POST"]),
-        Route("/v1/contacts/{id:path}/split", SplitRoutes(edge, read_api).split_contact, methods=["POST"]),
-        Route("/v1/contacts/{id:path}", people.edit, methods=["PATCH"]),
-        Route("/v1/segments", pages.create_segment, methods=["POST"]),
-        Route("/v1/segments/{id}", pages.edit_segment, methods=["PATCH"]),
-        Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
-        Route("/v1/segments/{id}/contacts", static.add, methods=["POST"]),
-        Route("/v1/segments/{id}/contacts", static.remove, methods=["DELETE"]),
-        Route("/v1/webhooks", webhooks.create, methods=["POST"]),
-        Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
-        Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
-        Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
-        Route("/v1/webhooks/{id}/deliveries/retry", webhooks.retry_all, methods=["POST"]),
-        Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
-        Route("/v1/receivers", receivers.create, methods=["POST"]),
-        Route("/v1/receivers/{id}", receivers.delete, methods=["DELETE"]),
-        Route("/v1/receivers/{provider}/{id}", receivers.receive, methods=["POST"]),
-        Route("/v1/campaigns", campaign.create, methods=["POST"]),
-        Route("/v1/campaigns/{id}", campaign.edit, methods=["PATCH"]),
-        Route("/v1/keys", access.create_key, methods=["POST"]),
-        Route("/v1/keys/{id}", access.revoke_key, methods=["DELETE"]),
-        Route("/v1/environments", access.create_environment, methods=["POST"]),
-        Route("/v1/test/counts", trial.counts, methods=["GET"]),
-        Route("/v1/test/bad", trial.bad, methods=["GET"]),
-        Route("/v1/test/reset", trial.reset, methods=["POST"]),
-        Route("/v1/workspaces", access.create_workspace, methods=["POST"]),
-        Route("/v1/workspaces/{id}", access.edit_workspace, methods=["PATCH"]),
-    ]
-
-
-def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+def _all(*folds: Callable[[Any], None]) -> Callable[[Any], None]:
     def take(record: Any) -> None:
-        first(record)
-        second(record)
+        for fold in folds:
+            fold(record)
 
     return take
 
@@ -176,6 +128,14 @@ def _console(read_api: ReadApiClient) -> list[Route]:
     ]
 
 
+def _documents() -> list[Route]:
+    return [
+        Route("/openapi.json", openapi.openapi),
+        Route("/docs", openapi.page),
+        Route("/docs/{name}", openapi.part),
+    ]
+
+
 def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRouter:
     """The whole edge; connects to nothing before its lifespan starts."""
     settings = edge.settings
@@ -183,8 +143,9 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
     writer = ControlWriter(settings, edge.control, edge.publisher)
     merges = Tail(settings, topics.MERGES, edge.merge_map.apply, positions=edge.merge_map.positions())
     erasures, jobs = Erasures(edge, read_api, writer, Barrier(settings, merges)), QuarantineJobs()
+    launches = LaunchJobs()
     edge.forget = erasures.forget
-    control = Tail(settings, topics.CONTROL, _both(erasures.apply, jobs.take))
+    control = Tail(settings, topics.CONTROL, _all(erasures.apply, jobs.take, launches.take))
     uses = KeyUsageRecorder(edge.rate_limiter, writer.put)
     health, metrics = Health(settings, read_api, edge.control), Metrics(edge)
 
@@ -212,8 +173,9 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         raise ApiError("not_found", "no such path")
 
     writes = [
-        *_writes(edge, read_api, writer, control),
+        *write_routes(edge, read_api, writer, control),
         *QuarantineRoutes(edge, read_api, writer, jobs).routes(),
+        *LaunchRoutes(edge, read_api, writer, launches).routes(),
         *(Route(o.path, endpoint, methods=list(o.methods)) for o, endpoint in endpoints),
         Route("/v1/segments/preview", ask, methods=["POST"]),
         Route("/v1/segments/{id}/explain", ask, methods=["POST"]),
@@ -225,9 +187,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         Route("/metrics", metrics.answer),
-        Route("/openapi.json", openapi.openapi),
-        Route("/docs", openapi.page),
-        Route("/docs/{name}", openapi.part),
+        *_documents(),
         Route("/v1/{path:path}", read, methods=["GET"]),
         Route("/tasks/{id}", read, methods=["GET"]),
         Route("/graphql", read, methods=["GET", "POST"]),

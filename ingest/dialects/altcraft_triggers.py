@@ -1,10 +1,13 @@
 """Altcraft's trigger launches in, messages as raw events out: `campaigns/triggers/start/` and `/trg/<hex>/<who>`.
 
 1. All validation happens before the first message is made: the query is checked and its audience counted.
+   A contact that withdrew the consent that the campaign needs is sent none, unless the body says ``override_consent``
+   and the key has the scope for it; the headers of an audience's answer say how many there were.
 2. Sending an interrupted launch again finishes it: its messages have the ids of the first try.
 3. Attachments are durable before any message that refers to them.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,17 +21,21 @@ from ingest.events.operation import JSON, DialectContext, object_of
 from ingest.events.raw import Parsed, RawEvent, Reply
 from ingest.http.credentials import Credentials
 from schemas.control.access import Principal
+from schemas.control.consent import consent_of
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
 from schemas.records.records import CONTACT_TYPE
 
 START = "campaigns/triggers/start"
+log = logging.getLogger(__name__)
+
 LINK = "/trg/{trigger}/{who}"
 MAX_AUDIENCE = 100_000
 PAGE = 5_000
 CHUNK_BYTES = 8 * 1024 * 1024
 CHUNK = 500
 TRIGGER = "trigger"
+OVERRIDE = "campaigns:override_consent"
 DONE = Reply(status=200, body=orjson.dumps({"data": None, "error": 0, "error_text": altcraft.SUCCESS}), headers=(JSON,))
 
 
@@ -39,6 +46,10 @@ async def start(value: Any, request: DialectContext) -> Reply:
         raise ApiError("missing_field", "id is needed", "id")
     campaign = _active(request.campaign(value["id"]))
     launch = launch_of(value, request.repeat_id)
+    if launch.override_consent and OVERRIDE not in request.principal.scopes:
+        raise ApiError("missing_scope", f"the key lacks the scope {OVERRIDE}", "override_consent")
+    if launch.override_consent:
+        log.warning("key %s launches campaign %s without consents", request.principal.key_id, campaign.id)
     query = object_in(value, "custom_request")
     if query is None or value.get("matching") is not None:
         contact_id = await altcraft.find(value, campaign.environment, request)
@@ -52,11 +63,15 @@ async def start(value: Any, request: DialectContext) -> Reply:
     launch = replace(launch, subscription_filter=None)
     await _keep(launch, campaign, request)
     page = {"query": query, "limit": PAGE, "after": "", "attributes": bool(launch.fields)}
+    launched = skipped = 0
     while True:
         rows = await _page(page, campaign, request)
-        await _send(launch, campaign, rows, request)
+        allowed = [row for row in rows if _is_allowed(launch, campaign, row)]
+        await _send(launch, campaign, allowed, request)
+        launched, skipped = launched + len(allowed), skipped + len(rows) - len(allowed)
         if len(rows) < PAGE:
-            return DONE
+            counts = ((b"headwater-launched", b"%d" % launched), (b"headwater-skipped-no-consent", b"%d" % skipped))
+            return replace(DONE, headers=(*DONE.headers, *counts))
         page["after"] = rows[-1]["id"]
 
 
@@ -117,10 +132,17 @@ async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], r
         raise ApiError("not_found", "no such profile")
     if len(rows) > 1:
         raise ApiError("ambiguous", "several profiles match")
+    if not _is_allowed(launch, campaign, rows[0]):
+        names = " or ".join(consent_of(campaign).names)
+        raise ApiError("not_found", f"the profile refuses such messages (consent {names})", "override_consent")
     if message(launch, campaign, rows[0], request.now_ms) is None:
         raise ApiError("not_found", "the profile has no such subscription", "subscription_filter")
     await _keep(launch, campaign, request)
     await _send(launch, campaign, rows, request)
+
+
+def _is_allowed(launch: Launch, campaign: Campaign, row: Mapping[str, Any]) -> bool:
+    return launch.override_consent or consent_of(campaign).allows(row.get("consents") or {})
 
 
 async def _keep(launch: Launch, campaign: Campaign, request: DialectContext) -> None:
@@ -143,7 +165,8 @@ async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], 
 def _events(launch: Launch, campaign: Campaign, row: dict[str, Any], now_ms: int) -> list[RawEvent]:
     """The raw events: the contact's new attributes first, then the message."""
     used, kept = used_fields(launch, row["attributes"])
-    raw = message(launch, campaign, row, now_ms, fields=used)
+    overridden = launch.override_consent or None
+    raw = message(launch, campaign, row, now_ms, fields=used, consent_overridden=overridden)
     if raw is None:
         return []
     if not kept:

@@ -12,13 +12,14 @@ from binascii import Error
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
-from uuid import NAMESPACE_OID, uuid5
 
 from ingest.events.raw import RawEvent
 from ingest.http import body
 from schemas.control.control_state import Campaign
+from schemas.control.launch_jobs import ids_of
 from schemas.errors import ApiError
 from schemas.records import identity
+from schemas.records.channels import address_kind
 from schemas.records.records import MESSAGE_FAILED, REQUESTED, TRACK
 from schemas.times import parse_iso
 
@@ -27,7 +28,6 @@ MAX_FILES = 20
 MAX_FIELDS = 200
 _DATA_URI = re.compile(r"^data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,(.*)$", re.DOTALL)
 _RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
-_ADDRESSES = {"email": "email", "sms": "phone", "phone": "phone"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Launch:
     expiration: str | None = None
     subscription_filter: dict[str, Any] | None = None
     fields: list[dict[str, Any]] = field(default_factory=list)
+    override_consent: bool = False
 
 
 def launch_of(value: dict[str, Any], launch_id: str) -> Launch:
@@ -62,6 +63,7 @@ def launch_of(value: dict[str, Any], launch_id: str) -> Launch:
         expiration=expiration,
         subscription_filter=object_in(value, "subscription_filter"),
         fields=_fields(value.get("fields")),
+        override_consent=value.get("override_consent") is True,
     )
 
 
@@ -140,9 +142,9 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
     to = address_of(launch, campaign.channel, recipient)
     if to is None:
         return None
-    message_id = uuid5(NAMESPACE_OID, f"{launch.id}/{campaign.workspace}/{campaign.id}/{recipient['id']}")
     expired = launch.expires_ms is not None and launch.expires_ms <= now_ms
     kind = MESSAGE_FAILED if expired else REQUESTED
+    ids = ids_of(launch.id, campaign.workspace, campaign.id, recipient["id"], kind)
     properties = {
         "launch_id": launch.id,
         "to": to,
@@ -158,9 +160,9 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
         type=kind,
         identifiers=[("id", recipient["id"], "profile_id")],
         properties={name: part for name, part in properties.items() if part},
-        event_id=f"evt_{uuid5(message_id, kind).hex}",
+        event_id=ids.event_id,
         campaign_id=campaign.id,
-        message_id=str(message_id),
+        message_id=str(ids.message_id),
         channel=campaign.channel,
         environment=campaign.environment,
     )
@@ -169,7 +171,7 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
 def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[str, Any] | None:
     """The message's address: the one that the filter names; the channel's own without a filter, or if not strict."""
     criteria = {k: v for k, v in (launch.subscription_filter or {}).items() if k != "not_strict"}
-    own = _ADDRESSES.get(channel, "")
+    own = address_kind(channel)
     usual = {own: recipient[own]} if own and recipient.get(own) else {}
     if not criteria:
         return usual

@@ -1,10 +1,10 @@
 """Bodies of campaigns in, checked records out; `schemas/api/requests.py` says how one is refused."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from schemas.api.requests import Body, Name
+from schemas.api.requests import Body, Name, OrEmpty
 from schemas.times import parse_duration
 
 
@@ -60,6 +60,13 @@ class ConsentBody(Body):
     required: Literal["given", "not_refused"] | None = None
 
 
+class CapBody(Body):
+    """At most so many messages of campaigns of the channel to a contact within a duration such as ``7d``."""
+
+    messages: Annotated[int, Field(ge=1, le=1000)]
+    within: Annotated[str, AfterValidator(_is_duration)]
+
+
 def _differ(variants: list[VariantBody]) -> list[VariantBody]:
     if len({one.id for one in variants}) < len(variants):
         raise ValueError("two variants have one id")
@@ -82,6 +89,7 @@ class CampaignEdit(Body):
     variants: Variants | None = None
     conversion: ConversionBody | None = None
     consent: ConsentBody | None = None
+    cap: CapBody | None = None
 
 
 class NewCampaign(Body):
@@ -95,3 +103,30 @@ class NewCampaign(Body):
     variants: Annotated[Variants, Field(default_factory=list)]
     conversion: ConversionBody | None = None
     consent: ConsentBody | None = None
+    cap: CapBody | None = None
+
+
+class NewLaunch(Body):
+    """To whom a campaign goes: the contacts of a segment, one contact, or those that a rule finds."""
+
+    segment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    contact: Annotated[str, Field(min_length=1, max_length=600)] | None = None
+    """An id, or ``type:value``."""
+    rule: Any = None
+    id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Of one's own: the same id again is the same launch."""
+    dry_run: bool = False
+    """Whether to say only what would happen."""
+    override_consent: bool = False
+    """Whether consents are passed over; needs the scope ``campaigns:override_consent``."""
+    content: OrEmpty[dict[str, Any]] | None = None
+    """Of the messages, as they are delivered."""
+    custom_data: OrEmpty[dict[str, Any]] | None = None
+    variant: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """One of the campaign's; by default each contact gets one by its id."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(one is not None for one in (self.segment, self.contact, self.rule)) != 1:
+            raise ValueError('name one of segment, contact and rule, such as {"segment": "seg_..."}')
+        return self

@@ -22,6 +22,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     requests.ContactEdit,
     campaign_requests.NewCampaign,
     campaign_requests.CampaignEdit,
+    campaign_requests.NewLaunch,
     requests.Listing,
     requests.NewKey,
     requests.NewEnvironment,

@@ -1,6 +1,7 @@
-"""JSON Schemas of the answers of ledger, usage and traces; pure."""
+"""JSON Schemas of the answers of ledger, usage and traces, of an error, and of a test environment's answers; pure."""
 
-from schemas.api.json_schema import COUNT, OBJECT, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record
+from schemas.api.json_schema import COUNT, OBJECT, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record, ref
+from schemas.errors import STATUS
 
 _LEDGER: dict[str, Schema] = {
     **dict.fromkeys(("accepted", "stored", "duplicate", "quarantined", "suppressed"), COUNT),
@@ -38,4 +39,19 @@ OPERATION_SHAPES: dict[str, Schema] = {
             "settled_before": {**TIME, "description": "Minutes that ended before have a residual of 0."},
         }
     ),
+}
+PROBLEM = record({"code": one_of(*STATUS), "message": TEXT}, {"param": TEXT, "request_id": TEXT})
+TRIAL_SHAPES: dict[str, Schema] = {
+    "TestGood": record({"data": many(ref("StoredEvent")), "total": COUNT, "since": TIME}),
+    "TestBad": record(
+        {
+            "data": many(
+                record({"at": TIME, "path": TEXT, "source": TEXT, "type": maybe(TEXT), "error": PROBLEM, "body": TEXT})
+            ),
+            "total": COUNT,
+            "since": TIME,
+        }
+    ),
+    "TestCounts": record({"good": COUNT, "bad": COUNT, "total": COUNT, "since": TIME}),
+    "TestReset": record({"since": TIME}),
 }

@@ -3,6 +3,7 @@
 `tests/e2e/test_described_api.py` holds real answers against them, so a field that is added there and not here fails.
 """
 
+from schemas.api.campaign_routes import CAMPAIGN_SHAPES
 from schemas.api.json_schema import (
     ANYTHING,
     COUNT,
@@ -19,12 +20,10 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
-from schemas.api.operation_shapes import OPERATION_SHAPES
+from schemas.api.operation_shapes import OPERATION_SHAPES, TRIAL_SHAPES
+from schemas.api.operation_shapes import PROBLEM as _PROBLEM
 from schemas.api.quarantine_shapes import QUARANTINE_SHAPES
-from schemas.api.trial_shapes import PROBLEM as _PROBLEM
-from schemas.api.trial_shapes import TRIAL_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
-from schemas.limits import MESSAGE_STATES, STEPS
 from schemas.warning import PATTERN
 
 _WARNINGS = {"warnings": many({**TEXT, "pattern": PATTERN})}
@@ -116,34 +115,6 @@ _ATTEMPT: dict[str, Schema] = {
     "at": TIME,
     "next_attempt_at": maybe(TIME),
 }
-_KINDS = ("requested", "sent", "delivered", "opened", "machine_opened", "clicked", "machine_clicked")
-MESSAGE_KINDS = (*_KINDS, "bounced", "complained", "unsubscribed", "failed")
-_FIGURES = dict.fromkeys((*MESSAGE_KINDS, "conversions"), COUNT)
-_STATS: Schema = record(
-    {
-        **_FIGURES,
-        "conversion_events": COUNT,
-        "conversion_value": NUMBER,
-        "bounces": mapping(COUNT),
-        "rates": mapping(maybe(NUMBER)),
-    },
-    {"contacts": record(_FIGURES)},
-)
-_CAMPAIGN: dict[str, Schema] = {
-    "id": TEXT,
-    "number": COUNT,
-    **dict.fromkeys(("name", "kind", "channel", "status"), TEXT),
-    "conversion": maybe(record({"event": TEXT, "window": TEXT, "value": maybe(TEXT)})),
-    "consent": record({"names": many(TEXT), "required": one_of("given", "not_refused")}),
-    "delivery": maybe(mapping(TEXT)),
-    **dict.fromkeys(("trigger_url",), maybe(TEXT)),
-    "sent_at": maybe(TIME),
-    "created_at": TIME,
-    "updated_at": TIME,
-    "stats": ref("CampaignStats"),
-}
-_VARIANT: dict[str, Schema] = {"id": TEXT, "name": maybe(TEXT)}
-
 SHAPES: dict[str, Schema] = {
     "Error": record({"error": _PROBLEM}),
     "Health": record(
@@ -246,18 +217,7 @@ SHAPES: dict[str, Schema] = {
             "latest": many(OBJECT),
         }
     ),
-    "CampaignStats": _STATS,
-    "Campaign": record({**_CAMPAIGN, "variants": many(record(_VARIANT, {"stats": ref("CampaignStats")}))}),
-    "CampaignDelivery": record(
-        {
-            **dict.fromkeys(("message_id", "contact_id"), maybe(TEXT)),
-            "state": one_of(*MESSAGE_STATES),
-            **dict.fromkeys(("variant", "channel"), maybe(TEXT)),
-            **{f"{kind}_at": maybe(TIME) for kind in MESSAGE_KINDS},
-            "bounce_class": maybe(TEXT),
-        }
-    ),
-    "CampaignSeries": record({"interval": one_of(*STEPS), "data": many(record({"at": TIME, **_FIGURES}))}),
+    **CAMPAIGN_SHAPES,
     "Webhook": record(_WEBHOOK),
     "WebhookWritten": record(_WEBHOOK, {"secret": TEXT}),
     "DeliveryAttempt": record(_ATTEMPT),

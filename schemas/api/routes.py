@@ -8,24 +8,18 @@ tables with this one.
 
 from dataclasses import replace
 
+from schemas.api.campaign_routes import CAMPAIGN_READS, CAMPAIGN_WRITES
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.limits import (
-    CAMPAIGN_FILTERS,
-    CAMPAIGN_SORTS,
     DEFAULT_LIMIT,
     MAX_LIMIT,
-    MESSAGE_STATES,
     MOST_USAGE_DAYS,
     SOURCES,
-    STEPS,
     USAGE_DAYS,
 )
 
-_AS_OF: dict[str, Schema] = {"as_of": TIME}
-_SORT = one_of(*(sign + name for name in CAMPAIGN_SORTS for sign in ("", "-")))
-_CAMPAIGNS = {**dict.fromkeys((*CAMPAIGN_FILTERS, "name"), TEXT), "sort": _SORT, **_AS_OF}
 _FILTERS: dict[str, Schema] = {
     **dict.fromkeys(("email", "phone", "external_id", "segment_id"), TEXT),
     "updated_since": TIME,
@@ -33,8 +27,6 @@ _FILTERS: dict[str, Schema] = {
 _LIMIT = whole(1, MAX_LIMIT, DEFAULT_LIMIT)
 _EVENTS: dict[str, Schema] = {"type": TEXT, "from": TIME, "to": TIME}
 _LEDGER: dict[str, Schema] = {"from": TIME, "to": TIME, "source": one_of(*SOURCES)}
-_DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEXT, **_AS_OF}
-_SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
 _GRAPH = {400: "GraphQLRefused"}
 
 READS: tuple[RouteSpec, ...] = (
@@ -53,12 +45,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Its contacts", listed=True),
-    get("/v1/campaigns", "campaigns:read", "Campaign", "List campaigns", _CAMPAIGNS, listed=True),
-    get("/v1/campaigns/{id}", "campaigns:read", "Campaign", "A campaign by id or number, with figures", _AS_OF),
-    get(
-        "/v1/campaigns/{id}/deliveries", "campaigns:read", "CampaignDelivery", "Its messages", _DELIVERIES, listed=True
-    ),
-    get("/v1/campaigns/{id}/timeseries", "campaigns:read", "CampaignSeries", "Its figures over time", _SERIES),
+    *CAMPAIGN_READS,
     get("/v1/parity", "segments:read", "Parity", "How rules and memberships compare"),
     get("/v1/receivers", "webhooks:read", "Receiver", "List endpoints for providers", listed=True),
     get("/v1/keys", "admin", "Key", "List keys, without their secrets", listed=True),
@@ -253,8 +240,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         "A provider's status reports, verified by its signature",
         errors={401: "Error"},
     ),
-    write("POST", "/v1/campaigns", "campaigns:write", "NewCampaign", {201: "Campaign"}, "Define a campaign"),
-    write("PATCH", "/v1/campaigns/{id}", "campaigns:write", "CampaignEdit", {200: "Campaign"}, "Change a campaign"),
+    *CAMPAIGN_WRITES,
     write("POST", "/v1/keys", "admin", "NewKey", {201: "KeyMade"}, "Create a key; the answer alone shows it"),
     write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key", errors={409: "Error"}),
     write("POST", "/v1/environments", "admin", "NewEnvironment", {201: "Environment"}, "Create an environment"),

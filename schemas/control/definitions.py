@@ -13,6 +13,7 @@ SCOPES = (
     "events:ingest",
     "campaigns:read",
     "campaigns:write",
+    "campaigns:override_consent",
     "segments:read",
     "segments:write",
     "webhooks:read",
@@ -167,6 +168,14 @@ class NeededConsent(BaseModel):
     required: Literal["given", "not_refused"] | None = None
 
 
+class Cap(BaseModel):
+    """A contact that was sent ``messages`` by campaigns of the channel ``within`` (``7d``) gets no further one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    messages: int
+    within: str
+
+
 class Campaign(ControlRecord):
     """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
 
@@ -182,6 +191,7 @@ class Campaign(ControlRecord):
     variants: tuple[Variant, ...] = ()
     conversion: Conversion | None = None
     consent: NeededConsent | None = None
+    cap: Cap | None = None
     sent_ms: int | None = None
     updated_ms: int
 

@@ -30,6 +30,7 @@ def campaign(record: Campaign, first_sent_ms: int | None = None) -> dict[str, An
         "variants": [variant.model_dump() for variant in record.variants],
         "conversion": record.conversion and record.conversion.model_dump(),
         "consent": {"names": list(consent.names), "required": consent.required},
+        "cap": record.cap and record.cap.model_dump(),
         "delivery": record.delivery,
         "trigger_url": f"/trg/{record.trigger}" if record.trigger else None,
         "sent_at": None if sent_ms is None else iso(sent_ms),

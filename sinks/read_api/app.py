@@ -15,6 +15,7 @@ from starlette.routing import Route, Router
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.control.development import check_keys
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.errors import ApiError
 from schemas.limits import TIMEOUT_MS
@@ -87,18 +88,19 @@ def _health(needs: Mapping[str, Check]) -> list[Route]:
     return [Route("/health/live", live), Route("/health/ready", ready)]
 
 
-def _tail(settings: Settings, control: ControlState, jobs: QuarantineJobs) -> Tail:
+def _tail(settings: Settings, control: ControlState, jobs: QuarantineJobs, launches: LaunchJobs) -> Tail:
     def take(record: Any) -> None:
         control.apply(record.key, record.value)
         jobs.take(record)
+        launches.take(record)
 
     return Tail(settings, topics.CONTROL, take, patience_s=settings.read_deadline_s / 2)
 
 
 def build_app(settings: Settings) -> web.ErrorMiddleware:
     """Connects to nothing before its lifespan starts."""
-    control, jobs = ControlState(), QuarantineJobs()
-    tail = _tail(settings, control, jobs)
+    control, jobs, launches = ControlState(), QuarantineJobs(), LaunchJobs()
+    tail = _tail(settings, control, jobs, launches)
     reader = ClickHouseReader(settings)
     edge = EdgeClient(settings)
     parity = ConsistencyCheck(settings, control, reader)
@@ -124,6 +126,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
     services = ReadServices(
         control=control,
         jobs=jobs,
+        launches=launches,
         tail=tail,
         reader=reader,
         written=WrittenContacts(reader),

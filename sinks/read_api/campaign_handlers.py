@@ -5,11 +5,14 @@ from typing import Any
 from starlette.requests import Request
 
 from schemas.control.control_state import Campaign
+from schemas.control.launch_jobs import shape
 from schemas.control.lookup import require_campaign
 from schemas.errors import ApiError
-from sinks.read_api.campaigns import campaigns, deliveries, series
+from schemas.service.clock import now_ms
+from sinks.read_api.campaigns import campaigns, deliveries, launches, series
 from sinks.read_api.contacts import audience
 from sinks.read_api.request.context import ReadRequest
+from sinks.read_api.request.paging import list_page
 from sinks.read_api.request.tenant import Tenant
 from sinks.read_api.services import ReadServices
 
@@ -30,6 +33,25 @@ async def list_campaign_deliveries(api: ReadServices, asked: ReadRequest) -> Any
 
 async def get_campaign_series(api: ReadServices, asked: ReadRequest) -> Any:
     return await series.series(api.reader, asked.tenant, _campaign(api, asked), asked.query)
+
+
+async def list_launches(api: ReadServices, asked: ReadRequest) -> Any:
+    found = api.launches.of_campaign(*asked.tenant.place, _campaign(api, asked).id)
+    return list_page(asked.paging, [shape(job) for job in found])
+
+
+async def get_launch(api: ReadServices, asked: ReadRequest) -> Any:
+    campaign = _campaign(api, asked)
+    job = api.launches.get(*asked.tenant.place, asked.part("launch_id"))
+    if job is None or job.campaign != campaign.id:
+        raise ApiError("not_found", "no such launch")
+    return shape(job)
+
+
+async def plan_launch(api: ReadServices, asked: ReadRequest) -> Any:
+    body = await asked.request.json()
+    campaign = _campaign(api, asked)
+    return await launches.plan(api.reader, api.control, asked.tenant, campaign, body=body, now_ms=now_ms())
 
 
 async def find_triggered(api: ReadServices, request: Request) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.control import serialize
 from schemas.control.control_state import Segment, Webhook
+from schemas.control.launch_jobs import task_shape
 from schemas.control.lookup import require
 from schemas.control.quarantine_jobs import QuarantineFilter, shape
 from schemas.errors import ApiError
@@ -200,6 +201,9 @@ async def get_delivery(api: ReadServices, asked: ReadRequest) -> Any:
 
 
 async def get_task(api: ReadServices, asked: ReadRequest) -> Any:
+    launch = api.launches.get(*asked.tenant.place, asked.part("id"))
+    if launch is not None:
+        return task_shape(launch)
     is_secret = asked.principal.kind == "secret"
     return await tasks.task(api.reader, asked.tenant, asked.part("id"), now_ms(), any_environment=is_secret)
 

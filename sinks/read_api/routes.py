@@ -53,6 +53,11 @@ READS: tuple[Read, ...] = (
     Read("/v1/campaigns/{id}", "campaigns:read", campaign_handlers.get_campaign, fresh=True),
     Read("/v1/campaigns/{id}/deliveries", "campaigns:read", campaign_handlers.list_campaign_deliveries, fresh=True),
     Read("/v1/campaigns/{id}/timeseries", "campaigns:read", campaign_handlers.get_campaign_series, fresh=True),
+    Read("/v1/campaigns/{id}/launches", "campaigns:read", campaign_handlers.list_launches, fresh=True),
+    Read("/v1/campaigns/{id}/launches/{launch_id}", "campaigns:read", campaign_handlers.get_launch, fresh=True),
+    Read(
+        f"{INTERNAL}/campaigns/{{id}}/plan", "campaigns:write", campaign_handlers.plan_launch, fresh=True, method="POST"
+    ),
     Read("/v1/parity", "segments:read", handlers.get_parity),
     Read("/v1/receivers", "webhooks:read", handlers.list_receivers, fresh=True),
     Read("/v1/contacts/{id}/consents", "contacts:read", handlers.list_consents),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.control.control_state import ControlState
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.control.quarantine_jobs import QuarantineJobs
 from schemas.service.kafka import Tail
 from sinks.read_api.contacts.read_your_writes import WrittenContacts
@@ -17,6 +18,7 @@ class ReadServices:
 
     control: ControlState
     jobs: QuarantineJobs
+    launches: LaunchJobs
     tail: Tail
     """Of `control`; a read that must show the latest definitions catches up first."""
     reader: ClickHouseReader

@@ -14,6 +14,7 @@ from typing import Any
 from schemas import topics
 from schemas.control import control_state
 from schemas.control.control_state import ControlState
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.records.deliveries import FAILED, SUCCEEDED
 from schemas.service.clock import now_ms
 from schemas.service.counts import WebhookCounts
@@ -24,6 +25,7 @@ from schemas.settings import Settings
 from schemas.tracing.start import started
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease
+from sinks.launch.runner import LaunchRunner
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher
 from sinks.webhooks.erase import erasing
@@ -44,6 +46,7 @@ class Webhooks:
         self._settings = settings
         self._on_ready = on_ready
         self._control = ControlState()
+        self._launch_jobs = LaunchJobs()
         self._dispatcher: Dispatcher | None = None
         self._counts = WebhookCounts()
         self._traces = DeliveryTraces(started("webhooks"))
@@ -80,10 +83,7 @@ class Webhooks:
             for part in (definitions, claim, delivery_log, deliverer):
                 await part.start()
                 stack.push_async_callback(part.stop)
-            launches = Launches(settings, store)
-            launches.forget_old(now_ms())
-            await launches.tail.start()
-            stack.push_async_callback(launches.tail.stop)
+            launches = await self._attachments(store, stack)
             dispatcher = self._dispatcher = Dispatcher(
                 self._control,
                 store,
@@ -120,8 +120,16 @@ class Webhooks:
                 definitions.ended(),
                 tail.ended(),
                 launches.tail.ended(),
+                LaunchRunner(settings, self._control, self._launch_jobs).run(),
             )
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
+
+    async def _attachments(self, store: Store, stack: AsyncExitStack) -> Launches:
+        launches = Launches(self._settings, store)
+        launches.forget_old(now_ms())
+        await launches.tail.start()
+        stack.push_async_callback(launches.tail.stop)
+        return launches
 
     def _apply(self, store: Store) -> Callable[[Any], None]:
         def apply(record: Any) -> None:
@@ -135,6 +143,7 @@ class Webhooks:
 
     def _define(self, record: Any) -> None:
         self._control.apply(record.key, record.value)
+        self._launch_jobs.take(record)
         if self._dispatcher is not None:
             self._dispatcher.changed()
 

@@ -33,7 +33,7 @@ _IDENTIFIERS = {"user_id": identity.EXTERNAL_ID} | {
 }
 _OPTIONS = frozenset("ims")
 _PAGE = """
-SELECT contact_id AS id, email, phone, identifiers, devices, {attributes} AS said
+SELECT contact_id AS id, email, phone, identifiers, devices, consents, {attributes} AS said
 FROM contacts FINAL
 WHERE workspace = {{workspace:String}} AND environment = {{environment:String}} AND merged_into = ''
     AND contact_id > {{after:String}} AND ({where})
@@ -279,6 +279,7 @@ def _shaped(rows: list[dict[str, Any]]) -> dict[str, Any]:
             {
                 **{name: row[name] for name in ("id", "email", "phone", "identifiers")},
                 "devices": orjson.loads(row["devices"] or b"[]"),
+                "consents": orjson.loads(row["consents"] or b"{}"),
                 "attributes": static_segments.without(orjson.loads(row["said"])),
             }
             for row in rows

@@ -1,0 +1,163 @@
+"""Records of `control` that ask to launch a campaign in; what is asked and still open out; pure.
+
+The edge writes a job, the sender of messages does it, page by page, and says in the same record how far it is. The ids
+of its messages follow from the job's, so a page that is done twice makes the same messages. Jobs that are done go
+after a while.
+"""
+
+from typing import Any, Literal, NamedTuple
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.control.control_state import parse_key
+from schemas.control.definitions import ControlRecord
+from schemas.times import DAY_MS, iso
+
+KIND = "launch"
+SKIPS = ("no_address", "no_consent", "capped", "gone")
+"""Why a contact of the audience is not sent a message; ``gone``: it is not there any more."""
+KEEP_MS, KEEP_MOST = 90 * DAY_MS, 1000
+"""How long a job that is done can be asked for, and how many of a workspace."""
+MAX_OPEN = 20
+"""Jobs of a workspace that are not done at the same time."""
+PREFIX = "lch_"
+
+
+class Audience(BaseModel):
+    """One of the three."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    segment: str = ""
+    contact: str = ""
+    rule: Any = None
+
+
+class LaunchJob(ControlRecord):
+    """``digest`` tells a repeat from another launch under the same id; ``after`` is the last contact that is done."""
+
+    environment: str
+    campaign: str
+    audience: Audience
+    content: dict[str, Any] | None = None
+    custom_data: dict[str, Any] | None = None
+    variant: str = ""
+    override_consent: bool = False
+    key_id: str
+    digest: str = ""
+    total: int = 0
+    after: str = ""
+    launched: int = 0
+    skipped: dict[str, int] = Field(default_factory=dict)
+    done_ms: int = 0
+    reason: str = ""
+    """Why it failed."""
+
+    @property
+    def status(self) -> Literal["running", "done", "failed"]:
+        return "failed" if self.reason else "done" if self.done_ms else "running"
+
+    @property
+    def done(self) -> int:
+        """Contacts that are decided."""
+        return self.launched + sum(self.skipped.values())
+
+
+class MessageIds(NamedTuple):
+    """Of the message of a launch to a contact, and of the event that asks for it."""
+
+    message_id: UUID
+    event_id: str
+
+
+def ids_of(launch_id: str, workspace: str, campaign: str, contact_id: str, kind: str) -> MessageIds:
+    """``kind`` is the event's type."""
+    message_id = uuid5(NAMESPACE_OID, f"{launch_id}/{workspace}/{campaign}/{contact_id}")
+    return MessageIds(message_id, f"evt_{uuid5(message_id, kind).hex}")
+
+
+def job_id(workspace: str, environment: str, campaign: str, own: str) -> str:
+    """Of a launch that has an id of its sender's own."""
+    return PREFIX + uuid5(NAMESPACE_OID, f"{workspace}/{environment}/{campaign}/{own}").hex
+
+
+def shape(job: LaunchJob) -> dict[str, Any]:
+    """As the API shows it."""
+    return {
+        "id": job.id,
+        "task_id": job.id,
+        "campaign_id": job.campaign,
+        "status": job.status,
+        "audience": {name: value for name, value in job.audience.model_dump().items() if value},
+        "override_consent": job.override_consent,
+        "total": job.total,
+        "launched": job.launched,
+        "skipped": {name: job.skipped.get(name, 0) for name in SKIPS},
+        "created_at": iso(job.created_ms),
+        "done_at": iso(job.done_ms) if job.done_ms else None,
+        "reason": job.reason or None,
+    }
+
+
+def task_shape(job: LaunchJob) -> dict[str, Any]:
+    """As a task shows it: how far it is."""
+    status = {"running": "pending", "done": "completed", "failed": "failed"}[job.status]
+    progress = {"total": max(job.total, job.done), "done": job.done}
+    return {"task_id": job.id, "status": status, "progress": progress, "events": []}
+
+
+class LaunchJobs:
+    """The fold over `control`: the last record of a key wins. One that cannot be read is passed over."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[str, str], LaunchJob] = {}
+
+    def take(self, record: Any) -> None:
+        """One record of Kafka's."""
+        self.apply(record.key, record.value)
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in; never raises."""
+        parsed = parse_key(key)
+        if parsed is None or parsed[1] != KIND:
+            return
+        place = parsed[0], parsed[2]
+        self._all.pop(place, None)
+        if value is None:
+            return
+        try:
+            job = LaunchJob.model_validate(orjson.loads(value))
+        except (ValueError, RecursionError):
+            return
+        if (job.workspace, job.id) == place:
+            self._all[place] = job
+
+    def get(self, workspace: str, environment: str, launch_id: str) -> LaunchJob | None:
+        job = self._all.get((workspace, launch_id))
+        return job if job is not None and job.environment == environment else None
+
+    def of_campaign(self, workspace: str, environment: str, campaign: str) -> list[LaunchJob]:
+        """The newest first."""
+        place = (workspace, environment, campaign)
+        found = [job for job in self._all.values() if (job.workspace, job.environment, job.campaign) == place]
+        return sorted(found, key=lambda job: (job.created_ms, job.id), reverse=True)
+
+    def open(self) -> list[LaunchJob]:
+        """Those that are to be done, the oldest first."""
+        waiting = [job for job in self._all.values() if not job.done_ms]
+        return sorted(waiting, key=lambda job: (job.created_ms, job.id))
+
+    def open_of(self, workspace: str) -> int:
+        return sum(job.workspace == workspace for job in self.open())
+
+    def outdated(self, now_ms: int) -> list[LaunchJob]:
+        """Those that are done and need not be kept any longer."""
+        done = sorted((job for job in self._all.values() if job.done_ms), key=lambda job: -job.done_ms)
+        kept: dict[str, int] = {}
+        gone = []
+        for job in done:
+            kept[job.workspace] = kept.get(job.workspace, 0) + 1
+            if job.done_ms < now_ms - KEEP_MS or kept[job.workspace] > KEEP_MOST:
+                gone.append(job)
+        return gone

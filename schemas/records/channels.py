@@ -1,0 +1,13 @@
+"""A campaign's channel in, what of a contact a message goes to out."""
+
+EMAIL, PHONE, DEVICES = "email", "phone", "devices"
+_KINDS = {
+    "email": EMAIL,
+    **dict.fromkeys(("sms", "phone", "mms", "rcs", "voice", "whatsapp", "viber"), PHONE),
+    **dict.fromkeys(("push", "mobile_push", "web_push"), DEVICES),
+}
+
+
+def address_kind(channel: str) -> str:
+    """Empty for a channel whose addresses are not known here: its messages go to whoever the contact is."""
+    return _KINDS.get(channel.strip().lower().replace("-", "_"), "")

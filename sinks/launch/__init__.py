@@ -1,0 +1,1 @@
+"""Launches of campaigns: which contacts are sent a message, and the messages' events."""

@@ -1,0 +1,227 @@
+"""Jobs of `control` in; for each contact of their audiences an event that asks for its message, and progress, out.
+
+1. One process does all jobs, a page of each in turn, so that a large one holds no small one up.
+2. A page's events are durable before the job says that the page is done. A crash in between makes them again, with
+   the same ids: identity knows them as copies, so nobody is launched twice and nobody is lost.
+3. The audience goes by contact ids from the lowest on. That of a rule is what met it when the launch was asked for.
+"""
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas import topics
+from schemas.control import control_state
+from schemas.control.control_state import Campaign, ControlState
+from schemas.control.launch_jobs import KIND, LaunchJob, LaunchJobs
+from schemas.errors import ApiError
+from schemas.records import codec
+from schemas.records.identity import partition_of
+from schemas.records.records import Event
+from schemas.rules import rule_tree, sql
+from schemas.service import clock
+from schemas.service.kafka import started_producer
+from schemas.settings import Settings
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.launch.messages import requested
+from sinks.launch.verdicts import HERE, LISTED, OF_SEGMENT, verdicts
+
+log = logging.getLogger(__name__)
+
+PAGE = 2000
+RECORD_BYTES = 500_000
+"""Of the events of one Kafka record, about."""
+LOOK_S = 0.05
+ROUND_S = 600.0
+"""Between two looks for jobs that need not be kept."""
+RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
+MOST_BY_RULE = 1_000_000
+"""Contacts that a rule may find: their ids are held while they are launched."""
+_MEMBERS = f"{OF_SEGMENT} AND contact_id > {{after:String}} ORDER BY contact_id LIMIT {{limit:UInt32}}"
+_COUNT = f"SELECT count() FROM ({OF_SEGMENT})"  # noqa: S608 - constants
+_WINNER = f"SELECT merged_into FROM contacts FINAL WHERE {HERE} AND contact_id = {{contact:String}}"  # noqa: S608 - constants
+
+
+class LaunchRunner:
+    """Beside the sender of messages; ``control`` and ``jobs`` are kept by it."""
+
+    def __init__(self, settings: Settings, control: ControlState, jobs: LaunchJobs) -> None:
+        self._settings = settings
+        self._control = control
+        self._jobs = jobs
+        self._client: AsyncClient | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._found: dict[tuple[str, str], list[str]] = {}
+        """What the rules of open jobs found, by workspace and job."""
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        pause_s, round_at = RETRY_S, 0.0
+        try:
+            while True:
+                try:
+                    await self._pages()
+                    if clock.now_ms() >= round_at:
+                        round_at = clock.now_ms() + ROUND_S * 1000
+                        for job in self._jobs.outdated(clock.now_ms()):
+                            await self._put(job, None)
+                except (ClickHouseError, KafkaError, TimeoutError, OSError) as error:
+                    log.warning("launches: retrying in %.1f s: %s", pause_s, str(error)[:500])
+                    await self._close()
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_RETRY_S)
+                else:
+                    pause_s = RETRY_S
+                    await asyncio.sleep(LOOK_S)
+        finally:
+            await self._close()
+
+    async def _pages(self) -> None:
+        """One of each job; what goes wrong with one is raised when the others have had theirs."""
+        failed: Exception | None = None
+        for job in self._jobs.open():
+            try:
+                await self._page(job)
+            except ClickHouseError as error:
+                log.warning("launch %s: %s", job.id, str(error)[:500])
+                failed = error
+        if failed is not None:
+            raise failed
+
+    async def _close(self) -> None:
+        client, producer = self._client, self._producer
+        self._client = self._producer = None
+        if client is not None:
+            await client.close()
+        if producer is not None:
+            await producer.stop()
+
+    async def _page(self, job: LaunchJob) -> None:
+        """The next contacts of a job; a campaign that cannot be launched any more ends it."""
+        campaign = self._control.campaigns[job.workspace, job.environment].get(job.campaign)
+        if campaign is None or not campaign.delivery or campaign.status == "archived":
+            await self._end(job, "the campaign is gone or archived, or has no delivery")
+            return
+        if campaign.status == "paused":
+            return  # it goes on where it stopped
+        try:
+            total = job.total or await self._total(job)
+            ids = await self._ids(job)
+        except ApiError as refused:
+            await self._end(job, refused.message)
+            return
+        sent, skipped = await self._launch(job, campaign, ids)
+        progress = {
+            "total": max(total, job.done + len(ids)),
+            "after": ids[-1] if ids else job.after,
+            "launched": job.launched + sent,
+            "skipped": dict(Counter(job.skipped) + skipped),
+            "done_ms": clock.now_ms() if len(ids) < PAGE else 0,
+        }
+        await self._put(job, job.model_copy(update=progress))
+        if progress["done_ms"]:
+            self._found.pop((job.workspace, job.id), None)
+            log.info("launch %s: %d launched, skipped %s", job.id, progress["launched"], progress["skipped"])
+
+    async def _end(self, job: LaunchJob, reason: str) -> None:
+        self._found.pop((job.workspace, job.id), None)
+        log.warning("launch %s failed: %s", job.id, reason)
+        await self._put(job, job.model_copy(update={"done_ms": clock.now_ms(), "reason": reason[:500]}))
+
+    async def _total(self, job: LaunchJob) -> int:
+        if job.audience.segment:
+            return int((await self._rows(job, _COUNT, segment=job.audience.segment))[0][0])
+        return 1 if job.audience.contact else len(await self._by_rule(job))
+
+    async def _ids(self, job: LaunchJob) -> list[str]:
+        audience = job.audience
+        if audience.segment:
+            rows = await self._rows(job, _MEMBERS, segment=audience.segment, after=job.after, limit=PAGE)
+            return [row[0] for row in rows]
+        if audience.contact:
+            merged = await self._rows(job, _WINNER, contact=audience.contact)
+            return [(merged[0][0] or audience.contact) if merged else audience.contact]
+        return [one for one in await self._by_rule(job) if one > job.after][:PAGE]
+
+    async def _by_rule(self, job: LaunchJob) -> list[str]:
+        """Contacts that met the rule when the launch was asked for; raises ``ApiError``."""
+        place = (job.workspace, job.id)
+        if place not in self._found:
+            rules = {name: one.rule for name, one in self._control.segments[job.workspace, job.environment].items()}
+            tree = rule_tree.read("", job.audience.rule, rules)
+            query = sql.members(tree, job.workspace, job.environment, job.created_ms)
+            client = await self._clickhouse()
+            found = sorted(row[0] for row in (await client.query(query.sql, query.parameters)).result_rows)
+            if len(found) > MOST_BY_RULE:
+                message = f"the rule finds {len(found)} contacts, more than {MOST_BY_RULE}: make it a segment"
+                raise ApiError("invalid_field", message, "rule")
+            self._found[place] = found
+        return self._found[place]
+
+    async def _launch(self, job: LaunchJob, campaign: Campaign, ids: Sequence[str]) -> tuple[int, Counter[str]]:
+        """How many messages were asked for, and why the others were not; durable when it returns."""
+        if not ids:
+            return 0, Counter()
+        rivals = self._control.campaigns[job.workspace, job.environment].values()
+        override = job.override_consent
+        query = verdicts(campaign, rivals, LISTED, launch_id=job.id, at_ms=job.created_ms, override_consent=override)
+        client = await self._clickhouse()
+        result = await client.query(query.sql, query.parameters | {"audience": list(ids)})
+        rows = list(result.named_results())
+        skipped = Counter(row["skip"] for row in rows if row["skip"])
+        skipped["gone"] += len(ids) - len(rows)
+        now_ms = clock.now_ms()
+        events = [requested(job, campaign, row, now_ms) for row in rows if not row["skip"]]
+        await self._publish(events)
+        return len(events), +skipped
+
+    async def _publish(self, events: Sequence[Event]) -> None:
+        waiting: dict[int, list[Event]] = defaultdict(list)
+        sends: list[Any] = []
+        producer = await self._kafka()
+        name = topics.name(topics.EVENTS, self._settings)
+
+        async def send(partition: int) -> None:
+            some = waiting.pop(partition)
+            sends.append(await producer.send(name, codec.encode_events(some), partition=partition))
+
+        sizes: Counter[int] = Counter()
+        for event in events:
+            partition = partition_of(event["contact_id"], self._settings.partitions)
+            waiting[partition].append(event)
+            sizes[partition] += len(event["properties"]) + 500
+            if sizes[partition] >= RECORD_BYTES:
+                sizes[partition] = 0
+                await send(partition)
+        for partition in list(waiting):
+            await send(partition)
+        await asyncio.gather(*sends)
+
+    async def _put(self, job: LaunchJob, now: LaunchJob | None) -> None:
+        key, value = control_state.encode(KIND, now or job)
+        producer = await self._kafka()
+        await producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value if now else None, key=key)
+        self._jobs.apply(key, value if now else None)
+
+    async def _rows(self, job: LaunchJob, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        home = {"workspace": job.workspace, "environment": job.environment}
+        client = await self._clickhouse()
+        return (await client.query(query, home | parameters)).result_rows
+
+    async def _clickhouse(self) -> AsyncClient:
+        if self._client is None:
+            self._client = await connected(self._settings, FOREVER_S)
+            self._client.database = self._settings.clickhouse_database
+        return self._client
+
+    async def _kafka(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._producer = await started_producer(self._settings)
+        return self._producer
