@@ -7,7 +7,7 @@ have another result (time has passed, records came in another order). So members
 have changed are emitted again with a newer version: ``restate``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -82,9 +82,9 @@ class ChangeEmitter:
         version = version if segment is None else segment.version
         self.membership(contact, name, cause, member=False, at_ms=max(cause.at_ms, since), version=version)
 
-    def restate(self, row: Row, segments: Iterable[str], now_ms: int) -> None:
+    def restate(self, row: Row, segments: Collection[str], now_ms: int) -> None:
         """Emit how these memberships are, unless it was done."""
-        for name in sorted(set(segments) - self._segments):
+        for name in sorted(set(segments) - self._segments) if segments else ():
             segment = self._plan.segments.get(name)
             if segment is None:
                 continue

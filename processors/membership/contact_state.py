@@ -101,7 +101,7 @@ class Contact(Versioned):
     @property
     def due(self) -> int:
         """0: never."""
-        return min(self.dues.values(), default=0)
+        return min(self.dues.values()) if self.dues else 0
 
     @property
     def is_identified(self) -> bool:

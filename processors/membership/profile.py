@@ -52,17 +52,27 @@ def stamp_of(event: Event) -> tuple[int, str]:
 
 
 def learn(contact: Contact, event: Event, fields: ProfileFields) -> ProfileUpdate:
-    """Apply an event's profile; the time of the last change moves only if a value changed."""
+    """Take in what an event says; the time of the last change moves only where something reads differently."""
     stamp = stamp_of(event)
-    firsts, new_firsts = _write_all(contact.attributes, fields.get("set_once", {}), _once(stamp), MOST_ATTRIBUTES)
-    attributes, new_values = _write_all(contact.attributes, fields.get("set", {}), stamp, MOST_ATTRIBUTES)
-    attributes |= firsts
-    consents, new_consents = _write_all(contact.consents, all_consents(fields), stamp, MOST_CONSENTS)
-    devices, new_devices = _write_all(contact.devices, _devices(fields), stamp, MOST_DEVICES)
+    attributes: set[str] = set()
+    consents: set[str] = set()
+    devices: set[str] = set()
+    kept = False
+    if "set_once" in fields:
+        attributes, kept = _write_all(contact.attributes, fields["set_once"], _once(stamp), MOST_ATTRIBUTES)
+    if "set" in fields:
+        later, is_new = _write_all(contact.attributes, fields["set"], stamp, MOST_ATTRIBUTES)
+        attributes, kept = attributes | later, kept or is_new
+    if says_consents(fields):
+        consents, is_new = _write_all(contact.consents, all_consents(fields), stamp, MOST_CONSENTS)
+        kept = kept or is_new
+    if "device" in fields or "devices" in fields:
+        devices, is_new = _write_all(contact.devices, _devices(fields), stamp, MOST_DEVICES)
+        kept = kept or is_new
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
-    return ProfileUpdate(attributes, consents, changed, new_firsts or new_values or new_consents or new_devices)
+    return ProfileUpdate(attributes, consents, changed, kept)
 
 
 def learn_standing(contact: Contact, event: Event) -> bool:
@@ -76,14 +86,15 @@ def learn_standing(contact: Contact, event: Event) -> bool:
     return any(news)
 
 
-def addressed(contact: Contact, event: Event) -> bool:
-    """Note the e-mail and phone that an event says; whether there is something to keep."""
+def addressed(contact: Contact, event: Event) -> tuple[bool, bool]:
+    """Note the e-mail and phone that an event says; whether there is something to keep, and to show."""
     addresses = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
     if not addresses:
-        return False
-    kept = [write(contact.addresses, name, [None, *stamp_of(event)]) for name in addresses]
+        return False, False
+    shown = addresses_of(contact)
+    kept = any([write(contact.addresses, name, [None, *stamp_of(event)]) for name in addresses])  # noqa: C419 - each is noted
     newest(contact.addresses, MOST_ADDRESSES)
-    return any(kept)
+    return kept, kept and shown != addresses_of(contact)
 
 
 def addresses_of(contact: Contact) -> list[str | None]:
@@ -98,6 +109,10 @@ def _once(stamp: tuple[int, str]) -> tuple[int, str]:
 def consents_of(fields: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
     """``None`` removes a consent's record; other values are ignored."""
     return {name: value for name, value in fields.get(place, {}).items() if value is None or isinstance(value, bool)}
+
+
+def says_consents(fields: ProfileFields) -> bool:
+    return "consents" in fields or "consent_state" in fields
 
 
 def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
@@ -206,4 +221,4 @@ def _latest(contact: Contact, kind: str) -> str | None:
 def _present(entries: Entries) -> dict[str, Any]:
     if not entries:
         return {}
-    return {name: entries[name][0] for name in sorted(entries) if entries[name][0] is not None}
+    return {name: value for name in sorted(entries) if (value := entries[name][0]) is not None}

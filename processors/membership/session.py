@@ -143,10 +143,9 @@ class ContactSession:
             if contact_state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
                 self._profile_changed = True
                 touched |= plan.by_identity
-            shown = profile.addresses_of(contact)
-            if profile.addressed(contact, event):
-                self._changed = True
-                self._profile_changed |= shown != profile.addresses_of(contact)
+            kept, shown = profile.addressed(contact, event)
+            self._changed |= kept
+            self._profile_changed |= shown
             if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
                 self._profile_changed = True
         if fields:
@@ -157,7 +156,8 @@ class ContactSession:
                 touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             if plan.by_consent:
                 touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
-            self._consent(event, profile.told_consents(fields, learnt.consents))
+            if profile.says_consents(fields):
+                self._consent(event, profile.told_consents(fields, learnt.consents))
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event)

@@ -57,12 +57,21 @@ def late(holder: str, winner: str, version: int, events: list[Event], now_ms: in
 
 
 def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
-    """As few records as they fit into."""
+    """As few records as they fit into.
+
+    Consents come first, as no reader goes by their place: neighbours of one kind have more bytes in common, so they
+    cost less to write and to read.
+    """
+    emitted = sorted(emitted, key=_is_no_consent)
     sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in emitted]
     return [
         OutputRecord(topics.CHANGES.name, partition, None, codec.encode_changes(emitted[some]))
         for some in slices(sizes)
     ]
+
+
+def _is_no_consent(change: Change) -> bool:
+    return change["kind"] != "consent"
 
 
 def slices(sizes: list[int]) -> Iterator[slice]:

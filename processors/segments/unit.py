@@ -230,8 +230,8 @@ class UnitOfWork:
             row = contact_state.dump(held.row)
         self._rows.put(TABLE, key, row)
         self._timers.move(key, held.was_due, contact_state.due_of(row))
-        pending = dict(held.row.pending) if isinstance(held.row, Contact) else {}
-        if news := {own: one for own, one in pending.items() if own not in held.was_pending}:
+        pending = held.row.pending if isinstance(held.row, Contact) else {}
+        if pending and (news := {own: one for own, one in pending.items() if own not in held.was_pending}):
             home = (held.row.workspace, held.row.environment)
             partition, contact_id = self._rows.partition, held.contact_id
             self.requests.append(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=news))
