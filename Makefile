@@ -40,8 +40,8 @@ down: $(LOCAL) ## stop the stack
 status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
 
-test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse
-	@$(BIN)/python -m pytest
+test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse, two tiers at a time
+	@$(BIN)/python -m tests.support.tiers
 
 sdks: $(DEV) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium
 	@$(BIN)/python -m pytest --all-sdks tests/sdks

@@ -16,10 +16,10 @@ import pytest
 
 from schemas.settings import PREFIX, Settings
 from tests.support import services
+from tests.support.tiers import TIERS
 
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 
-TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
 REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks", "console"})
 TOOLS = {"helm": "the chart was not rendered", "promtool": "the alert rules were not evaluated"}
 """Markers of tests that need a command, and what a run without it does not prove."""
@@ -35,6 +35,8 @@ _sockets = {"blocked": False}
 _counts: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
 _origins: dict[str, str] = {}
 _left_out: list[str] = []
+_asked: set[str] = set()
+"""Tiers that the command line names; all of them where it names none."""
 
 
 def _guard(event: str, _args: tuple[object, ...]) -> None:
@@ -48,6 +50,13 @@ sys.addaudithook(_guard)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-sdks", action="store_true", help="every SDK, version and variant, not the short form")
     parser.addoption("--record-sdks", action="store_true", help="write what the SDKs sent to tests/recordings")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    paths = [(config.invocation_params.dir / arg.split("::", maxsplit=1)[0]).resolve() for arg in config.args]
+    tests = services.ROOT / "tests"
+    named = {tier_of(path) if path != tests and tests in path.parents else "" for path in paths}
+    _asked.update(TIERS if "" in named else named)
 
 
 def tier_of(path: Path) -> str:
@@ -89,9 +98,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def shortcomings() -> list[str]:
-    """What keeps a run from being proof: a tier that has tests and ran none, a test that was skipped."""
+    """Gaps in the proof: a tier that was to run, has tests and ran none, and a test that was skipped."""
     found = []
-    for tier in TIERS:
+    for tier in sorted(_asked):
         ran = _counts[tier]["passed"] + _counts[tier]["failed"]
         if not ran and any((services.ROOT / "tests" / tier).rglob("test_*.py")):
             found.append(f"tier {tier} has tests and ran none")
@@ -102,7 +111,7 @@ def shortcomings() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("tiers")
-    for tier in TIERS:
+    for tier in [tier for tier in TIERS if tier in _asked]:
         count = _counts[tier]
         figures = "".join(f"{count[outcome]:>6} {outcome}" for outcome in ("passed", "failed", "skipped"))
         terminalreporter.write_line(f"{tier:<12}{figures}")

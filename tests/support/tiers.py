@@ -1,0 +1,91 @@
+"""Every tier of tests in; each run in a process of its own, two at a time, and one verdict, out.
+
+`python -m tests.support.tiers`. A tier's services end with its process, so that none of them takes a share of the
+processor from the tiers after it. The tier of faults mostly waits, so it runs beside the others, in parts. What
+`PYTEST_ADDOPTS` has goes to each process.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
+AT_ONCE = min(2, os.cpu_count() or 1)
+FAULTS = 3
+"""Processes that share the files of the tier of faults."""
+LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
+TAIL = 200
+"""Lines of a failed part that are said again at the end."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Files of one tier that one process runs."""
+
+    name: str
+    paths: list[str]
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    seconds: float = 0.0
+    code: int | None = None
+
+
+def parts() -> list[Part]:
+    """Those of every tier, in the order in which they begin."""
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
+    faults = [Part(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
+    others = [Part(tier, [f"tests/{tier}"]) for tier in LONGEST_FIRST]
+    return [part for pair in zip(faults, others, strict=False) for part in pair] + others[FAULTS:]
+
+
+async def run(part: Part) -> None:
+    """Each line of its output is printed as it comes, behind its name."""
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pytest", *part.paths),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1 << 24,
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        text = line.decode(errors="replace").rstrip()
+        part.lines.append(text)
+        print(f"{part.name:<11} | {text}", flush=True)
+    part.code, part.seconds = await process.wait(), time.monotonic() - began
+
+
+async def run_all(waiting: list[Part]) -> None:
+    queue = deque(waiting)
+
+    async def lane() -> None:
+        while queue:
+            await run(queue.popleft())
+
+    await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
+
+
+def main() -> int:
+    """0 where every part passed."""
+    began, some = time.monotonic(), parts()
+    asyncio.run(run_all(some))
+    failed = [part for part in some if part.code != 0]
+    for part in failed:
+        print(f"\n{'=' * 20} the end of {part.name} {'=' * 20}", *part.lines, sep="\n")
+    print()
+    for part in some:
+        verdict = "passed" if part.code == 0 else f"FAILED ({part.code})"
+        print(
+            f"{part.name:<11} {part.seconds:6.0f} s  {verdict:<10} {part.lines[-1].strip(' =') if part.lines else ''}"
+        )
+    print(f"{len(some) - len(failed)} of {len(some)} parts passed in {time.monotonic() - began:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
