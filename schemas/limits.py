@@ -4,8 +4,10 @@ from schemas.times import DAY_MS, HOUR_MS
 
 MAX_LIMIT, DEFAULT_LIMIT, MAX_PAGE = 100, 20, 1_000_000
 """Of a list's pages."""
-STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS}
-"""Intervals of a campaign's series, in milliseconds."""
+JSON, NDJSON, CSV = "json", "ndjson", "csv"
+LIST_FORMS = (JSON, NDJSON, CSV)
+STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS, "month": 28 * DAY_MS}
+"""Intervals of a campaign's series, in milliseconds; of a month the shortest."""
 CAMPAIGN_SORTS = ("created_at", "updated_at", "sent_at", "name")
 CAMPAIGN_FILTERS = ("status", "channel", "kind")
 """Filters of a campaign that compare for equality."""

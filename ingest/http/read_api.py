@@ -36,6 +36,8 @@ class ReadApiClient:
     def __init__(self, base_url: str, within_s: float = 10.0) -> None:
         self._base = base_url
         self._timeout = aiohttp.ClientTimeout(total=within_s + LATER_S, connect=CONNECT_S)
+        # a whole list takes as long as its client does; what has to come within a time is the next part of it
+        self._streaming = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=within_s + LATER_S)
 
     async def start(self) -> None:
         # answers pass through as they are, compressed ones too
@@ -201,6 +203,7 @@ class ReadApiClient:
                 headers=headers,
                 data=raw or None,
                 allow_redirects=False,
+                timeout=self._streaming,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error

@@ -7,6 +7,7 @@ from schemas.api.json_schema import (
     OBJECT,
     TEXT,
     TIME,
+    ZONE,
     Schema,
     many,
     mapping,
@@ -23,7 +24,7 @@ _AS_OF: dict[str, Schema] = {"as_of": TIME}
 _SORT = one_of(*(sign + name for name in CAMPAIGN_SORTS for sign in ("", "-")))
 _CAMPAIGNS = {**dict.fromkeys((*CAMPAIGN_FILTERS, "name"), TEXT), "sort": _SORT, **_AS_OF}
 _DELIVERIES = {"state": one_of(*MESSAGE_STATES), "variant": TEXT, "contact": TEXT, **_AS_OF}
-_SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "from": TIME, "to": TIME, **_AS_OF}
+_SERIES = {"interval": {**one_of(*STEPS), "default": "hour"}, "tz": ZONE, "from": TIME, "to": TIME, **_AS_OF}
 _KINDS = ("requested", "sent", "delivered", "opened", "machine_opened", "clicked", "machine_clicked")
 MESSAGE_KINDS = (*_KINDS, "bounced", "complained", "unsubscribed", "failed")
 _FIGURES = dict.fromkeys((*MESSAGE_KINDS, "conversions"), COUNT)
@@ -78,7 +79,7 @@ CAMPAIGN_SHAPES: dict[str, Schema] = {
             "bounce_class": maybe(TEXT),
         }
     ),
-    "CampaignSeries": record({"interval": one_of(*STEPS), "data": many(record({"at": TIME, **_FIGURES}))}),
+    "CampaignSeries": record({"interval": one_of(*STEPS), "tz": TEXT, "data": many(record({"at": TIME, **_FIGURES}))}),
     "Launch": record(_LAUNCH),
     "LaunchAnswer": {"anyOf": [ref("Launch"), ref("LaunchPlan")]},
     "LaunchPlan": record({"dry_run": FLAG, "campaign_id": TEXT, "audience": OBJECT, **_LAUNCHED}),

@@ -51,6 +51,8 @@ _TELLING = {
     503: ("Retry-After",),
 }
 """Headers of refusals."""
+_STREAMED = ("application/x-ndjson", "text/csv")
+"""Other forms of a list."""
 _SCHEMES: dict[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -159,16 +161,18 @@ def _responses(route: RouteSpec) -> dict[str, Any]:
         status: {"$ref": f"#/components/responses/{status}"} if shape == "Error" else _answer(_SAID[status], shape)
         for status, shape in shapes.items()
     }
-    responses |= {status: _answer(route.summary, shape) for status, shape in route.answers.items()}
+    responses |= {status: _answer(route.summary, shape, route.media) for status, shape in route.answers.items()}
     return {str(status): responses[status] for status in sorted(responses)}
 
 
-def _answer(description: str, shape: str) -> dict[str, Any]:
+def _answer(description: str, shape: str, media: str = "application/json") -> dict[str, Any]:
     headers = {"X-Request-Id": {"schema": TEXT, "required": True}}
     if not shape:
         return {"description": description, "headers": headers}
-    schema = listed(shape[:-2]) if shape.endswith("[]") else ref(shape)
-    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+    content: dict[str, Schema] = {media: {"schema": ref(shape)}}
+    if shape.endswith("[]"):
+        content = {media: {"schema": listed(shape[:-2])}, **{other: {"schema": TEXT} for other in _STREAMED}}
+    return {"description": description, "headers": headers, "content": content}
 
 
 def _refusal(status: int, description: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
+ZONE: Schema = {"type": "string", "default": "UTC", "description": "A time zone, such as Europe/Berlin."}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 WHOLE: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
@@ -61,11 +62,6 @@ def ref(name: str) -> Schema:
 
 
 def listed(name: str) -> Schema:
-    """A list in its two forms: by page, and by cursor."""
-    rows = many(ref(name))
-    return {
-        "anyOf": [
-            record({"data": rows, "meta": record({"total": COUNT, "page": COUNT, "limit": COUNT})}),
-            record({"data": rows, "next_cursor": maybe(TEXT)}),
-        ]
-    }
+    """A list, with its total where it is read by page."""
+    meta = record({"total": COUNT, "page": COUNT, "limit": COUNT})
+    return record({"data": many(ref(name)), "next_cursor": maybe(TEXT)}, {"meta": meta})

@@ -21,6 +21,14 @@ _STEP: dict[str, Schema] = {
     "detail": {**OBJECT, "description": "What was decided, and by what."},
 }
 OPERATION_SHAPES: dict[str, Schema] = {
+    "ContactExport": {
+        **OBJECT,
+        "description": "Each line; what else it has depends on its kind.",
+        "properties": {
+            "kind": one_of("contact", "identity", "segment", "membership", "consent", "event", "delivery"),
+        },
+        "required": ["kind"],
+    },
     "EventTrace": record(
         {"event_id": TEXT, "type": TEXT, "contact_id": maybe(TEXT), "steps": many(record(_STEP))},
     ),

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 
 from schemas.api.json_schema import TEXT, Schema, one_of, whole
-from schemas.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_MS, MAX_LIMIT, MAX_PAGE, SYNC_WORDS, TIMEOUT_MS
+from schemas.limits import (
+    DEFAULT_LIMIT,
+    DEFAULT_TIMEOUT_MS,
+    JSON,
+    LIST_FORMS,
+    MAX_LIMIT,
+    MAX_PAGE,
+    SYNC_WORDS,
+    TIMEOUT_MS,
+)
 
 PUBLIC = ""
 """In place of a scope: no key is asked for."""
@@ -24,6 +33,7 @@ class RouteSpec:
     """Name of its body's schema."""
     body_needed: bool = True
     query: dict[str, Schema] = field(default_factory=dict)
+    media: str = "application/json"
     errors: dict[int, str] = field(default_factory=dict)
     """Errors beside those of its kind of route, or in another shape."""
 
@@ -42,6 +52,11 @@ PAGES: dict[str, Schema] = {
     "limit": whole(1, MAX_LIMIT, DEFAULT_LIMIT),
     "page": whole(1, MAX_PAGE, 1),
     "cursor": {**TEXT, "description": "Instead of page: empty for the first page, then next_cursor."},
+    "format": {
+        **one_of(*LIST_FORMS),
+        "default": JSON,
+        "description": "ndjson and csv are the whole list, streamed, without pages; Accept does the same.",
+    },
 }
 WAIT: dict[str, Schema] = {"timeout_ms": whole(*TIMEOUT_MS, DEFAULT_TIMEOUT_MS)}
 TASK: dict[str, Schema] = {

@@ -35,6 +35,10 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/contacts/{id}/events", "contacts:read", "ContactEvent", "Its events, newest first", _EVENTS, listed=True),
     get("/v1/contacts/{id}/segments", "contacts:read", "ContactSegment", "The segments it is in", listed=True),
     get("/v1/contacts/{id}/consents", "contacts:read", "ContactConsent", "Each change of its consents", listed=True),
+    replace(
+        get("/v1/contacts/{id}/export", "contacts:read", "ContactExport", "Everything stored of it, a line each"),
+        media="application/x-ndjson",
+    ),
     get("/v1/contacts/{id}/identity", "contacts:read", "ContactIdentity", "Its identifiers and their evidence"),
     get("/v1/contacts/{id}/split", "contacts:write", "ContactTies", "The evidence that a split can retract"),
     get("/v1/erasures/{id}", "contacts:write", "Erasure", "The progress of an erasure, store by store"),

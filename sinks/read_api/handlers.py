@@ -24,6 +24,7 @@ from sinks.read_api.contacts import (
 from sinks.read_api.control import definitions, event_types, ledger, preview, tasks, trial, usage, webhooks
 from sinks.read_api.control.quarantine import QuarantineReader
 from sinks.read_api.graphql import execution
+from sinks.read_api.lists import person
 from sinks.read_api.request.context import ReadRequest
 from sinks.read_api.request.paging import list_page
 from sinks.read_api.services import ReadServices
@@ -31,6 +32,11 @@ from sinks.read_api.services import ReadServices
 
 async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
     return await contacts.get(api.reader, asked.tenant, asked.part("id"))
+
+
+async def export_contact(api: ReadServices, asked: ReadRequest) -> Any:
+    names = {segment.id: segment.name for segment in _segments(api, asked).values()}
+    return await person.export(api.reader, asked, names)
 
 
 async def list_contact_events(api: ReadServices, asked: ReadRequest) -> Any:

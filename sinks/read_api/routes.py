@@ -1,14 +1,19 @@
 """The read API's table of paths: each with its scope, its handler, and whether it needs the latest definitions."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from schemas.api.routes import READS as SPECS
+from schemas.limits import JSON
 from schemas.service import web
 from sinks.read_api import campaign_handlers, handlers
+from sinks.read_api.lists.forms import form_of
+from sinks.read_api.lists.stream import whole_list
 from sinks.read_api.request.context import ReadRequest, authorise
 from sinks.read_api.request.tenant import Tenant
 from sinks.read_api.services import ReadServices
@@ -39,6 +44,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/contacts", "contacts:read", handlers.list_contacts),
     Read("/v1/contacts/{id}", "contacts:read", handlers.get_contact),
     Read("/v1/contacts/{id}/events", "contacts:read", handlers.list_contact_events),
+    Read("/v1/contacts/{id}/export", "contacts:read", handlers.export_contact, fresh=True),
     Read("/v1/contacts/{id}/segments", "contacts:read", handlers.list_contact_segments),
     Read("/v1/contacts/{id}/identity", "contacts:read", handlers.get_identity),
     Read("/v1/contacts/{id}/split", "contacts:write", handlers.get_evidence),
@@ -86,6 +92,8 @@ READS: tuple[Read, ...] = (
     Read(f"{INTERNAL}/refused", "events:ingest", handlers.get_link_refusal),
 )
 """A public path has its line in `schemas/api/routes.py` as well."""
+LISTS = {spec.path: shape[:-2] for spec in SPECS if (shape := spec.answers.get(200, "")).endswith("[]")}
+"""Paths of lists, each with the name of its rows' shape."""
 
 
 def routes(api: ReadServices) -> list[Route]:
@@ -105,6 +113,11 @@ def _route(api: ReadServices, read: Read) -> Route:
             await api.tail.catch_up()
         place = (principal.workspace, principal.environment)
         asked = ReadRequest(principal, Tenant(*place, api.control.segments[place]), request)
-        return web.JsonResponse(await read.handler(api, asked))
+        if read.method == "GET" and read.path in LISTS:
+            form = form_of(asked.query, request.headers.get("accept", ""))
+            if form != JSON:
+                return await whole_list(partial(read.handler, api), asked, form, LISTS[read.path])
+        answer = await read.handler(api, asked)
+        return answer if isinstance(answer, Response) else web.JsonResponse(answer)
 
     return Route(read.path, endpoint, methods=[read.method], name=read.scope)

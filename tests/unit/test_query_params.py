@@ -26,6 +26,11 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
         found = list_page(paging_of({"limit": str(limit), "page": str(page)}), rows)
         assert found["meta"] == {"total": count, "page": page, "limit": limit}
         by_page += found["data"]
+        following = found["next_cursor"]
+        assert (following is None) == (page * limit >= count)
+        if following is not None:
+            further = list_page(paging_of({"limit": str(limit), "cursor": following}), rows)
+            assert further["data"] == rows[page * limit : (page + 1) * limit], "a page's cursor goes on behind it"
     by_cursor: list[Any] = []
     cursor = ""
     while cursor is not None:

@@ -54,7 +54,8 @@ async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameter
     sql = _COLUMNS + _FROM + _BY_PAGE
     rows = await reader.rows(sql, **parameters, limit=paging.limit, offset=paging.offset)
     total = (await reader.rows(_COUNT + _FROM, **parameters))[0]["total"]
-    return listing(paging, await _shaped(reader, tenant, rows), total, [])
+    places = [[row["campaign_id"], row["type"], row["event_id"], row["_sender"]] for row in rows]
+    return listing(paging, await _shaped(reader, tenant, rows), total, places)
 
 
 async def _by_cursor(

@@ -26,6 +26,8 @@ class ReadRequest:
     principal: Principal
     tenant: Tenant
     request: Request
+    whole: Paging | None = None
+    """In place of what the request says of pages, where all of a list is asked for."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -38,7 +40,7 @@ class ReadRequest:
 
     @property
     def paging(self) -> Paging:
-        return paging.paging_of(self.query)
+        return self.whole or paging.paging_of(self.query)
 
     def part(self, name: str) -> str:
         """A part of the path, decoded."""

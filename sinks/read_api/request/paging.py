@@ -1,7 +1,8 @@
 """Query parameters in, validated values and lists in their two shapes out; errors name the parameter; pure.
 
-A list is read by ``page`` (``{"data","meta":{"total","page","limit"}}``) or by ``cursor`` (``{"data","next_cursor"}``,
-an empty cursor being the beginning); a cursor is opaque to the client and says after which row to go on.
+A list is read by ``page`` (``{"data","next_cursor","meta":{"total","page","limit"}}``) or by ``cursor``
+(``{"data","next_cursor"}``, an empty cursor being the beginning); a cursor is opaque to the client and says after which
+row to go on. ``next_cursor`` is ``null`` at the end.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -51,7 +52,7 @@ def paging_of(query: QueryParameters) -> Paging:
         return Paging(limit=limit, page=_number(query, "page", 1, MAX_PAGE), after=None)
     if "page" in query:
         raise ApiError("invalid_field", "give either page or cursor", "page")
-    return Paging(limit=limit, page=1, after=_cursor(query["cursor"]))
+    return Paging(limit=limit, page=1, after=cursor_values(query["cursor"]))
 
 
 def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]) -> list[T]:
@@ -64,13 +65,14 @@ def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]
 
 def listing(paging_of: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """``rows`` are ``paging_of.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
-    if paging_of.after is None:
-        return {"data": list(rows), "meta": {"total": total, "page": paging_of.page, "limit": paging_of.limit}}
-    more = len(rows) > paging_of.limit
-    following = None
-    if more:
-        following = cursor_at(places[paging_of.limit - 1])
-    return {"data": list(rows[: paging_of.limit]), "next_cursor": following}
+    shown = list(rows[: paging_of.limit])
+    is_by_page = paging_of.after is None
+    more = paging_of.offset + len(shown) < total if is_by_page else len(rows) > paging_of.limit
+    following = cursor_at(places[len(shown) - 1]) if more and shown else None
+    page: dict[str, Any] = {"data": shown, "next_cursor": following}
+    if is_by_page:
+        page["meta"] = {"total": total, "page": paging_of.page, "limit": paging_of.limit}
+    return page
 
 
 def cursor_at(place: Sequence[Any]) -> str:
@@ -123,7 +125,8 @@ def _number(query: QueryParameters, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def _cursor(text: str) -> list[Any]:
+def cursor_values(text: str) -> list[Any]:
+    """What a cursor says, nothing at the beginning; raises ``ApiError`` (422)."""
     if not text:
         return []
     try:

@@ -1,0 +1,1 @@
+"""Whole lists as one answer, row by row: CSV and NDJSON."""
