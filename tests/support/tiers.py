@@ -24,7 +24,7 @@ TAIL = 200
 
 
 @dataclass(slots=True)
-class Part:
+class TierPart:
     """Files of one tier that one process runs."""
 
     name: str
@@ -34,15 +34,15 @@ class Part:
     code: int | None = None
 
 
-def parts() -> list[Part]:
+def parts() -> list[TierPart]:
     """Those of every tier, in the order in which they begin."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
-    faults = [Part(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
-    others = [Part(tier, [f"tests/{tier}"]) for tier in LONGEST_FIRST]
+    faults = [TierPart(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
+    others = [TierPart(tier, [f"tests/{tier}"]) for tier in LONGEST_FIRST]
     return [part for pair in zip(faults, others, strict=False) for part in pair] + others[FAULTS:]
 
 
-async def run(part: Part) -> None:
+async def run(part: TierPart) -> None:
     """Each line of its output is printed as it comes, behind its name."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
@@ -60,7 +60,7 @@ async def run(part: Part) -> None:
     part.code, part.seconds = await process.wait(), time.monotonic() - began
 
 
-async def run_all(waiting: list[Part]) -> None:
+async def run_all(waiting: list[TierPart]) -> None:
     queue = deque(waiting)
 
     async def lane() -> None:
