@@ -73,17 +73,17 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
     one = _value(posted).get("event-data")
     if not isinstance(one, dict):
         raise ApiError("invalid_field", "event-data must be an object", "event-data")
-    kind_text = str(one.get("event"))
+    event_name = str(one.get("event"))
     client, status = table(one.get("client-info")), table(one.get("delivery-status"))
     tags = table(one.get("user-variables"))
     message_id = table(table(one.get("message")).get("headers")).get("message-id")
-    outcome, bounce = _failed(one) if kind_text == "failed" else (STATUSES.get(kind_text, kind_text), None)
+    outcome, bounce = _failed(one) if event_name == "failed" else (STATUSES.get(event_name, event_name), None)
     return [
         event_of(
             DeliveryReport(
                 provider=PROVIDER,
                 status=outcome,
-                key=repr((kind_text, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),
+                key=repr((event_name, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),
                 payload=one,
                 email=one.get("recipient"),
                 at=one.get("timestamp"),

@@ -86,8 +86,8 @@ def text(value: Any) -> str:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    text_of = str(value)
-    return text_of if len(text_of) <= MAX_TEXT else ""
+    plain = str(value)
+    return plain if len(plain) <= MAX_TEXT else ""
 
 
 def table(value: Any) -> dict[str, Any]:

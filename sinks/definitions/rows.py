@@ -47,14 +47,14 @@ class NameTable:
 
     def rows(self, state: ControlState) -> dict[RowKey, tuple[Any, ...]]:
         """Values of ``content``, by key; a definition that no row can hold is passed over."""
-        found = {}
+        rows = {}
         for one in self.definitions(state):
             key = RowKey(one.workspace, one.environment, one.id)
             try:
-                found[key] = (*key, *self.values_of(one))
+                rows[key] = (*key, *self.values_of(one))
             except (TypeError, ValueError, RecursionError) as error:
                 log.error("no row of %s can be made of %s: %s", self.name, one.id, type(error).__name__)  # noqa: TRY400
-        return found
+        return rows
 
 
 def digest(row: tuple[Any, ...]) -> str:

@@ -118,15 +118,15 @@ class Deliverer:
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     """The part of the body that comes within a second; the status decides, even if the body breaks off."""
-    found = bytearray()
+    beginning = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
             # one byte more tells that there is more
-            while len(found) <= EXCERPT and not answer.content.at_eof():
-                found += await answer.content.read(EXCERPT + 1 - len(found))
+            while len(beginning) <= EXCERPT and not answer.content.at_eof():
+                beginning += await answer.content.read(EXCERPT + 1 - len(beginning))
     except (TimeoutError, aiohttp.ClientError, OSError):
         answer.close()
-    return bytes(found)
+    return bytes(beginning)
 
 
 def _said(error: Exception) -> str:

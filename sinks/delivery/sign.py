@@ -43,7 +43,7 @@ def headers(*, event_id: str, attempt_id: str, at_ms: int, body: bytes, secrets:
     at_s = at_ms // 1000
     # clients choose event ids, and not every text may stand in a header
     event_id = quote(event_id, safe=string.punctuation + " ")
-    found = {
+    signed = {
         "Content-Type": "application/json",
         "User-Agent": AGENT,
         "Altacee-Signature": altacee(secrets[0], body),
@@ -55,5 +55,5 @@ def headers(*, event_id: str, attempt_id: str, at_ms: int, body: bytes, secrets:
         "webhook-signature": " ".join(s for secret in secrets for s in standard(secret, event_id, at_s, body)),
     }
     if len(secrets) > 1:
-        found["Altacee-Signature-Previous"] = altacee(secrets[1], body)
-    return found
+        signed["Altacee-Signature-Previous"] = altacee(secrets[1], body)
+    return signed

@@ -157,18 +157,18 @@ class AcceptedReader:
         first = await consumer.beginning_offsets(self._parts)
         end = await consumer.end_offsets(self._parts)
         self._counted = {}
-        found, is_whole = {}, True
+        positions, is_whole = {}, True
         for tp in self._parts:
             following = lasts.get(tp.partition, -1) + 1
             if following > end[tp]:
                 log.error("%s/%d was made again; it is counted from its beginning", self._name, tp.partition)
                 following = first[tp]
             is_whole &= following >= first[tp]
-            found[tp] = max(following, first[tp])
+            positions[tp] = max(following, first[tp])
         if not is_whole:
             times = await consumer.offsets_for_times(dict.fromkeys(self._parts, 0))
             await self._begin(client, max((one.timestamp for one in times.values() if one), default=0))
-        return found
+        return positions
 
     async def _begin(self, client: AsyncClient, since_ms: int) -> None:
         """Note that minutes before the next one cannot be counted any more."""
@@ -181,8 +181,8 @@ class AcceptedReader:
         ends = await consumer.end_offsets(self._parts)
         while any([await consumer.position(tp) < ends[tp] for tp in self._parts]):
             began = time.monotonic()
-            found = await consumer.getmany(timeout_ms=1000, max_records=RECORDS)
-            runs = {tp.partition: await _run_of(records) for tp, records in found.items() if records}
+            fetched = await consumer.getmany(timeout_ms=1000, max_records=RECORDS)
+            runs = {tp.partition: await _run_of(records) for tp, records in fetched.items() if records}
             if rows := rows_of(runs):
                 await _insert(client, rows)
                 self._counted |= {partition: run.last for partition, run in runs.items() if run.is_recent}

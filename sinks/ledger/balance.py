@@ -103,18 +103,18 @@ async def balances(rows: Rows, where: str, parameters: dict[str, Any], most: int
     """
     begin_ms = next(iter(await rows(BEGIN_SQL, {})))["begin"] * 1000
     values = {**parameters, "from": max(parameters["from"], begin_ms)}
-    found: dict[Key, Balance] = {}
+    by_key: dict[Key, Balance] = {}
     # accepted first: events stored meanwhile are then no loss, and the newest minutes are open anyway
     for row in await rows(accepted_sql(where), values):
-        _of(found, row, row["minute_"]).accepted = row["accepted"]
-    if most is not None and (total := sum(one.accepted for one in found.values())) > most:
+        _of(by_key, row, row["minute_"]).accepted = row["accepted"]
+    if most is not None and (total := sum(one.accepted for one in by_key.values())) > most:
         raise TooManyError(total)
     for row in await rows(outcomes_sql(where), values):
-        one = _of(found, row, row["minute"])
+        one = _of(by_key, row, row["minute"])
         for name in COUNTS[1:]:
             setattr(one, name, row[name])
-    return found
+    return by_key
 
 
-def _of(found: dict[Key, Balance], row: dict[str, Any], minute: int) -> Balance:
-    return found.setdefault(Key(minute, row["workspace"], row["environment"], row["source"]), Balance())
+def _of(by_key: dict[Key, Balance], row: dict[str, Any], minute: int) -> Balance:
+    return by_key.setdefault(Key(minute, row["workspace"], row["environment"], row["source"]), Balance())

@@ -53,12 +53,12 @@ class Residual:
 
         now_ms = clock.now_ms()
         settled = (now_ms - SETTLED_MS) // MINUTE_MS
-        wanted = sorted({*self._open, *range(self._until, settled)})
-        found: dict[Key, Balance] = {}
-        for first, end in _spans(wanted):
+        minutes = sorted({*self._open, *range(self._until, settled)})
+        unbalanced: dict[Key, Balance] = {}
+        for first, end in _spans(minutes):
             span = {"from": first * MINUTE_MS, "until": end * MINUTE_MS, "source": ""}
-            found |= await balances(rows, "1", span)
-        owed = {key: one for key, one in found.items() if one.residual}
+            unbalanced |= await balances(rows, "1", span)
+        owed = {key: one for key, one in unbalanced.items() if one.residual}
         self._tell(owed)
         self._until = max(self._until, settled)
         self._open = {key.minute for key in owed if key.minute >= (now_ms - KEPT_MS) // MINUTE_MS}

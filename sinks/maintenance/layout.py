@@ -34,8 +34,8 @@ def made() -> frozenset[str]:
 
 
 def feeds() -> list[Feed]:
-    found = [match for one in migrations() for match in _FEED.findall(one.text)]
-    return [Feed(name=name, target=target, columns=columns, source=source) for name, target, columns, source in found]
+    matches = [match for one in migrations() for match in _FEED.findall(one.text)]
+    return [Feed(name=name, target=target, columns=columns, source=source) for name, target, columns, source in matches]
 
 
 async def present(client: AsyncClient) -> set[str]:

@@ -54,9 +54,9 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """Every file, in order."""
-    found = files("schemas").joinpath("clickhouse").iterdir()
+    folder = files("schemas").joinpath("clickhouse").iterdir()
     return sorted(
-        (Migration(name=f.name, text=f.read_text()) for f in found if FILE.fullmatch(f.name)), key=lambda m: m.name
+        (Migration(name=f.name, text=f.read_text()) for f in folder if FILE.fullmatch(f.name)), key=lambda m: m.name
     )
 
 
@@ -65,7 +65,7 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
 
     Waits for a ClickHouse that is still starting. Raises ``MigrationError`` or ClickHouse's own error.
     """
-    wanted = migrations() if todo is None else todo
+    chosen = migrations() if todo is None else todo
     client = await connected(settings)
     try:
         database = settings.clickhouse_database
@@ -76,10 +76,10 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
             " ENGINE = MergeTree ORDER BY name"
         )
         await _refuse_older_contacts(client, database)
-        if not await _missing(client, database, wanted):
+        if not await _missing(client, database, chosen):
             return []
         async with locked(client, database) as sign_of_life:
-            missing = await _missing(client, database, wanted)
+            missing = await _missing(client, database, chosen)
             for migration in missing:
                 await _apply(client, database, migration, sign_of_life)
         return [migration.name for migration in missing]
@@ -91,12 +91,12 @@ async def unapplied(settings: Settings) -> list[Migration]:
     """What ``migrate`` would apply now; changes nothing. Raises ``MigrationError``."""
     client = await connected(settings)
     try:
-        found = await client.query(
+        result = await client.query(
             "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = '_migrations'",
             {"database": settings.clickhouse_database},
         )
         known = migrations()
-        return await _missing(client, settings.clickhouse_database, known) if found.result_rows else known
+        return await _missing(client, settings.clickhouse_database, known) if result.result_rows else known
     finally:
         await client.close()
 
@@ -113,13 +113,13 @@ async def _refuse_older_contacts(client: AsyncClient, database: str) -> None:
         )
 
 
-async def _missing(client: AsyncClient, database: str, wanted: list[Migration]) -> list[Migration]:
+async def _missing(client: AsyncClient, database: str, expected: list[Migration]) -> list[Migration]:
     result = await client.query(f"SELECT name, digest FROM {database}._migrations")  # noqa: S608 - checked name
     applied = {row[0]: row[1] for row in result.result_rows}
-    for migration in wanted:
+    for migration in expected:
         if applied.get(migration.name, migration.digest) != migration.digest:
             raise MigrationError(f"{migration.name} was changed after it was applied: write a new file instead")
-    return [migration for migration in wanted if migration.name not in applied]
+    return [migration for migration in expected if migration.name not in applied]
 
 
 async def _apply(

@@ -21,8 +21,8 @@ async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
     gone = sorted(name for name in made() - there if BEFORE + name not in there)
     if not gone:
         return []
-    wanted = {stream.topic for name in gone for stream in streams_of(name)}
-    for topic in wanted:  # first: a request that is made twice does no harm, one that is never made does
+    reread_topics = {stream.topic for name in gone for stream in streams_of(name)}
+    for topic in reread_topics:  # first: a request that is made twice does no harm, one that is never made does
         await ask_again(settings, topic, f"made again: {', '.join(gone)}")
     await make_missing(client)
     for name in gone:

@@ -30,18 +30,18 @@ async def found_in(
         first[tp] = min(first[tp], one.since)
     if not first:
         return {}
-    wanted = {one.id for one in announced}
+    ids = {one.id for one in announced}
     ends = await consumer.end_offsets(list(first))
     begins = await consumer.beginning_offsets(list(first))
     consumer.assign(list(first))
     for tp, since in first.items():
         consumer.seek(tp, min(max(since, begins[tp]), ends[tp]))
-    found: dict[QuarantineId, int] = {}
+    offsets: dict[QuarantineId, int] = {}
     while behind := [tp for tp in first if await consumer.position(tp) < ends[tp]]:
         for records in (await consumer.getmany(*behind, timeout_ms=1000)).values():
             for record in records:
                 for key, value in record.headers:
                     place = place_of(value.decode("utf-8", "replace")) if key == header else None
-                    if place in wanted and place is not None:
-                        found.setdefault(place, record.offset)
-    return found
+                    if place in ids and place is not None:
+                        offsets.setdefault(place, record.offset)
+    return offsets

@@ -145,8 +145,8 @@ class QuarantineReplayer:
         return refused
 
     async def _ids(self, job: QuarantineJob, after: tuple[int, str]) -> list[tuple[int, str]]:
-        asked = self._parameters(job) | {"after_ms": after[0], "after_id": after[1], "limit": IDS}
-        rows = (await self._client.query(entries.OPEN_IDS, asked)).result_rows
+        parameters = self._parameters(job) | {"after_ms": after[0], "after_id": after[1], "limit": IDS}
+        rows = (await self._client.query(entries.OPEN_IDS, parameters)).result_rows
         return [(at_ms, record_id) for at_ms, record_id in rows]
 
     async def _entries(self, job: QuarantineJob, ids: Sequence[str]) -> list[QuarantineEntry]:
@@ -190,12 +190,12 @@ class QuarantineReplayer:
         """Look for announced records in Kafka, and note the places of those found."""
         rows = (await self._client.query(entries.ANNOUNCED)).result_rows
         announced = [Announced((row[0], row[1], row[2], row[3]), *row[4:]) for row in rows]
-        found = await found_in(consumer, announced, HEADER, self._name)
+        offsets = await found_in(consumer, announced, HEADER, self._name)
         at = clock.now_ms()
         noted = [
-            [*one.id, one.workspace, "replayed", one.job, one.replays, one.partition, found[one.id], at, 2]
+            [*one.id, one.workspace, "replayed", one.job, one.replays, one.partition, offsets[one.id], at, 2]
             for one in announced
-            if one.id in found
+            if one.id in offsets
         ]
         if noted:
             log.warning("quarantine: %d replays of before stand in Kafka and are not sent again", len(noted))

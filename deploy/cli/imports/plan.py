@@ -42,12 +42,12 @@ class ImportPlan:
 
 def chosen(words: Sequence[str]) -> dict[str, str]:
     """Of ``FIELD=COLUMN``; raises ``ConfigError``."""
-    chosen_by: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for word in words:
         target, equals, column = word.partition("=")
         if not equals or not target or not column:
             raise ConfigError(f"--map {word!r}: say FIELD=COLUMN")
-        if target in chosen_by:
-            raise ConfigError(f"--map {word!r}: {target} is {chosen_by[target]!r} already")
-        chosen_by[target] = column
-    return chosen_by
+        if target in columns:
+            raise ConfigError(f"--map {word!r}: {target} is {columns[target]!r} already")
+        columns[target] = column
+    return columns

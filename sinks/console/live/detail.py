@@ -30,16 +30,16 @@ def body_of(event: dict[str, Any]) -> dict[str, Any]:
 
 def pairs_of(event: dict[str, Any]) -> list[tuple[str, str]]:
     """Types and values of the event's identifiers, in either shape."""
-    found = []
+    pairs = []
     for one in event.get("identifiers") or ():
         if isinstance(one, dict):
-            found.append((str(one["type"]), str(one["value"])))
+            pairs.append((str(one["type"]), str(one["value"])))
         elif isinstance(one, str):
             kind, _, value = one.partition(":")
-            found.append((kind, value))
+            pairs.append((kind, value))
         else:
-            found.append((str(one[0]), str(one[1])))
-    return found
+            pairs.append((str(one[0]), str(one[1])))
+    return pairs
 
 
 def curl_of(base: str, key: str, event: dict[str, Any]) -> str:

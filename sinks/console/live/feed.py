@@ -132,11 +132,11 @@ class LiveFeed:
         ]
         consumer.assign(parts)
         first, end = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
-        asked = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms)) if since_ms else {}
+        offsets = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms)) if since_ms else {}
         for tp in parts:
             at = end[tp] - BACK
-            if (found := asked.get(tp)) is not None:
-                at = min(at, max(found.offset, end[tp] - MOST_BACK))
+            if (offset := offsets.get(tp)) is not None:
+                at = min(at, max(offset.offset, end[tp] - MOST_BACK))
             consumer.seek(tp, max(first[tp], at))
         self._past_until = end if since_ms is None else {}
 
@@ -147,9 +147,9 @@ class LiveFeed:
         return bool(kept)
 
     async def _poll(self, consumer: Any, timeout_ms: int) -> None:
-        found = await consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_RECORDS)
         by_topic: dict[str, list[Any]] = {}
-        for tp, records in found.items():
+        for tp, records in fetched.items():
             by_topic.setdefault(tp.topic, []).extend(records)
         for name in self._names:  # an event before what is said of it
             for record in by_topic.get(name, ()):
@@ -212,11 +212,11 @@ class LiveFeed:
             self.board.changed(change, now)
 
     def _quarantined(self, record: Any) -> None:
-        found, now = codec.decode_quarantined(record.value), clock.now_ms()
+        quarantined, now = codec.decode_quarantined(record.value), clock.now_ms()
         self._seq += 1
-        if found["event_id"]:
-            self.board.quarantined(found["workspace"], found["event_id"], found["reason"], now)
-        row = rows.of_quarantined(found, self._seq, now)
+        if quarantined["event_id"]:
+            self.board.quarantined(quarantined["workspace"], quarantined["event_id"], quarantined["reason"], now)
+        row = rows.of_quarantined(quarantined, self._seq, now)
         row.past = self._is_past(record)
         self.board.add(row, now)
 
@@ -234,5 +234,5 @@ class LiveFeed:
 
     async def _committed(self, admin: Any, group: str) -> dict[int, int]:
         name = topics.name(topics.RESOLVED, self._settings)
-        found = await admin.list_consumer_group_offsets(group)
-        return {tp.partition: int(at.offset) for tp, at in found.items() if tp.topic == name}
+        committed = await admin.list_consumer_group_offsets(group)
+        return {tp.partition: int(at.offset) for tp, at in committed.items() if tp.topic == name}

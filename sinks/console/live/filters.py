@@ -35,10 +35,10 @@ class LiveFilter(NamedTuple):
         return not self.q or self.q.casefold() in _text(row)
 
     def _is_of(self, row: LiveRow) -> bool:
-        wanted = self.contact.casefold()
-        if wanted == row.contact_id:
+        contact = self.contact.casefold()
+        if contact == row.contact_id:
             return True
-        return any(wanted in (value.casefold(), f"{kind}:{value}".casefold()) for kind, value in row.identifiers)
+        return any(contact in (value.casefold(), f"{kind}:{value}".casefold()) for kind, value in row.identifiers)
 
 
 def filter_of(query: Mapping[str, str]) -> LiveFilter:

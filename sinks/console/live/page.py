@@ -133,15 +133,15 @@ class LivePages:
         if row is None or not visit.may("segments:read") or event is None or not event["contact_id"]:
             return []
         known = self._control.segments[row.workspace, row.environment]
-        found = []
+        changes = []
         for segment_id, member in row.segments[:10]:
             why = None
             if segment_id in known and known[segment_id].kind == "rule":
                 place = api.path("segments", segment_id, "explain")
                 why = await visit.api.send("POST", place, {}, contact=event["contact_id"])
             name = known[segment_id].name if segment_id in known else segment_id
-            found.append({"id": segment_id, "name": name, "member": member, "why": why})
-        return found
+            changes.append({"id": segment_id, "name": name, "member": member, "why": why})
+        return changes
 
     def _row(self, visit: Visit, row_id: str) -> LiveRow | None:
         """The row, where it is of the visitor's workspace."""
@@ -153,6 +153,6 @@ class LivePages:
 
 def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
     """The identifiers of a contact; those that this event ties come first."""
-    found = identity["identifiers"] if identity is not None else []
-    tied = [{**one, "here": any(e["event_id"] == event_id for e in one["evidence"])} for one in found]
+    identifiers = identity["identifiers"] if identity is not None else []
+    tied = [{**one, "here": any(e["event_id"] == event_id for e in one["evidence"])} for one in identifiers]
     return sorted(tied, key=lambda one: not one["here"])[:50]

@@ -62,8 +62,10 @@ class LiveRow:
     @property
     def who(self) -> str:
         """The strongest identifier, for people."""
-        found = dict(reversed(self.identifiers))
-        return next((found[name] for name in _LABELS if name in found), "") or next(iter(found.values()), "")
+        identifiers = dict(reversed(self.identifiers))
+        return next((identifiers[name] for name in _LABELS if name in identifiers), "") or next(
+            iter(identifiers.values()), ""
+        )
 
     @property
     def is_done(self) -> bool:
@@ -89,7 +91,7 @@ def element_id(prefix: str, *parts: str) -> str:
 def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
     """A row of an event that the edge has accepted."""
     context = _object(event["context"])
-    said = context.get(STORED_AS)
+    stored_as = context.get(STORED_AS)
     row = LiveRow(
         id=element_id("e", event["workspace"], event["environment"], event["event_id"]),
         kind="event",
@@ -106,7 +108,7 @@ def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
         contact_id=event["contact_id"],
         preview=event["properties"][:MOST_TEXT].decode("utf-8", "replace") if len(event["properties"]) > 2 else "",
         sets=_attributes(event["profile"]),
-        warnings=[one for one in said if isinstance(one, str)] if isinstance(said, list) else [],
+        warnings=[one for one in stored_as if isinstance(one, str)] if isinstance(stored_as, list) else [],
         touched_ms=now_ms,
     )
     row.accepted_ms = row.since(now_ms)
@@ -136,20 +138,20 @@ def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
     )
 
 
-def of_quarantined(found: Quarantined, seq: int, now_ms: int) -> LiveRow:
+def of_quarantined(quarantined: Quarantined, seq: int, now_ms: int) -> LiveRow:
     """A row of a record that could not be processed; it names no environment."""
-    origin = f"{found['topic']}/{found['partition']}/{found['offset']}/{found['index']}"
+    origin = f"{quarantined['topic']}/{quarantined['partition']}/{quarantined['offset']}/{quarantined['index']}"
     return LiveRow(
         id=element_id("q", origin),
         kind="quarantined",
-        workspace=found["workspace"],
+        workspace=quarantined["workspace"],
         environment="",
-        at_ms=found["at_ms"],
-        place=f"{found['at_ms']}-{seq:09}",
+        at_ms=quarantined["at_ms"],
+        place=f"{quarantined['at_ms']}-{seq:09}",
         past=False,
-        type=found["reason"],
-        event_id=found["event_id"],
-        reason=found["detail"][:500],
+        type=quarantined["reason"],
+        event_id=quarantined["event_id"],
+        reason=quarantined["detail"][:500],
         path=origin,
         touched_ms=now_ms,
     )
@@ -169,6 +171,6 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 def _attributes(profile: bytes) -> list[str]:
     """Names of the attributes that an event sets, some of them."""
-    said = _object(profile)
-    names = [name for part in ("set", "set_once") for name in (said.get(part) or {})]
+    fields = _object(profile)
+    names = [name for part in ("set", "set_once") for name in (fields.get(part) or {})]
     return [str(name) for name in names[:MOST_NAMES]]

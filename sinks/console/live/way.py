@@ -36,23 +36,24 @@ def _place(place: Mapping[str, Any] | None) -> str:
     return "" if place is None else "/".join(str(place[name]) for name in ("topic", "partition", "offset", "index"))
 
 
-def _request(said: Mapping[str, Any]) -> str:
-    return f"{said['kind']} by {said['source']}" + (f", key {said['key_id']}" if said["key_id"] else "")
+def _request(detail: Mapping[str, Any]) -> str:
+    return f"{detail['kind']} by {detail['source']}" + (f", key {detail['key_id']}" if detail["key_id"] else "")
 
 
-def _resolved(said: Mapping[str, Any]) -> str:
-    if not said["contact_id"]:
+def _resolved(detail: Mapping[str, Any]) -> str:
+    if not detail["contact_id"]:
         return "belongs to nobody"
-    because, taught = said["because"], len(said["taught"])
-    text: str = said["contact_id"]
+    because, taught = detail["because"], len(detail["taught"])
+    text: str = detail["contact_id"]
     if because:
         text += f", as event {because['event_id']} tied {because['identifier']['value']} to it"
     return text + (f"; it taught {taught} link{'s' if taught > 1 else ''}" if taught else "")
 
 
-def _delivered(said: Mapping[str, Any]) -> str:
-    answer = said["response_code"] or said["error"] or "no answer"
-    return f"{said['type']} to {said['webhook_id']}: {answer} in {said['duration_ms']} ms, attempt {said['attempt']}"
+def _delivered(detail: Mapping[str, Any]) -> str:
+    answer = detail["response_code"] or detail["error"] or "no answer"
+    target = f"{detail['type']} to {detail['webhook_id']}"
+    return f"{target}: {answer} in {detail['duration_ms']} ms, attempt {detail['attempt']}"
 
 
 _SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -20,18 +20,18 @@ async def campaigns(visit: Visit) -> Response:
 
 async def campaign(visit: Visit) -> Response:
     place = api.path("campaigns", visit.request.path_params["id"])
-    found = await visit.api.get(place)
+    shown = await visit.api.get(place)
     interval = "day" if visit.query.get("interval") == "day" else "hour"
     series = await visit.api.get(f"{place}/timeseries", interval=interval)
     state = visit.query.get("state", "")
     deliveries = await visit.api.get(f"{place}/deliveries", limit="20", state=state, page=visit.query.get("page", "1"))
-    variants = [{**one, "rates": _rates(one["stats"])} for one in found["variants"]]
+    variants = [{**one, "rates": _rates(one["stats"])} for one in shown["variants"]]
     return visit.page(
         "campaign.html",
-        title=found["name"],
-        campaign=found,
-        funnel=figures.funnel(found["stats"]),
-        troubles=[(name, found["stats"][name]) for name in figures.TROUBLES],
+        title=shown["name"],
+        campaign=shown,
+        funnel=figures.funnel(shown["stats"]),
+        troubles=[(name, shown["stats"][name]) for name in figures.TROUBLES],
         variants=variants,
         interval=interval,
         series=_plot(series["data"]),

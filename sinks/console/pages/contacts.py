@@ -21,9 +21,9 @@ async def contacts(visit: Visit) -> Response:
     text = visit.query.get("q", "").strip()
     missing = False
     if text:
-        found = await _found(visit, text)
-        if found is not None:
-            return visit.go(f"{PATH}/{found}")
+        matches = await _found(visit, text)
+        if matches is not None:
+            return visit.go(f"{PATH}/{matches}")
         missing = True
     listed = await visit.api.get(api.path("contacts"), limit=A_PAGE, cursor=visit.query.get("cursor", "") or "")
     total = listed.get("meta", {}).get("total")
@@ -98,8 +98,8 @@ async def why(visit: Visit) -> Response:
     """Why the contact is in a segment: a fragment."""
     contact_id, segment_id = visit.request.path_params["id"], visit.request.path_params["segment"]
     place = api.path("segments", segment_id, "explain")
-    found = await visit.api.send("POST", place, {}, contact=contact_id)
-    return visit.page("why.html", why=found, title="Why")
+    explanation = await visit.api.send("POST", place, {}, contact=contact_id)
+    return visit.page("why.html", why=explanation, title="Why")
 
 
 async def split(visit: Visit) -> Response:
@@ -144,9 +144,9 @@ def _name(contact: dict[str, Any]) -> str:
 
 def _set_by(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """For each attribute the newest event here that set it."""
-    found: dict[str, dict[str, Any]] = {}
+    sources: dict[str, dict[str, Any]] = {}
     for event in events:
         if event["type"] in _SETTING:
             for name in event["properties"]:
-                found.setdefault(name, event)
-    return found
+                sources.setdefault(name, event)
+    return sources

@@ -42,8 +42,8 @@ def pair(one: dict[str, Any]) -> Node:
 
 def drawn(identity: dict[str, Any]) -> IdentityDrawing:
     """The identifiers on a ring; those with most ties are drawn where there are too many."""
-    found = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
-    shown = [pair(one) for one in found[:MOST_DRAWN]]
+    identifiers = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
+    shown = [pair(one) for one in identifiers[:MOST_DRAWN]]
     places: dict[Node, tuple[float, float]] = {}
     nodes = []
     for number, (kind, value) in enumerate(shown):
@@ -55,13 +55,13 @@ def drawn(identity: dict[str, Any]) -> IdentityDrawing:
         text = value if len(value) <= _LABEL else f"{value[:_LABEL]}…"
         nodes.append(GraphNode(kind, text, x, y, anchor))
     edges: dict[frozenset[Node], GraphEdge] = {}
-    for one in found:
+    for one in identifiers:
         for tie in one["evidence"]:
             a, b = pair(one), pair(tie["with"]) if tie.get("with") else None
             if b is not None and a != b and a in places and b in places:
                 (x1, y1), (x2, y2) = places[a], places[b]
                 edges[frozenset((a, b))] = GraphEdge(x1, y1, x2, y2, tie["event_id"])
-    return IdentityDrawing(nodes, list(edges.values()), len(found) - len(shown))
+    return IdentityDrawing(nodes, list(edges.values()), len(identifiers) - len(shown))
 
 
 def groups(identifiers: Iterable[Node], ties: Iterable[dict[str, Any]], retracted: Collection[str]) -> list[list[Node]]:
@@ -81,7 +81,7 @@ def groups(identifiers: Iterable[Node], ties: Iterable[dict[str, Any]], retracte
         else:
             root(pair(tie["a"]))
             root(pair(tie["b"]))
-    found: dict[Node, list[Node]] = {}
+    members: dict[Node, list[Node]] = {}
     for node in parent:
-        found.setdefault(root(node), []).append(node)
-    return sorted(found.values(), key=lambda group: (-len(group), group))
+        members.setdefault(root(node), []).append(node)
+    return sorted(members.values(), key=lambda group: (-len(group), group))

@@ -48,12 +48,12 @@ async def pipeline(visit: Visit) -> Response:
 async def _ledger(visit: Visit) -> dict[str, Any]:
     """The last hour, by minute over all sources, the newest first; why not, where it cannot be had."""
     try:
-        found = await visit.api.get(api.path("ledger"))
+        ledger = await visit.api.get(api.path("ledger"))
     except ApiError as refused:
         return {"ledger": None, "minutes": [], "unbalanced": 0, "refused": refused}
     minutes: dict[str, Counter[str]] = {}
-    for row in found["data"]:
-        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in found["totals"]})
+    for row in ledger["data"]:
+        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in ledger["totals"]})
     newest = sorted(minutes.items(), reverse=True)
-    open_ones = [one for minute, one in newest if one["residual"] and minute < found["settled_before"]]
-    return {"ledger": found, "minutes": newest[:MOST_MINUTES], "unbalanced": len(open_ones), "refused": None}
+    open_ones = [one for minute, one in newest if one["residual"] and minute < ledger["settled_before"]]
+    return {"ledger": ledger, "minutes": newest[:MOST_MINUTES], "unbalanced": len(open_ones), "refused": None}

@@ -77,9 +77,9 @@ async def record(visit: Visit) -> Response:
 
 
 async def _record(visit: Visit, status: int = 200, **values: Any) -> Response:
-    found = await visit.api.get(api.path("quarantine", _id(visit)))
+    record = await visit.api.get(api.path("quarantine", _id(visit)))
     shown = {"job": None, "refused": None, **values}
-    return visit.page("quarantined.html", status, title="Record in quarantine", record=found, **shown)
+    return visit.page("quarantined.html", status, title="Record in quarantine", record=record, **shown)
 
 
 async def replay_one(visit: Visit) -> Response:

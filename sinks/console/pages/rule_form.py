@@ -43,13 +43,15 @@ class RuleForm:
 
 def form_of_fields(fields: Mapping[str, str]) -> RuleForm:
     """Fields are named ``c0.kind``, ``c0.event``, … in any order."""
-    found: dict[int, dict[str, str]] = {}
+    fields_by_number: dict[int, dict[str, str]] = {}
     for name, value in fields.items():
         place, dot, part = name.partition(".")
         number = place[1:]
         if dot and place.startswith("c") and number.isascii() and number.isdigit() and len(number) < 3:
-            found.setdefault(int(number), {})[part] = value.strip()
-    conditions = [found[number] for number in sorted(found) if found[number].get("kind") in KINDS]
+            fields_by_number.setdefault(int(number), {})[part] = value.strip()
+    conditions = [
+        fields_by_number[number] for number in sorted(fields_by_number) if fields_by_number[number].get("kind") in KINDS
+    ]
     return RuleForm("any" if fields.get("match") == "any" else "all", conditions[:MOST_CONDITIONS])
 
 

@@ -44,11 +44,11 @@ class SegmentPages:
         return await self._editor(visit, None, name, rule)
 
     async def segment(self, visit: Visit) -> Response:
-        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         members = None
         if visit.may("contacts:read"):
-            members = await visit.api.get(api.path("segments", found["id"], "contacts"), limit="20")
-        return await self._editor(visit, found, found["name"], found["rule"], members=members)
+            members = await visit.api.get(api.path("segments", segment["id"], "contacts"), limit="20")
+        return await self._editor(visit, segment, segment["name"], segment["rule"], members=members)
 
     async def _editor(
         self, visit: Visit, segment: Any, name: str, rule: Any, status: int = 200, **values: Any
@@ -136,16 +136,16 @@ class SegmentPages:
         try:
             await visit.api.send("DELETE", api.path("segments", visit.request.path_params["id"]))
         except ApiError as refused:
-            found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
-            return await self._editor(visit, found, found["name"], found["rule"], refused.status, refused=refused)
+            segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+            return await self._editor(visit, segment, segment["name"], segment["rule"], refused.status, refused=refused)
         return visit.go(PATH)
 
     async def standing(self, visit: Visit) -> Response:
         """A fragment: the count and how far history has been read, which asks again until it is live."""
-        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         before = visit.query.get("reached", "0")
         reached = int(before) if before.isascii() and before.isdigit() and len(before) < 4 else 0
-        return visit.page("segment_standing.html", title="", segment=found, reached=min(100, reached))
+        return visit.page("segment_standing.html", title="", segment=segment, reached=min(100, reached))
 
     async def _offered(self, visit: Visit) -> dict[str, list[str]]:
         """Event types, properties and attributes of some contacts that were seen here; none where the key may not."""
@@ -170,8 +170,8 @@ class SegmentPages:
         return offered
 
 
-def _names(found: Any) -> list[str]:
-    return sorted(set(found))[:100]
+def _names(listing: Any) -> list[str]:
+    return sorted(set(listing))[:100]
 
 
 def _wrong(message: str) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _wrong(message: str) -> dict[str, Any]:
 async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
     """How many contacts the rule finds now, or what is wrong with it."""
     try:
-        found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
+        preview = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
     except ApiError as refused:
         return {"refused": refused, "contacts": None, "sample": [], "warnings": []}
-    return {"refused": None, "warnings": [], **found}
+    return {"refused": None, "warnings": [], **preview}

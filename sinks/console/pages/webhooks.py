@@ -19,11 +19,11 @@ async def webhooks(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
     listed = await visit.api.get(api.path("webhooks"), limit="100")
-    asked = listed["data"][:MOST_ASKED]
+    webhooks = listed["data"][:MOST_ASKED]
     logs = await asyncio.gather(
-        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit="50") for w in asked)
+        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit="50") for w in webhooks)
     )
-    health = {one["id"]: _health(log["data"]) for one, log in zip(asked, logs, strict=True)}
+    health = {one["id"]: _health(log["data"]) for one, log in zip(webhooks, logs, strict=True)}
     shown = {"made": None, "refused": None, "form": {}, **values}
     return visit.page("webhooks.html", status, title="Webhooks", webhooks=listed["data"], health=health, **shown)
 
@@ -61,14 +61,14 @@ async def retry_all(visit: Visit) -> Response:
 
 async def _webhook(visit: Visit, retried: Any = None) -> Response:
     place = api.path("webhooks", visit.request.path_params["id"])
-    found = await visit.api.get(place)
+    webhook = await visit.api.get(place)
     log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"))
     failed_only = visit.query.get("only") == "failed"
     attempts = [one for one in log["data"] if not failed_only or one["status"] == "failed"]
     return visit.page(
         "webhook.html",
         title="Webhook",
-        webhook=found,
+        webhook=webhook,
         attempts=attempts,
         meta=log["meta"],
         failed_only=failed_only,
@@ -80,8 +80,8 @@ async def _webhook(visit: Visit, retried: Any = None) -> Response:
 async def attempt(visit: Visit) -> Response:
     """One attempt with its request and the answer: a fragment."""
     parts = visit.request.path_params
-    found = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
-    return visit.page("webhook_attempt.html", title="", attempt=found, webhook_id=parts["id"])
+    delivery = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
+    return visit.page("webhook_attempt.html", title="", attempt=delivery, webhook_id=parts["id"])
 
 
 async def retry(visit: Visit) -> Response:

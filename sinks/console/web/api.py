@@ -92,11 +92,11 @@ class Api:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError("unavailable", _AWAY) from error
         try:
-            said = orjson.loads(raw) if raw else None
+            answer_value = orjson.loads(raw) if raw else None
         except orjson.JSONDecodeError as error:
             raise ApiError("unavailable", f"an answer of {answer.status} is not JSON") from error
         if answer.status >= 400:
-            why = said.get("error", {}) if isinstance(said, dict) else {}
+            why = answer_value.get("error", {}) if isinstance(answer_value, dict) else {}
             code = why.get("code", "internal")
             raise ApiError(code if code in STATUS else "internal", why.get("message", _AWAY), why.get("param"))
-        return said
+        return answer_value

@@ -35,10 +35,10 @@ class Assets:
 
     async def serve(self, request: Request) -> Response:
         """Raises ``ApiError`` (404)."""
-        found = self._files.get(request.path_params["name"])
-        if found is None or not _URL.fullmatch(request.path_params["digest"]):
+        file = self._files.get(request.path_params["name"])
+        if file is None or not _URL.fullmatch(request.path_params["digest"]):
             raise ApiError("not_found", "no such file")
-        digest, kind, raw, packed = found
+        digest, kind, raw, packed = file
         lasting = request.path_params["digest"] == digest
         headers = {
             "Cache-Control": "public, max-age=31536000, immutable" if lasting else "no-store",

@@ -34,21 +34,21 @@ async def campaigns_of(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, query: QueryParameters
 ) -> list[Campaign]:
     """Campaigns that meet all filters, in the order of ``sort``, by default newest first; raises ``ApiError`` (422)."""
-    found = list(control.campaigns[tenant.place].values())
+    matching = list(control.campaigns[tenant.place].values())
     for name in CAMPAIGN_FILTERS:
         if name in query and name != "status":
-            found = [c for c in found if getattr(c, name) == query[name]]
+            matching = [c for c in matching if getattr(c, name) == query[name]]
     if "status" in query:
-        found = await _of_status(reader, tenant, found, query["status"])
+        matching = await _of_status(reader, tenant, matching, query["status"])
     if "name" in query:
         part = query["name"].casefold()
-        found = [c for c in found if part in c.name.casefold()]
+        matching = [c for c in matching if part in c.name.casefold()]
     sort = query.get("sort", DEFAULT_SORT)
     key = SORTS.get(sort.removeprefix("-"))
     if key is None:
         raise ApiError("invalid_field", f"sort must be one of {', '.join(SORTS)}, with - for the reverse", "sort")
-    found.sort(key=lambda c: c.id)
-    return sorted(found, key=key, reverse=sort.startswith("-"))
+    matching.sort(key=lambda c: c.id)
+    return sorted(matching, key=key, reverse=sort.startswith("-"))
 
 
 async def _of_status(
@@ -62,15 +62,15 @@ async def _of_status(
 
 
 async def page(
-    reader: ClickHouseReader, tenant: Tenant, found: Sequence[Campaign], paging: Paging, query: QueryParameters
+    reader: ClickHouseReader, tenant: Tenant, matching: Sequence[Campaign], paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
     """One page of these with their figures; a cursor behind a campaign is its id."""
-    rest = after_cursor(found, paging, lambda c: c.id)
+    rest = after_cursor(matching, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = CampaignQuery(tenant=tenant, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}
     rows = [_with_figures(c, stats[c.id]) for c in shown]
-    return listing(paging, rows, len(found), [[c.id] for c in shown])
+    return listing(paging, rows, len(matching), [[c.id] for c in shown])
 
 
 async def one(reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:

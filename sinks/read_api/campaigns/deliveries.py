@@ -58,11 +58,11 @@ async def deliveries(
     question = CampaignQuery(tenant=tenant, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     kinds = ", ".join(f"{kind}_ms" for kind in KINDS)
     messages = _MESSAGES.format(facts=question.facts, kinds=kinds, times=_TIMES, state=_STATE, bounced=KINDS["bounced"])
-    asked = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}
+    parameters = {**question.parameters, "state": state, "variant": query.get("variant", ""), "contact": contact}
     before_ms, before = paging.cursor_of(int, str) or (LATEST, "")
     rows = await reader.rows(
         _PAGE.format(messages=messages),
-        **asked,
+        **parameters,
         before_ms=before_ms,
         before=before,
         limit=paging.wanted,
@@ -70,7 +70,7 @@ async def deliveries(
     )
     total = rows[0]["total"] if rows else 0
     if not rows and paging.offset:
-        total = (await reader.rows(_COUNT.format(messages=messages), **asked))[0]["total"]
+        total = (await reader.rows(_COUNT.format(messages=messages), **parameters))[0]["total"]
     return listing(paging, [_shape(row) for row in rows], total, [(row["began_ms"], row["place"]) for row in rows])
 
 

@@ -104,13 +104,14 @@ async def details_of(
     """Of each campaign the figures of the whole, and of each variant that its messages name."""
     messages = _MESSAGES.format(messages=question.messages, figures=_FIGURES, **KINDS)
     conversions = _CONVERSIONS.format(converted=question.converted)
-    asked = [reader.rows(sql, **question.parameters) for sql in (messages, conversions)]
+    queries = [reader.rows(sql, **question.parameters) for sql in (messages, conversions)]
     if contacts:
         contacts_sql = _CONTACTS.format(facts=question.facts, figures=_FIGURES)
-        asked.append(reader.rows(contacts_sql, **question.parameters))
-    found, reached, *people = await asyncio.gather(*asked)
+        queries.append(reader.rows(contacts_sql, **question.parameters))
+    message_rows, reached, *people = await asyncio.gather(*queries)
     return {
-        c.id: _one(_of(c, found), _of(c, reached), _of(c, people[0]) if people else None) for c in question.campaigns
+        c.id: _one(_of(c, message_rows), _of(c, reached), _of(c, people[0]) if people else None)
+        for c in question.campaigns
     }
 
 
@@ -151,7 +152,7 @@ async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict
 
 async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, Stats]:
     """Of each campaign the figures of the whole, without contacts."""
-    found, bounced, reached = await asyncio.gather(
+    message_rows, bounced, reached = await asyncio.gather(
         *(
             reader.rows(sql, **question.parameters)
             for sql in (
@@ -162,7 +163,7 @@ async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[st
         )
     )
     classes = {row["campaign_id"]: row["bounces"] for row in bounced}
-    messages = [{**row, "bounces": classes.get(row["campaign_id"], {})} for row in found]
+    messages = [{**row, "bounces": classes.get(row["campaign_id"], {})} for row in message_rows]
     whole = [row for row in reached if row["is_whole"]]
     return {c.id: figures(_of(c, messages), _of(c, whole)) for c in question.campaigns}
 

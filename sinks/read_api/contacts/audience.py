@@ -89,51 +89,51 @@ class AudienceQuery:
         if depth > MAX_DEPTH:
             raise ApiError("invalid_field", f"nested deeper than {MAX_DEPTH}", path)
         parts = []
-        for operator, wanted in value.items():
+        for operator, operand in value.items():
             at = f"{path}.{operator}"
             if operator == "$not":
-                parts.append(f"NOT ({self.conditions(name, wanted, at, depth + 1)})")
+                parts.append(f"NOT ({self.conditions(name, operand, at, depth + 1)})")
             elif operator == "$regex":
-                parts.append(self.leaf(name, operator, _regex(wanted, value.get("$options", ""), at), at))
+                parts.append(self.leaf(name, operator, _regex(operand, value.get("$options", ""), at), at))
             elif operator != "$options":
-                parts.append(self.leaf(name, operator, wanted, at))
+                parts.append(self.leaf(name, operator, operand, at))
         return " AND ".join(parts) or "1"
 
-    def leaf(self, name: str, operator: str, wanted: Any, path: str) -> str:
+    def leaf(self, name: str, operator: str, operand: Any, path: str) -> str:
         self.leaves += 1
         if self.leaves > MAX_LEAVES:
             raise ApiError("invalid_field", f"more than {MAX_LEAVES} conditions", path)
         match operator:
             case "$ne":
-                return f"NOT ({self.equals(name, wanted, path)})"
+                return f"NOT ({self.equals(name, operand, path)})"
             case "$nin":
-                return f"NOT ({self.among(name, wanted, path)})"
+                return f"NOT ({self.among(name, operand, path)})"
             case "$in":
-                return self.among(name, wanted, path)
+                return self.among(name, operand, path)
             case "$eq":
-                return self.equals(name, wanted, path)
+                return self.equals(name, operand, path)
             case "$exists":
-                if not isinstance(wanted, bool):
+                if not isinstance(operand, bool):
                     raise ApiError("invalid_field", "$exists takes true or false", path)
-                return self.exists(name) if wanted else f"NOT ({self.exists(name)})"
+                return self.exists(name) if operand else f"NOT ({self.exists(name)})"
             case "$regex":
-                bound = self.bind(wanted, "String")
+                bound = self.bind(operand, "String")
                 self.regexes.append(f"match('', {bound})")
                 return self.texts(name, lambda value: f"match({value}, {bound})")
         if operator not in _ORDER:
             raise ApiError("invalid_field", f"{operator[:80]} is not a supported operator", path)
-        return self.compares(name, _ORDER[operator], wanted, path)
+        return self.compares(name, _ORDER[operator], operand, path)
 
-    def equals(self, name: str, wanted: Any, path: str) -> str:
-        if wanted is None:
+    def equals(self, name: str, operand: Any, path: str) -> str:
+        if operand is None:
             return f"NOT ({self.exists(name)})"
-        return self.among(name, [wanted], path)
+        return self.among(name, [operand], path)
 
-    def among(self, name: str, wanted: Any, path: str) -> str:
-        if not isinstance(wanted, list) or len(wanted) > MAX_VALUES:
+    def among(self, name: str, operands: Any, path: str) -> str:
+        if not isinstance(operands, list) or len(operands) > MAX_VALUES:
             raise ApiError("invalid_field", f"an array of at most {MAX_VALUES} values is needed", path)
         texts, numbers, truths = [], [], []
-        for index, value in enumerate(wanted):
+        for index, value in enumerate(operands):
             if isinstance(value, bool):
                 truths.append(value)
                 texts.append("true" if value else "false")
@@ -145,11 +145,11 @@ class AudienceQuery:
             elif isinstance(value, int | float) and math.isfinite(value):
                 numbers.append(float(value))
                 texts.append(orjson.dumps(value).decode())
-            elif value is not None or len(wanted) == 1:
+            elif value is not None or len(operands) == 1:
                 raise ApiError(
                     "invalid_field", "a value must be a string, a number or a truth value", f"{path}[{index}]"
                 )
-        parts = ["0"] + ([f"NOT ({self.exists(name)})"] if None in wanted else [])
+        parts = ["0"] + ([f"NOT ({self.exists(name)})"] if None in operands else [])
         if texts:
             bound = self.bind(texts, "Array(String)")
             parts.append(self.texts(name, lambda value: f"has({bound}, {value})"))
@@ -170,17 +170,17 @@ class AudienceQuery:
             parts.append(f"(toString(JSONType({at})) = 'Bool' AND has({bound}, toUInt8(JSONExtractBool({at}))))")
         return parts
 
-    def compares(self, name: str, sign: str, wanted: Any, path: str) -> str:
-        if isinstance(wanted, str):
-            bound = self.bind(wanted, "String")
+    def compares(self, name: str, sign: str, operand: Any, path: str) -> str:
+        if isinstance(operand, str):
+            bound = self.bind(operand, "String")
             return self.texts(name, lambda value: f"{value} {sign} {bound}")
-        if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not math.isfinite(wanted):
+        if isinstance(operand, bool) or not isinstance(operand, int | float) or not math.isfinite(operand):
             raise ApiError("invalid_field", "a string or a number is needed", path)
         if self.is_column(name):
             raise ApiError("invalid_field", f"{name} is a string", path)
         at = self.place(name)
         kinds = "('Int64', 'UInt64', 'Double')"
-        bound = self.bind(float(wanted), "Float64")
+        bound = self.bind(float(operand), "Float64")
         return f"(toString(JSONType({at})) IN {kinds} AND JSONExtractFloat({at}) {sign} {bound})"
 
     def exists(self, name: str) -> str:

@@ -50,12 +50,12 @@ async def contacts(
     where, parameters = await _filtered(reader, tenant, query, segment)
     page = _page(reader, where, parameters, paging)
     if paging.after is not None:
-        found, total = await page, 0
+        listed, total = await page, 0
     else:
         counts = _COUNT + (_OF_SEGMENT if _is_segment(where) else where)
-        found, counted = await asyncio.gather(page, reader.rows(counts, **parameters))
+        listed, counted = await asyncio.gather(page, reader.rows(counts, **parameters))
         total = counted[0]["total"]
-    return listing(paging, await shaped(reader, tenant, found), total, [[row["contact_id"]] for row in found])
+    return listing(paging, await shaped(reader, tenant, listed), total, [[row["contact_id"]] for row in listed])
 
 
 async def rows(
@@ -70,9 +70,9 @@ async def _filtered(
     reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, segment: str | None
 ) -> tuple[str, dict[str, Any]]:
     since = time_ms(query, "updated_since")
-    wanted = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
+    identifiers = {kind: identifier(query, kind) for kind in (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE)}
     where, parameters = _FROM, {**tenant.parameters, "since": since or 0}
-    named = [(kind, value) for kind, value in wanted.items() if value is not None]
+    named = [(kind, value) for kind, value in identifiers.items() if value is not None]
     if named:
         owners = {await _owner(reader, tenant, kind, value) for kind, value in named}
         parameters["only"] = owners.pop() if len(owners) == 1 else ""
@@ -107,18 +107,18 @@ async def _members(
 
     A member whose own row is on its way, or gone, is passed over; the page goes on behind it.
     """
-    found: list[dict[str, Any]] = []
+    members: list[dict[str, Any]] = []
     offset = paging.offset
     while True:
-        limit = paging.wanted - len(found)
+        limit = paging.wanted - len(members)
         sql = "SELECT contact_id" + _OF_SEGMENT + _ORDER
         ids = [
             row["contact_id"] for row in await reader.rows(sql, **parameters, after=after, limit=limit, offset=offset)
         ]
         if ids:
-            found += await reader.rows(_PAGE + _FROM + _SOME, **parameters, ids=ids)
-        if len(ids) < limit or len(found) >= paging.wanted:
-            return found
+            members += await reader.rows(_PAGE + _FROM + _SOME, **parameters, ids=ids)
+        if len(ids) < limit or len(members) >= paging.wanted:
+            return members
         after, offset = ids[-1], 0
 
 

@@ -137,13 +137,13 @@ LATEST = 9_000_000_000_000_000
 
 async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dict[str, Any] | None:
     """The row of the contact that this id belongs to today."""
-    wanted = contact_id
+    own_id = contact_id
     for _ in range(MAX_HOPS):
-        rows = await reader.rows(_CONTACT, **tenant.parameters, id=wanted)
+        rows = await reader.rows(_CONTACT, **tenant.parameters, id=own_id)
         # a split takes effect at once; the row of `contacts` follows after the rebuild
         if not rows or not rows[0]["merged_into"] or rows[0]["is_split_off"]:
             return rows[0] if rows else None
-        wanted = rows[0]["merged_into"]
+        own_id = rows[0]["merged_into"]
     return None
 
 
@@ -161,10 +161,12 @@ async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str])
         missing = {one for one in target.values() if one not in rows}
         if not missing:
             break
-        found = {row["contact_id"]: row for row in await reader.rows(_CONTACTS, **tenant.parameters, ids=list(missing))}
-        if not found:
+        rows_by_id = {
+            row["contact_id"]: row for row in await reader.rows(_CONTACTS, **tenant.parameters, ids=list(missing))
+        }
+        if not rows_by_id:
             break
-        rows |= found
+        rows |= rows_by_id
         target = {one: rows[to]["merged_into"] or to if to in rows else to for one, to in target.items()}
     return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
 
@@ -185,9 +187,9 @@ async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[s
     """Contacts as the API shows them, their segments looked up together."""
     if not rows:
         return []
-    found = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[row["contact_id"] for row in rows])
+    segment_rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[row["contact_id"] for row in rows])
     segments: dict[str, list[str]] = {}
-    for one in found:
+    for one in segment_rows:
         if one["segment_id"] in tenant.segments:
             segments.setdefault(one["contact_id"], []).append(one["segment_id"])
     return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
@@ -256,10 +258,10 @@ async def latest_events(
         before_id=before_id,
         wanted=wanted,
     )
-    found: dict[str, list[dict[str, Any]]] = {one: [] for one in ids}
+    events: dict[str, list[dict[str, Any]]] = {one: [] for one in ids}
     for row in rows:
-        found[row["owner"]].append({**row, "shape": _event(row, row["owner"])})
-    return found
+        events[row["owner"]].append({**row, "shape": _event(row, row["owner"])})
+    return events
 
 
 def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:

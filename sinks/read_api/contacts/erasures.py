@@ -24,7 +24,10 @@ async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str
 
 def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
-    found = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
-    if found is None or (found.workspace, found.environment) != (tenant.workspace, tenant.environment):
+    erasure_record = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
+    if erasure_record is None or (erasure_record.workspace, erasure_record.environment) != (
+        tenant.workspace,
+        tenant.environment,
+    ):
         raise ApiError("not_found", "no such erasure")
-    return erasure.shape(found, control.erasure_steps[found.id].values(), partitions, now_ms)
+    return erasure.shape(erasure_record, control.erasure_steps[erasure_record.id].values(), partitions, now_ms)

@@ -67,10 +67,10 @@ async def _by_cursor(
     for left in reversed(range(MOST_GROUPS)):
         place = {"campaign": campaign, "type": kind, "event": event, "sender": sender}
         limit = paging.limit - len(rows)
-        found = await reader.rows(_COLUMNS + _FROM + _OF_GROUP, **parameters, **place, limit=limit)
-        rows += found
-        if len(found) == limit:
-            following = cursor_at([campaign, kind, found[-1]["event_id"], found[-1]["_sender"]])
+        group = await reader.rows(_COLUMNS + _FROM + _OF_GROUP, **parameters, **place, limit=limit)
+        rows += group
+        if len(group) == limit:
+            following = cursor_at([campaign, kind, group[-1]["event_id"], group[-1]["_sender"]])
             break
         groups = await reader.rows(_NEXT_GROUP, **parameters, campaign=campaign, type=kind)
         if not groups:

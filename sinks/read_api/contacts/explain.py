@@ -47,9 +47,11 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 """The latest events of one type, before a rule's ``where``."""
 
 
-async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment, Rule], text: str, now_ms: int) -> Any:
+async def explain(
+    reader: ClickHouseReader, tenant: Tenant, segment_and_rule: tuple[Segment, Rule], text: str, now_ms: int
+) -> Any:
     """A segment with its whole rule; raises ``ApiError`` (404) for an unknown contact."""
-    segment, tree = found
+    segment, tree = segment_and_rule
     if not text:
         raise ApiError("missing_field", "contact is needed: a contact id or type:value", "contact")
     row = await contacts.required(reader, tenant, text)
@@ -66,8 +68,8 @@ async def explain(reader: ClickHouseReader, tenant: Tenant, found: tuple[Segment
         identifiers=identifiers,
         is_identified=any(map(identity.is_known, identifiers)),
     )
-    told = explain_rule(tree, known, now_ms)
-    return told.shape(since.get(segment.id) if told.member else None, segment.version)
+    explanation = explain_rule(tree, known, now_ms)
+    return explanation.shape(since.get(segment.id) if explanation.member else None, segment.version)
 
 
 async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree: Rule) -> list[EventFact]:
@@ -75,7 +77,7 @@ async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree:
     if not types:
         return []
     ids = [contact_id, *await contacts.losers_of(reader, tenant, contact_id)]
-    found = await reader.rows(
+    rows = await reader.rows(
         _EVENTS, **tenant.parameters, ids=ids, types=types, kind=TRACK, most=MOST_READ, length=SENDER_LENGTH
     )
     return [
@@ -86,7 +88,7 @@ async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree:
             type=e["type"],
             properties=orjson.loads(e["properties"]),
         )
-        for e in found
+        for e in rows
     ]
 
 
@@ -96,8 +98,8 @@ def _entries(document: str) -> dict[str, list[Any]]:
 
 
 def _by_type(identifiers: list[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    ids_by_type: dict[str, list[str]] = {}
     for one in identifiers:
         kind, value = (one["type"], one["value"]) if isinstance(one, dict) else one
-        found.setdefault(kind, []).append(value)
-    return found
+        ids_by_type.setdefault(kind, []).append(value)
+    return ids_by_type

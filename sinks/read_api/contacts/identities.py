@@ -113,12 +113,12 @@ async def _separated(
     ):
         for side in ("a", "b"):
             names[row[f"{side}_id"]] = {"type": row[f"{side}_type"], "value": row[f"{side}_value"]}
-    found = []
+    separated = []
     for pair, at_ms in sorted(pairs.items(), key=lambda one: one[1]):
         near, far = pair if pair[0] in here else pair[::-1]
         if near in names and far in names:
-            found.append({"a": names[near], "b": names[far], "at": iso(at_ms)})
-    return found
+            separated.append({"a": names[near], "b": names[far], "at": iso(at_ms)})
+    return separated
 
 
 async def _links(reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions) -> list[dict[str, Any]]:
@@ -196,12 +196,12 @@ def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone
 
 def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """Identifier -> the links that name it, oldest first; a first sighting names it alone."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    evidence: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for link in links:
         a, b = (link["a_type"], link["a_value"]), (link["b_type"], link["b_value"])
         for own, other in {(a, b), (b, a)}:
-            found[own].append({**link, "with": None if a == b else {"type": other[0], "value": other[1]}})
-    return found
+            evidence[own].append({**link, "with": None if a == b else {"type": other[0], "value": other[1]}})
+    return evidence
 
 
 def _identifier(kind: str, value: str, links: list[dict[str, Any]], created_ms: int) -> dict[str, Any]:

@@ -38,10 +38,10 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 
 async def warnings_of(reader: ClickHouseReader, tenant: Tenant, row: dict[str, Any]) -> list[str]:
     """``row`` has the event's id, type, times and contact."""
-    said = await reader.rows(
+    rows = await reader.rows(
         _SAID, **tenant.parameters, id=row["event_id"], type=row["type"], received_ms=row["received_ms"]
     )
-    profile = orjson.loads(said[0]["profile"]) if said and said[0]["profile"] else {}
+    profile = orjson.loads(rows[0]["profile"]) if rows and rows[0]["profile"] else {}
     if not row["contact_id"] or any(profile.get(name) for name in ("device", "devices")):
         return []
     names, firsts = _names(profile, "set"), _names(profile, "set_once")

@@ -41,12 +41,12 @@ class QueryBatcher(Generic[Q, A]):
     async def ask(self, tenant: Tenant, question: Q) -> A:
         """Raises the errors of the query that was to answer it."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        asked: _PendingQuery[Q, A] = _PendingQuery(tenant, question, future)
+        pending: _PendingQuery[Q, A] = _PendingQuery(tenant, question, future)
         key = (tenant.workspace, tenant.environment)
         if key in self._waiting:
-            self._waiting[key].append(asked)
+            self._waiting[key].append(pending)
         else:
-            self._waiting[key] = [asked]
+            self._waiting[key] = [pending]
             # a round serves many requests, and counts for none of them
             task = asyncio.create_task(self._run(key), context=Context())
             self._rounds.add(task)
@@ -59,7 +59,7 @@ class QueryBatcher(Generic[Q, A]):
         while waiting := self._waiting[key]:
             self._waiting[key] = waiting[MOST:]
             began = loop.time()
-            await self._round([asked for asked in waiting[:MOST] if not asked.answer.done()])
+            await self._round([pending for pending in waiting[:MOST] if not pending.answer.done()])
             await asyncio.sleep(min(LONGEST_REST_S, REST * (loop.time() - began)))
         del self._waiting[key]
 
@@ -67,12 +67,12 @@ class QueryBatcher(Generic[Q, A]):
         if not some:
             return
         try:
-            answers = await self._ask(some[-1].tenant, [asked.question for asked in some])
+            answers = await self._ask(some[-1].tenant, [pending.question for pending in some])
         except Exception as error:  # noqa: BLE001 - it is raised where the questions were asked
-            for asked in some:
-                if not asked.answer.done():
-                    asked.answer.set_exception(error)
+            for pending in some:
+                if not pending.answer.done():
+                    pending.answer.set_exception(error)
         else:
-            for asked, answer in zip(some, answers, strict=True):
-                if not asked.answer.done():
-                    asked.answer.set_result(answer)
+            for pending, answer in zip(some, answers, strict=True):
+                if not pending.answer.done():
+                    pending.answer.set_result(answer)

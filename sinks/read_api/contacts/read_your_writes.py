@@ -41,54 +41,54 @@ class WrittenContacts:
         self._owners = QueryBatcher(self._all_owners)
         self._shown = QueryBatcher(self._all_shown)
 
-    async def found(self, tenant: Tenant, asked: Any) -> dict[str, Any]:
+    async def found(self, tenant: Tenant, body: Any) -> dict[str, Any]:
         """For each identifier the contact that has it today, or none."""
-        return {"contacts": await self._owners.ask(tenant, _given(asked))}
+        return {"contacts": await self._owners.ask(tenant, _given(body))}
 
-    async def written(self, tenant: Tenant, asked: Any) -> dict[str, Any]:
+    async def written(self, tenant: Tenant, body: Any) -> dict[str, Any]:
         """The contact's document, or none if it is not complete in time."""
-        given = _given(asked)
-        deadline = time.monotonic() + asked["timeout_ms"] / 1000
+        given = _given(body)
+        deadline = time.monotonic() + body["timeout_ms"] / 1000
         turn = 0
         while True:
-            found = await self._shown.ask(tenant, given)
-            if found is not None:
-                document, warnings = found
+            contact = await self._shown.ask(tenant, given)
+            if contact is not None:
+                document, warnings = contact
                 return {"contact": document, "warnings": warnings}
             if time.monotonic() >= deadline:
                 return {"contact": None, "warnings": []}
             await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    async def _all_owners(self, tenant: Tenant, asked: Sequence[Identifiers]) -> list[list[Row | None]]:
-        rows = iter(await find_all(self._reader, tenant, [one for given in asked for one in _ids(tenant, given)]))
-        return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in asked]
+    async def _all_owners(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[list[Row | None]]:
+        rows = iter(await find_all(self._reader, tenant, [one for given in questions for one in _ids(tenant, given)]))
+        return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in questions]
 
-    async def _all_shown(self, tenant: Tenant, asked: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
+    async def _all_shown(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
         """For each write its contact's document and the warnings, none where identifiers are missing yet."""
-        first = [_ids(tenant, given)[0] for given in asked]
+        first = [_ids(tenant, given)[0] for given in questions]
         rows = await find_all(self._reader, tenant, first)
-        missing = [None if row is None else _missing(row, given) for row, given in zip(rows, asked, strict=True)]
+        missing = [None if row is None else _missing(row, given) for row, given in zip(rows, questions, strict=True)]
         doubtful = sorted(
-            {own for given, some in zip(asked, missing, strict=True) if some for own in _ids(tenant, given)}
+            {own for given, some in zip(questions, missing, strict=True) if some for own in _ids(tenant, given)}
         )
         refused: set[tuple[str, str, str]] = set()
         if doubtful:
-            found = await self._reader.rows(_REFUSED, **tenant.parameters, ids=doubtful)
-            refused = {(row["contact_id"], row["type"], row["value"]) for row in found}
+            refusals = await self._reader.rows(_REFUSED, **tenant.parameters, ids=doubtful)
+            refused = {(row["contact_id"], row["type"], row["value"]) for row in refusals}
         complete: dict[int, tuple[Row, list[str]]] = {}
-        for place, (row, given, some) in enumerate(zip(rows, asked, missing, strict=True)):
+        for place, (row, given, some) in enumerate(zip(rows, questions, missing, strict=True)):
             own = _ids(tenant, given) if some else []
             if row is not None and some is not None and all(_is_refused(one, own, refused) for one in some):
                 complete[place] = (row, _warnings(some))
         documents = iter(await shaped(self._reader, tenant, [row for row, _ in complete.values()]))
-        return [(next(documents), complete[place][1]) if place in complete else None for place in range(len(asked))]
+        return [(next(documents), complete[place][1]) if place in complete else None for place in range(len(questions))]
 
 
-def _given(asked: Any) -> Identifiers:
-    if not asked["identifiers"]:
+def _given(body: Any) -> Identifiers:
+    if not body["identifiers"]:
         raise ApiError("missing_field", "identifiers is needed", "identifiers")
-    given: Identifiers = asked["identifiers"]
+    given: Identifiers = body["identifiers"]
     return given
 
 

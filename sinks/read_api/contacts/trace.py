@@ -92,13 +92,13 @@ async def trace(
     event = rows[0]
     own = event["own_contact_id"]
     today = (await winners_of(reader, tenant, [own])).get(own, own) if own else ""
-    asked = {**tenant.parameters, "id": event_id, "own": own, "ids": await _ids(reader, tenant, event, today)}
-    steps = await _way(reader, event, asked)
+    parameters = {**tenant.parameters, "id": event_id, "own": own, "ids": await _ids(reader, tenant, event, today)}
+    steps = await _way(reader, event, parameters)
     if own:
-        steps += await _merges(reader, asked)
-        steps += await _changes(reader, asked, names)
+        steps += await _merges(reader, parameters)
+        steps += await _changes(reader, parameters, names)
     await _put_times(times, steps)
-    steps += await _later(reader, event, asked)
+    steps += await _later(reader, event, parameters)
     return {
         "event_id": event_id,
         "type": event["type"],
@@ -124,13 +124,13 @@ async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], 
     """Every contact that the event may have been of, or has touched."""
     home = (tenant.workspace, tenant.environment)
     named = {own_id(*home, kind=one["type"], value=one["value"]) for one in event["identifiers"]}
-    found = {event["contact_id"], event["own_contact_id"], today, *named}
+    ids = {event["contact_id"], event["own_contact_id"], today, *named}
     if today:
-        found.update(await losers_of(reader, tenant, today))
-    return sorted(found)
+        ids.update(await losers_of(reader, tenant, today))
+    return sorted(ids)
 
 
-async def _way(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
+async def _way(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """From the request to the contact."""
     request = {"source": event["source"], "key_id": event["_key_id"] or None, "task_id": event["_task_id"] or None}
     origin = {name: event[f"_origin{name}"] for name in ("_partition", "_offset", "_index")}
@@ -145,16 +145,18 @@ async def _way(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str,
                 "contact_id": event["contact_id"] or None,
                 "own_contact_id": event["own_contact_id"] or None,
                 "identifiers": event["identifiers"],
-                "because": await _because(reader, event, asked),
-                "taught": await _taught(reader, asked),
+                "because": await _because(reader, event, parameters),
+                "taught": await _taught(reader, parameters),
             },
         ),
     ]
 
 
-async def _because(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any] | None:
+async def _because(
+    reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]
+) -> dict[str, Any] | None:
     """The event that made the contact of the strongest identifier part of another one; ``None``: it is its own."""
-    rows = await reader.rows(_OVERRIDE, **asked) if event["own_contact_id"] else []
+    rows = await reader.rows(_OVERRIDE, **parameters) if event["own_contact_id"] else []
     if not rows or rows[0]["winner"] == event["own_contact_id"]:
         return None
     row = rows[0]
@@ -167,7 +169,7 @@ async def _because(reader: ClickHouseReader, event: dict[str, Any], asked: dict[
     }
 
 
-async def _taught(reader: ClickHouseReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
+async def _taught(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """The evidence that the event itself is: a pair of identifiers, the same twice at the first sight of one."""
     return [
         {
@@ -176,23 +178,23 @@ async def _taught(reader: ClickHouseReader, asked: dict[str, Any]) -> list[dict[
             "explicit": bool(row["explicit"]),
             "place": _place(topics.LINKS, row),
         }
-        for row in await reader.rows(_LINKS, **asked)
+        for row in await reader.rows(_LINKS, **parameters)
     ]
 
 
-async def _merges(reader: ClickHouseReader, asked: dict[str, Any]) -> list[dict[str, Any]]:
+async def _merges(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     merged = [
         _step("merged", row["at_ms"], _place(topics.MERGES, row), {"from": row["loser"], "into": row["winner"]})
-        for row in await reader.rows(_MERGES, **asked)
+        for row in await reader.rows(_MERGES, **parameters)
     ]
     names = ("contact_id", "type", "value", "reason")
     return merged + [
         _step("refused", row["at_ms"], _place(topics.CHANGES, row), {name: row[name] for name in names})
-        for row in await reader.rows(_REFUSED, **asked)
+        for row in await reader.rows(_REFUSED, **parameters)
     ]
 
 
-async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
+async def _changes(reader: ClickHouseReader, parameters: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
     changed = [
         _step(
             "changed",
@@ -208,7 +210,7 @@ async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[
                 "segment_version": row["segment_version"],
             },
         )
-        for row in await reader.rows(_CHANGES, **asked)
+        for row in await reader.rows(_CHANGES, **parameters)
     ]
     return changed + [
         _step(
@@ -217,13 +219,13 @@ async def _changes(reader: ClickHouseReader, asked: dict[str, Any], names: dict[
             _place(topics.CHANGES, row),
             {"consent": row["consent"], "state": row["state"]},
         )
-        for row in await reader.rows(_CONSENTS, **asked)
+        for row in await reader.rows(_CONSENTS, **parameters)
     ]
 
 
-async def _later(reader: ClickHouseReader, event: dict[str, Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
+async def _later(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Its row, its copies, and the webhooks that it caused."""
-    cause = f'"event_id":{orjson.dumps(asked["id"]).decode()}'
+    cause = f'"event_id":{orjson.dumps(parameters["id"]).decode()}'
     named = ("webhook_id", "delivery_id", "type", "attempt", "status", "duration_ms")
     return [
         _step("stored", event["stored_ms"], _place(topics.RESOLVED, event), {"table": "events"}),
@@ -234,7 +236,7 @@ async def _later(reader: ClickHouseReader, event: dict[str, Any], asked: dict[st
                 _place(topics.EVENTS, row),
                 {"conflict": bool(row["event_id_conflict"]), "key_id": row["_key_id"] or None},
             )
-            for row in await reader.rows(_REPEATS, **asked, type=event["type"])
+            for row in await reader.rows(_REPEATS, **parameters, type=event["type"])
         ),
         *(
             _step(
@@ -247,7 +249,7 @@ async def _later(reader: ClickHouseReader, event: dict[str, Any], asked: dict[st
                     "error": row["error"] or None,
                 },
             )
-            for row in await reader.rows(_DELIVERIES, **asked, received=event["received_ms"], cause=cause)
+            for row in await reader.rows(_DELIVERIES, **parameters, received=event["received_ms"], cause=cause)
         ),
     ]
 

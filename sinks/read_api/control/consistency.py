@@ -138,17 +138,17 @@ class ConsistencyCheck:
             return []  # it is disabled
         query = sql.members(tree, *tenant, clock.now_ms(), contacts)
         ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}
-        told = await self._reader.rows(
+        memberships = await self._reader.rows(
             _MEMBERS, workspace=tenant[0], environment=tenant[1], segment=segment.id, contacts=contacts
         )
-        return sorted(ruled ^ {row["contact_id"] for row in told})
+        return sorted(ruled ^ {row["contact_id"] for row in memberships})
 
     def _count(self, segment: Segment, compared: int, differing: list[str]) -> None:
-        found = self.of(segment.workspace, segment.environment)
-        found.rounds += 1
-        found.compared += compared
-        found.checked_ms = clock.now_ms()
+        report = self.of(segment.workspace, segment.environment)
+        report.rounds += 1
+        report.compared += compared
+        report.checked_ms = clock.now_ms()
         for contact in differing:
-            found.differences[segment.id] += 1
-            found.latest.append({"segment_id": segment.id, "contact_id": contact, "at": iso(found.checked_ms)})
+            report.differences[segment.id] += 1
+            report.latest.append({"segment_id": segment.id, "contact_id": contact, "at": iso(report.checked_ms)})
             log.error("segment %s: membership of contact %s differs from the rule", segment.id, contact)

@@ -20,8 +20,8 @@ GROUP BY segment_id
 
 def segments_of(control: ControlState, tenant: Tenant) -> list[Segment]:
     """Oldest first."""
-    found = control.segments[tenant.place].values()
-    return sorted(found, key=lambda s: (s.created_ms, s.id))
+    segments = control.segments[tenant.place].values()
+    return sorted(segments, key=lambda s: (s.created_ms, s.id))
 
 
 async def with_counts(
@@ -32,13 +32,13 @@ async def with_counts(
     ``progress`` counts contacts whose history has been read; what is told before the status is ``live`` is that of
     the version before.
     """
-    wanted = list(segments)
-    if not wanted:
+    counted = list(segments)
+    if not counted:
         return []
-    rows = await reader.rows(_COUNTS, **tenant.parameters, ids=[s.id for s in wanted])
+    rows = await reader.rows(_COUNTS, **tenant.parameters, ids=[s.id for s in counted])
     counts = {row["segment_id"]: row for row in rows}
     shapes = []
-    for segment in wanted:
+    for segment in counted:
         count = counts.get(segment.id, {"contacts": 0, "latest_ms": 0})
         status, done, total, reason = control.standing(segment, reader.partitions)
         shapes.append(
@@ -62,16 +62,16 @@ async def with_counts(
 
 def keys_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """Oldest first; neither a key nor its hash is ever shown."""
-    found = [key for key in control.keys.values() if key.workspace == workspace]
-    return [_key_shape(key, control) for key in sorted(found, key=lambda k: (k.created_ms, k.id))]
+    keys = [key for key in control.keys.values() if key.workspace == workspace]
+    return [_key_shape(key, control) for key in sorted(keys, key=lambda k: (k.created_ms, k.id))]
 
 
 def key_named(control: ControlState, workspace: str, key_id: str) -> dict[str, Any]:
     """Raises ``ApiError`` (404)."""
-    found = control.key_named(workspace, key_id)
-    if found is None:
+    key = control.key_named(workspace, key_id)
+    if key is None:
         raise ApiError("not_found", "no such key")
-    return _key_shape(found, control)
+    return _key_shape(key, control)
 
 
 def _key_shape(key: ApiKey, control: ControlState) -> dict[str, Any]:
@@ -80,26 +80,26 @@ def _key_shape(key: ApiKey, control: ControlState) -> dict[str, Any]:
 
 def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
     """All of the instance, oldest first."""
-    found = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
-    return [serialize.workspace(one) for one in found]
+    workspaces = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
+    return [serialize.workspace(one) for one in workspaces]
 
 
 def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
     """Raises ``ApiError`` (404) for any but the key's own."""
-    found = control.workspaces.get(workspace)
-    if found is None or name != workspace:
+    record = control.workspaces.get(workspace)
+    if record is None or name != workspace:
         raise ApiError("not_found", "no such workspace")
-    return serialize.workspace(found)
+    return serialize.workspace(record)
 
 
 def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """In the order of their numbers."""
-    found: Iterable[Environment] = control.environments[workspace].values()
-    return [serialize.environment(one) for one in sorted(found, key=lambda e: e.number)]
+    environments: Iterable[Environment] = control.environments[workspace].values()
+    return [serialize.environment(one) for one in sorted(environments, key=lambda e: e.number)]
 
 
 def receivers_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first, without their secrets."""
     here = (tenant.workspace, tenant.environment)
-    found = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
-    return [serialize.receiver(one) for one in sorted(found, key=lambda r: (r.created_ms, r.id))]
+    receivers = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
+    return [serialize.receiver(one) for one in sorted(receivers, key=lambda r: (r.created_ms, r.id))]

@@ -63,8 +63,8 @@ async def event_types(reader: ClickHouseReader, tenant: Tenant, paging: Paging) 
 
 
 async def _properties(reader: ClickHouseReader, home: dict[str, Any], types: list[str]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    properties: dict[str, list[Any]] = {}
     for row in await reader.rows(_PROPERTIES, **home, types=types, sample=SAMPLE, most=MOST_PROPERTIES):
         share = round(row["found"] / row["sampled"], 4)
-        found.setdefault(row["type"], []).append({"name": row["name"], "share": share})
-    return found
+        properties.setdefault(row["type"], []).append({"name": row["name"], "share": share})
+    return properties

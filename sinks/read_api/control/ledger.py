@@ -25,13 +25,13 @@ async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameter
         return await reader.rows(sql, **values)
 
     try:
-        found = await balances(rows, _HERE, parameters, MOST_LEDGER_EVENTS)
+        by_key = await balances(rows, _HERE, parameters, MOST_LEDGER_EVENTS)
     except TooManyError as error:
         message = f"{error} events were accepted between from and to; ask for at most {MOST_LEDGER_EVENTS} at once"
         raise ApiError("invalid_field", message, "from") from None
     data: list[dict[str, Any]] = [
         {"minute": iso(key.minute * MINUTE_MS), "source": key.source, **_shape(one)}
-        for key, one in sorted(found.items())
+        for key, one in sorted(by_key.items())
     ]
     totals = {name: sum(row[name] for row in data) for name in (*COUNTS, "residual")}
     return {"data": data, "totals": totals, "settled_before": iso((now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS)}

@@ -119,8 +119,8 @@ class QuarantineReader:
         }
 
     async def _rows(self, sql: str, chosen: QuarantineFilter, **more: Any) -> list[dict[str, Any]]:
-        asked = entries.parameters(chosen, self._workspace, unowned=self._unowned)
-        return await self._reader.rows(sql, **asked, **more)
+        parameters = entries.parameters(chosen, self._workspace, unowned=self._unowned)
+        return await self._reader.rows(sql, **parameters, **more)
 
 
 def _filter(**more: Any) -> QuarantineFilter:

@@ -67,13 +67,13 @@ Path = tuple[str, ...]
 
 async def unseen(reader: ClickHouseReader, tenant: Tenant, tree: Rule) -> list[str]:
     """The rule's own conditions, without those of referred segments."""
-    found: list[str] = []
+    warnings: list[str] = []
     try:
         async with asyncio.timeout(WITHIN_S):
-            await _NameLookup(reader, tenant).rule(tree, found)
+            await _NameLookup(reader, tenant).rule(tree, warnings)
     except (TimeoutError, ClickHouseError, ApiError) as error:
         log.info("the names in a rule were not looked up: %s", str(error)[:200])
-    return found
+    return warnings
 
 
 class _NameLookup:
@@ -81,7 +81,7 @@ class _NameLookup:
         self._reader = reader
         self._tenant = tenant
 
-    async def rule(self, tree: Rule, found: list[str]) -> None:
+    async def rule(self, tree: Rule, warnings: list[str]) -> None:
         """Adds to ``found`` as it goes, so that results up to the deadline are used."""
         events: dict[str, dict[Path, None]] = {}
         attributes: dict[Path, None] = {}
@@ -92,30 +92,32 @@ class _NameLookup:
                 paths.update(dict.fromkeys(where.path for where in what.where if where.path))
                 if what.path:
                     paths[what.path] = None
-        missing = await self._events(list(events)[:MOST_LOOKED_UP], found)
+        missing = await self._events(list(events)[:MOST_LOOKED_UP], warnings)
         pairs = [(event, path) for event in events if event not in missing for path in events[event]]
         for event, path in pairs[:MOST_LOOKED_UP]:
             named, of = f"property {_names('.'.join(path))}", f" of events of type {_names(event)}"
-            await self._path(path, named, of, (_PROPERTY, _PROPERTIES), found, type=event)
+            await self._path(path, named, of, (_PROPERTY, _PROPERTIES), warnings, type=event)
         for path in list(attributes)[:MOST_LOOKED_UP]:
-            await self._path(path, f"attribute {_names('.'.join(path))}", "", (_ATTRIBUTE, _ATTRIBUTES), found)
+            await self._path(path, f"attribute {_names('.'.join(path))}", "", (_ATTRIBUTE, _ATTRIBUTES), warnings)
 
-    async def _events(self, wanted: list[str], found: list[str]) -> list[str]:
+    async def _events(self, types: list[str], warnings: list[str]) -> list[str]:
         """The types that have never been seen."""
-        if not wanted:
+        if not types:
             return []
-        there = {row["name"] for row in await self._rows(_TYPES, names=wanted)}
-        missing = [name for name in wanted if name not in there]
+        there = {row["name"] for row in await self._rows(_TYPES, names=types)}
+        missing = [name for name in types if name not in there]
         if missing:
             others = [row["name"] for row in await self._rows(_ALL_TYPES)]
-            found += [_said(f"event of type {_names(name)}", "", name, others) for name in missing]
+            warnings += [_said(f"event of type {_names(name)}", "", name, others) for name in missing]
         return missing
 
-    async def _path(self, path: Path, what: str, of: str, asks: tuple[str, str], found: list[str], **more: Any) -> None:
+    async def _path(
+        self, path: Path, what: str, of: str, asks: tuple[str, str], warnings: list[str], **more: Any
+    ) -> None:
         sampled = [row["name"] for row in await self._rows(asks[1], **more)]
         names = names_of(path)
         if names.isdisjoint(sampled) and not await self._rows(asks[0], names=sorted(names), **more):
-            found.append(_said(what, of, ".".join(path), sampled))
+            warnings.append(_said(what, of, ".".join(path), sampled))
 
     async def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         return await self._reader.rows(sql, **self._tenant.parameters, **parameters)

@@ -57,9 +57,9 @@ def _key(row: dict[str, Any]) -> str:
 
 def _task_id(text: str, now_ms: int) -> str:
     try:
-        found = UUID(text)
+        uuid = UUID(text)
     except ValueError:
-        found = UUID(int=0)
-    if found.version != 7 or uuid7_ms(found) > now_ms + CLOCK_SKEW_MS:
+        uuid = UUID(int=0)
+    if uuid.version != 7 or uuid7_ms(uuid) > now_ms + CLOCK_SKEW_MS:
         raise ApiError("not_found", "no such task")
-    return str(found)
+    return str(uuid)

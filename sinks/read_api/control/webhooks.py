@@ -61,8 +61,8 @@ LIMIT {limit:UInt32}
 
 def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
-    found = control.webhooks[tenant.place].values()
-    return [serialize.webhook(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
+    webhooks = control.webhooks[tenant.place].values()
+    return [serialize.webhook(webhook) for webhook in sorted(webhooks, key=lambda w: (w.created_ms, w.id))]
 
 
 async def attempts(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:
@@ -81,18 +81,18 @@ async def latest_attempts(
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
-    asked = {**tenant.parameters, "webhooks": list(webhook_ids), "limit": wanted}
-    found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
-    for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
-        found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
-    return found
+    parameters = {**tenant.parameters, "webhooks": list(webhook_ids), "limit": wanted}
+    attempts: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for row in await reader.rows(_PAGES, **parameters, before_ms=before_ms, before_id=before_id):
+        attempts[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    return attempts
 
 
 async def unsent(
-    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, asked: Mapping[str, Any]
+    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Deliveries whose last attempt ended so, the oldest first, each with its contact."""
-    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **asked)
+    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **chosen)
     return {"data": [{"delivery_id": row["delivery_id"], "contact_id": row["of"]} for row in rows]}
 
 
@@ -101,8 +101,8 @@ async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, so
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:
-        asked = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
-        rows = await reader.rows(_ONE, **asked)
+        parameters = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
+        rows = await reader.rows(_ONE, **parameters)
     if not rows:
         raise ApiError("not_found", "no such delivery")
     row = rows[0]

@@ -79,9 +79,9 @@ class Campaign:
 
     @strawberry.field(description="Those of the definition, and others named by messages.")
     async def variants(self, info: RequestInfo) -> list[Variant]:
-        asked = info.context
-        campaign = asked.control.campaigns[asked.tenant.place][str(self.id)]
-        parts = await asked.loaders.variants.load(str(self.id))
+        context = info.context
+        campaign = context.control.campaigns[context.tenant.place][str(self.id)]
+        parts = await context.loaders.variants.load(str(self.id))
         return [
             Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))
             for one in variants_of(campaign, parts)
@@ -89,10 +89,10 @@ class Campaign:
 
 
 def campaign_of(campaign: control_state.Campaign) -> Campaign:
-    said = serialize.campaign(campaign)
+    shape = serialize.campaign(campaign)
     names = ("number", "name", "kind", "channel", "conversion", "delivery", "trigger_url")
-    fields: dict[str, Any] = {name: said[name] for name in (*names, "created_at", "updated_at")}
-    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=said["sent_at"], said_status=said["status"], **fields)
+    fields: dict[str, Any] = {name: shape[name] for name in (*names, "created_at", "updated_at")}
+    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=shape["sent_at"], said_status=shape["status"], **fields)
 
 
 def _stats_of(stats: dict[str, Any]) -> CampaignStats:

@@ -52,48 +52,50 @@ class Loaders:
 
     async def _contacts(self, ids: list[str]) -> list[Row | None]:
         rows = await contacts.find_all(self._reader, self._tenant, ids)
-        found = [row for row in rows if row is not None]
-        unique = {row["contact_id"]: row for row in found}
+        present = [row for row in rows if row is not None]
+        unique = {row["contact_id"]: row for row in present}
         shapes = await contacts.shaped(self._reader, self._tenant, list(unique.values()))
         by_id = {shape["id"]: shape for shape in shapes}
         return [None if row is None else by_id[row["contact_id"]] for row in rows]
 
     async def _segments(self, ids: list[str]) -> list[Row | None]:
         known = self._control.segments[self._tenant.workspace, self._tenant.environment]
-        wanted = [known[one] for one in dict.fromkeys(ids) if one in known]
-        shapes = {s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._tenant, wanted)}
+        segments = [known[one] for one in dict.fromkeys(ids) if one in known]
+        shapes = {
+            s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._tenant, segments)
+        }
         return [shapes.get(one) for one in ids]
 
-    async def _events(self, asked: list[PageOf]) -> list[list[Row]]:
-        return await self._pages(contacts.latest_events, asked)
+    async def _events(self, pages: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(contacts.latest_events, pages)
 
-    async def _attempts(self, asked: list[PageOf]) -> list[list[Row]]:
-        return await self._pages(webhooks.latest_attempts, asked)
+    async def _attempts(self, pages: list[PageOf]) -> list[list[Row]]:
+        return await self._pages(webhooks.latest_attempts, pages)
 
     async def _pages(
-        self, read: Callable[..., Awaitable[dict[str, list[Row]]]], asked: list[PageOf]
+        self, read: Callable[..., Awaitable[dict[str, list[Row]]]], requested: list[PageOf]
     ) -> list[list[Row]]:
         """One query for all that ask for the same page of different things."""
         pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
-        for one, wanted, place in asked:
-            pages[wanted, place].append(one)
-        found: dict[PageOf, list[Row]] = {}
-        for (wanted, place), ids in pages.items():
-            for one, rows in (await read(self._reader, self._tenant, ids, wanted=wanted, before=place)).items():
-                found[one, wanted, place] = rows
-        return [found.get(one, []) for one in asked]
+        for one, count, place in requested:
+            pages[count, place].append(one)
+        rows_by_page: dict[PageOf, list[Row]] = {}
+        for (count, place), ids in pages.items():
+            for one, rows in (await read(self._reader, self._tenant, ids, wanted=count, before=place)).items():
+                rows_by_page[one, count, place] = rows
+        return [rows_by_page.get(one, []) for one in requested]
 
     async def _stats(self, ids: list[str]) -> list[Stats]:
-        found = await stats_of(self._reader, self._question(ids))
-        return [found[one] for one in ids]
+        stats = await stats_of(self._reader, self._question(ids))
+        return [stats[one] for one in ids]
 
     async def _variants(self, ids: list[str]) -> list[dict[str, Stats]]:
-        found = await details_of(self._reader, self._question(ids), contacts=False)
-        return [found[one][1] for one in ids]
+        details = await details_of(self._reader, self._question(ids), contacts=False)
+        return [details[one][1] for one in ids]
 
     async def _reached(self, ids: list[str]) -> list[dict[str, int]]:
-        found = await contacts_of(self._reader, self._question(ids))
-        return [found[one] for one in ids]
+        reached = await contacts_of(self._reader, self._question(ids))
+        return [reached[one] for one in ids]
 
     def _question(self, ids: list[str]) -> CampaignQuery:
         known = self._control.campaigns[self._tenant.workspace, self._tenant.environment]

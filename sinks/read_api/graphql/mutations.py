@@ -50,17 +50,19 @@ class Mutation:
     async def upsert_contact(self, info: RequestInfo, input: ContactInput) -> Contact:  # noqa: A002 - GraphQL's custom
         info.context.require("contacts:write")
         body = {name: value for name, value in vars(input).items() if value is not None}
-        said = await info.context.writes.send("POST", "/v1/contacts", body)
-        if "id" not in said:
-            raise ApiError("unavailable", f"it is accepted, but not readable yet: task {said.get('task_id')}")
-        return contact_of(said)
+        answer = await info.context.writes.send("POST", "/v1/contacts", body)
+        if "id" not in answer:
+            raise ApiError("unavailable", f"it is accepted, but not readable yet: task {answer.get('task_id')}")
+        return contact_of(answer)
 
     @strawberry.mutation(description="POST /v1/events/batch; each event as it stands there.")
     async def ingest_events(self, info: RequestInfo, events: list[JSON]) -> Ingested:
         info.context.require("events:ingest")
-        said = await info.context.writes.send("POST", "/v1/events/batch", {"events": events})
+        answer = await info.context.writes.send("POST", "/v1/events/batch", {"events": events})
         return Ingested(
-            accepted=said["accepted"], rejected=said["rejected"], results=[_result(one) for one in said["results"]]
+            accepted=answer["accepted"],
+            rejected=answer["rejected"],
+            results=[_result(one) for one in answer["results"]],
         )
 
     @strawberry.mutation(description="POST /v1/segments, or with an id PATCH of it.")
@@ -74,10 +76,10 @@ class Mutation:
         info.context.require("segments:write")
         body = {key: value for key, value in (("name", name), ("rule", rule)) if value is not None}
         if id is None:
-            said = await info.context.writes.send("POST", "/v1/segments", body)
+            answer = await info.context.writes.send("POST", "/v1/segments", body)
         else:
-            said = await info.context.writes.send("PATCH", f"/v1/segments/{quote(str(id), safe='')}", body)
-        return segment_of(said)
+            answer = await info.context.writes.send("PATCH", f"/v1/segments/{quote(str(id), safe='')}", body)
+        return segment_of(answer)
 
 
 def _result(one: dict[str, Any]) -> EventResult:

@@ -27,14 +27,14 @@ from sinks.read_api.request.paging import after_cursor
 class Query:
     @strawberry.field(description="By contact id or `type:value`; null if there is none.")
     async def contact(self, info: RequestInfo, id: strawberry.ID) -> Contact | None:  # noqa: A002 - the contract's name
-        asked = info.context
-        asked.require("contacts:read")
+        context = info.context
+        context.require("contacts:read")
         try:
-            contact_id = asked.tenant.contact_id(str(id))
+            contact_id = context.tenant.contact_id(str(id))
         except ApiError:
             return None
-        found = await asked.loaders.contact.load(contact_id)
-        return None if found is None else contact_of(found)
+        contact = await context.loaders.contact.load(contact_id)
+        return None if contact is None else contact_of(contact)
 
     @strawberry.field(description="In the order of their ids.")
     async def contacts(
@@ -45,56 +45,56 @@ class Query:
         email: str | None = None,
         segment_id: strawberry.ID | None = None,
     ) -> Connection[Contact]:
-        asked = info.context
-        asked.require("contacts:read")
+        context = info.context
+        context.require("contacts:read")
         page = paging(first, after)
         query = {} if email is None else {"email": email}
         segment = None if segment_id is None else str(segment_id)
-        rows = await contact_list.rows(asked.reader, asked.tenant, query, page, segment)
-        shapes = await contacts.shaped(asked.reader, asked.tenant, rows)
-        found: Connection[Contact] = connect(shapes, lambda shape: [shape["id"]], page, contact_of)
-        return found
+        rows = await contact_list.rows(context.reader, context.tenant, query, page, segment)
+        shapes = await contacts.shaped(context.reader, context.tenant, rows)
+        connection: Connection[Contact] = connect(shapes, lambda shape: [shape["id"]], page, contact_of)
+        return connection
 
     @strawberry.field(description="Of one contact, newest first.")
     async def events(
         self, info: RequestInfo, contact_id: strawberry.ID, first: int | None = None, after: str | None = None
     ) -> Connection[Event]:
-        asked = info.context
-        asked.require("contacts:read")
+        context = info.context
+        context.require("contacts:read")
         page = paging(first, after)
-        contact = await asked.loaders.contact.load(asked.tenant.contact_id(str(contact_id)))
-        rows = [] if contact is None else await asked.loaders.events_of(contact["id"], page)
-        found: Connection[Event] = connect(rows, place_of_event, page, event_of)
-        return found
+        contact = await context.loaders.contact.load(context.tenant.contact_id(str(contact_id)))
+        rows = [] if contact is None else await context.loaders.events_of(contact["id"], page)
+        connection: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        return connection
 
     @strawberry.field
     async def segment(self, info: RequestInfo, id: strawberry.ID) -> Segment | None:  # noqa: A002
         info.context.require("segments:read")
-        found = await info.context.loaders.segment.load(str(id))
-        return None if found is None else segment_of(found)
+        shape = await info.context.loaders.segment.load(str(id))
+        return None if shape is None else segment_of(shape)
 
     @strawberry.field(description="Oldest first.")
     async def segments(
         self, info: RequestInfo, first: int | None = None, after: str | None = None
     ) -> Connection[Segment]:
-        asked = info.context
-        asked.require("segments:read")
+        context = info.context
+        context.require("segments:read")
         page = paging(first, after)
-        known = definitions.segments_of(asked.control, asked.tenant)
+        known = definitions.segments_of(context.control, context.tenant)
         place = page.cursor_of(int, str)
         rest = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
         shown = rest[: page.wanted]
         created = {s.id: s.created_ms for s in shown}
-        shapes = await definitions.with_counts(asked.reader, asked.control, asked.tenant, shown)
-        found: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
-        return found
+        shapes = await definitions.with_counts(context.reader, context.control, context.tenant, shown)
+        connection: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
+        return connection
 
     @strawberry.field(description="By id or number; null if there is none.")
     async def campaign(self, info: RequestInfo, id: strawberry.ID) -> Campaign | None:  # noqa: A002
-        asked = info.context
-        asked.require("campaigns:read")
+        context = info.context
+        context.require("campaigns:read")
         try:
-            return campaign_of(require_campaign(asked.control.campaigns[asked.tenant.place], str(id)))
+            return campaign_of(require_campaign(context.control.campaigns[context.tenant.place], str(id)))
         except ApiError:
             return None
 
@@ -107,33 +107,33 @@ class Query:
         status: str | None = None,
         after: str | None = None,
     ) -> Connection[Campaign]:
-        asked = info.context
-        asked.require("campaigns:read")
-        wanted = numbered(limit, page, after)
+        context = info.context
+        context.require("campaigns:read")
+        numbers = numbered(limit, page, after)
         query = {} if status is None else {"status": status}
-        all_of = await campaigns.campaigns_of(asked.reader, asked.control, asked.tenant, query)
-        rest = after_cursor(all_of, wanted, lambda c: c.id)
+        all_of = await campaigns.campaigns_of(context.reader, context.control, context.tenant, query)
+        rest = after_cursor(all_of, numbers, lambda c: c.id)
         # one more than the page says whether there is another
-        shown = rest[wanted.offset : wanted.offset + wanted.limit + 1]
-        found: Connection[Campaign] = connect(shown, lambda c: [c.id], wanted, campaign_of)
-        return found
+        shown = rest[numbers.offset : numbers.offset + numbers.limit + 1]
+        connection: Connection[Campaign] = connect(shown, lambda c: [c.id], numbers, campaign_of)
+        return connection
 
     @strawberry.field(description="Oldest first.")
     async def webhooks(
         self, info: RequestInfo, first: int | None = None, after: str | None = None
     ) -> Connection[Webhook]:
-        asked = info.context
-        asked.require("webhooks:read")
+        context = info.context
+        context.require("webhooks:read")
         page = paging(first, after)
-        rows = after_cursor(webhooks.webhooks_of(asked.control, asked.tenant), page, lambda row: row["id"])
-        found: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
-        return found
+        rows = after_cursor(webhooks.webhooks_of(context.control, context.tenant), page, lambda row: row["id"])
+        connection: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
+        return connection
 
     @strawberry.field(description="The log of a webhook's attempts, newest first.")
     async def deliveries(
         self, info: RequestInfo, webhook_id: strawberry.ID, first: int | None = None, after: str | None = None
     ) -> Connection[Delivery]:
-        asked = info.context
-        asked.require("webhooks:read")
-        webhook = require(asked.control.webhooks[asked.tenant.place], str(webhook_id), "webhook")
+        context = info.context
+        context.require("webhooks:read")
+        webhook = require(context.control.webhooks[context.tenant.place], str(webhook_id), "webhook")
         return await attempts_of(info, webhook.id, first, after)

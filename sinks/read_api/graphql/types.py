@@ -76,8 +76,8 @@ class Event:
 
     @strawberry.field
     async def contact(self, info: RequestInfo) -> "Contact | None":
-        found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
-        return None if found is None else contact_of(found)
+        row = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
+        return None if row is None else contact_of(row)
 
 
 @strawberry.type
@@ -97,15 +97,15 @@ class Contact:
     @strawberry.field(description="The segments that it is in now.")
     async def segments(self, info: RequestInfo) -> list[Segment]:
         info.context.require("segments:read")
-        found = await info.context.loaders.segment.load_many([str(one) for one in self.segment_ids])
-        return [segment_of(row) for row in found if row is not None]
+        shapes = await info.context.loaders.segment.load_many([str(one) for one in self.segment_ids])
+        return [segment_of(row) for row in shapes if row is not None]
 
     @strawberry.field(description="Newest first.")
     async def events(self, info: RequestInfo, first: int | None = None, after: str | None = None) -> Connection[Event]:
         page = paging(first, after)
         rows = await info.context.loaders.events_of(str(self.id), page)
-        found: Connection[Event] = connect(rows, place_of_event, page, event_of)
-        return found
+        connection: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        return connection
 
 
 def place_of_event(row: dict[str, Any]) -> tuple[int, str]:

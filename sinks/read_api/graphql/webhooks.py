@@ -28,8 +28,8 @@ class Delivery:
     @strawberry.field
     async def contact(self, info: RequestInfo) -> Contact | None:
         info.context.require("contacts:read")
-        found = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
-        return None if found is None else contact_of(found)
+        row = await info.context.loaders.contact.load(str(self.contact_id)) if self.contact_id else None
+        return None if row is None else contact_of(row)
 
 
 @strawberry.type
@@ -53,8 +53,8 @@ async def attempts_of(info: RequestInfo, webhook_id: str, first: int | None, aft
     """A page of one webhook's log; pages of several that are asked for together are one query."""
     page = paging(first, after)
     rows = await info.context.loaders.attempts_of(webhook_id, page)
-    found: Connection[Delivery] = connect(rows, _place, page, _delivery_of)
-    return found
+    connection: Connection[Delivery] = connect(rows, _place, page, _delivery_of)
+    return connection
 
 
 def _place(row: dict[str, Any]) -> tuple[int, str]:

@@ -41,13 +41,17 @@ class EdgeClient:
                 headers={**passed, "Content-Type": "application/json"},
                 params=dict(query),
             ) as answer:
-                said = orjson.loads(await answer.read())
+                answer_body = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ApiError("unavailable", "the edge is unavailable; try again") from error
-        if answer.status >= 400 and "error" in said:
-            code = said["error"]["code"]
-            raise ApiError(code if code in STATUS else "internal", said["error"]["message"], said["error"].get("param"))
-        return said
+        if answer.status >= 400 and "error" in answer_body:
+            code = answer_body["error"]["code"]
+            raise ApiError(
+                code if code in STATUS else "internal",
+                answer_body["error"]["message"],
+                answer_body["error"].get("param"),
+            )
+        return answer_body
 
 
 class EdgeWrites:

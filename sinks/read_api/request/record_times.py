@@ -35,7 +35,7 @@ class RecordTimes:
 
     async def of(self, places: Collection[Place]) -> dict[Place, int]:
         """Epoch milliseconds; records that are gone, or do not come in time, are left out."""
-        found: dict[Place, int] = {}
+        times: dict[Place, int] = {}
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(WITHIN_S), self._turns:
                 consumer = AIOKafkaConsumer(
@@ -48,16 +48,16 @@ class RecordTimes:
                 try:
                     await consumer.start()
                     for place in places:
-                        await self._look(consumer, place, found)
+                        await self._look(consumer, place, times)
                 finally:
                     await consumer.stop()
-        return found
+        return times
 
-    async def _look(self, consumer: AIOKafkaConsumer, place: Place, found: dict[Place, int]) -> None:
+    async def _look(self, consumer: AIOKafkaConsumer, place: Place, times: dict[Place, int]) -> None:
         partition = TopicPartition(topics.name(place.topic, self._settings), place.partition)
         consumer.assign([partition])
         consumer.seek(partition, place.offset)
         records = await consumer.getmany(partition, timeout_ms=int(RECORD_S * 1000), max_records=1)
         for record in records.get(partition, ()):
             if record.offset == place.offset:
-                found[place] = record.timestamp
+                times[place] = record.timestamp
