@@ -72,7 +72,11 @@ def first_key(
         workspace, environments = access.new_workspace(body, state, now_ms)
         pairs = [control_state.encode("workspace", workspace)]
         known = state.environments[workspace_id]
-        pairs += [control_state.encode("environment", one) for one in environments if one.id not in known]
+        pairs += [
+            control_state.encode("environment", environment)
+            for environment in environments
+            if environment.id not in known
+        ]
     elif not state.environments[workspace_id]:
         raise CannotStart(f"the workspace {workspace_id} has no environment")
     has_instance = any(access.INSTANCE in key.scopes and key.is_valid(now_ms) for key in state.keys.values())

@@ -51,9 +51,9 @@ class Metrics:
         yield Sample("headwater_edge_inflight_bytes", (), accumulator.pending_bytes)
         yield Sample("headwater_edge_inflight_limit_bytes", (), self._edge.settings.publish_buffer_bytes)
         if self._run is not None:
-            for one in states(self._run):
-                yield Sample("headwater_process_up", (one.name,), float(one.state == "ok"))
-                yield Sample("headwater_process_restarts_total", (one.name,), one.restarts)
+            for state in states(self._run):
+                yield Sample("headwater_process_up", (state.name,), float(state.state == "ok"))
+                yield Sample("headwater_process_restarts_total", (state.name,), state.restarts)
 
     def _requests(self, dialect: str) -> Iterator[Sample]:
         counts = self._edge.counts[dialect]

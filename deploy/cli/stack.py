@@ -57,8 +57,8 @@ def status() -> None:
         return
     settings, home = local.read_home()
     _, well = seen(settings, home)
-    for one in states(home.run):
-        shown = {"name": one.name, "state": one.state, "reason": one.reason, "restarts": one.restarts}
-        print_json({**shown, "last_exit": one.last_exit})
+    for state in states(home.run):
+        shown = {"name": state.name, "state": state.state, "reason": state.reason, "restarts": state.restarts}
+        print_json({**shown, "last_exit": state.last_exit})
     print_json({"name": "stack", "state": "ready" if well else "not ready"})
     raise typer.Exit(0 if well else 1)

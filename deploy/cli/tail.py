@@ -88,7 +88,7 @@ class Wanted:
         )
 
     def _event(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
-        pairs = [f"{one['type']}:{one['value']}" for one in event["identifiers"]]
+        pairs = [f"{identifier['type']}:{identifier['value']}" for identifier in event["identifiers"]]
         is_meant = not self._contact or self._contact in (*pairs, event["contact_id"])
         if (self._types and event["type"] not in self._types) or not is_meant:
             return None

@@ -168,7 +168,7 @@ class Stack:
             await asyncio.sleep(0.05)
         # each process has yet to write its heartbeat: the next `status` finds it
         deadline = time.monotonic() + SETTLES_WITHIN_S
-        while time.monotonic() < deadline and any(one.state != "ok" for one in states(self.home.run)):  # noqa: ASYNC110 - files of other processes
+        while time.monotonic() < deadline and any(state.state != "ok" for state in states(self.home.run)):  # noqa: ASYNC110 - files of other processes
             await asyncio.sleep(0.05)
 
     def _check_ports(self) -> None:

@@ -27,7 +27,7 @@ def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
     """The lines, and whether all is well."""
     lives = home.processes()
     figures = figures_of(home.run)
-    every = [_with(figures.get(one.name), _seen(one, lives.get(one.name))) for one in states(home.run)]
+    every = [_with(figures.get(state.name), _seen(state, lives.get(state.name))) for state in states(home.run)]
     is_up = home.is_locked() and home.ready_file(SUPERVISOR).exists()
     health: dict[str, Any] = {"status": "not running", "components": {}}
     if is_up:

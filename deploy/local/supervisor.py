@@ -178,7 +178,7 @@ class Supervisor:
 
     def _seen(self, name: str) -> str:
         """The dependency that it waits for, or the last line of its log."""
-        reason = next((one.reason for one in states(self._home.run) if one.name == name), "")
+        reason = next((state.reason for state in states(self._home.run) if state.name == name), "")
         return reason or self._home.log_tail(name, 1) or "it has said nothing yet"
 
     async def _is_ready(self, process: Process) -> bool:

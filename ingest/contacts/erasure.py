@@ -57,8 +57,8 @@ class Erasures:
     async def start(self) -> None:
         """`control` has been read: close the erasures that an earlier run of this edge left open."""
         self._task = asyncio.create_task(self._forget(), name="erasures")
-        for one in self._edge.control.open_erasures.values():
-            self._close(one)
+        for open_erasure in self._edge.control.open_erasures.values():
+            self._close(open_erasure)
 
     async def stop(self) -> None:
         tasks = [self._task, *self._closing.values()]

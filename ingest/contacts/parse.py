@@ -79,7 +79,7 @@ def meant(
 
     Raises ``ApiError``: 404 for a named contact that does not exist, 409 for an identifier of another contact.
     """
-    pairs = [(one["type"], one["value"]) for one in identifiers]
+    pairs = [(identifier["type"], identifier["value"]) for identifier in identifiers]
     named_at = next((n for n, pair in enumerate(pairs) if pair == path or pair[0] == identity.CONTACT_ID), None)
     if named_at is None:
         return next((owner for owner in owners if owner is not None), None)
@@ -146,9 +146,9 @@ def missing(tied: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> b
 def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> list[str]:
     """A warning for each identifier that its workspace lets tie no contacts together."""
     return [
-        warning("link_refused", f"{one['type']} was not added: the workspace does not link contacts by it")
-        for one in identifiers
-        if one not in tied
+        warning("link_refused", f"{identifier['type']} was not added: the workspace does not link contacts by it")
+        for identifier in identifiers
+        if identifier not in tied
     ]
 
 

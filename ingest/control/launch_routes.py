@@ -99,7 +99,7 @@ class LaunchRoutes:
             raise ApiError("not_found", "no such segment: an id such as seg_... is needed", "segment")
         if body.rule is not None:
             rule_tree.check("", body.rule, {name: one.rule for name, one in segments.items()})
-        if body.variant is not None and all(body.variant != one.id for one in campaign.variants):
+        if body.variant is not None and all(body.variant != variant.id for variant in campaign.variants):
             raise ApiError("invalid_field", "the campaign has no such variant", "variant")
         if len(orjson.dumps([body.content, body.custom_data])) > MAX_CONTENT:
             raise ApiError("too_large", f"content and custom_data are larger than {MAX_CONTENT} bytes", "content")

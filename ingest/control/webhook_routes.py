@@ -102,7 +102,10 @@ class WebhookRoutes:
         question = {**chosen, "limit": MOST_RETRIES + 1}
         deliveries = (await self._read_api.post(request, path, question, webhook.environment))["data"]
         await asyncio.gather(
-            *(self._ask_again(one["delivery_id"], one["contact_id"]) for one in deliveries[:MOST_RETRIES])
+            *(
+                self._ask_again(delivery["delivery_id"], delivery["contact_id"])
+                for delivery in deliveries[:MOST_RETRIES]
+            )
         )
         summary = {
             "webhook_id": webhook.id,

@@ -53,7 +53,7 @@ class LinkWaiter:
 
     def _own_ids(self, event: Event) -> list[str]:
         home = (event["workspace"], event["environment"])
-        return [identity.contact_id(*home, one["type"], one["value"]) for one in self._links(event)]
+        return [identity.contact_id(*home, link["type"], link["value"]) for link in self._links(event)]
 
     def _links(self, event: Event) -> list[Any]:
         tied = identity.tied(event["identifiers"], self._edge.control.apart(event["workspace"]))

@@ -70,7 +70,7 @@ class Health:
             for one in states(Path(self._settings.ready_file).parent):
                 if one.name not in components:
                     components[one.name] = {"state": one.state} | ({"reason": one.reason} if one.reason else {})
-        troubled = any(one["state"] not in ("ok", "starting") for one in components.values())
+        troubled = any(component["state"] not in ("ok", "starting") for component in components.values())
         return {
             "status": "degraded" if troubled else "ready",
             "events": not is_away["kafka"],

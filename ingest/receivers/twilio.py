@@ -50,7 +50,7 @@ def verify(posted: ProviderRequest) -> None:
         signed = "".join(name + value for name, value in sorted(set(_fields(posted))))
     given, key = posted.headers.get(SIGNATURE, ""), posted.receiver.secret.encode()
     signatures = [b64encode(hmac.digest(key, (url + signed).encode(), hashlib.sha1)).decode() for url in posted.urls]
-    if not any(same(given, one) for one in signatures):
+    if not any(same(given, signature) for signature in signatures):
         raise unsigned("the signature is not the endpoint's", SIGNATURE)
 
 

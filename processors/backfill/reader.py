@@ -185,7 +185,10 @@ class BackfillReader:
 
 def _event(row: dict[str, Any], home: Tenant) -> Event:
     """As it was on `resolved`, as far as a contact's state follows from it."""
-    identifiers = [{"type": one[0], "value": one[1]} if isinstance(one, tuple) else one for one in row["identifiers"]]
+    identifiers = [
+        {"type": identifier[0], "value": identifier[1]} if isinstance(identifier, tuple) else identifier
+        for identifier in row["identifiers"]
+    ]
     return Event(
         event_id=row["event_id"],
         workspace=home[0],

@@ -68,7 +68,7 @@ class CapBody(Body):
 
 
 def _differ(variants: list[VariantBody]) -> list[VariantBody]:
-    if len({one.id for one in variants}) < len(variants):
+    if len({variant.id for variant in variants}) < len(variants):
         raise ValueError("two variants have one id")
     return variants
 

@@ -234,7 +234,7 @@ class ControlState:
     def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
         """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
         reports = self.progress[segment.workspace, segment.id].values()
-        known = [one for one in reports if one.version == segment.version and one.partition < partitions]
+        known = [report for report in reports if report.version == segment.version and report.partition < partitions]
         done, total = sum(one.done for one in known), sum(one.total for one in known)
         reason = next((one.reason for one in known if one.state == "disabled"), "")
         if reason:
@@ -253,7 +253,7 @@ class ControlState:
     def campaigns_of(self, workspace: str) -> list[Campaign]:
         """Of all its environments."""
         homes = [(workspace, name) for name in self.environments[workspace]]
-        return [one for home in homes for one in self.campaigns[home].values()]
+        return [campaign for home in homes for campaign in self.campaigns[home].values()]
 
     def has_campaign(self, workspace: str, campaign_id: str) -> bool:
         """In any of its environments: an id is a workspace's."""

@@ -30,7 +30,9 @@ def require_test_environment(control: ControlState, workspace: str, name: str) -
 def require_campaign(campaigns: Mapping[str, Campaign], reference: str) -> Campaign:
     """By id or number; raises ``ApiError`` (404)."""
     if reference not in campaigns and reference.isascii() and reference.isdigit():
-        reference = next((one.id for one in campaigns.values() if str(one.number) == reference), reference)
+        reference = next(
+            (campaign.id for campaign in campaigns.values() if str(campaign.number) == reference), reference
+        )
     return require(campaigns, reference, "campaign")
 
 

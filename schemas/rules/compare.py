@@ -137,10 +137,12 @@ def _equals(operand: Scalar) -> Predicate:
 
 
 def _is_one_of(operands: tuple[Scalar, ...]) -> Predicate:
-    spelt = {one: number for one in operands if type(one) is str and (number := number_of(one)) is not None}
-    numbers = frozenset(one for one in operands if type(one) in (int, float))
-    truths = {_TRUTHS[one] for one in operands if type(one) is bool}
-    texts = truths.union(one for one in operands if type(one) is str)
+    spelt = {
+        operand: number for operand in operands if type(operand) is str and (number := number_of(operand)) is not None
+    }
+    numbers = frozenset(operand for operand in operands if type(operand) in (int, float))
+    truths = {_TRUTHS[operand] for operand in operands if type(operand) is bool}
+    texts = truths.union(operand for operand in operands if type(operand) is str)
     any_number = numbers.union(spelt.values())
 
     def test(value: Any) -> bool:

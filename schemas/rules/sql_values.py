@@ -247,7 +247,7 @@ def _spells(place: JsonColumn, operand: float, parameters: Parameters) -> str:
 
 
 def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Parameters) -> str:
-    return f"({' OR '.join(_equals(place, one, parameters) for one in operands)})"
+    return f"({' OR '.join(_equals(place, operand, parameters) for operand in operands)})"
 
 
 def _contains(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:

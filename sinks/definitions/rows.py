@@ -48,12 +48,12 @@ class NameTable:
     def rows(self, state: ControlState) -> dict[RowKey, tuple[Any, ...]]:
         """Values of ``content``, by key; a definition that no row can hold is passed over."""
         rows = {}
-        for one in self.definitions(state):
-            key = RowKey(one.workspace, one.environment, one.id)
+        for definition in self.definitions(state):
+            key = RowKey(definition.workspace, definition.environment, definition.id)
             try:
-                rows[key] = (*key, *self.values_of(one))
+                rows[key] = (*key, *self.values_of(definition))
             except (TypeError, ValueError, RecursionError) as error:
-                log.error("no row of %s can be made of %s: %s", self.name, one.id, type(error).__name__)  # noqa: TRY400
+                log.error("no row of %s can be made of %s: %s", self.name, definition.id, type(error).__name__)  # noqa: TRY400
         return rows
 
 

@@ -71,9 +71,9 @@ class Run:
             events = codec.skim_events(record.value or b"")
         except UndecodableError:
             return  # the identity stage puts it into quarantine
-        for one in events:
-            minute = min(max(one["received_ms"], 0), LATEST_MS) // MINUTE_MS
-            self.events[Group(one["workspace"], one["environment"], one["source"], minute)] += 1
+        for event in events:
+            minute = min(max(event["received_ms"], 0), LATEST_MS) // MINUTE_MS
+            self.events[Group(event["workspace"], event["environment"], event["source"], minute)] += 1
 
     @property
     def is_recent(self) -> bool:

@@ -30,11 +30,11 @@ class Feed:
 
 def made() -> frozenset[str]:
     """Every table and view that there should be."""
-    return frozenset(name for one in migrations() for name in _MADE.findall(one.text))
+    return frozenset(name for migration in migrations() for name in _MADE.findall(migration.text))
 
 
 def feeds() -> list[Feed]:
-    matches = [match for one in migrations() for match in _FEED.findall(one.text)]
+    matches = [match for migration in migrations() for match in _FEED.findall(migration.text)]
     return [Feed(name=name, target=target, columns=columns, source=source) for name, target, columns, source in matches]
 
 

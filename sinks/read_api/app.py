@@ -80,7 +80,7 @@ def _health(needs: Mapping[str, Check]) -> list[Route]:
         if web.is_draining(request):
             return web.JsonResponse({"status": "draining"}, 503)
         components = await states_of(needs, READY_WITHIN_S)
-        is_ready = all(one["state"] == "ok" for one in components.values())
+        is_ready = all(component["state"] == "ok" for component in components.values())
         return web.JsonResponse(
             {"status": "ready" if is_ready else "unavailable", "components": components}, 200 if is_ready else 503
         )

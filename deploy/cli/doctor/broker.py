@@ -44,7 +44,11 @@ async def answers(patient: Patient) -> Finding:
 
 
 async def _described(admin: AIOKafkaAdminClient) -> dict[str, Any]:
-    return {one["topic"]: one for one in await admin.describe_topics() if one["error_code"] == 0}
+    return {
+        description["topic"]: description
+        for description in await admin.describe_topics()
+        if description["error_code"] == 0
+    }
 
 
 async def topics_there(patient: Patient) -> Finding:

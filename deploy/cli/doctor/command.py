@@ -47,8 +47,8 @@ def groups(who: Patient) -> list[tuple[str, tuple[Check, ...]]]:
 
 async def examined(who: Patient, checks: list[Check]) -> list[CheckResult]:
     """At the same time; the canary last, so that nothing slows it down."""
-    first = await asyncio.gather(*(result_of(one, who) for one in checks if one.name != "canary"))
-    last = [await result_of(one, who) for one in checks if one.name == "canary"]
+    first = await asyncio.gather(*(result_of(check, who) for check in checks if check.name != "canary"))
+    last = [await result_of(check, who) for check in checks if check.name == "canary"]
     return [*first, *last]
 
 
@@ -60,15 +60,15 @@ def doctor(
     """Check a stack; name each fault and the command that mends it. Exit status 1 if there is a fault."""
     if list_:
         for name, checks in GROUPS:
-            for one in checks:
-                print_json({"group": name, "check": one.name, "why": one.why})
+            for check in checks:
+                print_json({"group": name, "check": check.name, "why": check.why})
         return
     who = patient()
     well = True
     for name, checks in groups(who):
         with quiet_clients:
             results = run(examined(who, list(checks)))
-        well &= all(one.finding.state in (OK, SKIP) for one in results)
+        well &= all(result.finding.state in (OK, SKIP) for result in results)
         _show(name, results)
     if not who.is_here and not OPTIONS.get().as_json:
         note(f"only the API was looked at: {who.access.url} is not this machine's stack")
@@ -78,18 +78,18 @@ def doctor(
 
 def _show(group: str, results: list[CheckResult]) -> None:
     if OPTIONS.get().as_json:
-        for one in results:
-            print_json({"group": group, **one.to_row()})
+        for result in results:
+            print_json({"group": group, **result.to_row()})
         return
     console = Console(soft_wrap=True)
     console.print(Text(group, style="bold"))
-    for one in results:
-        finding = one.finding
+    for result in results:
+        finding = result.finding
         line = Text("  ")
         line.append(f"{finding.state:<5}", style=COLOURS[finding.state])
-        line.append(f"{one.check.name:<17}{printable(finding.what)}")
+        line.append(f"{result.check.name:<17}{printable(finding.what)}")
         console.print(line)
         if finding.state in (WARN, FAIL):
-            console.print(Text(f"       why: {one.check.why}"))
+            console.print(Text(f"       why: {result.check.why}"))
             console.print(Text(f"       mend: {printable(finding.remedy)}"))
     sys.stdout.flush()

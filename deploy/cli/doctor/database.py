@@ -73,14 +73,14 @@ async def tables(patient: Patient) -> Finding:
 async def applied(patient: Patient) -> Finding:
     """Each file of the schema, by its digest."""
     digests: dict[str, str] = dict(await rows(patient, "SELECT name, digest FROM _migrations"))
-    for one in migrations():
-        if one.name not in digests:
-            return fail(f"{one.name} was not applied", PROVISION)
-        if digests[one.name] != one.digest:
+    for migration in migrations():
+        if migration.name not in digests:
+            return fail(f"{migration.name} was not applied", PROVISION)
+        if digests[migration.name] != migration.digest:
             return fail(
-                f"{one.name} is another than the one that was applied", "pip install --force-reinstall headwater"
+                f"{migration.name} is another than the one that was applied", "pip install --force-reinstall headwater"
             )
-    later = sorted(digests.keys() - {one.name for one in migrations()})
+    later = sorted(digests.keys() - {migration.name for migration in migrations()})
     if later:
         return warn(f"the database knows {later[-1]}, this version does not", "pip install --upgrade headwater")
     return ok(f"{len(digests)} files, as they are here")

@@ -122,12 +122,12 @@ async def processes(patient: Patient) -> Finding:
     if not _runs(patient):
         return skip("the stack does not run")
     lives = patient.home.processes()
-    for one in states(patient.home.run):
-        process = lives.get(one.name)
+    for state in states(patient.home.run):
+        process = lives.get(state.name)
         if process is not None and process.status() == psutil.STATUS_STOPPED:
-            return fail(f"{one.name} was stopped by a signal", f"kill -CONT {process.pid}")
-        if one.state not in ("ok", "restarting"):
-            return fail(f"{one.name} is {one.state}: {one.reason}", _log(patient, one))
+            return fail(f"{state.name} was stopped by a signal", f"kill -CONT {process.pid}")
+        if state.state not in ("ok", "restarting"):
+            return fail(f"{state.name} is {state.state}: {state.reason}", _log(patient, state))
     return ok("each lives, and has what it needs")
 
 
@@ -152,7 +152,7 @@ async def stages(patient: Patient) -> Finding:
     for name, one in faults(figures):
         tell = fail if one.is_fault else warn
         return tell(f"{name} is {one.state}: {one.reason}", f"tail -n 20 {patient.home.log_file(name)}")
-    return ok(f"{sum(bool(one.oldest_s) for one in figures.values())} stages, none behind, recovering or holding")
+    return ok(f"{sum(bool(figure.oldest_s) for figure in figures.values())} stages, none behind, recovering or holding")
 
 
 async def logs(patient: Patient) -> Finding:

@@ -56,7 +56,7 @@ def load(path: Path) -> Checkpoint | None:
     numbers = [
         checkpoint.line,
         checkpoint.refused_bytes,
-        *(getattr(checkpoint.totals, one.name) for one in fields(Totals)),
+        *(getattr(checkpoint.totals, field.name) for field in fields(Totals)),
     ]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ConfigError(f"{path} is no checkpoint; --restart begins anew")

@@ -59,7 +59,7 @@ class DryRun:
             if isinstance(item, ApiError):
                 raise item
             raw = item
-        own = [one for one in raw.identifiers if one[0] != identity.CONTACT_ID]
+        own = [identifier for identifier in raw.identifiers if identifier[0] != identity.CONTACT_ID]
         if own != raw.identifiers:
             raw.needs_identifier = False
             raw.identifiers = own

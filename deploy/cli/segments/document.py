@@ -85,7 +85,8 @@ def _definition(name: str, value: Any) -> SegmentDefinition:
 def dump(definitions: Mapping[str, SegmentDefinition]) -> str:
     """As ``load`` takes it."""
     body = {
-        one.name: {"kind": one.kind} if one.kind == "static" else {"rule": one.rule} for one in definitions.values()
+        definition.name: {"kind": definition.kind} if definition.kind == "static" else {"rule": definition.rule}
+        for definition in definitions.values()
     }
     return yaml.safe_dump({"segments": body}, sort_keys=False, allow_unicode=True, width=120)
 
@@ -111,12 +112,12 @@ def references(rule: Any) -> set[str]:
 def order(definitions: Mapping[str, SegmentDefinition], known: Mapping[str, str]) -> list[SegmentDefinition]:
     """Each segment behind those that it refers to; ``known`` are ids by name. Raises ``DocumentError``."""
     graph = {}
-    for one in definitions.values():
-        named = references(one.rule)
+    for definition in definitions.values():
+        named = references(definition.rule)
         lost = sorted(n for n in named if n not in definitions and n not in known and not SEGMENT_ID.fullmatch(n))
         if lost:
-            raise DocumentError(f"{one.name}: there is no segment {lost[0]!r}")
-        graph[one.name] = named & definitions.keys()
+            raise DocumentError(f"{definition.name}: there is no segment {lost[0]!r}")
+        graph[definition.name] = named & definitions.keys()
     try:
         return [definitions[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:

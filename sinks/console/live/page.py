@@ -154,5 +154,8 @@ class LivePages:
 def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
     """The identifiers of a contact; those that this event ties come first."""
     identifiers = identity["identifiers"] if identity is not None else []
-    tied = [{**one, "here": any(e["event_id"] == event_id for e in one["evidence"])} for one in identifiers]
+    tied = [
+        {**identifier, "here": any(e["event_id"] == event_id for e in identifier["evidence"])}
+        for identifier in identifiers
+    ]
     return sorted(tied, key=lambda one: not one["here"])[:50]

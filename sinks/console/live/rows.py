@@ -108,7 +108,7 @@ def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
         contact_id=event["contact_id"],
         preview=event["properties"][:MOST_TEXT].decode("utf-8", "replace") if len(event["properties"]) > 2 else "",
         sets=_attributes(event["profile"]),
-        warnings=[one for one in stored_as if isinstance(one, str)] if isinstance(stored_as, list) else [],
+        warnings=[entry for entry in stored_as if isinstance(entry, str)] if isinstance(stored_as, list) else [],
         touched_ms=now_ms,
     )
     row.accepted_ms = row.since(now_ms)
@@ -158,7 +158,7 @@ def of_quarantined(quarantined: Quarantined, seq: int, now_ms: int) -> LiveRow:
 
 
 def _pairs(identifiers: list[Identifier]) -> list[tuple[str, str]]:
-    return [(one["type"], one["value"]) for one in identifiers]
+    return [(identifier["type"], identifier["value"]) for identifier in identifiers]
 
 
 def _object(raw: bytes) -> dict[str, Any]:

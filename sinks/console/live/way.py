@@ -19,16 +19,16 @@ class TraceStep(NamedTuple):
 def way_of(trace: Mapping[str, Any] | None) -> list[TraceStep]:
     """In the order of the trace; none where there is no trace."""
     steps = trace["steps"] if trace is not None else []
-    began = next((parse_iso(one["at"]) for one in steps if one["at"]), None)
+    began = next((parse_iso(step["at"]) for step in steps if step["at"]), None)
     return [
         TraceStep(
-            one["step"],
-            one["at"],
-            None if began is None or not one["at"] else max(0, (parse_iso(one["at"]) or began) - began),
-            _place(one["place"]),
-            _SAID[one["step"]](one["detail"]),
+            step["step"],
+            step["at"],
+            None if began is None or not step["at"] else max(0, (parse_iso(step["at"]) or began) - began),
+            _place(step["place"]),
+            _SAID[step["step"]](step["detail"]),
         )
-        for one in steps
+        for step in steps
     ]
 
 

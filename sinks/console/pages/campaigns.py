@@ -25,7 +25,7 @@ async def campaign(visit: Visit) -> Response:
     series = await visit.api.get(f"{place}/timeseries", interval=interval)
     state = visit.query.get("state", "")
     deliveries = await visit.api.get(f"{place}/deliveries", limit="20", state=state, page=visit.query.get("page", "1"))
-    variants = [{**one, "rates": _rates(one["stats"])} for one in shown["variants"]]
+    variants = [{**variant, "rates": _rates(variant["stats"])} for variant in shown["variants"]]
     return visit.page(
         "campaign.html",
         title=shown["name"],

@@ -57,7 +57,7 @@ def form_of_fields(fields: Mapping[str, str]) -> RuleForm:
 
 def rule_of(form: RuleForm) -> Any:
     """The rule that the form says; what is left empty is left out, so the API names what is missing."""
-    rules = [_negated(one, _condition(one)) for one in form.conditions]
+    rules = [_negated(condition, _condition(condition)) for condition in form.conditions]
     return rules[0] if len(rules) == 1 else {form.match: rules}
 
 
@@ -117,9 +117,9 @@ def form_of_rule(rule: Any) -> RuleForm | None:
             if isinstance(rule.get(name), list):
                 match, parts = name, rule[name]
     conditions = [_fields_of(part) for part in parts]
-    if len(conditions) > MOST_CONDITIONS or any(one is None for one in conditions):
+    if len(conditions) > MOST_CONDITIONS or any(condition is None for condition in conditions):
         return None
-    form = RuleForm(match, [one for one in conditions if one is not None])
+    form = RuleForm(match, [condition for condition in conditions if condition is not None])
     return form if rule_of(form) == rule else None
 
 

@@ -156,13 +156,13 @@ class SegmentPages:
         if known is not None and time.monotonic() - known[0] < NAMES_S:
             return known[1]
         contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
-        places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
+        places = [api.path("contacts", contact["id"], "events") for contact in contacts[:SAMPLED]]
         pages = await asyncio.gather(*(visit.api.get(place, limit="50") for place in places))
         events = [event for page in pages for event in page["data"]]
         offered = {
             "types": _names(event["type"] for event in events),
             "properties": _names(name for event in events for name in event["properties"]),
-            "attributes": _names(name for one in contacts for name in one["attributes"]),
+            "attributes": _names(name for contact in contacts for name in contact["attributes"]),
         }
         if len(self._names) >= MOST_KEPT:
             self._names.clear()

@@ -189,9 +189,9 @@ async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[s
         return []
     segment_rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[row["contact_id"] for row in rows])
     segments: dict[str, list[str]] = {}
-    for one in segment_rows:
-        if one["segment_id"] in tenant.segments:
-            segments.setdefault(one["contact_id"], []).append(one["segment_id"])
+    for segment_row in segment_rows:
+        if segment_row["segment_id"] in tenant.segments:
+            segments.setdefault(segment_row["contact_id"], []).append(segment_row["segment_id"])
     return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
 
 

@@ -16,8 +16,8 @@ async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str
     row = await contacts.required(reader, tenant, text)
     ids = {row["contact_id"], *await contacts.losers_of(reader, tenant, row["contact_id"])}
     ids |= {
-        identity.contact_id(tenant.workspace, tenant.environment, one["type"], one["value"])
-        for one in row["identifiers"]
+        identity.contact_id(tenant.workspace, tenant.environment, identifier["type"], identifier["value"])
+        for identifier in row["identifiers"]
     }
     return {"ids": sorted(ids)}
 

@@ -58,7 +58,7 @@ async def explain(
     contact_id = row["contact_id"]
     listed = [leaf.segment_id for leaf in all_leaves(tree) if isinstance(leaf, InSegment) and leaf.rule is None]
     members = await reader.rows(_MEMBERSHIPS, **tenant.parameters, id=contact_id, segments=[segment.id, *listed])
-    since = {one["segment_id"]: one["since_ms"] for one in members}
+    since = {member["segment_id"]: member["since_ms"] for member in members}
     identifiers = _by_type(row["identifiers"])
     known = ContactFacts(
         attributes=_entries(row["attributes"]),
@@ -99,7 +99,7 @@ def _entries(document: str) -> dict[str, list[Any]]:
 
 def _by_type(identifiers: list[Any]) -> dict[str, list[str]]:
     ids_by_type: dict[str, list[str]] = {}
-    for one in identifiers:
-        kind, value = (one["type"], one["value"]) if isinstance(one, dict) else one
+    for identifier in identifiers:
+        kind, value = (identifier["type"], identifier["value"]) if isinstance(identifier, dict) else identifier
         ids_by_type.setdefault(kind, []).append(value)
     return ids_by_type

@@ -101,7 +101,7 @@ def _known(row: Row) -> Row:
 
 
 def _missing(row: Row, given: Identifiers) -> Identifiers:
-    has = {(one["type"], one["value"]) for one in row["identifiers"]}
+    has = {(identifier["type"], identifier["value"]) for identifier in row["identifiers"]}
     return [one for one in given if one["type"] != identity.CONTACT_ID and (one["type"], one["value"]) not in has]
 
 
@@ -119,4 +119,7 @@ def _warnings(missing: Identifiers) -> list[str]:
 
 
 def _ids(tenant: Tenant, identifiers: Identifiers) -> list[str]:
-    return [identity.contact_id(tenant.workspace, tenant.environment, one["type"], one["value"]) for one in identifiers]
+    return [
+        identity.contact_id(tenant.workspace, tenant.environment, identifier["type"], identifier["value"])
+        for identifier in identifiers
+    ]

@@ -109,7 +109,7 @@ async def trace(
 
 async def _put_times(times: RecordTimes, steps: list[dict[str, Any]]) -> None:
     """When the record of each step was written, in place of the event's own time; of the first few places."""
-    placed = [(one, _written_at(one["place"])) for one in steps if one["place"] is not None]
+    placed = [(step, _written_at(step["place"])) for step in steps if step["place"] is not None]
     written = await times.of(list(dict.fromkeys(place for _, place in placed))[:MOST_TIMES])
     for one, place in placed:
         if place in written:
@@ -123,7 +123,7 @@ def _written_at(place: dict[str, Any]) -> Place:
 async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], today: str) -> list[str]:
     """Every contact that the event may have been of, or has touched."""
     home = (tenant.workspace, tenant.environment)
-    named = {own_id(*home, kind=one["type"], value=one["value"]) for one in event["identifiers"]}
+    named = {own_id(*home, kind=identifier["type"], value=identifier["value"]) for identifier in event["identifiers"]}
     ids = {event["contact_id"], event["own_contact_id"], today, *named}
     if today:
         ids.update(await losers_of(reader, tenant, today))

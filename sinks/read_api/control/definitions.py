@@ -81,7 +81,7 @@ def _key_shape(key: ApiKey, control: ControlState) -> dict[str, Any]:
 def workspaces_of(control: ControlState) -> list[dict[str, Any]]:
     """All of the instance, oldest first."""
     workspaces = sorted(control.workspaces.values(), key=lambda w: (w.created_ms, w.id))
-    return [serialize.workspace(one) for one in workspaces]
+    return [serialize.workspace(workspace) for workspace in workspaces]
 
 
 def workspace_named(control: ControlState, workspace: str, name: str) -> dict[str, Any]:
@@ -95,11 +95,13 @@ def workspace_named(control: ControlState, workspace: str, name: str) -> dict[st
 def environments_of(control: ControlState, workspace: str) -> list[dict[str, Any]]:
     """In the order of their numbers."""
     environments: Iterable[Environment] = control.environments[workspace].values()
-    return [serialize.environment(one) for one in sorted(environments, key=lambda e: e.number)]
+    return [serialize.environment(environment) for environment in sorted(environments, key=lambda e: e.number)]
 
 
 def receivers_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first, without their secrets."""
     here = (tenant.workspace, tenant.environment)
-    receivers = [one for one in control.receivers.values() if (one.workspace, one.environment) == here]
-    return [serialize.receiver(one) for one in sorted(receivers, key=lambda r: (r.created_ms, r.id))]
+    receivers = [
+        receiver for receiver in control.receivers.values() if (receiver.workspace, receiver.environment) == here
+    ]
+    return [serialize.receiver(receiver) for receiver in sorted(receivers, key=lambda r: (r.created_ms, r.id))]

@@ -129,7 +129,7 @@ def _names(name: str) -> str:
 
 def _said(what: str, of: str, name: str, others: Iterable[str]) -> str:
     folded = {_folded(other): other for other in others if not other.startswith("$list:")}
-    near = [folded[one] for one in get_close_matches(_folded(name), folded, n=MOST_SIMILAR, cutoff=0.7)]
+    near = [folded[near] for near in get_close_matches(_folded(name), folded, n=MOST_SIMILAR, cutoff=0.7)]
     similar = f"; similar: {', '.join(one[:80] for one in near)}" if near else ""
     return warning("never_seen", f"no {what}{of} has been seen here{similar}")
 

@@ -83,8 +83,8 @@ class Campaign:
         campaign = context.control.campaigns[context.tenant.place][str(self.id)]
         parts = await context.loaders.variants.load(str(self.id))
         return [
-            Variant(id=strawberry.ID(one["id"]), name=one["name"], stats=_stats_of(one["stats"]))
-            for one in variants_of(campaign, parts)
+            Variant(id=strawberry.ID(variant["id"]), name=variant["name"], stats=_stats_of(variant["stats"]))
+            for variant in variants_of(campaign, parts)
         ]
 
 

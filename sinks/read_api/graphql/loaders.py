@@ -60,7 +60,7 @@ class Loaders:
 
     async def _segments(self, ids: list[str]) -> list[Row | None]:
         known = self._control.segments[self._tenant.workspace, self._tenant.environment]
-        segments = [known[one] for one in dict.fromkeys(ids) if one in known]
+        segments = [known[key] for key in dict.fromkeys(ids) if key in known]
         shapes = {
             s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._tenant, segments)
         }

@@ -62,7 +62,7 @@ class Mutation:
         return Ingested(
             accepted=answer["accepted"],
             rejected=answer["rejected"],
-            results=[_result(one) for one in answer["results"]],
+            results=[_result(result) for result in answer["results"]],
         )
 
     @strawberry.mutation(description="POST /v1/segments, or with an id PATCH of it.")

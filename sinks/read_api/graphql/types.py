@@ -97,7 +97,7 @@ class Contact:
     @strawberry.field(description="The segments that it is in now.")
     async def segments(self, info: RequestInfo) -> list[Segment]:
         info.context.require("segments:read")
-        shapes = await info.context.loaders.segment.load_many([str(one) for one in self.segment_ids])
+        shapes = await info.context.loaders.segment.load_many([str(segment_id) for segment_id in self.segment_ids])
         return [segment_of(row) for row in shapes if row is not None]
 
     @strawberry.field(description="Newest first.")
@@ -137,5 +137,5 @@ def event_of(row: dict[str, Any]) -> Event:
     """An event of ``contacts.latest_events``."""
     fields = plain(row["shape"])
     fields["id"] = fields.pop("event_id")
-    fields["identifiers"] = [Identifier(**one) for one in fields["identifiers"]]
+    fields["identifiers"] = [Identifier(**identifier) for identifier in fields["identifiers"]]
     return Event(**fields)

@@ -48,7 +48,7 @@ async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[st
     async def parts() -> AsyncIterator[tuple[str, list[Any]]]:
         yield "contact", [contact]
         yield "identity", [identity]
-        yield "segment", [{**one, "name": names.get(one["id"], "")} for one in segments]
+        yield "segment", [{**segment, "name": names.get(segment["id"], "")} for segment in segments]
         async for rows in pages(partial(_memberships, reader, ids), asked):
             yield "membership", rows
         async for rows in pages(lambda one: consents.consents(reader, tenant, found, one.paging), asked):
@@ -60,7 +60,7 @@ async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[st
 
     async def body() -> AsyncIterator[bytes]:
         async for kind, rows in parts():
-            if part := lines.lines([{"kind": kind, **one} for one in rows]):
+            if part := lines.lines([{"kind": kind, **row} for row in rows]):
                 yield part
 
     headers = {"Content-Disposition": 'attachment; filename="contact.ndjson"'}
