@@ -16,14 +16,14 @@ def _link(links: Sequence[Any]) -> Columns:
         [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
     ]
     for side in ("a", "b"):
-        columns.append([identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for k in links])
+        columns.append([_own_id(k, k[side]) for k in links])
         columns.append([k[side]["type"] for k in links])
         columns.append([k[side]["value"] for k in links])
     return columns
 
 
-def _named(identifier: Identifier) -> dict[str, str]:
-    return {"kind": identifier["type"], "value": identifier["value"]}
+def _own_id(link: Any, identifier: Identifier) -> str:
+    return identity.contact_id(link["workspace"], link["environment"], identifier["type"], identifier["value"])
 
 
 LINKS = Table(
@@ -40,10 +40,7 @@ def _retracted(links: Sequence[Any]) -> Columns:
     columns = [[k[name] for k in links] for name in ("workspace", "environment")]
     columns.append([LIFTED if k["kind"] == LIFT else k["event_id"] for k in links])
     columns.append([k["at_ms"] for k in links])
-    pairs = [
-        sorted(identity.contact_id(k["workspace"], k["environment"], **_named(k[side])) for side in ("a", "b"))
-        for k in links
-    ]
+    pairs = [sorted((_own_id(k, k["a"]), _own_id(k, k["b"]))) for k in links]
     return [*columns, [a for a, _ in pairs], [b for _, b in pairs]]
 
 

@@ -276,7 +276,7 @@ def _typed(profile: dict[str, Any], name: str, default: Any) -> Any:
 
 def _identifiers(values: Any) -> list[Identifier]:
     try:
-        found = [Identifier(type=v["type"], value=v["value"]) for v in values]
+        found: list[Identifier] = [{"type": v["type"], "value": v["value"]} for v in values]
     except (TypeError, KeyError) as error:
         raise UnusableError(f"profile.identifiers: {error!r}") from error
     if [i for i in found if not (isinstance(i["type"], str) and isinstance(i["value"], str))]:

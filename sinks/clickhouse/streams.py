@@ -122,34 +122,32 @@ async def _sort_links(items: Sequence[Item], parts: dict[int, Part], _stored: St
 
 async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
-    tables = {
-        "profile": CONTACTS,
-        "membership": MEMBERSHIP_CHANGES,
-        "consent": CONSENT_CHANGES,
-        "refused": REFUSED_LINKS,
+    tables: dict[str, tuple[Table, list[Item]]] = {
+        "profile": (CONTACTS, []),
+        "membership": (MEMBERSHIP_CHANGES, []),
+        "consent": (CONSENT_CHANGES, []),
+        "refused": (REFUSED_LINKS, []),
+        outcomes.SUPPRESSED: (OUTCOMES, []),
     }
-    rows: dict[Table, list[Item]] = {table: [] for table in (*tables.values(), OUTCOMES)}
     for item in items:
         change: Change = item.datum
-        table = tables.get(change["kind"])
+        table, rows = tables.get(change["kind"], (None, []))
         if table is not None:
+            if table is OUTCOMES:
+                try:
+                    item = item._replace(datum=outcomes.of_change(change))  # noqa: PLW2901 - what becomes a row of it
+                except ValueError as error:
+                    work.unusable.append((item, str(error)))
+                    continue
             if not parts[item.partition].has(table, item):
-                rows[table].append(item)
-        elif change["kind"] == outcomes.SUPPRESSED:
-            try:
-                outcome = outcomes.of_change(change)
-            except ValueError as error:
-                work.unusable.append((item, str(error)))
-                continue
-            if not parts[item.partition].has(OUTCOMES, item):
-                rows[OUTCOMES].append(item._replace(datum=outcome))
+                rows.append(item)
         elif change["kind"] != APPLIED:
             work.unusable.append((item, f"a change of unknown kind {change['kind'][:80]!r}"))
         elif reply_to := change.get("reply_to"):
             work.receipts[reply_to].append(_receipt(change, APPLIED))
     # memberships last: a contact in a segment can then be read with the data that put it there
-    members = {MEMBERSHIP_CHANGES: rows.pop(MEMBERSHIP_CHANGES)}
-    work.inserts += [rows, members]
+    members = tables.pop("membership")
+    work.inserts += [dict(tables.values()), dict([members])]
     return work
 
 
