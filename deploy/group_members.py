@@ -1,4 +1,4 @@
-"""A stage in; the static members of its consumer group, and some of them taken out of it, out.
+"""A stage in; the static members of its consumer group listed, and some of them removed, out.
 
 A member that stops does not leave: its partitions wait for it until its session ends. Removing it is one request of
 Kafka's protocol (LeaveGroup, version 3), which aiokafka has in older versions only.

@@ -1,4 +1,4 @@
-"""Environment in, the edge on its port out: `python -m ingest`; pure."""
+"""`python -m ingest`: the environment in, the edge on its port out; pure."""
 
 from ingest.app import build_app, build_edge
 from schemas.service.process import read_settings, set_up_logging

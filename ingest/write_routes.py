@@ -1,4 +1,4 @@
-"""The edge's parts in; the routes of writes that are no events, and have no table of their own, out."""
+"""The edge's parts in; the routes of all writes other than events out."""
 
 from starlette.routing import Route
 

@@ -1,1 +1,1 @@
-"""A running cluster in, a folder with all that it knows out; and such a folder in, the same cluster made anew, out."""
+"""A running cluster in, a folder with its data out; and back, into a new cluster."""

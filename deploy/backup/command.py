@@ -1,4 +1,4 @@
-"""Settings and a folder in; everything that a cluster knows in the folder, or a new cluster that knows it, out."""
+"""Settings and a folder in; a backup of the cluster in the folder, or a new cluster restored from it, out."""
 
 import time
 from collections.abc import Callable

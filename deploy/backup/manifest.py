@@ -1,4 +1,4 @@
-"""What a backup has, as `manifest.json` in its folder says it; it is written last, so a folder without one is none."""
+"""`manifest.json`, the list of a backup's content; it is written last, so a folder without it is no backup."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Topics under load in, one file of records a partition out, cut where a cluster that crashed could have stood.
+"""Topics under load in, one file of records a partition out, cut at a state that a crash could have left.
 
 1. First what there is is read, with no care for order; then the rest, up to ends that are asked for in an order: the
    changelogs' at once, then each topic's before those of the topics that its records follow from. So no state and no

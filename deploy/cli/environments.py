@@ -1,4 +1,4 @@
-"""A word in; environments of the workspace made and shown through the API, out."""
+"""`headwater environments` in; environments of the workspace created and listed through the API out."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""A word in; keys of the workspace made, shown and revoked through the API, out."""
+"""`headwater keys` in; keys of the workspace created, listed and revoked through the API out."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""The words run, up, down and status in; the stack on this machine started, stopped or shown, as by `make`, out."""
+"""`headwater run|up|down|status` in; the stack on this machine started, stopped or shown, as by `make`, out."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""A stage and numbers of workers in; the members of consumer groups shown, or taken out of them, out.
+"""A stage and numbers of workers in; the members of consumer groups listed, or removed from them, out.
 
 Straight to Kafka with the settings of the processes: the variables `KAFKA_BOOTSTRAP_SERVERS`, `HEADWATER_KAFKA_*`.
 """

@@ -1,4 +1,4 @@
-"""A command's words in; the options that every command takes, taken out of them, and the client that follows, out.
+"""A command's arguments in; the options common to all commands, and the API client that they configure, out.
 
 The options may stand anywhere: ``headwater keys list --json`` and ``headwater --json keys list`` are the same.
 """

@@ -1,4 +1,4 @@
-"""A moment in; a return, when identity has taken in all that was acknowledged before it and its merges are known, out.
+"""Waits until identity has processed all events acknowledged so far and this edge has their merges.
 
 1. Identity's group has committed the ends of `events`: the links that they teach are on `links`. All partitions, as an
    event names a contact in the partition of its sender.

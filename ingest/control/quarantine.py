@@ -1,4 +1,4 @@
-"""Bodies that ask to replay or discard records in quarantine in, which records they mean out; pure."""
+"""Bodies that ask to replay or discard records in quarantine in, the selection of records out; pure."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Requests that are not events in (definitions), answers out: the edge's slower paths."""
+"""Requests that create, change and delete segments in; records on `control`, and answers, out."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Questions about a test environment in; how many events it took and refused, which it refused, a new beginning, out.
+"""Requests about a test environment in; counts of accepted and refused events, the refused ones, or a reset, out.
 
 The read API lists the accepted events: ``GET /v1/test/good``.
 """

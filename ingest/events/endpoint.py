@@ -1,4 +1,4 @@
-"""SPINE of the edge. A request in: key -> body -> dialect -> canonical -> collect -> reply out."""
+"""The edge's steps for one request: key -> body -> dialect -> canonical -> collect -> reply."""
 
 import logging
 from dataclasses import dataclass, field, replace

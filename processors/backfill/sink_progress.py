@@ -1,4 +1,4 @@
-"""Partitions of `resolved` in; a return, when everything that they held is in ClickHouse, out.
+"""Waits until every present record of some partitions of `resolved` is in ClickHouse.
 
 A record counts as stored when the sink's group has committed it: it commits after the insert.
 """

@@ -1,4 +1,4 @@
-"""SPINE of identity. events in: resolved and links out. links in: merges out. merges in: the map."""
+"""Identity: `events` in, `resolved` and `links` out; `links` in, `merges` out; `merges` in, its map updated."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""SPINE of segments. resolved, merges, absorbs in: changes, absorbs out; by time, rules and history: changes out; pure.
+"""Segments: `resolved`, `merges`, `absorbs`, time, new rules and history in; `changes`, `absorbs` out; pure.
 
 The definitions have to be complete before the first record: an empty ``ControlState`` says that all segments
 are gone.

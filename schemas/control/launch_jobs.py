@@ -1,4 +1,4 @@
-"""Records of `control` that ask to launch a campaign in; what is asked and still open out; pure.
+"""Records of `control` that ask to launch a campaign in; the launches that are still open out; pure.
 
 The edge writes a job, the sender of messages does it, page by page, and says in the same record how far it is. The ids
 of its messages follow from the job's, so a page that is done twice makes the same messages. Jobs that are done go

@@ -1,4 +1,4 @@
-"""A campaign's channel in, what of a contact a message goes to out."""
+"""A campaign's channel in, the kind of address that its messages go to out."""
 
 EMAIL, PHONE, DEVICES = "email", "phone", "devices"
 _KINDS = {

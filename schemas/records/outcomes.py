@@ -1,4 +1,4 @@
-"""An accepted event that becomes no row in; why, as a record that names its place and not its contact, out; pure.
+"""An accepted event that becomes no row in; the reason, as a record with its place and without its contact, out; pure.
 
 Each place on `events` has one outcome: stored, duplicate, quarantined or suppressed. What is stored, or a duplicate,
 has a row of its own; of the others this record is all that is left.

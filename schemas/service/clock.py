@@ -1,4 +1,4 @@
-"""The wall clock that records and requests are stamped with."""
+"""The wall clock of all records and requests: epoch milliseconds."""
 
 import time
 from collections.abc import Iterator, MutableMapping

@@ -1,4 +1,4 @@
-"""Bytes that requests hold in memory, by the workspace that they are for; a request that finds no room is refused.
+"""Counts the bytes that requests hold in memory, by workspace; refuses a request beyond the limit.
 
 A workspace may hold as much as it leaves free, so one alone has half, and however many flood an edge, there is room
 for one more. Requests without a key so far are an owner too.

@@ -1,4 +1,4 @@
-"""What the pipeline tells of a traced request, record or attempt: the interface of a tracer; pure."""
+"""The interface of a tracer: the pipeline's calls for a traced request, record or attempt; pure."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""SPINE of the ClickHouse sink. Kafka's records in, one inserter a topic; the only commit of offsets out.
+"""The ClickHouse sink: Kafka's records in, to one inserter a topic; the only commit of offsets out.
 
 1. Where partitions are assigned, the tables say where to go on (`sinks/clickhouse/resume.py`); until then nothing
    that was read is taken.

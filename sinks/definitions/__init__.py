@@ -1,1 +1,1 @@
-"""Names for what other tables hold ids of: definitions and types of events, kept beside the sink's lanes."""
+"""Tables of names for the ids in other tables: segments, campaigns, webhooks, event types; the sink keeps them."""

@@ -1,4 +1,4 @@
-"""The control state in; `segments`, `campaigns` and `webhooks` kept equal to it, `event_types` to what is stored, out.
+"""The control state and stored events in; the tables `segments`, `campaigns`, `webhooks` and `event_types` out.
 
 1. A table is compared with the definitions whenever these change, and every 30 s in any case: one that was emptied,
    made anew or left behind by a crash is filled without being asked for. What is the same is not written again.

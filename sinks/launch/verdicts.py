@@ -1,4 +1,4 @@
-"""A campaign and an audience in; the SQL that says of each contact where its message goes, or why it gets none, out.
+"""A campaign and an audience in; SQL of each contact's address, or of the reason why it gets no message, out.
 
 One query decides for a preview and for a launch. A contact is skipped for the first reason that holds: it is gone, it
 has no address for the channel, it refused the consent or did not give it, it got as many messages as the cap allows.

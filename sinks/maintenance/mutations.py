@@ -1,4 +1,4 @@
-"""An ALTER that rewrites rows in; a return when ClickHouse has done it out, however long that takes.
+"""Runs an ALTER that rewrites rows, and waits until ClickHouse has done it, for as long as it takes.
 
 A mutation outlives the request that asked for it, and its process: one that reads a table that is gone, or fails
 again and again, holds up every later mutation of its table. So requests do not wait for mutations, they are looked

@@ -1,4 +1,4 @@
-"""A database that has lost a table in; the table made again, and filled from what has its rows, out.
+"""A database that has lost a table in; the table created again, and filled from Kafka and other tables, out.
 
 Its topic is read again from Kafka, and a table that a view fills is filled from the one that the view reads.
 """

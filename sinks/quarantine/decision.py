@@ -1,4 +1,4 @@
-"""A record in quarantine in; where a replay of it would go, or why it is not replayed, out; pure.
+"""A record in quarantine in; the target of its replay, or the reason why it is not replayed, out; pure.
 
 A replay goes to the topic and partition where the record stood, as a record of its own: what reads it there is what
 failed on it, and the stages know what they have had by the ids in it, so whoever had it before takes it for a repeat.

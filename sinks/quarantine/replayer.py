@@ -1,4 +1,4 @@
-"""Jobs of `control` in; records of quarantine sent again or discarded, and what became of each in ClickHouse, out.
+"""Jobs of `control` in; records of quarantine sent again or discarded, and their outcomes in ClickHouse, out.
 
 1. One process does all jobs, one after the other, the oldest first.
 2. A replay is announced in `quarantine_outcomes` with the end of its topic, sent, then noted with its place. What was

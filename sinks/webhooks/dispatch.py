@@ -1,4 +1,4 @@
-"""SPINE of sending. Due deliveries in; requests to their endpoints, and their outcomes in Kafka, out.
+"""The sender of webhooks: due deliveries in; requests to their endpoints, and their outcomes in Kafka, out.
 
 1. Each endpoint has its own lane: queue, breaker, and room for so many requests at a time. A slow or dead one fills
    its own lane and no other.

@@ -1,4 +1,4 @@
-"""SPINE of planning. `changes` and `resolved` in; deliveries on `deliveries`, then the offsets, out.
+"""The planner of webhooks: `changes` and `resolved` in; deliveries on `deliveries`, then the offsets, out.
 
 1. Deliveries are durable before the contacts' notification state is, and that before offsets are committed. A
    crash between any two plans again, and finds the same ids.

@@ -1,4 +1,4 @@
-"""The words `headwater import contacts|events FILE` in; an import that is planned by them out."""
+"""`headwater import contacts|events FILE` in; the import of that file out."""
 
 from typing import Annotated, Any
 

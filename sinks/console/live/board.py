@@ -1,4 +1,4 @@
-"""Decoded records in; the rows that somebody watches, filled in place, out: what the viewers share; pure.
+"""Decoded records in; the rows that all viewers share, filled in place, out; pure.
 
 Only rows that a viewer has taken are kept. A stage's fact about an event that has not been seen yet waits for it.
 """

@@ -1,4 +1,4 @@
-"""Topics in, rows to viewers out: one consumer without a group for all, there only while somebody watches.
+"""Topics in, rows to viewers out: one consumer without a group for all viewers, only while there are any.
 
 1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
 2. Decoding events has a budget of ``BUDGET_S`` of the processor's time a second; those over it are counted and not

@@ -1,4 +1,4 @@
-"""Records of the pipeline's topics in; one row an event, with what became of it so far and when, out; pure.
+"""Records of the pipeline's topics in; one row an event, with its stages so far and their times, out; pure.
 
 A time is that of being seen here, in milliseconds after the edge had the event; what was there before the feed began
 has none (``past``).

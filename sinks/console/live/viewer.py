@@ -1,4 +1,4 @@
-"""Rows as they come in; what one viewer is to be sent, at most so much a second, out, with a count of the rest; pure.
+"""Rows as they come in; the rows for one viewer, limited by second, with a count of the rest, out; pure.
 
 A viewer that is slow loses rows, and learns how many; it never holds up the feed.
 """

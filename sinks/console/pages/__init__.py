@@ -1,1 +1,1 @@
-"""One module a page: what the public API answers in, a template's values out."""
+"""One module a page: answers of the public API in, a template's values out."""

@@ -1,4 +1,4 @@
-"""A visit in; contacts, one with all that is known of it, a split and an erasure with their previews, out."""
+"""A visit in; contacts, one with all of its data, a split and an erasure with their previews, out."""
 
 from typing import Any
 

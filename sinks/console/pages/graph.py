@@ -1,4 +1,4 @@
-"""Identifiers and the ties between them in; a drawing of them, and what a split would leave, out; pure."""
+"""Identifiers and the ties between them in; a drawing of them, and the contacts after a split, out; pure."""
 
 import math
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""A visit in; the health of what runs, out."""
+"""A visit in; the health of all processes, out."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A visit in; records that were kept aside, one with its bytes, and what a replay would do or has done, out."""
+"""A visit in; records in quarantine, one with its bytes, and the plan or the result of a replay, out."""
 
 from typing import Any
 from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""Rules to start from, each with what it is for; pure."""
+"""Rules to start from, each with its purpose; pure."""
 
 from typing import Any, NamedTuple
 

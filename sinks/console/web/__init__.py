@@ -1,1 +1,1 @@
-"""What every page of the console needs: sessions, the policy, the API, files and templates."""
+"""Shared by all pages of the console: sessions, the content policy, the API's client, files and templates."""

@@ -1,4 +1,4 @@
-"""A key in, the cookie that stands for it out, and back; codes that sign a browser in once.
+"""A key in, its session cookie out, and back; codes that sign a browser in once.
 
 1. A cookie is the key itself, sealed (Fernet) with the instance's first secret key: the server keeps no session, so a
    restart ends no session. Without a secret key the process makes one, and a restart ends all.

@@ -1,4 +1,4 @@
-"""Which campaigns, and as of when, in; SQL of their facts out: `messages`, `facts` and `converted` (goals reached).
+"""Campaigns and a time to count by in; SQL of their facts out: `messages`, `facts` and `converted` (goals reached).
 
 1. An event counts once by its id, type and sender, a message once per kind: its key is its `message_id`, else its
    contact, else the event itself.

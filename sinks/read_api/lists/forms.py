@@ -1,4 +1,4 @@
-"""What a request says of the form of a list in; rows of the API as lines of NDJSON or CSV out; pure.
+"""A request's parameters of a list's format in; rows of the API as lines of NDJSON or CSV out; pure.
 
 CSV has the columns of the list's shape, whatever rows there are. Entries of attributes, consents and properties are
 columns of their own where the first rows have them, the most frequent ``MOST_SPREAD`` of each; what is left of such an
