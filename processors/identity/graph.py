@@ -8,7 +8,7 @@ stays so, whether it comes before its retraction, after it or again.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -45,7 +45,7 @@ class Member:
 
     def __or__(self, other: "Member") -> "Member":
         """The earlier of each place."""
-        return replace(self, position=min(self.position, other.position), claimed=min(self.claimed, other.claimed))
+        return Member(self.type, self.value, min(self.position, other.position), min(self.claimed, other.claimed))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,11 +143,16 @@ class Component:
     @property
     def winner(self) -> str:
         """The contact id that all members resolve to; a function of the members alone."""
+        if len(self.members) == 1:
+            return next(iter(self.members))
         return min(self.members, key=lambda node: self.members[node].strength(node))
 
     def is_claimed(self, place: int) -> bool:
         """Whether an external id of these was claimed before a place in the log: then they are an identified person."""
         return any(m.claimed < place for m in self.members.values() if m.type == identity.EXTERNAL_ID)
+
+    def types(self) -> set[str]:
+        return {member.type for member in self.members.values()}
 
     def counts(self) -> Counter[str]:
         return Counter(member.type for member in self.members.values())

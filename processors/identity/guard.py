@@ -41,9 +41,12 @@ def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: 
         return None
     if evidence.keeper and _are_two(a, b, pair, evidence):
         return TWO
-    mine, other = a.counts(), b.counts()
     # a side that an explicit call put over its limit stays linkable: only types that both sides have can exceed it
-    for kind in sorted(mine.keys() & other.keys()):
+    shared = a.types() & b.types()
+    if not shared:
+        return None
+    mine, other = a.counts(), b.counts()
+    for kind in sorted(shared):
         if kind == identity.EXTERNAL_ID and evidence.keeper:
             continue
         if mine[kind] + other[kind] > limits.of(kind):

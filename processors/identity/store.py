@@ -26,7 +26,8 @@ class Graph:
         self._dirty: set[str] = set()
 
     def touch(self, *components: Component) -> None:
-        self._dirty.update(component.id for component in components)
+        for component in components:
+            self._dirty.add(component.id)
 
     def find(self, node: str, named: Identifier, position: int) -> Component:
         """The node's component; completes a half-written union on the way."""
