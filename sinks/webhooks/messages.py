@@ -26,6 +26,8 @@ CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT = NOTIFICATIONS
 OURS = frozenset(NOTIFICATIONS)
 """Types that no client's event can take."""
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
+TOLD_KINDS = frozenset(("membership", "profile"))
+"""Kinds of changes that messages are made of."""
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16
@@ -207,8 +209,9 @@ def _snapshot(change: Change, known: NotificationState, complete_since_ms: int, 
 
 
 def _digest(profile: Mapping[str, Any]) -> bytes:
-    visible = {name: value for name, value in profile.items() if name not in _TIMES}
-    visible["attributes"] = static_segments.without(profile.get("attributes") or {})
+    visible = {**profile, "attributes": static_segments.without(profile.get("attributes") or {})}
+    for name in _TIMES:
+        visible.pop(name, None)
     return blake2b(orjson.dumps(visible, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST).digest()
 
 

@@ -32,7 +32,7 @@ from schemas.settings import Settings
 from sinks.delivery.lease import Lease
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.launches import failure
-from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
+from sinks.webhooks.messages import TOLD_KINDS, Message, NotificationState, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
@@ -182,7 +182,7 @@ class DeliveryPlanner:
                 said = (
                     message
                     for change in changes
-                    if not self._control.erased.covers(change)
+                    if change["kind"] in TOLD_KINDS and not self._control.erased.covers(change)
                     for message in _said(of_change, change, known, since, is_heard=is_heard)
                 )
                 return named(self._control, said)
