@@ -53,10 +53,49 @@ def _after(before: list[Entry], entries: list[Entry], step: Step) -> list[Entry]
 
 def sequence(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> tuple[bool, int]:
     """Whether it holds, and the earliest moment at which that may change by itself."""
-    last = chain(some, steps, now_ms)[-1]
-    held = bool(last) and last[0][0] <= now_ms
-    due = last[0][0] if last and not held else NEVER
-    return held, min(due, _forgets(some, now_ms))
+    first_ms = _first_end(some, steps, now_ms)
+    held = first_ms <= now_ms
+    return held, min(NEVER if held else first_ms, _forgets(some, now_ms))
+
+
+def _first_end(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> int:
+    """The first time of the last step that ``chain`` reaches, ``NEVER``: none; by times alone, which most calls need.
+
+    A step that has too few events ends it before anything is looked at.
+    """
+    for series, step in zip(some, steps, strict=True):
+        if series is None or len(series[0]) < step.count:
+            return NEVER
+    reached: list[int] = []
+    for series, step in zip(some, steps, strict=True):
+        times = series[0]  # type: ignore[index]  # none of them is missing here
+        if len(times) > MOST_EVENTS:
+            times = times[known(series, now_ms)[0] :]
+        lasts = times[step.count - 1 :] if step.count > 1 else times
+        if reached:
+            reached = _following(reached, times, lasts, step.within_ms)
+        elif step.count == 1 or step.within_ms is None:
+            reached = lasts
+        else:
+            limit_ms = step.within_ms
+            reached = [last for first, last in zip(times, lasts, strict=False) if last - first < limit_ms]
+        if not reached:
+            return NEVER
+    return reached[0]
+
+
+def _following(before: list[int], times: list[int], lasts: list[int], limit_ms: int | None) -> list[int]:
+    """Of ``lasts`` those whose first event, in ``times``, comes after one of ``before``, and the last soon enough."""
+    if limit_ms is None:
+        return lasts[bisect_right(times, before[0]) :]
+    following, at, end = [], 0, len(before)
+    for first, last in zip(times, lasts, strict=False):
+        while at < end and before[at] < first:
+            at += 1
+        # the latest one before it is the one to which it is nearest
+        if at and last - before[at - 1] < limit_ms:
+            following.append(last)
+    return following
 
 
 def witness(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> list[list[Entry]]:
