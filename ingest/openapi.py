@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ingest import doc_pages
 from ingest.dialects import OPERATIONS
+from ingest.vendor_examples import example_of
 from schemas.api.document import document
 from schemas.errors import ApiError
 
@@ -48,7 +49,12 @@ _START = b"""SwaggerUIBundle({
 @cache
 def written() -> bytes:
     """The document, made once: it follows from the code alone."""
-    vendors = [(o.source, method, o.path) for o in OPERATIONS if o.source != "altacee" for method in o.methods]
+    vendors = [
+        (o.source, method, o.path, example_of(o.source, o.path))
+        for o in OPERATIONS
+        if o.source != "altacee"
+        for method in o.methods
+    ]
     return orjson.dumps(document(vendors))
 
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from schemas.api import campaign_requests, requests
 from schemas.api.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
+from schemas.api.parameter_prose import PATH_PARTS, QUERY_PARTS
 from schemas.api.request_schemas import BODIES
 from schemas.api.responses import SHAPES
 from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
@@ -75,14 +76,14 @@ _PARAMETERS: dict[str, Schema] = {
 _GRAPHQL_REFUSED = {"anyOf": [ref("Error"), record({"errors": many(OBJECT)})]}
 
 
-def document(vendors: Iterable[tuple[str, str, str]] = ()) -> dict[str, Any]:
-    """``vendors``: source, method and path of each operation of a vendor's dialect."""
+def document(vendors: Iterable[tuple[str, str, str, Any]] = ()) -> dict[str, Any]:
+    """``vendors``: source, method, path and a body of each operation of a vendor's dialect."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.public_path, {})[route.method.lower()] = _operation(route)
-    for source, method, path in vendors:
+    for source, method, path, example in vendors:
         public = path.replace(":path}", "}")
-        paths.setdefault(public, {})[method.lower()] = _vendors(source, method, public)
+        paths.setdefault(public, {})[method.lower()] = _vendors(source, method, public, example)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -129,16 +130,28 @@ def _operation(route: RouteSpec) -> dict[str, Any]:
 
 def _parameters(route: RouteSpec) -> list[Schema]:
     parameters: list[Schema] = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        _path_part(part[1:-1], route.tag, {"type": "string", "minLength": 1})
         for part in route.public_path.split("/")
         if part.startswith("{")
     ]
-    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in route.query.items()]
+    parameters += [
+        {"name": name, "in": "query", "schema": schema, "description": _prose(name, schema)}
+        for name, schema in route.query.items()
+    ]
     if route.scope != PUBLIC:
         parameters.append({"$ref": "#/components/parameters/Environment"})
         if route.method == "POST":
             parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     return parameters
+
+
+def _path_part(name: str, tag: str, schema: Schema) -> Schema:
+    prose = PATH_PARTS.get(f"{tag}.{name}") or PATH_PARTS[name]
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": prose}
+
+
+def _prose(name: str, schema: Schema) -> str:
+    return str(schema.get("description") or QUERY_PARTS[name])
 
 
 def refusals(route: RouteSpec) -> set[int]:
@@ -182,13 +195,15 @@ def _refusal(status: int, description: str) -> dict[str, Any]:
     return answer
 
 
-def _vendors(source: str, method: str, path: str) -> dict[str, Any]:
+def _vendors(source: str, method: str, path: str, example: Any) -> dict[str, Any]:
     parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    body = {"required": True, "content": {"application/json": {"schema": {}, "example": example}}}
     return {
+        **({} if example is None or method == "GET" else {"requestBody": body}),
         "operationId": _name(method, path),
         "summary": f"{source}'s call, as its own documents say",
         "tags": [source],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in parts],
+        "parameters": [_path_part(name, source, TEXT) for name in parts],
         "responses": {"default": {"description": "in the vendor's own format"}},
         "security": [{scheme: []} for scheme in _SCHEMES],
     }

@@ -22,7 +22,7 @@ from schemas.api.json_schema import (
 )
 from schemas.api.operation_shapes import OPERATION_SHAPES, TRIAL_SHAPES
 from schemas.api.operation_shapes import PROBLEM as _PROBLEM
-from schemas.api.quarantine_shapes import QUARANTINE_SHAPES
+from schemas.api.quarantine_routes import QUARANTINE_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
 from schemas.warning import PATTERN
 
