@@ -1,7 +1,7 @@
-"""The numbered ``.sql`` files of ``schemas/clickhouse`` in, a database that has every one of them out.
+"""The ``.sql`` files of ``schemas/clickhouse`` in, a database that has every one of them out.
 
-1. Files are append-only: each is applied once, in order, and recorded in ``_migrations`` with its digest; one that
-   changed after it was applied is an error.
+1. Numbered files are append-only: each is applied once, in order, and recorded in ``_migrations`` with its digest; one
+   that changed after it was applied is an error. Files of ``views/`` come last, and again whenever they change.
 2. A file that failed half-way is applied again from its beginning, so its statements must be repeatable.
 3. Two processes do not migrate at the same time: the table ``_migrating`` is the lock, and its comment the sign of
    life of its holder.
@@ -25,6 +25,7 @@ FILE = re.compile(r"\d{4}_\w+\.sql")
 SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
 TABLE_ALREADY_EXISTS = 57
 LOCK_EXPIRES_S = 20
+VIEWS = "views/"
 
 
 class MigrationError(Exception):
@@ -35,6 +36,11 @@ class MigrationError(Exception):
 class Migration:
     name: str
     text: str
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the file may change: it replaces its view."""
+        return self.name.startswith(VIEWS)
 
     @property
     def digest(self) -> str:
@@ -53,11 +59,15 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Every file, in order."""
-    folder = files("schemas").joinpath("clickhouse").iterdir()
-    return sorted(
-        (Migration(name=f.name, text=f.read_text()) for f in folder if FILE.fullmatch(f.name)), key=lambda m: m.name
-    )
+    """Every file, in order: tables, then views, which may read each other as earlier files made them."""
+    folder = files("schemas").joinpath("clickhouse")
+    tables = [Migration(name=f.name, text=f.read_text()) for f in folder.iterdir() if FILE.fullmatch(f.name)]
+    views = [
+        Migration(name=VIEWS + f.name, text=f.read_text())
+        for f in folder.joinpath(VIEWS).iterdir()
+        if f.name.endswith(".sql")
+    ]
+    return sorted(tables, key=lambda m: m.name) + sorted(views, key=lambda m: m.name)
 
 
 async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
@@ -114,12 +124,17 @@ async def _refuse_older_contacts(client: AsyncClient, database: str) -> None:
 
 
 async def _missing(client: AsyncClient, database: str, expected: list[Migration]) -> list[Migration]:
-    result = await client.query(f"SELECT name, digest FROM {database}._migrations")  # noqa: S608 - checked name
-    applied = {row[0]: row[1] for row in result.result_rows}
+    applied = await digests(client, database)
     for migration in expected:
-        if applied.get(migration.name, migration.digest) != migration.digest:
+        if not migration.is_view and applied.get(migration.name, migration.digest) != migration.digest:
             raise MigrationError(f"{migration.name} was changed after it was applied: write a new file instead")
-    return [migration for migration in expected if migration.name not in applied]
+    return [migration for migration in expected if applied.get(migration.name) != migration.digest]
+
+
+async def digests(client: AsyncClient, database: str) -> dict[str, str]:
+    """By file name: the digest that was applied last."""
+    sql = f"SELECT name, argMax(digest, applied_at) FROM {database}._migrations GROUP BY name"  # noqa: S608 - checked name
+    return {str(row[0]): str(row[1]) for row in (await client.query(sql)).result_rows}
 
 
 async def _apply(

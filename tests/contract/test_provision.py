@@ -110,6 +110,23 @@ async def test_a_changed_migration_is_refused(settings: Settings) -> None:
 
 
 @pytest.mark.clickhouse
+async def test_a_changed_view_is_replaced_and_an_unchanged_one_is_not(settings: Settings) -> None:
+    def view(value: int) -> Migration:
+        return Migration(name="views/v.sql", text=f"CREATE OR REPLACE VIEW {{database}}.v AS SELECT {value} AS value;")
+
+    async def value() -> int:
+        async with await connected(settings) as client:
+            rows = await client.query(f"SELECT value FROM {settings.clickhouse_database}.v")
+        return int(rows.result_rows[0][0])
+
+    await migrate(settings, [FIRST])
+    for expected in (1, 2, 1):
+        assert await migrate(settings, [FIRST, view(expected)]) == ["views/v.sql"]
+        assert await value() == expected
+        assert await migrate(settings, [FIRST, view(expected)]) == []
+
+
+@pytest.mark.clickhouse
 async def test_a_migration_that_failed_half_way_is_applied_again(settings: Settings) -> None:
     broken = Migration(name=FIRST.name, text=FIRST.text + "SELECT * FROM {database}.missing;")
     with pytest.raises(DatabaseError):

@@ -196,6 +196,6 @@ async def test_every_table_and_column_says_what_it_holds(api: ReadPipeline) -> N
 
 
 def test_the_view_of_messages_knows_the_machines_that_figures_know() -> None:
-    """Where the list of machines changes, a new file makes `campaign_messages` anew."""
+    """The file of `campaign_messages` has the list of machines as it is."""
     newest = [one.text for one in migrations() if "VIEW {database}.campaign_messages" in one.text][-1]
     assert IS_MACHINE in newest

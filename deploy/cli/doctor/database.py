@@ -72,9 +72,10 @@ async def tables(patient: Patient) -> Finding:
 
 async def applied(patient: Patient) -> Finding:
     """Each file of the schema, by its digest."""
-    digests: dict[str, str] = dict(await rows(patient, "SELECT name, digest FROM _migrations"))
+    sql = "SELECT name, argMax(digest, applied_at) FROM _migrations GROUP BY name"
+    digests: dict[str, str] = dict(await rows(patient, sql))
     for migration in migrations():
-        if migration.name not in digests:
+        if migration.name not in digests or (migration.is_view and digests[migration.name] != migration.digest):
             return fail(f"{migration.name} was not applied", PROVISION)
         if digests[migration.name] != migration.digest:
             return fail(
