@@ -4,7 +4,7 @@
 to: what is printed can be read first, and run again after an upgrade or an edit.
 
 1. A role for each workspace, or for each of its environments, has a row policy on every table: rows of others are not
-   there for its users, in the tables and in the views, which run with the rights of who asks.
+   there for its users, in the tables and in the views, which run with the rights of the user who queries them.
 2. Where ``users_without_row_policies_can_read_rows`` is off, users without a policy read nothing. So Headwater's own
    user is given one that hides nothing.
 3. Of a password, which a file holds, a salted SHA-256 is printed.
@@ -33,7 +33,7 @@ TABLES = (
     *("contacts", "delivery_attempts", "duplicates", "event_outcomes", "event_types", "events", "links"),
     *("membership_changes", "memberships", "refused_links", "retracted_links", "segments", "webhooks"),
 )
-"""Those whose rows have a workspace and an environment. Quarantine is none of them: it is for operators."""
+"""The tables whose rows have a workspace and an environment. Not quarantine: it is for operators."""
 VIEWS = (
     *("campaign_messages", "consents_current", "contacts_current"),
     *("events_resolved", "members_current", "membership_history"),

@@ -213,7 +213,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def clickhouse_interface(self) -> str:
-        """``http`` or ``https``, for the driver: it goes by the port otherwise, whatever the scheme says."""
+        """``http`` or ``https``, for the driver, which would otherwise choose by the port alone."""
         return self.clickhouse.partition(":")[0]
 
     @cached_property

@@ -2,7 +2,7 @@
 
 1. A table that says where the sink goes on is copied before the other tables of its topic: these may have more, which
    the sink brings again, and what comes twice collapses by the tables' keys.
-2. While a table is copied its parts are not merged, so that each row is read once; new parts are none of its copy.
+2. While a table is copied its parts are not merged, so that each row is read once; new parts are not in the copy.
 """
 
 from collections.abc import AsyncIterator, Iterator

@@ -132,7 +132,7 @@ async def _until_ended(client: ApiClient, hook: str, longest_s: float) -> None:
             continue
         missed = 0
         if shown["status"] != "enabled":
-            raise ApiUnreachableError(f"the webhook was disabled: {shown.get('reason') or 'somebody did it'}")
+            raise ApiUnreachableError(f"the webhook was disabled: {shown.get('reason') or 'by another user'}")
 
 
 class Forwarder:

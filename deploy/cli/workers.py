@@ -34,7 +34,7 @@ def retire_workers(stage: Stage, numbers: Numbers) -> None:
     Without it they wait for HEADWATER_SESSION_TIMEOUT_S. A worker that still runs comes back by itself: stop it first.
     """
     if stage not in GROUPS:
-        raise ConfigError(f"STAGE: {stage!r} is none of {', '.join(GROUPS)}")
+        raise ConfigError(f"STAGE: {stage!r} is not one of {', '.join(GROUPS)}")
     gone = run(retire(read_settings(), stage, numbers))
     if OPTIONS.get().as_json:
         print_json({"stage": stage, "retired": gone})

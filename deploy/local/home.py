@@ -1,6 +1,6 @@
 """A directory in; its layout of logs, pid files and ready files, and the remains of an earlier run, out.
 
-A pid alone proves nothing: it may belong to somebody else by now. A process is ours when its environment names
+A pid alone proves nothing: it may belong to another process by now. A process is ours when its environment names
 our ready file, which is also unique per home and process.
 """
 

@@ -180,7 +180,7 @@ class Stack:
             ports["CLICKHOUSE_PORT"] = settings.clickhouse_port
         for name, port in ports.items():
             with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections closed just now are no one's
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections closed just now do not count
                 try:
                     probe.bind((settings.host if name == "PORT" else "127.0.0.1", port))
                 except OSError as error:

@@ -1,7 +1,7 @@
 """`POST /v1/campaigns/{id}/launch` in; the plan of a launch, or a job on `control` and its result, out.
 
 A launch is told from others by an id of its sender's own or by the Idempotency-Key: sent again it is the same launch,
-finished or still on its way, whatever edge takes it and whatever crashed in between.
+finished or still on its way, at any edge and after any crash in between.
 """
 
 import asyncio

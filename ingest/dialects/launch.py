@@ -75,7 +75,7 @@ def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
             field_value = body.parse_mended(field_value.encode())
         except ApiError:
             raise ApiError("invalid_field", f"{name} is not JSON", name) from None
-    if field_value == [] and name != "custom_request":  # an empty one means everybody, which is said in so many words
+    if field_value == [] and name != "custom_request":  # an empty list would mean every contact
         return {}
     if field_value is not None and not isinstance(field_value, dict):
         raise ApiError("invalid_field", f"{name} must be an object", name)

@@ -112,7 +112,7 @@ class BaseOperation:
     read: Callable[[bytes, bytes, int], Any] | None = None
     """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
     any_type: bool = False
-    """Whether the body is JSON, packed or not, whatever ``Content-Type`` says: some SDKs call it a form."""
+    """Whether the body is JSON, packed or not, under any ``Content-Type``: some SDKs call it a form."""
     batch_label: str = ""
     """Name of the field that holds a batch, where the path takes one; a broken item then costs only itself."""
     with_query: Callable[[Any, Mapping[str, str]], Any] | None = None

@@ -31,7 +31,7 @@ HEADER = b"idempotency-key"
 IDEMPOTENCY_SEED = "headwater.seed"
 """Key of the request's scope: the seed of its events' ids."""
 WITH_SECRETS = ("/v1/keys", "/v1/webhooks", "/v1/workspaces", "/v1/receivers")
-"""Paths whose answers may hold a secret; none of them names a contact, by whose erasure answers are looked through."""
+"""Paths whose answers may hold a secret; they name no contact, so erasures need not search them."""
 KEPT_MS = DAY_MS
 _REPEATABLE = Budget(64 * 1024 * 1024, "requests with an Idempotency-Key")
 """Bytes of bodies that are being served, or wait for a request with the same key."""

@@ -1,6 +1,6 @@
 """Malformed JSON in; the valid items of its batch, and an error that names the field of each broken one, out; pure.
 
-Linear in the size of the text whatever it holds: every byte is read by the JSON scanner at most once, then by the
+Linear in the size of any text: every byte is read by the JSON scanner at most once, then by the
 token scanner at most once. Structure that the JSON scanner cannot follow is bounded by ``MAX_TOKENS``, and what its
 errors cost by ``MAX_SEARCHED``.
 """

@@ -116,6 +116,6 @@ def same(given: str, expected: str) -> bool:
 def check_age(seconds: str, now_ms: int, param: str) -> None:
     """Raises ``ApiError`` (401) for a signed time that is malformed, old, or ahead."""
     if not seconds.isascii() or not seconds.isdigit() or len(seconds) > 12:
-        raise unsigned("the signed time is none", param)
+        raise unsigned("the signed time is not a valid time", param)
     if not -AHEAD_MS <= now_ms - int(seconds) * 1000 <= REPLAY_WINDOW_MS:
         raise unsigned("the signed time is too old, or ahead", param)

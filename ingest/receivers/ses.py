@@ -62,7 +62,7 @@ def message_of(posted: ProviderRequest) -> dict[str, Any]:
         raise ApiError("invalid_type", "the body must be a JSON object")
     for name in ("Type", "MessageId", "Message", "Signature", "SigningCertURL"):
         if not isinstance(value.get(name), str):
-            raise unsigned(f"{name} is missing: the request is none of Amazon SNS", name)
+            raise unsigned(f"{name} is missing: the request is not from Amazon SNS", name)
     return value
 
 
@@ -74,7 +74,7 @@ def amazon(url: Any, param: str) -> str:
     except ValueError:
         odd = True
     if odd or parts.scheme != "https" or not _HOST.match(parts.netloc):
-        raise unsigned("the URL is none of Amazon SNS", param)
+        raise unsigned("the URL is not one of Amazon SNS", param)
     return str(url)
 
 

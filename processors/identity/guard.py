@@ -29,7 +29,7 @@ CLAIMS = frozenset((IDENTIFY, CONTACT))
 def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: Limits = DEFAULT) -> str | None:
     """Why a link may not join the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None``: it may.
 
-    An explicit alias or merge overrules everything but the total. An earlier id of the sender is taken along whatever
+    An explicit alias or merge overrules everything but the total. An earlier id of the sender is taken along beyond
     the limit of external ids, unless it is an identified person. Symmetric in its components.
     """
     if a.members.keys() & b.members.keys():

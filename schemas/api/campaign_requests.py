@@ -107,7 +107,7 @@ class NewCampaign(Body):
 
 
 class NewLaunch(Body):
-    """To whom a campaign goes: the contacts of a segment, one contact, or those that a rule finds."""
+    """The audience of a campaign: the contacts of a segment, one contact, or the contacts that a rule finds."""
 
     segment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     contact: Annotated[str, Field(min_length=1, max_length=600)] | None = None

@@ -25,7 +25,7 @@ class RequiredConsent(NamedTuple):
 
 
 def consent_of(campaign: Campaign) -> RequiredConsent:
-    """What a message on request (a trigger) needs is that nobody said no; what is sent by itself needs a yes."""
+    """A message on request (a trigger) must not have been refused; other messages need a given consent."""
     chosen = campaign.consent
     names = (
         (chosen.name,) if chosen is not None and chosen.name else (f"{campaign.channel}_marketing", campaign.channel)

@@ -83,7 +83,7 @@ class _CodeWriter:
         return self._records.get(schema) if isinstance(schema, str) else None
 
     def write(self, schema: Any, name: str) -> str:
-        """Code that puts a value, whatever it is."""
+        """Code that writes a value of any type."""
         if (record := self._record(schema)) is not None:
             return f"{self.record_writer(record)}(put, {name})\n"
         return f"{self._write_if(schema, name)}else: {_ZERO}\n"

@@ -52,7 +52,7 @@ async def provisioned(client: AsyncClient, settings: Settings) -> None:
     wanted = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
     reminded = time.monotonic()
     while True:
-        reason = "there are none"
+        reason = "it has no tables"
         try:
             found = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
             missing = sorted(wanted - {name for (name,) in found.result_rows})

@@ -249,7 +249,7 @@ class Console:
 
 
 def local(path: str) -> str:
-    """A path of the console, whatever a form says."""
+    """A path of the console, for any value of a form."""
     return path if path.startswith("/console/") and "\\" not in path and "\n" not in path else HOME
 
 

@@ -1,6 +1,6 @@
 """A delivery and the outcome of its attempt in; the delivery's next state out; pure.
 
-Ten attempts over 24 hours. An attempt that somebody asked for is one more: where the delivery had ended, its
+Ten attempts over 24 hours. A requested attempt is one more: where the delivery had ended, its
 failure ends it again.
 """
 

@@ -2,7 +2,7 @@
 
 1. One process does all jobs, a page of each in turn, so that a large one holds no small one up.
 2. A page's events are durable before the job says that the page is done. A crash in between makes them again, with
-   the same ids: identity knows them as copies, so nobody is launched twice and nobody is lost.
+   the same ids: identity knows them as copies, so each contact is launched exactly once.
 3. The audience goes by contact ids from the lowest on. That of a rule is what met it when the launch was asked for.
 """
 

@@ -5,8 +5,8 @@
    table's topic is read again.
 2. What Kafka has no longer does not come back that way. Where Kafka has a topic from its beginning nothing is missing
    afterwards and the remains are removed; else they stay, and readiness names them until a person has removed them.
-3. An embedded database may have lost a table's definition too: it is made again. In a ClickHouse of somebody's own it
-   may have been dropped with intent, so there provisioning does it.
+3. An embedded database may have lost a table's definition too: it is made again. In an external
+   ClickHouse it may have been dropped with intent, so there provisioning does it.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """A record in quarantine in; the target of its replay, or the reason why it is not replayed, out; pure.
 
-A replay goes to the topic and partition where the record stood, as a record of its own: what reads it there is what
-failed on it, and the stages know what they have had by the ids in it, so whoever had it before takes it for a repeat.
+A replay goes to the topic and partition where the record stood, as a record of its own, to be read by the stage
+that failed on it. Other stages recognise it by the ids in it: one that had it before takes it for a repeat.
 """
 
 from collections.abc import Callable, Mapping

@@ -2,8 +2,8 @@
 
 1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
 2. An endpoint receives notifications of later events only, and none while it is disabled.
-3. A campaign's message goes to the campaign's destination, whatever types that subscribes to. A public key, which
-   every visitor of a page can read, cannot request one.
+3. A campaign's message goes to the campaign's destination, even if that does not subscribe to its type. A
+   public key, which every visitor of a page can read, cannot request one.
 """
 
 from collections.abc import Callable, Iterable

@@ -192,7 +192,7 @@ CHECKS = (
     Check("variables", "a misspelt variable is ignored without a word", variables),
     Check("home", "state, secrets and logs lie there", home),
     Check("disk", "a full disk stops the database; events wait in Kafka, on the same disk", disk),
-    Check("inodes", "a file system without inodes is full, whatever space it has", inodes),
+    Check("inodes", "a file system without inodes is full, even with free space", inodes),
     Check("memory", "a process that the kernel kills repeats its work", memory),
     Check("open files", "each connection and each table's file is one", open_files),
     Check("broker's jars", "without them the first start needs the network", broker_jars),

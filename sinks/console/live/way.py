@@ -42,7 +42,7 @@ def _request(detail: Mapping[str, Any]) -> str:
 
 def _resolved(detail: Mapping[str, Any]) -> str:
     if not detail["contact_id"]:
-        return "belongs to nobody"
+        return "belongs to no contact"
     because, taught = detail["because"], len(detail["taught"])
     text: str = detail["contact_id"]
     if because:

@@ -22,7 +22,7 @@ OP_NAMES = {
     "lt": "less than",
     "lte": "at most",
     "in": "is one of",
-    "not_in": "is none of",
+    "not_in": "is not one of",
     "contains": "contains",
     "starts_with": "starts with",
     "ends_with": "ends with",

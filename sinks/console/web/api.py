@@ -47,7 +47,7 @@ class Api:
         return await self._call("GET", place, None, query)
 
     async def ask(self, place: str) -> tuple[int, Any]:
-        """Status and value of an answer that says something whatever its status is; raises ``ApiError`` (503)."""
+        """Status and value of an answer with any status; raises ``ApiError`` (503)."""
         try:
             url = URL(self._connection.base + place, encoded=True)
             async with self._connection.session.get(url, headers=self._headers) as answer:
