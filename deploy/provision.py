@@ -47,8 +47,10 @@ class ProvisionError(Exception):
 async def provision(settings: Settings) -> list[str]:
     """Create topics and tables at the same time; returns the names of the new ones, often none."""
     created = await asyncio.gather(create_topics(settings), migrate(settings))
-    async with await client_of(settings) as client:
-        restored = await restore_missing(settings, client)
+    restored: list[str] = []
+    if not settings.clickhouse_cluster:  # else the other replicas have what one of them has lost
+        async with await client_of(settings) as client:
+            restored = await restore_missing(settings, client)
     for table in restored:
         log.warning("table %s is missing: recreating it from Kafka; older rows are lost", table)
     return [name for names in (*created, restored) for name in names]
@@ -70,7 +72,7 @@ async def plan(settings: Settings) -> list[str]:
             steps.append(f"topic {name}: {count} partitions of {settings.replication} replicas, {config}")
     for migration in await unapplied(settings):
         steps.append(f"tables {migration.name}:")
-        steps += migration.statements(settings.clickhouse_database)
+        steps += migration.statements(settings.clickhouse_database, replicas=bool(settings.clickhouse_cluster))
     return steps
 
 

@@ -30,6 +30,7 @@ from sinks.clickhouse.rereads import Reread, mark_of, stream_of
 from sinks.clickhouse.resume import committed_of
 from sinks.definitions.keeper import EVENT_TYPES, keep_event_types, keep_names
 from sinks.definitions.rows import NAME_TABLES
+from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again, reach
@@ -43,6 +44,7 @@ NAMED = frozenset({EVENT_TYPES, *(one.name for one in NAME_TABLES)})
 
 async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
     """Return when it is done; raises ``CannotStart`` where rows would be lost and ``lose`` is not set."""
+    refuse_cluster(settings, "a rebuild", "a replica that is made anew has its tables from the others")
     stream = stream_of(table)
     if stream is None and table not in NAMED:
         known = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)

@@ -95,16 +95,13 @@ class Settings(BaseSettings):
         description="Seals the secrets of webhooks and receivers on `control`; a list with commas: the first seals.",
     )
     secret_key_file: str = Field("", description="A file with the secret keys, a line each, in place of the variable.")
+    clickhouse_cluster: str = Field("", pattern=r"^\w*$", description="Cluster whose replicas have the tables.")
     clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
     query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
     edge_url: str = Field("", description="Where mutations find the edge; empty: loopback and the port.")
     graphql_explorer: bool = Field(False, description="Whether a browser gets the schema explorer at GET /graphql.")
 
-    topic_prefix: str = Field(
-        "",
-        pattern=r"^[a-z0-9.-]*$",
-        description="Prefix of every topic and group name, for several stacks on one cluster.",
-    )
+    topic_prefix: str = Field("", pattern=r"^[a-z0-9.-]*$", description="Prefix of every topic and group of a stack.")
     partitions: int = Field(4, ge=1, le=256, description="Partitions of every data topic; fixed once data is in.")
     replication: int = Field(1, ge=1, le=5, description="Replication factor of every topic; 3 in production.")
 

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import uvloop
 
 from schemas.control.control_state import ControlState
 from schemas.control.quarantine_jobs import QuarantineJobs
+from schemas.errors import CannotStart
 from schemas.service import web
 from schemas.service.exposition import Exposition, exposed
 from schemas.service.heartbeat import beating
@@ -30,6 +32,7 @@ from sinks.clickhouse.metrics import NAME, source_of
 from sinks.clickhouse.rereads import Rereads
 from sinks.definitions.keeper import NameKeeper
 from sinks.ledger.keeper import LedgerKeeper
+from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
@@ -55,7 +58,9 @@ def clickhouse() -> None:
 
 async def _store(settings: Settings) -> None:
     """The sink, and beside it, in one of several, erasures and the squash on its schedule."""
-    squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and settings.worker == 0 else None
+    # replicas rewrite each by itself what a squash joins, and mend their own parts
+    is_alone, is_first = not settings.clickhouse_cluster, settings.worker == 0
+    squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and is_first and is_alone else None
     known = ControlState()
     eraser = Eraser(settings, known)
     rereads = Rereads()
@@ -69,9 +74,10 @@ async def _store(settings: Settings) -> None:
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run())
-            if settings.worker == 0:
-                tasks.create_task(eraser.run())
+            if is_first and is_alone:
                 tasks.create_task(mender.run())
+            if is_first:
+                tasks.create_task(eraser.run())
                 tasks.create_task(ledger.run())
                 tasks.create_task(names.run())
                 tasks.create_task(replayer.run())
@@ -111,6 +117,10 @@ def squash() -> None:
     """Fold merges into the event rows, once, now."""
     settings = read_settings()
     set_up_logging(settings)
+    try:
+        refuse_cluster(settings, "a squash", "reads join what it would fold")
+    except CannotStart as error:
+        sys.exit(str(error))
     done = uvloop.run(compact_merges(settings))
     typer.echo("another squash is running" if done is None else f"{done.overrides} ids in {done.passes} passes")
 

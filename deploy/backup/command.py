@@ -17,6 +17,7 @@ from deploy.group_members import members
 from deploy.provision import ProvisionError, provision
 from schemas.errors import CannotStart
 from schemas.settings import Settings
+from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.migrate import MigrationError, migrations
 from sinks.maintenance.restore import client_of
 
@@ -25,6 +26,7 @@ Say = Callable[[str], None]
 
 async def backup(settings: Settings, folder: Path, say: Say) -> None:
     """Beside everything that runs; raises ``CannotStart``. The folder has to be new, or empty."""
+    refuse_cluster(settings, "a backup", "a replica takes merged parts from the others meanwhile; use BACKUP")
     began_ms = time.time_ns() // 1_000_000
     _prepare(folder)
     try:

@@ -38,6 +38,8 @@ INSERT = {
     "async_insert": "0",  # an answer means written
     "insert_deduplicate": "0",
 }
+QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1"}
+"""Of a cluster: an answer means that most replicas have it."""
 
 
 # Where they are installed the driver loads both to see whether a list is one of theirs: 60 MB and half a second.
@@ -96,11 +98,12 @@ class Writer:
 
     async def _insert(self, table: Table, columns: list[list[Any]]) -> None:
         context = self._contexts[table.name]
-        context.settings = INSERT
+        context.settings = INSERT | QUORUM if self._settings.clickhouse_cluster else INSERT
         await self._client.insert(data=columns, context=context)
 
     async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
         """Whether each of these places (partition, offset, index) of a topic has a row."""
+        await self._sync(table)
         spans = {partition: [offset for p, offset, _ in places if p == partition] for partition, _, _ in places}
         bounds = " OR ".join(
             f"(_partition = {{p{p}:Int32}} AND _offset BETWEEN {{f{p}:Int64}} AND {{l{p}:Int64}})" for p in spans
@@ -113,11 +116,17 @@ class Writer:
         result = await self._client.query(sql, parameters)
         return {tuple(row) for row in result.result_rows}.issuperset(places)
 
+    async def _sync(self, table: str) -> None:
+        """Of a cluster: return when this replica has what the others had."""
+        if self._settings.clickhouse_cluster:
+            await self._client.command(f"SYSTEM SYNC REPLICA {table}")
+
     async def _context(self, table: Table) -> InsertContext:
         return await self._client.create_insert_context(table.name, [*table.columns, *PLACE], column_oriented=True)
 
     async def last_places(self, table: str, topic: str, floors: dict[int, int]) -> dict[int, tuple[int, int]]:
         """The last stored (offset, index) of each partition, looked for from its floor on."""
+        await self._until_done("replica", self._sync, table)
         rows = await self._by_partition(
             f"SELECT _partition, max((_offset, _index)) FROM {table} WHERE _topic = {{topic:String}} AND (",  # noqa: S608 - a name of ours
             floors,

@@ -32,6 +32,7 @@ from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance import mutations
+from sinks.maintenance.cluster import hosts_of
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,10 @@ class Eraser:
 
     async def run(self) -> None:
         """For ever; a failure is logged and tried again."""
-        self._client = await connected(self._settings, FOREVER_S)
-        self._client.database = self._settings.clickhouse_database
+        # of a cluster each replica: rows are erased when they are gone from all of them
+        self._clients = [await connected(host, FOREVER_S) for host in await hosts_of(self._settings)]
+        for client in self._clients:
+            client.database = self._settings.clickhouse_database
         self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(
             **connection(self._settings),
@@ -128,7 +131,8 @@ class Eraser:
         finally:
             await self._asker.stop()
             await self._producer.stop()
-            await self._client.close()
+            for client in self._clients:
+                await client.close()
 
     def _is_open(self, one: Erasure) -> bool:
         return erasure.done_ms(self._known.erasure_steps[one.id].values(), erasure.CLICKHOUSE, 1) is None
@@ -140,24 +144,28 @@ class Eraser:
             log.error("erasure %s failed, retrying in %.1f s: %s", one.id, self._backoff.next_s, str(error)[:500])  # noqa: TRY400
             await self._backoff.pause()
             with suppress(ClickHouseError):
-                await mutations.kill_orphans(self._client)
+                await mutations.kill_orphans(self._clients[0])
         else:
             self._backoff.reset()
 
     async def _advance(self, one: Erasure) -> None:
         if one.id not in self._begun:
-            await erase(self._client, one, one.erased_ms, EVENTS)
+            await self._erase(one, one.erased_ms, EVENTS)
             self._begun.add(one.id)
         steps = list(self._known.erasure_steps[one.id].values())
         before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)
         done = [erasure.done_ms(steps, store, self._settings.partitions) for store in before]
         if any(at_ms is None for at_ms in done) or not await self._is_stored():
             return
-        await erase(self._client, one, max(at_ms or 0 for at_ms in done))
+        await self._erase(one, max(at_ms or 0 for at_ms in done))
         step = erasure.step_of(one, erasure.CLICKHOUSE, 0, clock.now_ms())
         key, value = control_state.encode("erasure_step", step)
         await self._producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value, key=key)
         self._known.apply(key, value)
+
+    async def _erase(self, one: Erasure, settled_ms: int, keep: str = "") -> None:
+        for client in self._clients:
+            await erase(client, one, settled_ms, keep)
 
     async def _is_stored(self) -> bool:
         """Wait until all present records are committed, which is after they were stored."""

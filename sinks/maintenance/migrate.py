@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
+from sinks.maintenance.cluster import hosts_of, replicated
 
 FILE = re.compile(r"\d{4}_\w+\.sql")
 SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
@@ -46,8 +47,8 @@ class Migration:
     def digest(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def statements(self, database: str) -> list[str]:
-        """What stands between semicolons that are in no comment and no string."""
+    def statements(self, database: str, *, replicas: bool = False) -> list[str]:
+        """What stands between semicolons that are in no comment and no string; ``replicas``: for those of a cluster."""
         parts, start = [], 0
         for match in SEPARATOR.finditer(self.text):
             if match["end"]:
@@ -55,7 +56,8 @@ class Migration:
                 start = match.end()
         parts.append(self.text[start:])
         filled = (part.replace("{database}", database).strip() for part in parts)
-        return [part for part in filled if SEPARATOR.sub("", part).strip()]
+        found = [part for part in filled if SEPARATOR.sub("", part).strip()]
+        return [replicated(part) for part in found] if replicas else found
 
 
 def migrations() -> list[Migration]:
@@ -71,11 +73,18 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
-    """Bring the database up to date; returns the names of what was applied now, often none.
+    """Bring the database up to date, of a cluster that of each host; returns the names of what was applied now.
 
     Waits for a ClickHouse that is still starting. Raises ``MigrationError`` or ClickHouse's own error.
     """
     chosen = migrations() if todo is None else todo
+    applied: list[str] = []
+    for host in await hosts_of(settings):
+        applied += [name for name in await _migrate(host, chosen) if name not in applied]
+    return applied
+
+
+async def _migrate(settings: Settings, chosen: list[Migration]) -> list[str]:
     client = await connected(settings)
     try:
         database = settings.clickhouse_database
@@ -91,7 +100,8 @@ async def migrate(settings: Settings, todo: list[Migration] | None = None) -> li
         async with locked(client, database) as sign_of_life:
             missing = await _missing(client, database, chosen)
             for migration in missing:
-                await _apply(client, database, migration, sign_of_life)
+                statements = migration.statements(database, replicas=bool(settings.clickhouse_cluster))
+                await _apply(client, database, migration, statements, sign_of_life)
         return [migration.name for migration in missing]
     finally:
         await client.close()
@@ -138,9 +148,13 @@ async def digests(client: AsyncClient, database: str) -> dict[str, str]:
 
 
 async def _apply(
-    client: AsyncClient, database: str, migration: Migration, sign_of_life: Callable[[str], Awaitable[None]]
+    client: AsyncClient,
+    database: str,
+    migration: Migration,
+    statements: list[str],
+    sign_of_life: Callable[[str], Awaitable[None]],
 ) -> None:
-    for statement in migration.statements(database):
+    for statement in statements:
         await sign_of_life(migration.name)
         await client.command(statement)
     await client.insert(
