@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -147,10 +147,10 @@ class TailEndedError(Exception):
 class Tail:
     """A local copy of a topic, as Kafka Streams' GlobalKTable: each record goes to ``apply``, in order.
 
-    It has no group, and begins at the beginning or at ``positions``. ``start`` returns when all records that
-    were in the topic at that moment have been applied. ``catch_up`` waits for what is in it now: a
-    read behind it sees every write that was acknowledged before. While the broker is away the tail waits for it. What
-    ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
+    It has no group, reads all partitions or those it is told, and begins at the beginning or at ``positions``.
+    ``start`` returns when all records that were in the topic at that moment have been applied. ``catch_up`` waits for
+    what is in it now: a read behind it sees every write that was acknowledged before. While the broker is away the tail
+    waits for it. What ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
     """
 
     def __init__(
@@ -161,11 +161,13 @@ class Tail:
         *,
         from_end: bool = False,
         positions: dict[int, int] | None = None,
+        partitions: Sequence[int] | None = None,
         patience_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._name = topics.name(topic, settings)
-        self._parts = [TopicPartition(self._name, p) for p in range(topics.partition_count(topic, settings))]
+        wanted = range(topics.partition_count(topic, settings)) if partitions is None else partitions
+        self._parts = [TopicPartition(self._name, p) for p in wanted]
         self._apply = apply
         self._from_end = from_end
         self._positions = positions or {}

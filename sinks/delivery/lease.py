@@ -1,11 +1,12 @@
-"""Settings in; the right to send, which one sender of a cluster has at a time, out.
+"""Settings in; the right to send, which one sender of a cluster (or of a share) has at a time, out.
 
 1. Kafka's group coordinator gives it: a group in which there is one partition to assign. Its holder keeps it when
    others join; they stand by.
 2. The holder counts its session from the moment at which it sent the last heartbeat that was answered, on a clock that
    goes on while the machine sleeps. So it stops before another one may begin, also when it was paused in between.
-3. The broker fences its records on `deliveries`: all senders have one producer id, and each claim a higher epoch of
-   it. Once a new holder has written to a partition, the broker refuses pending records of an older one.
+3. Each share of the contacts (`share_of`) has a lease, a group and a producer id of its own.
+4. The broker fences its records on `deliveries`: all senders of a share have one producer id, and each claim a higher
+   epoch of it. Once a new holder has written to a partition, the broker refuses pending records of an older one.
 """
 
 import asyncio
@@ -44,6 +45,22 @@ class LeaseLostError(Exception):
 
 
 LEASE_ERRORS = (LeaseLostError, ProducerFenced)
+
+
+def share_of(settings: Settings) -> int:
+    """The share of this sender: more senders than shares stand by."""
+    return settings.worker % settings.webhook_senders
+
+
+def partitions_of(settings: Settings) -> list[int]:
+    """Those of a share, in every topic: a contact has the same partition in each of them."""
+    return list(range(share_of(settings), settings.partitions, settings.webhook_senders))
+
+
+def name_of_share(name: str, settings: Settings) -> str:
+    """The group or producer id of a share on the cluster."""
+    share = share_of(settings)
+    return topics.app_id(f"{name}-{share}" if share else name, settings)
 
 
 def member_name(home: Path) -> str:
@@ -103,7 +120,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
                 polling.result()
             if (remind_s := remind_s - LOOK_S) <= 0:
                 remind_s = kafka.REMIND_S
-                log.warning("another sender of webhooks is at work on this cluster: standing by until it is gone")
+                log.warning("another sender of webhooks is at work on this share: standing by until it is gone")
         self._member = self._coordinator.member_id
 
     async def lost(self) -> None:
@@ -131,7 +148,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
     def _make(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             **connection(self._settings),
-            group_id=topics.app_id(GROUP, self._settings),
+            group_id=name_of_share(GROUP, self._settings),
             group_instance_id=member_name(self._settings.home),
             partition_assignment_strategy=(self,),
             auto_offset_reset="latest",
@@ -195,7 +212,7 @@ class Claim:
         self._settings = settings
 
     async def start(self) -> None:
-        name = topics.app_id(PRODUCER, self._settings)
+        name = name_of_share(PRODUCER, self._settings)
         self._claim: AIOKafkaProducer = await kafka.started(
             self._settings,
             lambda: AIOKafkaProducer(**connection(self._settings), transactional_id=name),
@@ -218,7 +235,7 @@ class Claim:
     async def renew(self, every_s: float = RENEW_S) -> None:
         """For ever, a transaction that changes nothing; raises ``ProducerFenced`` after another claim."""
         place = TopicPartition(topics.name(topics.CONTROL, self._settings), 0)
-        group = topics.app_id(PRODUCER, self._settings)
+        group = name_of_share(PRODUCER, self._settings)
         while True:
             await asyncio.sleep(every_s)
             async with self._claim.transaction():

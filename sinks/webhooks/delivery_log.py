@@ -22,7 +22,7 @@ from schemas.records.identity import partition_of
 from schemas.settings import Settings
 from sinks.delivery.backoff import AttemptOutcome
 from sinks.delivery.excerpt import excerpt
-from sinks.delivery.lease import Claim
+from sinks.delivery.lease import Claim, partitions_of
 
 PACE_S = 0.01
 LOGGED_BODY = 16_384
@@ -49,8 +49,7 @@ class DeliveryLog:
 
     async def start(self) -> None:
         self._producer = await self._claim.producer()
-        count = topics.partition_count(topics.DELIVERIES, self._settings)
-        await self._send([LogRow(topics.DELIVERIES, FENCE, None, p) for p in range(count)])
+        await self._send([LogRow(topics.DELIVERIES, FENCE, None, p) for p in partitions_of(self._settings)])
 
     async def stop(self) -> None:
         await self._producer.stop()

@@ -1,12 +1,13 @@
 """Settings in; the sender of webhooks, running until it is stopped, out.
 
-Only one is at work at a time: its folder cannot be opened twice, and on a cluster one holds the lease while others
-stand by. What it needs to know is read before the first request: the definitions from `control`, then every delivery
-up to now from `deliveries`, behind the records that keep older senders out.
+Only one is at work on a share at a time: its folder cannot be opened twice, and on a cluster one holds the share's
+lease while others stand by. What it needs to know is read before the first request: the definitions from `control`,
+then every delivery up to now from `deliveries`, behind the records that keep older senders out.
 """
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -24,7 +25,7 @@ from schemas.service.metric import ATTEMPTS
 from schemas.settings import Settings
 from schemas.tracing.start import started
 from sinks.delivery.deliver import Deliverer
-from sinks.delivery.lease import Claim, Lease
+from sinks.delivery.lease import Claim, Lease, partitions_of, share_of
 from sinks.launch.runner import LaunchRunner
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher
@@ -37,6 +38,8 @@ from sinks.webhooks.store import Store
 log = logging.getLogger(__name__)
 
 DRAIN_S = 3.0
+WHOLE = "0/1"
+"""A share and how many there are, of a sender that is alone."""
 
 
 class Webhooks:
@@ -71,7 +74,7 @@ class Webhooks:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await wait_for_broker(settings)
         async with AsyncExitStack() as stack:
-            store = Store(settings.home / "state" / "webhooks")
+            store = opened(settings)
             stack.callback(store.close)
             lease = Lease(settings)
             stack.push_async_callback(lease.stop)
@@ -96,9 +99,8 @@ class Webhooks:
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
-            tail = Tail(
-                settings, topics.DELIVERIES, self._apply(store), positions=store.positions(topics.DELIVERIES.name)
-            )
+            known, mine = store.positions(topics.DELIVERIES.name), partitions_of(settings)
+            tail = Tail(settings, topics.DELIVERIES, self._apply(store), positions=known, partitions=mine)
             follower = DeliveryPlanner(
                 settings, self._control, definitions, store, delivery_log, lease=lease, traces=self._traces
             )
@@ -109,7 +111,7 @@ class Webhooks:
             stack.callback(writing.cancel)
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
-            erase = erasing(self._control, store, delivery_log, settings.partitions)
+            erase = erasing(self._control, store, delivery_log, settings)
             working = (
                 erase,
                 lease.lost(),
@@ -120,9 +122,15 @@ class Webhooks:
                 definitions.ended(),
                 tail.ended(),
                 launches.tail.ended(),
-                LaunchRunner(settings, self._control, self._launch_jobs).run(),
+                self._run_launches(),
             )
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
+
+    async def _run_launches(self) -> None:
+        """For ever; one of several senders does all jobs."""
+        if share_of(self._settings) == 0:
+            await LaunchRunner(self._settings, self._control, self._launch_jobs).run()
+        await asyncio.Event().wait()
 
     async def _attachments(self, store: Store, stack: AsyncExitStack) -> Launches:
         launches = Launches(self._settings, store)
@@ -156,6 +164,18 @@ class Webhooks:
         news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
         key, value = control_state.encode("webhook", news)
         await self._delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
+
+
+def opened(settings: Settings) -> Store:
+    """The sender's disk; that of another share is emptied: it is a copy, and what waits on it is not this one's."""
+    folder, mark = settings.home / "state" / "webhooks", settings.home / "state" / "webhooks.share"
+    store, share = Store(folder), f"{share_of(settings)}/{settings.webhook_senders}"
+    if (mark.read_text() if mark.exists() else WHOLE) != share:
+        store.close()
+        shutil.rmtree(folder)
+        store = Store(folder)
+    mark.write_text(share)
+    return store
 
 
 async def _first(tasks: list["asyncio.Future[None]"]) -> None:

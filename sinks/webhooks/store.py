@@ -172,6 +172,8 @@ class Store:
             if known is None:
                 return None
             return self._queue(batch, known, delivery["due_ms"], asked=True)
+        if not delivery["contact_id"] and self._is_planned_again(delivery):
+            return None
         self.fresh.discard(delivery["id"])
         self.last_seq = max(self.last_seq, delivery["seq"])
         batch.put(b"d/" + key, raw)
@@ -180,6 +182,13 @@ class Store:
         batch.delete(b"q/" + key)
         batch.put(_expiry(delivery), b"")
         return None
+
+    def _is_planned_again(self, delivery: WebhookDelivery) -> bool:
+        """By the sender of another share, which does not see what became of it."""
+        if delivery["status"] != PENDING or delivery["attempts"]:
+            return False
+        known = self.delivery(delivery["id"])
+        return known is not None and (known["attempts"] > 0 or known["status"] != PENDING)
 
     def _queue(self, batch: WriteBatch, delivery: WebhookDelivery, due_ms: int, *, asked: bool = False) -> Queued:
         entry = Entry(due_ms, delivery["seq"], delivery["id"])
