@@ -161,7 +161,7 @@ def build_app(edge: Edge, read_api: ReadApiClient | None = None) -> FastPathRout
         if request.url.path in hot and request.url.path not in READ_PATHS:
             raise ApiError("method_not_allowed", "this path takes POST", allow=["POST"])
         edge.throttle(request)
-        return await read_api.proxy(request)
+        return await (read_api.stream if request.url.path == "/v1/live" else read_api.proxy)(request)
 
     async def other(request: Request) -> Response:
         """405 with ``Allow`` if the edge or the read API knows the path, else 404."""

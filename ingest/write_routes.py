@@ -41,6 +41,7 @@ def write_routes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, con
         Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),
         Route("/v1/webhooks/{id}/rotate", webhooks.rotate, methods=["POST"]),
+        Route("/v1/webhooks/{id}/test", webhooks.test, methods=["POST"]),
         Route("/v1/webhooks/{id}/deliveries/retry", webhooks.retry_all, methods=["POST"]),
         Route("/v1/webhooks/{id}/deliveries/{delivery_id}/retry", webhooks.retry, methods=["POST"]),
         Route("/v1/receivers", receivers.create, methods=["POST"]),

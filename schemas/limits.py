@@ -8,6 +8,8 @@ JSON, NDJSON, CSV = "json", "ndjson", "csv"
 LIST_FORMS = (JSON, NDJSON, CSV)
 STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS, "month": 28 * DAY_MS}
 """Intervals of a campaign's series, in milliseconds; of a month the shortest."""
+SIZE_STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS}
+"""Intervals of a segment's size over time, in milliseconds."""
 CAMPAIGN_SORTS = ("created_at", "updated_at", "sent_at", "name")
 CAMPAIGN_FILTERS = ("status", "channel", "kind")
 """Filters of a campaign that compare for equality."""
@@ -45,6 +47,10 @@ MAX_NAME = 200
 MAX_QUARANTINE_IDS = 100
 """Records that a request to replay or discard names."""
 QUARANTINE_STATES = ("open", "replayed", "discarded")
+LIVE_STATES = ("ok", "warned", "refused", "quarantined")
+"""What a row of the live view can be."""
+MOST_LIVE_S = 86_400
+"""Of a stream of its rows for a program."""
 MAX_TYPES, MAX_TYPE = 100, 200
 """Of a webhook."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret

@@ -78,6 +78,13 @@ LAUNCHES = Topic(
     holds="attachments of trigger launches, which their messages refer to",
     retention_ms=7 * DAY_MS,
 )
+WEBHOOK_TESTS = Topic(
+    name="webhook-tests",
+    key="webhook id",
+    holds="messages that are to be sent to webhooks at once, for a try",
+    retention_ms=HOUR_MS,
+    partitioned=False,
+)
 
 # Faust names a changelog <app>-<table>-changelog; they are created here, never by Faust.
 IDENTITY_MAP = "map"
@@ -104,6 +111,7 @@ DATA = (
     QUARANTINE,
     LAUNCHES,
     REFUSALS,
+    WEBHOOK_TESTS,
 )
 
 

@@ -1,7 +1,7 @@
 """`headwater tail` in; resolved events, their changes and quarantined records, as they come, out.
 
-It reads Kafka without a group, so it takes no records from other readers, and costs nothing else. A broker that
-goes away is waited for, and reading goes on where it was.
+It reads the Kafka of this machine's stack, or the one that is named, without a group: it takes no records from other
+readers. A broker that goes away is waited for, and reading goes on where it was. With another address it asks the API.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from cachetools import FIFOCache
 
 from deploy.cli.listen import seconds
+from deploy.cli.tail_remote import tail_remote
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
-from deploy.client.config import ConfigError
+from deploy.client.config import LOCAL, ConfigError, api_access
 from deploy.client.output import print_json, printable
 from deploy.client.session import OPTIONS, api, examples, run
 from schemas import topics
@@ -48,12 +49,27 @@ For = Annotated[str, typer.Option("--for", help="End by itself: 30s, 10m, 8h.")]
 def tail(
     type_: Type = None, contact: Contact = "", workspace: Workspace = "", since: Since = "", for_: For = ""
 ) -> None:
-    """Show events as they come, and their changes; needs access to Kafka. Ctrl-C ends it."""
-    options = OPTIONS.get()
-    if options.url:
-        raise ConfigError("tail reads Kafka: set KAFKA_BOOTSTRAP_SERVERS in place of --url, or run it beside the stack")
+    """Show events as they come, and what each changes: of this machine's stack, or by the API of --url.
+
+    Ctrl-C ends it. By the API refused requests are shown as well; of many rows a second it tells the first twenty.
+    """
+    options, settings = OPTIONS.get(), Settings()
+    if options.url or (api_access(options).source != LOCAL and settings.embeds_kafka):
+        _by_api(type_ or [], contact, workspace, since, for_)
+        return
     wanted = Wanted(frozenset(type_ or ()), contact, workspace, options.environment or "")
-    run(_tail(Settings(), wanted, seconds(since) if since else 0.0, seconds(for_) if for_ else None))
+    run(_tail(settings, wanted, seconds(since) if since else 0.0, seconds(for_) if for_ else None))
+
+
+def _by_api(types: list[str], contact: str, workspace: str, since: str, for_: str) -> None:
+    if workspace:
+        raise ConfigError("--workspace is for a tail beside Kafka: by the API a key reads its own workspace")
+    if len(types) > 1:
+        raise ConfigError("by the API --type takes one type")
+    query = {"contact": contact, "type": next(iter(types), "")}
+    asked = {name: value for name, value in query.items() if value}
+    length = seconds(for_) if for_ else None
+    run(tail_remote(asked, seconds(since) if since else 0.0, length, lambda row: _show(row, {})))
 
 
 class Wanted:
@@ -159,11 +175,18 @@ def _show(row: dict[str, Any], names: Mapping[str, str]) -> None:
     at = dt.datetime.fromisoformat(row["at"]).astimezone()
     if row["kind"] == "event":
         who = row["identifiers"][0] if row["identifiers"] else "nobody"
-        properties = orjson.dumps(row["properties"]).decode()[:SHOWN]
+        properties = row["preview"] if "preview" in row else orjson.dumps(row["properties"]).decode()
+        properties = properties[:SHOWN]
         text = f"{row['type']:<24} {who}  {row['contact_id'] or '-'}  {properties}"
     elif row["kind"] == "quarantine":
-        text = f"QUARANTINE {row['topic']}/{row['partition']}/{row['offset']}: {row['reason']} {row['detail']}"
+        place = row["place"] if "place" in row else f"{row['topic']}/{row['partition']}/{row['offset']}"
+        text = f"QUARANTINE {place}: {row['reason']} {row['detail']}"
+    elif row["kind"] == "refused":
+        what = "REFUSED" if row["item"] is None else "REFUSED ITEM"
+        text = f"{what} {row['status']} {row['code']} {row['param'] or ''}  {row['message']}  {row['request']}"
+    elif row["kind"] == "hidden":
+        text = f"  {row['rows']:,} more came at the same time: choose by --type or --contact"
     else:
-        segment = names.get(row["segment_id"], row["segment_id"])
+        segment = row.get("segment") or names.get(row["segment_id"], row["segment_id"])
         text = f"  {row['kind']} {segment}  {row['contact_id']}"
     print(printable(f"{at:%H:%M:%S}.{at.microsecond // 1000:03}  {text}"), flush=True)

@@ -105,6 +105,18 @@ class ApiClient:
                 await asyncio.sleep(pause_s(attempt, retry_after))
         return ApiAnswer(status, value, self._patience)
 
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Each line of an answer that goes on; raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
+        try:
+            async with self._session.get(self.access.url + path, params=query, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise refusal(answer.status, _value(self.access.url, answer.status, await answer.read()))
+                async for line in answer.content:
+                    yield _value(self.access.url, answer.status, line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise ApiUnreachableError(f"{self.access.url} does not answer: {reason}") from error
+
     async def listed(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list, page by page."""
         cursor: str | None = ""

@@ -14,12 +14,13 @@ from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
-from schemas import topics
+from schemas import ids, topics
 from schemas.control import serialize
 from schemas.control.control_state import Webhook
 from schemas.control.lookup import require
 from schemas.errors import ApiError
-from schemas.records import codec, deliveries
+from schemas.records import codec, deliveries, webhook_tests
+from schemas.records.deliveries import WebhookTest
 from schemas.records.identity import partition_of
 from schemas.service.kafka import Tail
 from schemas.service.web import JsonResponse
@@ -27,6 +28,8 @@ from schemas.service.web import JsonResponse
 FOUND_S, ASK_S = 3.0, 0.1
 """How long an attempt that has been made may take to stand in the log, and how often it is looked for."""
 SECRET_BYTES = 24
+TEST_S = 14.0
+"""How long the result of a test message is waited for: its endpoint has ten seconds, and a second for its body."""
 MOST_RETRIES = 1000
 """Deliveries that one request asks to try again."""
 
@@ -83,6 +86,28 @@ class WebhookRoutes:
         rotated = webhooks.rotated_webhook(webhook, value, self._edge.clock(), entropy)
         await self._writer.put("webhook", rotated)
         return JsonResponse(serialize.webhook(rotated, secret=True))
+
+    async def test(self, request: Request) -> Response:
+        """200 with the endpoint's answer, or the reason why there is none; 503 where the sender does not say."""
+        webhook = await self._webhook(request)
+        kind = webhooks.test_type(webhook, await self._pages.json(request, default={}))
+        test_id = ids.new_id("tst_", self._edge.clock())
+        settings, until_ms = self._edge.settings, self._edge.clock() + round(TEST_S * 1000)
+        wish = WebhookTest(
+            id=test_id, webhook_id=webhook.id, type=kind, reply_to=self._edge.instance, until_ms=until_ms
+        )
+        result = self._edge.receipts.expect_test(test_id)
+        try:
+            async with asyncio.timeout(TEST_S):
+                topic = topics.name(topics.WEBHOOK_TESTS, settings)
+                await self._edge.publisher.send(
+                    topic, webhook_tests.encode_webhook_test(wish), partition=0, key=webhook.id.encode()
+                )
+                return JsonResponse(webhooks.tested(webhook, kind, await result))
+        except TimeoutError as error:
+            raise ApiError("unavailable", "the sender of webhooks does not answer; try again") from error
+        finally:
+            result.cancel()
 
     async def retry(self, request: Request) -> Response:
         """202 once the retry request is stored in Kafka; the attempt follows at once."""

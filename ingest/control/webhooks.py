@@ -4,15 +4,19 @@ from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import orjson
+
 from schemas import ids
-from schemas.api.request_schemas import RETRY, RETRY_FILTER, ROTATION, WEBHOOK, WEBHOOK_EDIT
+from schemas.api.request_schemas import RETRY, RETRY_FILTER, ROTATION, WEBHOOK, WEBHOOK_EDIT, WEBHOOK_TEST
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS, SECRET_PREFIX
-from schemas.records.deliveries import FAILED, PENDING
+from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookTestResult
 from schemas.times import DAY_MS, parse_time
 
+EXAMPLE = "example"
+"""Type of the message that a webhook for all types, or for a group of a client's own, is tried with."""
 OVERLAP_MS = DAY_MS
 """How long the secret of before a rotation stays valid."""
 
@@ -70,6 +74,27 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
     )
 
 
+def tested(webhook: Webhook, kind: str, result: WebhookTestResult) -> dict[str, Any]:
+    """The answer to a test of a webhook."""
+    request = {
+        "url": result["url"],
+        "headers": orjson.loads(result["request_headers"]),
+        "body": result["request_body"].decode(),
+    }
+    return {
+        "webhook_id": webhook.id,
+        "event_id": result["event_id"],
+        "type": kind,
+        "status": FAILED if result["reason"] else SUCCEEDED,
+        "response_code": result["response_code"] or None,
+        "duration_ms": result["duration_ms"],
+        "reason": result["reason"] or None,
+        "error": result["error"] or None,
+        "request": request,
+        "response": {"body": result["response_body"].decode("utf-8", "replace")},
+    }
+
+
 def retry_filter(value: Any, now_ms: int) -> dict[str, Any]:
     """Which deliveries a POST body asks to try again; raises ``ApiError`` with the name of the wrong field."""
     body = _object(value, RETRY)
@@ -93,6 +118,21 @@ def retry_filter(value: Any, now_ms: int) -> dict[str, Any]:
     return {"type": kind, "status": status, "since_ms": times["since"], "until_ms": times["until"]}
 
 
+def test_type(webhook: Webhook, value: Any) -> str:
+    """The type of the message that a POST body asks to try the webhook with; its own first one unless said."""
+    kind = _object(value, WEBHOOK_TEST).get("type")
+    if kind is not None:
+        _check_type(kind, "type")
+        if "*" in kind:
+            raise ApiError("invalid_field", "one type, without *", "type")
+        return str(kind)
+    first = webhook.types[0]
+    group = first.removesuffix("*")
+    if group == first:
+        return first
+    return next((name for name in NOTIFICATIONS if group and name.startswith(group)), f"{group}{EXAMPLE}")
+
+
 def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ApiError("invalid_type", "the body must be a JSON object")
@@ -106,15 +146,19 @@ def _types(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_TYPES:
         raise ApiError("invalid_field", f"types must be a list of 1 to {MAX_TYPES} event types", "types")
     for index, one in enumerate(value):
-        if not isinstance(one, str) or not one.strip() or len(one) > MAX_TYPE:
-            raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", f"types[{index}]")
-        if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
-            raise ApiError("invalid_field", "a type is a name, group.* or *", f"types[{index}]")
-        family = one.partition(".")[0] + "."
-        own = sorted(name for name in NOTIFICATIONS if name.startswith(family))
-        if own and one not in own and one != f"{family}*":
-            raise ApiError("invalid_field", f"no such type; of {family}* there are {', '.join(own)}", f"types[{index}]")
+        _check_type(one, f"types[{index}]")
     return tuple(dict.fromkeys(value))
+
+
+def _check_type(one: Any, place: str) -> None:
+    if not isinstance(one, str) or not one.strip() or len(one) > MAX_TYPE:
+        raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", place)
+    if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
+        raise ApiError("invalid_field", "a type is a name, group.* or *", place)
+    family = one.partition(".")[0] + "."
+    own = sorted(name for name in NOTIFICATIONS if name.startswith(family))
+    if own and one not in own and one != f"{family}*":
+        raise ApiError("invalid_field", f"no such type; of {family}* there are {', '.join(own)}", place)
 
 
 def _segments(value: Any, known: Collection[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from ingest.http.credentials import IN_HEADERS
 from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_recovery import NotJson
 from ingest.http.read_api import ReadApiClient
+from ingest.http.refusals import RefusedItem
 from ingest.trial.rejected import RejectedCall, excerpt, item_excerpt
 from schemas import ids
 from schemas.api import parameters
@@ -50,6 +51,8 @@ class _Call:
     principal: Principal = field(init=False)
     timeout_ms: int | None = None
     """How long to wait for ``sync=true``; ``None``: do not wait."""
+    refused: list[tuple[ApiError, RefusedItem]] | tuple[()] = ()
+    """Items that were refused by themselves."""
 
 
 class IngestEndpoint:
@@ -69,20 +72,22 @@ class IngestEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
         headers: dict[bytes, bytes] = scope[HEADERS]
-        query: dict[str, str] = {}
         now_ms = self._edge.clock()
         request_id = ids.request_id(headers.get(b"x-request-id"), now_ms)
+        call = _Call(scope=scope, headers=headers, query={}, now_ms=now_ms)
         try:
             if scope["query_string"]:
-                query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            reply = await self._handle(_Call(scope=scope, headers=headers, query=query, now_ms=now_ms), receive)
+                call.query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            reply = await self._handle(call, receive)
             self._counts.accepted += 1
+            if call.refused:
+                self._tell_items(call, request_id)
         except ApiError as refused:
             self._counts.refused[refused.code] += 1
             if self._edge.control.test_environments:
-                self._note(scope, query, refused)
+                self._note(scope, call.query, refused)
             reply = operation.refuse(refused, request_id)
-            self._edge.refusals.note(scope, operation.source, refused, request_id)
+            self._tell(call, refused, request_id)
         except ClientDisconnect:
             log.debug("%s %s: the client went away", operation.path, request_id)
             return
@@ -91,7 +96,7 @@ class IngestEndpoint:
             self._counts.refused["internal"] += 1
             reply = operation.refuse(ApiError("internal", "internal error; it has been logged"), request_id)
         if operation.finish is not None:
-            reply = operation.finish(reply, headers, query)
+            reply = operation.finish(reply, headers, call.query)
         within = REQUEST_ID in scope
         if EXTRA_HEADERS in scope and not within:
             reply = replace(reply, headers=(*reply.headers, *scope[EXTRA_HEADERS]))
@@ -219,6 +224,8 @@ class IngestEndpoint:
         else:
             items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
             self._count(items)
+            if len(items) != sum(isinstance(item, Accepted) for item in items):
+                call.refused = _refused_items(call.principal, parsed, items)
         if (caller.workspace, caller.environment) in self._edge.control.test_environments:
             self._note_items(caller, parsed, items)
         return IntakeResult(items=items, task_id=batch.task_id, synced=None if timeout_ms is None else batch.applied)
@@ -228,6 +235,18 @@ class IngestEndpoint:
         self._counts.events += len(items) - len(refused)
         for code in refused:
             self._counts.refused_events[code] += 1
+
+    def _tell(self, call: _Call, refused: ApiError, request_id: str) -> None:
+        """Tell live views of a refused request, or of its items where it is one of them that the answer names."""
+        first = next((item for error, item in call.refused if error is refused), None)
+        if first is not None and (first.taken or len(call.refused) > 1):
+            self._tell_items(call, request_id)
+        else:
+            self._edge.refusals.note(call.scope, self._operation.source, refused, request_id)
+
+    def _tell_items(self, call: _Call, request_id: str) -> None:
+        for error, item in call.refused:
+            self._edge.refusals.note(call.scope, self._operation.source, error, request_id, item)
 
     def _note(self, scope: Scope, query: dict[str, str], refused: ApiError) -> None:
         """Keep a call that was refused as a whole, where its key is one of a test environment."""
@@ -251,6 +270,18 @@ class IngestEndpoint:
         path, source = self._operation.path, self._operation.source
         call = RejectedCall(at_ms=self._edge.clock(), path=path, source=source, error=refused, type=kind, body=body)
         self._edge.rejected.add(home, call)
+
+
+def _refused_items(
+    principal: Principal, parsed: Parsed, items: list[Accepted | ApiError]
+) -> list[tuple[ApiError, RefusedItem]]:
+    taken = sum(isinstance(item, Accepted) for item in items)
+    found = []
+    for raw, item in zip(parsed.items, items, strict=True):
+        if isinstance(item, ApiError):
+            kind = "" if isinstance(raw, ApiError) or not isinstance(raw.type, str) else raw.type
+            found.append((item, RefusedItem(principal.workspace, principal.environment, kind, taken)))
+    return found
 
 
 async def _respond(send: Send, reply: Reply, request_id: str) -> None:

@@ -24,6 +24,10 @@ MAX_BODY = 256 * 1024
 CONNECT_S = 2.0
 NAMED = "headwater.named"
 """Key of the request's scope: the headers with the name by which a browser calls this server."""
+PATIENCE = "headwater.patience"
+"""Key of the request's scope: how long its answer is waited for, where that is not as long as a read's."""
+PAGE_S = 40.0
+"""A page of the console calls the API, which may wait for an endpoint of a customer's."""
 QUIET_S = 60.0
 """A stream that is silent for so long, its heartbeat included, is closed."""
 LATER_S = 1.0
@@ -73,6 +77,7 @@ class ReadApiClient:
         """The console's answer; the request names the server as the browser does. Raises ``ApiError`` (413)."""
         host = request.headers.get("host", "")
         request.scope[NAMED] = {"X-Forwarded-Host": host, "X-Forwarded-Proto": request.url.scheme}
+        request.scope[PATIENCE] = aiohttp.ClientTimeout(total=PAGE_S, connect=CONNECT_S)
         return await self.proxy(request)
 
     async def stream(self, request: Request) -> Response:
@@ -203,7 +208,7 @@ class ReadApiClient:
                 headers=headers,
                 data=raw or None,
                 allow_redirects=False,
-                timeout=self._streaming,
+                timeout=request.scope.get(PATIENCE, self._streaming),
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _away() from error

@@ -1,4 +1,4 @@
-"""Refused requests in, some of them on the topic `refusals` out, for live views: bounded, and without secrets.
+"""Refused requests and items in, some of them on the topic `refusals` out, for live views: bounded, without secrets.
 
 1. An accepted request costs nothing here. A refused one costs a look at two counters, and a record where there is room.
 2. A second has at most ``MOST_A_SECOND`` records of a workspace, as many of unknown senders, and ``MOST_IN_ALL``
@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from schemas.control.access import key_of
@@ -42,6 +42,15 @@ class RefusalPublisher(Protocol):
     ) -> int: ...
 
 
+class RefusedItem(NamedTuple):
+    """Of an accepted request: whose it is, the item's type where it has one, and how many others were taken."""
+
+    workspace: str
+    environment: str
+    type: str
+    taken: int
+
+
 class RefusalLog:
     """``clock`` gives epoch ms. Refusals noted before ``telling`` are sent later, the newest ``MOST_WAITING``."""
 
@@ -55,8 +64,10 @@ class RefusalLog:
         self._in_all = 0
         self._untold: dict[str, int] = {}
 
-    def note(self, scope: Mapping[str, Any], source: str, refused: ApiError, request_id: str) -> None:
-        """One more; never raises, and never waits."""
+    def note(
+        self, scope: Mapping[str, Any], source: str, refused: ApiError, request_id: str, item: RefusedItem | None = None
+    ) -> None:
+        """One more request, or item of one that was accepted; never raises, and never waits."""
         now_ms = self._clock()
         if now_ms // 1000 != self._second:
             self._second, self._in_all = now_ms // 1000, 0
@@ -66,7 +77,7 @@ class RefusalLog:
             return
         headers = scope[HEADERS]
         key = key_of(headers, dict(parse_qsl(scope["query_string"].decode("latin-1")))) or ""
-        workspace = self._workspace(key, now_ms)
+        workspace = item.workspace if item is not None else self._workspace(key, now_ms)
         if self._told.get(workspace, 0) >= MOST_A_SECOND or len(self._told) >= MOST_HOMES:
             if workspace in self._untold or len(self._untold) < MOST_HOMES:
                 self._untold[workspace] = self._untold.get(workspace, 0) + 1
@@ -88,6 +99,10 @@ class RefusalLog:
             request_id=request_id,
             at_ms=now_ms,
             untold=self._untold.pop(workspace, 0),
+            environment=item.environment if item is not None else "",
+            item=item is not None,
+            type=item.type[:200] if item is not None else "",
+            taken=item.taken if item is not None else 0,
         )
         self._waiting.append(refusal)
         self._news.set()

@@ -44,6 +44,7 @@ _CAMPAIGN: dict[str, Schema] = {
     **dict.fromkeys(("name", "kind", "channel", "status"), TEXT),
     "conversion": maybe(record({"event": TEXT, "window": TEXT, "value": maybe(TEXT)})),
     "consent": record({"names": many(TEXT), "required": one_of("given", "not_refused")}),
+    "cap": maybe(record({"messages": COUNT, "within": TEXT})),
     "delivery": maybe(mapping(TEXT)),
     **dict.fromkeys(("trigger_url",), maybe(TEXT)),
     "sent_at": maybe(TIME),

@@ -79,6 +79,9 @@ WEBHOOK_EDIT: dict[str, Schema] = {
     "status": one_of("enabled", "disabled"),
 }
 ROTATION: dict[str, Schema] = {"secret": _SECRET}
+WEBHOOK_TEST: dict[str, Schema] = {
+    "type": {**text(1, MAX_TYPE), "description": "of the message, without *; the webhook's first type unless said"}
+}
 _WHEN: Schema = {"type": ["string", "number"]}
 _TRIED: Schema = {**_WHEN, "description": "when its last attempt was"}
 RETRY_FILTER: dict[str, Schema] = {
@@ -173,6 +176,7 @@ BODIES: dict[str, Schema] = {
     "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
     "WebhookEdit": record({}, WEBHOOK_EDIT),
     "SecretRotation": record({}, ROTATION),
+    "WebhookTest": record({}, WEBHOOK_TEST),
     "RetryRequest": record(RETRY),
     "QuarantineRequest": record({"filter": QUARANTINE_JOB["filter"]}, {"dry_run": FLAG}),
 }

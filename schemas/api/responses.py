@@ -20,7 +20,7 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
-from schemas.api.operation_shapes import OPERATION_SHAPES, TRIAL_SHAPES
+from schemas.api.operation_shapes import LIVE_SHAPES, OPERATION_SHAPES, TRIAL_SHAPES
 from schemas.api.operation_shapes import PROBLEM as _PROBLEM
 from schemas.api.quarantine_routes import QUARANTINE_SHAPES
 from schemas.control.definitions import SCOPES, SEGMENT_KINDS
@@ -105,16 +105,6 @@ _WEBHOOK: dict[str, Schema] = {
     "updated_at": TIME,
 }
 _SHARES = many(record({"name": TEXT, "share": NUMBER}))
-_ATTEMPT: dict[str, Schema] = {
-    **dict.fromkeys(("id", "delivery_id", "event_id", "type", "status"), TEXT),
-    "contact_id": maybe(TEXT),
-    "attempt": COUNT,
-    "response_code": maybe(COUNT),
-    "error": maybe(TEXT),
-    "duration_ms": COUNT,
-    "at": TIME,
-    "next_attempt_at": maybe(TIME),
-}
 SHAPES: dict[str, Schema] = {
     "Error": record({"error": _PROBLEM}),
     "Health": record(
@@ -220,16 +210,6 @@ SHAPES: dict[str, Schema] = {
     **CAMPAIGN_SHAPES,
     "Webhook": record(_WEBHOOK),
     "WebhookWritten": record(_WEBHOOK, {"secret": TEXT}),
-    "DeliveryAttempt": record(_ATTEMPT),
-    "DeliveryDetail": record(
-        {
-            **_ATTEMPT,
-            "request": record({"url": TEXT, "headers": OBJECT, "body": TEXT}),
-            "response": record({"body": TEXT}),
-        }
-    ),
-    "RetriesAccepted": record({"webhook_id": TEXT, "retried": COUNT, "more": FLAG}),
-    "RetryAccepted": record({"delivery_id": TEXT, "webhook_id": TEXT, "status": TEXT}),
     "Receiver": record({"id": TEXT, "provider": TEXT, "path": TEXT, "consent": TEXT, "created_at": TIME}),
     "ReceiverMade": record(
         {"id": TEXT, "url": TEXT, "provider": TEXT, "environment": TEXT, "consent": TEXT, "created_at": TIME}
@@ -242,6 +222,7 @@ SHAPES: dict[str, Schema] = {
     "Workspace": record(_WORKSPACE),
     "WorkspaceMade": record({**_WORKSPACE, "environments": many(_ENVIRONMENT), "key": ref("KeyMade")}),
     **OPERATION_SHAPES,
+    **LIVE_SHAPES,
     **QUARANTINE_SHAPES,
     "Document": {"type": "object", "required": ["openapi", "paths"]},
     "GraphQLAnswer": {"type": "object", "properties": {"data": maybe(OBJECT), "errors": many(OBJECT)}},

@@ -34,6 +34,7 @@ class RouteSpec:
     body_needed: bool = True
     query: dict[str, Schema] = field(default_factory=dict)
     media: str = "application/json"
+    """Of its good answers; of ``application/x-ndjson`` the shape is that of a line."""
     errors: dict[int, str] = field(default_factory=dict)
     """Errors beside those of its kind of route, or in another shape."""
 

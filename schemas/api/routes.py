@@ -1,21 +1,22 @@
 """The table of all native routes: method, path, scope, parameters, body and answers; pure.
 
 A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
-`sinks/read_api/app.py` for reads); a new shape or body has its line in `schemas/api/responses.py` or
-`request_schemas.py`, or is a model of `schemas/api/requests.py` that ``document.MODELS`` names. A test compares both
-tables with this one.
+`sinks/read_api/routes.py` for reads); a new shape or body has its line in `responses.py` or `request_schemas.py`, or is
+a model of `requests.py` that ``document.MODELS`` names. A test compares both tables with this one.
 """
 
 from dataclasses import replace
 
 from schemas.api.campaign_routes import CAMPAIGN_READS, CAMPAIGN_WRITES
 from schemas.api.json_schema import TEXT, TIME, Schema, one_of, whole
+from schemas.api.operation_shapes import LIVE
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.limits import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     MOST_USAGE_DAYS,
+    SIZE_STEPS,
     SOURCES,
     USAGE_DAYS,
 )
@@ -27,6 +28,9 @@ _FILTERS: dict[str, Schema] = {
 _LIMIT = whole(1, MAX_LIMIT, DEFAULT_LIMIT)
 _EVENTS: dict[str, Schema] = {"type": TEXT, "from": TIME, "to": TIME}
 _LEDGER: dict[str, Schema] = {"from": TIME, "to": TIME, "source": one_of(*SOURCES)}
+_ATTEMPTS: dict[str, Schema] = {"status": one_of("succeeded", "pending", "failed"), **_EVENTS}
+_SIZES: dict[str, Schema] = {"interval": {**one_of(*SIZE_STEPS), "default": "day"}, "from": TIME, "to": TIME}
+_MOVES: dict[str, Schema] = {"change": one_of("entered", "left"), "from": TIME, "to": TIME}
 _GRAPH = {400: "GraphQLRefused"}
 
 READS: tuple[RouteSpec, ...] = (
@@ -46,9 +50,12 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/event-types", "contacts:read", "EventType", "The types of events sent, and their properties", listed=True),
     get("/v1/events/{id}", "contacts:read", "StoredEvent", "An event as it is stored, with its warnings"),
     get("/v1/events/{id}/trace", "contacts:read", "EventTrace", "Its way through the pipeline, step by step"),
+    LIVE,
     get("/v1/segments", "segments:read", "Segment", "List segments, oldest first", listed=True),
     get("/v1/segments/{id}", "segments:read", "Segment", "A segment with its count"),
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Its contacts", listed=True),
+    get("/v1/segments/{id}/history", "segments:read", "SegmentHistory", "Its size over time", _SIZES),
+    get("/v1/segments/{id}/changes", "segments:read", "SegmentChange", "Entries and exits", _MOVES, listed=True),
     *CAMPAIGN_READS,
     get("/v1/parity", "segments:read", "Parity", "How rules and memberships compare"),
     get("/v1/receivers", "webhooks:read", "Receiver", "List endpoints for providers", listed=True),
@@ -71,7 +78,7 @@ READS: tuple[RouteSpec, ...] = (
     ),
     get("/v1/webhooks", "webhooks:read", "Webhook", "List webhooks", listed=True),
     get("/v1/webhooks/{id}", "webhooks:read", "Webhook", "A webhook, without its secret"),
-    get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "The log of its attempts", listed=True),
+    get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "Its attempts", _ATTEMPTS, listed=True),
     get("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", "DeliveryDetail", "One attempt, in full"),
     get("/v1/tasks/{id}", "events:ingest", "Task", "The state of a request's events"),
     get("/tasks/{id}", "events:ingest", "Task", "The same, for vendors' SDKs"),
@@ -207,6 +214,15 @@ _WRITES: tuple[RouteSpec, ...] = (
         "SecretRotation",
         {200: "WebhookWritten"},
         "Replace its secret; the previous one stays valid for a day",
+        body_needed=False,
+    ),
+    write(
+        "POST",
+        "/v1/webhooks/{id}/test",
+        "webhooks:write",
+        "WebhookTest",
+        {200: "WebhookTested"},
+        "Send an example of a message now; it is no delivery",
         body_needed=False,
     ),
     write(

@@ -177,9 +177,11 @@ _quarantined = Codec("quarantined")
 _refusal = Codec("refusal")
 _delivery = Codec("delivery")
 _attempts = BatchCodec("attempt_batch")
+WEBHOOK_TEST = Codec("webhook_test")
+WEBHOOK_TEST_RESULT = Codec("webhook_test_result")
 ALL: tuple[Codec, ...] = (
     *(_events, _links, _changes, _receipts, _merge, _absorb, _quarantined, _refusal),
-    *(_delivery, _attempts),
+    *(_delivery, _attempts, WEBHOOK_TEST, WEBHOOK_TEST_RESULT),
 )
 
 

@@ -14,6 +14,12 @@ FAILED = "failed"
 ASKED = "asked"
 """Values of a delivery's ``status``; ``ASKED`` stands under a key of its own beside it."""
 
+ANSWERED, REDIRECTED, TIMED_OUT, UNREACHED = "status", "redirect", "timeout", "connection"
+PRIVATE, UNRESOLVED, INSECURE, UNSIGNED, BUSY = "private_address", "dns", "tls", "unsigned", "busy"
+REASONS = (ANSWERED, REDIRECTED, TIMED_OUT, UNREACHED, PRIVATE, UNRESOLVED, INSECURE, UNSIGNED, BUSY)
+"""Why an endpoint did not take a message. ``ANSWERED``: with another status than 2xx; ``UNSIGNED``: its secret cannot
+sign; ``BUSY``: too many test messages are under way."""
+
 _ID = re.compile(r"(dlv_[0-9a-f]{32})(?:_\d{1,6}_[0-9a-f]{8})?")
 
 
@@ -50,6 +56,31 @@ class Attempt(TypedDict):
     duration_ms: int
     at_ms: int
     next_ms: int
+    request_headers: bytes
+    request_body: bytes
+    response_body: bytes
+
+
+class WebhookTest(TypedDict):
+    """An example of a message, to be sent to a webhook at once; the edge ``reply_to`` waits until ``until_ms``."""
+
+    id: str
+    webhook_id: str
+    type: str
+    reply_to: str
+    until_ms: int
+
+
+class WebhookTestResult(TypedDict):
+    """``reason`` is one of ``REASONS``, empty where the endpoint took the message; ``response_code`` 0: no answer."""
+
+    id: str
+    event_id: str
+    response_code: int
+    reason: str
+    error: str
+    duration_ms: int
+    url: str
     request_headers: bytes
     request_body: bytes
     response_body: bytes

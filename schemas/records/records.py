@@ -161,6 +161,10 @@ class RefusedRequest(TypedDict):
     request_id: str
     at_ms: int
     untold: int
+    environment: NotRequired[str]
+    item: NotRequired[bool]
+    type: NotRequired[str]
+    taken: NotRequired[int]
 
 
 class Quarantined(TypedDict):

@@ -4,7 +4,7 @@ Everything that a page shows or does is a call of the public API with the key th
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from schemas.api import parameters
 from schemas.control.access import Principal, key_of
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
@@ -57,6 +58,7 @@ class Console:
         self._codes = Codes()
         self._connection = ApiConnection(settings)
         self._feed = LiveFeed(settings)
+        self._live_pages = LivePages(self._feed, control)
         self._assets = Assets()
         self._templates = Templates(self._assets)
         self._public_url = settings.public_url
@@ -70,7 +72,7 @@ class Console:
 
     def routes(self) -> list[Route]:
         """Everything under ``/console``, and ``/``."""
-        live, parts = LivePages(self._feed, self._control), segments.SegmentPages()
+        live, parts = self._live_pages, segments.SegmentPages()
         pages: tuple[tuple[str, str, Page], ...] = (
             (HOME, "", live.page),
             ("/console/live/rows/{id}", LIVE, live.detail),
@@ -81,6 +83,7 @@ class Console:
             (f"{segments.PATH}/new", "segments:write", parts.new),
             (f"{segments.PATH}/{{id}}", "segments:read", parts.segment),
             (f"{segments.PATH}/{{id}}/standing", "segments:read", parts.standing),
+            (f"{segments.PATH}/{{id}}/history", "segments:read", parts.history),
             (campaigns.PATH, "campaigns:read", campaigns.campaigns),
             (f"{campaigns.PATH}/{{id}}", "campaigns:read", campaigns.campaign),
             (webhooks.PATH, "webhooks:read", webhooks.webhooks),
@@ -102,6 +105,7 @@ class Console:
             (f"{segments.PATH}/{{id}}/delete", "segments:write", parts.delete),
             (webhooks.PATH, "webhooks:write", webhooks.create),
             (f"{webhooks.PATH}/{{id}}/retry", "webhooks:write", webhooks.retry_all),
+            (f"{webhooks.PATH}/{{id}}/test", "webhooks:write", webhooks.test),
             (f"{webhooks.PATH}/{{id}}/switch", "webhooks:write", webhooks.switch),
             (f"{webhooks.PATH}/{{id}}/attempts/{{delivery}}/retry", "webhooks:write", webhooks.retry),
             (f"{quarantine.PATH}/replay", "admin", quarantine.replay),
@@ -112,6 +116,7 @@ class Console:
             ("/console/keys/{id}/revoke", "admin", keys.revoke),
         )
         return [
+            Route("/v1/live", self._live, name=LIVE),
             Route("/", self._enter),
             Route(SIGN_IN, self._sign_in, methods=["GET", "POST"], middleware=_PACKED),
             Route("/console/links", self._link, methods=["POST"]),
@@ -163,12 +168,23 @@ class Console:
     async def _principal(self, session: Session) -> Principal:
         """Raises ``ApiError`` (401) for a key that is not valid now."""
         headers = {b"authorization": b"Bearer " + session.key.encode("utf-8", "surrogatepass")}
-        query = {"environment": session.environment} if session.environment else {}
+        return await self._authorised(headers, {"environment": session.environment} if session.environment else {})
+
+    async def _authorised(
+        self, headers: Mapping[bytes, bytes], query: Mapping[str, str], scope: str | None = None
+    ) -> Principal:
         try:
-            return web.authorise(self._control, headers, query, None, now_ms())
+            return web.authorise(self._control, headers, query, scope, now_ms())
         except ApiError:
             await self._tail.catch_up()
-        return web.authorise(self._control, headers, query, None, now_ms())
+        return web.authorise(self._control, headers, query, scope, now_ms())
+
+    async def _live(self, request: Request) -> Response:
+        """The live view for programs: a line for each row, and for each change of it."""
+        headers, query = dict(request.scope["headers"]), dict(request.query_params)
+        principal, key = await self._authorised(headers, query, LIVE), key_of(headers, query) or ""
+        parameters.check("GET", request.url.path, request.scope["query_string"])
+        return self._live_pages.lines(principal, lambda: self._control.key(key, now_ms()) is not None, query)
 
     async def _enter(self, request: Request) -> Response:
         """``/``: a browser goes to the console, and is signed in by a code; a program gets the addresses."""

@@ -34,6 +34,8 @@ class AttemptOutcome:
     """The least wait that the receiver asks for."""
     expired: bool = False
     """Nothing was sent: the message expired."""
+    reason: str = ""
+    """One of ``deliveries.REASONS``; empty: the receiver took it, or nothing was sent."""
 
     @property
     def is_final(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from schemas.control.url_policy import is_public
+from schemas.records import deliveries
 from schemas.service import clock
 from schemas.settings import Settings
 from sinks.delivery.backoff import AttemptOutcome, asked_wait_ms
@@ -91,7 +92,7 @@ class Deliverer:
         """Raises only ``CancelledError`` and the errors of ``hold``."""
         await self._hold()
         began = time.monotonic()
-        code, error, response, retry_after_ms = 0, "", b"", 0
+        code, reason, error, response, retry_after_ms = 0, "", "", b"", 0
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 code = answer.status
@@ -101,11 +102,11 @@ class Deliverer:
         except LeaseLostError:
             raise
         except TimeoutError:
-            error = f"no answer within {TIMEOUT_S:g} s"
+            reason, error = deliveries.TIMED_OUT, f"no answer within {TIMEOUT_S:g} s"
         except Exception as caught:  # noqa: BLE001 - any error that an endpoint or its address causes is its failure
-            error = _said(caught)
-        if code and not 200 <= code < 300:
-            error = f"status {code}"
+            reason, error = _said(caught)
+        if code:
+            reason, error = _status_reason(code), f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
         return AttemptOutcome(
             code=code,
@@ -113,6 +114,7 @@ class Deliverer:
             duration_ms=duration_ms,
             response=response,
             retry_after_ms=retry_after_ms,
+            reason=reason,
         )
 
 
@@ -129,17 +131,24 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(beginning)
 
 
-def _said(error: Exception) -> str:
-    """The reason in a few words; no address of ours is in it."""
+def _status_reason(code: int) -> str:
+    """Empty for 2xx."""
+    if 200 <= code < 300:
+        return ""
+    return deliveries.REDIRECTED if 300 <= code < 400 else deliveries.ANSWERED
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """The reason, also in a few words; no address of ours is in it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PrivateTargetError) or "is no public address" in str(cause):
-            return "the address is private: refused"
+            return deliveries.PRIVATE, "the address is private: refused"
         cause = cause.__cause__ or getattr(cause, "os_error", None)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name cannot be resolved"
+        return deliveries.UNRESOLVED, "the host name cannot be resolved"
     if isinstance(error, aiohttp.ClientSSLError):
-        return f"TLS: {type(error).__name__}"
+        return deliveries.INSECURE, f"TLS: {type(error).__name__}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"[:200]
-    return f"{type(error).__name__}: {error}"[:200]
+        return deliveries.UNREACHED, f"cannot connect: {error.os_error.strerror or error.os_error}"[:200]
+    return deliveries.UNREACHED, f"{type(error).__name__}: {error}"[:200]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.control import serialize
-from schemas.control.control_state import Segment, Webhook
+from schemas.control.control_state import Webhook
 from schemas.control.launch_jobs import task_shape
 from schemas.control.lookup import require
 from schemas.control.quarantine_jobs import QuarantineFilter, shape
@@ -16,14 +16,12 @@ from sinks.read_api.contacts import (
     erasures,
     event,
     event_list,
-    explain,
     identities,
     link_refusal,
     trace,
 )
-from sinks.read_api.control import definitions, event_types, ledger, preview, tasks, trial, usage, webhooks
+from sinks.read_api.control import definitions, event_types, ledger, tasks, trial, usage, webhooks
 from sinks.read_api.control.quarantine import QuarantineReader
-from sinks.read_api.graphql import execution
 from sinks.read_api.lists import person
 from sinks.read_api.request.context import ReadRequest
 from sinks.read_api.request.paging import list_page
@@ -35,7 +33,7 @@ async def get_contact(api: ReadServices, asked: ReadRequest) -> Any:
 
 
 async def export_contact(api: ReadServices, asked: ReadRequest) -> Any:
-    names = {segment.id: segment.name for segment in _segments(api, asked).values()}
+    names = {segment.id: segment.name for segment in api.control.segments[asked.tenant.place].values()}
     return await person.export(api.reader, asked, names)
 
 
@@ -106,42 +104,9 @@ async def list_contacts(api: ReadServices, asked: ReadRequest) -> Any:
     return await contact_list.contacts(api.reader, asked.tenant, asked.query, asked.paging, segment)
 
 
-async def list_segments(api: ReadServices, asked: ReadRequest) -> Any:
-    paging = asked.paging
-    found = definitions.segments_of(api.control, asked.tenant)
-    shapes = await definitions.with_counts(api.reader, api.control, asked.tenant, found)
-    return list_page(paging, shapes)
-
-
-async def get_segment(api: ReadServices, asked: ReadRequest) -> Any:
-    found = require(_segments(api, asked), asked.part("id"), "segment")
-    return (await definitions.with_counts(api.reader, api.control, asked.tenant, [found]))[0]
-
-
-async def list_segment_contacts(api: ReadServices, asked: ReadRequest) -> Any:
-    segment = require(_segments(api, asked), asked.part("id"), "segment")
-    return await contact_list.contacts(api.reader, asked.tenant, {}, asked.paging, segment.id)
-
-
 async def get_link_refusal(api: ReadServices, asked: ReadRequest) -> Any:
     a, b = asked.query.get("a", ""), asked.query.get("b", "")
     return {"refused": await link_refusal.is_refused(api.reader, asked.tenant, a, b)}
-
-
-async def explain_segment(api: ReadServices, asked: ReadRequest) -> Any:
-    segment = require(_segments(api, asked), asked.part("id"), "segment")
-    tree = preview.tree_of(_segments(api, asked), segment.id, segment.rule)
-    who = asked.query.get("contact", "")
-    return await explain.explain(api.reader, asked.tenant, (segment, tree), who, now_ms())
-
-
-async def preview_segment(api: ReadServices, asked: ReadRequest) -> Any:
-    body = await execution.json_body(asked.request)
-    return await preview.preview(api.reader, asked.tenant, _segments(api, asked), body, now_ms())
-
-
-async def list_segment_warnings(api: ReadServices, asked: ReadRequest) -> Any:
-    return await preview.warnings_of(api.reader, asked.tenant, await asked.request.json())
 
 
 async def get_parity(api: ReadServices, asked: ReadRequest) -> Any:
@@ -194,7 +159,7 @@ async def get_webhook(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def list_deliveries(api: ReadServices, asked: ReadRequest) -> Any:
     webhook = _webhook(api, asked)
-    return await webhooks.attempts(api.reader, asked.tenant, webhook, asked.paging)
+    return await webhooks.attempts(api.reader, asked.tenant, webhook, asked.query, asked.paging)
 
 
 async def list_unsent(api: ReadServices, asked: ReadRequest) -> Any:
@@ -241,10 +206,6 @@ async def get_quarantine_job(api: ReadServices, asked: ReadRequest) -> Any:
 def _quarantine(api: ReadServices, asked: ReadRequest) -> QuarantineReader:
     unowned = "instance" in asked.principal.scopes
     return QuarantineReader(api.reader, asked.principal.workspace, unowned=unowned)
-
-
-def _segments(api: ReadServices, asked: ReadRequest) -> dict[str, Segment]:
-    return api.control.segments[asked.tenant.place]
 
 
 def _webhook(api: ReadServices, asked: ReadRequest) -> Webhook:

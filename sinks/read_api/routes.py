@@ -11,7 +11,7 @@ from starlette.routing import Route
 from schemas.api.routes import READS as SPECS
 from schemas.limits import JSON
 from schemas.service import web
-from sinks.read_api import campaign_handlers, handlers
+from sinks.read_api import campaign_handlers, handlers, segment_handlers
 from sinks.read_api.lists.forms import form_of
 from sinks.read_api.lists.stream import whole_list
 from sinks.read_api.request.context import ReadRequest, authorise
@@ -33,11 +33,11 @@ class Read(NamedTuple):
 
 
 READS: tuple[Read, ...] = (
-    Read("/v1/segments/preview", "segments:read", handlers.preview_segment, fresh=True, method="POST"),
-    Read("/v1/segments/{id}/explain", "segments:read", handlers.explain_segment, fresh=True, method="POST"),
+    Read("/v1/segments/preview", "segments:read", segment_handlers.preview_segment, fresh=True, method="POST"),
+    Read("/v1/segments/{id}/explain", "segments:read", segment_handlers.explain_segment, fresh=True, method="POST"),
     Read(f"{INTERNAL}/contacts/found", "contacts:write", handlers.find_contacts, method="POST"),
     Read(f"{INTERNAL}/segments/found", "segments:write", handlers.find_contacts, method="POST"),
-    Read(f"{INTERNAL}/segments/warnings", "segments:write", handlers.list_segment_warnings, method="POST"),
+    Read(f"{INTERNAL}/segments/warnings", "segments:write", segment_handlers.list_segment_warnings, method="POST"),
     Read(f"{INTERNAL}/contacts/written", "contacts:write", handlers.wait_for_contact, method="POST"),
     Read(f"{INTERNAL}/events/linked", "events:ingest", handlers.wait_for_link, method="POST"),
     Read(f"{INTERNAL}/audience", "contacts:read", campaign_handlers.query_audience, method="POST"),
@@ -52,9 +52,11 @@ READS: tuple[Read, ...] = (
     Read("/v1/event-types", "contacts:read", handlers.list_event_types),
     Read("/v1/events/{id}", "contacts:read", handlers.get_event),
     Read("/v1/events/{id}/trace", "contacts:read", handlers.get_event_trace),
-    Read("/v1/segments", "segments:read", handlers.list_segments, fresh=True),
-    Read("/v1/segments/{id}", "segments:read", handlers.get_segment, fresh=True),
-    Read("/v1/segments/{id}/contacts", "segments:read", handlers.list_segment_contacts, fresh=True),
+    Read("/v1/segments", "segments:read", segment_handlers.list_segments, fresh=True),
+    Read("/v1/segments/{id}", "segments:read", segment_handlers.get_segment, fresh=True),
+    Read("/v1/segments/{id}/contacts", "segments:read", segment_handlers.list_segment_contacts, fresh=True),
+    Read("/v1/segments/{id}/history", "segments:read", segment_handlers.get_segment_history, fresh=True),
+    Read("/v1/segments/{id}/changes", "segments:read", segment_handlers.list_segment_changes, fresh=True),
     Read("/v1/campaigns", "campaigns:read", campaign_handlers.list_campaigns, fresh=True),
     Read("/v1/campaigns/{id}", "campaigns:read", campaign_handlers.get_campaign, fresh=True),
     Read("/v1/campaigns/{id}/deliveries", "campaigns:read", campaign_handlers.list_campaign_deliveries, fresh=True),

@@ -30,6 +30,7 @@ from sinks.launch.runner import LaunchRunner
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher
 from sinks.webhooks.erase import erasing
+from sinks.webhooks.examples import ExampleSender
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.planner import DeliveryPlanner
 from sinks.webhooks.spans import DeliveryTraces
@@ -87,6 +88,9 @@ class Webhooks:
                 await part.start()
                 stack.push_async_callback(part.stop)
             launches = await self._attachments(store, stack)
+            examples = ExampleSender(settings, self._control, definitions, deliverer, delivery_log)
+            await examples.tail.start()
+            stack.push_async_callback(examples.stop)
             dispatcher = self._dispatcher = Dispatcher(
                 self._control,
                 store,
@@ -111,17 +115,14 @@ class Webhooks:
             stack.callback(writing.cancel)
             stack.push_async_callback(dispatcher.drain, DRAIN_S)
             self._on_ready()
-            erase = erasing(self._control, store, delivery_log, settings)
             working = (
-                erase,
+                erasing(self._control, store, delivery_log, settings),
                 lease.lost(),
                 claim.renew(),
                 dispatcher.run(),
                 follower.run(),
                 follower.commit(),
-                definitions.ended(),
-                tail.ended(),
-                launches.tail.ended(),
+                *(topic.ended() for topic in (definitions, tail, launches.tail, examples.tail)),
                 self._run_launches(),
             )
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])

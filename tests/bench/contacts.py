@@ -39,7 +39,7 @@ SELECT '{WORKSPACE}', '{ENVIRONMENT}', {_ID}, concat('u', toString(number), '@ex
     fromUnixTimestamp64Milli({NOW_MS}) AS at, at + toIntervalSecond(number), {{version:UInt64}}
 FROM numbers({{start:UInt64}}, {{count:UInt64}}) WHERE number % {{every:UInt64}} = 0
 """
-_MEMBERS = f"""
+MEMBERS = f"""
 INSERT INTO membership_changes (workspace, environment, segment_id, contact_id, member, at, segment_version, version)
 SELECT '{WORKSPACE}', '{ENVIRONMENT}', '{SEGMENT}', {_ID}, 1, fromUnixTimestamp64Milli({NOW_MS}), 1, number + 1
 FROM numbers({{count:UInt64}}) WHERE number % 10 = 0
@@ -66,7 +66,7 @@ async def fill(settings: Settings, count: int) -> dict[str, Any]:
             part = {"start": chunk * share, "count": share}
             await client.command(_FILL, parameters={**part, "version": 1, "every": 1})
         await client.command(_FILL, parameters={"start": 0, "count": count, "version": 2, "every": 50})
-        await client.command(_MEMBERS, parameters={"count": count})
+        await client.command(MEMBERS, parameters={"count": count})
         for n in range(MERGED):
             loser = contact_id(WORKSPACE, ENVIRONMENT, "email", _email(n, count))
             await client.command(_OVERRIDE, parameters={"loser": loser, "n": _spread(n, count)})

@@ -82,6 +82,41 @@ async def test_refused_requests_stand_in_the_same_list_without_secrets(seen: Wat
     assert "in_a_query" not in await seen.page.content()
 
 
+async def test_a_refused_item_of_an_accepted_request_has_its_row(seen: Watched, stack: LocalStack) -> None:
+    await listen(seen)
+    good, bad = (
+        {"type": "item_good", "external_id": "i-1"},
+        {"type": "item_bad", "external_id": "i-2", "timestamp": "soon"},
+    )
+    async with stack.client() as client:
+        answer = await client.post("/v1/events/batch", json={"events": [good, bad, good]})
+        assert answer.status_code in {202, 207}, answer.text
+    row = row_of(seen, "item_bad")
+    await expect(row).to_contain_text("item refused", timeout=SOON)
+    await expect(row).to_contain_text("events[1].timestamp")
+    await expect(row).to_contain_text("2 others of its request taken")
+    await row.locator("a").click()
+    await expect(seen.page.locator("#detail")).to_contain_text("The request was accepted", timeout=SOON)
+    await check_page(seen)
+
+
+async def test_a_filter_is_saved_in_the_browser_and_forgotten(seen: Watched) -> None:
+    page = seen.page
+    await listen(seen, "?type=%3Cb%3Eodd&status=refused")
+    await page.get_by_role("button", name="Save").click()
+    await listen(seen)
+    saved = page.get_by_role("navigation", name="Saved filters")
+    await saved.get_by_role("link", name="type: <b>odd · status: refused").click()
+    await expect(page).to_have_url(re.compile("type=%3Cb%3Eodd&status=refused$"))
+    await expect(page.locator("#status")).to_have_value("refused")
+    await check_page(seen)
+    await saved.get_by_role("button", name="Forget the filter").click()
+    await expect(saved).to_be_hidden()
+    await page.evaluate("localStorage.setItem('headwater.filters.local', '{\"odd\": 1}')")
+    await listen(seen)
+    await expect(saved).to_be_hidden()
+
+
 async def test_a_key_without_the_instance_sees_no_strangers(browser: Browser, stack: LocalStack) -> None:
     async with stack.client() as client:
         made = await client.post("/v1/keys", json={"name": "r", "kind": "secret", "scopes": ["contacts:read"]})

@@ -95,12 +95,40 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
         await attempts.first.locator("summary").click()
         await expect(attempts.first.locator("pre").first).to_contain_text("console_hooked", timeout=SOON)
         await check_page(seen)
+        await page.get_by_text("Try again by a filter").click()
+        await page.get_by_label("Tried since (UTC)").fill("2020-01-01T00:00")
+        await page.get_by_label("until (UTC)").fill("2020-01-02T00:00")
+        await page.get_by_role("button", name="Try them now").click()
+        await expect(page.locator("section[role=status]")).to_contain_text("0 deliveries are tried again")
         await seen.go("/console/webhooks")
         await expect(page.get_by_role("row").filter(has_text="/console")).to_contain_text("1 of 1 came through")
+        await expect(page.locator(".fact").filter(has_text="console_hooked")).to_contain_text("attempt 1")
+        await check_page(seen)
         await seen.go(f"/console/webhooks/{webhook}")
         await page.get_by_role("button", name="Disable").click()
         await expect(page.get_by_role("button", name="Enable")).to_be_visible()
         assert secret not in await page.content()
+
+
+async def test_a_test_message_shows_the_endpoints_answer(seen: Watched, stack: LocalStack) -> None:
+    page = seen.page
+    async with receiver() as endpoint, stack.client() as client:
+        body = {"url": endpoint.url("/tried"), "types": ["segment.*"]}
+        webhook = (await client.post("/v1/webhooks", json=body)).json()["id"]
+        await seen.go(f"/console/webhooks/{webhook}")
+        form = page.locator("#test")
+        await form.get_by_role("button", name="Send it now").click()
+        await expect(form.get_by_role("status")).to_contain_text("The endpoint took it")
+        assert endpoint.got[-1].json["test"] is True
+        await form.get_by_label("Type").fill("contact.moved")
+        await form.get_by_role("button", name="Send it now").click()
+        await expect(page.get_by_role("alert")).to_contain_text("no such type")
+        await client.patch(f"/v1/webhooks/{webhook}", json={"url": "http://127.0.0.1:9/"})
+        await form.get_by_role("button", name="Send it now").click()
+        await expect(form.get_by_role("status")).to_contain_text("cannot connect")
+        await check_page(seen)
+        await page.get_by_label("Outcome").select_option("failed")
+        await expect(page.get_by_text("None like that yet.")).to_be_visible()
 
 
 async def test_a_wrong_address_is_refused_in_the_form(seen: Watched) -> None:

@@ -36,6 +36,7 @@ CHECKS = (
 )
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "35"))
 VENDORS = sorted({operation.source for operation in OPERATIONS} - {"altacee"})
+LINES = "application/x-ndjson"
 Ids = dict[str, str]
 
 
@@ -162,7 +163,7 @@ def check(described: dict[str, Any], method: str, template: str, answer: httpx.R
         jsonschema.Draft202012Validator(schema).validate(value)
 
 
-@pytest.mark.parametrize("route", [r for r in READS if r.method == "GET"], ids=lambda r: r.path)
+@pytest.mark.parametrize("route", [r for r in READS if r.method == "GET" and r.media != LINES], ids=lambda r: r.path)
 def test_a_read_is_answered_as_it_is_described(
     route: RouteSpec, client: httpx.Client, described: dict[str, Any], ids: Ids
 ) -> None:
@@ -256,6 +257,8 @@ def command_of(url: str, key: str, config: Path, report: Path) -> list[str]:
         *("--report-ndjson-path", str(report), "--continue-on-failure"),
         # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
         *("--exclude-operation-id", "delete_v1_keys_id"),
+        # its answer has no end
+        *("--exclude-operation-id", "get_v1_live"),
         *(word for tag in VENDORS for word in ("--exclude-tag", tag)),
     ]
 

@@ -200,7 +200,7 @@ async def test_the_broker_refuses_what_an_older_sender_has_in_hand(kafka: str, t
             with pytest.raises(ProducerFenced):
                 await older._send([older.state(state(n, 3))])
         await newer._send([newer.state(state(n, 4)) for n in range(20)])
-        records = [record for record in await up._read(topics.DELIVERIES) if record.value]
+        records = [record for record in await up.records(topics.DELIVERIES) if record.value]
         for part in (older, newer, older_claim, newer_claim):
             await part.stop()
     found = {one["id"]: one["attempts"] for one in (codec.decode_delivery(record.value) for record in records)}

@@ -80,6 +80,10 @@ class Upstream:
         partition = partition_of(home, self.settings.partitions)
         await self._send(topics.DELIVERIES, value, partition, deliveries.asked_key(delivery))
 
+    async def try_webhook(self, value: bytes) -> None:
+        """What the edge does when somebody tries a webhook."""
+        await self._send(topics.WEBHOOK_TESTS, value, 0)
+
     async def deliver(self, delivery: WebhookDelivery) -> None:
         """What an earlier sender left behind."""
         home = deliveries.home_of(delivery["contact_id"], delivery["id"])
@@ -89,14 +93,14 @@ class Upstream:
 
     async def attempts(self, of: Webhook) -> list[Attempt]:
         """The log of an endpoint, oldest first."""
-        records = await self._read(topics.ATTEMPTS)
+        records = await self.records(topics.ATTEMPTS)
         found = [one for record in records for one in codec.decode_attempts(record.value)]
         return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
 
     async def deliveries(self, of: Webhook) -> dict[str, WebhookDelivery]:
         """What stands of an endpoint's deliveries, as a compacted topic says it."""
         found: dict[bytes, WebhookDelivery] = {}
-        for record in await self._read(topics.DELIVERIES):
+        for record in await self.records(topics.DELIVERIES):
             found.pop(record.key, None)
             if record.value is not None:
                 found[record.key] = codec.decode_delivery(record.value)
@@ -105,11 +109,11 @@ class Upstream:
     async def status(self, of: Webhook) -> str:
         """What stands on `control`."""
         state = control_state.ControlState()
-        for record in await self._read(topics.CONTROL):
+        for record in await self.records(topics.CONTROL):
             state.apply(record.key, record.value)
         return state.webhooks_by_id[of.id].status
 
-    async def _read(self, topic: topics.Topic) -> Sequence[Any]:
+    async def records(self, topic: topics.Topic) -> Sequence[Any]:
         """Everything that is in a topic now."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
         name = topics.name(topic, self.settings)

@@ -1,5 +1,6 @@
 """The live view's rows, filters and viewers, and what the edge tells of refused requests: pure, bounded, no secrets."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from schemas.service.web import HEADERS
 from sinks.console.live.board import LiveBoard
 from sinks.console.live.detail import again, body_of, curl_of, sql_of
 from sinks.console.live.filters import filter_of
-from sinks.console.live.rows import LiveRow, of_event, of_quarantined
+from sinks.console.live.rows import LiveRow, of_event, of_quarantined, of_refusal
 from sinks.console.live.viewer import AT_ONCE, MOST_FOLLOWED, MOST_WAITING, LiveViewer
 from tests.support.builders import event
+from tests.support.edge import SECRET, MemoryLog, client_of, memory_edge
 
 NOW = 1_790_000_000_000
 
@@ -170,3 +172,31 @@ def test_a_refusal_tells_no_secret() -> None:
     (told,) = log._waiting
     assert told["key"] == "hunt"
     assert "abc" not in str(told)
+
+
+async def test_refused_items_of_an_accepted_request_are_told_with_their_environment(tmp_path: Path) -> None:
+    edge = memory_edge(tmp_path, MemoryLog())
+    async with client_of(edge) as client:
+        good, late = {"type": "a", "user_id": "u"}, {"type": "b", "user_id": "u", "timestamp": "soon"}
+        for body in ([good, good], [good, late, {"user_id": "u"}, good]):
+            answer = await client.post("/v1/events/batch", json=body, headers=SECRET)
+            assert answer.status_code in {202, 207}, answer.text
+        await client.post(
+            "/v1/batch", json={"batch": [{"type": "track", "event": "c", "userId": "u"}, 7]}, headers=SECRET
+        )
+        await client.post("/v1/events", json=late, headers=SECRET)
+    told = list(edge.refusals._waiting)
+    items = [one for one in told if one["item"]]
+    assert [(one["param"], one["type"], one["taken"]) for one in items[:2]] == [
+        ("events[1].timestamp", "b", 2),
+        ("events[2].type", "", 2),
+    ]
+    assert {one["source"] for one in items} == {"altacee", "segment"}
+    assert {(one["workspace"], one["environment"]) for one in items} == {("local", "production")}
+    assert all(one["key"] == "sk_dev_l" and one["status"] == 422 and one["request_id"] for one in items)
+    (whole,) = [one for one in told if not one["item"]]
+    assert (whole["param"], whole["environment"]) == ("timestamp", "")
+    row = of_refusal(items[0], 1, NOW)
+    assert (row.kind, row.item, row.environment) == ("refused", True, "production")
+    assert filter_of({"type": "B", "status": "refused"}).takes(row)
+    assert not LiveViewer("local", "staging").offer(row, NOW)

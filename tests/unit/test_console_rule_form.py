@@ -7,6 +7,7 @@ import pytest
 from schemas.errors import ApiError
 from schemas.rules.parse import parse
 from sinks.console.pages.recipes import RECIPES
+from sinks.console.pages.rule_fields import MOST_TESTS
 from sinks.console.pages.rule_form import MOST_CONDITIONS, form_of_fields, form_of_rule, rule_of
 
 SAYABLE: list[Any] = [
@@ -21,19 +22,79 @@ SAYABLE: list[Any] = [
     {"segment": "seg_1"},
     {"any": [{"event": "a"}, {"not": {"event": "b", "within": "1d"}}]},
     {"all": [{"attribute": "x", "op": "contains", "value": "<b>"}, {"event": 'quo"te'}]},
+    {"attribute": "x", "op": "eq", "value": " a "},
+    {"attribute": "x", "op": "in", "value": ["a\nb", " ", "7"]},
+    {"identified": True},
+    {"not": {"identified": True}},
+    {"event": "a", "between": ["2026-01-01T00:00:00Z", "2026-02-01"], "tz": "Europe/Berlin"},
+    {"event": "a", "sum": {"property": "total", "op": "gte", "value": 1}},
+    {"event": "message.opened", "by": "person", "min": {"property": "x.y", "op": "ne", "value": -1.5}, "within": "2w"},
+    {
+        "event": "a",
+        "where": [{"property": "a", "op": "before", "value": "2026-05-01"}, {"property": "b", "op": "exists"}],
+    },
+    {"event": "a", "where": [{"property": f"p{n}", "op": "eq", "value": n} for n in range(MOST_TESTS)]},
+    {"attribute": "birthday", "op": "anniversary"},
+    {"attribute": "birthday", "op": "anniversary", "value": -7, "tz": {"attribute": "zone", "default": "Asia/Tokyo"}},
+    {"attribute": "birthday", "op": "anniversary", "tz": {"attribute": "zone"}},
+    {"attribute": "ends", "op": "before", "value": "now+3d", "tz": "America/New_York"},
+    {"identifier": "email", "op": "ends_with", "value": "@gmail.com"},
+    {"identifier": "phone", "op": "not_exists"},
+    {"identifier": "external_id", "op": "in", "value": ["1", "b"]},
+    {"sequence": [{"event": "a"}, {"event": "b", "within": "1d"}]},
+    {
+        "sequence": [
+            {"event": "a", "count": {"op": "gte", "value": 2}, "within": "1h"},
+            *({"event": f"e{n}", "where": [{"property": "x", "op": "gt", "value": n}]} for n in range(6)),
+            {"event": "message.clicked", "by": "machine"},
+        ],
+        "tz": "Europe/Berlin",
+    },
+    {"absent": {"event": "a"}, "after": {"event": "b"}, "for": "2h", "within": "1d"},
+    {
+        "absent": {"event": "message.opened", "by": "machine", "where": [{"property": "p", "op": "ne", "value": 1}]},
+        "after": {
+            "event": "b",
+            "where": [{"property": "path", "op": "eq", "value": "/"}, {"property": "q", "op": "not_exists"}],
+            "count": {"op": "gte", "value": 3},
+            "within": "7d",
+        },
+        "for": "2d",
+        "tz": "Europe/Berlin",
+    },
 ]
 UNSAYABLE: list[Any] = [
     None,
     [],
     "text",
     {},
-    {"identified": True},
-    {"sequence": [{"event": "a"}, {"event": "b"}]},
+    {"identified": False},
+    {"identified": 1},
+    {"sequence": [{"event": "a"}, {"event": ""}]},
+    {"sequence": [{"event": "a"}, {"event": "b", "odd": 1}]},
+    {"sequence": [{"event": f"e{n}"} for n in range(9)]},
+    {"sequence": [{"event": "a"}, {"event": "b", "count": {"op": "lte", "value": 1}}]},
+    {"sequence": "ab"},
+    {"absent": {"event": "a"}, "for": "2h"},
+    {"absent": {"event": "a", "within": "1d"}, "after": {"event": "b"}, "for": "2h"},
+    {"absent": {"event": "a", "count": {"op": "gte", "value": 1}}, "after": {"event": "b"}, "for": "2h"},
+    {"event": "a", "absent": {"event": "b"}},
+    {"event": "a", "count": {"op": "gte", "value": 1}, "sum": {"property": "x", "op": "gte", "value": 1}},
+    {"event": "a", "count": {"op": "gte", "value": True, "odd": 1}},
+    {"event": "a", "where": []},
+    {"event": "a", "where": [{"property": f"p{n}", "op": "eq", "value": n} for n in range(MOST_TESTS + 1)]},
+    {"event": "a", "where": [{"property": "", "op": "eq", "value": 1}]},
+    {"event": "a", "where": [{"property": "a", "op": "exists", "value": 1}]},
+    {"event": "a", "between": ["2026-01-01", "2026-02-01", "2026-03-01"]},
+    {"event": "a", "tz": {"default": "Europe/Berlin"}},
+    {"event": "a", "within": 30},
+    {"identifier": "email", "op": "exists", "tz": "Europe/Berlin"},
+    {"consent": "news", "value": 1},
+    {"attribute": "x", "op": "in", "value": ["a, b"]},
+    {"attribute": " x", "op": "eq", "value": "a"},
+    {"event": "a\nb"},
     {"all": [{"any": [{"event": "a"}, {"event": "b"}]}]},
     {"all": [{"event": "a"}]},
-    {"event": "a", "between": ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]},
-    {"event": "a", "sum": {"property": "total", "op": "gte", "value": 1}},
-    {"event": "a", "where": [{"property": "a", "op": "eq", "value": 1}, {"property": "b", "op": "eq", "value": 1}]},
     {"not": {"not": {"event": "a"}}},
     {"event": {"odd": 1}},
     {"attribute": "x", "op": "eq", "value": {"a": [1]}},
@@ -47,6 +108,26 @@ def test_a_form_says_what_its_rule_says(rule: Any) -> None:
     assert form is not None
     fields = {f"c{n}.{name}": value for n, one in enumerate(form.conditions) for name, value in one.items()}
     assert rule_of(form_of_fields({**fields, "match": form.match})) == rule
+
+
+def test_a_consent_without_a_value_is_one_that_was_given() -> None:
+    form = form_of_rule({"all": [{"consent": "news"}, {"event": "a"}]})
+    assert form is not None
+    assert rule_of(form) == {"all": [{"consent": "news", "value": True}, {"event": "a"}]}
+
+
+def test_a_form_grows_by_steps_and_tests_as_far_as_a_rule_may() -> None:
+    form = form_of_fields({"c0.kind": "sequence", "c0.s0.event": "a", "c1.kind": "event"})
+    for _ in range(20):
+        form.grow("0.step")
+        form.grow("1.test.")
+    assert (len(form.steps(0)), len(form.tests(1, ""))) == (8, MOST_TESTS)
+    assert (form.tests(0, "s1.")[0][0], len(form.tests(0, "s1."))) == ("s1.property", 1)
+    before = [dict(one) for one in form.conditions]
+    for odd in ("", "7.step", "x.step", "-1.step", "0.", "0.odd", "\u0664.step"):
+        form.grow(odd)
+    assert form.conditions == before
+    assert rule_of(form)["all"][0] == {"sequence": [{"event": "a"}]}
 
 
 @pytest.mark.parametrize("rule", UNSAYABLE, ids=lambda rule: str(rule)[:40])

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from deploy.cli.doctor import broker, database, interface, machine
+from deploy.cli.doctor.bundle import write_bundle
 from deploy.cli.doctor.check import FAIL, OK, SKIP, WARN, Check, CheckResult, Patient, result_of
-from deploy.client.config import LOCAL, api_access
+from deploy.client.config import LOCAL, ConfigError, api_access
 from deploy.client.output import FINDINGS, note, print_json, printable
 from deploy.client.session import OPTIONS, examples, run
 from deploy.local.home import StackHome
@@ -18,7 +20,9 @@ from schemas.control.development import is_loopback
 from schemas.service.kafka import quiet_clients
 from schemas.settings import Settings
 
-EXAMPLES = examples("headwater doctor", "headwater doctor --json", "headwater doctor --list")
+EXAMPLES = examples(
+    "headwater doctor", "headwater doctor --json", "headwater doctor --list", "headwater doctor --bundle doctor.tar.gz"
+)
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 GROUPS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("this machine", machine.CHECKS),
@@ -56,6 +60,9 @@ def doctor(
     list_: Annotated[
         bool, typer.Option("--list", help="Name the checks and why each matters; look at nothing.")
     ] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Also write an archive for an issue: no secrets, no personal values.")
+    ] = None,
 ) -> None:
     """Check a stack; name each fault and the command that mends it. Exit status 1 if there is a fault."""
     if list_:
@@ -64,12 +71,18 @@ def doctor(
                 print_json({"group": name, "check": check.name, "why": check.why})
         return
     who = patient()
-    well = True
+    if bundle is not None and bundle.exists():
+        raise ConfigError(f"{bundle} is there already")
+    well, told = True, list[dict[str, object]]()
     for name, checks in groups(who):
         with quiet_clients:
             results = run(examined(who, list(checks)))
         well &= all(result.finding.state in (OK, SKIP) for result in results)
+        told += [{"group": name, **result.to_row()} for result in results]
         _show(name, results)
+    if bundle is not None:
+        files = write_bundle(bundle, who.settings, who.home.logs, told, [who.access.key, who.access.url])
+        note(f"{bundle}: {', '.join(files)}; look at it before you send it")
     if not who.is_here and not OPTIONS.get().as_json:
         note(f"only the API was looked at: {who.access.url} is not this machine's stack")
     if not well:

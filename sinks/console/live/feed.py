@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 LINGER_S = 30.0
 BUDGET_S = 0.15
 LOOK_S = 0.12
+AGAIN_MS = 10_000
+"""How far back a feed begins that broke while somebody watches: what is shown already is known by its id."""
 SMALL = 4096
 """Bytes of a record that is decoded in any case."""
 MOST_RECORDS = 500
@@ -51,6 +53,8 @@ class LiveFeed:
         self.share = 1.0
         """Of the last second's events, those that were looked at."""
         self._task: asyncio.Task[None] | None = None
+        """What reads; none from the moment on at which it has decided to end."""
+        self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self._seq = 0
         self._spent_s = self._second = 0.0
@@ -63,9 +67,10 @@ class LiveFeed:
         return self._task is not None and not self._task.done()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = {*self._ending, *([self._task] if self._task is not None else [])}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
     async def watching(self, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[None]:
@@ -73,16 +78,22 @@ class LiveFeed:
         if self.is_running:
             for row in self.board.since(since_ms if since_ms is not None else 0):
                 viewer.offer(row, clock.now_ms(), known=True)
+        elif not self.board.viewers:
+            self.board = LiveBoard()  # what it knew would not be offered again
         self.board.viewers.append(viewer)
-        if not self.is_running:
-            self._task = asyncio.create_task(self._run(since_ms), name="live feed")
+        self._ensure(since_ms)
         try:
             yield
         finally:
             viewer.left_ms = clock.now_ms()
 
+    def _ensure(self, since_ms: int | None) -> None:
+        if not self.is_running:
+            self._task = asyncio.create_task(self._run(since_ms), name="live feed")
+
     async def wait(self, within_s: float) -> None:
-        """Return when something was read, at the latest then."""
+        """Return when something was read, at the latest then; for a viewer. A feed that broke begins anew."""
+        self._ensure(clock.now_ms() - AGAIN_MS)
         async with self._news:
             try:
                 async with asyncio.timeout(within_s):
@@ -91,7 +102,6 @@ class LiveFeed:
                 return
 
     async def _run(self, since_ms: int | None) -> None:
-        self.board = LiveBoard() if not self.board.viewers else self.board
         admin: Any = None
         consumer = await started(self._settings, self._consumer)
         try:
@@ -104,15 +114,27 @@ class LiveFeed:
                 await self._poll(consumer, timeout_ms=80 if busy else 400)
                 if busy and time.monotonic() - looked_s >= LOOK_S:
                     looked_s = time.monotonic()
-                    await self._look(admin)
+                    # a coordinator that moves, or is not there yet, is asked again
+                    with suppress(KafkaError):
+                        await self._look(admin)
                 async with self._news:
                     self._news.notify_all()
         except KafkaError:
             log.exception("the live view stops; it starts anew with its next viewer")
         finally:
+            self._end()
             await consumer.stop()
             if admin is not None:
                 await admin.close()
+
+    def _end(self) -> None:
+        """Closing takes a while, and whoever comes meanwhile must not wait for rows that nobody reads."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            if self._task is task:
+                self._task = None
 
     def _consumer(self) -> Any:
         return AIOKafkaConsumer(

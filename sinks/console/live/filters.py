@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.errors import ApiError
+from schemas.limits import LIVE_STATES
 from sinks.console.live.rows import LiveRow
 
-STATES = ("ok", "warned", "refused", "quarantined")
 FIELDS = ("q", "type", "contact", "source", "status")
 MOST = 200
 
@@ -26,7 +26,7 @@ class LiveFilter(NamedTuple):
     def takes(self, row: LiveRow) -> bool:
         if self.status and row.state != self.status:
             return False
-        if self.type and self.type.casefold() != row.type.casefold():
+        if self.type and self.type.casefold() not in (row.type.casefold(), row.item_type.casefold()):
             return False
         if self.source and self.source != row.source:
             return False
@@ -47,11 +47,11 @@ def filter_of(query: Mapping[str, str]) -> LiveFilter:
     for name, value in values.items():
         if len(value) > MOST:
             raise ApiError("invalid_field", f"at most {MOST} characters", name)
-    if values["status"] and values["status"] not in STATES:
-        raise ApiError("invalid_field", f"status must be one of {', '.join(STATES)}", "status")
+    if values["status"] and values["status"] not in LIVE_STATES:
+        raise ApiError("invalid_field", f"status must be one of {', '.join(LIVE_STATES)}", "status")
     return LiveFilter(**values)
 
 
 def _text(row: LiveRow) -> str:
-    parts = (row.type, row.event_id, row.preview, row.reason, row.path, row.contact_id, row.key)
+    parts = (row.type, row.event_id, row.preview, row.reason, row.path, row.contact_id, row.key, row.item_type)
     return " ".join((*parts, *(value for _, value in row.identifiers))).casefold()

@@ -2,19 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
+from schemas.limits import LIVE_STATES, MOST_LIVE_S
 from schemas.service.clock import now_ms
-from schemas.times import iso
+from schemas.times import iso, parse_time
 from sinks.console.live import filters
 from sinks.console.live.detail import again, curl_of, sql_of
 from sinks.console.live.feed import LiveFeed
+from sinks.console.live.lines import MOST_OF_WORKSPACE, lines
 from sinks.console.live.rows import LiveRow
 from sinks.console.live.viewer import LiveViewer
 from sinks.console.live.way import way_of
@@ -39,7 +42,7 @@ class LivePages:
     async def page(self, visit: Visit) -> Response:
         chosen = filters.filter_of(visit.query)._asdict() if visit.may(SCOPE) else {}
         query = {name: value for name, value in chosen.items() if value}
-        return visit.page("live.html", title="Live", base=visit.base, filter=chosen, query=query, states=filters.STATES)
+        return visit.page("live.html", title="Live", base=visit.base, filter=chosen, query=query, states=LIVE_STATES)
 
     async def stream(self, visit: Visit) -> Response:
         """Rows for as long as the browser listens and its key is valid."""
@@ -57,6 +60,37 @@ class LivePages:
         return EventSourceResponse(
             self._messages(visit, viewer, since_ms), headers=headers, ping=HEARTBEAT_S, send_timeout=10
         )
+
+    def lines(self, principal: Principal, is_valid: Callable[[], bool], query: Mapping[str, str]) -> Response:
+        """The same for programs: JSON, a line each; raises ``ApiError`` (422, 429)."""
+        watching = self._feed.board.viewers
+        mine = sum(one.workspace == principal.workspace and one.is_program for one in watching)
+        if len(watching) >= MOST_VIEWERS or mine >= MOST_OF_WORKSPACE:
+            raise ApiError("rate_limited", "too many streams are open; one frees its place half a minute after its end")
+        viewer = LiveViewer(
+            workspace=principal.workspace,
+            environment=principal.environment,
+            filter=filters.filter_of(query),
+            sees_strangers="instance" in principal.scopes,
+            is_program=True,
+        )
+        seconds = query.get("seconds", str(MOST_LIVE_S))
+        if not (seconds.isascii() and seconds.isdigit() and 1 <= int(seconds[:6]) <= MOST_LIVE_S):
+            raise ApiError("invalid_field", f"seconds must be a number from 1 to {MOST_LIVE_S}", "seconds")
+        since = query.get("since", "")
+        is_number = since.isascii() and since.isdigit() and len(since) < 16
+        since_ms = parse_time(int(since) if is_number else since) if since else None
+        if since and since_ms is None:
+            raise ApiError("invalid_field", "since must be ISO 8601, or unix seconds or milliseconds", "since")
+        told = lines(
+            self._feed,
+            viewer,
+            since_ms,
+            until_s=time.monotonic() + int(seconds),
+            is_valid=is_valid,
+            segments=self._control.segments[principal.workspace, principal.environment],
+        )
+        return StreamingResponse(told, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     async def _messages(self, visit: Visit, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[ServerSentEvent]:
         began, hinted, checked, shown, told = time.monotonic(), 0.0, 0.0, 0, 1.0
@@ -81,6 +115,8 @@ class LivePages:
                 if not rows and not hidden and hint is None and share == told:
                     continue
                 told = share
+                # the oldest first: each goes to the top of the list without a look at the others
+                rows.sort(key=lambda row: row.place)
                 values = {"rows": rows, "hidden": hidden, "share": share, "hint": hint, "names": names}
                 text = visit.templates.render("live_rows.html", {**values, "iso": iso})
                 yield ServerSentEvent(text, id=str(now_ms()), sep="\n")

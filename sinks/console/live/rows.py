@@ -47,6 +47,11 @@ class LiveRow:
     path: str = ""
     agent: str = ""
     untold: int = 0
+    item: bool = False
+    """Of a refused row: it is an item of a request that was accepted."""
+    item_type: str = ""
+    taken: int = 0
+    """Of an item: others of its request that were accepted."""
     accepted_ms: int | None = None
     resolved: tuple[int, int] | None = None
     """Partition and offset of the record that says whose it is."""
@@ -116,12 +121,12 @@ def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
 
 
 def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
-    """A row of a request that the edge refused."""
+    """A row of a request that the edge refused, or of an item of one that it accepted."""
     return LiveRow(
         id=element_id("r", refusal["request_id"], str(refusal["at_ms"]), str(seq)),
         kind="refused",
         workspace=refusal["workspace"],
-        environment="",
+        environment=refusal.get("environment", ""),
         at_ms=refusal["at_ms"],
         place=f"{refusal['at_ms']}-{seq:09}",
         past=False,
@@ -134,6 +139,9 @@ def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
         path=f"{refusal['method']} {refusal['path']}",
         agent=refusal["agent"],
         untold=refusal["untold"],
+        item=refusal.get("item", False),
+        item_type=refusal.get("type", ""),
+        taken=refusal.get("taken", 0),
         touched_ms=now_ms,
     )
 

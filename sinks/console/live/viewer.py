@@ -25,6 +25,8 @@ class LiveViewer:
     environment: str
     filter: LiveFilter = field(default_factory=LiveFilter)
     sees_strangers: bool = False
+    is_program: bool = False
+    """It reads lines, not a page."""
     left_ms: int | None = None
     hidden: int = 0
     """Rows that matched and were not shown, since ``take``."""
@@ -69,9 +71,12 @@ class LiveViewer:
     def _remember(self, row: LiveRow) -> None:
         """Of what was there before the newest rows are shown; that there are older ones needs no saying."""
         self._follow(row)
-        if len(self._waiting) > 2 * MOST_WAITING:
+        if len(self._waiting) >= 2 * MOST_PAST:
             newest = sorted(self._waiting.values(), key=lambda one: one.place)[-MOST_PAST:]
-            self._waiting = {one.id: one for one in newest}
+            waiting = {one.id: one for one in newest}
+            for left_out in self._waiting.keys() - waiting.keys():
+                self._followed.pop(left_out, None)
+            self._waiting = waiting
 
     def touch(self, row: LiveRow) -> None:
         """A row has something new to say; one that is not shown here is passed over."""

@@ -4,7 +4,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-from schemas.times import parse_iso
 from sinks.console.pages import figures
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
@@ -34,7 +33,7 @@ async def campaign(visit: Visit) -> Response:
         troubles=[(name, shown["stats"][name]) for name in figures.TROUBLES],
         variants=variants,
         interval=interval,
-        series=_plot(series["data"]),
+        series=figures.columns(series["data"], _SERIES),
         deliveries=deliveries["data"],
         meta=deliveries["meta"],
         state=state,
@@ -45,9 +44,3 @@ def _rates(stats: dict[str, Any]) -> dict[str, figures.Share | None]:
     delivered = stats["delivered"] or stats["sent"]
     hits = {"opened": stats["opened"], "clicked": stats["clicked"], "converted": stats["conversions"]}
     return {name: figures.share(count, delivered) for name, count in hits.items()}
-
-
-def _plot(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Columns, as the plot takes them; times in seconds."""
-    times = [(parse_iso(row["at"]) or 0) // 1000 for row in rows]
-    return {"names": list(_SERIES), "data": [times, *([row[name] for row in rows] for name in _SERIES)]}

@@ -1,7 +1,10 @@
 """Counts in; shares with their intervals, and the bars of a funnel, out; pure."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from schemas.times import parse_iso
 
 _Z = 1.959964
 """Of the normal distribution, for 95 %."""
@@ -34,6 +37,12 @@ def share(hits: int, tries: int) -> Share | None:
     middle = (p + _Z * _Z / (2 * tries)) / base
     reach = _Z * math.sqrt(p * (1 - p) / tries + _Z * _Z / (4 * tries * tries)) / base
     return Share(p, max(0.0, middle - reach), min(1.0, middle + reach))
+
+
+def columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Points of a series as the plot takes them: columns, times in seconds."""
+    times = [(parse_iso(row["at"]) or 0) // 1000 for row in rows]
+    return {"names": list(names), "data": [times, *([row[name] for row in rows] for name in names)]}
 
 
 def funnel(stats: dict[str, Any]) -> list[Bar]:

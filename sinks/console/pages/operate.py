@@ -1,13 +1,14 @@
-"""A visit in; the health of all processes, out."""
+"""A visit in; the health of what runs, out."""
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from schemas.errors import ApiError
-from schemas.times import parse_iso
+from schemas.times import iso, parse_iso
 from sinks.console.pages.processes import rows_of
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
@@ -48,12 +49,24 @@ async def pipeline(visit: Visit) -> Response:
 async def _ledger(visit: Visit) -> dict[str, Any]:
     """The last hour, by minute over all sources, the newest first; why not, where it cannot be had."""
     try:
-        ledger = await visit.api.get(api.path("ledger"))
+        found = await visit.api.get(api.path("ledger"))
     except ApiError as refused:
-        return {"ledger": None, "minutes": [], "unbalanced": 0, "refused": refused}
+        return {"ledger": None, "minutes": [], "unbalanced": 0, "rate": None, "refused": refused}
     minutes: dict[str, Counter[str]] = {}
-    for row in ledger["data"]:
-        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in ledger["totals"]})
+    for row in found["data"]:
+        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in found["totals"]})
     newest = sorted(minutes.items(), reverse=True)
-    open_ones = [one for minute, one in newest if one["residual"] and minute < ledger["settled_before"]]
-    return {"ledger": ledger, "minutes": newest[:MOST_MINUTES], "unbalanced": len(open_ones), "refused": None}
+    open_ones = [one for minute, one in newest if one["residual"] and minute < found["settled_before"]]
+    return {
+        "ledger": found,
+        "minutes": newest[:MOST_MINUTES],
+        "unbalanced": len(open_ones),
+        "refused": None,
+        "rate": _rate(minutes, time.time()),
+    }
+
+
+def _rate(minutes: Mapping[str, Counter[str]], now_s: float) -> float:
+    """Accepted events a second, in the last minute that is over."""
+    last = iso(int(now_s // 60 - 1) * 60_000)
+    return minutes.get(last, Counter())["accepted"] / 60

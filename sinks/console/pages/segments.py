@@ -8,8 +8,10 @@ import orjson
 from starlette.responses import Response
 
 from schemas.errors import ApiError
-from sinks.console.pages import rule_form
+from schemas.times import DAY_MS, HOUR_MS, parse_iso
+from sinks.console.pages import figures, rule_form
 from sinks.console.pages.recipes import RECIPES
+from sinks.console.pages.rule_fields import KINDS
 from sinks.console.pages.rule_form import RuleForm
 from sinks.console.web import api
 from sinks.console.web.render import as_json
@@ -19,6 +21,7 @@ PATH = "/console/segments"
 NAMES_S = 30.0
 MOST_KEPT = 200
 SAMPLED = 6
+INTERVALS = ("minute", "hour", "day")
 FIRST = {"event": "page_viewed", "within": "7d"}
 
 
@@ -44,11 +47,11 @@ class SegmentPages:
         return await self._editor(visit, None, name, rule)
 
     async def segment(self, visit: Visit) -> Response:
-        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         members = None
         if visit.may("contacts:read"):
-            members = await visit.api.get(api.path("segments", segment["id"], "contacts"), limit="20")
-        return await self._editor(visit, segment, segment["name"], segment["rule"], members=members)
+            members = await visit.api.get(api.path("segments", found["id"], "contacts"), limit="20")
+        return await self._editor(visit, found, found["name"], found["rule"], members=members)
 
     async def _editor(
         self, visit: Visit, segment: Any, name: str, rule: Any, status: int = 200, **values: Any
@@ -65,7 +68,7 @@ class SegmentPages:
             is_static=is_static,
             text=as_json(rule),
             recipes=RECIPES,
-            preview=None if is_static else await _preview(visit, rule),
+            preview=None,
             **await self._form_values(visit, form),
             **shown,
         )
@@ -77,28 +80,31 @@ class SegmentPages:
             "form": form,
             "offered": await self._offered(visit),
             "others": listed["data"],
-            "attribute_ops": rule_form.ATTRIBUTE_OPS,
-            "count_ops": rule_form.COUNT_OPS,
-            "op_names": rule_form.OP_NAMES,
+            **rule_form.CHOICES,
         }
 
     async def preview(self, visit: Visit) -> Response:
         """A fragment: the count, and the other side of the editor, brought up to what was typed on this one."""
         fields = await visit.form()
-        if fields.get("source") == "json":
+        if fields.get("source") in ("json", "first"):
             try:
                 rule = orjson.loads(fields.get("rule", ""))
             except orjson.JSONDecodeError as error:
                 return visit.page(
                     "segment_preview.html", title="", preview=_wrong(f"not JSON: {error}"), text=None, form=None
                 )
+            if fields["source"] == "first":
+                # the page has both sides already; its count is asked for when it is there, as it may take a while
+                shown = await _preview(visit, rule)
+                return visit.page("segment_preview.html", title="", preview=shown, text=None, form=None)
             values = await self._form_values(visit, rule_form.form_of_rule(rule))
             return visit.page(
                 "segment_preview.html", title="", preview=await _preview(visit, rule), text=None, **values, renew=True
             )
         form = rule_form.form_of_fields(fields)
-        changed = fields.get("add") or fields.get("drop")
-        if fields.get("add") in rule_form.KINDS and len(form.conditions) < rule_form.MOST_CONDITIONS:
+        changed = fields.get("add") or fields.get("drop") or fields.get("grow")
+        form.grow(fields.get("grow", ""))
+        if fields.get("add") in KINDS and len(form.conditions) < rule_form.MOST_CONDITIONS:
             form.conditions.append({"kind": fields["add"]})
         drop = fields.get("drop", "")
         if drop.isascii() and drop.isdigit() and int(drop) < len(form.conditions) and len(form.conditions) > 1:
@@ -136,16 +142,39 @@ class SegmentPages:
         try:
             await visit.api.send("DELETE", api.path("segments", visit.request.path_params["id"]))
         except ApiError as refused:
-            segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
-            return await self._editor(visit, segment, segment["name"], segment["rule"], refused.status, refused=refused)
+            found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+            return await self._editor(visit, found, found["name"], found["rule"], refused.status, refused=refused)
         return visit.go(PATH)
 
     async def standing(self, visit: Visit) -> Response:
         """A fragment: the count and how far history has been read, which asks again until it is live."""
-        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         before = visit.query.get("reached", "0")
         reached = int(before) if before.isascii() and before.isdigit() and len(before) < 4 else 0
-        return visit.page("segment_standing.html", title="", segment=segment, reached=min(100, reached))
+        return visit.page("segment_standing.html", title="", segment=found, reached=min(100, reached))
+
+    async def history(self, visit: Visit) -> Response:
+        """A fragment: the size over time, and the last entries and exits."""
+        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        interval = visit.query.get("interval", "")
+        if interval not in INTERVALS:
+            interval = _interval_of(time.time() * 1000 - (parse_iso(found["created_at"]) or 0))
+        place = api.path("segments", found["id"])
+        sizes, moves = await asyncio.gather(
+            visit.api.get(f"{place}/history", interval=interval), visit.api.get(f"{place}/changes", limit="15")
+        )
+        return visit.page(
+            "segment_history.html",
+            title="",
+            segment=found,
+            interval=interval,
+            intervals=INTERVALS,
+            sizes=figures.columns(sizes["data"], ("contacts",)),
+            entered=sum(one["entered"] for one in sizes["data"]),
+            left=sum(one["left"] for one in sizes["data"]),
+            moves=moves["data"],
+            total=moves["meta"]["total"],
+        )
 
     async def _offered(self, visit: Visit) -> dict[str, list[str]]:
         """Event types, properties and attributes of some contacts that were seen here; none where the key may not."""
@@ -156,13 +185,13 @@ class SegmentPages:
         if known is not None and time.monotonic() - known[0] < NAMES_S:
             return known[1]
         contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
-        places = [api.path("contacts", contact["id"], "events") for contact in contacts[:SAMPLED]]
+        places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
         pages = await asyncio.gather(*(visit.api.get(place, limit="50") for place in places))
         events = [event for page in pages for event in page["data"]]
         offered = {
             "types": _names(event["type"] for event in events),
             "properties": _names(name for event in events for name in event["properties"]),
-            "attributes": _names(name for contact in contacts for name in contact["attributes"]),
+            "attributes": _names(name for one in contacts for name in one["attributes"]),
         }
         if len(self._names) >= MOST_KEPT:
             self._names.clear()
@@ -170,8 +199,13 @@ class SegmentPages:
         return offered
 
 
-def _names(listing: Any) -> list[str]:
-    return sorted(set(listing))[:100]
+def _interval_of(age_ms: float) -> str:
+    """Of the plot of a segment of this age: some thirty points reach back to its beginning, or a month."""
+    return "minute" if age_ms < HOUR_MS / 2 else "hour" if age_ms < DAY_MS else "day"
+
+
+def _names(found: Any) -> list[str]:
+    return sorted(set(found))[:100]
 
 
 def _wrong(message: str) -> dict[str, Any]:
@@ -181,7 +215,7 @@ def _wrong(message: str) -> dict[str, Any]:
 async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
     """How many contacts the rule finds now, or what is wrong with it."""
     try:
-        preview = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
+        found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
     except ApiError as refused:
         return {"refused": refused, "contacts": None, "sample": [], "warnings": []}
-    return {"refused": None, "warnings": [], **preview}
+    return {"refused": None, "warnings": [], **found}

@@ -2,15 +2,18 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from schemas.errors import ApiError
+from schemas.limits import NOTIFICATIONS
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
 PATH = "/console/webhooks"
-MOST_ASKED = 20
+MOST_ASKED, MOST_LATEST = 20, 30
+"""Endpoints whose attempts are looked at, and attempts of all of them that are shown."""
 
 
 async def webhooks(visit: Visit) -> Response:
@@ -19,13 +22,24 @@ async def webhooks(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
     listed = await visit.api.get(api.path("webhooks"), limit="100")
-    webhooks = listed["data"][:MOST_ASKED]
+    asked = listed["data"][:MOST_ASKED]
     logs = await asyncio.gather(
-        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit="50") for w in webhooks)
+        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit="50") for w in asked)
     )
-    health = {one["id"]: _health(log["data"]) for one, log in zip(webhooks, logs, strict=True)}
+    health = {one["id"]: _health(log["data"]) for one, log in zip(asked, logs, strict=True)}
+    latest = [{**row, "webhook": w} for w, log in zip(asked, logs, strict=True) for row in log["data"]]
+    latest.sort(key=lambda row: row["at"], reverse=True)
     shown = {"made": None, "refused": None, "form": {}, **values}
-    return visit.page("webhooks.html", status, title="Webhooks", webhooks=listed["data"], health=health, **shown)
+    return visit.page(
+        "webhooks.html",
+        status,
+        title="Webhooks",
+        webhooks=listed["data"],
+        health=health,
+        latest=latest[:MOST_LATEST],
+        asked=len(asked),
+        **shown,
+    )
 
 
 def _health(attempts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -52,36 +66,56 @@ async def webhook(visit: Visit) -> Response:
 
 
 async def retry_all(visit: Visit) -> Response:
-    """All whose last attempt failed, or is to be followed by another."""
+    """All whose last attempt failed, or is to be followed by another, of a type and a time if the form says so."""
     form = await visit.form()
     place = api.path("webhooks", visit.request.path_params["id"], "deliveries", "retry")
-    status = "pending" if form.get("status") == "pending" else "failed"
-    return await _webhook(visit, retried=await visit.api.send("POST", place, {"filter": {"status": status}}))
+    chosen = {"status": "pending" if form.get("status") == "pending" else "failed"}
+    # a browser's fields of time have no zone; the page says that they are UTC
+    chosen |= {name: f"{form[name]}Z" for name in ("since", "until") if form.get(name)}
+    chosen |= {"type": form["type"].strip()} if form.get("type", "").strip() else {}
+    try:
+        retried = await visit.api.send("POST", place, {"filter": chosen})
+    except ApiError as refused:
+        return await _webhook(visit, refused.status, refused=refused)
+    return await _webhook(visit, retried=retried)
 
 
-async def _webhook(visit: Visit, retried: Any = None) -> Response:
+async def test(visit: Visit) -> Response:
+    """An example of a message, sent now; its answer is on the page."""
+    form = await visit.form()
+    body = {"type": form["type"].strip()} if form.get("type", "").strip() else {}
+    try:
+        tested = await visit.api.send("POST", api.path("webhooks", visit.request.path_params["id"], "test"), body)
+    except ApiError as refused:
+        return await _webhook(visit, refused.status, refused=refused)
+    return await _webhook(visit, tested=tested)
+
+
+async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
     place = api.path("webhooks", visit.request.path_params["id"])
-    webhook = await visit.api.get(place)
-    log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"))
-    failed_only = visit.query.get("only") == "failed"
-    attempts = [one for one in log["data"] if not failed_only or one["status"] == "failed"]
+    found = await visit.api.get(place)
+    chosen = {name: visit.query.get(name, "") for name in ("status", "type", "from", "to")}
+    log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"), **chosen)
+    shown = {"retried": None, "tested": None, "refused": None, **values}
     return visit.page(
         "webhook.html",
+        status,
         title="Webhook",
-        webhook=webhook,
-        attempts=attempts,
+        webhook=found,
+        attempts=log["data"],
         meta=log["meta"],
-        failed_only=failed_only,
-        health=_health(log["data"]),
-        retried=retried,
+        chosen=chosen,
+        more=urlencode({name: value for name, value in chosen.items() if value}),
+        examples=[kind for kind in found["types"] if "*" not in kind] + list(NOTIFICATIONS),
+        **shown,
     )
 
 
 async def attempt(visit: Visit) -> Response:
     """One attempt with its request and the answer: a fragment."""
     parts = visit.request.path_params
-    delivery = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
-    return visit.page("webhook_attempt.html", title="", attempt=delivery, webhook_id=parts["id"])
+    found = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
+    return visit.page("webhook_attempt.html", title="", attempt=found, webhook_id=parts["id"])
 
 
 async def retry(visit: Visit) -> Response:

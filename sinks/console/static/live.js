@@ -99,3 +99,54 @@
     if (focused && !document.activeElement?.closest("li")) document.getElementById(focused)?.querySelector("a").focus({ preventScroll: true });
   });
 })();
+
+// Saved filters: of this browser alone, by workspace, the newest first.
+(() => {
+  "use strict";
+  const MOST = 12;
+  const list = document.getElementById("saved");
+  if (!list) return;
+  const place = `headwater.filters.${list.dataset.home}`;
+  const asked = new URLSearchParams([...new URLSearchParams(location.search)].filter(([, value]) => value)).toString();
+
+  function read() {
+    try {
+      const found = JSON.parse(localStorage.getItem(place));
+      return Array.isArray(found) ? found.filter((one) => typeof one === "string").slice(0, MOST) : [];
+    } catch {
+      return [];
+    }
+  }
+  function write(kept) {
+    try { localStorage.setItem(place, JSON.stringify(kept.slice(0, MOST))); } catch { window.headwater.announce("This browser keeps nothing"); }
+    show();
+  }
+  function label(query) {
+    return [...new URLSearchParams(query)].map(([name, value]) => (name === "q" ? value : `${name}: ${value}`)).join(" · ");
+  }
+  function show() {
+    const kept = read();
+    list.hidden = kept.length === 0;
+    list.replaceChildren(...kept.map((query) => {
+      const chip = document.createElement("span");
+      const link = document.createElement("a");
+      const forget = document.createElement("button");
+      chip.className = "tag";
+      link.href = `/console/live?${query}`;
+      link.textContent = label(query);
+      if (query === asked) link.setAttribute("aria-current", "true");
+      forget.type = "button";
+      forget.className = "plain";
+      forget.textContent = "×";
+      forget.setAttribute("aria-label", `Forget the filter ${label(query)}`);
+      forget.addEventListener("click", () => write(read().filter((one) => one !== query)));
+      chip.append(link, " ", forget);
+      return chip;
+    }));
+  }
+  document.getElementById("keep")?.addEventListener("click", () => {
+    write([asked, ...read().filter((one) => one !== asked)]);
+    window.headwater.announce("Saved in this browser");
+  });
+  show();
+})();

@@ -14,10 +14,10 @@
     figure.replaceChildren();
     new window.uPlot({ ...size, series: [{}, ...series], axes: [axis, { ...axis, size: 46 }], scales: { x: { range: (_, low, high) => (data[0].length < 2 ? [low - 43200, low + 43200] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } } }, data, figure);
   }
-  const figures = [...document.querySelectorAll("[data-series]")];
-  const all = () => figures.forEach(draw);
+  const all = () => document.querySelectorAll("[data-series]").forEach(draw);
   let width = innerWidth, waiting = 0;
   document.addEventListener("DOMContentLoaded", all);
+  document.addEventListener("htmx:after:swap", () => document.querySelectorAll("[data-series]:empty").forEach(draw));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
   addEventListener("resize", () => {
     if (innerWidth === width) return;

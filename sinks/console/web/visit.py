@@ -16,7 +16,7 @@ from sinks.console.web.render import Templates
 from sinks.console.web.session import Session
 
 MOST_FORM = 256 * 1024
-MOST_FIELDS = 500
+MOST_FIELDS = 2000
 
 
 class NavigationEntry(NamedTuple):

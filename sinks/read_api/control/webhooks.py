@@ -8,13 +8,15 @@ import orjson
 from schemas.control import serialize
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
+from schemas.limits import MAX_TYPE
 from schemas.records import deliveries
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, listing
+from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 LATEST = 9_000_000_000_000_000
+STATES = (deliveries.SUCCEEDED, deliveries.PENDING, deliveries.FAILED)
 
 _ATTEMPTS = """
 SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error,
@@ -22,6 +24,8 @@ SELECT webhook_id, attempt_id, delivery_id, contact_id, event_id, type, attempt,
 FROM delivery_attempts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id IN {webhooks:Array(String)}
     AND (toUnixTimestamp64Milli(at), attempt_id) < ({before_ms:Int64}, {before_id:String})
+    AND ({status:String} = '' OR status = {status:String}) AND ({type:String} = '' OR type = {type:String})
+    AND toUnixTimestamp64Milli(at) >= {since:Int64} AND toUnixTimestamp64Milli(at) < {until:Int64}
 ORDER BY at DESC, attempt_id DESC
 LIMIT 1 BY attempt_id
 """
@@ -34,6 +38,8 @@ LIMIT {{limit:UInt32}} BY webhook_id
 _COUNT = """
 SELECT uniqExact(attempt_id) AS total FROM delivery_attempts
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND webhook_id = {webhook:String}
+    AND ({status:String} = '' OR status = {status:String}) AND ({type:String} = '' OR type = {type:String})
+    AND toUnixTimestamp64Milli(at) >= {since:Int64} AND toUnixTimestamp64Milli(at) < {until:Int64}
 """
 _ONE = """
 SELECT attempt_id, delivery_id, contact_id, event_id, type, attempt, status, response_code, error, duration_ms,
@@ -61,19 +67,38 @@ LIMIT {limit:UInt32}
 
 def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
-    webhooks = control.webhooks[tenant.place].values()
-    return [serialize.webhook(webhook) for webhook in sorted(webhooks, key=lambda w: (w.created_ms, w.id))]
+    found = control.webhooks[tenant.place].values()
+    return [serialize.webhook(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
 
 
-async def attempts(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, paging: Paging) -> dict[str, Any]:
-    """A page of the log."""
+async def attempts(
+    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, query: QueryParameters, paging: Paging
+) -> dict[str, Any]:
+    """A page of the log; raises ``ApiError`` (422) for a filter that is none."""
+    chosen = _chosen(query)
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
-    rows = await reader.rows(_PAGE, **tenant.parameters, webhooks=[webhook.id], **place)
+    rows = await reader.rows(_PAGE, **tenant.parameters, webhooks=[webhook.id], **chosen, **place)
     total = 0
     if paging.after is None:
-        total = (await reader.rows(_COUNT, **tenant.parameters, webhook=webhook.id))[0]["total"]
+        total = (await reader.rows(_COUNT, **tenant.parameters, webhook=webhook.id, **chosen))[0]["total"]
     return listing(paging, [_attempt(row) for row in rows], total, [(row["at_ms"], row["attempt_id"]) for row in rows])
+
+
+def _chosen(query: QueryParameters) -> dict[str, Any]:
+    """``from`` and ``to`` are about the time of the attempt, closed and open."""
+    status, kind = query.get("status", ""), query.get("type", "")
+    if status and status not in STATES:
+        raise ApiError("invalid_field", f"status must be one of {', '.join(STATES)}", "status")
+    if len(kind) > MAX_TYPE:
+        raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", "type")
+    since, until = time_ms(query, "from"), time_ms(query, "to")
+    return {
+        "status": status,
+        "type": kind,
+        "since": 0 if since is None else since,
+        "until": LATEST if until is None else until,
+    }
 
 
 async def latest_attempts(
@@ -81,18 +106,18 @@ async def latest_attempts(
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
-    parameters = {**tenant.parameters, "webhooks": list(webhook_ids), "limit": wanted}
-    attempts: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
-    for row in await reader.rows(_PAGES, **parameters, before_ms=before_ms, before_id=before_id):
-        attempts[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
-    return attempts
+    asked = {**tenant.parameters, **_chosen({}), "webhooks": list(webhook_ids), "limit": wanted}
+    found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
+        found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    return found
 
 
 async def unsent(
-    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, chosen: Mapping[str, Any]
+    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Deliveries whose last attempt ended so, the oldest first, each with its contact."""
-    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **chosen)
+    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **asked)
     return {"data": [{"delivery_id": row["delivery_id"], "contact_id": row["of"]} for row in rows]}
 
 
@@ -101,8 +126,8 @@ async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, so
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:
-        parameters = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
-        rows = await reader.rows(_ONE, **parameters)
+        asked = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
+        rows = await reader.rows(_ONE, **asked)
     if not rows:
         raise ApiError("not_found", "no such delivery")
     row = rows[0]

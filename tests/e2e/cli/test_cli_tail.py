@@ -84,6 +84,39 @@ def test_what_was_a_moment_ago(stack: LocalStack) -> None:
     assert [row for row in lines(nothing.stdout) if row["kind"] == "event"] == []
 
 
-@pytest.mark.parametrize("words", [("--since", "yesterday"), ("--for", "5"), ("--url", "http://127.0.0.1:9")])
-def test_wrong_words_are_refused(stack: LocalStack, words: tuple[str, ...]) -> None:
-    assert headwater(stack, "tail", *words).returncode == 2
+def test_the_same_by_the_api_of_an_address(stack: LocalStack) -> None:
+    kind = f"remote_{secrets.token_hex(4)}"
+    post(stack, "/v1/segments", {"name": kind, "rule": {"event": kind, "count": {"op": "gte", "value": 1}}})
+    words = [sys.executable, "-m", "deploy.cli", "tail", "--url", stack.url, "--type", kind, "--json"]
+    with subprocess.Popen(
+        words, cwd=ROOT, env={**os.environ, **environment(stack.settings)}, stdout=subprocess.PIPE,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no thread of this process holds a lock that it takes
+    ) as process:  # fmt: skip
+        try:
+            seen = _watch(stack, process, kind)
+            bad = httpx.post(f"{stack.url}/v1/events", json={"type": kind, "odd": 1}, headers=SECRET, trust_env=False)
+            assert bad.status_code == 422
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    events = [row for row in seen if row["kind"] == "event"]
+    assert {row["type"] for row in events} == {kind}
+    assert all(identity.is_contact_id(row["contact_id"]) for row in events)
+    assert len({row["event_id"] for row in events}) == len(events)
+    entered = next(row for row in seen if row["kind"] == "entered")
+    assert (entered["segment"], entered["contact_id"]) in {(kind, row["contact_id"]) for row in events}
+    past = headwater(stack, "tail", "--url", stack.url, "--since", "10m", "--for", "4s", "--type", kind)
+    assert past.returncode == 0, past.stderr
+    shown = [line for line in past.stdout.splitlines() if f"{kind} " in line]
+    assert len(shown) >= len(events), past.stdout
+    refused = headwater(stack, "tail", "--url", stack.url, "--key", "sk_wrong", "--for", "2s")
+    assert refused.returncode == 4, refused.stderr
+    many = headwater(stack, "tail", "--url", stack.url, "--type", "a", "--type", "b", "--for", "2s")
+    assert many.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("--since", "yesterday"), 2), (("--for", "5"), 2), (("--url", "http://127.0.0.1:9"), 3)]
+)
+def test_wrong_words_are_refused(stack: LocalStack, words: tuple[str, ...], status: int) -> None:
+    assert headwater(stack, "tail", *words).returncode == status

@@ -1,0 +1,141 @@
+"""The findings and a stack's home in; an archive for an issue, without secrets and without personal values, out.
+
+Of settings it has numbers and switches, of any text only whether it is set. Of logs it has what went wrong and where in
+the code, never a message. What a check says is kept without keys, addresses, names of hosts and ids.
+"""
+
+import io
+import platform
+import re
+import socket
+import sys
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deploy.client.config import ConfigError
+from schemas.service.process import without_secrets
+from schemas.settings import Settings
+
+LOG_BYTES = 1_000_000
+"""Of the end of each log."""
+MOST_ERRORS = 50
+SHORTEST = 4
+"""Characters of a value that is worth hiding wherever it stands."""
+PLAIN = frozenset(
+    "http https localhost 127.0.0.1 0.0.0.0 headwater auto text json DEBUG INFO WARNING ERROR CRITICAL".split()
+)
+"""Parts of settings that tell nothing."""
+_HIDDEN = re.compile(
+    r"\b(?:cnt|evt|seg|key|whk|dlv|cmp|req|tst|ers|tsk|whsec)_[\w-]+"  # ids
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}\]?"  # addresses
+    r"|(?:/(?:home|root|Users)\b|[A-Z]:\\)[^\s'\"]*"  # paths below somebody's home
+    r"|\+?\d[\d -]{8,}\d",  # phones
+    re.IGNORECASE,
+)
+_KEPT = re.compile(r"127\.0\.0\.1|0\.0\.0\.0")
+_LEVEL = re.compile(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
+_FRAME = re.compile(r'File "(?:[^"]*[/\\])?((?:deploy|ingest|processors|schemas|sinks)[/\\][\w./\\]+)", line (\d+)')
+_ERROR = re.compile(r"^(?:[a-z_]+\.)*([A-Z]\w*(?:Error|Exception|Fault|Timeout|Interrupt|Exit))\b", re.MULTILINE)
+
+
+class Redactor:
+    """Texts in, the same without what is known to be secret, or may be somebody's, out."""
+
+    def __init__(self, settings: Settings, secrets: Iterable[str]) -> None:
+        names = (*secrets, *_secrets(settings), socket.gethostname())
+        known = sorted({one for one in names if len(one) >= SHORTEST}, key=len, reverse=True)
+        paths = [f"{re.escape(str(path))}[^\\s'\"]*" for path in (settings.home.resolve(), Path.home())]
+        self._known = re.compile("|".join((*paths, *map(re.escape, known))))
+
+    def text(self, text: str) -> str:
+        shown = self._known.sub("…", without_secrets(text))
+        return _HIDDEN.sub(lambda found: found[0] if _KEPT.fullmatch(found[0]) else "…", shown)
+
+    def value(self, value: Any) -> Any:
+        """The same of everything in a JSON value."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(str(name)): self.value(one) for name, one in value.items()}
+        return [self.value(one) for one in value] if isinstance(value, list) else value
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Texts of settings and their parts: whichever of them is secret, none is needed."""
+    texts = [value for value in settings.model_dump().values() if isinstance(value, str)]
+    parts = [part for text in texts for part in (text, *re.split(r"[,\s:/@]+", text))]
+    return [one for one in parts if one not in PLAIN and not one.isdigit()]
+
+
+def write_bundle(
+    path: Path, settings: Settings, logs: Path, findings: Sequence[Any], secrets: Iterable[str]
+) -> list[str]:
+    """The names of its files; raises ``ConfigError`` where the file is there already or cannot be written."""
+    redactor = Redactor(settings, secrets)
+    files = {
+        "findings.json": redactor.value(list(findings)),
+        "settings.json": settings_of(settings),
+        "versions.json": _versions(),
+        "logs.json": {log.stem: troubles_of(_end_of(log)) for log in sorted(logs.glob("*.log"))},
+    }
+    try:
+        with path.open("xb") as out:
+            path.chmod(0o600)
+            with tarfile.open(fileobj=out, mode="w:gz") as archive:
+                for name, value in files.items():
+                    _add(archive, name, orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    return list(files)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(f"headwater-doctor/{name}")
+    entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def settings_of(settings: Settings) -> dict[str, Any]:
+    """Numbers and switches as they are; of anything else, whether it differs from the default."""
+    shown: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool | int | float):
+            shown[name] = value
+        else:
+            shown[name] = "default" if value == field.default else "set"
+    return shown
+
+
+def _versions() -> dict[str, Any]:
+    packages = {one.name: one.version for one in metadata.distributions()}
+    system = {"system": platform.system(), "release": platform.release(), "machine": platform.machine()}
+    return {"python": sys.version.split()[0], **system, "packages": dict(sorted(packages.items()))}
+
+
+def troubles_of(text: str) -> dict[str, Any]:
+    """Of a log: how many lines of each level, and each kind of error with its places in our code, the most frequent."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for part in text.replace("\\n", "\n").replace('\\"', '"').split("Traceback (most recent call last)")[1:]:
+        error = _ERROR.search(part)
+        before = part[: error.start()] if error else part[:2000]
+        frames = [f"{file}:{line}" for file, line in _FRAME.findall(before)]
+        found[error[1] if error else "?", *frames[-8:]] += 1
+    errors = [{"error": kind[0], "at": kind[1:], "times": times} for kind, times in found.most_common(MOST_ERRORS)]
+    return {"levels": Counter(_LEVEL.findall(text)), "errors": errors}
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, io.SEEK_END) - LOG_BYTES))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""

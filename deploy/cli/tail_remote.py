@@ -1,0 +1,80 @@
+"""The address of a Headwater in; its events as they come, by the public API, in the lines of `headwater tail`, out.
+
+The stream is bounded by the server: at most twenty new rows a second, and the count of the others. After an
+interruption it goes on from the last row; what was shown already is passed over.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cachetools import FIFOCache
+
+from deploy.client.api import ApiUnreachableError
+from deploy.client.output import note
+from deploy.client.session import api
+from schemas.times import iso
+
+MOST_KEPT = 10_000
+PAUSE_S, MOST_MISSED = 1.0, 10
+Row = dict[str, Any]
+
+
+class Told:
+    """Lines of the API in; rows that were not shown yet, in the shape of the local tail, out."""
+
+    def __init__(self) -> None:
+        self._events: FIFOCache[str, int] = FIFOCache(MOST_KEPT)
+        """How many changes of segments were shown of each event that was."""
+        self.last = ""
+        """The time of the newest row."""
+
+    def rows(self, line: Mapping[str, Any]) -> Iterator[Row]:
+        """An event is a row when it is known whose it is; then come its entries and exits."""
+        kind = line["kind"]
+        if kind == "hidden":
+            yield {"kind": "hidden", "at": line["at"], "rows": line["rows"]}
+        if kind in ("hidden", "alive"):
+            return
+        self.last = max(self.last, line["at"])
+        if kind != "event":
+            if line["id"] not in self._events:
+                self._events[line["id"]] = 0
+                yield {**line, "kind": "quarantine" if kind == "quarantined" else kind}
+            return
+        if not line["resolved"]:
+            return
+        if line["id"] not in self._events:
+            self._events[line["id"]] = 0
+            names = ("event_id", "type", "environment", "contact_id", "source", "identifiers", "preview", "warnings")
+            yield {"kind": "event", "at": line["at"], **{name: line[name] for name in names}}
+        for moved in line["segments"][self._events[line["id"]] :]:
+            self._events[line["id"]] += 1
+            change = {"segment_id": moved["id"], "segment": moved["name"], "contact_id": line["contact_id"]}
+            yield {"kind": moved["change"], "at": line["at"], **change, "event_id": line["event_id"]}
+
+
+async def tail_remote(
+    query: Mapping[str, str], since_s: float, for_s: float | None, show: Callable[[Row], None]
+) -> None:
+    """Raises ``ApiRefusedError``, and ``ApiUnreachableError`` at once, or after ``MOST_MISSED`` calls in vain later."""
+    told, missed, was_there = Told(), 0, False
+    until = None if for_s is None else time.monotonic() + for_s
+    told.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""
+    async with api(patience=1) as client:
+        while until is None or time.monotonic() < until:
+            asked = {**query, **({"since": told.last} if told.last else {})}
+            if until is not None:
+                asked["seconds"] = str(max(1, round(until - time.monotonic())))
+            try:
+                async for line in client.lines("/v1/live", asked):
+                    missed, was_there = 0, True
+                    for row in told.rows(line):
+                        show(row)
+            except ApiUnreachableError as error:
+                missed += 1
+                if missed >= MOST_MISSED or not was_there:
+                    raise
+                note(f"{error}: trying again")
+                await asyncio.sleep(PAUSE_S)

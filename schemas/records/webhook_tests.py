@@ -1,0 +1,27 @@
+"""A test of a webhook and its result in, Kafka values out, and back; pure."""
+
+from typing import cast
+
+from schemas.records.codec import WEBHOOK_TEST, WEBHOOK_TEST_RESULT
+from schemas.records.deliveries import WebhookTest, WebhookTestResult
+
+
+def encode_webhook_test(test: WebhookTest) -> bytes:
+    return WEBHOOK_TEST.encode(test)
+
+
+def decode_webhook_test(data: bytes) -> WebhookTest:
+    return cast("WebhookTest", WEBHOOK_TEST.decode(data))
+
+
+def encode_webhook_test_result(result: WebhookTestResult) -> bytes:
+    return WEBHOOK_TEST_RESULT.encode(result)
+
+
+def is_webhook_test_result(data: bytes) -> bool:
+    """On `receipts` it stands among batches of receipts."""
+    return data.startswith(WEBHOOK_TEST_RESULT.header)
+
+
+def decode_webhook_test_result(data: bytes) -> WebhookTestResult:
+    return cast("WebhookTestResult", WEBHOOK_TEST_RESULT.decode(data))

@@ -1,0 +1,95 @@
+"""Rows of the live view in; the lines that a program is sent, one JSON object each, out.
+
+A row is told when it is there, and again with the same ``id`` whenever more is known of it. Beside rows there are
+``hidden``, how many were left out, and ``alive`` where nothing else came for a while.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from schemas.control.control_state import Segment
+from schemas.service.clock import now_ms
+from schemas.times import iso
+from sinks.console.live.feed import LiveFeed
+from sinks.console.live.rows import LiveRow
+from sinks.console.live.viewer import LiveViewer
+
+ALIVE_S, GATHER_S, CHECK_S = 10.0, 0.06, 2.0
+MOST_OF_WORKSPACE = 10
+"""Streams of one workspace at a time."""
+
+
+async def lines(
+    feed: LiveFeed,
+    viewer: LiveViewer,
+    since_ms: int | None,
+    *,
+    until_s: float,
+    is_valid: Callable[[], bool],
+    segments: Mapping[str, Segment],
+) -> AsyncIterator[bytes]:
+    """Until then (monotonic seconds), or until the key is not valid any more."""
+    said = checked = time.monotonic()
+    yield _line({"kind": "alive", "at": iso(now_ms())})
+    async with feed.watching(viewer, since_ms):
+        while (now := time.monotonic()) < until_s:
+            await feed.wait(min(1.0, until_s - now))
+            await asyncio.sleep(GATHER_S)
+            if now - checked > CHECK_S:
+                checked = now
+                if not is_valid():
+                    return
+            rows, hidden = viewer.take()
+            told = [_line(shape(row, segments)) for row in sorted(rows, key=lambda row: row.place)]
+            if hidden:
+                told.append(_line({"kind": "hidden", "at": iso(now_ms()), "rows": hidden}))
+            if not told and now - said > ALIVE_S:
+                told.append(_line({"kind": "alive", "at": iso(now_ms())}))
+            if told:
+                said = now
+                yield b"".join(told)
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def shape(row: LiveRow, segments: Mapping[str, Segment]) -> dict[str, Any]:
+    """What is known of a row now; times are milliseconds after the edge had it, ``null`` where that is not known."""
+    common = {"kind": row.kind, "id": row.id, "at": iso(row.at_ms), "event_id": row.event_id or None}
+    if row.kind == "quarantined":
+        return {**common, "reason": row.type, "detail": row.reason, "place": row.path}
+    if row.kind == "refused":
+        refused = {"status": row.status, "code": row.type, "message": row.reason, "param": row.param or None}
+        sender = {"request": row.path, "source": row.source, "key": row.key, "agent": row.agent}
+        item = {"type": row.item_type or None, "taken": row.taken} if row.item else None
+        return {**common, **refused, **sender, "item": item, "untold": row.untold}
+    moved = [
+        {"id": one, "name": segments[one].name if one in segments else None, "change": "entered" if member else "left"}
+        for one, member in row.segments
+    ]
+    return {
+        **common,
+        "type": row.type,
+        "source": row.source,
+        "environment": row.environment,
+        "contact_id": row.contact_id if row.resolved else None,
+        "identifiers": [f"{kind}:{value}" for kind, value in row.identifiers],
+        "preview": row.preview,
+        "warnings": row.warnings,
+        "segments": moved,
+        "resolved": row.resolved is not None,
+        "judged": row.judged,
+        "stored": row.stored,
+        "times": {
+            "accepted_ms": row.accepted_ms,
+            "resolved_ms": row.resolved_ms,
+            "judged_ms": row.judged_ms,
+            "stored_ms": row.stored_ms,
+        },
+        "quarantined": row.reason or None,
+    }

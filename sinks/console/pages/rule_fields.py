@@ -1,0 +1,184 @@
+"""A condition's fields in, its part of a rule as JSON out, and back; pure.
+
+Fields are texts by name. Those of a step stand behind its prefix: none for an event's own and for what did not happen,
+``after.`` for what an absence follows, ``s0.`` to ``s7.`` for a sequence. The tests of a step are ``property``, ``pop``
+and ``pvalue``, the second one's with a ``1`` behind their names, and so on. What is left empty is left out, so the API
+names what is missing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from schemas.rules.parse import MAX_STEPS
+from schemas.rules.parse_parts import AGGREGATES
+
+KINDS = ("event", "attribute", "identifier", "absent", "sequence", "segment", "consent", "identified")
+MOST_TESTS = 8
+"""Of a step, in a form; a rule with more is JSON alone."""
+ANNIVERSARY = "anniversary"
+_VALUELESS = ("exists", "not_exists")
+_LISTED = ("in", "not_in")
+AFTER = "after."
+
+Fields = dict[str, str]
+
+
+def condition_of(one: Mapping[str, str]) -> dict[str, Any]:
+    """The part of a rule that the fields say, without ``not``."""
+    kind = one["kind"]
+    if kind == "segment":
+        return {"segment": one.get("segment", "")}
+    if kind == "consent":
+        return {"consent": one.get("consent", ""), "value": one.get("given", "true") != "false"}
+    if kind == "identified":
+        return {"identified": True}
+    if kind in ("attribute", "identifier"):
+        compared = _compared(one.get("op", "eq"), one.get("value", ""))
+        return {kind: one.get(kind, ""), **compared, **(_zone(one) if kind == "attribute" else {})}
+    if kind == "absent":
+        held = {name: one[name] for name in ("for", "within") if one.get(name)}
+        return {"absent": _step(one, ""), "after": _step(one, AFTER, is_bounded=True), **held, **_zone(one)}
+    if kind == "sequence":
+        prefixes = [f"s{number}." for number in range(MAX_STEPS)]
+        steps = [_step(one, prefix, is_bounded=True) for prefix in prefixes if one.get(f"{prefix}event")]
+        return {"sequence": steps, **_zone(one)}
+    return {**_step(one, ""), **_measured(one), **_window(one), **_zone(one)}
+
+
+def _step(one: Mapping[str, str], prefix: str, *, is_bounded: bool = False) -> dict[str, Any]:
+    """``is_bounded``: it may have a count of its own, and a time."""
+    step: dict[str, Any] = {"event": one.get(f"{prefix}event", "")}
+    if by := one.get(f"{prefix}by"):
+        step["by"] = by
+    tests = [
+        {"property": one[name], **_compared(one.get(pop, "eq"), one.get(pvalue, ""))}
+        for name, pop, pvalue in test_names(prefix)
+        if one.get(name)
+    ]
+    if tests:
+        step["where"] = tests
+    if is_bounded and (count := one.get(f"{prefix}count")):
+        step["count"] = {"op": "gte", "value": typed(count)}
+    if is_bounded and (within := one.get(f"{prefix}within")):
+        step["within"] = within
+    return step
+
+
+def test_names(prefix: str) -> list[tuple[str, str, str]]:
+    """The names of the fields of each test of a step."""
+    ends = ["", *map(str, range(1, MOST_TESTS))]
+    return [(f"{prefix}property{end}", f"{prefix}pop{end}", f"{prefix}pvalue{end}") for end in ends]
+
+
+def _measured(one: Mapping[str, str]) -> dict[str, Any]:
+    measure, count = one.get("measure", "count"), one.get("count", "")
+    compared = {"op": one.get("op", "gte"), "value": typed(count)}
+    if measure in AGGREGATES:
+        return {measure: {"property": one.get("mproperty", ""), **compared}}
+    return {"count": compared} if count else {}
+
+
+def _window(one: Mapping[str, str]) -> dict[str, Any]:
+    window: dict[str, Any] = {"within": one["within"]} if one.get("within") else {}
+    if one.get("from") or one.get("to"):
+        window["between"] = [one.get("from", ""), one.get("to", "")]
+    return window
+
+
+def _zone(one: Mapping[str, str]) -> dict[str, Any]:
+    zone = one.get("tz", "")
+    if attribute := one.get("tza", ""):
+        return {"tz": {"attribute": attribute, **({"default": zone} if zone else {})}}
+    return {"tz": zone} if zone else {}
+
+
+def _compared(op: str, text: str) -> dict[str, Any]:
+    if op in _VALUELESS or (op == ANNIVERSARY and not text):
+        return {"op": op}
+    if op in _LISTED:
+        return {"op": op, "value": [typed(part.strip()) for part in text.split(",") if part.strip()]}
+    return {"op": op, "value": typed(text)}
+
+
+def typed(text: str) -> Any:
+    """Numbers and booleans as such; a text that looks like one can stand in quotes."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return value if isinstance(value, int | float | bool | str) else text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(one) for one in value)
+    if isinstance(value, str):
+        is_plain = typed(value) == value and "".join(value.splitlines()).strip() == value
+        return value if is_plain else orjson.dumps(value).decode()
+    return orjson.dumps(value).decode()
+
+
+# --- back
+
+
+def fields_of(rule: Mapping[str, Any]) -> Fields | None:
+    """The fields that may say the same, which the caller compares; ``None`` where there are none."""
+    kind = next((name for name in KINDS if name in rule), "")
+    fields = {"kind": kind, **_zone_fields(rule.get("tz"))}
+    if kind == "segment":
+        return {**fields, "segment": str(rule["segment"])}
+    if kind == "consent":
+        return {**fields, "consent": str(rule["consent"]), "given": _text(rule.get("value", True))}
+    if kind == "identified":
+        return fields
+    if kind in ("attribute", "identifier"):
+        fields |= {kind: str(rule[kind]), "op": str(rule.get("op", "eq"))}
+        return {**fields, "value": _text(rule["value"])} if "value" in rule else fields
+    if kind == "absent":
+        held = {name: str(rule[name]) for name in ("for", "within") if name in rule}
+        return {**fields, **_step_fields(rule["absent"], ""), **_step_fields(rule.get("after"), AFTER), **held}
+    if kind == "sequence":
+        for number, step in enumerate(rule["sequence"] if isinstance(rule["sequence"], list) else ()):
+            fields |= _step_fields(step, f"s{number}.")
+        return fields
+    if kind == "event":
+        return {**fields, **_step_fields({**rule, "count": None}, ""), **_measure_fields(rule), **_between(rule)}
+    return None
+
+
+def _step_fields(step: Any, prefix: str) -> Fields:
+    if not isinstance(step, dict):
+        return {}
+    fields = {f"{prefix}{name}": str(step[name]) for name in ("event", "by", "within") if name in step}
+    where = step.get("where")
+    for test, (name, pop, pvalue) in zip(where if isinstance(where, list) else (), test_names(prefix), strict=False):
+        if isinstance(test, dict):
+            fields |= {name: str(test.get("property", "")), pop: str(test.get("op", "eq"))}
+            fields |= {pvalue: _text(test["value"])} if "value" in test else {}
+    count = step.get("count")
+    if isinstance(count, dict):
+        fields[f"{prefix}count"] = _text(count.get("value", 1))
+    return fields
+
+
+def _measure_fields(rule: Mapping[str, Any]) -> Fields:
+    for measure in ("count", *AGGREGATES):
+        said = rule.get(measure)
+        if isinstance(said, dict):
+            fields = {"measure": measure, "op": str(said.get("op", "gte")), "count": _text(said.get("value", ""))}
+            return {**fields, "mproperty": str(said["property"])} if "property" in said else fields
+    return {}
+
+
+def _between(rule: Mapping[str, Any]) -> Fields:
+    ends = rule.get("between")
+    return dict(zip(("from", "to"), map(str, ends), strict=False)) if isinstance(ends, list) else {}
+
+
+def _zone_fields(zone: Any) -> Fields:
+    if isinstance(zone, dict):
+        named = (("attribute", "tza"), ("default", "tz"))
+        return {field: str(zone[name]) for name, field in named if name in zone}
+    return {"tz": zone} if isinstance(zone, str) else {}

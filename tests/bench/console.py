@@ -1,0 +1,164 @@
+"""Nothing in; the console's cost out: a page among a million contacts, a viewer under load, a browser's heap over time.
+
+`python -m tests.bench.console [--contacts N] [--rate N] [--soak SECONDS]`, with a stack of its own. A page's time is
+that of its answer on loopback, so it holds all that the page asks the API. A viewer's cost is the read API's CPU
+beside the same load without one, in percent of a core.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvloop
+from playwright.async_api import async_playwright
+
+from tests.bench import contacts
+from tests.bench.pipeline import quantiles
+from tests.sdks.runtimes import chromium
+from tests.support.stack import SECRET, LocalStack, local_stack
+
+OTHERS = ("campaigns", "webhooks", "quarantine", "pipeline", "keys")
+RUNS = 20
+SPAN_S = 10.0
+BATCH = 100
+WARM_S = 3.0
+RULE = {"attribute": "plan", "op": "eq", "value": "pro"}
+
+
+@asynccontextmanager
+async def signed_in(stack: LocalStack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the cookie of a browser."""
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60, trust_env=False) as client:
+        path = (await client.post("/console/links", headers=SECRET)).json()["path"]
+        answer = await client.get(path, headers={"Accept": "text/html"})
+        client.headers["Cookie"] = f"headwater_console={answer.cookies['headwater_console']}"
+        client.headers["Sec-Fetch-Site"] = "same-origin"
+        yield client
+
+
+async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
+    """Milliseconds of each page and fragment among so many contacts, one in ten of them in a segment."""
+    filled = await contacts.fill(stack.settings, count)
+    async with stack.client() as client:
+        made = (await client.post("/v1/segments", json={"name": "A tenth", "rule": RULE})).json()["id"]
+    database = await stack.database()
+    try:
+        await database.command(contacts.MEMBERS.replace(contacts.SEGMENT, made), parameters={"count": count})
+    finally:
+        await database.close()
+    segment = f"segments/{made}"
+    asked = {
+        **{name: ("GET", f"/console/{name}", {}) for name in ("live", "contacts", "segments", "segments/new")},
+        "a contact": ("GET", f"/console/contacts/{filled['ids'][0]}", {}),
+        "found by e-mail": ("GET", "/console/contacts?q=u0@example.com", {}),
+        "a segment": ("GET", f"/console/{segment}", {}),
+        "its size over time": ("GET", f"/console/{segment}/history", {}),
+        "its rule's count": ("POST", "/console/segments/preview", {"source": "first", "rule": json.dumps(RULE)}),
+        **{
+            name: ("GET", f"/console/{name}", {})
+            for name in ("campaigns", "webhooks", "quarantine", "pipeline", "keys")
+        },
+    }
+    figures: dict[str, Any] = {}
+    async with signed_in(stack) as browser:
+        for name, (method, path, form) in asked.items():
+            times = []
+            for _ in range(RUNS):
+                began = time.perf_counter()
+                answer = await browser.request(method, path, data=form or None)
+                times.append((time.perf_counter() - began) * 1000)
+                assert answer.status_code in (200, 303), (name, answer.status_code, answer.text[:300])
+            figures[name] = quantiles(times)
+    return figures
+
+
+async def load(stack: LocalStack, rate: int, until: float) -> int:
+    """So many events a second in batches; how many there were."""
+    sent, began = 0, time.monotonic()
+    async with stack.client() as client:
+        while (now := time.monotonic()) < until:
+            events = [
+                {"type": "load", "external_id": f"l{(sent + n) % 5000}", "properties": {"path": "/x", "n": n}}
+                for n in range(BATCH)
+            ]
+            await client.post("/v1/events/batch", json={"events": events})
+            sent += BATCH
+            await asyncio.sleep(max(0.0, sent / rate - (now - began)))
+    return sent
+
+
+async def cost(stack: LocalStack, rate: int, viewers: int) -> dict[str, float]:
+    """The read API's share of a core while so many watch."""
+
+    async def watch() -> None:
+        async with signed_in(stack) as browser, browser.stream("GET", "/console/live/stream", timeout=None) as stream:
+            async for _ in stream.aiter_raw():
+                pass
+
+    watching = [asyncio.create_task(watch()) for _ in range(viewers)]
+    process = stack.processes()["query"]
+    try:
+        await load(stack, rate, time.monotonic() + WARM_S)
+        before, began = sum(process.cpu_times()[:2]), time.monotonic()
+        sent = await load(stack, rate, began + SPAN_S)
+        seconds = time.monotonic() - began
+        used = sum(process.cpu_times()[:2]) - before
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+    return {"events/s": round(sent / seconds), "percent of a core": round(100 * used / seconds, 1)}
+
+
+async def soak(stack: LocalStack, rate: int, seconds: float) -> dict[str, float]:
+    """A browser's heap in MB behind collections, after a tenth of the time and at the end."""
+    async with async_playwright() as playwright, stack.client() as client:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.goto(stack.url + (await client.post("/console/links")).json()["path"])
+        probe = await page.context.new_cdp_session(page)
+
+        async def heap() -> float:
+            await probe.send("HeapProfiler.collectGarbage")
+            used = await probe.send("Runtime.getHeapUsage")
+            return round(float(used["usedSize"]) / 1e6, 1)
+
+        await load(stack, rate, time.monotonic() + seconds / 10)
+        first = await heap()
+        await load(stack, rate, time.monotonic() + seconds * 0.9)
+        last, rows = await heap(), await page.locator("#rows > li").count()
+        await browser.close()
+    return {"after a tenth": first, "at the end": last, "grown": round(last - first, 1), "rows on the page": rows}
+
+
+async def measure(count: int, rate: int, seconds: float) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        for viewers in (0, 1, 10):
+            figures[f"{viewers} viewers at {rate:,} events/s"] = await cost(stack, rate, viewers)
+        if seconds:
+            figures[f"heap in MB over {seconds:g} s"] = await soak(stack, rate, seconds)
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        figures[f"ms of a page among {count:,} contacts"] = await pages(stack, count)
+    return figures
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.console", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=1_000_000)
+    parser.add_argument("--rate", type=int, default=1000, help="events a second")
+    parser.add_argument("--soak", type=float, default=120.0, help="seconds that a browser watches; 0: none")
+    options = parser.parse_args(words)
+    with suppress(KeyboardInterrupt):
+        print(json.dumps(uvloop.run(measure(options.contacts, options.rate, options.soak)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
