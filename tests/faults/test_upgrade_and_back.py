@@ -63,20 +63,20 @@ async def test_under_load_there_and_back(tmp_path: Path, say: Callable[[str], No
         await told(earlier, settings, "deploy.local", "up")
         segments = await create_segments(stack, RULES)
         sending = asyncio.create_task(deliver(settings.port, events, ledger, per_second=PER_SECOND))
-        await acknowledged(ledger, 800)
+        await acknowledged(ledger, 400)
         planned = await told(ROOT, settings, "deploy.provision", "--plan")
         assert "tables 0015_ledger.sql:" in planned
         assert "tables 0014" not in planned
         await told(ROOT, settings, "deploy.provision")  # the tables of this release, under the earlier one's processes
         assert await told(ROOT, settings, "deploy.provision", "--plan") == "nothing to do\n"
-        await acknowledged(ledger, len(ledger.events) + 800)
+        await acknowledged(ledger, len(ledger.events) + 300)
         await told(earlier, settings, "deploy.local", "down")
         await told(ROOT, settings, "deploy.local", "up")
-        await acknowledged(ledger, len(ledger.events) + 1500)
+        await acknowledged(ledger, len(ledger.events) + 600)
         await told(ROOT, settings, "deploy.local", "down")
         await told(earlier, settings, "deploy.local", "up")
         at_return = len(ledger.events)
-        await acknowledged(ledger, at_return + 1500)
+        await acknowledged(ledger, at_return + 600)
         assert not sending.done(), "it was under load all the time"
         await told(earlier, settings, "deploy.local", "down")
         await told(ROOT, settings, "deploy.local", "up")
