@@ -81,7 +81,7 @@ def test_causes_are_cut_after_what_follows_from_them() -> None:
         ("links", "merges"),
     ):
         assert names.index(follows) < names.index(cause)
-    assert {topic.name for topic in topics.DATA} - set(names) == {"receipts", "refusals"}
+    assert {topic.name for topic in topics.DATA} - set(names) == {"receipts", "refusals", "webhook-tests"}
 
 
 def manifest(folder: Path) -> Manifest:
