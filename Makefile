@@ -9,10 +9,10 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --pro
 	-c deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test sdks check fuzz bench clean
+.PHONY: help setup run up down status test sdks check fuzz bench bench-compare clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## create .venv and install everything, pinned, the developers' tools too
 
@@ -58,6 +58,9 @@ fuzz: $(DEV) ## ten minutes of generated requests at a stack of their own; FUZZ_
 
 bench: $(DEV) ## measure speed, latency and memory; writes bench.json
 	@$(BIN)/python -m tests.bench
+
+bench-compare: $(DEV) ## measure the CPU of an event and a contact in each process; fails above 1.15 times what was accepted
+	@$(BIN)/python -m tests.bench.cost --quick
 
 clean: ## stop the stack and remove its data and the environment
 	@test ! -e $(LOCAL) || $(BIN)/python -m deploy.local down

@@ -6,36 +6,20 @@ alone is faster than it looks here. Compare ratios within one run, never two mac
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, contacts, edge, history, imports, merges, pipeline, stages, webhooks
+from tests.bench import campaigns, contacts, cost, edge, history, imports, merges, pipeline, stages, webhooks
+from tests.bench.environment import environment
 from tests.support.stack import local_stack
-
-PACKAGES = ("aiokafka", "chdb", "faust-streaming", "fastavro", "starlette", "uvicorn", "orjson")
 
 
 def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-
-
-def environment() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "commit": commit.stdout.strip(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-    }
 
 
 def table(name: str, value: Any, indent: int = 0) -> None:
@@ -73,6 +57,9 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             say("through everything")
             figures["everything"] = await pipeline.throughput(stack, bulk)
             figures["rss_mb after it"] = (await pipeline.idle(stack, 0.1))["rss_mb"]
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        say("CPU of an event and of a contact in each process")
+        figures["cost"] = await cost.measure(stack, quick=quick)
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
         count = 5_000 if quick else 50_000
         say(f"a new segment over {count:,} contacts")

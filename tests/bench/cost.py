@@ -1,0 +1,140 @@
+"""A running stack in; the CPU that an event and a contact of a batch cost in each process, out.
+
+Beside the load the client does a fixed piece of work again and again, and every cost is told in its terms too: a busy
+or slower machine makes both dearer alike. So two runs may be compared, even where their microseconds may not.
+`python -m tests.bench.cost [--quick] [--accept]` measures this alone, with a stack of its own, and compares it with
+the accepted state: exit status 1 where an event or a contact costs more than ``compare.MOST`` times as much.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+
+from tests.bench import compare, imports
+from tests.bench.environment import environment
+from tests.support.load_client import flood, request
+from tests.support.stack import LocalStack, local_stack
+
+BATCH = 100
+UNIT_EVERY_S = 0.05
+ROUNDS = 3
+SEGMENTS: tuple[dict[str, Any], ...] = (
+    *({"event": f"order_{n}", "count": {"op": "gte", "value": 3}, "within": "30d"} for n in range(3)),
+    *({"attribute": f"attr_{n}", "op": "eq", "value": "pro"} for n in range(4)),
+    *({"event": f"order_{n}", "where": [{"property": "total", "op": "gte", "value": 100}]} for n in range(3)),
+)
+
+
+def unit_of_work() -> float:
+    """Seconds of CPU of a fixed piece of work of the kind that the stages do."""
+    began = time.thread_time()
+    rows: dict[str, dict[str, Any]] = {}
+    for n in range(500):
+        name = hashlib.sha256(b"%d" % n).hexdigest()
+        row = orjson.loads(orjson.dumps({"id": name, "n": n, "tags": ["a", name[:8]], "when": {"at": n * 1000}}))
+        rows[row["id"]] = {key: value for key, value in row.items() if value is not None}
+    sorted(rows, key=lambda name: rows[name]["n"], reverse=True)
+    return time.thread_time() - began
+
+
+async def beside(work: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any], float]:
+    """What the work gives, and a unit of work in µs as it was meanwhile."""
+    units: list[float] = []
+
+    async def measure() -> None:
+        while True:
+            units.append(unit_of_work())
+            await asyncio.sleep(UNIT_EVERY_S)
+
+    measuring = asyncio.create_task(measure())
+    try:
+        return await work(), statistics.median(units) * 1e6
+    finally:
+        measuring.cancel()
+
+
+async def events(stack: LocalStack, count: int) -> dict[str, Any]:
+    """Tracked events of known contacts, a hundred a request, until each has its row."""
+    kind = f"order_{secrets.token_hex(4)}"
+    requests = (
+        request("/v1/events/batch", {"events": [_event(kind, at + n) for n in range(BATCH)]})
+        for at in range(0, count, BATCH)
+    )
+    client = await stack.database()
+    spent, began = imports.cpu_seconds(stack), time.perf_counter()
+    tally = await flood(stack.settings.port, requests, connections=8, seconds=600)
+    sql, found = "SELECT uniqExact(event_id) FROM events WHERE type = {kind:String}", 0
+    while found < count and time.perf_counter() - began < 300:
+        await asyncio.sleep(0.2)
+        found = (await client.query(sql, parameters={"kind": kind})).result_rows[0][0]
+    seconds = time.perf_counter() - began
+    await client.close()
+    return {
+        "events": count,
+        "rows": found,
+        "per_s": round(found / seconds),
+        "cpu_us_each": imports.cpu_us(stack, spent, count),
+        "statuses": {str(k): v for k, v in tally.statuses.items()},
+    }
+
+
+def _event(kind: str, n: int) -> dict[str, Any]:
+    properties = {"total": n % 200, "url": "https://example.com/checkout?step=2", "title": "Checkout"}
+    return {"type": kind, "user_id": f"user-{n % 20_000}", "properties": properties}
+
+
+async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
+    """Of some rounds of each kind the one that cost least: what else the machine does only adds."""
+    async with stack.client() as client:
+        for n, rule in enumerate(SEGMENTS):
+            (await client.post("/v1/segments", json={"name": f"cost {n}", "rule": rule})).raise_for_status()
+    await events(stack, 20_000)  # the contacts are there, and every process is warm
+    many, people = (20_000, 5_000) if quick else (100_000, 20_000)
+    works: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+        "event of a batch": lambda: events(stack, many),
+        "contact of a batch": lambda: imports.batches(stack, people, emails=False),
+    }
+    figures = {}
+    for name, work in works.items():
+        rounds = [_in_units(*await beside(work)) for _ in range(ROUNDS)]
+        figures[name] = min(rounds, key=lambda figure: figure["units_each"]["all"])
+    return figures
+
+
+def _in_units(figure: dict[str, Any], unit_us: float) -> dict[str, Any]:
+    units = {name: round(us / unit_us, 4) for name, us in figure["cpu_us_each"].items()}
+    return {**figure, "unit_us": round(unit_us), "units_each": units}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.cost", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer events and contacts, coarser figures")
+    parser.add_argument("--accept", action="store_true", help="make this run the state that later ones are compared to")
+    parser.add_argument("--json", type=Path, default=Path("bench-cost.json"), help="where to write the figures")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+        figures = {"environment": environment(), **uvloop.run(measure(stack, quick=options.quick))}
+    text = json.dumps(figures, indent=2) + "\n"
+    options.json.write_text(text)
+    accepted = compare.read(compare.ACCEPTED)
+    print(compare.table(figures, accepted))
+    if options.accept:
+        compare.ACCEPTED.write_text(text)
+        return
+    if complaints := compare.complaints(figures, accepted):
+        raise SystemExit("\n".join(complaints))
+
+
+if __name__ == "__main__":
+    main()
