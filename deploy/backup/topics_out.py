@@ -32,7 +32,7 @@ ORDER = (
     topics.QUARANTINE,
     topics.CONTROL,
 )
-"""Causes after what follows from them. `receipts` and `refusals` are kept for an hour, for who waits: left out."""
+"""Causes after what follows from them. `receipts`, `refusals` and `webhook-tests` are kept for an hour: left out."""
 LITTLE, MOST_ROUNDS = 20_000, 5
 
 
