@@ -63,7 +63,7 @@ EXAMPLES = examples_of(get_command(app), "headwater")
 ENDS_OTHERWISE = {
     "headwater run": 1,
     **dict.fromkeys(("headwater status", "headwater status --json"), None),
-    **dict.fromkeys(("headwater doctor", "headwater doctor --json"), None),
+    **dict.fromkeys((f"headwater doctor{more}" for more in ("", " --json", " --bundle doctor.tar.gz")), None),
     "headwater quarantine replay --reason processor_failed --json": None,
     "headwater workers retire segments 2": 1,
     "headwater restore backup-1": 1,
