@@ -28,6 +28,9 @@ MESSAGE_STATES = (
 USAGE_DAYS, MOST_USAGE_DAYS = 30, 90
 LEDGER_DAYS = 30
 """How far back the ledger is kept."""
+EVENTS, DELIVERIES = "events", "deliveries"
+KEPT_DAYS = {EVENTS: (LEDGER_DAYS + 5, 3650), DELIVERIES: (8, 90)}
+"""For how many days a workspace may have these kept: longer than Kafka does, and events than the ledger looks back."""
 LEDGER_MS, MOST_LEDGER_MS, MOST_LEDGER_EVENTS = HOUR_MS, DAY_MS, 20_000_000
 """How much of it is shown where no time is given, and at most."""
 SOURCES = (

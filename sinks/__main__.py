@@ -36,6 +36,7 @@ from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
+from sinks.maintenance.retention import RetentionKeeper
 from sinks.quarantine.replayer import QuarantineReplayer
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ async def _store(settings: Settings) -> None:
                 tasks.create_task(eraser.run())
                 tasks.create_task(ledger.run())
                 tasks.create_task(names.run())
+                tasks.create_task(RetentionKeeper(settings, known).run())
                 tasks.create_task(replayer.run())
 
     needs = {

@@ -13,6 +13,7 @@ from schemas.control.access import Principal
 from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace
 from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
+from schemas.limits import KEPT_DAYS
 from schemas.times import parse_time
 
 PREFIXES = {"secret": "sk_", "public": "pk_"}
@@ -127,4 +128,9 @@ def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
     if "limits" in changes:
         limits = workspace.limits | changes["limits"]
         changes["limits"] = {kind: most for kind, most in limits.items() if most is not None}
+    if body.retention is not None:
+        days = {name: getattr(body.retention, f"{name}_days") for name in KEPT_DAYS}
+        given = {name for name in KEPT_DAYS if f"{name}_days" in body.retention.model_fields_set}
+        kept = {**workspace.retention, **{name: days[name] for name in given}}
+        changes["retention"] = {name: most for name, most in kept.items() if most is not None}
     return workspace.model_copy(update=changes)

@@ -18,7 +18,7 @@ from pydantic import (
 
 from schemas.api.json_schema import Schema, or_empty, ref
 from schemas.errors import ApiError
-from schemas.limits import MAX_CONSENT, MAX_RECEIVER_SECRET, MAX_SPLIT
+from schemas.limits import DELIVERIES, EVENTS, KEPT_DAYS, MAX_CONSENT, MAX_RECEIVER_SECRET, MAX_SPLIT
 from schemas.records import identity
 
 Text = str | int | None
@@ -122,6 +122,13 @@ class NewWorkspace(Body):
     allowed_origins: Annotated[list[Origin], Field(max_length=100)] = ["*"]
 
 
+class RetentionEdit(Body):
+    """``null``: events for ever, deliveries as long as the table keeps them."""
+
+    events_days: Annotated[int, Field(ge=KEPT_DAYS[EVENTS][0], le=KEPT_DAYS[EVENTS][1])] | None = None
+    deliveries_days: Annotated[int, Field(ge=KEPT_DAYS[DELIVERIES][0], le=KEPT_DAYS[DELIVERIES][1])] | None = None
+
+
 class WorkspaceEdit(Body):
     name: Name | None = None
     allowed_origins: Annotated[list[Origin], Field(max_length=100)] | None = None
@@ -129,6 +136,7 @@ class WorkspaceEdit(Body):
     link_devices: bool | None = None
     link_emails: bool | None = None
     link_phones: bool | None = None
+    retention: RetentionEdit | None = None
 
 
 Proof = Annotated[str, Field(min_length=1, max_length=MAX_RECEIVER_SECRET, pattern=r"\S")]

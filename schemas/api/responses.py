@@ -92,6 +92,7 @@ _WORKSPACE: dict[str, Schema] = {
     "link_devices": FLAG,
     "link_emails": FLAG,
     "link_phones": FLAG,
+    "retention": record({"events_days": maybe(COUNT), "deliveries_days": maybe(COUNT)}),
     "created_at": TIME,
 }
 _WEBHOOK: dict[str, Schema] = {

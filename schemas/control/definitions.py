@@ -1,6 +1,6 @@
 """Values in; a workspace's definitions as checked, frozen records of the `control` topic out; pure."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +49,8 @@ class Workspace(ControlRecord):
     link_emails: bool = True
     """Whether an e-mail address does; a family or a shop's desk may share one."""
     link_phones: bool = True
+    retention: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Days that what ``KEPT_DAYS`` names is kept; events that are not named for ever."""
 
     @property
     def apart(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.control.consent import consent_of
 from schemas.control.definitions import ApiKey, Campaign, Environment, Receiver, Webhook, Workspace
+from schemas.limits import KEPT_DAYS
 from schemas.records import identity
 from schemas.times import iso
 
@@ -96,5 +97,6 @@ def workspace(record: Workspace) -> dict[str, Any]:
         "link_devices": record.link_devices,
         "link_emails": record.link_emails,
         "link_phones": record.link_phones,
+        "retention": {f"{name}_days": record.retention.get(name) for name in KEPT_DAYS},
         "created_at": iso(record.created_ms),
     }

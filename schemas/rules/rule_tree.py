@@ -4,13 +4,26 @@ A reference is evaluated as if the other rule stood in its place: both change in
 events. So the sizes of both add up, and are bounded together.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from schemas.errors import ApiError
 from schemas.rules import parse
-from schemas.rules.nodes import AllOf, Anniversary, AnyOf, Attribute, InSegment, Not, Rule
+from schemas.rules.nodes import (
+    Absent,
+    AllOf,
+    Anniversary,
+    AnyOf,
+    Attribute,
+    Happened,
+    InOrder,
+    InSegment,
+    Not,
+    Rule,
+    Within,
+)
 
 MAX_WHOLE = 512
 """Most conditions of a rule and of the segments it refers to, each counted once for each reference."""
@@ -132,6 +145,24 @@ def read(segment_id: str, written: Any, others: Mapping[str, Any]) -> Rule:
             return None
 
     return expand(parse.parse(written), find, (segment_id,))
+
+
+def looks_back_ms(tree: Rule) -> float:
+    """How long ago the events may be that decide on a rule: infinite where any of the past may, 0 where none does."""
+    match tree:
+        case AllOf(rules=rules) | AnyOf(rules=rules):
+            return max(map(looks_back_ms, rules), default=0)
+        case Not(rule=inner):
+            return looks_back_ms(inner)
+        case InSegment(rule=inner):
+            return 0 if inner is None else looks_back_ms(inner)
+        case Happened(window=Within(ms=ms)):
+            return ms
+        case Absent(within_ms=int(within), for_ms=wait):
+            return within + wait
+        case Happened() | InOrder() | Absent():
+            return math.inf
+    return 0
 
 
 def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = None) -> list[str]:

@@ -16,6 +16,10 @@ from sinks.read_api.contacts import overruled
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
+_REMOVED = """
+SELECT toUnixTimestamp64Milli(max(before)) AS before_ms FROM removals
+WHERE workspace = {workspace:String} AND table = 'events'
+"""
 _EVENT = """
 SELECT
     event_id, contact_id, type, toUnixTimestamp64Milli(timestamp) AS timestamp_ms,
@@ -28,11 +32,22 @@ ORDER BY received_at DESC LIMIT 2
 _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
+async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
+    """The refusal for an id that no stored event has."""
+    said = "no such event; one that was sent just now may take a moment to be stored"
+    rows = await reader.rows(_REMOVED, workspace=tenant.workspace)
+    if rows[0]["before_ms"]:
+        said += (
+            f"; those received before {iso(rows[0]['before_ms'])} were removed, as the workspace keeps them no longer"
+        )
+    return ApiError("not_found", said)
+
+
 async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
     """The newest event with the id; raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
-        raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
+        raise await missing(reader, tenant)
     shown = shape(rows[0])
     if len(rows) > 1:
         shown["warnings"].append(warning(CONFLICT, "another event has this event_id; both count"))

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from schemas import topics
-from schemas.errors import ApiError
 from schemas.records.identity import contact_id as own_id
 from schemas.times import iso
 from schemas.topics import Topic
 from sinks.read_api.contacts.contacts import losers_of, winners_of
+from sinks.read_api.contacts.event import missing
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.record_times import Place, RecordTimes
 from sinks.read_api.request.tenant import Tenant
@@ -88,7 +88,7 @@ async def trace(
     """``names``: segments' names by id. Raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
-        raise ApiError("not_found", "no such event; one that was sent just now may take a moment to be stored")
+        raise await missing(reader, tenant)
     event = rows[0]
     own = event["own_contact_id"]
     today = (await winners_of(reader, tenant, [own])).get(own, own) if own else ""

@@ -15,11 +15,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState, Segment
 from schemas.errors import ApiError
+from schemas.limits import EVENTS
 from schemas.retry import repeated
 from schemas.rules import sql
+from schemas.rules.rule_tree import looks_back_ms
 from schemas.service import clock
 from schemas.settings import Settings
-from schemas.times import iso
+from schemas.times import DAY_MS, iso
 from sinks.read_api.control.preview import tree_of
 from sinks.read_api.request.client import ClickHouseReader
 
@@ -136,6 +138,10 @@ class ConsistencyCheck:
             tree = tree_of(self._control.segments[tenant], segment.id, segment.rule)
         except ApiError:
             return []  # it is disabled
+        workspace = self._control.workspaces.get(segment.workspace)
+        kept = None if workspace is None else workspace.retention.get(EVENTS)
+        if kept is not None and looks_back_ms(tree) > kept * DAY_MS:
+            return []  # the stage remembers events that the tables have no longer
         query = sql.members(tree, *tenant, clock.now_ms(), contacts)
         ruled = {row["contact_id"] for row in await self._reader.rows(query.sql, **query.parameters)}
         memberships = await self._reader.rows(

@@ -475,3 +475,17 @@ CREATE TABLE IF NOT EXISTS headwater.event_types
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/headwater/event_types', '{replica}')
 ORDER BY (workspace, environment, type, kind)
 COMMENT 'Types of events that are or were stored, with the first and the last time; read FINAL';
+
+-- 0020_removals.sql
+CREATE TABLE IF NOT EXISTS headwater.removals
+(
+    workspace LowCardinality(String) COMMENT 'whose rows they were',
+    environment LowCardinality(String) DEFAULT '' COMMENT 'empty: those of all its environments',
+    `table` LowCardinality(String) COMMENT 'the table that they were in',
+    before DateTime64(3, 'UTC') COMMENT 'rows from before went, by when they were received; deliveries by when they were sent',
+    `rows` UInt64 COMMENT 'how many there were',
+    at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'when it began'
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/headwater/removals', '{replica}', at)
+ORDER BY (workspace, `table`, before)
+COMMENT 'Rows that went because their workspace keeps them no longer';

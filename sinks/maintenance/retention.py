@@ -1,0 +1,110 @@
+"""What workspaces keep, and for how long, in; rows that are older gone, and a row of `removals` that says so, out.
+
+1. A workspace sets days for `events` and for `deliveries`; without them events are kept for ever. Tables have no
+   partitions, as a block of the sink must be one part: ClickHouse rewrites the parts that hold such rows, without them.
+   So the border moves by a twelfth of the days at a time, and a row goes at most that much late.
+2. Events that say something of their contact are kept: its attributes, consents and identifiers come of them, also
+   where a split makes a contact anew. Erasing the contact removes these too.
+3. The note is written before the rows go: whoever looks for an event in between finds the reason.
+4. The fewest days of events are more than the ledger looks back (``LEDGER_DAYS``), so it stays balanced; those of both
+   are more than Kafka keeps, so reading a topic again brings nothing back.
+"""
+
+import asyncio
+import logging
+import re
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import Workspace
+from schemas.limits import DELIVERIES, EVENTS, KEPT_DAYS
+from schemas.service import clock
+from schemas.settings import Settings
+from schemas.times import DAY_MS
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.maintenance import mutations
+from sinks.maintenance.mutations import MutationFailedError
+
+log = logging.getLogger(__name__)
+
+STEPS = 12
+"""In which as many days as are kept go."""
+_SLUG = re.compile(r"[a-z0-9_-]{1,100}")
+FIRST_S, ROUND_S = 60.0, 600.0
+_BEFORE = "{} < fromUnixTimestamp64Milli({{before:Int64}})"
+_RECEIVED = _BEFORE.format("received_at")
+CONDITIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    EVENTS: (
+        ("events", f"_kind = 'track' AND _profile = '' AND {_RECEIVED}"),
+        ("duplicates", _RECEIVED),
+    ),
+    DELIVERIES: (("delivery_attempts", _BEFORE.format("at")),),
+}
+"""Of what a workspace sets days for: tables, and which of its rows go."""
+_KNOWN = """
+SELECT count() FROM removals
+WHERE workspace = {workspace:String} AND table = {table:String} AND before = fromUnixTimestamp64Milli({before:Int64})
+"""
+
+
+def border_ms(days: int, now_ms: int) -> int:
+    """Rows from before it go: ``days`` ago, or up to a twelfth of them more."""
+    step = max(1, days // STEPS)
+    return (now_ms // DAY_MS - days) // step * step * DAY_MS
+
+
+class RetentionKeeper:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings, state: ControlState) -> None:
+        self._settings = settings
+        self._state = state
+        self._done: dict[tuple[str, str], int] = {}
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        client = await connected(self._settings, FOREVER_S)
+        client.database = self._settings.clickhouse_database
+        try:
+            await asyncio.sleep(FIRST_S)
+            while True:
+                for workspace in list(self._state.workspaces.values()):
+                    await self.keep(client, workspace)
+                await asyncio.sleep(ROUND_S)
+        finally:
+            await client.close()
+
+    async def keep(self, client: AsyncClient, workspace: Workspace) -> None:
+        """Remove what the workspace keeps no longer, unless that was done; what goes wrong is logged."""
+        for what, days in workspace.retention.items():
+            if what not in KEPT_DAYS or not _SLUG.fullmatch(workspace.id):
+                continue  # a record that no edge has written
+            before = border_ms(max(days, KEPT_DAYS[what][0]), clock.now_ms())
+            if self._done.get((workspace.id, what)) == before:
+                continue
+            try:
+                await remove(client, workspace.id, what, before)
+            except (ClickHouseError, MutationFailedError) as error:
+                log.warning("removing old %s of %s waits: %s", what, workspace.id, str(error)[:300])
+            else:
+                self._done[workspace.id, what] = before
+
+
+async def remove(client: AsyncClient, workspace: str, what: str, before_ms: int) -> None:
+    """Return when the workspace has no such row from before; ``what`` is a key of ``CONDITIONS``. May be repeated."""
+    values = {"workspace": workspace, "before": before_ms}
+    for table, condition in CONDITIONS.get(what, ()):
+        where = f"workspace = {{workspace:String}} AND {condition}"
+        rows = (await client.query(f"SELECT count() FROM {table} WHERE {where}", values)).result_rows[0][0]  # noqa: S608 - constants
+        if not rows:
+            continue
+        if not (await client.query(_KNOWN, {**values, "table": table})).result_rows[0][0]:
+            note = [[workspace, table, before_ms, rows]]
+            names = ["workspace", "table", "before", "rows"]
+            await client.insert("removals", note, column_names=names, settings={"async_insert": "0"})
+        log.info("removing %d rows of %s from before %d: %s keeps no more", rows, table, before_ms, workspace)
+        # a slug needs no quoting; the text tells this mutation from every other
+        mark = f"retention of {workspace} before {before_ms}"
+        await mutations.run(client, table, f"ALTER TABLE {table} DELETE WHERE {where} AND '{mark}' != ''", values, mark)
