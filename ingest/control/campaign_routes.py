@@ -69,6 +69,9 @@ class CampaignRoutes:
 
     async def _put(self, campaign: Campaign, before: Campaign | None) -> None:
         """The endpoint first: a campaign never names one that is not there."""
+        segments = self._edge.control.segments[campaign.workspace, campaign.environment]
+        if campaign.launch_on_entry not in ("", before.launch_on_entry if before else "", *segments):
+            raise ApiError("invalid_field", "no such segment: an id such as seg_... is needed", "launch_on_entry")
         delivery, known = campaign.delivery, before.delivery if before else None
         if delivery is not None and delivery != known:
             delivery = await self._settled(campaign, delivery, known or {})

@@ -18,8 +18,10 @@ def new_campaign(
     is_trigger = body.kind == TRIGGER
     if is_trigger and body.delivery is None:
         raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
-    status = body.status or ("active" if is_trigger else "draft")
+    status = body.status or ("active" if is_trigger or body.launch_on_entry else "draft")
     fields = body.model_dump(exclude={"delivery", "status", "id"}) | {"delivery": _delivery(body)}
+    if body.launch_on_entry and body.delivery is None:
+        raise ApiError("missing_field", "a launch on entry needs delivery: webhook_id, url or topic", "delivery")
     return Campaign.model_validate(
         fields
         | {
@@ -27,6 +29,8 @@ def new_campaign(
             "workspace": workspace,
             "environment": environment,
             "status": status,
+            "launch_on_entry": body.launch_on_entry or "",
+            "entry_since_ms": now_ms,
             "number": number,
             "trigger": trigger if is_trigger else "",
             "sent_ms": now_ms if status in SENT else None,
@@ -48,6 +52,13 @@ def edited_campaign(campaign: Campaign, body: CampaignEdit, now_ms: int) -> Camp
         fields["delivery"] = _delivery(body)
         if campaign.kind == TRIGGER and fields["delivery"] is None:
             raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")
+    if "launch_on_entry" in fields:
+        fields["launch_on_entry"] = fields["launch_on_entry"] or ""
+    after = campaign.model_copy(update=fields)
+    if after.launch_on_entry and after.delivery is None:
+        raise ApiError("missing_field", "a launch on entry needs delivery: webhook_id, url or topic", "delivery")
+    if (after.launch_on_entry, after.status) != (campaign.launch_on_entry, campaign.status):
+        fields["entry_since_ms"] = now_ms  # who entered before was not meant
     if campaign.sent_ms is None and fields.get("status") in SENT:
         fields["sent_ms"] = now_ms
     return Campaign.model_validate(campaign.model_dump() | fields | {"updated_ms": now_ms})

@@ -90,6 +90,8 @@ class CampaignEdit(Body):
     conversion: ConversionBody | None = None
     consent: ConsentBody | None = None
     cap: CapBody | None = None
+    launch_on_entry: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A segment: each contact that enters it while the campaign is active is sent a message."""
 
 
 class NewCampaign(Body):
@@ -104,6 +106,8 @@ class NewCampaign(Body):
     conversion: ConversionBody | None = None
     consent: ConsentBody | None = None
     cap: CapBody | None = None
+    launch_on_entry: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A segment: each contact that enters it while the campaign is active is sent a message."""
 
 
 class NewLaunch(Body):

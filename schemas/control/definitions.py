@@ -194,6 +194,9 @@ class Campaign(ControlRecord):
     conversion: Conversion | None = None
     consent: NeededConsent | None = None
     cap: Cap | None = None
+    launch_on_entry: str = ""
+    """The segment that a contact enters to be sent a message of it."""
+    entry_since_ms: int = 0
     sent_ms: int | None = None
     updated_ms: int
 

@@ -44,6 +44,8 @@ class LaunchJob(ControlRecord):
     custom_data: dict[str, Any] | None = None
     variant: str = ""
     override_consent: bool = False
+    on_entry: bool = False
+    """Whether it counts what contacts that enter the segment are sent: it is never done."""
     key_id: str
     digest: str = ""
     total: int = 0
@@ -91,6 +93,7 @@ def shape(job: LaunchJob) -> dict[str, Any]:
         "status": job.status,
         "audience": {name: value for name, value in job.audience.model_dump().items() if value},
         "override_consent": job.override_consent,
+        "on_entry": job.on_entry,
         "total": job.total,
         "launched": job.launched,
         "skipped": {name: job.skipped.get(name, 0) for name in SKIPS},
@@ -145,7 +148,7 @@ class LaunchJobs:
 
     def open(self) -> list[LaunchJob]:
         """Those that are to be done, the oldest first."""
-        waiting = [job for job in self._all.values() if not job.done_ms]
+        waiting = [job for job in self._all.values() if not job.done_ms and not job.on_entry]
         return sorted(waiting, key=lambda job: (job.created_ms, job.id))
 
     def open_of(self, workspace: str) -> int:

@@ -32,6 +32,7 @@ def campaign(record: Campaign, first_sent_ms: int | None = None) -> dict[str, An
         "conversion": record.conversion and record.conversion.model_dump(),
         "consent": {"names": list(consent.names), "required": consent.required},
         "cap": record.cap and record.cap.model_dump(),
+        "launch_on_entry": record.launch_on_entry or None,
         "delivery": record.delivery,
         "trigger_url": f"/trg/{record.trigger}" if record.trigger else None,
         "sent_at": None if sent_ms is None else iso(sent_ms),

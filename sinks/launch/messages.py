@@ -14,9 +14,14 @@ from schemas.records.records import REQUESTED, TRACK, Event, Identifier
 SOURCE = "headwater"
 
 
-def requested(job: LaunchJob, campaign: Campaign, row: Mapping[str, Any], now_ms: int) -> Event:
-    """As a client would send it: stored, counted and delivered like every other."""
-    message = ids_of(job.id, job.workspace, job.campaign, row["contact_id"], REQUESTED)
+def requested(
+    job: LaunchJob, campaign: Campaign, row: Mapping[str, Any], now_ms: int, *, entered_as: str = ""
+) -> Event:
+    """As a client would send it: stored, counted and delivered like every other.
+
+    ``entered_as``: the id of the contact when it entered, where it may have merged since.
+    """
+    message = ids_of(job.id, job.workspace, job.campaign, entered_as or row["contact_id"], REQUESTED)
     properties: dict[str, Any] = {
         "launch_id": job.id,
         "to": address(campaign.channel, row),

@@ -8,13 +8,11 @@
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
@@ -22,26 +20,22 @@ from schemas.control import control_state
 from schemas.control.control_state import Campaign, ControlState
 from schemas.control.launch_jobs import KIND, LaunchJob, LaunchJobs
 from schemas.errors import ApiError
-from schemas.records import codec
-from schemas.records.identity import partition_of
-from schemas.records.records import Event
 from schemas.rules import rule_tree, sql
 from schemas.service import clock
-from schemas.service.kafka import started_producer
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.launch.connections import Connections
 from sinks.launch.messages import requested
 from sinks.launch.verdicts import HERE, LISTED, OF_SEGMENT, verdicts
 
 log = logging.getLogger(__name__)
 
 PAGE = 2000
-RECORD_BYTES = 500_000
-"""Of the events of one Kafka record, about."""
 LOOK_S = 0.05
 ROUND_S = 600.0
 """Between two looks for jobs that need not be kept."""
 RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
+NO_CONTENT = {"content": None, "custom_data": None}
+"""What a job that is done keeps of its messages' content: every process holds the jobs in memory."""
 MOST_BY_RULE = 1_000_000
 """Contacts that a rule may find: their ids are held while they are launched."""
 _MEMBERS = f"{OF_SEGMENT} AND contact_id > {{after:String}} ORDER BY contact_id LIMIT {{limit:UInt32}}"
@@ -56,8 +50,7 @@ class LaunchRunner:
         self._settings = settings
         self._control = control
         self._jobs = jobs
-        self._client: AsyncClient | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._connections = Connections(settings)
         self._found: dict[tuple[str, str], list[str]] = {}
         """What the rules of open jobs found, by workspace and job."""
 
@@ -74,14 +67,14 @@ class LaunchRunner:
                             await self._put(job, None)
                 except (ClickHouseError, KafkaError, TimeoutError, OSError) as error:
                     log.warning("launches: retrying in %.1f s: %s", pause_s, str(error)[:500])
-                    await self._close()
+                    await self._connections.close()
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, LONGEST_RETRY_S)
                 else:
                     pause_s = RETRY_S
                     await asyncio.sleep(LOOK_S)
         finally:
-            await self._close()
+            await self._connections.close()
 
     async def _pages(self) -> None:
         """One of each job; what goes wrong with one is raised when the others have had theirs."""
@@ -94,14 +87,6 @@ class LaunchRunner:
                 failed = error
         if failed is not None:
             raise failed
-
-    async def _close(self) -> None:
-        client, producer = self._client, self._producer
-        self._client = self._producer = None
-        if client is not None:
-            await client.close()
-        if producer is not None:
-            await producer.stop()
 
     async def _page(self, job: LaunchJob) -> None:
         """The next contacts of a job; a campaign that cannot be launched any more ends it."""
@@ -118,13 +103,15 @@ class LaunchRunner:
             await self._end(job, refused.message)
             return
         sent, skipped = await self._launch(job, campaign, ids)
-        progress = {
+        progress: dict[str, Any] = {
             "total": max(total, job.done + len(ids)),
             "after": ids[-1] if ids else job.after,
             "launched": job.launched + sent,
             "skipped": dict(Counter(job.skipped) + skipped),
             "done_ms": clock.now_ms() if len(ids) < PAGE else 0,
         }
+        if progress["done_ms"]:
+            progress |= NO_CONTENT
         await self._put(job, job.model_copy(update=progress))
         if progress["done_ms"]:
             self._found.pop((job.workspace, job.id), None)
@@ -133,7 +120,8 @@ class LaunchRunner:
     async def _end(self, job: LaunchJob, reason: str) -> None:
         self._found.pop((job.workspace, job.id), None)
         log.warning("launch %s failed: %s", job.id, reason)
-        await self._put(job, job.model_copy(update={"done_ms": clock.now_ms(), "reason": reason[:500]}))
+        ended = {"done_ms": clock.now_ms(), "reason": reason[:500], **NO_CONTENT}
+        await self._put(job, job.model_copy(update=ended))
 
     async def _total(self, job: LaunchJob) -> int:
         if job.audience.segment:
@@ -157,7 +145,7 @@ class LaunchRunner:
             rules = {name: one.rule for name, one in self._control.segments[job.workspace, job.environment].items()}
             tree = rule_tree.read("", job.audience.rule, rules)
             query = sql.members(tree, job.workspace, job.environment, job.created_ms)
-            client = await self._clickhouse()
+            client = await self._connections.clickhouse()
             found = sorted(row[0] for row in (await client.query(query.sql, query.parameters)).result_rows)
             if len(found) > MOST_BY_RULE:
                 message = f"the rule finds {len(found)} contacts, more than {MOST_BY_RULE}: make it a segment"
@@ -172,56 +160,23 @@ class LaunchRunner:
         rivals = self._control.campaigns[job.workspace, job.environment].values()
         override = job.override_consent
         query = verdicts(campaign, rivals, LISTED, launch_id=job.id, at_ms=job.created_ms, override_consent=override)
-        client = await self._clickhouse()
+        client = await self._connections.clickhouse()
         result = await client.query(query.sql, query.parameters | {"audience": list(ids)})
         rows = list(result.named_results())
         skipped = Counter(row["skip"] for row in rows if row["skip"])
         skipped["gone"] += len(ids) - len(rows)
         now_ms = clock.now_ms()
         events = [requested(job, campaign, row, now_ms) for row in rows if not row["skip"]]
-        await self._publish(events)
+        await self._connections.publish(events)
         return len(events), +skipped
-
-    async def _publish(self, events: Sequence[Event]) -> None:
-        waiting: dict[int, list[Event]] = defaultdict(list)
-        sends: list[Any] = []
-        producer = await self._kafka()
-        name = topics.name(topics.EVENTS, self._settings)
-
-        async def send(partition: int) -> None:
-            some = waiting.pop(partition)
-            sends.append(await producer.send(name, codec.encode_events(some), partition=partition))
-
-        sizes: Counter[int] = Counter()
-        for event in events:
-            partition = partition_of(event["contact_id"], self._settings.partitions)
-            waiting[partition].append(event)
-            sizes[partition] += len(event["properties"]) + 500
-            if sizes[partition] >= RECORD_BYTES:
-                sizes[partition] = 0
-                await send(partition)
-        for partition in list(waiting):
-            await send(partition)
-        await asyncio.gather(*sends)
 
     async def _put(self, job: LaunchJob, now: LaunchJob | None) -> None:
         key, value = control_state.encode(KIND, now or job)
-        producer = await self._kafka()
+        producer = await self._connections.kafka()
         await producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value if now else None, key=key)
         self._jobs.apply(key, value if now else None)
 
     async def _rows(self, job: LaunchJob, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         home = {"workspace": job.workspace, "environment": job.environment}
-        client = await self._clickhouse()
+        client = await self._connections.clickhouse()
         return (await client.query(query, home | parameters)).result_rows
-
-    async def _clickhouse(self) -> AsyncClient:
-        if self._client is None:
-            self._client = await connected(self._settings, FOREVER_S)
-            self._client.database = self._settings.clickhouse_database
-        return self._client
-
-    async def _kafka(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            self._producer = await started_producer(self._settings)
-        return self._producer

@@ -19,8 +19,9 @@ from schemas.records.records import MESSAGE_FAILED, REQUESTED, TRACK, Event, Ide
 from schemas.service.kafka import Tail
 from schemas.settings import Settings
 from schemas.times import parse_iso
+from sinks.launch.entry import ENTRY
 from sinks.webhooks.delivery_log import LogRow
-from sinks.webhooks.store import Store
+from sinks.webhooks.store import ENTRIES, Store
 
 PREFIX = b"l/"
 _AT = struct.Struct(">q")
@@ -37,7 +38,11 @@ class Launches:
 
     def _apply(self, record: Any) -> None:
         place = {(topics.LAUNCHES.name, record.partition): record.offset + 1}
-        rows = {PREFIX + record.key: _AT.pack(record.timestamp) + record.value} if record.key and record.value else {}
+        rows: dict[bytes, bytes | None] = {}
+        if record.key and record.key.startswith(ENTRY):
+            rows = {ENTRIES + record.key.removeprefix(ENTRY): record.value}
+        elif record.key and record.value:
+            rows = {PREFIX + record.key: _AT.pack(record.timestamp) + record.value}
         self._store.learn(rows, place)
 
     def forget_old(self, now_ms: int) -> None:

@@ -11,7 +11,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +24,17 @@ from schemas.control.control_state import ControlState
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
+from schemas.records.identity import partition_of
 from schemas.retry import retried
 from schemas.service import clock
 from schemas.service.kafka import Tail
 from schemas.service.kafka_auth import METADATA_MAX_AGE_MS, connection
 from schemas.settings import Settings
 from sinks.delivery.lease import Lease, partitions_of
+from sinks.launch.entry import EntryPlace, LaunchEntry, entries
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.launches import failure
-from sinks.webhooks.messages import TOLD_KINDS, Message, NotificationState, of_change, of_event
+from sinks.webhooks.messages import ENTERED, TOLD_KINDS, Message, NotificationState, of_change, of_event
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
@@ -60,6 +62,7 @@ class PlannedUnit:
     known: NotificationState
     planned: dict[str, WebhookDelivery] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
+    entries: list[LaunchEntry] = field(default_factory=list)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
 
 
@@ -164,8 +167,10 @@ class DeliveryPlanner:
                     unit.planned.update((d["id"], d) for d in planned if not self._is_known(unit, d))
                     self._traces.planned(record, planned)
                     unit.outgoing.extend(outgoing(self._control, messages))
+                    place = EntryPlace(tp.partition, record.offset, record.timestamp)
+                    unit.entries.extend(self._entries(messages, place))
                 unit.positions[tp] = record.offset + 1
-                if len(unit.planned) >= UNIT:
+                if len(unit.planned) + len(unit.entries) >= UNIT:
                     await self._keep(unit)
                     unit = PlannedUnit(NotificationState(self._store.get))
         await self._keep(unit)
@@ -211,12 +216,22 @@ class DeliveryPlanner:
         is_alone = self._settings.webhook_senders == 1
         self._store.fresh.update(one for one, delivery in unit.planned.items() if delivery["contact_id"] or is_alone)
         await self._delivery_log.write([self._delivery_log.state(one) for one in unit.planned.values()], urgent=True)
+        await self._delivery_log.write([self._entry_row(entry) for entry in unit.entries], urgent=True)
         await self._lease.hold()
         if failed := await self._topics.send(unit.outgoing):
             await self._delivery_log.write([self._failure(one, reason) for one, reason in failed])
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
         self._store.learn(unit.known.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
+
+    def _entries(self, messages: Sequence[Message], place: EntryPlace) -> Iterator[LaunchEntry]:
+        for one in messages:
+            if one.type == ENTERED:
+                yield from entries(self._control, (one.workspace, one.environment), one.data, one.id, place)
+
+    def _entry_row(self, entry: LaunchEntry) -> LogRow:
+        count = topics.partition_count(topics.LAUNCHES, self._settings)
+        return LogRow(topics.LAUNCHES, entry.key, entry.value, partition_of(entry.contact, count))
 
     def _failure(self, record: Outgoing, reason: str) -> LogRow:
         message = record.message

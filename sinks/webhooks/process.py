@@ -26,6 +26,8 @@ from schemas.settings import Settings
 from schemas.tracing.start import started
 from sinks.delivery.deliver import Deliverer
 from sinks.delivery.lease import Claim, Lease, partitions_of, share_of
+from sinks.launch.connections import Connections
+from sinks.launch.entry_runner import EntryRunner
 from sinks.launch.runner import LaunchRunner
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher
@@ -123,14 +125,16 @@ class Webhooks:
                 follower.run(),
                 follower.commit(),
                 *(topic.ended() for topic in (definitions, tail, launches.tail, examples.tail)),
-                self._run_launches(),
+                self._run_launches(store),
             )
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
 
-    async def _run_launches(self) -> None:
-        """For ever; one of several senders does all jobs."""
-        if share_of(self._settings) == 0:
-            await LaunchRunner(self._settings, self._control, self._launch_jobs).run()
+    async def _run_launches(self, store: Store) -> None:
+        """For ever; one of several senders does all jobs, and all entries: each disk has them."""
+        settings, control, jobs = self._settings, self._control, self._launch_jobs
+        if share_of(settings) == 0:
+            entries = EntryRunner(settings, control, jobs, store, Connections(settings))
+            await asyncio.gather(LaunchRunner(settings, control, jobs).run(), entries.run())
         await asyncio.Event().wait()
 
     async def _attachments(self, store: Store, stack: AsyncExitStack) -> Launches:

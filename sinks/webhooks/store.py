@@ -3,13 +3,15 @@
 The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
 there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
-forgotten, ``c/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``p/`` the next
-offset of a partition, ``t/`` since when everything of a partition of `changes` is known.
+forgotten, ``c/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``n/`` entries
+that launch a campaign, ``p/`` the next offset of a partition, ``t/`` since when everything of a partition of `changes`
+is known.
 """
 
 import logging
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,10 +21,12 @@ from schemas.records.codec import UndecodableError, decode_delivery
 from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, WebhookDelivery
 from schemas.service.rocksdb import options_of_a_copy
 from schemas.times import DAY_MS
+from sinks.launch.entry import LaunchEntry, entry_of
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)
 
+ENTRIES = b"n/"
 KEPT_MS = {SUCCEEDED: 8 * DAY_MS, FAILED: 90 * DAY_MS}
 """A day longer than events are kept: so long as a cause can be read again, its delivery is known."""
 _PLACE = struct.Struct(">qq")
@@ -129,6 +133,11 @@ class Store:
             if _TIME.unpack(value[: _TIME.size])[0] < until_ms:
                 self._db.delete(key)
 
+    def waiting_entries(self, most: int) -> list[LaunchEntry]:
+        """Entries into segments whose messages are not asked for yet."""
+        found = islice(self._scan(ENTRIES), most)
+        return [entry for _, value in found if (entry := entry_of(value)) is not None]
+
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         options = ReadOptions()
         options.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
@@ -136,11 +145,14 @@ class Store:
 
     # --- writing
 
-    def learn(self, rows: Mapping[bytes, bytes], positions: Mapping[tuple[str, int], int]) -> None:
+    def learn(self, rows: Mapping[bytes, bytes | None], positions: Mapping[tuple[str, int], int]) -> None:
         """Write the notification state, and the position up to which it was read."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
-            batch.put(key, value)
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
         for (topic, partition), offset in positions.items():
             batch.put(f"p/{topic}/{partition}".encode(), b"%d" % offset)
         self._db.write(batch)

@@ -195,3 +195,48 @@ async def test_a_trigger_of_altcrafts_obeys_consents_too(stack: LocalStack) -> N
         overridden = {"id": made["id"], "email": mail, "override_consent": True}
         assert (await client.post(path, json=overridden)).json()["error"] == 0
         assert await _recipients(endpoint, 5) == set(who.values())
+
+
+async def test_whoever_enters_a_segment_is_launched_once(stack: LocalStack) -> None:
+    async with stack.client() as client, receiver() as endpoint:
+        tag = unique("launch")
+        before = await person(client, tag, email=f"{unique('m')}@example.com", consents={"email": True})
+        listed = await segment(client, tag, 1)
+        name = await campaign(client, delivery={"url": endpoint.url()}, launch_on_entry=listed)
+        shown = await _json(client, f"/v1/campaigns/{name}")
+        assert (shown["status"], shown["launch_on_entry"]) == ("active", listed)
+        who = await audience(client, tag)
+        path = f"/v1/campaigns/{name}/launches"
+        (job,) = await eventually(lambda: _data(client, path), "counts", meets=lambda d: d and d[0]["total"] == 5)
+        assert (job["on_entry"], job["launched"]) == (True, 2)
+        assert job["skipped"] == {"no_address": 1, "no_consent": 2, "capped": 0, "gone": 0}
+        assert await _recipients(endpoint, 2) == {who["yes"], who["too"]}, "nobody who was in it before"
+
+        for value in ("out", tag):
+            body = {"attributes": {"tag": value}}
+            await client.patch(f"/v1/contacts/{who['yes']}", json=body, params={"sync": "true", **WAIT})
+
+        async def again() -> int:
+            return [one.json["data"]["contact_id"] for one in endpoint.got].count(who["yes"])
+
+        await eventually(again, "a second entry", meets=lambda count: count == 2)
+        await client.patch(f"/v1/campaigns/{name}", json={"status": "paused"})
+        await person(client, tag, email=f"{unique('m')}@example.com", consents={"email": True})
+        await client.patch(f"/v1/campaigns/{name}", json={"status": "active"})
+        last = await person(client, tag, email=f"{unique('m')}@example.com", consents={"email": True})
+        found = await _recipients(endpoint, 3)
+        assert found == {who["yes"], who["too"], last}
+        assert before not in found
+        assert len(endpoint.got) == 4
+
+
+async def test_a_launch_on_entry_needs_a_segment_and_a_place_to_go(stack: LocalStack) -> None:
+    async with stack.client() as client:
+        for param, more in (("delivery", {}), ("launch_on_entry", {"delivery": {"topic": "mail"}})):
+            body = {"name": "x", "channel": "email", "launch_on_entry": "Regulars", **more}
+            wrong = await client.post("/v1/campaigns", json=body)
+            assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, param)
+
+
+async def _data(client: httpx.AsyncClient, path: str) -> Any:
+    return (await client.get(path)).json()["data"]
