@@ -28,6 +28,8 @@ OURS = frozenset(NOTIFICATIONS)
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
 TOLD_KINDS = frozenset(("membership", "profile"))
 """Kinds of changes that messages are made of."""
+IDENTIFIERS = ("external_id", "email", "phone")
+"""Those that a message names its contact by: one of each, so they are bounded."""
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16
@@ -66,6 +68,25 @@ class NotificationState:
     def read(self, key: bytes) -> bytes | None:
         found = self.writes.get(key)
         return self.get(key) if found is None else found
+
+
+def learn_identifiers(change: Change, known: NotificationState) -> None:
+    """What messages about the contact name it by, from its profile."""
+    if change["kind"] != "profile" or change.get("merged_into"):
+        return
+    profile = orjson.loads(change["profile"] or b"{}")
+    names = {name: profile.get(name) or None for name in IDENTIFIERS}
+    key = b"i/" + change["contact_id"].encode()
+    row = orjson.dumps(names)
+    if known.read(key) != row:
+        known.writes[key] = row
+
+
+def identifiers_of(contact_id: str, known: NotificationState) -> dict[str, str | None]:
+    """The contact's own; each is none where it has none, or its profile has not come by yet."""
+    row = known.read(b"i/" + contact_id.encode()) if contact_id else None
+    found: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
+    return found
 
 
 def of_event(event: Event) -> list[Message]:

@@ -34,7 +34,15 @@ from sinks.delivery.lease import Lease, partitions_of
 from sinks.launch.entry import EntryPlace, LaunchEntry, entries
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.launches import failure
-from sinks.webhooks.messages import ENTERED, TOLD_KINDS, Message, NotificationState, of_change, of_event
+from sinks.webhooks.messages import (
+    ENTERED,
+    TOLD_KINDS,
+    Message,
+    NotificationState,
+    learn_identifiers,
+    of_change,
+    of_event,
+)
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
@@ -184,18 +192,23 @@ class DeliveryPlanner:
             if topic is topics.CHANGES:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
+                kept = [c for c in changes if c["kind"] in TOLD_KINDS and not self._control.erased.covers(c)]
+                for change in kept:  # a contact's membership may stand before its profile
+                    _said(learn_identifiers, change, known)
                 said = (
-                    message
-                    for change in changes
-                    if change["kind"] in TOLD_KINDS and not self._control.erased.covers(change)
-                    for message in _said(of_change, change, known, since, is_heard=is_heard)
+                    message for change in kept for message in _said(of_change, change, known, since, is_heard=is_heard)
                 )
-                return named(self._control, said)
+                return named(self._control, said, known)
             if not is_heard:
                 return []
             events = codec.decode_events(record.value or b"")
-            kept = [event for event in events if not self._control.erased.covers(event)]
-            return [message for event in kept for message in _said(of_event, event)]
+            said = (
+                message
+                for event in events
+                if not self._control.erased.covers(event)
+                for message in _said(of_event, event)
+            )
+            return named(self._control, said, known)
         except UndecodableError as error:
             # the ClickHouse sink reads the same record and puts it into quarantine
             where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
@@ -255,10 +268,10 @@ class DeliveryPlanner:
             self._committed.update(news)
 
 
-def _said(read: Callable[..., list[Message]], datum: Any, *more: Any, **how: bool) -> list[Message]:
+def _said(read: Callable[..., list[Message] | None], datum: Any, *more: Any, **how: bool) -> list[Message]:
     """An unusable item costs only itself; ClickHouse or quarantine has it."""
     try:
-        return read(datum, *more, **how)
+        return read(datum, *more, **how) or []
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
         return []

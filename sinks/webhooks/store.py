@@ -3,9 +3,9 @@
 The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
 there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
-forgotten, ``c/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``n/`` entries
-that launch a campaign, ``p/`` the next offset of a partition, ``t/`` since when everything of a partition of `changes`
-is known.
+forgotten, ``c/``, ``i/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``n/``
+entries that launch a campaign, ``p/`` the next offset of a partition, ``t/`` since when everything of a partition of
+`changes` is known.
 """
 
 import logging
@@ -122,6 +122,7 @@ class Store:
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
             batch.delete(b"c/" + contact_id.encode())
+            batch.delete(b"i/" + contact_id.encode())
             batch.delete(b"v/" + contact_id.encode())
             for key, _ in self._scan(b"m/" + contact_id.encode()):
                 batch.delete(key)

@@ -16,7 +16,7 @@ from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.records import BY_RULE, REQUESTED
 from schemas.times import CLOCK_SKEW_MS
-from sinks.webhooks.messages import ENTERED, LEFT, Message
+from sinks.webhooks.messages import ENTERED, LEFT, Message, NotificationState, identifiers_of
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
@@ -39,13 +39,19 @@ def is_told(control: ControlState, message: Message) -> bool:
     return segment is not None and segment.include_existing
 
 
-def named(control: ControlState, messages: Iterable[Message]) -> list[Message]:
-    """Those to be told, those of segments with the segment's name."""
+def named(control: ControlState, messages: Iterable[Message], known: NotificationState) -> list[Message]:
+    """Those to be told, with the identifiers of their contact and the names of its segment and campaign."""
     told = [message for message in messages if is_told(control, message)]
     for message in told:
+        home = (message.workspace, message.environment)
         if message.type in (ENTERED, LEFT):
-            segment = control.segments[message.workspace, message.environment].get(message.data["segment_id"])
+            segment = control.segments[home].get(message.data["segment_id"])
             message.data["segment_name"] = None if segment is None else segment.name
+        if message.campaign_id:
+            campaign = control.campaigns[home].get(message.campaign_id)
+            message.data["campaign_name"] = None if campaign is None else campaign.name
+        if not message.type.startswith("contact."):  # those have the contact itself, or name two
+            message.data["identifiers"] = identifiers_of(message.contact_id, known)
     return told
 
 

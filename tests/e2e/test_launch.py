@@ -98,6 +98,8 @@ async def test_a_segment_is_launched_and_counted_by_reason(stack: LocalStack) ->
             assert (data["campaign_id"], data["properties"]["launch_id"]) == (name, done["id"])
             assert data["properties"]["content"] == {"subject": "Hello"}
             assert list(data["properties"]["to"]) == ["email"]
+            assert data["campaign_name"] == "Spring"
+            assert data["identifiers"]["email"] == data["properties"]["to"]["email"]
         path = f"/v1/campaigns/{name}"
         shown = await eventually(lambda: _json(client, path), "figures", meets=lambda c: c["stats"]["requested"] == 2)
         assert shown["status"] == "sent"

@@ -8,10 +8,10 @@ import pytest
 from ingest.control import webhooks
 from ingest.control.writer import edited_segment, new_segment
 from schemas.control import control_state, serialize
-from schemas.control.control_state import ControlState, Segment, Webhook
+from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
 from schemas.errors import ApiError
 from schemas.records.records import Change
-from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
+from sinks.webhooks.messages import Message, NotificationState, learn_identifiers, of_change, of_event
 from sinks.webhooks.subscriptions import named, plan, subscribed
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.sink_pipeline import change
@@ -48,7 +48,7 @@ class Told:
         self._version += 1
         more = {"segment_id": of.id, "member": member, "reason": reason, "segment_version": 1, "event_id": ""}
         one: Change = change(cid("external_id:u1"), "membership", self._version, at_ms=NOW_MS, **more)
-        return named(self._state, of_change(one, self._known, 0))
+        return named(self._state, of_change(one, self._known, 0), self._known)
 
 
 def test_a_new_rules_first_members_are_told_where_that_was_asked_for() -> None:
@@ -123,3 +123,28 @@ def test_a_filter_can_be_taken_away() -> None:
     assert serialize.webhook(hook)["segments"] == [one.id]
     assert webhooks.edited_webhook(hook, {"segments": []}, NOW_MS).segments == ()
     assert webhooks.edited_webhook(hook, {"status": "disabled"}, NOW_MS).segments == (one.id,)
+
+
+def test_messages_name_their_contact_and_campaign() -> None:
+    state = ControlState()
+    campaign = {"id": "camp-0", "name": "Spring", "channel": "email", "status": "active", "number": 1}
+    home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
+    state.apply(*control_state.encode("campaign", Campaign(**campaign, **home)))
+    known = NotificationState(lambda _key: None)
+
+    def told(kind: str, **more: Any) -> dict[str, Any]:
+        one = event("external_id:u1", type=kind, **more)
+        (message,) = named(state, of_event(one), known)
+        found: dict[str, Any] = orjson.loads(message.body())["data"]
+        return found
+
+    assert told("order_completed")["identifiers"] == {"external_id": None, "email": None, "phone": None}
+    profile = {"email": "a@b.c", "external_id": "u1", "identifiers": [], "attributes": {"x": "y" * 1000}}
+    snapshot = change(cid("external_id:u1"), "profile", 1, profile=orjson.dumps(profile))
+    learn_identifiers(snapshot, known)
+    sent = told("message.sent", campaign_id="camp-0")
+    assert sent["identifiers"] == {"external_id": "u1", "email": "a@b.c", "phone": None}
+    assert (sent["campaign_id"], sent["campaign_name"]) == ("camp-0", "Spring")
+    assert told("message.sent", campaign_id="camp-1")["campaign_name"] is None
+    (created,) = named(state, of_change(snapshot, known, 0), known)
+    assert "identifiers" not in created.data, "the contact itself is there"
