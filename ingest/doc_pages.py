@@ -6,7 +6,16 @@ from importlib.resources import files
 
 from markdown_it import MarkdownIt
 
-TITLES = {"rules": "Rules of segments", "webhooks": "Webhooks", "questions": "Questions to the tables"}
+TITLES = {
+    "start": "Start",
+    "rules": "Rules of segments",
+    "campaigns": "Campaigns and launches",
+    "webhooks": "Webhooks",
+    "identity": "Who is who",
+    "importing": "Importing",
+    "questions": "Questions to the tables",
+    "words": "Words",
+}
 """By the last part of their path."""
 LINKS = '<a href="/docs">API</a>' + "".join(f' · <a href="/docs/{name}">{title}</a>' for name, title in TITLES.items())
 _STYLE = (
@@ -22,10 +31,15 @@ def source(name: str) -> str:
     return files("ingest").joinpath("pages", f"{name}.md").read_text()
 
 
+def fragment(name: str) -> str:
+    """The page as HTML, without a head."""
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(source(name)))
+
+
 @cache
 def html(name: str) -> bytes:
     """A whole document."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(source(name))
+    body = fragment(name)
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head = f"<head>{meta}<title>{escape(TITLES[name])}</title><style>{_STYLE}</style></head>"
     return f'<!doctype html><html lang="en">{head}<body><nav>{LINKS}</nav><main>{body}</main></body></html>'.encode()

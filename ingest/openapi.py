@@ -24,13 +24,14 @@ _FILES = {
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # Swagger UI sets styles of elements and draws its icons from data URIs
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
-_PAGE = f"""<!doctype html>
+PAGE = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Headwater's API</title>
 <link rel="icon" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 <nav style="font-family: sans-serif; padding: 1rem">{doc_pages.LINKS}</nav>
+<main style="font: 16px/1.5 sans-serif; max-width: 60rem; padding: 0 1rem">{doc_pages.fragment("start")}</main>
 <div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
@@ -63,7 +64,7 @@ async def openapi(_request: Request) -> Response:
 
 
 async def page(_request: Request) -> Response:
-    return Response(_PAGE, media_type="text/html", headers={**_SAFE, "Content-Security-Policy": POLICY})
+    return Response(PAGE, media_type="text/html", headers={**_SAFE, "Content-Security-Policy": POLICY})
 
 
 async def part(request: Request) -> Response:

@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest import doc_pages
+from ingest import doc_pages, openapi
 from schemas.records.records import Event
 from schemas.rules import parse
 from schemas.rules.parse import FIELDS
@@ -168,3 +169,15 @@ def test_a_page_is_shown_as_html(name: str) -> None:
     assert "<pre><code" in shown
     assert 'href="/docs/rules"' in shown
     assert "<script" not in shown
+
+
+def test_the_glossary_is_short_and_the_readme_links_each_page() -> None:
+    rows = [line for line in doc_pages.source("words").splitlines() if line.startswith("| ")]
+    assert len(rows) - 1 <= 20, "without its head"
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [name for name in doc_pages.TITLES if f"ingest/pages/{name}.md" not in readme] == []
+
+
+def test_docs_open_with_keys_and_first_calls() -> None:
+    shown = openapi.PAGE.decode()
+    assert shown.index("pk_dev_local") < shown.index("POST /v1/events") < shown.index('id="api"')
