@@ -1,6 +1,6 @@
 // package = "@jitsu/js"
 // versions = ["1.11.0"]
-// options = "`jitsuAnalytics({host: HOST, writeKey: KEY})`; it logs that the key is none of Jitsu's, and goes on"
+// options = "`jitsuAnalytics({host: HOST, writeKey: KEY})`; it logs that the key is not one of Jitsu's, and goes on"
 // [cannot]
 // alias = "has no alias"
 // offline = "tries once, so it drops what happens while the host is away"
