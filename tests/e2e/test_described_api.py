@@ -80,9 +80,8 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
 
     webhook = post("/v1/webhooks", {"url": "http://127.0.0.1:9/closed", "types": ["*"]})["id"]
     segment = post("/v1/segments", {"name": "All", "rule": {"attribute": "plan", "op": "eq", "value": "pro"}})["id"]
-    campaign = post("/v1/campaigns", {"name": "Hello", "channel": "email", "variants": [{"id": "a", "name": "A"}]})[
-        "id"
-    ]
+    hello = {"name": "Hello", "channel": "email", "variants": [{"id": "a", "name": "A"}]}
+    campaign = post("/v1/campaigns", {**hello, "delivery": {"webhook_id": webhook}})["id"]
     receiver = post("/v1/receivers", {"provider": "postmark", "signing_secret": "user:secret"})["id"]
     key = post("/v1/keys", {"name": "other", "scopes": ["contacts:read"]})["id"]
     consents = {"consents": {"mail": True}, "attributes": {"plan": "pro"}, "devices": [{"device_id": "d1"}]}
@@ -98,6 +97,9 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
     found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
     found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": "", "events": event}
     found["workspaces"] = _workspace(client)
+    to_one = {"contact": contact}
+    launch = post(f"/v1/campaigns/{campaign}/launch?timeout_ms=10000", to_one, "/v1/campaigns/{id}/launch")
+    found["launches"] = launch["id"]
     found["test"] = post("/v1/environments", {"id": "described", "kind": "test"})["id"]
     for word in ("counts", "bad"):
         check(described, "get", f"/v1/test/{word}", client.get(f"/v1/test/{word}?environment=described"))
@@ -142,7 +144,8 @@ def filled(route: RouteSpec, ids: Ids) -> str:
     parts = route.path.removeprefix("/v1").split("/")
     thing = parts[2] if "jobs" in parts else parts[1]
     path = route.public_path.replace("{delivery_id}", ids.get("deliveries", ""))
-    return path.replace("{provider}", "postmark").replace("{id}", ids.get(thing, ""))
+    path = path.replace("{provider}", "postmark").replace("{launch_id}", ids.get("launches", ""))
+    return path.replace("{id}", ids.get(thing, ""))
 
 
 def check(described: dict[str, Any], method: str, template: str, answer: httpx.Response) -> None:
