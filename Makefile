@@ -40,7 +40,7 @@ down: $(LOCAL) ## stop the stack
 status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
 
-test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse, two tiers at a time
+test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse
 	@$(BIN)/python -m tests.support.tiers
 
 sdks: $(DEV) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium

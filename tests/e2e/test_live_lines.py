@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -23,6 +24,11 @@ async def rows_of(client: httpx.AsyncClient, seconds: int, key: str = "", **quer
     return [orjson.loads(line) for line in answer.content.splitlines()]
 
 
+def has_item(rows: list[dict[str, Any]], kind: str) -> bool:
+    """Whether an item of this type that was refused is among them."""
+    return any(row["kind"] == "refused" and row["item"] and row["item"]["type"] == kind for row in rows)
+
+
 async def test_each_kind_of_line_is_as_it_is_described(stack: LocalStack) -> None:
     kind = f"lived_{secrets.token_hex(4)}"
     async with stack.client() as client:
@@ -32,7 +38,8 @@ async def test_each_kind_of_line_is_as_it_is_described(stack: LocalStack) -> Non
         await client.post("/v1/events?sync=true&timeout_ms=10000", json=good)
         await client.post("/v1/events", json={"type": kind})
         await client.post("/v1/events/batch", json=[good, bad])
-        rows = await rows_of(client, 5)
+        # refusals are told every few seconds
+        rows = await eventually(lambda: rows_of(client, 5), "the refused item", meets=lambda some: has_item(some, kind))
         described = (await client.get("/openapi.json")).json()
         said = described["paths"]["/v1/live"]["get"]["responses"]["200"]["content"]["application/x-ndjson"]["schema"]
         for row in rows:

@@ -144,5 +144,6 @@ async def test_one_workspaces_reads_do_not_hold_up_anothers(stack: LocalStack) -
             assert (await quiet.get("/v1/contacts?limit=1")).status_code == 200
             slowest = max(slowest, time.monotonic() - began)
         codes = {(await task).status_code for task in flood}
-    assert codes <= {200, 429}
+    # 503: its own deadline passes on a busy machine; the other workspace's reads must not notice
+    assert codes <= {200, 429, 503}
     assert slowest < 8, "six such documents made another's read take 21 to 24 s"

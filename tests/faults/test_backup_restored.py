@@ -114,8 +114,11 @@ async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, sa
         assert "is not empty" in twice.stderr
         with local_stack(home, webhook_allow_private=True, **given) as stack:
             await _agree(stack, before, events, segments, say)
+            orders = {one["event_id"] for one in events if one.get("event") == "order_completed"}
+            await eventually(
+                lambda: len({got.json["id"] for got in endpoint.got}) >= len(orders), "each order is told", 60
+            )
         asked = Counter(got.json["id"] for got in endpoint.got)
-        orders = {one["event_id"] for one in events if one.get("event") == "order_completed"}
         assert len(asked) == len(orders), "each order is told"
         assert {one: asked[one] for one in told if asked[one] > 1} == {}, "what was told before is told once"
 

@@ -1,4 +1,4 @@
-"""Every tier of tests in; each run in a process of its own, two at a time, and one verdict, out.
+"""Every tier of tests in; each run in a process of its own, two at a time where cores allow, and one verdict, out.
 
 `python -m tests.support.tiers`. A tier's services end with its process, so that none of them takes a share of the
 processor from the tiers after it. The tier of faults mostly waits, so it runs beside the others, in parts. What
@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
-AT_ONCE = min(2, os.cpu_count() or 1)
+AT_ONCE = 2 if (os.cpu_count() or 1) >= 4 else 1
+"""On two cores a second process makes the whole little shorter, and tests with a deadline of their own fail."""
 FAULTS = 3
 """Processes that share the files of the tier of faults."""
 LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
