@@ -169,6 +169,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await wait_for_broker(self.settings)
         await self.writer.start()
+        await self.writer.wait_for_tables()
         await self._publisher.start()
         self.consumer = AIOKafkaConsumer(
             **connection(self.settings),

@@ -61,10 +61,13 @@ class Writer:
         """Calls that are being retried, with ClickHouse's error."""
 
     async def start(self) -> None:
-        """Returns when the tables are there."""
+        """Returns when ClickHouse answers."""
         self._client: AsyncClient = await connected(self._settings, FOREVER_S)
-        await provisioned(self._client, self._settings)
         self._client.database = self._settings.clickhouse_database
+
+    async def wait_for_tables(self) -> None:
+        """Returns when this release's tables are there."""
+        await provisioned(self._client, self._settings)
 
     async def stop(self) -> None:
         await self._client.close()
