@@ -476,7 +476,7 @@ ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/headwater/ev
 ORDER BY (workspace, environment, type, kind)
 COMMENT 'Types of events that are or were stored, with the first and the last time; read FINAL';
 
--- 0020_removals.sql
+-- 0019_removals.sql
 CREATE TABLE IF NOT EXISTS headwater.removals
 (
     workspace LowCardinality(String) COMMENT 'whose rows they were',

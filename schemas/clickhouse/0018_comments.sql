@@ -23,27 +23,6 @@ ALTER TABLE {database}.events
     COMMENT COLUMN `_first` 'of rows with one key the one with the largest stays: that which was received first',
     MODIFY COMMENT 'Every accepted event; repeats collapse when the engine merges: read events_resolved, or FINAL';
 
-ALTER TABLE {database}.events_resolved
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `event_id` 'the client''s id of the event, or ours',
-    COMMENT COLUMN `contact_id` 'the contact that it belongs to today',
-    COMMENT COLUMN `type` 'as its client named it',
-    COMMENT COLUMN `timestamp` 'the client''s time',
-    COMMENT COLUMN `received_at` 'the edge''s time',
-    COMMENT COLUMN `properties` 'a JSON object',
-    COMMENT COLUMN `campaign_id` 'the campaign that it is about, empty: none',
-    COMMENT COLUMN `message_id` 'the message that it is about, empty: none',
-    COMMENT COLUMN `variant` 'the campaign''s variant, empty: none',
-    COMMENT COLUMN `channel` 'email, sms, push or another',
-    COMMENT COLUMN `context` 'a JSON object, empty: none',
-    COMMENT COLUMN `source` 'the dialect that it came by',
-    COMMENT COLUMN `identifiers` 'the identifiers that it came with, the strongest first',
-    COMMENT COLUMN `_kind` 'track, identify, alias, device or contact',
-    COMMENT COLUMN `stored_contact_id` 'the contact when the event was stored',
-    COMMENT COLUMN `own_contact_id` 'the contact id that follows from its strongest identifier',
-    MODIFY COMMENT 'Every event once, with the contact that it belongs to today';
-
 ALTER TABLE {database}.duplicates
     COMMENT COLUMN `workspace` 'the workspace that it belongs to',
     COMMENT COLUMN `environment` 'the environment within the workspace',
@@ -80,22 +59,6 @@ ALTER TABLE {database}.contacts
     COMMENT COLUMN `_index` 'place within that record',
     COMMENT COLUMN `_stored_at` 'when the row was written',
     MODIFY COMMENT 'The newest snapshot of every contact, merged ones too: read contacts_current, or FINAL';
-
-ALTER TABLE {database}.contacts_current
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `contact_id` 'the contact',
-    COMMENT COLUMN `email` 'empty: none',
-    COMMENT COLUMN `phone` 'empty: none',
-    COMMENT COLUMN `external_id` 'empty: none',
-    COMMENT COLUMN `anonymous_ids` 'all that it was anonymous by',
-    COMMENT COLUMN `identifiers` 'all of its identifiers, the strongest first',
-    COMMENT COLUMN `attributes` 'a JSON object',
-    COMMENT COLUMN `consents` 'a JSON object: true is given, false is withdrawn',
-    COMMENT COLUMN `devices` 'a JSON array',
-    COMMENT COLUMN `created_at` 'when it was seen first',
-    COMMENT COLUMN `updated_at` 'when it changed last',
-    MODIFY COMMENT 'Every contact once; those that merged into another are not here';
 
 ALTER TABLE {database}.contact_overrides
     COMMENT COLUMN `workspace` 'the workspace that it belongs to',
@@ -217,48 +180,6 @@ ALTER TABLE {database}.contact_memberships_feed
     COMMENT COLUMN `_index` 'place within that record',
     MODIFY COMMENT 'Fills contact_memberships from membership_changes';
 
-ALTER TABLE {database}.members_current
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `segment_id` 'the segment',
-    COMMENT COLUMN `segment` 'its name',
-    COMMENT COLUMN `contact_id` 'the contact',
-    COMMENT COLUMN `email` 'empty: none',
-    COMMENT COLUMN `phone` 'empty: none',
-    COMMENT COLUMN `external_id` 'empty: none',
-    COMMENT COLUMN `since` 'since when, by the time of the event that caused it',
-    COMMENT COLUMN `known_since` 'when Headwater knew; after an import of history later than since',
-    COMMENT COLUMN `segment_version` 'version of the rule',
-    MODIFY COMMENT 'The contacts of each segment, with its name; segments that were deleted are not here';
-
-ALTER TABLE {database}.membership_history
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `segment_id` 'the segment',
-    COMMENT COLUMN `segment` 'its name',
-    COMMENT COLUMN `contact_id` 'the contact, as it was then: a merge ends the stay of the one that gives way',
-    COMMENT COLUMN `entered_at` 'by the time of the event that caused it',
-    COMMENT COLUMN `entered_known_at` 'when Headwater knew',
-    COMMENT COLUMN `entered_by` 'event, time, rule, merged or restated',
-    COMMENT COLUMN `entered_event_id` 'the event that caused it, empty: time or a rule did',
-    COMMENT COLUMN `left_at` 'by the time of the event that caused it; none: it is in still',
-    COMMENT COLUMN `left_known_at` 'when Headwater knew; none: it is in still',
-    COMMENT COLUMN `left_by` 'event, time, rule, merged or restated; empty: it is in still',
-    COMMENT COLUMN `left_event_id` 'the event that caused it, empty: none did',
-    MODIFY COMMENT 'Every stay in a segment: entered and left, each by the time of its event and by when Headwater knew';
-
-ALTER TABLE {database}.consents_current
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `contact_id` 'the contact',
-    COMMENT COLUMN `email` 'empty: none',
-    COMMENT COLUMN `phone` 'empty: none',
-    COMMENT COLUMN `consent` 'its name, such as email_marketing',
-    COMMENT COLUMN `given` '1: given, 0: withdrawn',
-    COMMENT COLUMN `said_at` 'when the contact said so last, 1970: not known',
-    COMMENT COLUMN `event_id` 'the event that said it, empty: not known',
-    MODIFY COMMENT 'Every consent that a contact gave or withdrew, as it holds today';
-
 ALTER TABLE {database}.consent_changes
     COMMENT COLUMN `workspace` 'the workspace that it belongs to',
     COMMENT COLUMN `environment` 'the environment within the workspace',
@@ -271,29 +192,6 @@ ALTER TABLE {database}.consent_changes
     COMMENT COLUMN `_index` 'place within that record',
     COMMENT COLUMN `_stored_at` 'when the row was written',
     MODIFY COMMENT 'Every consent given, withdrawn or removed; read FINAL';
-
-ALTER TABLE {database}.campaign_messages
-    COMMENT COLUMN `workspace` 'the workspace that it belongs to',
-    COMMENT COLUMN `environment` 'the environment within the workspace',
-    COMMENT COLUMN `campaign_id` 'the campaign',
-    COMMENT COLUMN `campaign` 'its name, empty: it is not defined',
-    COMMENT COLUMN `message_id` 'the message, empty: its events name none, and it is its contact''s',
-    COMMENT COLUMN `contact_id` 'the contact that it went to, empty: not known',
-    COMMENT COLUMN `variant` 'the campaign''s variant, empty: none',
-    COMMENT COLUMN `channel` 'email, sms, push or another',
-    COMMENT COLUMN `requested_at` 'when it was requested, none: it was not',
-    COMMENT COLUMN `sent_at` 'when it was sent, none: it was not',
-    COMMENT COLUMN `delivered_at` 'when it was delivered, none: it was not',
-    COMMENT COLUMN `bounced_at` 'when it was bounced, none: it was not',
-    COMMENT COLUMN `complained_at` 'when it was complained, none: it was not',
-    COMMENT COLUMN `unsubscribed_at` 'when it was unsubscribed, none: it was not',
-    COMMENT COLUMN `failed_at` 'when it was failed, none: it was not',
-    COMMENT COLUMN `opened_at` 'when a person opened it first, none: nobody did',
-    COMMENT COLUMN `clicked_at` 'when a person clicked in it first, none: nobody did',
-    COMMENT COLUMN `machine_opened` '1: machines opened it and no person did',
-    COMMENT COLUMN `machine_clicked` '1: machines clicked in it and no person did',
-    COMMENT COLUMN `bounce_class` 'hard, soft, block or another, of its last bounce; empty: it did not bounce',
-    MODIFY COMMENT 'Every message of a campaign once, with the first time of each kind, by the rules of the API';
 
 ALTER TABLE {database}.quarantine
     COMMENT COLUMN `partition` 'its partition',
