@@ -28,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 from processors.runtime.client import QUIET, ConsumerThread
 from processors.runtime.offset_tracker import OffsetOrder, OffsetTracker
 from processors.runtime.publish import BATCH_BYTES, IDEMPOTENT
+from schemas.service import clock
 
 FULL_RECORDS, FULL_BYTES = 1000, 4 * 1024 * 1024
 """A partition with this much in hand is not fetched from until half of it is done."""
@@ -100,13 +101,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _drain_once(self) -> None:
         # Partitions that are full again soon must not wait for the timeout of a fetch without them.
         wait_s = 0.05 if self._buffered_partitions else 1.0
-        began = time.monotonic()
         try:
-            rewinds, records = await self._thread.fetch(self._get_active_partitions(), wait_s)
+            with clock.timing(self.seconds, "poll"):
+                rewinds, records = await self._thread.fetch(self._get_active_partitions(), wait_s)
         except IllegalStateError:  # unassigned in between
             return
-        finally:
-            self.seconds["poll"] += time.monotonic() - began
         if not records:
             await asyncio.sleep(0)
             return
@@ -175,10 +174,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
         if not ours:
             return False
-        began = time.monotonic()
         # Nothing is left to flush: a record is done after its outputs and its state are durable.
-        is_committed = await self._commit(ours)
-        self.seconds["commit"] += time.monotonic() - began
+        with clock.timing(self.seconds, "commit"):
+            is_committed = await self._commit(ours)
         if not is_committed:
             return False
         self._committed_offset.update(ours)

@@ -134,13 +134,12 @@ class PartitionTask:
                 self._signal.clear()
                 began = time.monotonic()
                 worked = await self._turn()
-                ended = time.monotonic()
-                if worked:
-                    await asyncio.sleep(max(0.0, began + PACE_S - ended))
-                else:
-                    self._set_timer()
-                    await self._signal.wait()
-                self.executor.counts.seconds["wait"] += time.monotonic() - ended
+                with clock.timing(self.executor.counts.seconds, "wait"):
+                    if worked:
+                        await asyncio.sleep(max(0.0, began + PACE_S - time.monotonic()))
+                    else:
+                        self._set_timer()
+                        await self._signal.wait()
         except Abandoned:
             pass
         except Exception:  # the last stop: nothing may be acknowledged after this
@@ -208,7 +207,7 @@ class PartitionTask:
         return outcome
 
     async def _quarantine(self, record: InputRecord, cause: BaseException | None) -> None:
-        where: dict[str, object] = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         extra = {**where, "trace_id": trace_id_of(traces_in(record.headers))}
         log.error("quarantined %s/%d/%d", *where.values(), exc_info=cause, extra=extra)
         send = self.executor.quarantine(record, f"{type(cause).__name__}: {cause}")
