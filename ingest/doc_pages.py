@@ -11,7 +11,7 @@ TITLES = {
     "rules": "Rules of segments",
     "campaigns": "Campaigns and launches",
     "webhooks": "Webhooks",
-    "identity": "Who is who",
+    "identity": "Identity",
     "importing": "Importing",
     "questions": "Questions to the tables",
     "words": "Words",
