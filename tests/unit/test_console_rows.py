@@ -66,6 +66,15 @@ def test_of_what_was_there_before_the_newest_are_shown() -> None:
     assert max(rows, key=lambda one: one.place).event_id == "evt_2999"
 
 
+def test_rows_of_before_do_not_crowd_out_the_newest_and_are_counted() -> None:
+    seer = viewer(came_ms=NOW + 10_000, since_ms=NOW)
+    for number in range(500):
+        assert seer.offer(of_event(sent(number), number, NOW, past=False), NOW + 10_000)
+    rows, hidden = seer.take()
+    assert len(rows) + hidden == 500
+    assert max(rows, key=lambda one: one.place).event_id == "evt_499"
+
+
 def test_what_a_stage_says_before_the_event_is_seen_waits_for_it() -> None:
     board, seer = LiveBoard(), viewer()
     board.viewers.append(seer)

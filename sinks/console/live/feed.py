@@ -75,6 +75,7 @@ class LiveFeed:
     @asynccontextmanager
     async def watching(self, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[None]:
         """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
+        viewer.came_ms, viewer.since_ms = clock.now_ms(), since_ms
         if self.is_running:
             for row in self.board.since(since_ms if since_ms is not None else 0):
                 viewer.offer(row, clock.now_ms(), known=True)

@@ -27,6 +27,10 @@ class LiveViewer:
     sees_strangers: bool = False
     is_program: bool = False
     """It reads lines, not a page."""
+    came_ms: int = 0
+    """When it began to watch; rows received earlier are past, and are limited to the newest of them."""
+    since_ms: int | None = None
+    """It asked for rows received since then, and learns how many of them are left out."""
     left_ms: int | None = None
     hidden: int = 0
     """Rows that matched and were not shown, since ``take``."""
@@ -50,7 +54,7 @@ class LiveViewer:
         if row.environment not in ("", self.environment) or not self.filter.takes(row):
             self.elsewhere += 1
             return False
-        if row.past or known:
+        if row.past or known or row.at_ms < self.came_ms:
             self._remember(row)
             return True
         self._room = min(AT_ONCE, self._room + (now_ms - self._room_ms) * A_SECOND / 1000) if self._room_ms else AT_ONCE
@@ -69,13 +73,14 @@ class LiveViewer:
             self._followed.popitem(last=False)
 
     def _remember(self, row: LiveRow) -> None:
-        """Of what was there before the newest rows are shown; that there are older ones needs no saying."""
+        """Of what was there before, the newest rows are shown; a viewer that asked for older ones learns how many."""
         self._follow(row)
         if len(self._waiting) >= 2 * MOST_PAST:
             newest = sorted(self._waiting.values(), key=lambda one: one.place)[-MOST_PAST:]
             waiting = {one.id: one for one in newest}
             for left_out in self._waiting.keys() - waiting.keys():
                 self._followed.pop(left_out, None)
+                self.hidden += self.since_ms is not None and self._waiting[left_out].at_ms >= self.since_ms
             self._waiting = waiting
 
     def touch(self, row: LiveRow) -> None:
