@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.api.requests import Slug
+from schemas.api.requests.body import Slug
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
 from schemas.settings import Settings

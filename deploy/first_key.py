@@ -9,7 +9,8 @@ from typing import Any
 
 from ingest.control import access
 from schemas import topics
-from schemas.api.requests import NewWorkspace, checked
+from schemas.api.requests.access import NewWorkspace
+from schemas.api.requests.body import checked
 from schemas.control import control_state
 from schemas.errors import CannotStart
 from schemas.service import clock, kafka

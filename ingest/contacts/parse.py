@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from ingest.events.raw import RawEvent
-from schemas.api.requests import ContactEdit, ContactUpsert
+from schemas.api.requests.contacts import ContactEdit, ContactUpsert
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import CONTACT, CONTACT_TYPE, Event, Identifier

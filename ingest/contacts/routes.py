@@ -25,9 +25,10 @@ from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import requests, wait_parameters
+from schemas.api import wait_parameters
 from schemas.api.contact_shape import shape
-from schemas.api.requests import ContactEdit, ContactUpsert
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import ContactEdit, ContactUpsert
 from schemas.control import static_segments
 from schemas.control.access import Principal
 from schemas.control.lookup import require_environment
@@ -55,14 +56,14 @@ class ContactRoutes:
 
     async def upsert(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "contacts:write")
-        edit = requests.checked(ContactUpsert, await json_of(request, self._edge.settings))
+        edit = checked(ContactUpsert, await json_of(request, self._edge.settings))
         environment = self._environment(principal, edit.environment)
         return await self._write(request, principal, environment, edit, parse.identifiers_of(edit))
 
     async def edit(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for an unknown contact."""
         principal = self._edge.authorise(request, "contacts:write")
-        changes = requests.checked(ContactEdit, await json_of(request, self._edge.settings))
+        changes = checked(ContactEdit, await json_of(request, self._edge.settings))
         kind, value = parse.named(request.path_params["id"], principal.workspace, principal.environment)
         identifiers = [(kind, value, "id"), *parse.identifiers_of(changes)]
         return await self._write(request, principal, principal.environment, changes, identifiers, path=(kind, value))

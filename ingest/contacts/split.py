@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.api.requests import IdentifierBody, SplitRequest, checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import IdentifierBody, SplitRequest
 from schemas.errors import ApiError
 from schemas.records import identity, records
 from schemas.records.records import Identifier, Link

@@ -15,8 +15,9 @@ from ingest.events.raw import RawEvent
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import requests, wait_parameters
-from schemas.api.requests import MOST_LISTED, Listing
+from schemas.api import wait_parameters
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import MOST_LISTED, Listing
 from schemas.control import static_segments
 from schemas.control.control_state import Segment
 from schemas.control.lookup import require
@@ -47,7 +48,7 @@ class StaticSegmentRoutes:
         body = await json_of(request, self._edge.settings)
         if isinstance(body, dict) and isinstance(body.get("contacts"), list) and len(body["contacts"]) > MOST_LISTED:
             raise ApiError("too_many", f"at most {MOST_LISTED} contacts in one request", "contacts")
-        listing = requests.checked(Listing, body)
+        listing = checked(Listing, body)
         within_s = wait_parameters.timeout_ms(request.query_params) / 1000
         home = (principal.workspace, principal.environment)
         named = [_named(text, n, *home) for n, text in enumerate(listing.contacts)]

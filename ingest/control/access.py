@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from schemas import ids
-from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.api.requests.access import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
 from schemas.control import control_state
 from schemas.control.access import Principal
 from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace

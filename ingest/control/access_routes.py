@@ -11,8 +11,8 @@ from ingest.control import access
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
-from schemas.api import requests
-from schemas.api.requests import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.api.requests.access import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
+from schemas.api.requests.body import checked
 from schemas.control import serialize
 from schemas.control.lookup import require
 from schemas.errors import ApiError
@@ -33,7 +33,7 @@ class AccessRoutes:
 
     async def create_key(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "admin")
-        body = requests.checked(NewKey, await json_of(request, self._edge.settings))
+        body = checked(NewKey, await json_of(request, self._edge.settings))
         key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
         await self._writer.put("key", key)
         return JsonResponse(serialize.key(key, secret=secret), 201)
@@ -70,7 +70,7 @@ class AccessRoutes:
 
     async def create_environment(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "admin")
-        body = requests.checked(NewEnvironment, await json_of(request, self._edge.settings))
+        body = checked(NewEnvironment, await json_of(request, self._edge.settings))
         async with self._one:
             made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
             await self._writer.put("environment", made)
@@ -79,7 +79,7 @@ class AccessRoutes:
     async def create_workspace(self, request: Request) -> Response:
         """The key comes last: with it everything that it needs is there."""
         self._edge.authorise(request, access.INSTANCE)
-        body = requests.checked(NewWorkspace, await json_of(request, self._edge.settings))
+        body = checked(NewWorkspace, await json_of(request, self._edge.settings))
         async with self._one:
             now_ms = self._edge.clock()
             workspace, environments = access.new_workspace(body, self._edge.control, now_ms)
@@ -98,7 +98,7 @@ class AccessRoutes:
         workspace = require(self._edge.control.workspaces, principal.workspace, "workspace")
         if request.path_params["id"] != workspace.id:
             raise ApiError("not_found", "no such workspace")
-        body = requests.checked(WorkspaceEdit, await json_of(request, self._edge.settings))
+        body = checked(WorkspaceEdit, await json_of(request, self._edge.settings))
         edited = access.edited_workspace(workspace, body)
         await self._writer.put("workspace", edited)
         return JsonResponse(serialize.workspace(edited))

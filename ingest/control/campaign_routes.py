@@ -20,8 +20,8 @@ from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import topics
-from schemas.api import requests
-from schemas.api.campaign_requests import CampaignEdit, NewCampaign
+from schemas.api.requests.body import checked
+from schemas.api.requests.campaigns import CampaignEdit, NewCampaign
 from schemas.control import url_policy
 from schemas.control.control_state import Campaign, Webhook
 from schemas.control.lookup import require_campaign
@@ -43,7 +43,7 @@ class CampaignRoutes:
 
     async def create(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "campaigns:write")
-        body = requests.checked(NewCampaign, await json_of(request, self._edge.settings))
+        body = checked(NewCampaign, await json_of(request, self._edge.settings))
         if body.id is not None and self._edge.control.has_campaign(principal.workspace, body.id):
             raise ApiError("conflict", f"there is a campaign {body.id} in this workspace already", "id")
         campaign = campaigns.new_campaign(
@@ -63,7 +63,7 @@ class CampaignRoutes:
         before = require_campaign(
             self._edge.control.campaigns[principal.workspace, principal.environment], request.path_params["id"]
         )
-        body = requests.checked(CampaignEdit, await json_of(request, self._edge.settings))
+        body = checked(CampaignEdit, await json_of(request, self._edge.settings))
         await self._put(campaigns.edited_campaign(before, body, self._edge.clock()), before)
         return await self._read_api.proxy_get(request)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas import ids
-from schemas.api.campaign_requests import CampaignEdit, NewCampaign
+from schemas.api.requests.campaigns import CampaignEdit, NewCampaign
 from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 

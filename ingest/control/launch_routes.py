@@ -21,8 +21,9 @@ from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import requests, wait_parameters
-from schemas.api.campaign_requests import NewLaunch
+from schemas.api import wait_parameters
+from schemas.api.requests.body import checked
+from schemas.api.requests.campaigns import NewLaunch
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, encode
 from schemas.control.launch_jobs import KIND, MAX_OPEN, PREFIX, Audience, LaunchJob, LaunchJobs, job_id, shape
@@ -57,7 +58,7 @@ class LaunchRoutes:
         principal = self._edge.authorise(request, "campaigns:write")
         home = (principal.workspace, principal.environment)
         campaign = require_campaign(self._edge.control.campaigns[home], request.path_params["id"])
-        body = requests.checked(NewLaunch, await json_of(request, self._edge.settings))
+        body = checked(NewLaunch, await json_of(request, self._edge.settings))
         self._check(principal, campaign, body)
         job = self._job(request, principal, campaign, body)
         known = self._jobs.get(*home, job.id)

@@ -20,7 +20,7 @@ from schemas.control.control_state import Webhook
 from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.records import codec, deliveries, webhook_tests
-from schemas.records.deliveries import WebhookTest
+from schemas.records.deliveries import WebhookTestRequest
 from schemas.records.identity import partition_of
 from schemas.service.kafka import Tail
 from schemas.service.web import JsonResponse
@@ -93,7 +93,7 @@ class WebhookRoutes:
         kind = webhooks.test_type(webhook, await self._pages.json(request, default={}))
         test_id = ids.new_id("tst_", self._edge.clock())
         settings, until_ms = self._edge.settings, self._edge.clock() + round(TEST_S * 1000)
-        wish = WebhookTest(
+        wish = WebhookTestRequest(
             id=test_id, webhook_id=webhook.id, type=kind, reply_to=self._edge.instance, until_ms=until_ms
         )
         result = self._edge.receipts.expect_test(test_id)

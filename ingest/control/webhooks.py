@@ -1,19 +1,20 @@
-"""Bodies of webhooks in, validated records out; pure."""
+"""JSON bodies that define, edit, rotate, test or retry webhooks in; records of webhooks and answers out; pure."""
 
-from base64 import b64decode, b64encode
-from collections.abc import Collection, Mapping
+from base64 import b64encode
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
 
 from schemas import ids
-from schemas.api.request_schemas import RETRY, RETRY_FILTER, ROTATION, WEBHOOK, WEBHOOK_EDIT, WEBHOOK_TEST
+from schemas.api.requests.body import checked
+from schemas.api.requests.webhooks import NewWebhook, RetryRequest, SecretRotation, WebhookEdit, WebhookTest
 from schemas.control import url_policy
 from schemas.control.control_state import Webhook
 from schemas.errors import ApiError
-from schemas.limits import MAX_TYPE, MAX_TYPES, NOTIFICATIONS, SECRET_LENGTHS, SECRET_PREFIX
-from schemas.records.deliveries import FAILED, PENDING, SUCCEEDED, WebhookTestResult
-from schemas.times import DAY_MS, parse_time
+from schemas.limits import NOTIFICATIONS, SECRET_PREFIX
+from schemas.records.deliveries import FAILED, SUCCEEDED, WebhookTestResult
+from schemas.times import DAY_MS
 
 EXAMPLE = "example"
 """Type of the message that a webhook for all types, or for a group of a client's own, is tried with."""
@@ -25,18 +26,15 @@ def new_webhook(
     value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes, *, known: Collection[str] = ()
 ) -> Webhook:
     """A definition from a POST body; ``known`` are segments. Raises ``ApiError`` with the name of the wrong field."""
-    body = _object(value, WEBHOOK)
-    for name in ("url", "types"):
-        if name not in body:
-            raise ApiError("missing_field", f"{name} is needed", name)
+    body = checked(NewWebhook, value)
     return Webhook(
         id=ids.new_id("whk_", now_ms),
         workspace=workspace,
         environment=environment,
-        url=url_policy.checked_url(body["url"]),
-        types=_types(body["types"]),
-        segments=_segments(body.get("segments", []), known),
-        secret=_secret(body, entropy),
+        url=url_policy.checked_url(body.url),
+        types=tuple(dict.fromkeys(body.types)),
+        segments=_known(body.segments, known),
+        secret=body.secret or _new_secret(entropy),
         created_ms=now_ms,
         updated_ms=now_ms,
     )
@@ -44,24 +42,22 @@ def new_webhook(
 
 def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, known: Collection[str] = ()) -> Webhook:
     """The definition after a PATCH; ``known`` are segments."""
-    body = _object(value, WEBHOOK_EDIT)
-    news: dict[str, Any] = {"updated_ms": now_ms}
-    if "url" in body:
-        news["url"] = url_policy.checked_url(body["url"])
-    if "types" in body:
-        news["types"] = _types(body["types"])
-    if "segments" in body:
-        news["segments"] = _segments(body["segments"], known)
-    if "status" in body:
-        if body["status"] not in ("enabled", "disabled"):
-            raise ApiError("invalid_field", "status must be enabled or disabled", "status")
-        news |= {"status": body["status"], "reason": ""}
-    return webhook.model_copy(update=news)
+    body = checked(WebhookEdit, value)
+    changes: dict[str, Any] = {"updated_ms": now_ms}
+    if "url" in body.model_fields_set:
+        changes["url"] = url_policy.checked_url(body.url)
+    if "types" in body.model_fields_set:
+        changes["types"] = tuple(dict.fromkeys(body.types))
+    if "segments" in body.model_fields_set:
+        changes["segments"] = _known(body.segments, known)
+    if "status" in body.model_fields_set:
+        changes |= {"status": body.status, "reason": ""}
+    return webhook.model_copy(update=changes)
 
 
 def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -> Webhook:
     """The definition with another secret; the previous secret stays valid for ``OVERLAP_MS``."""
-    secret = _secret(_object(value, ROTATION), entropy)
+    secret = checked(SecretRotation, value).secret or _new_secret(entropy)
     if secret == webhook.secret:
         raise ApiError("invalid_field", "secret must differ from the current one", "secret")
     return webhook.model_copy(
@@ -96,36 +92,20 @@ def tested(webhook: Webhook, kind: str, result: WebhookTestResult) -> dict[str, 
 
 
 def retry_filter(value: Any, now_ms: int) -> dict[str, Any]:
-    """Which deliveries a POST body asks to try again; raises ``ApiError`` with the name of the wrong field."""
-    body = _object(value, RETRY)
-    if "filter" not in body:
-        raise ApiError("missing_field", "filter is needed; {} takes all that failed", "filter")
-    try:
-        given = _object(body["filter"], RETRY_FILTER)
-    except ApiError as refused:
-        raise refused.at("filter") from None
-    kind, status = given.get("type", ""), given.get("status", FAILED)
-    if not isinstance(kind, str) or len(kind) > MAX_TYPE:
-        raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", "filter.type")
-    if status not in (FAILED, PENDING):
-        raise ApiError("invalid_field", f"status must be {FAILED} or {PENDING}", "filter.status")
-    times = {name: parse_time(given[name]) if name in given else at for name, at in (("since", 0), ("until", now_ms))}
-    for name, ms in times.items():
-        if ms is None:
-            raise ApiError(
-                "invalid_field", f"{name} must be ISO 8601, or unix seconds or milliseconds", f"filter.{name}"
-            )
-    return {"type": kind, "status": status, "since_ms": times["since"], "until_ms": times["until"]}
+    """Which deliveries a POST body retries: ``type``, ``status``, ``since_ms`` and ``until_ms``.
+
+    Raises ``ApiError`` with the path of the wrong field.
+    """
+    chosen = checked(RetryRequest, value).filter
+    until_ms = chosen.until if "until" in chosen.model_fields_set else now_ms
+    return {"type": chosen.type, "status": chosen.status, "since_ms": chosen.since or 0, "until_ms": until_ms}
 
 
 def test_type(webhook: Webhook, value: Any) -> str:
-    """The type of the message that a POST body asks to try the webhook with; its own first one unless said."""
-    kind = _object(value, WEBHOOK_TEST).get("type")
-    if kind is not None:
-        _check_type(kind, "type")
-        if "*" in kind:
-            raise ApiError("invalid_field", "one type, without *", "type")
-        return str(kind)
+    """The type of the message that a POST body tests the webhook with; by default the webhook's own first one."""
+    body = checked(WebhookTest, value)
+    if body.type is not None:
+        return body.type
     first = webhook.types[0]
     group = first.removesuffix("*")
     if group == first:
@@ -133,61 +113,13 @@ def test_type(webhook: Webhook, value: Any) -> str:
     return next((name for name in NOTIFICATIONS if group and name.startswith(group)), f"{group}{EXAMPLE}")
 
 
-def _object(value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ApiError("invalid_type", "the body must be a JSON object")
-    if not value.keys() <= fields.keys():
-        name = min(value.keys() - fields.keys())
-        raise ApiError("unknown_field", f"unknown field {name[:80]}", name[:80])
-    return value
-
-
-def _types(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TYPES:
-        raise ApiError("invalid_field", f"types must be a list of 1 to {MAX_TYPES} event types", "types")
-    for index, one in enumerate(value):
-        _check_type(one, f"types[{index}]")
-    return tuple(dict.fromkeys(value))
-
-
-def _check_type(one: Any, place: str) -> None:
-    if not isinstance(one, str) or not one.strip() or len(one) > MAX_TYPE:
-        raise ApiError("invalid_field", f"a type is 1 to {MAX_TYPE} characters", place)
-    if "*" in one and one != "*" and (one.index("*") != len(one) - 1 or not one.endswith(".*") or one == ".*"):
-        raise ApiError("invalid_field", "a type is a name, group.* or *", place)
-    family = one.partition(".")[0] + "."
-    own = sorted(name for name in NOTIFICATIONS if name.startswith(family))
-    if own and one not in own and one != f"{family}*":
-        raise ApiError("invalid_field", f"no such type; of {family}* there are {', '.join(own)}", place)
-
-
-def _segments(value: Any, known: Collection[str]) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > MAX_TYPES:
-        message = f'segments must be a list of at most {MAX_TYPES} ids of segments, as ["seg_..."]'
-        raise ApiError("invalid_field", message, "segments")
-    for index, one in enumerate(value):
-        if not isinstance(one, str) or one not in known:
+def _known(segments: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    for index, segment in enumerate(segments):
+        if segment not in known:
             message = "no such segment; it is named by its id, as seg_..."
             raise ApiError("invalid_field", message, f"segments[{index}]")
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(segments))
 
 
-def _secret(body: dict[str, Any], entropy: bytes) -> str:
-    value = body.get("secret")
-    if value is None:
-        return SECRET_PREFIX + b64encode(entropy).decode()
-    low, high = SECRET_LENGTHS
-    if not isinstance(value, str) or not low <= len(value) <= high:
-        raise ApiError("invalid_field", f"secret must be {low} to {high} characters", "secret")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ApiError("invalid_field", "secret must be printable ASCII without spaces", "secret")
-    if value.startswith(SECRET_PREFIX) and not _is_base64(value.removeprefix(SECRET_PREFIX)):
-        raise ApiError("invalid_field", f"the part after {SECRET_PREFIX} must be base64", "secret")
-    return value
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        return bool(b64decode(text + "=" * (-len(text) % 4), validate=True))
-    except ValueError:
-        return False
+def _new_secret(entropy: bytes) -> str:
+    return SECRET_PREFIX + b64encode(entropy).decode()

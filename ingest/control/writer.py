@@ -4,59 +4,38 @@ from typing import Any
 
 from ingest.events.publish import Publisher
 from schemas import ids, topics
-from schemas.api.request_schemas import SEGMENT
+from schemas.api.requests.body import checked
+from schemas.api.requests.segments import NewSegment, SegmentEdit
 from schemas.control import control_state, static_segments
 from schemas.control.control_state import ControlState, Segment
-from schemas.control.definitions import SEGMENT_KINDS
 from schemas.control.lookup import require
 from schemas.errors import ApiError
-from schemas.limits import MAX_NAME
 from schemas.rules import parse, rule_tree
 from schemas.settings import Settings
 
-_FIELDS = frozenset({*SEGMENT, "kind"})
-
-
-def _checked_name(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME:
-        raise ApiError("invalid_field", f"name must be 1 to {MAX_NAME} characters", "name")
-    return value
-
-
-def _checked(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ApiError("invalid_type", "the body must be a JSON object")
-    if not value.keys() <= _FIELDS:
-        name = min(value.keys() - _FIELDS)
-        raise ApiError("unknown_field", f"unknown field {name}", name)
-    if value.get("kind", "rule") not in SEGMENT_KINDS:
-        raise ApiError("invalid_field", f"kind must be one of {', '.join(SEGMENT_KINDS)}", "kind")
-    if not isinstance(value.get("include_existing", False), bool):
-        raise ApiError("invalid_field", "include_existing must be true or false", "include_existing")
-    if "rule" in value:
-        parse.parse(value["rule"])
-    return value
+_NO_RULE = "a static segment has a list of contacts, not a rule"
 
 
 def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Segment:
     """A definition from a POST body; raises ``ApiError`` with the path of the wrong field."""
-    body = _checked(value)
-    is_static = body.get("kind") == "static"
-    if is_static and "rule" in body:
-        raise ApiError("invalid_field", "a static segment has a list of contacts, not a rule", "rule")
-    for name in ("name",) if is_static else ("name", "rule"):
-        if name not in body:
-            raise ApiError("missing_field", f"{name} is needed", name)
+    body = checked(NewSegment, value)
+    is_static, has_rule = body.kind == "static", "rule" in body.model_fields_set
+    if is_static and has_rule:
+        raise ApiError("invalid_field", _NO_RULE, "rule")
+    if not is_static and not has_rule:
+        raise ApiError("missing_field", "rule is needed", "rule")
+    if has_rule:
+        parse.parse(body.rule)
     segment_id = ids.new_id("seg_", now_ms)
     return Segment(
         id=segment_id,
         workspace=workspace,
         environment=environment,
-        name=_checked_name(body["name"]),
-        kind=body.get("kind", "rule"),
-        rule=static_segments.rule_of(segment_id) if is_static else body["rule"],
+        name=body.name,
+        kind=body.kind,
+        rule=static_segments.rule_of(segment_id) if is_static else body.rule,
         version=1,
-        include_existing=body.get("include_existing", False),
+        include_existing=body.include_existing,
         created_ms=now_ms,
         updated_ms=now_ms,
     )
@@ -64,24 +43,18 @@ def new_segment(value: Any, workspace: str, environment: str, now_ms: int) -> Se
 
 def edited_segment(segment: Segment, value: Any, now_ms: int) -> Segment:
     """The definition after a PATCH; the version grows only where the rule changed."""
-    body = _checked(value)
-    if body.get("kind", segment.kind) != segment.kind:
+    body = checked(SegmentEdit, value)
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    if changes.pop("kind", segment.kind) != segment.kind:
         raise ApiError("invalid_field", "the kind of a segment cannot change", "kind")
-    if segment.kind == "static" and "rule" in body:
-        raise ApiError("invalid_field", "a static segment has a list of contacts, not a rule", "rule")
-    name = _checked_name(body["name"]) if "name" in body else segment.name
-    new_rule = body.get("rule", segment.rule)
-    # chosen anew with each rule
-    tells = body.get("include_existing", segment.include_existing and new_rule == segment.rule)
-    return segment.model_copy(
-        update={
-            "name": name,
-            "rule": new_rule,
-            "include_existing": tells,
-            "version": segment.version + (new_rule != segment.rule),
-            "updated_ms": now_ms,
-        }
-    )
+    if segment.kind == "static" and "rule" in changes:
+        raise ApiError("invalid_field", _NO_RULE, "rule")
+    if "rule" in changes:
+        parse.parse(body.rule)
+    if changes.get("rule", segment.rule) != segment.rule:
+        # each rule decides anew whether webhooks receive its first members
+        changes = {"include_existing": False, **changes, "version": segment.version + 1}
+    return segment.model_copy(update={**changes, "updated_ms": now_ms})
 
 
 class ControlWriter:

@@ -13,8 +13,8 @@ from ingest.dialects.altacee import list_of, refuse, synced_reply
 from ingest.events.operation import JSON, CallOperation, DialectContext, each
 from ingest.events.raw import Accepted, IntakeResult, Parsed, RawEvent, Reply
 from ingest.http.credentials import Credentials
-from schemas.api import requests
-from schemas.api.requests import MOST_LISTED, ContactUpsert
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import MOST_LISTED, ContactUpsert
 from schemas.errors import STATUS, ApiError
 from schemas.records import identity
 
@@ -25,7 +25,7 @@ Item = tuple[ContactUpsert, RawEvent]
 def _item(value: Any) -> Item:
     if not isinstance(value, dict):
         raise ApiError("invalid_field", "a contact must be a JSON object")
-    body = requests.checked(ContactUpsert, value)
+    body = checked(ContactUpsert, value)
     parse.check_room(body, None)
     event = parse.event_of(body, parse.identifiers_of(body), body.event_id)
     event.environment = body.environment

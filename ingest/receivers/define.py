@@ -4,7 +4,8 @@ from typing import Any
 
 from ingest.receivers import NAMES, sendgrid, ses
 from schemas import ids
-from schemas.api.requests import NewReceiver, checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.receivers import NewReceiver
 from schemas.control.control_state import Receiver
 from schemas.errors import ApiError
 

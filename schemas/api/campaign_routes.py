@@ -1,6 +1,8 @@
 """The lines of the table of routes that are about campaigns, and the shapes of their answers; pure."""
 
-from schemas.api.json_schema import (
+from schemas.api.route import RouteSpec, get, write
+from schemas.control.launch_jobs import SKIPS
+from schemas.json_schema import (
     COUNT,
     FLAG,
     NUMBER,
@@ -16,8 +18,6 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
-from schemas.api.route import RouteSpec, get, write
-from schemas.control.launch_jobs import SKIPS
 from schemas.limits import CAMPAIGN_FILTERS, CAMPAIGN_SORTS, MESSAGE_STATES, STEPS
 
 _AS_OF: dict[str, Schema] = {"as_of": TIME}

@@ -10,29 +10,37 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.api import campaign_requests, requests
-from schemas.api.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
 from schemas.api.parameter_prose import PATH_PARTS, QUERY_PARTS
 from schemas.api.request_schemas import BODIES
+from schemas.api.requests import access, campaigns, contacts, graphql, quarantine, receivers, segments, webhooks
 from schemas.api.responses import SHAPES
 from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import ROUTES
+from schemas.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
 
 MODELS: tuple[type[BaseModel], ...] = (
-    requests.ContactUpsert,
-    requests.ContactEdit,
-    campaign_requests.NewCampaign,
-    campaign_requests.CampaignEdit,
-    campaign_requests.NewLaunch,
-    requests.Listing,
-    requests.NewKey,
-    requests.NewEnvironment,
-    requests.NewWorkspace,
-    requests.WorkspaceEdit,
-    requests.NewReceiver,
-    requests.SplitRequest,
-    requests.SegmentPreview,
-    requests.GraphQLRequest,
+    contacts.ContactUpsert,
+    contacts.ContactEdit,
+    contacts.Listing,
+    contacts.SplitRequest,
+    campaigns.NewCampaign,
+    campaigns.CampaignEdit,
+    campaigns.NewLaunch,
+    access.NewKey,
+    access.NewEnvironment,
+    access.NewWorkspace,
+    access.WorkspaceEdit,
+    receivers.NewReceiver,
+    segments.NewSegment,
+    segments.SegmentEdit,
+    segments.SegmentPreview,
+    webhooks.NewWebhook,
+    webhooks.WebhookEdit,
+    webhooks.SecretRotation,
+    webhooks.WebhookTest,
+    webhooks.RetryRequest,
+    quarantine.QuarantineRequest,
+    graphql.GraphQLRequest,
 )
 _SAID = {
     400: "not JSON, or not an object",

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from schemas.api.json_schema import (
+from schemas.api.route import get
+from schemas.errors import STATUS
+from schemas.json_schema import (
     COUNT,
     FLAG,
     OBJECT,
@@ -17,8 +19,6 @@ from schemas.api.json_schema import (
     ref,
     whole,
 )
-from schemas.api.route import get
-from schemas.errors import STATUS
 from schemas.limits import LIVE_STATES, MOST_LIVE_S, SIZE_STEPS
 from schemas.records.deliveries import FAILED, REASONS, SUCCEEDED
 

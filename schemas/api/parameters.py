@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
-from schemas.api.json_schema import Schema
 from schemas.api.routes import ROUTES
 from schemas.api.wait_parameters import CHECKS
 from schemas.errors import ApiError
+from schemas.json_schema import Schema
 
 EVERYWHERE = ("apiKey", "environment")
 MOST_SHOWN = 80

@@ -1,7 +1,7 @@
 """The lines of the table of routes that are about quarantine, and the shapes of their answers; pure."""
 
-from schemas.api.json_schema import COUNT, FLAG, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record, ref
 from schemas.api.route import RouteSpec, get, write
+from schemas.json_schema import COUNT, FLAG, TEXT, TIME, WHOLE, Schema, many, maybe, one_of, record, ref
 from schemas.limits import QUARANTINE_STATES
 
 _STATE = one_of(*QUARANTINE_STATES)

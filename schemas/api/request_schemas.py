@@ -1,12 +1,12 @@
-"""JSON Schemas of the bodies that are validated by hand, made of the constants that validate them; pure.
+"""JSON Schemas of events, rules and batches, made of the constants that their parsers check with; pure.
 
-Models of ``schemas.api.requests`` describe themselves; these bodies have no model: events, because they are
-many, rules, because they nest, and the bodies whose refusals say more than a model could.
+All other bodies are models of ``schemas.api.requests``. These have none: an event passes the fastest path, a rule
+nests, and a batch is read item by item.
 """
 
-from schemas.api.json_schema import (
+from schemas.api.requests.contacts import MOST_LISTED
+from schemas.json_schema import (
     ANYTHING,
-    FLAG,
     OBJECT,
     TEXT,
     Schema,
@@ -19,17 +19,9 @@ from schemas.api.json_schema import (
     ref,
     text,
 )
-from schemas.api.requests import MOST_LISTED
-from schemas.control.definitions import SEGMENT_KINDS
-from schemas.control.url_policy import MAX_URL
 from schemas.limits import (
     EVENT_IDENTIFIERS,
-    MAX_NAME,
-    MAX_QUARANTINE_IDS,
-    MAX_TYPE,
-    MAX_TYPES,
     MOST_CONSENTS,
-    SECRET_LENGTHS,
 )
 from schemas.rules.operands import MAX_TEXT, OPERANDS, TEXT_OPS
 from schemas.rules.parse import ANNIVERSARY, FIELDS, MAX_STEPS
@@ -50,54 +42,6 @@ EVENT: dict[str, Schema] = {
     "environment": maybe(TEXT),
 }
 """Fields of an event; ``type`` is needed, and one of the identifiers."""
-
-SEGMENT: dict[str, Schema] = {
-    "name": {**text(1, MAX_NAME), "pattern": r"\S"},
-    "rule": ref("Rule"),
-    "include_existing": {
-        "type": "boolean",
-        "description": "whether webhooks are told segment.entered of contacts that meet the new rule already; false",
-    },
-}
-_URL = {"type": "string", "minLength": 1, "maxLength": MAX_URL, "pattern": "^[hH][tT][tT][pP][sS]?://"}
-_TYPES = {
-    **many({**text(1, MAX_TYPE), "description": "a name, group.* or *"}, 1, MAX_TYPES),
-    "description": "the event types that it receives",
-}
-_SEGMENTS: Schema = {
-    "type": "array",
-    "items": TEXT,
-    "maxItems": MAX_TYPES,
-    "description": "ids of the segments of which it receives segment.*; of all if empty",
-}
-_SECRET = maybe({**text(*SECRET_LENGTHS), "description": "printable ASCII; generated if omitted"})
-WEBHOOK: dict[str, Schema] = {"url": _URL, "types": _TYPES, "segments": _SEGMENTS, "secret": _SECRET}
-WEBHOOK_EDIT: dict[str, Schema] = {
-    "url": _URL,
-    "types": _TYPES,
-    "segments": _SEGMENTS,
-    "status": one_of("enabled", "disabled"),
-}
-ROTATION: dict[str, Schema] = {"secret": _SECRET}
-WEBHOOK_TEST: dict[str, Schema] = {
-    "type": {**text(1, MAX_TYPE), "description": "of the message, without *; the webhook's first type unless said"}
-}
-_WHEN: Schema = {"type": ["string", "number"]}
-_TRIED: Schema = {**_WHEN, "description": "when its last attempt was"}
-RETRY_FILTER: dict[str, Schema] = {
-    "type": text(0, MAX_TYPE),
-    "status": {**one_of("failed", "pending"), "description": "how its last attempt ended; failed unless said"},
-    **dict.fromkeys(("since", "until"), _TRIED),
-}
-RETRY: dict[str, Schema] = {"filter": record({}, RETRY_FILTER)}
-_SINCE: Schema = {**_WHEN, "description": "when it came into quarantine"}
-QUARANTINE_FILTER: dict[str, Schema] = {
-    "ids": many(TEXT, 0, MAX_QUARANTINE_IDS),
-    "reason": text(0, MAX_NAME),
-    "topic": text(0, MAX_NAME),
-    **dict.fromkeys(("since", "until"), _SINCE),
-}
-QUARANTINE_JOB: dict[str, Schema] = {"filter": record({}, QUARANTINE_FILTER), "dry_run": FLAG}
 
 _PATH = text(1, MAX_TEXT)
 _OPERATOR = one_of(*OPERANDS)
@@ -168,17 +112,6 @@ BODIES: dict[str, Schema] = {
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
         "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
     },
-    "NewSegment": record(
-        {"name": SEGMENT["name"]},
-        {**{n: one for n, one in SEGMENT.items() if n != "name"}, "kind": one_of(*SEGMENT_KINDS)},
-    ),
-    "SegmentEdit": record({}, {**SEGMENT, "kind": one_of(*SEGMENT_KINDS)}),
-    "NewWebhook": record({"url": _URL, "types": _TYPES}, {"segments": _SEGMENTS, "secret": _SECRET}),
-    "WebhookEdit": record({}, WEBHOOK_EDIT),
-    "SecretRotation": record({}, ROTATION),
-    "WebhookTest": record({}, WEBHOOK_TEST),
-    "RetryRequest": record(RETRY),
-    "QuarantineRequest": record({"filter": QUARANTINE_JOB["filter"]}, {"dry_run": FLAG}),
 }
 BODIES["ContactBatch"] = {
     "anyOf": [

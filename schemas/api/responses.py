@@ -4,7 +4,11 @@
 """
 
 from schemas.api.campaign_routes import CAMPAIGN_SHAPES
-from schemas.api.json_schema import (
+from schemas.api.operation_shapes import LIVE_SHAPES, OPERATION_SHAPES, TRIAL_SHAPES
+from schemas.api.operation_shapes import PROBLEM as _PROBLEM
+from schemas.api.quarantine_routes import QUARANTINE_SHAPES
+from schemas.control.definitions import SCOPES, SEGMENT_KINDS
+from schemas.json_schema import (
     ANYTHING,
     COUNT,
     FLAG,
@@ -20,10 +24,6 @@ from schemas.api.json_schema import (
     record,
     ref,
 )
-from schemas.api.operation_shapes import LIVE_SHAPES, OPERATION_SHAPES, TRIAL_SHAPES
-from schemas.api.operation_shapes import PROBLEM as _PROBLEM
-from schemas.api.quarantine_routes import QUARANTINE_SHAPES
-from schemas.control.definitions import SCOPES, SEGMENT_KINDS
 from schemas.warning import PATTERN
 
 _WARNINGS = {"warnings": many({**TEXT, "pattern": PATTERN})}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from schemas.api.json_schema import TEXT, Schema, one_of, whole
+from schemas.json_schema import TEXT, Schema, one_of, whole
 from schemas.limits import (
     DEFAULT_LIMIT,
     DEFAULT_TIMEOUT_MS,

@@ -61,7 +61,7 @@ class Attempt(TypedDict):
     response_body: bytes
 
 
-class WebhookTest(TypedDict):
+class WebhookTestRequest(TypedDict):
     """An example of a message, to be sent to a webhook at once; the edge ``reply_to`` waits until ``until_ms``."""
 
     id: str

@@ -3,15 +3,15 @@
 from typing import cast
 
 from schemas.records.codec import WEBHOOK_TEST, WEBHOOK_TEST_RESULT
-from schemas.records.deliveries import WebhookTest, WebhookTestResult
+from schemas.records.deliveries import WebhookTestRequest, WebhookTestResult
 
 
-def encode_webhook_test(test: WebhookTest) -> bytes:
+def encode_webhook_test(test: WebhookTestRequest) -> bytes:
     return WEBHOOK_TEST.encode(test)
 
 
-def decode_webhook_test(data: bytes) -> WebhookTest:
-    return cast("WebhookTest", WEBHOOK_TEST.decode(data))
+def decode_webhook_test(data: bytes) -> WebhookTestRequest:
+    return cast("WebhookTestRequest", WEBHOOK_TEST.decode(data))
 
 
 def encode_webhook_test_result(result: WebhookTestResult) -> bytes:

@@ -15,7 +15,7 @@ from schemas import topics
 from schemas.control.control_state import ControlState, Webhook
 from schemas.limits import NOTIFICATIONS
 from schemas.records import codec, deliveries, webhook_tests
-from schemas.records.deliveries import WebhookTest, WebhookTestResult
+from schemas.records.deliveries import WebhookTestRequest, WebhookTestResult
 from schemas.records.identity import partition_of
 from schemas.service.clock import now_ms
 from schemas.service.kafka import Tail
@@ -85,7 +85,7 @@ class ExampleSender:
             # a lost lease ends the process by itself; anything else is this request's
             log.warning("a test message was given up: %r", error)
 
-    async def _try(self, test: WebhookTest) -> None:
+    async def _try(self, test: WebhookTestRequest) -> None:
         await self._definitions.catch_up()
         webhook = find_webhook(self._control, test["webhook_id"])
         if webhook is None:

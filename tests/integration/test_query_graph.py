@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import seed
-from schemas.api.requests import GraphQLRequest
+from schemas.api.requests.graphql import GraphQLRequest
 from schemas.control import access, control_state, development
 from schemas.control.control_state import ApiKey, ControlState, Segment
 from schemas.records.records import Change, Merge

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from schemas import topics
 from schemas.records import webhook_tests
-from schemas.records.deliveries import WebhookTest, WebhookTestResult
+from schemas.records.deliveries import WebhookTestRequest, WebhookTestResult
 from tests.support.services import fresh_settings
 from tests.support.sink_pipeline import process
 from tests.support.waiting import eventually
@@ -28,12 +28,12 @@ async def strict(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         yield up
 
 
-def wish(of: Any, until_ms: int) -> WebhookTest:
+def wish(of: Any, until_ms: int) -> WebhookTestRequest:
     test_id = f"tst_{secrets.token_hex(8)}"
-    return WebhookTest(id=test_id, webhook_id=of.id, type="seen", reply_to="edge_1", until_ms=until_ms)
+    return WebhookTestRequest(id=test_id, webhook_id=of.id, type="seen", reply_to="edge_1", until_ms=until_ms)
 
 
-async def result_of(up: Upstream, test: WebhookTest) -> WebhookTestResult:
+async def result_of(up: Upstream, test: WebhookTestRequest) -> WebhookTestResult:
     async def answered() -> WebhookTestResult | None:
         records = await up.records(topics.RECEIPTS)
         assert {record.key for record in records} <= {b"edge_1"}

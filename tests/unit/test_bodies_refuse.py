@@ -1,4 +1,4 @@
-"""Refused bodies of receivers, splits, previews and GraphQL: the answer names the field's path and the right form."""
+"""Refused bodies in; refusals that name the path of the field and the right form out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from ingest.contacts import split
+from ingest.control.quarantine import request_of
+from ingest.control.webhooks import new_webhook, retry_filter
+from ingest.control.writer import new_segment
 from ingest.receivers import define
-from schemas.api.requests import GraphQLRequest, SegmentPreview, checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.graphql import GraphQLRequest
+from schemas.api.requests.segments import SegmentPreview
 from schemas.errors import ApiError
 
 READERS: dict[str, Callable[[Any], object]] = {
@@ -15,7 +20,13 @@ READERS: dict[str, Callable[[Any], object]] = {
     "split": split.parse,
     "preview": lambda body: checked(SegmentPreview, body),
     "graphql": lambda body: checked(GraphQLRequest, body),
+    "segment": lambda body: new_segment(body, "w", "e", 1),
+    "webhook": lambda body: new_webhook(body, "w", "e", 1, b"entropy"),
+    "retries": lambda body: retry_filter(body, 1),
+    "quarantine": lambda body: request_of(body, 1),
 }
+HOOK = {"url": "https://x.y/", "types": ["*"]}
+RULE = {"identified": True}
 EMAIL = {"type": "email", "value": "a@b.c"}
 
 
@@ -45,12 +56,33 @@ def test_a_body_is_an_object(name: str, body: Any) -> None:
         ("split", {"evidences": ["a"]}, "unknown_field", "evidences", "not a field of this body"),
         ("split", {"evidence": []}, "invalid_field", "evidence", "at least 1 item"),
         ("split", {"evidence": ["a"] * 201}, "invalid_field", "evidence", "at most 200 items"),
-        ("split", {"evidence": None}, "invalid_field", "evidence", "a valid list"),
+        ("split", {"evidence": None}, "invalid_field", "evidence", "must be a list"),
         ("split", {"evidence": ["a", 1]}, "invalid_field", "evidence[1]", "a valid string"),
         ("split", {"identifiers": ["a"]}, "invalid_field", "identifiers[0]", "must be a JSON object"),
         ("split", {"identifiers": [EMAIL, {"type": "email"}]}, "missing_field", "identifiers[1].value", "is needed"),
         ("split", {"lift": [{"type": "no type", "value": "x"}]}, "invalid_field", "lift[0].type", "type of identifier"),
         ("split", {"lift": [{"type": "email", "value": "null"}]}, "invalid_field", "lift[0].value", "valid identifier"),
+        ("segment", {"rule": RULE}, "missing_field", "name", "name is needed"),
+        ("segment", {"name": "x"}, "missing_field", "rule", "rule is needed"),
+        ("segment", {"name": " ", "rule": RULE}, "invalid_field", "name", "must not be blank"),
+        ("segment", {"name": "x", "rule": None}, "invalid_field", "rule", "an object"),
+        ("segment", {"name": "x", "kind": "list"}, "invalid_field", "kind", "'rule' or 'static'"),
+        ("segment", {"name": "x", "kind": "static", "rule": RULE}, "invalid_field", "rule", "not a rule"),
+        ("segment", {"name": "x", "rule": RULE, "include_existing": 1}, "invalid_field", "include_existing", "boolean"),
+        ("segment", {"name": "x", "rules": RULE}, "unknown_field", "rules", "name, kind, rule, include_existing"),
+        ("webhook", {**HOOK, "url": "ftp://x.y"}, "invalid_field", "url", "an http or https URL"),
+        ("webhook", {**HOOK, "url": ""}, "invalid_field", "url", "at least 1 character"),
+        ("webhook", {**HOOK, "types": ["a*"]}, "invalid_field", "types[0]", "a name, group.* or *"),
+        ("webhook", {**HOOK, "types": []}, "invalid_field", "types", "at least 1 item"),
+        ("webhook", {**HOOK, "secret": "with space"}, "invalid_field", "secret", "printable ASCII"),
+        ("webhook", {**HOOK, "events": []}, "unknown_field", "events", "url, types, segments, secret"),
+        ("retries", {}, "missing_field", "filter", "filter is needed"),
+        ("retries", {"filter": {"status": "ok"}}, "invalid_field", "filter.status", "'failed' or 'pending'"),
+        ("retries", {"filter": {"since": "soon"}}, "invalid_field", "filter.since", "ISO 8601, or unix seconds"),
+        ("retries", {"filter": {"state": 1}}, "unknown_field", "filter.state", "type, status, since, until"),
+        ("quarantine", {"filter": {"topics": 1}}, "unknown_field", "filter.topics", "ids, reason, topic, since, until"),
+        ("quarantine", {"filter": {"ids": ["x"]}}, "invalid_field", "filter.ids[0]", "topic:partition:offset:index"),
+        ("quarantine", {"filter": {}, "dry_run": 1}, "invalid_field", "dry_run", "a valid boolean"),
         ("preview", {}, "missing_field", "rule", "rule is needed"),
         ("preview", {"rule": {}, "name": "x"}, "unknown_field", "name", "not a field of this body"),
         ("graphql", {}, "missing_field", "query", "query is needed"),

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from ingest.control import campaigns
-from schemas.api.campaign_requests import CampaignEdit, NewCampaign
-from schemas.api.requests import checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.campaigns import CampaignEdit, NewCampaign
 from schemas.control import control_state, serialize
 from schemas.control.consent import consent_of
 from schemas.control.control_state import Campaign, ControlState

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.api.requests import GraphQLRequest
+from schemas.api.requests.graphql import GraphQLRequest
 from sinks.read_api.graphql import execution
 
 TWO = "query a { __typename } query b { __typename }"

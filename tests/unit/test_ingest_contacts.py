@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from ingest.contacts import parse
-from schemas.api import requests
-from schemas.api.requests import ContactEdit, ContactUpsert, NewKey
+from schemas.api.requests.access import NewKey
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import ContactEdit, ContactUpsert
 from schemas.errors import ApiError
 from schemas.records.records import Identifier
 
@@ -67,8 +68,8 @@ def test_a_contact_has_room_for_a_thousand_attributes() -> None:
     ],
 )
 def test_a_wrong_field_is_named(value: Any, code: str, param: str | None) -> None:
-    check_refused(code, param, requests.checked, ContactUpsert, value)
+    check_refused(code, param, checked, ContactUpsert, value)
 
 
 def test_a_missing_field_is_named() -> None:
-    check_refused("missing_field", "name", requests.checked, NewKey, {})
+    check_refused("missing_field", "name", checked, NewKey, {})

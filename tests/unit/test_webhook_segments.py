@@ -101,7 +101,7 @@ def test_a_name_follows_its_segment_and_a_deleted_one_has_none() -> None:
     [
         ({"segments": ["Regulars"]}, "segments[0]", "named by its id, as seg_"),
         ({"segments": "seg_1"}, "segments", "a list"),
-        ({"segments": [[]]}, "segments[0]", "no such segment"),
+        ({"segments": [[]]}, "segments[0]", "a valid string"),
         ({"segments": ["seg_1"] * 101}, "segments", "at most 100"),
         ({"types": ["*", "segment.enterd"]}, "types[1]", "segment.entered, segment.left"),
         ({"types": ["contact.subscribed"]}, "types[0]", "contact.created"),

@@ -10,8 +10,8 @@ from ingest.contacts import parse
 from ingest.dialects.altacee import parse_batch
 from ingest.events.canonical import Caller, canonical
 from ingest.events.raw import RawEvent
-from schemas.api import requests
-from schemas.api.requests import ContactUpsert
+from schemas.api.requests.body import checked
+from schemas.api.requests.contacts import ContactUpsert
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.service import clock
@@ -51,7 +51,7 @@ class DryRun:
 
     def _event(self, row: dict[str, Any]) -> RawEvent:
         if self._kind == CONTACTS:
-            body = requests.checked(ContactUpsert, row)
+            body = checked(ContactUpsert, row)
             parse.check_room(body, None)
             raw = parse.event_of(body, parse.identifiers_of(body), body.event_id)
         else:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.api.requests import SegmentPreview, checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.segments import SegmentPreview
 from schemas.control.control_state import Segment
 from schemas.rules import parse, rule_tree, sql
 from schemas.rules.nodes import Rule

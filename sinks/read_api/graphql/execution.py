@@ -19,7 +19,8 @@ from starlette.responses import HTMLResponse, Response
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from schemas.api.requests import GraphQLRequest, checked
+from schemas.api.requests.body import checked
+from schemas.api.requests.graphql import GraphQLRequest
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
 from sinks.read_api.graphql import cost

@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from schemas.api.json_schema import Schema
 from schemas.errors import ApiError
+from schemas.json_schema import Schema
 from schemas.limits import CSV, JSON, LIST_FORMS, NDJSON
 
 MEDIA = {

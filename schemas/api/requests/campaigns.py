@@ -1,10 +1,10 @@
-"""Bodies of campaigns in, checked records out; `schemas/api/requests.py` says how one is refused."""
+"""Bodies of campaigns in, checked models out; `body.py` says how one is refused."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from schemas.api.requests import Body, Name, OrEmpty
+from schemas.api.requests.body import Body, Name, OrEmpty
 from schemas.times import parse_duration
 
 
