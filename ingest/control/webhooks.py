@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from schemas import ids
+from schemas.api.answers.webhooks import SentRequest, WebhookTestedShape
 from schemas.api.requests.body import checked
 from schemas.api.requests.webhooks import NewWebhook, RetryRequest, SecretRotation, WebhookEdit, WebhookTest
 from schemas.control import url_policy
@@ -70,9 +71,9 @@ def rotated_webhook(webhook: Webhook, value: Any, now_ms: int, entropy: bytes) -
     )
 
 
-def tested(webhook: Webhook, kind: str, result: WebhookTestResult) -> dict[str, Any]:
+def tested(webhook: Webhook, kind: str, result: WebhookTestResult) -> WebhookTestedShape:
     """The answer to a test of a webhook."""
-    request = {
+    request: SentRequest = {
         "url": result["url"],
         "headers": orjson.loads(result["request_headers"]),
         "body": result["request_body"].decode(),

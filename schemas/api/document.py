@@ -1,6 +1,6 @@
 """The table of routes and the vendors' paths in; the OpenAPI 3.1 document out; pure.
 
-1. Bodies that are pydantic models describe themselves; everything else comes from the constants that check it.
+1. Models describe bodies, and types describe answers; events and rules come from the constants that check them.
 2. What a route can refuse follows from its kind: whether it asks for a key, has a part in its path, takes a body.
 """
 
@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.api.answers.schemas import answer_schemas
 from schemas.api.parameter_prose import PATH_PARTS, QUERY_PARTS
 from schemas.api.request_schemas import BODIES
 from schemas.api.requests import access, campaigns, contacts, graphql, quarantine, receivers, segments, webhooks
-from schemas.api.responses import SHAPES
 from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import ROUTES
 from schemas.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
@@ -113,7 +113,7 @@ def _schemas() -> dict[str, Schema]:
     _, schemas = models_json_schema(
         [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
     )
-    return {**schemas["$defs"], **BODIES, **SHAPES, "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
+    return {**schemas["$defs"], **BODIES, **answer_schemas(), "ProviderReport": {}, "GraphQLRefused": _GRAPHQL_REFUSED}
 
 
 def _operation(route: RouteSpec) -> dict[str, Any]:

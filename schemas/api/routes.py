@@ -2,13 +2,13 @@
 
 A new route is one line here beside its line in the table that serves it (`ingest/app.py` for writes,
 `sinks/read_api/routes.py` for reads). A new body is a model in `requests/` that ``document.MODELS`` names, a new answer
-has its shape in `responses.py`. A test compares both tables with this one.
+is a type in `answers/` that ``SHAPES`` names. A test compares both tables with this one.
 """
 
 from dataclasses import replace
 
 from schemas.api.campaign_routes import CAMPAIGN_READS, CAMPAIGN_WRITES
-from schemas.api.operation_shapes import LIVE
+from schemas.api.live_route import LIVE
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.json_schema import TEXT, TIME, Schema, one_of, whole

@@ -24,9 +24,6 @@ SCOPES = (
 PUBLIC_SCOPES = ("events:ingest",)
 
 
-SEGMENT_KINDS = ("rule", "static")
-
-
 class ControlRecord(BaseModel):
     """The fields of every control record; ``extra`` is refused so that a typo in a producer shows at once."""
 

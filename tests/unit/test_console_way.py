@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.api.operation_shapes import OPERATION_SHAPES
+from schemas.api.answers.schemas import answer_schemas
 from sinks.console.live import way
 from sinks.console.live.way import way_of
 
@@ -37,8 +37,8 @@ DETAILS: dict[str, dict[str, Any]] = {
 
 
 def test_every_step_that_a_trace_can_have_is_said() -> None:
-    shape = OPERATION_SHAPES["EventTrace"]["properties"]["steps"]["items"]["properties"]["step"]
-    assert shape["enum"] == list(DETAILS) == list(way._SAID)
+    steps = answer_schemas()["EventStep"]["properties"]["step"]
+    assert steps["enum"] == list(DETAILS) == list(way._SAID)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from ingest.app import build_app as build_edge_app
 from ingest.dialects import OPERATIONS
 from ingest.receivers import NAMES
-from schemas.api.campaign_routes import MESSAGE_KINDS
+from schemas.api.answers.campaigns import MESSAGE_KINDS
 from schemas.api.document import document
 from schemas.api.route import PUBLIC, RouteSpec
 from schemas.api.routes import EDGE_READS, READS, ROUTES, WRITES

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from schemas.api.responses import SHAPES
+from schemas.api.answers.schemas import SHAPES
 from schemas.control.access import Principal
 from schemas.errors import ApiError
 from sinks.read_api.lists.forms import MOST_SPREAD, CsvLines, NdjsonLines, form_of
@@ -23,7 +23,7 @@ from sinks.read_api.routes import LISTS
 
 
 def table(shape: str, *pages: list[Any]) -> list[dict[str, str]]:
-    lines = CsvLines(SHAPES[shape])
+    lines = CsvLines(list(SHAPES[shape].__annotations__))
     text = lines.head(pages[0]) + b"".join(lines.lines(page) for page in pages)
     return list(csv.DictReader(io.StringIO(text.decode(), newline="")))
 
@@ -61,7 +61,7 @@ def test_an_unknown_form_is_refused_with_those_that_there_are() -> None:
 def test_every_list_has_columns() -> None:
     assert set(LISTS.values())
     for shape in LISTS.values():
-        assert CsvLines(SHAPES[shape]).head([]).count(b",") > 1, shape
+        assert CsvLines(list(SHAPES[shape].__annotations__)).head([]).count(b",") > 1, shape
 
 
 def test_columns_are_the_shapes_and_nothing_is_left_out() -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from schemas.errors import ApiError
-from schemas.json_schema import Schema
 from schemas.limits import CSV, JSON, LIST_FORMS, NDJSON
 
 MEDIA = {
@@ -69,8 +68,8 @@ class CsvLines:
 
     media_type = "text/csv; charset=utf-8"
 
-    def __init__(self, shape: Schema) -> None:
-        self._names = list(shape["properties"])
+    def __init__(self, columns: list[str]) -> None:
+        self._names = columns
         self._spread: list[tuple[str, str]] = []
 
     def head(self, rows: Sequence[Any]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response, StreamingResponse
 
-from schemas.api.responses import SHAPES
+from schemas.api.answers.schemas import SHAPES
 from schemas.errors import ApiError
 from schemas.limits import CSV
 from sinks.read_api.lists.forms import CsvLines, NdjsonLines
@@ -40,7 +40,7 @@ async def whole_list(handler: ListHandler, asked: ReadRequest, form: str, shape:
     for name in ("limit", "page", "cursor"):
         if name in asked.query:
             raise ApiError("invalid_field", f"a list as {form} is whole: leave out {name}", name)
-    lines: Lines = CsvLines(SHAPES[shape]) if form == CSV else NdjsonLines()
+    lines: Lines = CsvLines(list(SHAPES[shape].__annotations__)) if form == CSV else NdjsonLines()
     first = await _page(handler, asked, FIRST)
     name = asked.request.url.path.rstrip("/").rpartition("/")[2]
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}

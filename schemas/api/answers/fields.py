@@ -1,0 +1,53 @@
+"""Types of fields in answers out: counts, times, closed sets of words; pure.
+
+An answer is a ``TypedDict``: handlers build plain dicts, and no answer is validated on its way out.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+from schemas.errors import STATUS
+from schemas.json_schema import ref
+from schemas.warning import PATTERN
+
+closed = with_config(ConfigDict(extra="forbid"))
+"""Decorates an answer: it has these fields and no others."""
+
+
+def words(*values: str) -> Any:
+    """Of a field whose values are a closed set that is defined elsewhere."""
+    return Field(json_schema_extra={"enum": list(values)})
+
+
+Count = Annotated[int, Field(ge=0)]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+RuleField = Annotated[Any, WithJsonSchema({"anyOf": [ref("Rule"), {"type": "null"}]})]
+Warnings = list[Annotated[str, Field(json_schema_extra={"pattern": PATTERN})]]
+
+
+class _Problem(TypedDict):
+    code: Annotated[str, words(*STATUS)]
+    message: str
+
+
+@closed
+class Problem(_Problem, total=False):
+    """``param``: the path of the wrong field."""
+
+    param: str
+    request_id: str
+
+
+@closed
+class ErrorShape(TypedDict):
+    error: Problem
+
+
+@closed
+class Pair(TypedDict):
+    """An identifier."""
+
+    type: str
+    value: str
