@@ -9,6 +9,7 @@ else it deals by itself: it removes ``tmp_`` parts and puts parts aside that it 
 """
 
 import logging
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -41,25 +42,44 @@ def repair(path: Path) -> list[str]:
 def keep(path: Path) -> None:
     """Copy changed definitions, and delete copies of removed ones; does nothing on a full disk."""
     with suppress(OSError):
-        there = {path / KEPT / file.relative_to(path): file for file in _definitions(path)}
-        for copy, file in there.items():
-            if not copy.exists() or _state(copy) != _state(file):
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file, copy.with_suffix(".tmp"))
-                copy.with_suffix(".tmp").replace(copy)
-        for copy in (path / KEPT).rglob("*.sql"):
-            if copy not in there:
-                copy.unlink()
+        there, copies = path / "metadata", path / KEPT / "metadata"
+        for name in {"", *_folders(there), *_folders(copies)}:
+            _keep_folder(there / name, copies / name)
+
+
+def _keep_folder(folder: Path, copies: Path) -> None:
+    there, known = _states(folder), _states(copies)
+    for name in known.keys() - there.keys():
+        (copies / name).unlink()
+    for name in [name for name, state in there.items() if known.get(name) != state]:
+        copies.mkdir(parents=True, exist_ok=True)
+        copy = copies / name
+        shutil.copy2(folder / name, copy.with_suffix(".tmp"))
+        copy.with_suffix(".tmp").replace(copy)
+
+
+def _folders(path: Path) -> set[str]:
+    return {entry.name for entry in _entries(path) if entry.is_dir()}
+
+
+def _states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of the last change by a definition's name; each change of a table looks at those of all."""
+    about = [(entry.name, entry.stat()) for entry in _entries(folder) if entry.name.endswith(".sql")]
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in about}
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """None of a folder that is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _definitions(path: Path) -> list[Path]:
     """Of databases, then of tables."""
     return [*path.glob("metadata/*.sql"), *path.glob("metadata/*/*.sql")]
-
-
-def _state(file: Path) -> tuple[int, int]:
-    about = file.stat()
-    return about.st_size, about.st_mtime_ns
 
 
 def _is_whole_mutation(content: bytes) -> bool:
