@@ -5,6 +5,7 @@ receipt: a client whose clock is ahead must not win over all others. ``set_once`
 every other writer, and the earliest ``set_once`` wins.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import orjson
@@ -25,16 +26,22 @@ MOST_STANDING = 100
 ProfileFields = dict[str, Any]
 """``set``, ``set_once``, ``consents``, ``consent_state``, ``device`` and ``devices`` (by their ids), each optional."""
 
+Stamp = tuple[int, str]
+"""Time (epoch ms) and id of an event: the greater one is the later."""
+_NO_NAMES: AbstractSet[str] = frozenset()
+
 
 class ProfileUpdate(NamedTuple):
     """The effect of one event on a profile."""
 
-    attributes: set[str]
-    consents: set[str]
+    attributes: AbstractSet[str]
+    consents: AbstractSet[str]
     changed: bool
     """Whether the profile reads differently now."""
     kept: bool
     """Whether the row changed: the same value at a later time matters to later events that come out of order."""
+    told: dict[str, bool | None]
+    """Consents that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
 
 
 def said_by(event: Event) -> ProfileFields:
@@ -47,32 +54,34 @@ def said_by(event: Event) -> ProfileFields:
     return {name: value for name, value in fields.items() if isinstance(value, dict)}
 
 
-def stamp_of(event: Event) -> tuple[int, str]:
+def stamp_of(event: Event) -> Stamp:
     return min(event["timestamp_ms"], event["received_ms"]), event["event_id"]
 
 
-def learn(contact: Contact, event: Event, fields: ProfileFields) -> ProfileUpdate:
+def learn(contact: Contact, event: Event, fields: ProfileFields, stamp: Stamp) -> ProfileUpdate:
     """Take in what an event says; the time of the last change moves only where something reads differently."""
-    stamp = stamp_of(event)
-    attributes: set[str] = set()
-    consents: set[str] = set()
-    devices: set[str] = set()
+    attributes = consents = devices = _NO_NAMES
     kept = False
+    told: dict[str, bool | None] = {}
     if "set_once" in fields:
         attributes, kept = _write_all(contact.attributes, fields["set_once"], _once(stamp), MOST_ATTRIBUTES)
     if "set" in fields:
         later, is_new = _write_all(contact.attributes, fields["set"], stamp, MOST_ATTRIBUTES)
-        attributes, kept = attributes | later, kept or is_new
-    if says_consents(fields):
-        consents, is_new = _write_all(contact.consents, all_consents(fields), stamp, MOST_CONSENTS)
+        attributes, kept = attributes | later if attributes else later, kept or is_new
+    if "consents" in fields or "consent_state" in fields:
+        told = all_consents(fields)
+        consents, is_new = _write_all(contact.consents, told, stamp, MOST_CONSENTS)
         kept = kept or is_new
+        if "consent_state" in fields:
+            given = fields.get("consents", {})
+            told = {name: value for name, value in told.items() if name in consents or name in given}
     if "device" in fields or "devices" in fields:
         devices, is_new = _write_all(contact.devices, _devices(fields), stamp, MOST_DEVICES)
         kept = kept or is_new
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
-    return ProfileUpdate(attributes, consents, changed, kept)
+    return ProfileUpdate(attributes, consents, changed, kept, told)
 
 
 def learn_standing(contact: Contact, event: Event) -> bool:
@@ -86,13 +95,13 @@ def learn_standing(contact: Contact, event: Event) -> bool:
     return any(news)
 
 
-def addressed(contact: Contact, event: Event) -> tuple[bool, bool]:
+def addressed(contact: Contact, event: Event, stamp: Stamp) -> tuple[bool, bool]:
     """Note the e-mail and phone that an event says; whether there is something to keep, and to show."""
     addresses = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
     if not addresses:
         return False, False
     shown = addresses_of(contact)
-    kept = any([write(contact.addresses, name, [None, *stamp_of(event)]) for name in addresses])  # noqa: C419 - each is noted
+    kept = any([write(contact.addresses, name, [None, *stamp]) for name in addresses])  # noqa: C419 - each is noted
     newest(contact.addresses, MOST_ADDRESSES)
     return kept, kept and shown != addresses_of(contact)
 
@@ -102,17 +111,13 @@ def addresses_of(contact: Contact) -> list[str | None]:
     return [_latest(contact, kind) for kind in _ADDRESSES]
 
 
-def _once(stamp: tuple[int, str]) -> tuple[int, str]:
+def _once(stamp: Stamp) -> Stamp:
     return -stamp[0], stamp[1]
 
 
 def consents_of(fields: ProfileFields, place: str = "consents") -> dict[str, bool | None]:
     """``None`` removes a consent's record; other values are ignored."""
     return {name: value for name, value in fields.get(place, {}).items() if value is None or isinstance(value, bool)}
-
-
-def says_consents(fields: ProfileFields) -> bool:
-    return "consents" in fields or "consent_state" in fields
 
 
 def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
@@ -122,14 +127,6 @@ def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
     return {**consents_of(fields, "consent_state"), **consents_of(fields)}
 
 
-def told_consents(fields: ProfileFields, changed: set[str]) -> dict[str, bool | None]:
-    """Those that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
-    if "consent_state" not in fields:
-        return all_consents(fields)
-    given = fields.get("consents", {})
-    return {name: value for name, value in all_consents(fields).items() if name in changed or name in given}
-
-
 def _devices(fields: ProfileFields) -> ProfileFields:
     device = fields.get("device", {})
     device_id = device.get("device_id")
@@ -137,12 +134,16 @@ def _devices(fields: ProfileFields) -> ProfileFields:
     return {**fields.get("devices", {}), **alone}
 
 
-def _write_all(entries: Entries, values: ProfileFields, stamp: tuple[int, str], most: int) -> tuple[set[str], bool]:
+def _write_all(entries: Entries, values: ProfileFields, stamp: Stamp, most: int) -> tuple[set[str], bool]:
     """Names whose value is another one now, and whether any entry is."""
     changed: set[str] = set()
     kept = False
     if not values:
         return changed, kept
+    if not entries and len(values) <= most:  # of a new contact: nothing to compare with
+        time_ms, event_id = stamp
+        entries.update({name: [value, time_ms, event_id] for name, value in values.items()})
+        return {name for name, value in values.items() if value is not None}, True
     for name, value in values.items():
         known = entries.get(name)
         if write(entries, name, [value, *stamp]):
@@ -185,25 +186,29 @@ def receipted(contact_id: str, contact: Contact) -> bytes:
 
 
 def _shown(contact: Contact) -> dict[str, Any]:
-    firsts = [since[0] for values in contact.identifiers.values() for since in values.values()]
+    identifiers = contact.identifiers
+    firsts = [since[0] for values in identifiers.values() for since in values.values()]
     created = contact.created or min(firsts, default=0)
-    identifiers = [
-        (identity.rank(kind), kind, value) for kind, values in contact.identifiers.items() for value in values
-    ]
-    if len(identifiers) > 1:
-        identifiers.sort()
     return {
         identity.EMAIL: _latest(contact, identity.EMAIL),
         identity.PHONE: _latest(contact, identity.PHONE),
         identity.EXTERNAL_ID: _latest(contact, identity.EXTERNAL_ID),
-        "anonymous_ids": sorted(contact.identifiers.get(identity.ANONYMOUS_ID, ())),
-        "identifiers": [{"type": kind, "value": value} for _, kind, value in identifiers],
+        "anonymous_ids": sorted(identifiers.get(identity.ANONYMOUS_ID, ())),
+        "identifiers": [
+            {"type": kind, "value": value}
+            for kind in (sorted(identifiers, key=_strength) if len(identifiers) > 1 else identifiers)
+            for value in sorted(identifiers[kind])
+        ],
         "attributes": _present(contact.attributes),
         "consents": _present(contact.consents),
         "devices": list(_present(contact.devices).values()),
         "created_ms": created,
-        "updated_ms": max(contact.updated, created, *firsts) if firsts else max(contact.updated, created),
+        "updated_ms": max([contact.updated, created, *firsts]),
     }
+
+
+def _strength(kind: str) -> tuple[int, str]:
+    return identity.rank(kind), kind
 
 
 def _latest(contact: Contact, kind: str) -> str | None:

@@ -9,7 +9,7 @@ from processors.membership.changes import BY_EVENT, BY_MERGE, BY_TIME, Cause, Ch
 from processors.membership.conditions import Plan
 from processors.membership.contact_state import Contact, Redirect, Row
 from processors.membership.plans import Versions
-from processors.membership.profile import ProfileFields
+from processors.membership.profile import ProfileFields, Stamp
 from schemas.control import static_segments
 from schemas.records import identity, sameness
 from schemas.records.records import BY_RULE, CARRIED, TRACK, Absorb, Change, Event, Identifier, Merge, Rebuild
@@ -138,29 +138,30 @@ class ContactSession:
         """The segments that have to be asked again."""
         plan = self.plan
         touched = set(plan.default_members) if contact.is_empty else set()
+        stamp = profile.stamp_of(event)
         if event["identifiers"]:
             first = event["identifiers"][0]
-            if contact_state.identify(contact, first["type"], first["value"], *profile.stamp_of(event)):
+            if contact_state.identify(contact, first["type"], first["value"], *stamp):
                 self._profile_changed = True
                 touched |= plan.by_identity
-            kept, shown = profile.addressed(contact, event)
+            kept, shown = profile.addressed(contact, event, stamp)
             self._changed |= kept
             self._profile_changed |= shown
             if len(event["identifiers"]) > 1 and profile.learn_standing(contact, event):
                 self._profile_changed = True
         if fields:
-            learnt = profile.learn(contact, event, fields)
+            learnt = profile.learn(contact, event, fields, stamp)
             self._profile_changed |= learnt.changed
             self._changed |= learnt.kept
             if plan.by_attribute:
                 touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             if plan.by_consent:
                 touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
-            if profile.says_consents(fields):
-                self._consent(event, profile.told_consents(fields, learnt.consents))
+            if learnt.told:
+                self._consent(event, learnt.told, stamp)
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
-        self._date(contact, event)
+        self._date(contact, event["received_ms"], stamp[0])
         return touched
 
     def absorb(self, contact: Contact, absorb: Absorb) -> None:
@@ -261,11 +262,12 @@ class ContactSession:
 
     # --- applying events
 
-    def _consent(self, event: Event, given: dict[str, bool | None]) -> None:
+    def _consent(self, event: Event, given: dict[str, bool | None], stamp: Stamp) -> None:
         """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
-        at_ms, event_id = profile.stamp_of(event)
+        at_ms, event_id = stamp
+        key = sameness.event_key(event)
         for name, value in given.items():
-            consent = orjson.dumps({"consent": name, "value": value, "key": sameness.event_key(event)})
+            consent = orjson.dumps({"consent": name, "value": value, "key": key})
             self._emitter.emit(self.row, "consent", at_ms, {"event_id": event_id, "profile": consent})
 
     def _count(self, contact: Contact, event: Event, touched: set[str]) -> None:
@@ -285,13 +287,12 @@ class ContactSession:
             if not series[0]:
                 del contact.counts[condition.id]
 
-    def _date(self, contact: Contact, event: Event) -> None:
-        received = event["received_ms"]
+    def _date(self, contact: Contact, received: int, at_ms: int) -> None:
         if not contact.created or received < contact.created:
             contact.created = received
             self._profile_changed = True
         # by the minute: else each event of a busy contact would be a write
-        seen = profile.stamp_of(event)[0] // MINUTE_MS * MINUTE_MS
+        seen = at_ms // MINUTE_MS * MINUTE_MS
         if seen > contact.seen:
             contact.seen = seen
             self._changed = True

@@ -62,16 +62,14 @@ def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
     Consents come first, as no reader goes by their place: neighbours of one kind have more bytes in common, so they
     cost less to write and to read.
     """
-    emitted = sorted(emitted, key=_is_no_consent)
+    consents = [change for change in emitted if change["kind"] == "consent"]
+    if consents:
+        emitted = consents + [change for change in emitted if change["kind"] != "consent"]
     sizes = [CHANGE_BYTES + len(change.get("profile", b"")) for change in emitted]
     return [
         OutputRecord(topics.CHANGES.name, partition, None, codec.encode_changes(emitted[some]))
         for some in slices(sizes)
     ]
-
-
-def _is_no_consent(change: Change) -> bool:
-    return change["kind"] != "consent"
 
 
 def slices(sizes: list[int]) -> Iterator[slice]:
