@@ -91,7 +91,7 @@ class Batch:
             for index, _, event, _ in todo:
                 self._edge.check_size(event, f"{label}[{index}]")
         if self.task_id:
-            self._count([event for _, _, event, _ in todo])
+            self._count([(raw.event_id is None, event) for _, raw, event, _ in todo])
         if timeout_ms is not None:
             await self._and_wait([event for _, _, event, _ in todo], timeout_ms)
         futures = set()
@@ -112,10 +112,11 @@ class Batch:
                 items[index] = self._accepted(raw, event, warnings)
         return [item for item in items if item is not None]
 
-    def _count(self, events: list[Event]) -> None:
-        """The task is done when each of them is stored."""
-        self.task_id = ids.counted(UUID(self.task_id), len({event_key(event) for event in events}))
-        for event in events:
+    def _count(self, events: list[tuple[bool, Event]]) -> None:
+        """The task is done when each of them is stored: those whose id was made here, which has no copies, or given."""
+        given = [event_key(event) for is_made, event in events if not is_made]
+        self.task_id = ids.counted(UUID(self.task_id), len(events) - len(given) + len(set(given)))
+        for _, event in events:
             event["task_id"] = self.task_id
 
     def _canonical(self, raw: RawEvent | ApiError, index: int) -> tuple[Event, list[str]]:
