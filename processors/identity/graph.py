@@ -9,7 +9,7 @@ stays so, whether it comes before its retraction, after it or again.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -26,8 +26,7 @@ MAX_EVIDENCE = 8
 MAX_REFUSED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """An identifier; ``position`` is where the log of links first named it.
 
     ``claimed`` is where an identify or contact call first named it as its sender: that is a user id, not an id which

@@ -93,13 +93,13 @@ def _is_news(state: PartitionState, key: bytes, row: bytes = MET) -> bool:
 
 
 def _link(event: Event, a: Identifier, b: Identifier, *, kind: str, explicit: bool = False) -> Link:
-    return Link(
-        event_id=event["event_id"],
-        workspace=event["workspace"],
-        environment=event["environment"],
-        kind=kind,
-        at_ms=event["received_ms"],
-        a=a,
-        b=b,
-        explicit=explicit,
-    )
+    return {
+        "event_id": event["event_id"],
+        "workspace": event["workspace"],
+        "environment": event["environment"],
+        "kind": kind,
+        "at_ms": event["received_ms"],
+        "a": a,
+        "b": b,
+        "explicit": explicit,
+    }

@@ -44,6 +44,9 @@ def _together(links: Sequence[Link], place: int) -> Iterator[list[tuple[Link, in
         position += link["event_id"] != event
         event = link["event_id"]
         placed.append((link, position, place + index * VERSIONS_PER_LINK + 1))
+    if not any(one[0].get("retract") for one in placed):
+        yield from ([one] for one in placed)
+        return
     for is_retraction, some in groupby(placed, key=lambda one: bool(one[0].get("retract"))):
         if is_retraction:
             yield list(some)

@@ -81,7 +81,8 @@ class Resolver:
 
         ``position`` is shared by the links of one event, ``version`` grows with every link.
         """
-        a, b = node_of(link, link["a"]), node_of(link, link["b"])
+        a = node_of(link, link["a"])
+        b = a if link["a"] == link["b"] else node_of(link, link["b"])
         left = self.graph.find(a, link["a"], position)
         if a == b:  # a sighting: only the place in the log counts
             if link["kind"] in guard.CLAIMS:

@@ -44,6 +44,8 @@ def _of_event(event: Mapping[str, Any]) -> list[str]:
 
 def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
     get = datum.get
+    if "a" in datum:  # a link, of which there is one for each new contact
+        return [one["value"] for one in (datum["a"], datum["b"]) if one["type"] == identity.CONTACT_ID]
     ids = [contact_id for name in _NAMES if (contact_id := get(name))]
     identifiers = [one for name in _IDENTIFIERS if (one := get(name))]
     for rebuild in (*(get("rebuilds") or ()), *([one] if (one := get("rebuild")) else ())):
