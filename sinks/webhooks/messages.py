@@ -58,6 +58,10 @@ class Message:
         return orjson.dumps({"id": self.id, "type": self.type, "created_at": iso(self.at_ms), "data": self.data})
 
 
+Profile = dict[str, Any]
+"""A profile change's snapshot."""
+
+
 @dataclass(slots=True)
 class NotificationState:
     """The notifications of contacts and memberships so far; ``get`` reads durable rows, ``writes`` are new ones."""
@@ -70,16 +74,16 @@ class NotificationState:
         return self.get(key) if found is None else found
 
 
-def learn_identifiers(change: Change, known: NotificationState) -> None:
-    """What messages about the contact name it by, from its profile."""
+def learn_identifiers(change: Change, known: NotificationState) -> Profile | None:
+    """What messages about the contact name it by, from its profile; that profile, for ``of_change``."""
     if change["kind"] != "profile" or change.get("merged_into"):
-        return
-    profile = orjson.loads(change["profile"] or b"{}")
-    names = {name: profile.get(name) or None for name in IDENTIFIERS}
-    key = b"i/" + change["contact_id"].encode()
-    row = orjson.dumps(names)
-    if known.read(key) != row:
-        known.writes[key] = row
+        return None
+    profile: Profile = orjson.loads(change["profile"] or b"{}")
+    get = profile.get
+    names = {name: get(name) or None for name in IDENTIFIERS}
+    # not read before: a row that is the same again costs less to write than to find
+    known.writes[b"i/" + change["contact_id"].encode()] = orjson.dumps(names)
+    return profile
 
 
 def identifiers_of(contact_id: str, known: NotificationState) -> dict[str, str | None]:
@@ -135,11 +139,17 @@ def _event_data(event: Event) -> dict[str, Any]:
 
 
 def of_change(
-    change: Change, known: NotificationState, complete_since_ms: int, *, is_heard: bool = True
+    change: Change,
+    known: NotificationState,
+    complete_since_ms: int,
+    *,
+    profile: Profile | None = None,
+    is_heard: bool = True,
 ) -> list[Message]:
     """``known`` learns the change; it knows all that happened since ``complete_since_ms``.
 
-    Without subscribers (not ``is_heard``) messages may be omitted.
+    ``profile`` is the change's, where it was read already. Without subscribers (not ``is_heard``) messages may be
+    omitted.
     """
     if change["kind"] == "membership":
         return _membership(change, known, complete_since_ms)
@@ -152,7 +162,9 @@ def of_change(
     known.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
     if change.get("merged_into"):
         return _merge(change, known)
-    return _snapshot(change, known, complete_since_ms, is_heard=is_heard)
+    if profile is None:
+        profile = orjson.loads(change["profile"] or b"{}")
+    return _snapshot(change, profile, known, complete_since_ms, is_heard=is_heard)
 
 
 def _membership(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
@@ -202,10 +214,11 @@ def _merge(change: Change, known: NotificationState) -> list[Message]:
     return [_message(change, MERGED, (change["contact_id"], change["merged_into"], str(change["version"])), data)]
 
 
-def _snapshot(change: Change, known: NotificationState, complete_since_ms: int, *, is_heard: bool) -> list[Message]:
-    profile = orjson.loads(change["profile"] or b"{}")
+def _snapshot(
+    change: Change, profile: Profile, known: NotificationState, complete_since_ms: int, *, is_heard: bool
+) -> list[Message]:
     consents = profile.get("consents") or {}
-    refused = sorted(name for name, given in consents.items() if given is False)
+    refused = sorted([name for name, given in consents.items() if given is False])
     row = _digest(profile) + "\0".join(refused).encode()
     key = b"c/" + change["contact_id"].encode()
     before = known.read(key)

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -50,6 +50,7 @@ from sinks.webhooks.subscriptions import Targets, has_endpoints, named, plan, su
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 GROUP = "headwater-webhooks"
 SOURCES = (topics.CHANGES, topics.RESOLVED)
 COMMIT_EVERY_S = 1.0
@@ -193,10 +194,12 @@ class DeliveryPlanner:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
                 kept = [c for c in changes if c["kind"] in TOLD_KINDS and not self._control.erased.covers(c)]
-                for change in kept:  # a contact's membership may stand before its profile
-                    _said(learn_identifiers, change, known)
+                # first: a contact's membership may stand before its profile
+                read = [(change, _read(learn_identifiers, change, known)) for change in kept]
                 said = (
-                    message for change in kept for message in _said(of_change, change, known, since, is_heard=is_heard)
+                    message
+                    for change, profile in read
+                    for message in _read(of_change, change, known, since, profile=profile, is_heard=is_heard) or ()
                 )
                 return named(self._control, said, known)
             if not is_heard:
@@ -206,7 +209,7 @@ class DeliveryPlanner:
                 message
                 for event in events
                 if not self._control.erased.covers(event)
-                for message in _said(of_event, event)
+                for message in _read(of_event, event) or ()
             )
             return named(self._control, said, known)
         except UndecodableError as error:
@@ -268,10 +271,10 @@ class DeliveryPlanner:
             self._committed.update(news)
 
 
-def _said(read: Callable[..., list[Message] | None], datum: Any, *more: Any, **how: bool) -> list[Message]:
+def _read(read: Callable[..., T | None], datum: Any, *more: Any, **how: Any) -> T | None:
     """An unusable item costs only itself; ClickHouse or quarantine has it."""
     try:
-        return read(datum, *more, **how) or []
+        return read(datum, *more, **how)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
-        return []
+        return None
