@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -42,6 +43,7 @@ RECORDS = 200
 COLUMNS = ("workspace", "environment", "minute", "source", "events", "_partition", "_first", "_last")
 SETTINGS = {"async_insert": "0"}
 TABLE = "accepted"
+_ORIGIN = itemgetter("workspace", "environment", "source", "received_ms")
 _LAST = "SELECT _partition, max(_last) FROM accepted GROUP BY _partition"
 CHECK_S = 15.0
 _BROKEN = "SELECT name FROM system.detached_parts WHERE database = currentDatabase() AND table = {table:String}"
@@ -71,9 +73,10 @@ class Run:
             events = codec.skim_events(record.value or b"")
         except UndecodableError:
             return  # the identity stage puts it into quarantine
-        for event in events:
-            minute = min(max(event["received_ms"], 0), LATEST_MS) // MINUTE_MS
-            self.events[Group(event["workspace"], event["environment"], event["source"], minute)] += 1
+        # the events of a request came at the same time
+        for (workspace, environment, source, received_ms), count in Counter(map(_ORIGIN, events)).items():
+            minute = min(max(received_ms, 0), LATEST_MS) // MINUTE_MS
+            self.events[Group(workspace, environment, source, minute)] += count
 
     @property
     def is_recent(self) -> bool:
