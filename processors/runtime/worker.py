@@ -56,9 +56,10 @@ def run(
 ) -> NoReturn:
     set_up_logging(settings)
     state_dir(stage.app, settings).mkdir(parents=True, exist_ok=True)
-    # a unit is tens of thousands of objects that hold no cycles: to look for some would cost a quarter of its time
+    # the units of all partitions are a hundred thousand objects that hold no cycles: to look for some would cost a
+    # quarter of their time, and they are gone before so many are there
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
     uvloop.run(_serve(stage, settings, quarantine or _quarantine(settings), sidecar or _nothing))
 
 
