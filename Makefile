@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --pro
 	-c deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test sdks check fuzz bench bench-compare clean
+.PHONY: help setup run up down status test test-full faults sdks check fuzz bench bench-compare clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,14 @@ down: $(LOCAL) ## stop the stack
 status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
 
-test: $(DEV) ## run every test, on a real Kafka and a real ClickHouse
+test: $(DEV) ## run the tests on a real Kafka and a real ClickHouse, long ones in their short form
 	@$(BIN)/python -m tests.support.tiers
+
+test-full: $(DEV) ## run every test in its full form: more kills, seeds, widths and rows; an hour
+	@$(BIN)/python -m tests.support.tiers --full
+
+faults: $(DEV) ## kill processes under load, in the full form
+	@$(BIN)/python -m pytest --full tests/faults
 
 sdks: $(DEV) ## try every vendor's SDK that is listed, unmodified; needs their toolchains and Chromium
 	@$(BIN)/python -m pytest --all-sdks tests/sdks

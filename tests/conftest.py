@@ -16,7 +16,8 @@ import pytest
 
 from schemas.settings import PREFIX, Settings
 from tests.support import services
-from tests.support.tiers import TIERS
+from tests.support.forms import Form
+from tests.support.tiers import LEFT_OUT, TIERS
 
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
 
@@ -34,7 +35,7 @@ for _name in [name for name in os.environ if name.startswith(PREFIX)]:
 _sockets = {"blocked": False}
 _counts: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
 _origins: dict[str, str] = {}
-_left_out: list[str] = []
+_form = Form(full=False)
 _asked: set[str] = set()
 """Tiers that the command line names; all of them where it names none."""
 
@@ -48,6 +49,7 @@ sys.addaudithook(_guard)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="the full form of each tier, not the short form")
     parser.addoption("--all-sdks", action="store_true", help="every SDK, version and variant, not the short form")
     parser.addoption("--record-sdks", action="store_true", help="write what the SDKs sent to tests/recordings")
 
@@ -57,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     tests = services.ROOT / "tests"
     named = {tier_of(path) if path != tests and tests in path.parents else "" for path in paths}
     _asked.update(TIERS if "" in named else named)
+    _form.full = bool(config.getoption("--full"))
 
 
 def tier_of(path: Path) -> str:
@@ -70,7 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # no registry of Python has it as a package: a run without it says so, and is proof of all else
             config.hook.pytest_deselected(items=users)
             items[:] = [item for item in items if item not in users]
-            _left_out.append(f"{loss}: {command} is not on the path")
+            _form.left_out.append(f"{loss}: {command} is not on the path")
+    if not _form.full:
+        leave_out_full_form(config, items)
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         asked = set(getattr(item, "fixturenames", ())) & {"kafka", "clickhouse"}
@@ -78,6 +83,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if missing and not marks & {"e2e", "faults", "sdks", "console"}:
             # else `-m "not kafka"` would start a broker
             raise pytest.UsageError(f"{item.nodeid} uses {sorted(missing)} without the marker")
+
+
+def leave_out_full_form(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of the full form alone; the text of their marker says what a run without them did not try."""
+    losses: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if mark := item.get_closest_marker("full"):
+            losses.setdefault(str(mark.args[0]), []).append(item)
+    for loss, left in losses.items():
+        config.hook.pytest_deselected(items=left)
+        _form.left_out.append(f"{loss} ({len(left)} tests)")
+    items[:] = [item for item in items if item.get_closest_marker("full") is None]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,7 +111,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if tier and (report.when == "call" or report.outcome != "passed"):
         _counts[tier][report.outcome] += 1
         if tier in {"sdks", "console"} and report.skipped and isinstance(report.longrepr, tuple):
-            _left_out.append(str(report.longrepr[2]).removeprefix("Skipped: "))
+            _form.left_out.append(str(report.longrepr[2]).removeprefix("Skipped: "))
 
 
 def shortcomings() -> list[str]:
@@ -117,8 +134,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{tier:<12}{figures}")
     for name, origin in _origins.items():
         terminalreporter.write_line(f"{name}: {origin}")
-    for line in dict.fromkeys(_left_out):
-        terminalreporter.write_line(f"left out: {line}", yellow=True)
+    for line in dict.fromkeys(_form.left_out):
+        terminalreporter.write_line(f"{LEFT_OUT}{line}", yellow=True)
     if _required:
         for line in shortcomings():
             terminalreporter.write_line(f"NOT PROVEN: {line}", red=True)
@@ -141,6 +158,12 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
                 reporter.write_line(f"\n{line}")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def form() -> Form:
+    """Short or full, as the command line says."""
+    return _form
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
 from tests.support.stack import SECRET, LocalStack
 
 NARROW = 390
+OTHER_WAYS = pytest.mark.full("each page of the console in both colour schemes at both widths: in one or two of them")
+HARD_WAY = (pytest.param("light", 1280, marks=OTHER_WAYS), ("dark", NARROW))
+"""Colours and width of a page that other tests look at in light, and wide."""
 VIOLATIONS = """
 addEventListener(
   "securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`)

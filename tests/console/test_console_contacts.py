@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
+from tests.console.browsing import HARD_WAY, Watched, check_page, code_of, watched
 from tests.support.stack import LocalStack
 
 pytestmark = [pytest.mark.console]
@@ -28,7 +28,7 @@ async def make(stack: LocalStack, name: str, **more: object) -> str:
         return str(written.json()["id"])
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", NARROW)])
+@pytest.mark.parametrize(("scheme", "width"), HARD_WAY)
 async def test_the_pages_are_accessible_whatever_the_values(
     browser: Browser, stack: LocalStack, scheme: str, width: int
 ) -> None:

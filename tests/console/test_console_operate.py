@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
+from tests.console.browsing import HARD_WAY, Watched, check_page, code_of, watched
 from tests.support.stack import LocalStack
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import receiver
@@ -37,7 +37,7 @@ async def campaign_with_messages(stack: LocalStack, name: str) -> str:
     return str(made["id"])
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", NARROW)])
+@pytest.mark.parametrize(("scheme", "width"), HARD_WAY)
 async def test_the_pages_are_accessible(browser: Browser, stack: LocalStack, scheme: str, width: int) -> None:
     campaign = await campaign_with_messages(stack, "<i>\u202eodd</i>" + "z" * 80)
     async with stack.client() as client:

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.browsing import NARROW, check_page, code_of, cookie_of, watched
+from tests.console.browsing import NARROW, OTHER_WAYS, check_page, code_of, cookie_of, watched
 from tests.support.stack import LocalStack
 
 pytestmark = [pytest.mark.console]
@@ -15,7 +15,11 @@ PAGES = tuple(
     f"/console/{name}"
     for name in "live contacts segments segments/new campaigns webhooks quarantine pipeline keys none".split()
 )
-WAYS = (("light", 1280), ("dark", 1280), ("light", NARROW), ("dark", NARROW))
+WAYS = (
+    ("light", 1280),
+    ("dark", NARROW),
+    *(pytest.param(*way, marks=OTHER_WAYS) for way in (("dark", 1280), ("light", NARROW))),
+)
 MOST_PAGE = 60_000
 """Bytes of a page with all that it loads, as they are sent."""
 

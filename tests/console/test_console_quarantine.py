@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from schemas import topics
 from schemas.records import codec, quarantine
 from schemas.service import kafka
-from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
+from tests.console.browsing import HARD_WAY, Watched, check_page, code_of, watched
 from tests.support.builders import event
 from tests.support.stack import LocalStack
 from tests.support.waiting import eventually
@@ -47,7 +47,7 @@ async def put(stack: LocalStack, offset: int, payload: bytes, reason: str) -> st
     return record_id
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", NARROW)])
+@pytest.mark.parametrize(("scheme", "width"), HARD_WAY)
 async def test_the_pages_of_quarantine_are_accessible(
     browser: Browser, stack: LocalStack, scheme: str, width: int
 ) -> None:

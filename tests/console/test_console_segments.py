@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.browsing import NARROW, Watched, check_page, code_of, watched
+from tests.console.browsing import HARD_WAY, NARROW, OTHER_WAYS, Watched, check_page, code_of, watched
 from tests.support.stack import LocalStack
 from tests.support.waiting import eventually
 
@@ -23,7 +23,7 @@ async def seed(stack: LocalStack) -> None:
             assert answer.status_code in {200, 202}
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", NARROW)])
+@pytest.mark.parametrize(("scheme", "width"), HARD_WAY)
 async def test_the_pages_are_accessible(browser: Browser, stack: LocalStack, scheme: str, width: int) -> None:
     await seed(stack)
     async with stack.client() as client:
@@ -111,7 +111,7 @@ async def test_a_segment_is_made_from_a_recipe_edited_and_removed(seen: Watched,
     assert await page.get_by_role("link", name="My weekly").count() == 0
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", NARROW)])
+@pytest.mark.parametrize(("scheme", "width"), [pytest.param("dark", 1280, marks=OTHER_WAYS), ("light", NARROW)])
 async def test_a_segment_shows_its_size_its_entries_and_its_exits(
     browser: Browser, stack: LocalStack, scheme: str, width: int
 ) -> None:

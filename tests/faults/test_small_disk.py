@@ -16,6 +16,7 @@ import pytest
 
 from sinks.maintenance.compact import compact_merges
 from tests.support.comparison import create_segments, rows, settled
+from tests.support.forms import Form
 from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
 from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.stack import LocalStack, local_stack
@@ -30,10 +31,11 @@ DISK_MIB = 160
 @pytest.mark.faults
 @pytest.mark.timeout(550)
 async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
-    tmp_path: Path, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, form: Form, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = make_events(SEED, EVENTS, people=300, now_ms=time.time_ns() // 1_000_000)
     ledger, rng = SentLedger(), random.Random(SEED)
+    times = form.number("times that the disk fills under load", short=2, full=4)
     # no floor: the disk is filled under writes that are under way, which no floor can keep others from
     with (
         small_disk(tmp_path / "clickhouse", DISK_MIB) as disk,
@@ -42,7 +44,7 @@ async def test_nothing_acknowledged_is_lost_on_a_disk_that_fills(
         segments = await create_segments(stack, RULES)
         sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=PER_SECOND))
         full = 0
-        while not sending.done() and full < 4:
+        while not sending.done() and full < times:
             await asyncio.sleep(0.5 + rng.random())
             await asyncio.to_thread(disk.fill)
             full += 1

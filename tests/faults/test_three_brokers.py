@@ -16,7 +16,7 @@ from tests.support.stack import local_stack
 from tests.support.waiting import eventually
 
 SEED = 20_261_126
-EVENTS = 6_000
+EVENTS = 4_000
 PER_SECOND = 300
 BACK_S = 10.0
 """Within this time after a broker's death answers are quick again."""

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from tests.support.builders import NOW_MS, cid, event
+from tests.support.forms import Form
 from tests.support.services import fresh_settings
 from tests.support.sink_pipeline import change, process
 from tests.support.waiting import eventually
@@ -21,7 +22,7 @@ from tests.support.webhook_sender import Upstream, upstream, webhook
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 SEED = 20_261_121
-KILLS, WITHOUT_DISK = 8, 4
+WITHOUT_DISK = 2
 CONTACTS, EVENTS_EACH = 150, 12
 REFUSED = 0.15
 
@@ -57,8 +58,9 @@ def told(got: Got) -> tuple[str, str]:
 
 @pytest.mark.timeout(200)
 async def test_every_delivery_arrives_whenever_the_sender_is_killed(
-    kafka: str, tmp_path: Path, say: Callable[[str], None]
+    kafka: str, tmp_path: Path, form: Form, say: Callable[[str], None]
 ) -> None:
+    kills = form.number("kills of the sender of webhooks", short=4, full=8)
     rng = random.Random(SEED)
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
     asked: Counter[tuple[str, str]] = Counter()
@@ -73,10 +75,10 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
         taken[what] += 1
         return 200, b""
 
-    plan = [0.05 + rng.random() for _ in range(KILLS)]
+    plan = [0.05 + rng.random() for _ in range(kills)]
     async with upstream(settings) as up, receiver(decide) as endpoint:
         one = await up.define(webhook(endpoint.url()))
-        sending = asyncio.create_task(send(up, sum(plan) + KILLS))
+        sending = asyncio.create_task(send(up, sum(plan) + kills))
         for turn, after in enumerate(plan):
             async with process(settings, "webhooks") as child:
                 await asyncio.sleep(after)
@@ -102,7 +104,7 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
     repeated = sum(taken.values()) - len(taken)
     say(
         f"webhooks: {len(expected)} deliveries, {len(ids)} requests, {repeated} taken again, "
-        f"{KILLS} kills, settled {time.monotonic() - began:.1f} s after the last event"
+        f"{kills} kills, settled {time.monotonic() - began:.1f} s after the last event"
     )
     assert taken.keys() == expected, "nothing is told that did not happen"
     assert len(set(ids)) == len(ids), "an attempt's id is never used again"
@@ -110,4 +112,4 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
     assert len({a["delivery_id"] for a in log}) == len(expected), "no cause made a second delivery"
     assert {got.headers["webhook-id"] for got in endpoint.got} == {got.json["id"] for got in endpoint.got}
     assert len({got.json["id"] for got in endpoint.got}) == len(expected), "a message has one id"
-    assert repeated < KILLS * 64, "a crash repeats what was under way, no more"
+    assert repeated < kills * 64, "a crash repeats what was under way, no more"

@@ -1,6 +1,7 @@
 """Every tier of tests in; each run in a process of its own, two at a time where cores allow, and one verdict, out.
 
-`python -m tests.support.tiers`. A tier's services end with its process, so that none of them takes a share of the
+`python -m tests.support.tiers`, with `--full` in the full form: what the short form leaves out is named at the end. A
+tier's services end with its process, so that none of them takes a share of the
 processor from the tiers after it. The tier of faults mostly waits, so it runs beside the others, in parts. What
 `PYTEST_ADDOPTS` has goes to each process.
 """
@@ -22,6 +23,7 @@ FAULTS = 3
 LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
 TAIL = 200
 """Lines of a failed part that are said again at the end."""
+LEFT_OUT = "left out: "
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class TierPart:
     name: str
     paths: list[str]
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    left_out: list[str] = field(default_factory=list)
     seconds: float = 0.0
     code: int | None = None
 
@@ -43,12 +46,18 @@ def parts() -> list[TierPart]:
     return [part for pair in zip(faults, others, strict=False) for part in pair] + others[FAULTS:]
 
 
-async def run(part: TierPart) -> None:
+def variables() -> dict[str, str]:
+    """Those of each process: it may keep compiled modules, which hundreds of processes would else compile again."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+async def run(part: TierPart, options: list[str]) -> None:
     """Each line of its output is printed as it comes, behind its name."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", *part.paths),
+        *(sys.executable, "-m", "pytest", *options, *part.paths),
         cwd=ROOT,
+        env=variables(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=1 << 24,
@@ -57,28 +66,32 @@ async def run(part: TierPart) -> None:
     async for line in process.stdout:
         text = line.decode(errors="replace").rstrip()
         part.lines.append(text)
+        if text.startswith(LEFT_OUT):
+            part.left_out.append(text.removeprefix(LEFT_OUT))
         print(f"{part.name:<11} | {text}", flush=True)
     part.code, part.seconds = await process.wait(), time.monotonic() - began
 
 
-async def run_all(waiting: list[TierPart]) -> None:
+async def run_all(waiting: list[TierPart], options: list[str]) -> None:
     queue = deque(waiting)
 
     async def lane() -> None:
         while queue:
-            await run(queue.popleft())
+            await run(queue.popleft(), options)
 
     await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
 
 
-def main() -> int:
-    """0 where every part passed."""
+def main(options: list[str]) -> int:
+    """0 where every part passed; the options are pytest's."""
     began, some = time.monotonic(), parts()
-    asyncio.run(run_all(some))
+    asyncio.run(run_all(some, options))
     failed = [part for part in some if part.code != 0]
     for part in failed:
         print(f"\n{'=' * 20} the end of {part.name} {'=' * 20}", *part.lines, sep="\n")
     print()
+    for line in dict.fromkeys(line for part in some for line in part.left_out):
+        print(f"{LEFT_OUT}{line}")
     for part in some:
         verdict = "passed" if part.code == 0 else f"FAILED ({part.code})"
         print(
@@ -89,4 +102,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
