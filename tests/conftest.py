@@ -19,7 +19,10 @@ from tests.support import services
 from tests.support.forms import Form
 from tests.support.tiers import LEFT_OUT, TIERS
 
+# how long an example takes on a machine that is busy proves nothing
+hypothesis.settings.register_profile("usual", deadline=None)
 hypothesis.settings.register_profile("nightly", max_examples=3000, deadline=None)
+hypothesis.settings.load_profile("usual")
 
 REACHING = frozenset({"kafka", "clickhouse", "e2e", "faults", "sdks", "console"})
 TOOLS = {"helm": "the chart was not rendered", "promtool": "the alert rules were not evaluated"}
@@ -184,12 +187,21 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], No
         yield service.address
 
 
+@pytest.fixture(scope="module", autouse=True)
+def databases() -> Iterator[None]:
+    """Those of a module's own fixtures go with it."""
+    yield
+    services.drop_databases()
+
+
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Fresh names and ports; points to those services that the test's markers ask for."""
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Fresh names and ports; points to those services that the test's markers ask for; the database goes at the end."""
     marks = {mark.name for mark in request.node.iter_markers()}
-    return services.fresh_settings(
+    made = services.fresh_settings(
         tmp_path,
         kafka=request.getfixturevalue("kafka") if "kafka" in marks else "",
         clickhouse=request.getfixturevalue("clickhouse") if "clickhouse" in marks else "",
     )
+    yield made
+    services.drop_databases(of=made)

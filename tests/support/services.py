@@ -31,6 +31,9 @@ STOP_S = 10.0
 
 Say = Callable[[str], None]
 
+_made: list[Settings] = []
+"""Those with a database in a ClickHouse that tests share."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -55,7 +58,7 @@ def fresh_settings(home: Path, *, kafka: str = "", clickhouse: str = "") -> Sett
     """Settings that share nothing with any other test's, but the two services where they are given."""
     unique = secrets.token_hex(4)
     broker = free_port(2)
-    return Settings(
+    made = Settings(
         home=home,
         port=free_port(),
         query_port=free_port(),
@@ -66,6 +69,17 @@ def fresh_settings(home: Path, *, kafka: str = "", clickhouse: str = "") -> Sett
         clickhouse_database=f"t_{unique}",
         topic_prefix=f"t-{unique}.",
     )
+    if clickhouse:
+        _made.append(made)
+    return made
+
+
+def drop_databases(*, of: Settings | None = None) -> None:
+    """Of these settings or of all that were made: the engine makes each table the slower the more there are of them."""
+    for made in [made for made in _made if of is None or made is of]:
+        sql = f"DROP DATABASE IF EXISTS {made.clickhouse_database} SYNC"
+        httpx.post(made.clickhouse, content=sql, timeout=60, trust_env=False).raise_for_status()
+        _made.remove(made)
 
 
 @contextmanager
