@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def tracked(*suffixes: str) -> list[Path]:
     return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).exists()]
 
 
+@cache
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -57,15 +59,21 @@ SOURCES = [path for path in tracked(".py") if relative(path).split("/")[0] in PA
 TESTS = [path for path in tracked(".py") if relative(path).startswith("tests/")]
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Dotted names that a file imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def packages_of(path: Path) -> set[str]:
@@ -82,7 +90,7 @@ def test_a_file_keeps_to_its_place(path: Path) -> None:
 
 def is_pure(path: Path) -> bool:
     """Whether a file promises to do no I/O: by its folder, or by the end of its docstring's first paragraph."""
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(parsed(path)) or ""
     return relative(path).startswith(PURE) or text.split("\n\n")[0].endswith("; pure.")
 
 
@@ -96,10 +104,12 @@ def test_a_folder_is_small_enough_to_be_seen_at_once() -> None:
     assert {relative(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
 
 
+@cache
 def module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def uses() -> dict[Path, set[Path]]:
     """The files of ours that each file imports."""
     files = {module(path): path for path in SOURCES}
@@ -148,7 +158,7 @@ def test_only_the_seam_knows_faust(path: Path) -> None:
 def test_a_file_says_what_it_is_and_stays_short(path: Path) -> None:
     text = path.read_text()
     if text.strip():
-        assert ast.get_docstring(ast.parse(text)), "the first sentence says what goes in and what comes out"
+        assert ast.get_docstring(parsed(path)), "the first sentence says what goes in and what comes out"
     assert text.count("\n") <= MAX_LINES
     assert path.stem not in FORBIDDEN_NAMES
     assert len(path.relative_to(ROOT).parts) <= DEEPEST, "no package deeper than three"
@@ -161,7 +171,7 @@ def test_a_test_file_stays_short() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_a_function_fits_a_screen(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 60, node.name
 
@@ -171,7 +181,7 @@ def test_a_class_name_means_one_thing() -> None:
     places: dict[str, list[str]] = {}
     for path in SOURCES + [path for path in TESTS if not path.name.startswith("test_")]:
         if "graphql" not in path.parts:
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(relative(path))
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
@@ -183,7 +193,7 @@ def test_every_agent_yields() -> None:
         node
         for path in SOURCES
         if relative(path).startswith("processors/runtime/")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.AsyncFunctionDef) and any(a.arg == "stream" for a in node.args.args)
     ]
     assert agents
@@ -221,7 +231,7 @@ def test_every_test_can_fail() -> None:
     """A test asserts, expects an exception, or hands on to a function that does."""
     telling = re.compile(r"assert|raises|check|expect|verify|run_state_machine|warns|eventually|wait_until")
     for path in TESTS:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
                 calls = [ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
                 asserts = any(isinstance(n, ast.Assert) for n in ast.walk(node))
