@@ -31,7 +31,8 @@ from schemas.settings import Settings
 TABLES = (
     *("accepted", "campaigns", "consent_changes", "contact_memberships", "contact_merges", "contact_overrides"),
     *("contacts", "delivery_attempts", "duplicates", "event_outcomes", "event_types", "events", "links"),
-    *("membership_changes", "memberships", "refused_links", "removals", "retracted_links", "segments", "webhooks"),
+    *("membership_changes", "memberships", "refused_links", "removals", "retracted_links", "segments"),
+    *("typed_columns", "webhooks"),
 )
 """The tables whose rows have a workspace and an environment. Not quarantine: it is for operators."""
 VIEWS = (

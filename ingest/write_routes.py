@@ -9,6 +9,7 @@ from ingest.control.access_routes import AccessRoutes
 from ingest.control.campaign_routes import CampaignRoutes
 from ingest.control.segment_routes import SegmentRoutes
 from ingest.control.trial_routes import TestEnvironmentRoutes
+from ingest.control.typed_columns import TypedColumnRoutes
 from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
@@ -27,6 +28,7 @@ def write_routes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, con
     webhooks = WebhookRoutes(edge, pages, read_api, writer, control)
     campaign, trial = CampaignRoutes(edge, read_api, writer), TestEnvironmentRoutes(edge, read_api, writer)
     receivers, static = Receivers(edge, writer), StaticSegmentRoutes(edge, read_api)
+    typed = TypedColumnRoutes(edge, writer)
     return [
         # the most frequent first: routes are tried in their order, a microsecond each
         Route("/v1/contacts", people.upsert, methods=["POST"]),
@@ -57,4 +59,6 @@ def write_routes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, con
         Route("/v1/test/reset", trial.reset, methods=["POST"]),
         Route("/v1/workspaces", access.create_workspace, methods=["POST"]),
         Route("/v1/workspaces/{id}", access.edit_workspace, methods=["PATCH"]),
+        Route("/v1/typed-columns/{property:path}", typed.put, methods=["PUT"]),
+        Route("/v1/typed-columns/{property:path}", typed.delete, methods=["DELETE"]),
     ]

@@ -47,6 +47,8 @@ MOST_CONSENTS = 100
 MAX_SPLIT = 200
 """Most events or identifiers that one split names."""
 MAX_NAME = 200
+MOST_TYPED_COLUMNS = 32
+"""Of an environment: each is written into every row that has the property."""
 MAX_QUARANTINE_IDS = 100
 """Records that a request to replay or discard names."""
 QUARANTINE_STATES = ("open", "replayed", "discarded")

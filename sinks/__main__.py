@@ -37,6 +37,7 @@ from sinks.maintenance.compact import compact_merges, every
 from sinks.maintenance.erase import Eraser, following
 from sinks.maintenance.mend import Mender
 from sinks.maintenance.retention import RetentionKeeper
+from sinks.maintenance.typed_columns import TypedColumnKeeper
 from sinks.quarantine.replayer import QuarantineReplayer
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ async def _store(settings: Settings) -> None:
     known = ControlState()
     eraser = Eraser(settings, known)
     rereads = Rereads()
-    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads, started(NAME))
+    traced, typed = started(NAME), known.typed_columns
+    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads, traced, typed=typed)
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
     names = NameKeeper(settings, known)
@@ -82,6 +84,7 @@ async def _store(settings: Settings) -> None:
                 tasks.create_task(ledger.run())
                 tasks.create_task(names.run())
                 tasks.create_task(RetentionKeeper(settings, known).run())
+                tasks.create_task(TypedColumnKeeper(settings, known).run())
                 tasks.create_task(replayer.run())
 
     needs = {

@@ -30,6 +30,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     access.NewEnvironment,
     access.NewWorkspace,
     access.WorkspaceEdit,
+    access.TypedColumnEdit,
     receivers.NewReceiver,
     segments.NewSegment,
     segments.SegmentEdit,

@@ -9,6 +9,7 @@ PATH_PARTS = {
     "tasks.id": "The task_id of an answer.",
     "delivery_id": "An attempt of the webhook's log.",
     "launch_id": "A launch's id.",
+    "property": "The name of a property of events; with dots a path: shipping.city.",
     "provider": "One of sendgrid, postmark, mailgun, ses and twilio.",
     "key": "A public key.",
     "method": "Any other method, which is answered with 501.",

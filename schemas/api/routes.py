@@ -11,6 +11,7 @@ from schemas.api.campaign_routes import CAMPAIGN_READS, CAMPAIGN_WRITES
 from schemas.api.live_route import LIVE
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
+from schemas.api.typed_column_routes import TYPED_READS, TYPED_WRITES
 from schemas.json_schema import TEXT, TIME, Schema, one_of, whole
 from schemas.limits import (
     DEFAULT_LIMIT,
@@ -57,6 +58,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/segments/{id}/history", "segments:read", "SegmentHistory", "Its size over time", _SIZES),
     get("/v1/segments/{id}/changes", "segments:read", "SegmentChange", "Entries and exits", _MOVES, listed=True),
     *CAMPAIGN_READS,
+    *TYPED_READS,
     get("/v1/parity", "segments:read", "Parity", "How rules and memberships compare"),
     get("/v1/receivers", "webhooks:read", "Receiver", "List endpoints for providers", listed=True),
     get("/v1/keys", "admin", "Key", "List keys, without their secrets", listed=True),
@@ -261,6 +263,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         errors={401: "Error"},
     ),
     *CAMPAIGN_WRITES,
+    *TYPED_WRITES,
     write("POST", "/v1/keys", "admin", "NewKey", {201: "KeyMade"}, "Create a key; the answer alone shows it"),
     write("DELETE", "/v1/keys/{id}", "admin", "", {204: ""}, "Revoke a key", errors={409: "Error"}),
     write("POST", "/v1/environments", "admin", "NewEnvironment", {201: "Environment"}, "Create an environment"),

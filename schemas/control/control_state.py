@@ -21,6 +21,7 @@ from schemas.control.definitions import (
     Receiver,
     Segment,
     SegmentProgress,
+    TypedColumn,
     Variant,
     Webhook,
     Workspace,
@@ -44,6 +45,7 @@ __all__ = [
     "Receiver",
     "Segment",
     "SegmentProgress",
+    "TypedColumn",
     "Variant",
     "Webhook",
     "Workspace",
@@ -65,6 +67,7 @@ KINDS: dict[str, type[ControlRecord]] = {
     "webhook": Webhook,
     "campaign": Campaign,
     "receiver": Receiver,
+    "typed_column": TypedColumn,
     "erasure": Erasure,
     "erasure_step": ErasureStep,
 }
@@ -118,6 +121,8 @@ class ControlState:
         self.receivers: dict[str, Receiver] = {}
         """By id: their own requests carry no key that would say whose they are."""
         self.triggers: dict[str, Campaign] = {}
+        self.typed_columns: dict[tuple[str, str], dict[str, TypedColumn]] = {}
+        """By workspace and environment, then property; no environment without any."""
         self.erased = Erased()
         self.erasures: dict[str, Erasure] = {}
         self.open_erasures: dict[str, Erasure] = {}
@@ -188,6 +193,11 @@ class ControlState:
                 self.triggers.pop(self.campaigns[home].pop(record_id).trigger, None)
         elif kind == "receiver":
             self.receivers.pop(record_id, None)
+        elif kind == "typed_column":
+            environment, _, name = record_id.partition(".")
+            here = self.typed_columns.get((workspace, environment), {})
+            if here.pop(name, None) is not None and not here:
+                del self.typed_columns[workspace, environment]
 
     def _keep(self, record: ControlRecord) -> None:
         match record:
@@ -219,6 +229,8 @@ class ControlState:
                     self.triggers[record.trigger] = record
             case Receiver():
                 self.receivers[record.id] = record
+            case TypedColumn():
+                self.typed_columns.setdefault((record.workspace, record.environment), {})[record.property] = record
             case Erasure() if record.open:
                 if record.id not in self.erasures:
                     self.open_erasures[record.id] = record

@@ -215,6 +215,14 @@ class Receiver(ControlRecord):
         return self.consent or ("sms_marketing" if self.provider == "twilio" else "email_marketing")
 
 
+class TypedColumn(ControlRecord):
+    """A property of events that is a typed column; ``id`` is ``<environment>.<property>``."""
+
+    environment: str
+    property: str
+    type: Literal["string", "number", "boolean", "time"]
+
+
 class Erasure(ControlRecord):
     """Erased contacts, by their own contact ids: hashes, so that the record holds no personal data."""
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from schemas.control.consent import consent_of
-from schemas.control.definitions import ApiKey, Campaign, Environment, Receiver, Webhook, Workspace
+from schemas.control.definitions import ApiKey, Campaign, Environment, Receiver, TypedColumn, Webhook, Workspace
 from schemas.limits import KEPT_DAYS
 from schemas.records import identity
 from schemas.times import iso
+from schemas.typed.values import COLUMNS
 
 UNSENT = ("draft", "scheduled")
 """Statuses that a campaign cannot have after its first message."""
@@ -70,6 +71,19 @@ def receiver(record: Receiver) -> dict[str, Any]:
         "path": f"/v1/receivers/{record.provider}/{record.id}",
         "consent": record.ended_consent,
         "created_at": iso(record.created_ms),
+    }
+
+
+def typed_column(record: TypedColumn, filled_ms: int | None) -> dict[str, Any]:
+    """``filled_ms``: since when all stored events have it; ``column`` is how SQL names it."""
+    quoted = record.property.replace("\\", "\\\\").replace("'", "\\'")
+    return {
+        "property": record.property,
+        "type": record.type,
+        "column": f"{COLUMNS[record.type]}['{quoted}']",
+        "status": "filling" if filled_ms is None else "ready",
+        "created_at": iso(record.created_ms),
+        "filled_at": None if filled_ms is None else iso(filled_ms),
     }
 
 

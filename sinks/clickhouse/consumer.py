@@ -32,7 +32,7 @@ from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
 from sinks.clickhouse.resume import RETRY_S, Bounds, committed_of, resume
 from sinks.clickhouse.streams import STREAMS, Stream
-from sinks.clickhouse.writer import Writer
+from sinks.clickhouse.writer import TypedColumns, Writer
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +145,12 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         erased: Erased | None = None,
         rereads: Rereads | None = None,
         tracer: Tracer | None = None,
+        *,
+        typed: TypedColumns | None = None,
     ) -> None:
         self.settings = settings
         self.rereads = Rereads() if rereads is None else rereads
-        self.writer = Writer(settings)
+        self.writer = Writer(settings, typed)
         self._publisher = SinkPublisher(settings)
         self._context = SinkContext(
             settings=settings,

@@ -10,7 +10,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,14 +20,16 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.insert import InsertContext
 
+from schemas.control.definitions import TypedColumn
 from schemas.errors import ApiError
 from schemas.records.sameness import key_from
 from schemas.retry import retried
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
+from schemas.typed.values import COLUMNS, values_of
 from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
 from sinks.clickhouse.dedupe import EventPosition
-from sinks.clickhouse.rows import PLACE, Item, Table, UnusableError, fill
+from sinks.clickhouse.rows import EVENTS, PLACE, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,12 @@ QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1"}
 vars(options).update(np=None, pd=None)
 
 
+TYPED_EVENTS = replace(EVENTS, columns=(*COLUMNS.values(), *EVENTS.columns))
+"""With the typed columns, for a block that has some."""
+TypedColumns = Mapping[tuple[str, str], Mapping[str, TypedColumn]]
+"""Properties of events by workspace and environment; its owner may change it."""
+
+
 class RowsRefusedError(Exception):
     """These rows cannot be stored as they are."""
 
@@ -53,10 +62,12 @@ class RowsRefusedError(Exception):
 class Writer:
     """One client; a table is written by one insert at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, typed: TypedColumns | None = None) -> None:
         self._settings = settings
         self.counts = SinkCounts()
-        self._contexts: dict[str, InsertContext] = {}
+        self._typed = {} if typed is None else typed
+        self._contexts: dict[tuple[str, tuple[str, ...]], InsertContext] = {}
+        """By name and columns of the table."""
         self._waiting: dict[str, str] = {}
         """Calls that are being retried, with ClickHouse's error."""
 
@@ -74,8 +85,9 @@ class Writer:
 
     async def prepare(self, table: Table) -> None:
         """Learn the table's types; waits until it is there."""
-        if table.name not in self._contexts:
-            self._contexts[table.name] = await self._until_done(f"{table.name}'s types", self._context, table)
+        if (table.name, table.columns) not in self._contexts:
+            made = await self._until_done(f"{table.name}'s types", self._context, table)
+            self._contexts[table.name, table.columns] = made
 
     async def insert(self, table: Table, topic: str, items: Sequence[Item]) -> None:
         """Return when the rows are stored, in the tables of views too; raises ``RowsRefusedError``."""
@@ -84,6 +96,9 @@ class Writer:
         except UnusableError as error:
             raise RowsRefusedError(str(error)) from error
         places = sorted(set(zip(*columns[-len(PLACE) + 1 :], strict=True)))
+        if table is EVENTS and self._typed and (typed := _typed_columns(items, self._typed)):
+            table, columns = TYPED_EVENTS, [*typed, *columns]
+            await self.prepare(table)
         was_sent = False
 
         async def attempt() -> None:
@@ -100,7 +115,7 @@ class Writer:
         self.counts.rows[table.name] += len(items)
 
     async def _insert(self, table: Table, columns: list[list[Any]]) -> None:
-        context = self._contexts[table.name]
+        context = self._contexts[table.name, table.columns]
         context.settings = INSERT | QUORUM if self._settings.clickhouse_cluster else INSERT
         await self._client.insert(data=columns, context=context)
 
@@ -213,3 +228,19 @@ class Writer:
             return await retried(partial(call, *args), ClickHouseError, report, *WAITS_S)
         finally:
             self._waiting.pop(what, None)
+
+
+def _typed_columns(items: Sequence[Item], typed: TypedColumns) -> list[list[Any]]:
+    """The maps of each event; no column where none of their environments has any."""
+    wanted = {
+        home: [(name, properties[name].type) for name in sorted(properties)]
+        for home in {(item.datum["workspace"], item.datum["environment"]) for item in items}
+        if (properties := typed.get(home))
+    }
+    if not wanted:
+        return []
+    rows = [
+        values_of(item.datum["properties"], wanted.get((item.datum["workspace"], item.datum["environment"]), ()))
+        for item in items
+    ]
+    return [[row[column] for row in rows] for column in COLUMNS.values()]

@@ -20,7 +20,7 @@ from sinks.read_api.contacts import (
     link_refusal,
     trace,
 )
-from sinks.read_api.control import definitions, event_types, ledger, tasks, trial, usage, webhooks
+from sinks.read_api.control import definitions, event_types, ledger, tasks, trial, typed_columns, usage, webhooks
 from sinks.read_api.control.quarantine import QuarantineReader
 from sinks.read_api.lists import person
 from sinks.read_api.request.context import ReadRequest
@@ -47,6 +47,14 @@ async def list_events(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def list_event_types(api: ReadServices, asked: ReadRequest) -> Any:
     return await event_types.event_types(api.reader, asked.tenant, asked.paging)
+
+
+async def list_typed_columns(api: ReadServices, asked: ReadRequest) -> Any:
+    return await typed_columns.typed_columns(api.reader, api.control, asked.tenant, asked.paging)
+
+
+async def get_typed_column(api: ReadServices, asked: ReadRequest) -> Any:
+    return await typed_columns.typed_column(api.reader, api.control, asked.tenant, asked.part("property"))
 
 
 async def get_event(api: ReadServices, asked: ReadRequest) -> Any:

@@ -50,6 +50,8 @@ READS: tuple[Read, ...] = (
     Read("/v1/contacts/{id}/split", "contacts:write", handlers.get_evidence),
     Read("/v1/events", "contacts:read", handlers.list_events),
     Read("/v1/event-types", "contacts:read", handlers.list_event_types),
+    Read("/v1/typed-columns", "contacts:read", handlers.list_typed_columns, fresh=True),
+    Read("/v1/typed-columns/{property:path}", "contacts:read", handlers.get_typed_column, fresh=True),
     Read("/v1/events/{id}", "contacts:read", handlers.get_event),
     Read("/v1/events/{id}/trace", "contacts:read", handlers.get_event_trace),
     Read("/v1/segments", "segments:read", segment_handlers.list_segments, fresh=True),

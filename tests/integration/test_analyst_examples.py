@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from schemas.control.definitions import TypedColumn
 from schemas.records.records import Event
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
+from sinks.clickhouse.writer import Writer
 from tests.integration.contact_rows import contact, member
 from tests.integration.test_campaigns import merged
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
@@ -43,6 +45,11 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     settings = fresh_settings(tmp_path_factory.mktemp("examples"), kafka=kafka, clickhouse=clickhouse)
     anna, bert, before = "external_id:anna", "external_id:bert", "anonymous_id:x"
     async with reads(settings) as api:
+        home = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
+        total = TypedColumn(id=f"{ENVIRONMENT}.total", property="total", type="number", created_ms=1, **home)
+        await api._writer.stop()
+        api._writer = Writer(settings, {(WORKSPACE, ENVIRONMENT): {"total": total}})
+        await api._writer.start()
         sent = [fact("sent", anna, "m1"), fact("sent", bert, "m2")]
         await api.store(EVENTS, *sent, fact("delivered", anna, "m1"), fact("delivered", bert, "m2"))
         await api.store(EVENTS, sent[0], fact("opened", before, "m1", 2), fact("clicked", before, "m1", 3))
@@ -62,6 +69,7 @@ def when(days: int) -> datetime:
 
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
+    "revenue by day": [(when(1).date(), 10.5), (when(2).date(), 4.5), (when(8).date(), 99.0)],
     "funnel": [(2, 2, 1, 1, 0.5)],
     "conversion by segment": [("seg_1", 1, 1, 15.0), ("seg_2", 2, 1, 15.0)],
     "contacts now": [(ANNA, "anna@x.io", when(1))],

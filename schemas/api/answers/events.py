@@ -127,6 +127,16 @@ class EventTypeShape(TypedDict):
 
 
 @closed
+class TypedColumnShape(TypedDict):
+    property: str
+    type: Literal["string", "number", "boolean", "time"]
+    column: Annotated[str, Field(description="As SQL names it, in events and events_resolved.")]
+    status: Annotated[Literal["filling", "ready"], Field(description="Ready: all stored events have it.")]
+    created_at: Moment
+    filled_at: Moment | None
+
+
+@closed
 class LogPlace(TypedDict):
     topic: str
     partition: int

@@ -39,6 +39,7 @@ SHAPES: dict[str, Any] = {
     "ContactEvent": events.ContactEventShape,
     "StoredEvent": events.StoredEventShape,
     "EventType": events.EventTypeShape,
+    "TypedColumn": events.TypedColumnShape,
     "ContactSegment": contacts.ContactSegmentShape,
     "ContactConsent": contacts.ContactConsentShape,
     "Erasure": contacts.ErasureShape,

@@ -57,3 +57,7 @@ class WorkspaceEdit(Body):
     link_emails: bool | None = None
     link_phones: bool | None = None
     retention: RetentionEdit | None = None
+
+
+class TypedColumnEdit(Body):
+    type: Literal["string", "number", "boolean", "time"]

@@ -18,7 +18,11 @@ SELECT
     e.context AS context,
     e.source AS source,
     e.identifiers AS identifiers,
-    e._kind AS _kind
+    e._kind AS _kind,
+    e.strings AS strings,
+    e.numbers AS numbers,
+    e.booleans AS booleans,
+    e.times AS times
 FROM {database}.events AS e FINAL
 LEFT ANY JOIN
 (
@@ -49,6 +53,10 @@ ALTER TABLE {database}.events_resolved
     COMMENT COLUMN `source` 'the dialect that it came by',
     COMMENT COLUMN `identifiers` 'the identifiers that it came with, the strongest first',
     COMMENT COLUMN `_kind` 'track, identify, alias, device or contact',
+    COMMENT COLUMN `strings` 'typed columns: texts by property',
+    COMMENT COLUMN `numbers` 'typed columns: numbers by property',
+    COMMENT COLUMN `booleans` 'typed columns: true and false by property',
+    COMMENT COLUMN `times` 'typed columns: times by property',
     COMMENT COLUMN `stored_contact_id` 'the contact when the event was stored',
     COMMENT COLUMN `own_contact_id` 'the contact id that follows from its strongest identifier',
     MODIFY COMMENT 'Every event once, with the contact that it belongs to today';

@@ -489,3 +489,19 @@ CREATE TABLE IF NOT EXISTS headwater.removals
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/headwater/removals', '{replica}', at)
 ORDER BY (workspace, `table`, before)
 COMMENT 'Rows that went because their workspace keeps them no longer';
+
+-- 0020_typed_columns.sql
+CREATE TABLE IF NOT EXISTS headwater.typed_columns
+(
+    workspace LowCardinality(String) COMMENT 'the workspace that asked for it',
+    environment LowCardinality(String) COMMENT 'the environment within the workspace',
+    property String COMMENT 'a property of events, with dots: a path',
+    type LowCardinality(String) COMMENT 'string, number, boolean or time: the map that has it',
+    created_at DateTime64(3, 'UTC') COMMENT 'when it was asked for',
+    filled_at DateTime64(3, 'UTC') COMMENT 'since when all stored events have it',
+    deleted UInt8 COMMENT '1: it is a typed column no more',
+    _version UInt64 COMMENT 'when the row was written, epoch milliseconds'
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/headwater/typed_columns', '{replica}', _version)
+ORDER BY (workspace, environment, property)
+COMMENT 'Properties that all stored events have as typed columns; read FINAL';

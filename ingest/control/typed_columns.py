@@ -1,0 +1,68 @@
+"""Requests about typed columns in; their definitions on `control`, and answers, out."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.json_body import json_of
+from schemas.api.requests.access import TypedColumnEdit
+from schemas.api.requests.body import checked
+from schemas.control import serialize
+from schemas.control.control_state import TypedColumn
+from schemas.control.lookup import require
+from schemas.errors import ApiError
+from schemas.limits import MAX_NAME, MOST_TYPED_COLUMNS
+from schemas.service.web import JsonResponse
+
+
+class TypedColumnRoutes:
+    """Handlers for the environment of the key. One write at a time, so that this edge exceeds no bound."""
+
+    def __init__(self, edge: Edge, writer: ControlWriter) -> None:
+        self._edge = edge
+        self._writer = writer
+        self._one = asyncio.Lock()
+
+    async def put(self, request: Request) -> Response:
+        """Raises ``ApiError``: 422, and 409 where the environment has as many as it may."""
+        principal = self._edge.authorise(request, "admin")
+        name = _name(request)
+        body = checked(TypedColumnEdit, await json_of(request, self._edge.settings))
+        async with self._one:
+            here = self._edge.control.typed_columns.get((principal.workspace, principal.environment), {})
+            known = here.get(name)
+            if known is None and len(here) >= MOST_TYPED_COLUMNS:
+                message = f"the environment has {MOST_TYPED_COLUMNS} typed columns, the most: delete one first"
+                raise ApiError("conflict", message, "property")
+            if known is None or known.type != body.type:
+                column = TypedColumn(
+                    id=f"{principal.environment}.{name}",
+                    workspace=principal.workspace,
+                    environment=principal.environment,
+                    property=name,
+                    type=body.type,
+                    created_ms=self._edge.clock(),
+                )
+                await self._writer.put("typed_column", column)
+                known = column
+        return JsonResponse(serialize.typed_column(known, None), 202)
+
+    async def delete(self, request: Request) -> Response:
+        """Raises ``ApiError`` (404)."""
+        principal = self._edge.authorise(request, "admin")
+        here = self._edge.control.typed_columns.get((principal.workspace, principal.environment), {})
+        column = require(here, request.path_params["property"], "typed column")
+        await self._writer.put("typed_column", column.model_copy(update={"deleted": True}))
+        return Response(status_code=204)
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["property"]
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise ApiError(
+            "invalid_field", f"must be the name of a property, 1 to {MAX_NAME} printable characters", "property"
+        )
+    return name

@@ -1,0 +1,124 @@
+"""Definitions of typed columns in; stored events that have them, and rows of `typed_columns` that say so, out.
+
+1. The sink writes the values of new events; here those that were stored before are rewritten, by a mutation of the rows
+   whose maps differ from what the definitions say. So it may be repeated, and a property that is one no more, or is one
+   of another type, goes the same way. Until then its values are in the rows of before.
+2. A sink may know a definition later than this one, and a block may have been filled before. So a change is waited
+   on for ``GRACE_S`` before the rows are looked at, and rows of the last ``AGAIN_MS`` are looked at again every round.
+3. Of a cluster the mutation is Keeper's, so it reaches each replica.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import TypedColumn
+from schemas.rules.sql_values import Parameters
+from schemas.service import clock
+from schemas.settings import Settings
+from schemas.typed.sql import columns_of
+from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.maintenance import mutations
+from sinks.maintenance.mutations import MutationFailedError
+
+log = logging.getLogger(__name__)
+
+LOOK_S, GRACE_S, ROUND_S = 1.0, 5.0, 600.0
+AGAIN_MS = 1_800_000
+Home = tuple[str, str]
+Defined = dict[str, tuple[str, int]]
+"""By property: its type, and when it was asked for."""
+_STORED = """
+SELECT toString(workspace), toString(environment), property, toString(type), toUnixTimestamp64Milli(created_at)
+FROM typed_columns FINAL WHERE NOT deleted
+"""
+_ROW = ("workspace", "environment", "property", "type", "created_at", "filled_at", "deleted", "_version")
+
+
+class TypedColumnKeeper:
+    """Beside the lanes of one of the sinks."""
+
+    def __init__(self, settings: Settings, state: ControlState) -> None:
+        self._settings = settings
+        self._state = state
+        self._noticed: dict[Home, tuple[object, float]] = {}
+        """Of what differs: the definitions, and since when they are these."""
+
+    async def run(self) -> None:
+        """For ever; what goes wrong is logged and tried again."""
+        client = await connected(self._settings, FOREVER_S)
+        client.database = self._settings.clickhouse_database
+        try:
+            revision, round_at = -1, time.monotonic() + ROUND_S
+            while True:
+                try:
+                    if revision != self._state.revision or self._noticed:
+                        seen = self._state.revision
+                        await self.keep(client)
+                        revision = seen
+                    if time.monotonic() >= round_at:
+                        for home, here in list(self._state.typed_columns.items()):
+                            await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
+                        round_at = time.monotonic() + ROUND_S
+                except (ClickHouseError, MutationFailedError) as error:
+                    log.warning("filling typed columns waits: %s", str(error)[:300])
+                    await asyncio.sleep(GRACE_S)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await client.close()
+
+    async def keep(self, client: AsyncClient, grace_s: float = GRACE_S) -> None:
+        """Fill the environments whose definitions have differed from the table `typed_columns` for long enough."""
+        stored: dict[Home, Defined] = {}
+        for workspace, environment, name, kind, created_ms in (await client.query(_STORED)).result_rows:
+            stored.setdefault((workspace, environment), {})[name] = (kind, created_ms)
+        for home in {*stored, *self._state.typed_columns}:
+            here = dict(self._state.typed_columns.get(home, {}))
+            defined: Defined = {name: (column.type, max(column.created_ms, 0)) for name, column in here.items()}
+            known = stored.get(home, {})
+            if defined == known:
+                self._noticed.pop(home, None)
+                continue
+            before, since = self._noticed.get(home, (None, 0.0))
+            if before != defined:
+                self._noticed[home] = (defined, since := time.monotonic())
+            if time.monotonic() - since < grace_s:
+                continue
+            await fill(client, home, here)
+            await _note(client, home, defined, known)
+            self._noticed.pop(home, None)
+
+
+async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn], since_ms: int = 0) -> None:
+    """Return when the events that were stored since then have these typed columns, and no others."""
+    typed = [(name, here[name].type) for name in sorted(here)]
+    parameters = Parameters()
+    values = columns_of(typed, parameters)
+    differs = " OR ".join(f"{column} != {sql}" for column, sql in values.items())
+    where = "workspace = {workspace:String} AND environment = {environment:String}"
+    if since_ms:
+        where += " AND _stored_at >= fromUnixTimestamp64Milli({since:Int64})"
+    where += f" AND ({differs})"
+    given: dict[str, Any] = {**parameters.values, "workspace": home[0], "environment": home[1], "since": since_ms}
+    rows = (await client.query(f"SELECT count() FROM events WHERE {where}", given)).result_rows[0][0]  # noqa: S608 - values are parameters
+    if not rows:
+        return
+    log.info("writing typed columns into %d events of %s/%s", rows, *home)
+    mark = f"typed columns {hashlib.blake2b(repr((home, typed)).encode(), digest_size=16).hexdigest()}"
+    update = ", ".join(f"{column} = {sql}" for column, sql in values.items())
+    statement = f"ALTER TABLE events UPDATE {update} WHERE {where} AND '{mark}' != ''"
+    await mutations.run(client, "events", statement, given, mark)
+
+
+async def _note(client: AsyncClient, home: Home, defined: Defined, known: Defined) -> None:
+    now_ms = clock.now_ms()
+    rows = [[*home, name, *defined[name], now_ms, 0, now_ms] for name in defined if known.get(name) != defined[name]]
+    rows += [[*home, name, *known[name], now_ms, 1, now_ms] for name in known if name not in defined]
+    await client.insert("typed_columns", rows, column_names=list(_ROW), settings={"async_insert": "0"})
