@@ -84,7 +84,7 @@ class ChangeEmitter:
 
     def restate(self, row: Row, segments: Collection[str], now_ms: int) -> None:
         """Emit how these memberships are, unless it was done."""
-        for name in sorted(set(segments) - self._segments) if segments else ():
+        for name in sorted(set(segments) - self._segments):
             segment = self._plan.segments.get(name)
             if segment is None:
                 continue

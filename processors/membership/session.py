@@ -48,9 +48,8 @@ class ContactSession:
         self.was_due = row.due if isinstance(row, Contact) else 0
         self.was_pending = frozenset(row.pending) if isinstance(row, Contact) else frozenset()
         self._emitter = ChangeEmitter(contact_id, plan, changes, started_ms)
-        self._changed = False
-        self._profile_changed = False
-        self._reemitted: set[str] = set()
+        self._changed = self._profile_changed = False
+        self._reemitted: frozenset[str] = frozenset()
 
     @property
     def dirty(self) -> bool:
@@ -59,11 +58,12 @@ class ContactSession:
 
     def reemit(self, segments: Iterable[str]) -> None:
         """Emit at the end how these memberships are, whether or not they change."""
-        self._reemitted.update(segments)
+        self._reemitted = self._reemitted.union(segments)
 
     def finish(self) -> None:
         """Emit the changes that all causes share."""
-        self._emitter.restate(self.row, self._reemitted, self.now_ms)
+        if self._reemitted:
+            self._emitter.restate(self.row, self._reemitted, self.now_ms)
         if self._profile_changed and isinstance(self.row, Contact) and not self.row.pending:
             self._emitter.emit(self.row, "profile", self.now_ms, {"profile": profile.snapshot(self.row)})
             self._profile_changed = False

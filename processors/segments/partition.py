@@ -52,6 +52,8 @@ class Partition:
         self.restored_ms: int | None = None
         self.plans_changed = scanned is None and not is_new
         self.has_followed = False
+        self.has_erased = False
+        """Whether a row says of a contact that it was erased."""
 
     def moment(self, sent_ms: int, now_ms: int) -> int:
         """As of when a record counts: now, or while there is a backlog, when it was sent."""

@@ -126,14 +126,10 @@ class SegmentsStage:
         if opened.scanned is None and opened.cursor == SCANNED:
             # With the first contact that follows: plans may come back to what they were, the contact has to as well.
             state.put(TABLE, SCANNED, opened.not_scanned)
-        return UnitOfWork(
-            opened.plans,
-            opened.timers,
-            state,
-            partitions=self._partitions,
-            now_ms=now_ms,
-            window=opened.replay_window(now_ms),
-        )
+        window = opened.replay_window(now_ms)
+        unit = UnitOfWork(opened.plans, opened.timers, state, partitions=self._partitions, now_ms=now_ms, window=window)
+        unit.has_erased = opened.has_erased or bool(self._control.erased)
+        return unit
 
     # --- new rules
 
@@ -251,7 +247,7 @@ class SegmentsStage:
         scanned: dict[str, Any] = {"done": False, "plans": {}}
         due: list[tuple[int, bytes]] = []
         awaited: set[bytes] = set()
-        known, is_new = Coverage(), True
+        known, is_new, has_erased = Coverage(), True, False
         for key, row in rows(TABLE):
             is_new = False
             if key == SCANNED:
@@ -259,6 +255,7 @@ class SegmentsStage:
             elif key == COVERAGE:
                 known = coverage.load_row(row)
             elif key.startswith(ERASED):
+                has_erased = True
                 continue
             elif key.startswith(REBUILD):
                 awaited.add(key.removeprefix(REBUILD))
@@ -269,7 +266,9 @@ class SegmentsStage:
         plans = Plans(self._compiler, known if self._queue is not None else None)
         plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
-        self._open[partition] = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)
+        opened = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)
+        opened.has_erased = has_erased
+        self._open[partition] = opened
 
     def _await_again(self, partition: int, key: bytes, stored: bytes) -> None:
         try:

@@ -51,6 +51,8 @@ class UnitOfWork:
         self._partitions = partitions
         self._started_ms = self._now_ms = self._latest_ms = now_ms
         self._window = window
+        self.has_erased = True
+        """A contact of the partition may have been erased: its last version is looked for."""
         self._held: dict[str, ContactSession] = {}
         self._changes: list[Change] = []
         self._applied: list[tuple[ContactSession | None, Change]] = []
@@ -87,8 +89,7 @@ class UnitOfWork:
         if isinstance(held.row, Redirect) or held.is_foreign(event):
             self._elsewhere(held, event)
             return
-        entered, left = held.apply_event(held.row, event, fields)
-        self._apply(held, event, entered, left)
+        self._apply(held, event, *held.apply_event(held.row, event, fields))
 
     def seed(self, chunk: BackfillChunk) -> None:
         """Old events, for conditions that have not counted them yet."""
@@ -135,11 +136,9 @@ class UnitOfWork:
             held.redirect(row, merge)
         else:
             awaited = Rebuild(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
-            state_of = b"" if row.is_empty else row.payload()
+            state = b"" if row.is_empty else row.payload()
             self._absorbs.append(
-                outbox.absorb_of(
-                    merge, merge["winner"], identifier=merge["identifier"], state=state_of, rebuild=awaited
-                )
+                outbox.absorb_of(merge, merge["winner"], identifier=merge["identifier"], state=state, rebuild=awaited)
             )
             held.merge_into(row, merge)
 
@@ -275,7 +274,7 @@ class UnitOfWork:
 
     def _new(self, contact_id: str, workspace: str, environment: str) -> Contact:
         contact = Contact(workspace, environment)
-        if (erased := self._rows.get(TABLE, ERASED + contact_id.encode())) is not None:
+        if self.has_erased and (erased := self._rows.get(TABLE, ERASED + contact_id.encode())) is not None:
             contact.revision = int(erased[len(contact_state.NO_DUE) :])
         return contact
 

@@ -11,11 +11,13 @@ from processors.identity.stage import IdentityStage
 from processors.membership import contact_state
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments import erase as segments_erase
+from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState, Erasure
 from schemas.control.erasure import Erased
 from schemas.records import codec
+from schemas.records.records import Change, Event
 from schemas.times import DAY_MS
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables, cid, event, link
 
@@ -196,3 +198,33 @@ def test_segments_count_versions_on_from_before_the_erasure() -> None:
     segments_erase.erase(known, again, ONE)
     assert not again.writes
     assert len(segments_erase.answers(known, again, NOW_MS)) == 1
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_new_beginning_has_newer_versions_than_what_was_erased(*, is_restarted: bool) -> None:
+    """By the stage that erased it, and by one that starts when `control` has forgotten the erasure."""
+    known, tables, far = ControlState(), MemoryTables(), 10**18
+
+    def started(control: ControlState) -> SegmentsStage:
+        stage = SegmentsStage(control, ONE)
+        stage.on_assigned(0, lambda table: tables.scan(table, 0))
+        return stage
+
+    def process(stage: SegmentsStage, *events: Event) -> list[Change]:
+        state = PartitionState(0, tables)
+        records = [InputRecord(topics.RESOLVED.name, 0, 0, None, codec.encode_events(events), NOW_MS)]
+        sends = stage.process(records, state, NOW_MS)
+        tables.apply(0, state.writes)
+        return [one for send in sends if send.topic == topics.CHANGES.name for one in codec.decode_changes(send.value)]
+
+    contact = contact_state.Contact(WORKSPACE, ENVIRONMENT)
+    contact.revision, contact.created = far, NOW_MS
+    tables.apply(0, {topics.SEGMENT_STATES: {cid(A).encode(): contact_state.dump(contact)}})
+    stage = started(known)
+    process(stage, event(C, event_id="evt_2"))
+    known.apply(*control_state.encode("erasure", erased(A)))
+    process(stage, event(C, event_id="evt_3"))
+    if is_restarted:
+        stage = started(ControlState())
+    changes = process(stage, event(A, event_id="evt_4", received_ms=NOW_MS + 1))
+    assert [one["version"] for one in changes if one["kind"] == "profile"] == [far + 1]
