@@ -1,0 +1,62 @@
+"""Two checkouts in; the CPU of each step for a new contact of a batch in both, and the ratio, out.
+
+The runs of both alternate, so what else the machine does makes both dearer: ratios hold where microseconds do not.
+`python -m tests.bench.steps.against OTHER [ROUNDS]` compares this checkout with that of the folder ``OTHER``.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROUNDS = 40
+STEPS = Path(__file__).with_name("contact.py").resolve()
+
+
+class Checkout:
+    """One process that runs the steps of a checkout, each when it is asked to."""
+
+    def __init__(self, folder: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(STEPS)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": "."},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.steps = self._line().split(",")
+        self.costs: dict[str, list[float]] = {step: [] for step in self.steps}
+
+    def run(self, step: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{step}\n")
+        self._process.stdin.flush()
+        self.costs[step].append(float(self._line()))
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+def main() -> None:
+    """Prints for each step the least of both in µs, and the median of the ratios."""
+    other, this = Checkout(sys.argv[1]), Checkout(".")
+    for turn in range(int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS):
+        for step in this.steps:
+            for one in (other, this) if turn % 2 else (this, other):
+                one.run(step)
+    for step in this.steps:
+        before, after = other.costs[step], this.costs[step]
+        ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
+        print(f"{step:20} {min(before):6.1f} us before, {min(after):6.1f} us now, ratio {ratio:.2f}")
+    for one in (other, this):
+        one.end()
+
+
+if __name__ == "__main__":
+    main()
