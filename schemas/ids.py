@@ -69,8 +69,8 @@ def new_id(prefix: str, now_ms: int) -> str:
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
 
 
-def request_id(given: bytes | None, now_ms: int) -> str:
+def request_id(supplied: bytes | None, now_ms: int) -> str:
     """The client's own ``X-Request-Id`` where it is a sane one, else a new one."""
-    if given is not None and _REQUEST_ID.match(given):
-        return given.decode()
+    if supplied is not None and _REQUEST_ID.match(supplied):
+        return supplied.decode()
     return new_id("req_", now_ms)

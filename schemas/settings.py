@@ -263,9 +263,9 @@ def variable(name: str) -> str:
 def strangers(environment: Iterable[str]) -> list[tuple[str, str]]:
     """Variables with our prefix that are no setting, each with the nearest one that is, or with nothing."""
     settings = [name.upper() for name in Settings.model_fields]
-    known = {PREFIX + name for name in settings} | OTHERS
+    names = {PREFIX + name for name in settings} | OTHERS
     unknown = []
-    for name in sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known):
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in names):
         nearest = get_close_matches(name.removeprefix(PREFIX).upper(), settings, 1)
         unknown.append((name, PREFIX + nearest[0] if nearest else ""))
     return unknown
@@ -275,13 +275,13 @@ def complaints(error: ValidationError) -> list[str]:
     """A line for each wrong value, with its variable."""
     names = {str(choice): variable(name) for name in Settings.model_fields for choice in (name, variable(name))}
     lines = []
-    for one in error.errors(include_url=False):
-        if not one["loc"]:  # of several variables: the input is all of them, passwords too
-            lines.append(one["msg"].removeprefix("Value error, "))
+    for problem in error.errors(include_url=False):
+        if not problem["loc"]:  # of several variables: the input is all of them, passwords too
+            lines.append(problem["msg"].removeprefix("Value error, "))
             continue
-        place = str(one["loc"][0])
-        given = PASSWORD.sub("***@", str(one["input"]))
-        lines.append(f"{names.get(place, place)}={given:.100}: {one['msg']}")
+        place = str(problem["loc"][0])
+        value = PASSWORD.sub("***@", str(problem["input"]))
+        lines.append(f"{names.get(place, place)}={value:.100}: {problem['msg']}")
     return lines
 
 

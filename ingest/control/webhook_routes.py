@@ -93,7 +93,7 @@ class WebhookRoutes:
         kind = webhooks.test_type(webhook, await self._pages.json(request, default={}))
         test_id = ids.new_id("tst_", self._edge.clock())
         settings, until_ms = self._edge.settings, self._edge.clock() + round(TEST_S * 1000)
-        wish = WebhookTestRequest(
+        test = WebhookTestRequest(
             id=test_id, webhook_id=webhook.id, type=kind, reply_to=self._edge.instance, until_ms=until_ms
         )
         result = self._edge.receipts.expect_test(test_id)
@@ -101,7 +101,7 @@ class WebhookRoutes:
             async with asyncio.timeout(TEST_S):
                 topic = topics.name(topics.WEBHOOK_TESTS, settings)
                 await self._edge.publisher.send(
-                    topic, webhook_tests.encode_webhook_test(wish), partition=0, key=webhook.id.encode()
+                    topic, webhook_tests.encode_webhook_test(test), partition=0, key=webhook.id.encode()
                 )
                 return JsonResponse(webhooks.tested(webhook, kind, await result))
         except TimeoutError as error:
@@ -140,12 +140,12 @@ class WebhookRoutes:
         return JsonResponse(summary, 202)
 
     async def _ask_again(self, delivery: str, contact_id: str) -> None:
-        """The wish is durable when it returns."""
-        settings, wish = self._edge.settings, deliveries.asked(delivery, self._edge.clock())
+        """The request is durable when this returns."""
+        settings, request = self._edge.settings, deliveries.retry_request(delivery, self._edge.clock())
         await self._edge.publisher.send(
             topics.name(topics.DELIVERIES, settings),
-            codec.encode_delivery(wish),
-            key=deliveries.asked_key(delivery),
+            codec.encode_delivery(request),
+            key=deliveries.retry_key(delivery),
             partition=partition_of(deliveries.home_of(contact_id, delivery), settings.partitions),
         )
 

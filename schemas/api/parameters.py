@@ -29,28 +29,28 @@ def check(method: str, path: str, query: str | bytes) -> None:
     """Raises ``ApiError`` (422) with the nearest name; other paths than native routes take any."""
     if not query:
         return
-    known = _known("GET" if method == "HEAD" else method, path)
-    if known is None:
+    names = _names_of("GET" if method == "HEAD" else method, path)
+    if names is None:
         return
     text = query.decode("latin-1") if isinstance(query, bytes) else query
     for name, value in parse_qsl(text, keep_blank_values=True):
-        if name in CHECKS and name in known:
+        if name in CHECKS and name in names:
             CHECKS[name]({name: value})
-        elif name not in known and name not in EVERYWHERE:
-            raise ApiError("unknown_parameter", _said(name, [*known, *EVERYWHERE]), name[:MOST_SHOWN])
+        elif name not in names and name not in EVERYWHERE:
+            raise ApiError("unknown_parameter", _unknown(name, [*names, *EVERYWHERE]), name[:MOST_SHOWN])
 
 
-def _known(method: str, path: str) -> Mapping[str, Schema] | None:
+def _names_of(method: str, path: str) -> Mapping[str, Schema] | None:
     exact = _EXACT.get((method, path))
     if exact is not None:
         return exact
     return next((names for its, pattern, names in _PATTERNS if its == method and pattern.fullmatch(path)), None)
 
 
-def _said(name: str, known: list[str]) -> str:
+def _unknown(name: str, names: list[str]) -> str:
     shown = name[:MOST_SHOWN]
-    folded = {one.lower().replace("_", ""): one for one in known}
+    folded = {name.lower().replace("_", ""): name for name in names}
     near = get_close_matches(shown.lower().replace("_", ""), folded, n=1)
     if near:
         return f"there is no parameter {shown!r} here: did you mean {folded[near[0]]}?"
-    return f"there is no parameter {shown!r} here, only {', '.join(known)}"
+    return f"there is no parameter {shown!r} here, only {', '.join(names)}"

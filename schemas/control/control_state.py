@@ -246,12 +246,12 @@ class ControlState:
     def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
         """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
         reports = self.progress[segment.workspace, segment.id].values()
-        known = [report for report in reports if report.version == segment.version and report.partition < partitions]
-        done, total = sum(one.done for one in known), sum(one.total for one in known)
-        reason = next((one.reason for one in known if one.state == "disabled"), "")
+        current = [report for report in reports if report.version == segment.version and report.partition < partitions]
+        done, total = sum(report.done for report in current), sum(report.total for report in current)
+        reason = next((report.reason for report in current if report.state == "disabled"), "")
         if reason:
             return "disabled", done, total, reason
-        is_live = sum(one.state == "live" for one in known) == partitions
+        is_live = sum(report.state == "live" for report in current) == partitions
         return "live" if is_live else "backfilling", done, total, ""
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
@@ -273,8 +273,8 @@ class ControlState:
 
     def apart(self, workspace: str) -> frozenset[str]:
         """The types of identifiers that tie no contacts of the workspace together."""
-        known = self.workspaces.get(workspace)
-        return identity.APART if known is None else known.apart
+        record = self.workspaces.get(workspace)
+        return identity.APART if record is None else record.apart
 
     def key_named(self, workspace: str, key_id: str) -> ApiKey | None:
         """The key with this id, valid or expired."""

@@ -36,7 +36,7 @@ class Erased:
         if not self._until:
             return False
         at_ms = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)
-        return any(at_ms <= self._until.get(one, -1) for one in _named(datum))
+        return any(at_ms <= self._until.get(contact, -1) for contact in _named(datum))
 
     def covers_id(self, contact_id: str, at_ms: int) -> bool:
         return at_ms <= self._until.get(contact_id, -1)
@@ -47,8 +47,8 @@ def _named(datum: Mapping[str, Any]) -> Iterable[str]:
     yield from (datum[name] for name in ("contact_id", "loser", "winner") if name in datum)
     sides = [datum[side] for side in ("a", "b") if isinstance(datum.get(side), dict)]
     sides += datum["identifiers"][:1] if "identifiers" in datum else []
-    for one in sides:
-        yield identity.contact_id(datum["workspace"], datum["environment"], one["type"], one["value"])
+    for side in sides:
+        yield identity.contact_id(datum["workspace"], datum["environment"], side["type"], side["value"])
 
 
 def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> ErasureStep:
@@ -65,9 +65,9 @@ def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> Erasur
 
 def done_ms(steps: Iterable[ErasureStep], store: str, partitions: int) -> int | None:
     """When the store was done with it, all its partitions; ``None``: not yet."""
-    known = {step.partition: step.created_ms for step in steps if step.store == store}
+    done = {step.partition: step.created_ms for step in steps if step.store == store}
     partitions_of = range(partitions if store in PARTITIONED else 1)
-    return max(known[p] for p in partitions_of) if all(p in known for p in partitions_of) else None
+    return max(done[p] for p in partitions_of) if all(p in done for p in partitions_of) else None
 
 
 def shape(erasure: Erasure, steps: Iterable[ErasureStep], partitions: int, now_ms: int) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def shape(erasure: Erasure, steps: Iterable[ErasureStep], partitions: int, now_m
     for store in STORES:
         at_ms = done_ms(steps, store, partitions)
         stores.append({"store": store, "status": "pending" if at_ms is None else "done", "at": at_ms and iso(at_ms)})
-    is_done = all(one["status"] == "done" for one in stores)
+    is_done = all(store["status"] == "done" for store in stores)
     for topic in topics.DATA:
         if topic.retention_ms is not None:
             at_ms = erasure.erased_ms + topic.retention_ms

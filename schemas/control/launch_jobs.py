@@ -143,8 +143,8 @@ class LaunchJobs:
     def of_campaign(self, workspace: str, environment: str, campaign: str) -> list[LaunchJob]:
         """The newest first."""
         place = (workspace, environment, campaign)
-        found = [job for job in self._all.values() if (job.workspace, job.environment, job.campaign) == place]
-        return sorted(found, key=lambda job: (job.created_ms, job.id), reverse=True)
+        jobs = [job for job in self._all.values() if (job.workspace, job.environment, job.campaign) == place]
+        return sorted(jobs, key=lambda job: (job.created_ms, job.id), reverse=True)
 
     def open(self) -> list[LaunchJob]:
         """Those that are to be done, the oldest first."""

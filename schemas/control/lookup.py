@@ -10,12 +10,12 @@ from schemas.errors import ApiError
 T = TypeVar("T")
 
 
-def require(records: Mapping[str, T], record_id: str, what: str) -> T:
-    """Raises ``ApiError`` (404): no such ``what``."""
+def require(records: Mapping[str, T], record_id: str, noun: str) -> T:
+    """Raises ``ApiError`` (404): no such ``noun``."""
     try:
         return records[record_id]
     except KeyError:
-        raise ApiError("not_found", f"no such {what}") from None
+        raise ApiError("not_found", f"no such {noun}") from None
 
 
 def require_test_environment(control: ControlState, workspace: str, name: str) -> Environment:

@@ -37,7 +37,7 @@ class QuarantineFilter(BaseModel):
 
     @property
     def places(self) -> list[QuarantineId]:
-        return [place for one in self.ids if (place := place_of(one)) is not None]
+        return [place for text in self.ids if (place := place_of(text)) is not None]
 
 
 class QuarantineJob(ControlRecord):

@@ -19,15 +19,15 @@ Write = Callable[[Any], bytes]
 Read = Callable[[bytes, int], tuple[Any, int]]
 Run = Collection[str]
 """Names of fields that often stay the same together; no arrays and records."""
-_MOST_KNOWN = 1024
+_MOST_KEPT = 1024
 """Values of a run whose bytes are kept."""
 
 
-def _remember(known: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
+def _remember(encoded: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
     """The bytes of a run's values, for the next time."""
-    if len(known) >= _MOST_KNOWN:
-        known.clear()
-    known[key] = raw = b"".join(parts)
+    if len(encoded) >= _MOST_KEPT:
+        encoded.clear()
+    encoded[key] = raw = b"".join(parts)
     return raw
 
 
@@ -141,13 +141,13 @@ class _CodeWriter:
             if not self._is_run(group):
                 body += f"value = {values[0]}\n{self._put_field(group[0][1], 'value')}"
                 continue
-            known = f"k{len(self.names)}"
-            self.names[known] = {}
+            name = f"k{len(self.names)}"
+            self.names[name] = {}
             names = "".join(f"value{n}, " for n, _ in group)
             parts = "".join(self._put_field(field, f"value{n}") for n, field in group)
-            body += f"key = ({', '.join(values)},)\nraw = {known}.get(key)\nif raw is None:\n"
+            body += f"key = ({', '.join(values)},)\nraw = {name}.get(key)\nif raw is None:\n"
             body += indent(f"{names} = key\nwhole, parts = put, []\nput = parts.append\n", " ")
-            body += indent(f"{parts}put, raw = whole, remember({known}, key, parts)\n", " ") + "put(raw)\n"
+            body += indent(f"{parts}put, raw = whole, remember({name}, key, parts)\n", " ") + "put(raw)\n"
         return self._define("put, datum", body)
 
     def read(self, schema: Any, name: str) -> str:

@@ -63,7 +63,7 @@ def quoted(texts: tuple[str, ...]) -> str:
 
 def machine_sql(flag: str, agent: str, ip: str) -> str:
     """True where the SQL of a provider's word is, or of a user agent or an address is a machine's."""
-    in_ranges = " OR ".join(f"isIPAddressInRange({ip}, '{one}')" for one in RANGES)
+    in_ranges = " OR ".join(f"isIPAddressInRange({ip}, '{network}')" for network in RANGES)
     return (
         f"({flag} OR {agent} IN ({quoted(EXACT)}) OR multiSearchAny(lower({agent}), [{quoted(PARTS)}])"
         f" OR if(isIPv4String({ip}), {in_ranges}, 0))"

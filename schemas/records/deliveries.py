@@ -117,13 +117,13 @@ def key_of(delivery: str) -> bytes:
     return delivery.encode()
 
 
-def asked_key(delivery: str) -> bytes:
-    """Kafka key of the wish for another attempt; it must not take the place of the state in a compacted topic."""
+def retry_key(delivery: str) -> bytes:
+    """Kafka key of the request for another attempt; it must not take the place of the state in a compacted topic."""
     return f"{delivery}/{ASKED}".encode()
 
 
-def asked(delivery: str, now_ms: int) -> WebhookDelivery:
-    """The wish for another attempt."""
+def retry_request(delivery: str, now_ms: int) -> WebhookDelivery:
+    """The request for another attempt."""
     return WebhookDelivery(
         id=delivery,
         webhook_id="",

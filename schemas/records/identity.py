@@ -68,7 +68,9 @@ def tied(identifiers: Sequence[Identifier], apart: Collection[str]) -> list[Iden
     Whose strongest identifier is of a type that ties nothing together stands alone.
     """
     alone = bool(identifiers) and identifiers[0]["type"] in apart
-    return [one for n, one in enumerate(identifiers) if n == 0 or not (alone or one["type"] in apart)]
+    return [
+        identifier for n, identifier in enumerate(identifiers) if n == 0 or not (alone or identifier["type"] in apart)
+    ]
 
 
 def is_type(kind: str) -> bool:

@@ -15,9 +15,9 @@ def row_of(merge: Merge) -> bytes:
     return merge["version"].to_bytes(_VERSION_BYTES) + merge["winner"].encode()
 
 
-def replaces(row: bytes, known: bytes | None) -> bool:
-    """Whether a row replaces the known row of the same loser."""
-    return known is None or known[:_VERSION_BYTES] <= row[:_VERSION_BYTES]
+def replaces(row: bytes, current: bytes | None) -> bool:
+    """Whether a row replaces the current row of the same loser."""
+    return current is None or current[:_VERSION_BYTES] <= row[:_VERSION_BYTES]
 
 
 def winner_of(row: bytes) -> str:

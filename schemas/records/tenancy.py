@@ -38,7 +38,7 @@ def is_foreign(datum: Mapping[str, Any]) -> bool:
 
 def _of_event(event: Mapping[str, Any]) -> list[str]:
     """Lists, not generators: every event passes here in every stage, and names contacts in two places only."""
-    named = [one["value"] for one in event["identifiers"] if one["type"] == identity.CONTACT_ID]
+    named = [identifier["value"] for identifier in event["identifiers"] if identifier["type"] == identity.CONTACT_ID]
     return [event["contact_id"], *named] if event["contact_id"] else named
 
 
@@ -47,12 +47,12 @@ def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
     if "a" in datum:  # a link, of which there is one for each new contact
         return [one["value"] for one in (datum["a"], datum["b"]) if one["type"] == identity.CONTACT_ID]
     ids = [contact_id for name in _NAMES if (contact_id := get(name))]
-    identifiers = [one for name in _IDENTIFIERS if (one := get(name))]
-    for rebuild in (*(get("rebuilds") or ()), *([one] if (one := get("rebuild")) else ())):
+    identifiers = [identifier for name in _IDENTIFIERS if (identifier := get(name))]
+    for rebuild in (*(get("rebuilds") or ()), *([single] if (single := get("rebuild")) else ())):
         ids.append(rebuild["winner"])
         identifiers += rebuild["members"]
     for event in get("events") or ():
         same = (event["workspace"], event["environment"]) == (datum["workspace"], datum["environment"])
         if not same or is_foreign(event):
             ids.append("another tenant's event")
-    return ids + [one["value"] for one in identifiers if one["type"] == identity.CONTACT_ID]
+    return ids + [identifier["value"] for identifier in identifiers if identifier["type"] == identity.CONTACT_ID]

@@ -1,7 +1,7 @@
 """Whole numbers in, Avro's bytes of them out, and back: seven bits a byte, the lowest first; pure."""
 
 SHORT = 4096
-_MOST_KNOWN = 4096
+_MOST_KEPT = 4096
 _EIGHT, _LEAST_BITS = 8, 49
 """Bytes of a version. Contacts that change together have the same few, so they are looked up."""
 _read: dict[bytes, int] = {}
@@ -28,9 +28,9 @@ def varint(n: int) -> bytes:
         return bytes(
             (n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)
         )
-    known = _written.get(n)
-    if known is not None:
-        return known
+    encoded = _written.get(n)
+    if encoded is not None:
+        return encoded
     if n < 0 or n >> 64:
         raise OverflowError("more than 64 bits")
     raw = _spelled(n)
@@ -40,7 +40,7 @@ def varint(n: int) -> bytes:
 
 
 def _remember(n: int, raw: bytes) -> None:
-    if len(_written) >= _MOST_KNOWN:
+    if len(_written) >= _MOST_KEPT:
         _written.clear()
         _read.clear()
     _written[n], _read[raw] = raw, n
@@ -57,9 +57,9 @@ def size(n: int) -> bytes:
 def more(data: bytes, at: int, n: int) -> tuple[int, int]:
     """The rest of a long whose first byte ``n`` says that it goes on."""
     start = at - 1
-    known = _read.get(data[start : start + _EIGHT])
-    if known is not None:
-        return known, start + _EIGHT
+    decoded = _read.get(data[start : start + _EIGHT])
+    if decoded is not None:
+        return decoded, start + _EIGHT
     byte = data[at]
     n = n & 0x7F | (byte & 0x7F) << 7
     if byte <= 0x7F:  # a length

@@ -166,8 +166,8 @@ class Tail:
     ) -> None:
         self._settings = settings
         self._name = topics.name(topic, settings)
-        wanted = range(topics.partition_count(topic, settings)) if partitions is None else partitions
-        self._parts = [TopicPartition(self._name, p) for p in wanted]
+        partition_ids = range(topics.partition_count(topic, settings)) if partitions is None else partitions
+        self._parts = [TopicPartition(self._name, p) for p in partition_ids]
         self._apply = apply
         self._from_end = from_end
         self._positions = positions or {}

@@ -19,16 +19,16 @@ HELD = "headwater.held"
 class Budget:
     """``limit`` bytes; a request beyond it is refused (503)."""
 
-    def __init__(self, limit: int, what: str) -> None:
+    def __init__(self, limit: int, contents: str) -> None:
         self._limit = limit
-        self._what = what
+        self._contents = contents
         self._held: defaultdict[str, int] = defaultdict(int)
         self.held = 0
 
     def take(self, size: int, owner: str) -> None:
         if self.held + size + self._held[owner] + size > self._limit:
             self._drop(owner)
-            raise ApiError("unavailable", f"too many {self._what} at a time; try again")
+            raise ApiError("unavailable", f"too many {self._contents} at a time; try again")
         self._held[owner] += size
         self.held += size
 

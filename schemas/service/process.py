@@ -146,5 +146,5 @@ async def end_with(tails: Sequence["Tail"]) -> None:
         log.critical("ending the process: following a topic failed")
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
-        for one in watched:
-            one.cancel()
+        for task in watched:
+            task.cancel()

@@ -36,8 +36,8 @@ def states(run: Path, now: float | None = None) -> list[ProcessState]:
     stack = heartbeat.read(run / STACK_FILE) or {}
     at = time.time() if now is None else now
     return [
-        judge(name, known, heartbeat.read(run / f"{name}.json"), ready_at=_made(run / f"{name}.ready"), now=at)
-        for name, known in stack.items()
+        judge(name, state, heartbeat.read(run / f"{name}.json"), ready_at=_made(run / f"{name}.ready"), now=at)
+        for name, state in stack.items()
     ]
 
 
@@ -49,28 +49,28 @@ def _made(path: Path) -> float | None:
 
 
 def judge(
-    name: str, known: dict[str, Any], beat: dict[str, Any] | None, *, ready_at: float | None, now: float
+    name: str, state: dict[str, Any], beat: dict[str, Any] | None, *, ready_at: float | None, now: float
 ) -> ProcessState:
-    """``known`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing.
+    """``state`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing.
 
     What a beat misses that is older than ``ready_at`` is there: the process has got ready since.
     """
-    common = {"name": name, "restarts": known["restarts"], "last_exit": known["last_exit"]}
-    if known["pid"] is None:
-        return ProcessState(state="restarting", reason=f"{known['last_exit']}; waits to be started again", **common)
-    if known["restarts"] > 1 and now - known["exits"][-2] < SETTLED_S:
+    common = {"name": name, "restarts": state["restarts"], "last_exit": state["last_exit"]}
+    if state["pid"] is None:
+        return ProcessState(state="restarting", reason=f"{state['last_exit']}; waits to be started again", **common)
+    if state["restarts"] > 1 and now - state["exits"][-2] < SETTLED_S:
         return ProcessState(
-            state="restarting", reason=f"it ended {known['restarts']} times: {known['last_exit']}", **common
+            state="restarting", reason=f"it ended {state['restarts']} times: {state['last_exit']}", **common
         )
-    if not known["beats"]:
+    if not state["beats"]:
         return ProcessState(state="ok", **common)
-    if beat is None or beat["pid"] != known["pid"]:
-        late = now - known["since"] > heartbeat.SILENT_S * 4
+    if beat is None or beat["pid"] != state["pid"]:
+        late = now - state["since"] > heartbeat.SILENT_S * 4
         return ProcessState(state="silent" if late else "starting", reason="it has said nothing yet", **common)
     age = now - beat["at"]
     if age > heartbeat.SILENT_S:
         return ProcessState(state="silent", reason=f"no sign of life for {age:.0f} s", **common)
-    away = [f"{need}: {one['reason']}" for need, one in beat["needs"].items() if one["state"] != "ok"]
+    away = [f"{name}: {need['reason']}" for name, need in beat["needs"].items() if need["state"] != "ok"]
     if away and (ready_at is None or beat["asked_at"] > ready_at):
         return ProcessState(state="waiting", reason="; ".join(away), needs=beat["needs"], **common)
     return ProcessState(state="starting" if ready_at is None else "ok", needs=beat["needs"], **common)

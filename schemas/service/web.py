@@ -109,8 +109,8 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, _briefly(send))
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = ids.request_id(given, clock.now_ms())
+        supplied = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        request_id = ids.request_id(supplied, clock.now_ms())
         scope[REQUEST_ID] = request_id
         scope.setdefault("app", self)  # makes Starlette raise its 404 and 405, which are rendered as JSON here
         header = (b"x-request-id", request_id.encode())

@@ -39,10 +39,10 @@ class TraceContext(NamedTuple):
 
 def parse(traceparent: bytes) -> TraceContext | None:
     """``None`` for what is not W3C's form."""
-    found = _FORM.fullmatch(traceparent.strip()) if len(traceparent) < 512 else None
-    if found is None:
+    match = _FORM.fullmatch(traceparent.strip()) if len(traceparent) < 512 else None
+    if match is None:
         return None
-    return TraceContext(int(found[1], 16), int(found[2], 16), bool(int(found[3], 16) & 1))
+    return TraceContext(int(match[1], 16), int(match[2], 16), bool(int(match[3], 16) & 1))
 
 
 def traceparent(trace_id: int, span_id: int) -> str:
@@ -72,13 +72,13 @@ def traces_in(headers: Iterable[tuple[str, bytes]] | None) -> Traces:
     for name, value in headers or ():
         if name == EVENTS and value is not None and len(value) <= MOST_BYTES:
             try:
-                found = orjson.loads(value)
+                texts = orjson.loads(value)
             except orjson.JSONDecodeError:
                 return {}
-            if not isinstance(found, dict):
+            if not isinstance(texts, dict):
                 return {}
-            some = list(found.items())[:MOST_EVENTS]
-            return {one: text for one, text in some if isinstance(text, str) and parse(text.encode()) is not None}
+            entries = list(texts.items())[:MOST_EVENTS]
+            return {name: text for name, text in entries if isinstance(text, str) and parse(text.encode()) is not None}
     return {}
 
 
@@ -87,7 +87,7 @@ def carried(traces: Traces, value: bytes) -> Traces:
     return {event: text for event, text in traces.items() if _avro(event) in value}
 
 
-def told(traces: Traces, body: bytes) -> str:
+def traceparent_in(traces: Traces, body: bytes) -> str:
     """The context of the first event whose id stands in a JSON body as a text of its own; empty where there is none."""
     return next((text for event, text in traces.items() if orjson.dumps(event) in body), "")
 

@@ -17,7 +17,7 @@ import orjson
 from schemas import topics
 from schemas.record_batches import send_batches
 from schemas.records.codec import encode_attempts, encode_delivery
-from schemas.records.deliveries import Attempt, WebhookDelivery, asked_key, home_of, key_of
+from schemas.records.deliveries import Attempt, WebhookDelivery, home_of, key_of, retry_key
 from schemas.records.identity import partition_of
 from schemas.settings import Settings
 from sinks.delivery.backoff import AttemptOutcome
@@ -62,7 +62,7 @@ class DeliveryLog:
 
     def forgotten(self, delivery: WebhookDelivery) -> list[LogRow]:
         """The tombstones that remove a delivery from the compacted topic."""
-        keys = (key_of(delivery["id"]), asked_key(delivery["id"]))
+        keys = (key_of(delivery["id"]), retry_key(delivery["id"]))
         return [self._row(topics.DELIVERIES, delivery, key, None) for key in keys]
 
     def _row(self, topic: topics.Topic, delivery: WebhookDelivery, key: bytes, value: bytes | None) -> LogRow:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from cachetools import LRUCache
 
 from schemas.records.deliveries import WebhookDelivery
-from schemas.tracing.context import TRACEPARENT, told
+from schemas.tracing.context import TRACEPARENT, traceparent_in
 from schemas.tracing.spans import KafkaRecord, Tracer, traced
 from sinks.delivery.backoff import AttemptOutcome
 
@@ -30,7 +30,7 @@ class DeliveryTraces:
             return
         with traced(self._tracer, [record]) as traces:
             for delivery in deliveries:
-                if traceparent := told(traces, delivery["body"]):
+                if traceparent := traceparent_in(traces, delivery["body"]):
                     self._of_delivery[delivery["id"]] = traceparent
 
     @contextmanager

@@ -75,10 +75,10 @@ class Upstream:
         """What the edge does when somebody asks for another attempt."""
         delivery = deliveries.delivery_of(attempt["id"])
         assert delivery is not None
-        value = codec.encode_delivery(deliveries.asked(delivery, now_ms()))
+        value = codec.encode_delivery(deliveries.retry_request(delivery, now_ms()))
         home = deliveries.home_of(attempt["contact_id"], delivery)
         partition = partition_of(home, self.settings.partitions)
-        await self._send(topics.DELIVERIES, value, partition, deliveries.asked_key(delivery))
+        await self._send(topics.DELIVERIES, value, partition, deliveries.retry_key(delivery))
 
     async def try_webhook(self, value: bytes) -> None:
         """What the edge does when somebody tries a webhook."""

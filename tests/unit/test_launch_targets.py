@@ -48,7 +48,7 @@ def test_a_key_that_anybody_can_read_has_nothing_sent(key: str, *, sent: bool) -
 def delivery(home: Mapping[str, str]) -> WebhookDelivery:
     files = [{"name": "a.txt", "type": "text/plain", "bytes": 1}]
     data = {"campaign_id": home["campaign_id"], "properties": {"launch_id": "l1", "attach": files}}
-    request = deliveries.asked("dlv_1", NOW_MS)
+    request = deliveries.retry_request("dlv_1", NOW_MS)
     body = orjson.dumps({"data": data})
     place = {"workspace": home["workspace"], "environment": home["environment"]}
     return {**request, **place, "type": "message.requested", "body": body}  # type: ignore[typeddict-item]

@@ -17,9 +17,9 @@ from schemas.tracing.context import (
     carried,
     headers_of,
     parse,
-    told,
     trace_id_of,
     traceparent,
+    traceparent_in,
     traces_in,
 )
 from schemas.tracing.start import started
@@ -95,8 +95,8 @@ def test_a_record_carries_the_traces_of_its_own_events() -> None:
 
 def test_a_body_tells_its_event_by_the_whole_id() -> None:
     body = orjson.dumps({"data": {"event_id": 'evt_"é'}})
-    assert told({'evt_"': "other", 'evt_"é': CONTEXT}, body) == CONTEXT
-    assert not told({"evt": CONTEXT}, body)
+    assert traceparent_in({'evt_"': "other", 'evt_"é': CONTEXT}, body) == CONTEXT
+    assert not traceparent_in({"evt": CONTEXT}, body)
 
 
 def test_a_process_traces_where_an_endpoint_is_set(

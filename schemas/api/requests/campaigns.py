@@ -131,6 +131,6 @@ class NewLaunch(Body):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(one is not None for one in (self.segment, self.contact, self.rule)) != 1:
+        if sum(part is not None for part in (self.segment, self.contact, self.rule)) != 1:
             raise ValueError('name one of segment, contact and rule, such as {"segment": "seg_..."}')
         return self
