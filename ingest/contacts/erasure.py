@@ -26,8 +26,9 @@ from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
 from schemas.api import wait_parameters
-from schemas.control import control_state, erasure
+from schemas.control import control_state
 from schemas.control.definitions import Erasure
+from schemas.control.erasure import EDGE, STORES, done_ms, shape, step_of
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.retry import retried
@@ -72,8 +73,8 @@ class Erasures:
         edge = self._edge
         edge.control.apply(record.key, record.value)
         _, kind, record_id = control_state.parse_key(record.key) or ("", "", "")
-        if kind == "erasure" and (one := edge.control.erasures.get(record_id)) is not None:
-            edge.merge_map.forget(one)
+        if kind == "erasure" and (erasure := edge.control.erasures.get(record_id)) is not None:
+            edge.merge_map.forget(erasure)
             self._news.set()
 
     async def _forget(self) -> None:
@@ -81,15 +82,15 @@ class Erasures:
         edge = self._edge
         while True:
             self._news.clear()
-            for one in list(edge.control.erasures.values()):
-                step = erasure.step_of(one, erasure.EDGE, 0, edge.clock())
-                if step.id in edge.control.erasure_steps[one.id]:
+            for erasure in list(edge.control.erasures.values()):
+                step = step_of(erasure, EDGE, 0, edge.clock())
+                if step.id in edge.control.erasure_steps[erasure.id]:
                     continue
-                await asyncio.to_thread(edge.idempotency.forget, one.contacts)
+                await asyncio.to_thread(edge.idempotency.forget, erasure.contacts)
                 try:
                     await self._writer.put("erasure_step", step)
                 except (KafkaError, ApiError):
-                    log.exception("erasure %s: publishing it again", one.id)
+                    log.exception("erasure %s: publishing it again", erasure.id)
                     asyncio.get_running_loop().call_later(1, self._news.set)
             await self._news.wait()
 
@@ -105,13 +106,13 @@ class Erasures:
         async def ask() -> Any:
             return await self._read_api.get_json(request, KNOWN + path)
 
-        one = await self._begin(home, own, ask, within_s)
-        headers = {"Location": f"/v1/erasures/{one.id}"}
-        if await self._is_done(one, within_s):
+        erasure = await self._begin(home, own, ask, within_s)
+        headers = {"Location": f"/v1/erasures/{erasure.id}"}
+        if await self._is_done(erasure, within_s):
             return Response(status_code=204, headers=headers)
-        steps = edge.control.erasure_steps[one.id].values()
-        now = edge.control.erasures.get(one.id, one)
-        return JsonResponse(erasure.shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+        steps = edge.control.erasure_steps[erasure.id].values()
+        now = edge.control.erasures.get(erasure.id, erasure)
+        return JsonResponse(shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
 
     async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
         """For clients that cannot poll: waits until all stores have done it, or for a while."""
@@ -127,7 +128,7 @@ class Erasures:
             if known is None and self._edge.merge_map.winner(own) == own:
                 raise ApiError("not_found", "no such contact")
         now_ms = self._edge.clock()
-        one = Erasure(
+        erasure = Erasure(
             id=ids.new_id("ers_", now_ms),
             workspace=home[0],
             environment=home[1],
@@ -136,9 +137,9 @@ class Erasures:
             erased_ms=now_ms,
             open=True,
         )
-        await self._writer.put("erasure", one)
-        self._close(one)
-        return one
+        await self._writer.put("erasure", erasure)
+        self._close(erasure)
+        return erasure
 
     async def _settled(self, home: tuple[str, str], own: str, within_s: float) -> None:
         try:
@@ -147,37 +148,37 @@ class Erasures:
         except (TimeoutError, KafkaError, TailEndedError) as error:
             raise ApiError("unavailable", "events on their way may name this contact; try again") from error
 
-    def _close(self, one: Erasure) -> None:
-        if one.id not in self._closing:
-            self._closing[one.id] = asyncio.create_task(self._find_all(one), name=f"close {one.id}")
+    def _close(self, erasure: Erasure) -> None:
+        if erasure.id not in self._closing:
+            self._closing[erasure.id] = asyncio.create_task(self._find_all(erasure), name=f"close {erasure.id}")
 
-    async def _find_all(self, one: Erasure) -> None:
+    async def _find_all(self, erasure: Erasure) -> None:
         """Add every id that earlier events tie to the contact, and close the erasure."""
         edge = self._edge
 
         async def close() -> None:
-            await self._barrier.passed((one.workspace, one.environment))
-            ids_now = set(one.contacts)
-            for contact_id in one.contacts:
+            await self._barrier.passed((erasure.workspace, erasure.environment))
+            ids_now = set(erasure.contacts)
+            for contact_id in erasure.contacts:
                 ids_now |= edge.merge_map.members(edge.merge_map.winner(contact_id))
             changes = {"contacts": tuple(sorted(ids_now)), "erased_ms": edge.clock(), "open": False}
-            await self._writer.put("erasure", one.model_copy(update=changes))
+            await self._writer.put("erasure", erasure.model_copy(update=changes))
 
         def report(error: Exception, pause_s: float) -> None:
-            log.warning("erasure %s: reading its ids failed, retrying in %g s", one.id, pause_s, exc_info=error)
+            log.warning("erasure %s: reading its ids failed, retrying in %g s", erasure.id, pause_s, exc_info=error)
 
         await retried(close, (KafkaError, ApiError, TailEndedError), report, RETRY_S)
-        edge.merge_map.forget(edge.control.erasures[one.id])
-        self._closing.pop(one.id, None)
+        edge.merge_map.forget(edge.control.erasures[erasure.id])
+        self._closing.pop(erasure.id, None)
         self._news.set()
 
-    async def _is_done(self, one: Erasure, within_s: float) -> bool:
+    async def _is_done(self, erasure: Erasure, within_s: float) -> bool:
         edge, loop = self._edge, asyncio.get_running_loop()
         end = loop.time() + within_s
         while loop.time() < end:
-            steps = list(edge.control.erasure_steps[one.id].values())
-            done = (erasure.done_ms(steps, store, edge.settings.partitions) for store in erasure.STORES)
-            if one.id in edge.control.erasures and all(at_ms is not None for at_ms in done):
+            steps = list(edge.control.erasure_steps[erasure.id].values())
+            done = (done_ms(steps, store, edge.settings.partitions) for store in STORES)
+            if erasure.id in edge.control.erasures and all(at_ms is not None for at_ms in done):
                 return True
             await asyncio.sleep(_LOOK_S)
         return False

@@ -139,8 +139,12 @@ def nearly_full(attributes: Mapping[str, Any]) -> bool:
 
 def missing(tied: Sequence[Identifier], shown: Sequence[Mapping[str, str]]) -> bool:
     """Whether a contact lacks an identifier of a write; ``tied`` as of ``identity.tied``."""
-    has = {(one["type"], one["value"]) for one in shown}
-    return any((one["type"], one["value"]) not in has for one in tied if one["type"] != identity.CONTACT_ID)
+    has = {(identifier["type"], identifier["value"]) for identifier in shown}
+    return any(
+        (identifier["type"], identifier["value"]) not in has
+        for identifier in tied
+        if identifier["type"] != identity.CONTACT_ID
+    )
 
 
 def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> list[str]:

@@ -193,7 +193,7 @@ def changes_of(receipts: Waiter, key: str) -> dict[str, Any]:
 
 def _own_ids(event: Event, tied: Sequence[Identifier]) -> list[str]:
     home = (event["workspace"], event["environment"])
-    return [identity.contact_id(*home, one["type"], one["value"]) for one in tied]
+    return [identity.contact_id(*home, identifier["type"], identifier["value"]) for identifier in tied]
 
 
 def _check_size(edge: Edge, event: Event) -> None:

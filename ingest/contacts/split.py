@@ -54,14 +54,14 @@ def _identifier(body: IdentifierBody, path: str) -> Identifier:
 def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
     """The ties to retract; one without an event id stands for all evidence of its pair. Raises ``ApiError`` (422)."""
     if split.evidence:
-        known = {tie.event_id for tie in ties}
+        event_ids = {tie.event_id for tie in ties}
         for index, event_id in enumerate(split.evidence):
-            if event_id not in known:
+            if event_id not in event_ids:
                 raise ApiError("invalid_field", "links nothing of this contact", f"evidence[{index}]")
         return [tie for tie in ties if tie.event_id in split.evidence]
     leaving = list(split.identifiers)
-    for index, one in enumerate(leaving):
-        if not any(one in (tie.a, tie.b) for tie in ties):
+    for index, identifier in enumerate(leaving):
+        if not any(identifier in (tie.a, tie.b) for tie in ties):
             raise ApiError("invalid_field", "no evidence links it to this contact", f"identifiers[{index}]")
     # named identifiers leave together; all of them named: each leaves alone
     cut = [tie for tie in ties if (tie.a in leaving) != (tie.b in leaving)] or ties
@@ -70,8 +70,8 @@ def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
 
 def lifted(split: Split, separated: Sequence[Tie]) -> list[Tie]:
     """The separations that end; raises ``ApiError`` (422) for an identifier that has none here."""
-    for index, one in enumerate(split.lift):
-        if not any(one in (tie.a, tie.b) for tie in separated):
+    for index, identifier in enumerate(split.lift):
+        if not any(identifier in (tie.a, tie.b) for tie in separated):
             raise ApiError("invalid_field", "no split separates it from this contact", f"lift[{index}]")
     return [tie for tie in separated if tie.a in split.lift or tie.b in split.lift]
 

@@ -69,29 +69,29 @@ def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
 
 def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
     """Raises ``ApiError`` (409) where without this key nothing could make keys any more, or not for as long."""
-    others = [one for one in state.keys.values() if one.id != key.id or one.workspace != key.workspace]
+    others = [other for other in state.keys.values() if other.id != key.id or other.workspace != key.workspace]
     for scope in (ADMIN, INSTANCE):
         if scope not in key.scopes or not key.is_valid(now_ms):
             continue
-        alike = [one for one in others if scope in one.scopes and one.is_valid(now_ms)]
+        alike = [other for other in others if scope in other.scopes and other.is_valid(now_ms)]
         if scope == ADMIN:
-            alike = [one for one in alike if one.workspace == key.workspace]
-        if not any(_lasts_as_long(one, key) for one in alike):
+            alike = [other for other in alike if other.workspace == key.workspace]
+        if not any(_lasts_as_long(other, key) for other in alike):
             where = "of the workspace" if scope == ADMIN else "of all workspaces"
             last = f"it is the last key {where} with the scope {scope}, or the one that lasts longest"
             raise ApiError("conflict", f"{last}: make another one first")
 
 
-def _lasts_as_long(one: ApiKey, key: ApiKey) -> bool:
-    return one.expires_ms is None or (key.expires_ms is not None and one.expires_ms >= key.expires_ms)
+def _lasts_as_long(other: ApiKey, key: ApiKey) -> bool:
+    return other.expires_ms is None or (key.expires_ms is not None and other.expires_ms >= key.expires_ms)
 
 
 def new_environment(body: NewEnvironment, workspace: str, state: ControlState, now_ms: int) -> Environment:
     """Numbers follow the order of creation."""
-    known = state.environments[workspace]
-    if body.id in known:
+    environments = state.environments[workspace]
+    if body.id in environments:
         raise ApiError("conflict", f"environment {body.id!r} exists already", "id")
-    number = max((one.number for one in known.values()), default=0) + 1
+    number = max((environment.number for environment in environments.values()), default=0) + 1
     return Environment(id=body.id, workspace=workspace, created_ms=now_ms, number=number, kind=body.kind)
 
 
@@ -130,7 +130,7 @@ def edited_workspace(workspace: Workspace, body: WorkspaceEdit) -> Workspace:
         changes["limits"] = {kind: most for kind, most in limits.items() if most is not None}
     if body.retention is not None:
         days = {name: getattr(body.retention, f"{name}_days") for name in KEPT_DAYS}
-        given = {name for name in KEPT_DAYS if f"{name}_days" in body.retention.model_fields_set}
-        kept = {**workspace.retention, **{name: days[name] for name in given}}
+        edited = {name for name in KEPT_DAYS if f"{name}_days" in body.retention.model_fields_set}
+        kept = {**workspace.retention, **{name: days[name] for name in edited}}
         changes["retention"] = {name: most for name, most in kept.items() if most is not None}
     return workspace.model_copy(update=changes)

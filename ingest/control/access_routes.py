@@ -29,7 +29,7 @@ class AccessRoutes:
         self._edge = edge
         self._writer = writer
         self._caught_up = caught_up
-        self._one = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def create_key(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "admin")
@@ -45,22 +45,22 @@ class AccessRoutes:
         so at least the later edge sees that no key is left, and restores its own.
         """
         principal = self._edge.authorise(request, "admin")
-        async with self._one:
-            await self._known(self._edge.settings.publish_deadline_s)
+        async with self._lock:
+            await self._catch_up(self._edge.settings.publish_deadline_s)
             key = self._edge.control.key_named(principal.workspace, request.path_params["id"])
             if key is None:
                 raise ApiError("not_found", "no such key")
             access.check_revocable(key, self._edge.control, self._edge.clock())
             await self._writer.put("key", key.model_copy(update={"deleted": True}))
             try:
-                await self._known(self._edge.settings.publish_deadline_s)
+                await self._catch_up(self._edge.settings.publish_deadline_s)
                 access.check_revocable(key, self._edge.control, self._edge.clock())
             except ApiError:
                 await self._writer.put("key", key)
                 raise
         return Response(status_code=204)
 
-    async def _known(self, within_s: float) -> None:
+    async def _catch_up(self, within_s: float) -> None:
         """Raises ``ApiError`` (503)."""
         try:
             async with asyncio.timeout(within_s):
@@ -71,7 +71,7 @@ class AccessRoutes:
     async def create_environment(self, request: Request) -> Response:
         principal = self._edge.authorise(request, "admin")
         body = checked(NewEnvironment, await json_of(request, self._edge.settings))
-        async with self._one:
+        async with self._lock:
             made = access.new_environment(body, principal.workspace, self._edge.control, self._edge.clock())
             await self._writer.put("environment", made)
         return JsonResponse(serialize.environment(made), 201)
@@ -80,7 +80,7 @@ class AccessRoutes:
         """The key comes last: with it everything that it needs is there."""
         self._edge.authorise(request, access.INSTANCE)
         body = checked(NewWorkspace, await json_of(request, self._edge.settings))
-        async with self._one:
+        async with self._lock:
             now_ms = self._edge.clock()
             workspace, environments = access.new_workspace(body, self._edge.control, now_ms)
             key, secret = access.first_key(workspace, now_ms)
@@ -89,7 +89,7 @@ class AccessRoutes:
                 await self._writer.put("environment", environment)
             await self._writer.put("key", key)
         shape = serialize.workspace(workspace)
-        shape["environments"] = [serialize.environment(one) for one in environments]
+        shape["environments"] = [serialize.environment(environment) for environment in environments]
         return JsonResponse({**shape, "key": serialize.key(key, secret=secret)}, 201)
 
     async def edit_workspace(self, request: Request) -> Response:

@@ -72,13 +72,13 @@ class CampaignRoutes:
         segments = self._edge.control.segments[campaign.workspace, campaign.environment]
         if campaign.launch_on_entry not in ("", before.launch_on_entry if before else "", *segments):
             raise ApiError("invalid_field", "no such segment: an id such as seg_... is needed", "launch_on_entry")
-        delivery, known = campaign.delivery, before.delivery if before else None
-        if delivery is not None and delivery != known:
-            delivery = await self._settled(campaign, delivery, known or {})
+        delivery, previous = campaign.delivery, before.delivery if before else None
+        if delivery is not None and delivery != previous:
+            delivery = await self._settled(campaign, delivery, previous or {})
             campaign = campaign.model_copy(update={"delivery": delivery})
         await self._writer.put("campaign", campaign)
 
-    async def _settled(self, campaign: Campaign, delivery: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    async def _settled(self, campaign: Campaign, delivery: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any]:
         """Raises ``ApiError`` (422) naming the field."""
         if "topic" in delivery:
             await self._make_topic(campaign, delivery["topic"])
@@ -88,13 +88,13 @@ class CampaignRoutes:
             if delivery["webhook_id"] not in self._edge.control.webhooks[home]:
                 raise ApiError("invalid_field", "no such webhook", "delivery.webhook_id")
             return delivery
-        webhook = await self._endpoint(campaign, delivery["url"], known)
+        webhook = await self._endpoint(campaign, delivery["url"], previous)
         await self._writer.put("webhook", webhook)
         return {"url": webhook.url, "webhook_id": webhook.id}
 
     async def _make_topic(self, campaign: Campaign, name: str) -> None:
         edge = self._edge
-        used = {(one.delivery or {}).get("topic") for one in edge.control.campaigns_of(campaign.workspace)} - {None}
+        used = {(other.delivery or {}).get("topic") for other in edge.control.campaigns_of(campaign.workspace)} - {None}
         if name not in used and len(used) >= MOST_TOPICS:
             raise ApiError("invalid_field", f"a workspace has at most {MOST_TOPICS} topics", "delivery.topic")
         try:
@@ -106,13 +106,13 @@ class CampaignRoutes:
             reason = f"Kafka refuses the topic: {type(error).__name__}"
             raise ApiError("invalid_field", reason, "delivery.topic") from error
 
-    async def _endpoint(self, campaign: Campaign, url: str, known: dict[str, Any]) -> Webhook:
+    async def _endpoint(self, campaign: Campaign, url: str, previous: dict[str, Any]) -> Webhook:
         try:
             url_policy.checked_url(url)
         except ApiError as refused:
             raise ApiError(refused.code, refused.message, "delivery.url") from None
         await check_target(self._edge.settings, url, "delivery.url")
-        own = self._edge.control.webhooks_by_id.get(known.get("webhook_id", "")) if "url" in known else None
+        own = self._edge.control.webhooks_by_id.get(previous.get("webhook_id", "")) if "url" in previous else None
         now_ms = self._edge.clock()
         if own is not None:
             return own.model_copy(update={"url": url, "updated_ms": now_ms})

@@ -61,14 +61,14 @@ class LaunchRoutes:
         body = checked(NewLaunch, await json_of(request, self._edge.settings))
         self._check(principal, campaign, body)
         job = self._job(request, principal, campaign, body)
-        known = self._jobs.get(*home, job.id)
-        if known is not None and not body.dry_run:
-            return await self._repeated(request, known, job)
-        asked = body.model_dump(include={"segment", "contact", "rule", "override_consent"})
+        earlier = self._jobs.get(*home, job.id)
+        if earlier is not None and not body.dry_run:
+            return await self._repeated(request, earlier, job)
+        question = body.model_dump(include={"segment", "contact", "rule", "override_consent"})
         plan: dict[str, Any] = {}
         if body.dry_run or body.contact is not None:
             place = f"/internal/campaigns/{quote(campaign.id, safe='')}/plan"
-            plan = await self._read_api.post(request, place, asked, principal.environment)
+            plan = await self._read_api.post(request, place, question, principal.environment)
             contact = plan.pop("contact")
             if contact is not None:
                 job = job.model_copy(update={"audience": Audience(contact=contact)})
@@ -99,7 +99,7 @@ class LaunchRoutes:
         if body.segment is not None and body.segment not in segments:
             raise ApiError("not_found", "no such segment: an id such as seg_... is needed", "segment")
         if body.rule is not None:
-            rule_tree.check("", body.rule, {name: one.rule for name, one in segments.items()})
+            rule_tree.check("", body.rule, {name: segment.rule for name, segment in segments.items()})
         if body.variant is not None and all(body.variant != variant.id for variant in campaign.variants):
             raise ApiError("invalid_field", "the campaign has no such variant", "variant")
         if len(orjson.dumps([body.content, body.custom_data])) > MAX_CONTENT:
@@ -109,7 +109,7 @@ class LaunchRoutes:
         now_ms, seed = self._edge.clock(), request.scope.get(IDEMPOTENCY_SEED)
         own = f"id/{body.id}" if body.id is not None else f"key/{seed}" if seed else ""
         home = (principal.workspace, principal.environment)
-        said = body.model_dump(exclude={"dry_run", "id"})
+        fields = body.model_dump(exclude={"dry_run", "id"})
         return LaunchJob.model_validate(
             {
                 "id": job_id(*home, campaign.id, own) if own else ids.new_id(PREFIX, now_ms),
@@ -123,14 +123,14 @@ class LaunchRoutes:
                 "variant": body.variant or "",
                 "override_consent": body.override_consent,
                 "key_id": principal.key_id,
-                "digest": hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+                "digest": hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest(),
             }
         )
 
-    async def _repeated(self, request: Request, known: LaunchJob, job: LaunchJob) -> Response:
-        if known.digest != job.digest:
+    async def _repeated(self, request: Request, earlier: LaunchJob, job: LaunchJob) -> Response:
+        if earlier.digest != job.digest:
             raise ApiError("conflict", "this id came with another launch before", "id")
-        return await self._answer(request, known)
+        return await self._answer(request, earlier)
 
     async def _answer(self, request: Request, job: LaunchJob) -> Response:
         """Once it is done, unless that takes longer than the request waits."""

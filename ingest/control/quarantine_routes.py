@@ -115,9 +115,9 @@ class QuarantineRoutes:
         await self._writer.put(KIND, job)
         deadline = asyncio.get_running_loop().time() + within_s
         while asyncio.get_running_loop().time() < deadline:
-            known = self._jobs.get(job.workspace, job.id)
-            if known is not None and known.done_ms:
-                return known
+            current = self._jobs.get(job.workspace, job.id)
+            if current is not None and current.done_ms:
+                return current
             await asyncio.sleep(LOOK_S)
         return job
 

@@ -49,9 +49,9 @@ class WebhookRoutes:
     async def create(self, request: Request) -> Response:
         home = self._pages.home(request, "webhooks:write")
         entropy = secrets.token_bytes(SECRET_BYTES)
-        known = self._edge.control.segments[home]
+        segments = self._edge.control.segments[home]
         value = await self._pages.json(request)
-        webhook = webhooks.new_webhook(value, *home, self._edge.clock(), entropy, known=known)
+        webhook = webhooks.new_webhook(value, *home, self._edge.clock(), entropy, segments=segments)
         await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
         return JsonResponse(serialize.webhook(webhook, secret=True), 201)
@@ -59,8 +59,8 @@ class WebhookRoutes:
     async def edit(self, request: Request) -> Response:
         webhook = await self._webhook(request)
         value = await self._pages.json(request)
-        known = self._edge.control.segments[webhook.workspace, webhook.environment]
-        edited = webhooks.edited_webhook(webhook, value, self._edge.clock(), known=known)
+        segments = self._edge.control.segments[webhook.workspace, webhook.environment]
+        edited = webhooks.edited_webhook(webhook, value, self._edge.clock(), segments=segments)
         if edited.url != webhook.url:
             await check_target(self._edge.settings, edited.url)
         await self._writer.put("webhook", edited)
@@ -74,8 +74,10 @@ class WebhookRoutes:
         return Response(status_code=204)
 
     def _check_unused(self, webhook: Webhook) -> None:
-        known = self._edge.control.campaigns[webhook.workspace, webhook.environment].values()
-        users = [c.id for c in known if (c.delivery or {}).get("webhook_id") == webhook.id and c.status != "archived"]
+        campaigns = self._edge.control.campaigns[webhook.workspace, webhook.environment].values()
+        users = [
+            c.id for c in campaigns if (c.delivery or {}).get("webhook_id") == webhook.id and c.status != "archived"
+        ]
         if users:
             raise ApiError("conflict", f"messages of campaigns go there: {', '.join(sorted(users)[:5])}")
 

@@ -24,9 +24,9 @@ OVERLAP_MS = DAY_MS
 
 
 def new_webhook(
-    value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes, *, known: Collection[str] = ()
+    value: Any, workspace: str, environment: str, now_ms: int, entropy: bytes, *, segments: Collection[str] = ()
 ) -> Webhook:
-    """A definition from a POST body; ``known`` are segments. Raises ``ApiError`` with the name of the wrong field."""
+    """A definition from a POST body; ``segments`` are the existing ones. Raises ``ApiError`` naming the wrong field."""
     body = checked(NewWebhook, value)
     return Webhook(
         id=ids.new_id("whk_", now_ms),
@@ -34,15 +34,15 @@ def new_webhook(
         environment=environment,
         url=url_policy.checked_url(body.url),
         types=tuple(dict.fromkeys(body.types)),
-        segments=_known(body.segments, known),
+        segments=_existing(body.segments, segments),
         secret=body.secret or _new_secret(entropy),
         created_ms=now_ms,
         updated_ms=now_ms,
     )
 
 
-def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, known: Collection[str] = ()) -> Webhook:
-    """The definition after a PATCH; ``known`` are segments."""
+def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, segments: Collection[str] = ()) -> Webhook:
+    """The definition after a PATCH; ``segments`` are the existing ones."""
     body = checked(WebhookEdit, value)
     changes: dict[str, Any] = {"updated_ms": now_ms}
     if "url" in body.model_fields_set:
@@ -50,7 +50,7 @@ def edited_webhook(webhook: Webhook, value: Any, now_ms: int, *, known: Collecti
     if "types" in body.model_fields_set:
         changes["types"] = tuple(dict.fromkeys(body.types))
     if "segments" in body.model_fields_set:
-        changes["segments"] = _known(body.segments, known)
+        changes["segments"] = _existing(body.segments, segments)
     if "status" in body.model_fields_set:
         changes |= {"status": body.status, "reason": ""}
     return webhook.model_copy(update=changes)
@@ -114,9 +114,9 @@ def test_type(webhook: Webhook, value: Any) -> str:
     return next((name for name in NOTIFICATIONS if group and name.startswith(group)), f"{group}{EXAMPLE}")
 
 
-def _known(segments: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+def _existing(segments: Sequence[str], existing: Collection[str]) -> tuple[str, ...]:
     for index, segment in enumerate(segments):
-        if segment not in known:
+        if segment not in existing:
             message = "no such segment; it is named by its id, as seg_..."
             raise ApiError("invalid_field", message, f"segments[{index}]")
     return tuple(dict.fromkeys(segments))

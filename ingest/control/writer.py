@@ -68,8 +68,8 @@ class ControlWriter:
 
     def next_number(self, workspace: str) -> int:
         """Of a campaign; where two edges give the same one, the older campaign has it."""
-        known = max((c.number for c in self._state.campaigns_of(workspace)), default=0)
-        self._numbers[workspace] = max(known, self._numbers.get(workspace, 0)) + 1
+        highest = max((c.number for c in self._state.campaigns_of(workspace)), default=0)
+        self._numbers[workspace] = max(highest, self._numbers.get(workspace, 0)) + 1
         return self._numbers[workspace]
 
     def segment(self, workspace: str, environment: str, segment_id: str) -> Segment:
@@ -88,7 +88,7 @@ class ControlWriter:
 
     def _rules(self, segment: Segment) -> dict[str, Any]:
         home = self._state.segments[segment.workspace, segment.environment]
-        return {name: one.rule for name, one in home.items()}
+        return {name: other.rule for name, other in home.items()}
 
     async def put(self, kind: str, record: control_state.ControlRecord) -> None:
         key, value = control_state.encode(kind, record)

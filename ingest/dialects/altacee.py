@@ -88,7 +88,7 @@ def parse_batch(value: Any, most: int) -> Parsed:
     return Parsed(items=each(list_of(value, "events", most), _event), atomic=False)
 
 
-def _one(item: Accepted) -> dict[str, Any]:
+def _acceptance(item: Accepted) -> dict[str, Any]:
     body: dict[str, Any] = {"event_id": item.event_id, "contact_id": item.contact_id}
     if item.warnings:
         body["warnings"] = item.warnings
@@ -115,7 +115,7 @@ def reply_one(answer: IntakeResult) -> Reply:
     (item,) = answer.items
     if isinstance(item, ApiError):
         raise item
-    body = _one(item)
+    body = _acceptance(item)
     body["received_at"] = iso(item.received_ms)
     return synced_reply(answer, body)
 
@@ -123,7 +123,7 @@ def reply_one(answer: IntakeResult) -> Reply:
 def reply_batch(answer: IntakeResult) -> Reply:
     results: list[dict[str, Any]] = []
     for index, item in enumerate(answer.items):
-        outcome = {"error": item.body()} if isinstance(item, ApiError) else _one(item)
+        outcome = {"error": item.body()} if isinstance(item, ApiError) else _acceptance(item)
         results.append({"index": index, **outcome})
     rejected = sum(isinstance(item, ApiError) for item in answer.items)
     body: dict[str, Any] = {"accepted": len(results) - rejected, "rejected": rejected, "results": results}

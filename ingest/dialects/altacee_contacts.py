@@ -32,7 +32,7 @@ def _item(value: Any) -> Item:
     return body, event
 
 
-async def _with_known(items: list[Any], request: DialectContext) -> list[RawEvent | ApiError]:
+async def _with_existing(items: list[Any], request: DialectContext) -> list[RawEvent | ApiError]:
     """The events. One about a contact's ``id`` becomes an event of its strongest identifier, or is refused."""
     named: dict[str, dict[str, list[int]]] = {}
     for index, item in enumerate(items):
@@ -50,9 +50,9 @@ async def _with_known(items: list[Any], request: DialectContext) -> list[RawEven
         if status != 200:
             why = answer["error"]
             raise ApiError(why["code"] if why["code"] in STATUS else "internal", why["message"], why.get("param"))
-        for indexes, known in zip(places.values(), answer["contacts"], strict=True):
+        for indexes, contact in zip(places.values(), answer["contacts"], strict=True):
             for index in indexes:
-                events[index] = _about(items[index], known)
+                events[index] = _about(items[index], contact)
     return events
 
 
@@ -70,7 +70,7 @@ def _about(item: Item, document: dict[str, Any] | None) -> RawEvent | ApiError:
 async def write(value: Any, request: DialectContext) -> Reply:
     """Durable when answered; with ``sync=true`` applied as well."""
     items = each(list_of(value, LABEL, MOST_LISTED), _item)
-    answer = await request.take(Parsed(items=await _with_known(items, request), atomic=False, label=LABEL))
+    answer = await request.take(Parsed(items=await _with_existing(items, request), atomic=False, label=LABEL))
     return _reply(answer)
 
 

@@ -54,7 +54,9 @@ async def start(value: Any, request: DialectContext) -> Reply:
     if query is None or value.get("matching") is not None:
         contact_id = await altcraft.find(value, campaign.environment, request)
         page = {"query": {"_id": contact_id}, "limit": 1, "attributes": bool(launch.fields)}
-        await _one(launch, campaign, [] if contact_id is None else await _page(page, campaign, request), request)
+        await _launch_single(
+            launch, campaign, [] if contact_id is None else await _page(page, campaign, request), request
+        )
         return DONE
     total = (await _ask({"query": query, "count": True}, campaign, request))["total"]
     if total > MAX_AUDIENCE:
@@ -77,13 +79,13 @@ async def start(value: Any, request: DialectContext) -> Reply:
 
 async def follow(value: Any, request: DialectContext) -> Reply:
     """Version 1.0: the link says the trigger and the contact."""
-    trigger, who = request.params["trigger"], request.params["who"]
+    trigger, person = request.params["trigger"], request.params["who"]
     campaign = _active(_of_link(request, trigger))
     launch = launch_of({} if value is None else object_of(value), request.repeat_id)
-    status, answer = await request.ask_link(trigger, who)
+    status, answer = await request.ask_link(trigger, person)
     if status != 200:
         raise altcraft.refused_by(status, answer)
-    await _one(launch, campaign, answer["contacts"], request)
+    await _launch_single(launch, campaign, answer["contacts"], request)
     return DONE
 
 
@@ -127,7 +129,9 @@ async def _page(question: dict[str, Any], campaign: Campaign, request: DialectCo
     return list((await _ask(question, campaign, request))["contacts"])
 
 
-async def _one(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], request: DialectContext) -> None:
+async def _launch_single(
+    launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], request: DialectContext
+) -> None:
     if not rows:
         raise ApiError("not_found", "no such profile")
     if len(rows) > 1:

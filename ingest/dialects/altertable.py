@@ -48,12 +48,12 @@ def reply(answer: IntakeResult) -> Reply:
     return Reply(status=200, body=orjson.dumps(body), headers=(JSON,))
 
 
-def _required(value: dict[str, Any], name: str, kind: type, what: str) -> Any:
+def _required(value: dict[str, Any], name: str, kind: type, noun: str) -> Any:
     field = value.get(name)
     if field is None:
         raise ApiError("missing_field", f"{name} is needed", name)
     if not isinstance(field, kind):
-        raise ApiError("invalid_field", f"{name} must be {what}", name)
+        raise ApiError("invalid_field", f"{name} must be {noun}", name)
     return field
 
 
@@ -105,11 +105,11 @@ def _identify(value: Any) -> RawEvent:
     traits = optional_object(value, "traits") or {}
     identifiers = []
     for name, kind in _SENDER:
-        given = value.get(name)
-        if name == "anonymous_id" and isinstance(given, str) and given != value["distinct_id"]:
-            identifiers += earlier_id(given, name)
+        text = value.get(name)
+        if name == "anonymous_id" and isinstance(text, str) and text != value["distinct_id"]:
+            identifiers += earlier_id(text, name)
         elif name in value:
-            identifiers.append((kind, given, name))
+            identifiers.append((kind, text, name))
     identifiers += addresses_in(traits, "traits")
     return RawEvent(
         kind=IDENTIFY,
@@ -143,23 +143,23 @@ def _alias(value: Any) -> RawEvent:
     )
 
 
-def _parser(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
+def _parser(parse_item: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, most: int) -> Parsed:
         if not isinstance(value, list):
             if not isinstance(value, dict):
                 raise ApiError("invalid_type", "the body must be an object or an array of objects")
-            return Parsed(items=[one(value)], atomic=True, label=None)
+            return Parsed(items=[parse_item(value)], atomic=True, label=None)
         check_count(value, most, "[]")
-        return Parsed(items=each(value, one), atomic=True, label="")
+        return Parsed(items=each(value, parse_item), atomic=True, label="")
 
     return parse
 
 
-def _operation(path: str, one: Callable[[Any], RawEvent]) -> IngestOperation:
+def _operation(path: str, parse_item: Callable[[Any], RawEvent]) -> IngestOperation:
     return IngestOperation(
         source="altertable",
         path=path,
-        parse=_parser(one),
+        parse=_parser(parse_item),
         reply=reply,
         refuse=refuse,
         any_environment=True,

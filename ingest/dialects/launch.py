@@ -117,12 +117,12 @@ def _attached(value: Any) -> list[dict[str, Any]]:
 
 def _fields(value: Any) -> list[dict[str, Any]]:
     fields = _listed(value, "fields", MAX_FIELDS)
-    for index, one in enumerate(fields):
-        if not isinstance(one.get("name"), str) or not 1 <= len(one["name"]) <= 256:
+    for index, item in enumerate(fields):
+        if not isinstance(item.get("name"), str) or not 1 <= len(item["name"]) <= 256:
             raise ApiError("invalid_field", "name must be 1 to 256 characters", f"fields[{index}].name")
-        if one.get("option") not in (0, 1, 2) or isinstance(one["option"], bool):
+        if item.get("option") not in (0, 1, 2) or isinstance(item["option"], bool):
             raise ApiError("invalid_field", "option must be 0, 1 or 2", f"fields[{index}].option")
-        if "value" not in one:
+        if "value" not in item:
             raise ApiError("missing_field", "value is needed", f"fields[{index}].value")
     return fields
 
@@ -130,11 +130,11 @@ def _fields(value: Any) -> list[dict[str, Any]]:
 def used_fields(launch: Launch, attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The message's data, and the attributes that the contact keeps."""
     used = {
-        one["name"]: one["value"]
-        for one in launch.fields
-        if one["option"] or attributes.get(one["name"]) in (None, "", [], {})
+        entry["name"]: entry["value"]
+        for entry in launch.fields
+        if entry["option"] or attributes.get(entry["name"]) in (None, "", [], {})
     }
-    return used, {one["name"]: one["value"] for one in launch.fields if one["option"] == 2}
+    return used, {entry["name"]: entry["value"] for entry in launch.fields if entry["option"] == 2}
 
 
 def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_ms: int, **more: Any) -> RawEvent | None:
@@ -151,7 +151,7 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
         "content": launch.content,
         "custom_data": launch.custom_data,
         "expiration": launch.expiration,
-        "attach": [{name: one[name] for name in ("name", "type", "bytes")} for one in launch.attach] or None,
+        "attach": [{name: file[name] for name in ("name", "type", "bytes")} for file in launch.attach] or None,
         "reason": "expired" if expired else None,
         **more,
     }
@@ -177,8 +177,8 @@ def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[
         return usual
     for kind in ("email", "phone"):
         values = [i["value"] for i in recipient.get("identifiers", ()) if i["type"] == kind]
-        given = criteria.get(kind)
-        normal = identity.normalise(kind, given) if isinstance(given, str) else None
+        text = criteria.get(kind)
+        normal = identity.normalise(kind, text) if isinstance(text, str) else None
         if normal in values:
             return {kind: normal}
     named = criteria.get("subscription_id")

@@ -140,9 +140,9 @@ async def _schedule(value: dict[str, Any], raw: RawEvent, request: DialectContex
 
 async def remove_user(value: Any, request: DialectContext) -> Reply:
     """Erases, as ``DELETE /v1/contacts/{id}`` does; raises ``ApiError`` (404, or 409 where it names two people)."""
-    given = senders(object_of(value))
+    named = senders(object_of(value))
     contact_ids = set()
-    for kind, identifier, field in given:
+    for kind, identifier, field in named:
         own = request.contact_of(kind, identifier, field)
         status, contact = await request.ask(f"/v1/contacts/{own}", request.principal.environment)
         if status not in (200, 404):
@@ -150,9 +150,9 @@ async def remove_user(value: Any, request: DialectContext) -> Reply:
         if status == 200:
             contact_ids.add(str(contact["id"]))
     if len(contact_ids) > 1:
-        raise ApiError("conflict", "the identifiers belong to several users", given[0][2])
+        raise ApiError("conflict", "the identifiers belong to several users", named[0][2])
     await request.erase(
-        contact_ids.pop() if contact_ids else request.contact_of(*given[0]), request.principal.environment
+        contact_ids.pop() if contact_ids else request.contact_of(*named[0]), request.principal.environment
     )
     return Reply(status=204, body=b"")
 

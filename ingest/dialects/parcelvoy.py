@@ -114,14 +114,14 @@ def _user(value: dict[str, Any], place: str = "") -> tuple[dict[str, Any], list[
     """The data, the addresses and the attributes of a user."""
     data = data_of(value)
     addresses = [
-        *((name, _said(value, name), f"{place}{name}") for name in ADDRESSES if value.get(name) is not None),
+        *((name, _address(value, name), f"{place}{name}") for name in ADDRESSES if value.get(name) is not None),
         *addresses_in(data, f"{place}data"),
     ]
     traits = {name: _text(value, name) for name in _TRAITS if value.get(name) is not None}
     return data, addresses, {**data, **traits}
 
 
-def _said(value: dict[str, Any], name: str) -> str | int:
+def _address(value: dict[str, Any], name: str) -> str | int:
     text = value[name]
     if not is_address(name, text):
         raise ApiError("invalid_field", f"{name} must be a string", name)
@@ -149,8 +149,8 @@ def _device(value: Any) -> RawEvent:
 
 
 def name_of(value: dict[str, Any]) -> str:
-    given = value.get(_first_of(value, _NAMES))
-    name = DEFAULT_NAME if given is None else given
+    text = value.get(_first_of(value, _NAMES))
+    name = DEFAULT_NAME if text is None else text
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
         raise ApiError("invalid_field", f"name must be a string of 1 to {MAX_NAME} characters", "name")
     return name
@@ -178,9 +178,9 @@ def _event(value: Any) -> RawEvent:
     )
 
 
-def one_of(one: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
+def one_of(parse_item: Callable[[Any], RawEvent]) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, _most: int) -> Parsed:
-        return Parsed(items=[one(value)], atomic=True, label=None)
+        return Parsed(items=[parse_item(value)], atomic=True, label=None)
 
     return parse
 

@@ -76,13 +76,15 @@ def event_of(value: Any, sent_at: Any) -> RawEvent:
     if not isinstance(name, str) or not name.strip():
         raise ApiError("invalid_field", "event must be a non-empty string", "event")
     fields = optional_object(value, "properties") or {}
-    properties = fields if _KEYS.isdisjoint(fields) else {key: one for key, one in fields.items() if key not in _KEYS}
+    properties = (
+        fields if _KEYS.isdisjoint(fields) else {key: field for key, field in fields.items() if key not in _KEYS}
+    )
     field, distinct_id = "distinct_id", _text(value.get("distinct_id"))
     if distinct_id is None:
         field, distinct_id = "properties.distinct_id", _text(fields.get("distinct_id"))
         if distinct_id is None:
             raise ApiError("missing_field", "distinct_id is needed", "distinct_id")
-    kind, known_as, identifiers = _who(name, distinct_id, field, properties)
+    kind, known_as, identifiers = _sender(name, distinct_id, field, properties)
     profile = None
     if not (_PROFILE.isdisjoint(properties) and _PROFILE.isdisjoint(value)):
         profile = _profile(value, properties)
@@ -95,7 +97,7 @@ def event_of(value: Any, sent_at: Any) -> RawEvent:
         identifiers=identifiers,
         properties=properties,
         profile=profile or None,
-        context=None if value.keys() <= _USED else {key: one for key, one in value.items() if key not in _USED},
+        context=None if value.keys() <= _USED else {key: field for key, field in value.items() if key not in _USED},
         timestamp=value.get("timestamp"),
         age_ms=_age_ms(value),
         sent_at=None if fields.get("$ignore_sent_at") else sent_at,
@@ -117,9 +119,9 @@ def _text(value: Any) -> str | None:
 
 def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: dict[str, Any]) -> str | None:
     """The client's id; else one that follows from the event, if it says when it happened: a repeat says the same."""
-    given = value.get("uuid")
-    if isinstance(given, str) and given and len(given) <= MAX_NAME and given.isprintable():
-        return given
+    uuid = value.get("uuid")
+    if isinstance(uuid, str) and uuid and len(uuid) <= MAX_NAME and uuid.isprintable():
+        return uuid
     if value.get("timestamp") is None:
         return None
     whole = [
@@ -132,7 +134,7 @@ def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: di
     return str(UUID(bytes=blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()))
 
 
-def _who(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:
+def _sender(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:
     """Kind, type and identifiers of an event."""
     if distinct_id == COOKIELESS or (name == "$groupidentify" and _is_a_groups(distinct_id, properties)):
         return TRACK, name, []
@@ -179,7 +181,7 @@ def _profile(value: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any
         attributes = {**_object(properties.get(f"${name}")), **_object(value.get(f"${name}"))}
         if attributes:
             profile[name] = attributes
-    gone = [one for place in (properties, value) for one in _names(place.get("$unset"))]
+    gone = [name for place in (properties, value) for name in _names(place.get("$unset"))]
     if gone:
         profile["set"] = {**profile.get("set", {}), **dict.fromkeys(gone)}
     return profile
@@ -214,12 +216,12 @@ def parse(value: Any, most: int) -> Parsed:
     keyless = isinstance(value, list) or not any(isinstance(value.get(name), str) for name in KEYS)
     key = next((k for item in items if (k := _key(item)) is not None), None) if keyless else None
 
-    def one(item: Any) -> RawEvent:
+    def parse_item(item: Any) -> RawEvent:
         if key is not None and _key(item) not in (None, key):
             raise ApiError("invalid_field", "all events of a request must have the same key", "properties.token")
         return event_of(item, sent_at)
 
-    return Parsed(items=each(items, one), atomic=False, label=BATCH)
+    return Parsed(items=each(items, parse_item), atomic=False, label=BATCH)
 
 
 def with_query(value: Any, query: Mapping[str, str]) -> Any:

@@ -85,15 +85,15 @@ async def capture(value: Any, request: DialectContext) -> Reply:
     sent_at = _header(request, SENT_AT) or value.get("created_at")
     sdk = _header(request, SDK) or ""
 
-    def one(item: Any) -> RawEvent:
+    def parse_item(item: Any) -> RawEvent:
         return event_of(_as_before(item, sdk), sent_at)
 
-    answer = await request.take(Parsed(items=each(items, one), atomic=False, label=BATCH))
+    answer = await request.take(Parsed(items=each(items, parse_item), atomic=False, label=BATCH))
     results = {}
     for item, became in zip(items, answer.items, strict=True):
-        given = item.get("uuid") if isinstance(item, dict) else None
-        if isinstance(given, str):
-            results[given] = _result(became)
+        uuid = item.get("uuid") if isinstance(item, dict) else None
+        if isinstance(uuid, str):
+            results[uuid] = _result(became)
     return _json({"results": results})
 
 
@@ -109,7 +109,7 @@ def _as_before(item: Any, sdk: str) -> Any:
     library, _, version = sdk.partition("/")
     if library:
         properties = {"$lib": library, "$lib_version": version, **properties}
-    rest = {name: one for name, one in item.items() if name != "options" and name not in _FIELDS}
+    rest = {name: field for name, field in item.items() if name != "options" and name not in _FIELDS}
     return {**rest, "properties": properties}
 
 

@@ -157,7 +157,7 @@ CALLS: dict[str, Call] = {
 }
 
 
-def _one(call: Call) -> Callable[[Any, int], Parsed]:
+def _single(call: Call) -> Callable[[Any, int], Parsed]:
     def parse(value: Any, _most: int) -> Parsed:
         return Parsed(items=[call(object_of(value), None)], atomic=True, label=None)
 
@@ -175,7 +175,7 @@ def _batch(value: Any, most: int) -> Parsed:
     if common and len(orjson.dumps(common)) * len(calls) > MOST_COMMON:
         raise ApiError("too_large", f"context, for each of the calls, is larger than {MOST_COMMON} bytes", "context")
 
-    def one(item: Any) -> RawEvent:
+    def parse_item(item: Any) -> RawEvent:
         if not isinstance(item, dict):
             raise ApiError("invalid_field", "a call must be a JSON object")
         name = item.get("type")
@@ -186,7 +186,7 @@ def _batch(value: Any, most: int) -> Parsed:
             item = {**item, "context": {**common, **(optional_object(item, "context") or {})}}
         return call(item, sent_at)
 
-    return Parsed(items=each(calls, one), atomic=False, label=BATCH)
+    return Parsed(items=each(calls, parse_item), atomic=False, label=BATCH)
 
 
 def operation(path: str, parse: Callable[[Any, int], Parsed], batch_label: str = "") -> IngestOperation:
@@ -209,7 +209,7 @@ def operations(root: str, names: Mapping[str, str]) -> Iterator[IngestOperation]
         if call == BATCH:
             yield operation(f"{root}/{name}", _batch, BATCH)
         else:
-            yield operation(f"{root}/{name}", _one(CALLS[call]))
+            yield operation(f"{root}/{name}", _single(CALLS[call]))
 
 
 LONG = {**{name: name for name in CALLS}, BATCH: BATCH}

@@ -21,11 +21,11 @@ _NUMBERS = 64
 _CONTACTS = 2 * (TEXT + 36)
 
 
-def size_of(key: _Key, known: tuple[_Known, ...]) -> int:
+def size_of(key: _Key, acks: tuple[_Known, ...]) -> int:
     """Bytes that the events of an id take."""
     size = ENTRY + TEXT + len(key[1])
-    for one in known:
-        size += ENTRY + TEXT + len(one[0]) + _CONTACTS + _NUMBERS
+    for ack in acks:
+        size += ENTRY + TEXT + len(ack[0]) + _CONTACTS + _NUMBERS
     return size
 
 
@@ -50,34 +50,34 @@ class EventAckCache:
 
     def get(self, event: Event) -> CachedAck | None:
         """The first of the same events; ``event`` still has its sender for a contact."""
-        known = self._first.get(event["workspace"], (event["environment"], event["event_id"]))
-        return None if known is None else _find(known, event)
+        acks = self._first.get(event["workspace"], (event["environment"], event["event_id"]))
+        return None if acks is None else _find(acks, event)
 
     def put(self, event: Event, contact_id: str) -> str:
         """Remember the answer; returns a warning for the sender, often empty."""
         workspace, key = event["workspace"], (event["environment"], event["event_id"])
-        known = self._first.get(workspace, key)
-        one = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
-        if known is None:
-            self._first.put(workspace, key, (one,))
+        acks = self._first.get(workspace, key)
+        ack = event["type"], event["contact_id"], _content(event), contact_id, event["received_ms"]
+        if acks is None:
+            self._first.put(workspace, key, (ack,))
             return ""
-        if (first := _find(known, event)) is not None:
+        if (first := _find(acks, event)) is not None:
             return first.conflict
-        if len(known) < MOST_OF_AN_ID:
-            self._first.put(workspace, key, (*known, one))
+        if len(acks) < MOST_OF_AN_ID:
+            self._first.put(workspace, key, (*acks, ack))
         return _ANOTHER
 
 
-def _find(known: tuple[_Known, ...], event: Event) -> CachedAck | None:
-    for one in known:
-        if _is_same(one, event):
-            return CachedAck(one[3], one[4], _OTHER if one[2] != _content(event) else "")
+def _find(acks: tuple[_Known, ...], event: Event) -> CachedAck | None:
+    for ack in acks:
+        if _is_same(ack, event):
+            return CachedAck(ack[3], ack[4], _OTHER if ack[2] != _content(event) else "")
     return None
 
 
-def _is_same(known: _Known, event: Event) -> bool:
+def _is_same(ack: _Known, event: Event) -> bool:
     """As ``schemas.records.sameness`` decides: the id is the same already."""
-    return known[0] == event["type"] and known[1] == event["contact_id"]
+    return ack[0] == event["type"] and ack[1] == event["contact_id"]
 
 
 def _content(event: Event) -> int:

@@ -48,7 +48,7 @@ class Batch:
         self._linked = linked
         self._refused: dict[str, list[str]] = {}
 
-    async def one(self, raw: RawEvent, label: str | None, timeout_ms: int | None) -> Accepted:
+    async def send_single(self, raw: RawEvent, label: str | None, timeout_ms: int | None) -> Accepted:
         """The common case: one event, taken or refused as a whole."""
         try:
             event, warnings = self._canonical(raw, 0)
@@ -65,7 +65,7 @@ class Batch:
             raise refused.at(f"{label}[0]") from None
         return self._accepted(raw, event, warnings)
 
-    async def many(
+    async def send_all(
         self, raws: list[RawEvent | ApiError], label: str, timeout_ms: int | None, *, atomic: bool
     ) -> list[Accepted | ApiError]:
         """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""

@@ -94,16 +94,18 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     return event, warnings
 
 
-def _check_campaign(raw: RawEvent, texts: dict[str, str], known: Mapping[str, Campaign], warnings: list[str]) -> None:
+def _check_campaign(
+    raw: RawEvent, texts: dict[str, str], campaigns: Mapping[str, Campaign], warnings: list[str]
+) -> None:
     """A property of that name may be anything, so it is looked up where the event is about a message."""
     if raw.campaign_id is None and not str(raw.type).startswith("message."):
         return
     name, variant = texts["campaign_id"], texts["variant"]
-    campaign = known.get(name)
+    campaign = campaigns.get(name)
     if campaign is None:
         text = f"no campaign has the id {name!r}: the event counts once one is defined with it"
         warnings.append(warning("unknown_campaign", text))
-    elif variant and campaign.variants and all(variant != one.id for one in campaign.variants):
+    elif variant and campaign.variants and all(variant != defined.id for defined in campaign.variants):
         warnings.append(warning("unknown_variant", f"campaign {name!r} defines no variant {variant!r}"))
 
 

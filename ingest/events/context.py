@@ -79,8 +79,8 @@ class RequestContext:
     def triggered(self, trigger: str) -> Campaign | None:
         return self.edge.control.triggers.get(trigger)
 
-    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
-        return await self.read_api.request_json(f"/internal/trigger/{trigger}?{urlencode({'who': who})}", {})
+    async def ask_link(self, trigger: str, contact: str) -> tuple[int, Any]:
+        return await self.read_api.request_json(f"/internal/trigger/{trigger}?{urlencode({'who': contact})}", {})
 
     async def keep(self, launch_id: str, value: Any) -> None:
         topic = topics.name(topics.LAUNCHES, self.edge.settings)

@@ -219,10 +219,10 @@ class IngestEndpoint:
             linked = LinkWaiter(self._edge, self._read_api, key_of(call.headers, call.query))
         batch = Batch(self._edge, caller, any_environment=any_environment, linked=linked)
         if len(parsed.items) == 1 and parsed.atomic and not isinstance(parsed.items[0], ApiError):
-            items: list[Accepted | ApiError] = [await batch.one(parsed.items[0], parsed.label, timeout_ms)]
+            items: list[Accepted | ApiError] = [await batch.send_single(parsed.items[0], parsed.label, timeout_ms)]
             self._counts.events += 1
         else:
-            items = await batch.many(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
+            items = await batch.send_all(parsed.items, parsed.label or "", timeout_ms, atomic=parsed.atomic)
             self._count(items)
             if len(items) != sum(isinstance(item, Accepted) for item in items):
                 call.refused = _refused_items(call.principal, parsed, items)
@@ -276,12 +276,12 @@ def _refused_items(
     principal: Principal, parsed: Parsed, items: list[Accepted | ApiError]
 ) -> list[tuple[ApiError, RefusedItem]]:
     taken = sum(isinstance(item, Accepted) for item in items)
-    found = []
+    refused = []
     for raw, item in zip(parsed.items, items, strict=True):
         if isinstance(item, ApiError):
             kind = "" if isinstance(raw, ApiError) or not isinstance(raw.type, str) else raw.type
-            found.append((item, RefusedItem(principal.workspace, principal.environment, kind, taken)))
-    return found
+            refused.append((item, RefusedItem(principal.workspace, principal.environment, kind, taken)))
+    return refused
 
 
 async def _respond(send: Send, reply: Reply, request_id: str) -> None:

@@ -49,7 +49,7 @@ class LinkWaiter:
         return len(own) > 1 and (not self._is_one(own) or self._edge.merge_map.joined_lately(own))
 
     def _is_one(self, own: Sequence[str]) -> bool:
-        return len({self._edge.merge_map.winner(one) for one in own}) == 1
+        return len({self._edge.merge_map.winner(contact_id) for contact_id in own}) == 1
 
     def _own_ids(self, event: Event) -> list[str]:
         home = (event["workspace"], event["environment"])
@@ -57,7 +57,7 @@ class LinkWaiter:
 
     def _links(self, event: Event) -> list[Any]:
         tied = identity.tied(event["identifiers"], self._edge.control.apart(event["workspace"]))
-        return [one for one in tied if one["type"] != identity.CONTACT_ID]
+        return [identifier for identifier in tied if identifier["type"] != identity.CONTACT_ID]
 
     async def _ask(self, event: Event, end: float) -> list[str] | None:
         own, path = self._own_ids(event), f"{LINKED}?environment={quote(event['environment'], safe='')}"

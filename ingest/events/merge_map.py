@@ -62,24 +62,24 @@ class MergeMapReplica:
     def joined_lately(self, ids: Sequence[str]) -> bool:
         """Whether one of these was merged so lately that the tables may not show it yet."""
         since = time.monotonic() - LATELY_S
-        return any(self._lately.get(one, 0.0) > since for one in ids)
+        return any(self._lately.get(contact_id, 0.0) > since for contact_id in ids)
 
     async def joined(self, ids: Sequence[str], within_s: float) -> bool:
         """Whether these ids are one contact's, or become it in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
-        while len({self.winner(one) for one in ids}) > 1:
+        while len({self.winner(contact_id) for contact_id in ids}) > 1:
             news = loop.create_future()
-            for one in ids:
-                self._awaited.setdefault(one, []).append(news)
+            for contact_id in ids:
+                self._awaited.setdefault(contact_id, []).append(news)
             try:
                 async with asyncio.timeout_at(end):
                     await news
             except TimeoutError:
                 return False
             finally:
-                for one in ids:
-                    self._no_longer_awaits(one, news)
+                for contact_id in ids:
+                    self._no_longer_awaits(contact_id, news)
         return True
 
     def _no_longer_awaits(self, contact_id: str, news: asyncio.Future[None]) -> None:
@@ -122,11 +122,11 @@ class MergeMapReplica:
         return {contact_id} | {key[len(prefix) :].decode() for key, _ in pairs}
 
     def _merge(self, batch: WriteBatch, loser: bytes, row: bytes) -> None:
-        known = self._db.get(loser)
-        if mergemap.replaces(row, known):
+        current = self._db.get(loser)
+        if mergemap.replaces(row, current):
             batch.put(loser, row)
-            if known is not None:
-                batch.delete(_reverse(loser, known))
+            if current is not None:
+                batch.delete(_reverse(loser, current))
             if mergemap.winner_of(row).encode() != loser:
                 batch.put(_reverse(loser, row), b"")
             if self._empty:
@@ -141,10 +141,10 @@ class MergeMapReplica:
         batch = WriteBatch(raw_mode=True)
         batch.put(mark, b"1")
         for contact_id in erasure.contacts:
-            known = self._db.get(contact_id.encode())
-            if known is not None:
+            row = self._db.get(contact_id.encode())
+            if row is not None:
                 batch.delete(contact_id.encode())
-                batch.delete(_reverse(contact_id.encode(), known))
+                batch.delete(_reverse(contact_id.encode(), row))
         self._db.write(batch)
 
     def close(self) -> None:

@@ -61,7 +61,7 @@ class DialectContext(Protocol):
     def triggered(self, trigger: str) -> Campaign | None:
         """The campaign of a trigger's link."""
 
-    async def ask_link(self, trigger: str, who: str) -> tuple[int, Any]:
+    async def ask_link(self, trigger: str, contact: str) -> tuple[int, Any]:
         """The contacts that a trigger's link names, asked of the read API as ``ask`` does."""
 
     async def keep(self, launch_id: str, value: Any) -> None:
@@ -151,10 +151,10 @@ class ConstantOperation(BaseOperation):
 Operation = IngestOperation | CallOperation | ConstantOperation
 
 
-def object_of(value: Any, what: str = "the body") -> dict[str, Any]:
+def object_of(value: Any, noun: str = "the body") -> dict[str, Any]:
     """Raises ``ApiError`` (400) unless the value is a JSON object."""
     if not isinstance(value, dict):
-        raise ApiError("invalid_type", f"{what} must be a JSON object")
+        raise ApiError("invalid_type", f"{noun} must be a JSON object")
     return value
 
 
@@ -188,7 +188,7 @@ def earlier_id(value: Any, field: str) -> list[tuple[str, Any, str]]:
     return [("external_id", value, field), ("anonymous_id", value, field)]
 
 
-def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
+def each(values: list[Any], parse: Callable[[Any], Any]) -> list[Any]:
     """Items parsed one by one; an invalid item is replaced by its error."""
     items = []
     for value in values:
@@ -196,7 +196,7 @@ def each(values: list[Any], one: Callable[[Any], Any]) -> list[Any]:
             items.append(value)
             continue
         try:
-            items.append(one(value))
+            items.append(parse(value))
         except ApiError as refused:
             items.append(refused)
     return items

@@ -63,13 +63,14 @@ class Health:
 
     async def _report(self) -> dict[str, Any]:
         components: dict[str, dict[str, Any]] = dict(await states_of({**self.needs, **self._beside}))
-        is_away = {name: one["state"] != "ok" for name, one in components.items()}
+        is_away = {name: component["state"] != "ok" for name, component in components.items()}
         components["disk"] = disk(self._settings.home)
         components["definitions"] = definitions(self._control)
         if self._settings.ready_file:
-            for one in states(Path(self._settings.ready_file).parent):
-                if one.name not in components:
-                    components[one.name] = {"state": one.state} | ({"reason": one.reason} if one.reason else {})
+            for process in states(Path(self._settings.ready_file).parent):
+                if process.name not in components:
+                    reason = {"reason": process.reason} if process.reason else {}
+                    components[process.name] = {"state": process.state, **reason}
         troubled = any(component["state"] not in ("ok", "starting") for component in components.values())
         return {
             "status": "degraded" if troubled else "ready",

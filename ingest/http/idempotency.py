@@ -120,11 +120,11 @@ class IdempotencyMiddleware:
         if key is None:
             await self._app(scope, receive, send)
             return
-        given = _checked(headers[HEADER])
+        idempotency_key = _checked(headers[HEADER])
         raw = await body.read(receive, self._limit, key.workspace)
         _REPEATABLE.hold(scope, len(raw), key.workspace)
         environment = query.get("environment") or headers.get(b"headwater-environment", b"").decode("latin-1")
-        place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], given))
+        place = "\0".join((key.workspace, key.id, environment or key.environment, scope["path"], idempotency_key))
         name = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
         # not kept: each waiting request would hold the decoded bytes
         digest = _digest(query_string, _decoded(raw, headers.get(b"content-encoding", b""), self._limit))
@@ -202,13 +202,13 @@ def _checked(value: bytes) -> str:
 
 def _again(raw: bytes, receive: Receive) -> Receive:
     """Replays the body, then passes on the client's messages, the last of which is its disconnect."""
-    given = False
+    is_sent = False
 
     async def once() -> Message:
-        nonlocal given
-        if given:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        given = True
+        is_sent = True
         return {"type": "http.request", "body": raw, "more_body": False}
 
     return once

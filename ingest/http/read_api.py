@@ -57,7 +57,9 @@ class ReadApiClient:
                 return
             health = orjson.loads(await answer.read())
         components = health.get("components", {}).items()
-        away = [f"{name}: {one.get('reason', '')}" for name, one in components if one.get("state") != "ok"]
+        away = [
+            f"{name}: {component.get('reason', '')}" for name, component in components if component.get("state") != "ok"
+        ]
         raise ApiError("unavailable", "; ".join(away) or f"it answers {answer.status}")
 
     async def check_front(self, url: str) -> None:

@@ -113,8 +113,8 @@ class RefusalLog:
             self.note(scope, "", refused, scope.get(REQUEST_ID, ""))
 
     def _workspace(self, key: str, now_ms: int) -> str:
-        known = self._control.key(key, now_ms) if key and self._control is not None else None
-        return known.workspace if known else ""
+        record = self._control.key(key, now_ms) if key and self._control is not None else None
+        return record.workspace if record else ""
 
     @asynccontextmanager
     async def telling(self, control: ControlState, publisher: RefusalPublisher, topic: str) -> AsyncIterator[None]:

@@ -180,4 +180,4 @@ class Receivers:
             return (self._edge.settings.public_url + rest,)
         host = request.headers.get("host", "")
         hosts = {host, host.partition(":")[0], f"{host}:443" if ":" not in host else host}
-        return tuple(f"{scheme}://{one}{rest}" for scheme in ("https", "http") for one in sorted(hosts))
+        return tuple(f"{scheme}://{host}{rest}" for scheme in ("https", "http") for host in sorted(hosts))

@@ -56,8 +56,8 @@ def verify(posted: ProviderRequest) -> None:
     )
     expected = digest.hexdigest()
     # of a subaccount's event the main account's key signs a second one
-    given = (str(signature.get("signature", "")), str(signature.get("parent-signature", "")))
-    if not token or not any(same(one, expected) for one in given):
+    signatures = (str(signature.get("signature", "")), str(signature.get("parent-signature", "")))
+    if not token or not any(same(text, expected) for text in signatures):
         raise unsigned("the signature is not the endpoint's", "signature.signature")
     check_age(timestamp.partition(".")[0], posted.now_ms, "signature.timestamp")
 
@@ -70,43 +70,43 @@ def token(posted: ProviderRequest) -> SignedToken:
 
 
 def events(posted: ProviderRequest) -> list[RawEvent]:
-    one = _value(posted).get("event-data")
-    if not isinstance(one, dict):
+    event = _value(posted).get("event-data")
+    if not isinstance(event, dict):
         raise ApiError("invalid_field", "event-data must be an object", "event-data")
-    event_name = str(one.get("event"))
-    client, status = table(one.get("client-info")), table(one.get("delivery-status"))
-    tags = table(one.get("user-variables"))
-    message_id = table(table(one.get("message")).get("headers")).get("message-id")
-    outcome, bounce = _failed(one) if event_name == "failed" else (STATUSES.get(event_name, event_name), None)
+    event_name = str(event.get("event"))
+    client, status = table(event.get("client-info")), table(event.get("delivery-status"))
+    tags = table(event.get("user-variables"))
+    message_id = table(table(event.get("message")).get("headers")).get("message-id")
+    outcome, bounce = _failed(event) if event_name == "failed" else (STATUSES.get(event_name, event_name), None)
     return [
         event_of(
             DeliveryReport(
                 provider=PROVIDER,
                 status=outcome,
-                key=repr((event_name, one.get("id") or (message_id, one.get("recipient"), one.get("timestamp")))),
-                payload=one,
-                email=one.get("recipient"),
-                at=one.get("timestamp"),
+                key=repr((event_name, event.get("id") or (message_id, event.get("recipient"), event.get("timestamp")))),
+                payload=event,
+                email=event.get("recipient"),
+                at=event.get("timestamp"),
                 message_id=message_id,
                 tags=tags,
                 said={
-                    "reason": status.get("description") or status.get("message") or one.get("reason"),
+                    "reason": status.get("description") or status.get("message") or event.get("reason"),
                     "bounce_class": bounce,
                     "user_agent": client.get("user-agent"),
-                    "ip": one.get("ip"),
+                    "ip": event.get("ip"),
                     "machine_open": bool(client.get("bot")) or None,
-                    "url": one.get("url"),
+                    "url": event.get("url"),
                 },
             )
         )
     ]
 
 
-def _failed(one: dict[str, Any]) -> tuple[str, str | None]:
+def _failed(event: dict[str, Any]) -> tuple[str, str | None]:
     """Mailgun goes on trying after a temporary failure; a permanent one is a bounce unless Mailgun did not try."""
-    if one.get("severity") == "temporary":
+    if event.get("severity") == "temporary":
         return "message.deferred", None
-    if str(one.get("reason")) not in BOUNCED:
+    if str(event.get("reason")) not in BOUNCED:
         return "message.failed", None
-    kind = table(one.get("delivery-status")).get("bounce-type")
+    kind = table(event.get("delivery-status")).get("bounce-type")
     return "message.bounced", kind if kind in ("hard", "soft") else "hard"

@@ -40,12 +40,12 @@ def basic_auth(posted: ProviderRequest) -> None:
     """Raises ``ApiError`` (401) without the endpoint's user and password."""
     scheme, _, encoded = posted.headers.get("authorization", "").partition(" ")
     try:
-        given = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+        credentials = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
     except (binascii.Error, ValueError):
-        given = ""
+        credentials = ""
     secret = posted.receiver.secret
-    password = given.partition(":")[2]
-    if not any([same(given, secret), bool(password) and same(password, secret)]):
+    password = credentials.partition(":")[2]
+    if not any([same(credentials, secret), bool(password) and same(password, secret)]):
         raise unsigned("HTTP Basic user and password are not the endpoint's", "Authorization")
 
 
@@ -53,44 +53,45 @@ verify = basic_auth
 
 
 def events(posted: ProviderRequest) -> list[RawEvent]:
-    return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
+    return [event_of(_fact(report)) for report in objects(body.parse_mended(posted.body), "")]
 
 
-def _status(one: dict[str, Any]) -> str:
-    record_type, kind = str(one.get("RecordType")), str(one.get("Type"))
+def _status(report: dict[str, Any]) -> str:
+    record_type, kind = str(report.get("RecordType")), str(report.get("Type"))
     if record_type == "Bounce":
         if kind in BOUNCES:
             return "message.bounced"
         return OTHERS.get(kind, f"bounce_{kind.lower()}")
     if record_type == "SubscriptionChange":
         # a bounce or a complaint that stops sending has its own webhook
-        by_hand = one.get("SuppressSending") is True and one.get("SuppressionReason") == "ManualSuppression"
+        by_hand = report.get("SuppressSending") is True and report.get("SuppressionReason") == "ManualSuppression"
         return "message.unsubscribed" if by_hand else "subscription_change"
     return STATUSES.get(record_type, record_type.lower())
 
 
-def _fact(one: dict[str, Any]) -> DeliveryReport:
-    status = _status(one)
-    email = one.get("Recipient") or one.get("Email")
+def _fact(report: dict[str, Any]) -> DeliveryReport:
+    status = _status(report)
+    email = report.get("Recipient") or report.get("Email")
     at = next(
-        (one[n] for n in ("DeliveredAt", "ReceivedAt", "BouncedAt", "ChangedAt") if isinstance(one.get(n), str)), None
+        (report[n] for n in ("DeliveredAt", "ReceivedAt", "BouncedAt", "ChangedAt") if isinstance(report.get(n), str)),
+        None,
     )
-    key = (one.get("RecordType"), one.get("ID"), one.get("MessageID"), email, at, one.get("OriginalLink"))
+    key = (report.get("RecordType"), report.get("ID"), report.get("MessageID"), email, at, report.get("OriginalLink"))
     return DeliveryReport(
         provider=PROVIDER,
         status=status,
         key=repr(key),
-        payload=one,
+        payload=report,
         email=email,
         at=at,
-        message_id=one.get("MessageID"),
-        tags=table(one.get("Metadata")),
+        message_id=report.get("MessageID"),
+        tags=table(report.get("Metadata")),
         said={
-            "reason": one.get("Description") or one.get("Details"),
-            "bounce_class": BOUNCES.get(str(one.get("Type"))) if status == "message.bounced" else None,
-            "user_agent": one.get("UserAgent"),
-            "ip": table(one.get("Geo")).get("IP"),
-            "url": one.get("OriginalLink"),
-            "tag": one.get("Tag"),
+            "reason": report.get("Description") or report.get("Details"),
+            "bounce_class": BOUNCES.get(str(report.get("Type"))) if status == "message.bounced" else None,
+            "user_agent": report.get("UserAgent"),
+            "ip": table(report.get("Geo")).get("IP"),
+            "url": report.get("OriginalLink"),
+            "tag": report.get("Tag"),
         },
     )

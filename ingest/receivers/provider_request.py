@@ -64,11 +64,11 @@ def event_of(fact: DeliveryReport) -> RawEvent:
     digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
     kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
     properties = {name: value for name, value in fact.said.items() if value not in (None, "", {}, [])}
-    given = [(kind, value, kind) for kind, value in (("email", fact.email), ("phone", fact.phone))]
+    identifiers = [(kind, value, kind) for kind, value in (("email", fact.email), ("phone", fact.phone))]
     return RawEvent(
         kind=TRACK,
         type=kind[:MAX_TEXT],
-        identifiers=[(k, v[:512], name) for k, v, name in given if isinstance(v, str) and v],
+        identifiers=[(k, v[:512], name) for k, v, name in identifiers if isinstance(v, str) and v],
         properties={**properties, "provider": fact.provider, "payload": fact.payload},
         timestamp=fact.at,
         event_id=f"evt_{digest[:32]}",
@@ -98,8 +98,8 @@ def table(value: Any) -> dict[str, Any]:
 def objects(value: Any, place: str) -> list[dict[str, Any]]:
     """Raises ``ApiError`` (422) unless all of these are objects."""
     items = value if isinstance(value, list) else [value]
-    for index, one in enumerate(items):
-        if not isinstance(one, dict):
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
             raise ApiError("invalid_field", "must be a JSON object", f"{place}[{index}]")
     return items
 
@@ -108,9 +108,9 @@ def unsigned(why: str, param: str) -> ApiError:
     return ApiError("invalid_signature", why, param)
 
 
-def same(given: str, expected: str) -> bool:
+def same(supplied: str, expected: str) -> bool:
     """In a time that tells nothing."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(supplied.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 
 def check_age(seconds: str, now_ms: int, param: str) -> None:

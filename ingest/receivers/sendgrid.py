@@ -66,45 +66,45 @@ def verify(posted: ProviderRequest) -> None:
 
 
 def events(posted: ProviderRequest) -> list[RawEvent]:
-    return [event_of(_fact(one)) for one in objects(body.parse_mended(posted.body), "")]
+    return [event_of(_fact(event)) for event in objects(body.parse_mended(posted.body), "")]
 
 
-def _message_id(one: dict[str, Any]) -> Any:
+def _message_id(event: dict[str, Any]) -> Any:
     """The id that the sender was given (``X-Message-Id``), which stands before the first dot of SendGrid's own.
 
     One request to several recipients has one id. Of all but the first, which a number at the end tells, the address
     is put behind it: each is a message.
     """
-    whole = one.get("sg_message_id")
+    whole = event.get("sg_message_id")
     if not isinstance(whole, str) or not whole:
-        return one.get("smtp-id")
-    given, _, rest = whole.partition(".")
+        return event.get("smtp-id")
+    message_id, _, rest = whole.partition(".")
     recipient = rest.rpartition(".")[2]
     is_first = not (recipient.isascii() and recipient.isdigit()) or not int(recipient[:9])
-    return given if is_first or not isinstance(one.get("email"), str) else f"{given}:{one['email']}"
+    return message_id if is_first or not isinstance(event.get("email"), str) else f"{message_id}:{event['email']}"
 
 
-def _fact(one: dict[str, Any]) -> DeliveryReport:
-    name = str(one.get("event"))
-    tags = {**table(one.get("unique_args")), **table(one.get("custom_args")), **one}
-    tags.setdefault("campaign_id", one.get("marketing_campaign_id") or one.get("singlesend_id"))
-    parts = (name, one.get("sg_event_id") or (one.get("sg_message_id"), one.get("email"), one.get("timestamp")))
+def _fact(event: dict[str, Any]) -> DeliveryReport:
+    name = str(event.get("event"))
+    tags = {**table(event.get("unique_args")), **table(event.get("custom_args")), **event}
+    tags.setdefault("campaign_id", event.get("marketing_campaign_id") or event.get("singlesend_id"))
+    parts = (name, event.get("sg_event_id") or (event.get("sg_message_id"), event.get("email"), event.get("timestamp")))
     return DeliveryReport(
         provider=PROVIDER,
         status=STATUSES.get(name, name),
         key=repr(parts),
-        payload=one,
-        email=one.get("email"),
-        at=one.get("timestamp"),
-        message_id=_message_id(one),
+        payload=event,
+        email=event.get("email"),
+        at=event.get("timestamp"),
+        message_id=_message_id(event),
         tags=tags,
         said={
-            "reason": one.get("reason") or one.get("response"),
-            "bounce_class": BOUNCES.get(str(one.get("type")), "hard") if name == "bounce" else None,
-            "bounce_classification": one.get("bounce_classification"),
-            "user_agent": one.get("useragent"),
-            "ip": one.get("ip") if name in ("open", "click") else None,
-            "machine_open": one.get("sg_machine_open") is True or None,
-            "url": one.get("url"),
+            "reason": event.get("reason") or event.get("response"),
+            "bounce_class": BOUNCES.get(str(event.get("type")), "hard") if name == "bounce" else None,
+            "bounce_classification": event.get("bounce_classification"),
+            "user_agent": event.get("useragent"),
+            "ip": event.get("ip") if name in ("open", "click") else None,
+            "machine_open": event.get("sg_machine_open") is True or None,
+            "url": event.get("url"),
         },
     )

@@ -126,34 +126,38 @@ def events(message: dict[str, Any]) -> list[RawEvent]:
     if message["Type"] != NOTIFICATION:
         return []
     try:
-        one = body.parse_mended(message["Message"].encode("utf-8", "replace"))
+        notification = body.parse_mended(message["Message"].encode("utf-8", "replace"))
     except ApiError:
-        one = message["Message"]
-    if not isinstance(one, dict):
-        return [_event(message, {"text": one}, None)]
-    part = table(one.get(_part(one)))
+        notification = message["Message"]
+    if not isinstance(notification, dict):
+        return [_event(message, {"text": notification}, None)]
+    part = table(notification.get(_part(notification)))
     recipients = next((part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)), None)
-    named = table(one.get("mail")).get("destination")
-    given: list[Any] = recipients or (named if isinstance(named, list) else []) or [None]
-    if not recipients and len(given) > 1 and _said(one) not in OF_ALL:
-        given = [None]  # one of them did it, and the notification does not say which
-    if len(given) > MOST_RECIPIENTS:
+    named = table(notification.get("mail")).get("destination")
+    people: list[Any] = recipients or (named if isinstance(named, list) else []) or [None]
+    if not recipients and len(people) > 1 and _event_type(notification) not in OF_ALL:
+        people = [None]  # one of them did it, and the notification does not say which
+    if len(people) > MOST_RECIPIENTS:
         raise ApiError("too_many", f"at most {MOST_RECIPIENTS} recipients in one notification")
-    emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in given]
-    return [_event(message, one, email) for email in emails]
+    emails = [table(r).get("emailAddress") if isinstance(r, dict) else r for r in people]
+    return [_event(message, notification, email) for email in emails]
 
 
-def _said(one: dict[str, Any]) -> str:
-    return str(one.get("eventType") or one.get("notificationType") or "notification")
+def _event_type(notification: dict[str, Any]) -> str:
+    return str(notification.get("eventType") or notification.get("notificationType") or "notification")
 
 
-def _part(one: dict[str, Any]) -> str:
-    name = _said(one)
+def _part(notification: dict[str, Any]) -> str:
+    name = _event_type(notification)
     return _PARTS.get(name, name[:1].lower() + name[1:])
 
 
-def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent:
-    name, part, mail = _said(one), table(one.get(_part(one))), table(one.get("mail"))
+def _event(message: dict[str, Any], notification: dict[str, Any], email: Any) -> RawEvent:
+    name, part, mail = (
+        _event_type(notification),
+        table(notification.get(_part(notification))),
+        table(notification.get("mail")),
+    )
     status = STATUSES.get(name, name.replace(" ", "_").lower())
     unsubscribed = name == "Subscription" and table(part.get("newTopicPreferences")).get("unsubscribeAll") is True
     several = isinstance(mail.get("destination"), list) and len(mail["destination"]) > 1
@@ -163,7 +167,7 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
             provider=PROVIDER,
             status="message.unsubscribed" if unsubscribed else status,
             key=repr((message["MessageId"], email)),
-            payload=one,
+            payload=notification,
             email=email,
             at=part.get("timestamp") or mail.get("timestamp") or message.get("Timestamp"),
             # one id for several recipients would count them as one message
@@ -182,6 +186,6 @@ def _event(message: dict[str, Any], one: dict[str, Any], email: Any) -> RawEvent
 
 def _reason(part: dict[str, Any], email: Any) -> Any:
     lists = [part[name] for name in _RECIPIENTS if isinstance(part.get(name), list)]
-    about = [table(r) for one in lists for r in one]
+    about = [table(r) for rows in lists for r in rows]
     diagnosis = next((r.get("diagnosticCode") for r in about if r.get("emailAddress") == email), None)
     return diagnosis or part.get("reason") or part.get("errorMessage") or part.get("complaintFeedbackType")

@@ -48,9 +48,9 @@ def verify(posted: ProviderRequest) -> None:
     else:
         # a name that comes twice counts once per value, as in Twilio's own libraries
         signed = "".join(name + value for name, value in sorted(set(_fields(posted))))
-    given, key = posted.headers.get(SIGNATURE, ""), posted.receiver.secret.encode()
+    sent, key = posted.headers.get(SIGNATURE, ""), posted.receiver.secret.encode()
     signatures = [b64encode(hmac.digest(key, (url + signed).encode(), hashlib.sha1)).decode() for url in posted.urls]
-    if not any(same(given, signature) for signature in signatures):
+    if not any(same(sent, signature) for signature in signatures):
         raise unsigned("the signature is not the endpoint's", SIGNATURE)
 
 
@@ -59,11 +59,11 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
         return [event_of(_fact(dict(_fields(posted)), posted, {}))]
     items = objects(body.parse_mended(posted.body), "")
     # Event Streams wraps each in a CloudEvent
-    return [event_of(_fact(table(one.get("data")) or one, posted, one)) for one in items]
+    return [event_of(_fact(table(item.get("data")) or item, posted, item)) for item in items]
 
 
-def _fact(one: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any]) -> DeliveryReport:
-    fields = {name[:1].lower() + name[1:]: value for name, value in one.items()}
+def _fact(item: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any]) -> DeliveryReport:
+    fields = {name[:1].lower() + name[1:]: value for name, value in item.items()}
     state = str(fields.get("messageStatus") or fields.get("smsStatus") or envelope.get("type") or "callback").lower()
     message_id = fields.get("messageSid") or fields.get("smsSid")
     medium, _, phone = str(fields.get("to", "")).rpartition(":")
@@ -73,7 +73,7 @@ def _fact(one: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any]
         provider=PROVIDER,
         status=status,
         key=repr((message_id, state, envelope.get("id") if not message_id else None)),
-        payload=envelope or one,
+        payload=envelope or item,
         phone=phone,
         at=envelope.get("time") if isinstance(envelope.get("time"), str) else None,
         message_id=message_id,

@@ -26,7 +26,7 @@ def segment(**more: Any) -> Segment:
 
 def endpoint(known: list[Segment], **more: Any) -> Webhook:
     home = {one.id: one for one in known}
-    return webhooks.new_webhook({**GOOD, **more}, WORKSPACE, ENVIRONMENT, NOW_MS, b"\x01" * 24, known=home)
+    return webhooks.new_webhook({**GOOD, **more}, WORKSPACE, ENVIRONMENT, NOW_MS, b"\x01" * 24, segments=home)
 
 
 def control(*records: Segment | Webhook) -> ControlState:
@@ -114,7 +114,7 @@ def test_what_is_no_filter_or_no_type_of_ours_is_refused(wrong: Any, param: str,
     assert words in refused.value.message
     hook = endpoint([])
     with pytest.raises(ApiError, match=words):
-        webhooks.edited_webhook(hook, wrong, NOW_MS, known={})
+        webhooks.edited_webhook(hook, wrong, NOW_MS, segments={})
 
 
 def test_a_filter_can_be_taken_away() -> None:
