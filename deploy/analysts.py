@@ -73,7 +73,7 @@ def read(path: Path) -> Analysts:
         raise CannotStart(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False)
         )
         raise CannotStart(f"{path}: {wrong}") from error
 
@@ -101,7 +101,7 @@ def rendered(
             f"CREATE ROW POLICY OR REPLACE {_named(f'{database}_everything')}{where} ON {database}.{table}"
             f" FOR SELECT USING 1 AS PERMISSIVE TO {_named(own)}"
         )
-    for role, condition in sorted({one for analyst in some for one in _roles(database, analyst)}):
+    for role, condition in sorted({entry for analyst in some for entry in _roles(database, analyst)}):
         yield f"CREATE ROLE IF NOT EXISTS {_named(role)}{where}"
         yield f"ALTER ROLE {_named(role)}{where} SETTINGS {LIMITS}"
         for name in (*TABLES, *VIEWS, *TIMES_ALONE):
@@ -118,10 +118,10 @@ def rendered(
 def _user(database: str, analyst: Analyst, where: str, salt: str) -> Iterator[str]:
     user, roles = _named(analyst.user), ", ".join(_named(role) for role, _ in _roles(database, analyst))
     digest = hashlib.sha256((password_of(analyst.password_file) + salt).encode()).hexdigest()
-    known = f"IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{salt}'"
-    yield f"CREATE USER IF NOT EXISTS {user}{where} {known}"
+    identified = f"IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{salt}'"
+    yield f"CREATE USER IF NOT EXISTS {user}{where} {identified}"
     yield f"GRANT{where} {roles} TO {user} WITH REPLACE OPTION"  # what it had before and has no longer, goes
-    yield f"ALTER USER {user}{where} {known} DEFAULT ROLE {roles}"
+    yield f"ALTER USER {user}{where} {identified} DEFAULT ROLE {roles}"
 
 
 def _roles(database: str, analyst: Analyst) -> list[tuple[str, str]]:

@@ -72,11 +72,11 @@ def first_key(
     if workspace is None:
         workspace, environments = access.new_workspace(body, state, now_ms)
         pairs = [control_state.encode("workspace", workspace)]
-        known = state.environments[workspace_id]
+        existing = state.environments[workspace_id]
         pairs += [
             control_state.encode("environment", environment)
             for environment in environments
-            if environment.id not in known
+            if environment.id not in existing
         ]
     elif not state.environments[workspace_id]:
         raise CannotStart(f"the workspace {workspace_id} has no environment")

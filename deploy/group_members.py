@@ -73,16 +73,16 @@ async def members(settings: Settings) -> list[GroupMember]:
     """Those of every stage, alive or waited for; raises ``CannotStart`` where Kafka does not answer."""
     admin = await _connected(settings)
     try:
-        found = []
+        group_members = []
         for stage, app in GROUPS.items():
             group = app_id(app, settings)
             (answer,) = await admin.describe_consumer_groups([group], await _coordinator(admin, group))
             for member_id, _, host, _, assigned in answer.groups[0][5]:
                 number = _worker(member_id, group)
                 if number is not None:
-                    one = GroupMember(stage=stage, worker=number, host=host.lstrip("/"), partitions=_count(assigned))
-                    found.append(one)
-        return sorted(found, key=lambda one: (one.stage, one.worker))
+                    member = GroupMember(stage=stage, worker=number, host=host.lstrip("/"), partitions=_count(assigned))
+                    group_members.append(member)
+        return sorted(group_members, key=lambda one: (one.stage, one.worker))
     finally:
         await admin.close()
 

@@ -24,7 +24,7 @@ def problem(ready_file: Path, *, asks_ready: bool, now: float) -> str:
     if (age := now - beat["at"]) > SILENT_S:
         return f"no sign of life for {age:.0f} s"
     if asks_ready and not ready_file.exists():
-        away = [f"{need}: {one['reason']}" for need, one in beat["needs"].items() if one["state"] != "ok"]
+        away = [f"{name}: {need['reason']}" for name, need in beat["needs"].items() if need["state"] != "ok"]
         return "; ".join(away) or "it is starting"
     return ""
 

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.first_key import definitions
 from schemas import topics
-from schemas.control import erasure
+from schemas.control.erasure import IDENTITY, SEGMENTS, WEBHOOKS, done_ms
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from schemas.times import iso
@@ -39,7 +39,7 @@ from sinks.maintenance.restore import BEFORE, client_of, derive, feeds_into, par
 Say = Callable[[str], None]
 
 LOOK_S, SAY_S = 0.5, 10.0
-NAMED = frozenset({EVENT_TYPES, *(one.name for one in NAME_TABLES)})
+NAMED = frozenset({EVENT_TYPES, *(table.name for table in NAME_TABLES)})
 
 
 async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
@@ -47,8 +47,8 @@ async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> No
     refuse_cluster(settings, "a rebuild", "a replica that is made anew has its tables from the others")
     stream = stream_of(table)
     if stream is None and table not in NAMED:
-        known = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)
-        raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(known)}")
+        names = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)
+        raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(names)}")
     client = await client_of(settings)
     try:
         if stream is None:
@@ -173,11 +173,11 @@ def _not_in_kafka(
 async def _erase_again(client: AsyncClient, settings: Settings, table: str) -> None:
     """An erasure that was under way may have passed the new table by before its rows were copied."""
     _, state = await definitions(settings)
-    before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)
-    for one in state.erasures.values():
-        steps = list(state.erasure_steps[one.id].values())
-        done = [erasure.done_ms(steps, store, settings.partitions) or one.erased_ms for store in before]
-        await erase(client, one, max(done), only=table)
+    before = (IDENTITY, SEGMENTS, WEBHOOKS)
+    for erasure in state.erasures.values():
+        steps = list(state.erasure_steps[erasure.id].values())
+        done = [done_ms(steps, store, settings.partitions) or erasure.erased_ms for store in before]
+        await erase(client, erasure, max(done), only=table)
 
 
 async def _wait(settings: Settings, reread: Reread, topic: topics.Topic, first: dict[int, int], say: Say) -> None:
@@ -185,12 +185,12 @@ async def _wait(settings: Settings, reread: Reread, topic: topics.Topic, first: 
     name, say_at = topics.name(topic, settings), 0.0
     while True:
         left, taken = 0, False
-        committed = {tp.partition: one for tp, one in (await committed_of(settings)).items() if tp.topic == name}
+        committed = {tp.partition: offset for tp, offset in (await committed_of(settings)).items() if tp.topic == name}
         for partition, until in reread.until.items():
-            one = committed.get(partition)
+            offset = committed.get(partition)
             place = first.get(partition, 0)
-            if one is not None and mark_of(one.metadata).reread >= reread.id:
-                place, taken = max(place, one.offset), True
+            if offset is not None and mark_of(offset.metadata).reread >= reread.id:
+                place, taken = max(place, offset.offset), True
             left += max(0, until - place)
         if not left:
             return

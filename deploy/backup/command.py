@@ -37,7 +37,7 @@ async def backup(settings: Settings, folder: Path, say: Say) -> None:
         release=version("headwater"),
         began_ms=began_ms,
         partitions=settings.partitions,
-        migrations=[one.name for one in migrations()],
+        migrations=[migration.name for migration in migrations()],
         topics=topics,
         groups=groups,
         tables=tables,
@@ -45,7 +45,7 @@ async def backup(settings: Settings, folder: Path, say: Say) -> None:
     )
     made.sha256 = {path: manifests.digest(folder / path) for path in sorted(made.paths())}
     manifests.write(folder, made)
-    records = sum(one.records for some in topics.values() for one in some)
+    records = sum(part.records for some in topics.values() for part in some)
     say(f"{folder}: {records} records of {len(topics)} topics, {len(tables)} tables, {len(made.sha256)} files")
 
 
@@ -62,7 +62,7 @@ async def _copy(
         async with await client_of(settings) as client:
             for table in await tables_of(client):
                 tables[table] = await copy_out(client, table, folder)
-        say(f"tables: {sum(one.rows for one in tables.values())} rows of {len(tables)}")
+        say(f"tables: {sum(table.rows for table in tables.values())} rows of {len(tables)}")
         await reader.read_rest()
     finally:
         await reader.stop()
@@ -78,11 +78,13 @@ def _prepare(folder: Path) -> None:
 
 async def restore(settings: Settings, folder: Path, say: Say) -> None:
     """Into a Kafka and a ClickHouse that hold nothing of these names; no process runs. Raises ``CannotStart``."""
-    found = manifests.read(folder)
-    if found.partitions != settings.partitions:
-        raise CannotStart(f"the backup has {found.partitions} partitions: set HEADWATER_PARTITIONS={found.partitions}")
-    if later := sorted(set(found.migrations) - {one.name for one in migrations()}):
-        raise CannotStart(f"the backup is of a later release ({found.release}), which has {later[0]}: use that one")
+    manifest = manifests.read(folder)
+    if manifest.partitions != settings.partitions:
+        raise CannotStart(
+            f"the backup has {manifest.partitions} partitions: set HEADWATER_PARTITIONS={manifest.partitions}"
+        )
+    if later := sorted(set(manifest.migrations) - {migration.name for migration in migrations()}):
+        raise CannotStart(f"the backup is of a later release ({manifest.release}), which has {later[0]}: use that one")
     state = sorted((settings.home / "state").glob("*"))
     if state:
         raise CannotStart(f"{state[0]} is of another cluster: remove {settings.home / 'state'} first")
@@ -92,13 +94,13 @@ async def restore(settings: Settings, folder: Path, say: Say) -> None:
         await provision(settings)
     except (ProvisionError, MigrationError) as error:
         raise CannotStart(str(error)) from error
-    await refuse_records(settings, found)
+    await refuse_records(settings, manifest)
     async with await client_of(settings) as client:
         await refuse_rows(client)
-        say(f"{await write_topics(settings, folder, found)} records are written")
+        say(f"{await write_topics(settings, folder, manifest)} records are written")
         try:
-            say(f"{await copy_in(client, folder, found)} rows are written")
+            say(f"{await copy_in(client, folder, manifest)} rows are written")
         except ClickHouseError as error:
             raise CannotStart(f"ClickHouse does not take the tables: {str(error)[:300]}") from error
-    await commit(settings, found.groups)
+    await commit(settings, manifest.groups)
     say("restored: start the processes")

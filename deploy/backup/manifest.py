@@ -60,37 +60,37 @@ class Manifest(BaseModel):
 
     def paths(self) -> set[str]:
         """Of the files that topics and tables name."""
-        records = {one.file for some in self.topics.values() for one in some}
-        return records | {path for one in self.tables.values() for path in one.files}
+        records = {part.file for some in self.topics.values() for part in some}
+        return records | {path for table in self.tables.values() for path in table.files}
 
 
 def digest(path: Path) -> str:
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(PART):
-            found.update(part)
-    return found.hexdigest()
+            sha256.update(part)
+    return sha256.hexdigest()
 
 
 def read(folder: Path) -> Manifest:
     """Raises ``CannotStart`` where the folder is no whole backup that this release can read."""
     try:
-        found = Manifest.model_validate_json((folder / NAME).read_bytes())
+        manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except OSError as error:
         raise CannotStart(f"{folder} has no {NAME}: it is no backup, or one that was not finished") from error
     except ValidationError as error:
         raise CannotStart(f"{folder / NAME} cannot be read by this release: {error}") from error
-    if found.format != FORMAT:
-        raise CannotStart(f"{folder} has the format {found.format}, this release reads {FORMAT}")
-    if unknown := found.paths() ^ found.sha256.keys():
+    if manifest.format != FORMAT:
+        raise CannotStart(f"{folder} has the format {manifest.format}, this release reads {FORMAT}")
+    if unknown := manifest.paths() ^ manifest.sha256.keys():
         raise CannotStart(f"{folder / NAME} names {min(unknown)} once only: it was changed")
-    for name, wanted in found.sha256.items():
+    for name, expected in manifest.sha256.items():
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise CannotStart(f"{folder / NAME} names {name}, which is not in its folder")
         path = folder / name
-        if not path.is_file() or digest(path) != wanted:
+        if not path.is_file() or digest(path) != expected:
             raise CannotStart(f"{path} is missing or not what was backed up")
-    return found
+    return manifest
 
 
 def write(folder: Path, manifest: Manifest) -> None:

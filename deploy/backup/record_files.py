@@ -82,7 +82,7 @@ class RecordFile:
 
 def records_in(path: Path) -> Iterator[SavedRecord]:
     with path.open("rb") as file:
-        for one in fastavro.reader(file):
-            assert isinstance(one, dict)  # noqa: S101 - the schema says so
-            headers = [(header["name"], header["value"]) for header in one["headers"]]
-            yield SavedRecord(one["offset"], one["timestamp"], one["key"], one["value"], headers)
+        for record in fastavro.reader(file):
+            assert isinstance(record, dict)  # noqa: S101 - the schema says so
+            headers = [(header["name"], header["value"]) for header in record["headers"]]
+            yield SavedRecord(record["offset"], record["timestamp"], record["key"], record["value"], headers)

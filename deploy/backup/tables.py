@@ -38,9 +38,9 @@ class Piece(NamedTuple):
 
 async def tables_of(client: AsyncClient) -> list[str]:
     """Those that are copied, checkpoints first."""
-    found = [name for (name,) in (await client.query(TABLES)).result_rows]
+    names = [name for (name,) in (await client.query(TABLES)).result_rows]
     first = [table.name for stream in STREAMS for table in stream.checkpoints]
-    return sorted(found, key=lambda name: (name not in first, name))
+    return sorted(names, key=lambda name: (name not in first, name))
 
 
 def pieces(parts: list[tuple[str, int, int]]) -> Iterator[Piece]:
@@ -87,8 +87,8 @@ async def copy_out(client: AsyncClient, table: str, folder: Path) -> TableCopy:
 
 async def _parts(client: AsyncClient, table: str) -> list[tuple[str, int, int]]:
     """Name, rows, bytes."""
-    found = (await client.query(PARTS, {"table": table})).result_rows
-    return [(str(name), int(rows), int(size)) for name, rows, size in found]
+    parts = (await client.query(PARTS, {"table": table})).result_rows
+    return [(str(name), int(rows), int(size)) for name, rows, size in parts]
 
 
 @asynccontextmanager

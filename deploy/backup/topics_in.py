@@ -94,10 +94,10 @@ async def _write(producer: AIOKafkaProducer, tp: TopicPartition, records: Iterab
 
     async def settle(most: int) -> None:
         while len(under_way) > most:
-            wanted, future = under_way.popleft()
+            records, future = under_way.popleft()
             got = (await future).offset
-            if got != wanted:
-                raise CannotStart(f"{tp.topic}/{tp.partition}: {got} instead of {wanted}; does something else write?")
+            if got != records:
+                raise CannotStart(f"{tp.topic}/{tp.partition}: {got} instead of {records}; does something else write?")
 
     batch, first = producer.create_batch(), 0
     for record in records:
@@ -128,9 +128,10 @@ async def _delete(settings: Settings, before: dict[TopicPartition, int]) -> None
 async def commit(settings: Settings, groups: Iterable[CommittedOffset]) -> None:
     """Say what each group had committed; no member of it may run."""
     by_group: dict[str, dict[TopicPartition, OffsetAndMetadata]] = {}
-    for one in groups:
-        place = TopicPartition(settings.topic_prefix + one.topic, one.partition)
-        by_group.setdefault(settings.topic_prefix + one.group, {})[place] = OffsetAndMetadata(one.offset, one.note)
+    for committed in groups:
+        place = TopicPartition(settings.topic_prefix + committed.topic, committed.partition)
+        offsets_of = by_group.setdefault(settings.topic_prefix + committed.group, {})
+        offsets_of[place] = OffsetAndMetadata(committed.offset, committed.note)
     for group, offsets in by_group.items():
         options = {**connection(settings), "group_id": group, "enable_auto_commit": False}
         consumer = await started(settings, partial(AIOKafkaConsumer, **options))
@@ -146,20 +147,20 @@ async def commits(settings: Settings) -> list[CommittedOffset]:
     admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
-        found = []
+        committed = []
         for app in (*topics.TABLES, topics.CLICKHOUSE_GROUP, PLANNER_GROUP):
             answer = await admin.list_consumer_group_offsets(topics.app_id(app, settings))
-            found += [
+            committed += [
                 CommittedOffset(
                     group=app,
                     topic=tp.topic.removeprefix(settings.topic_prefix),
                     partition=tp.partition,
-                    offset=one.offset,
-                    note=one.metadata,
+                    offset=place.offset,
+                    note=place.metadata,
                 )
-                for tp, one in answer.items()
-                if one.offset >= 0
+                for tp, place in answer.items()
+                if place.offset >= 0
             ]
-        return found
+        return committed
     finally:
         await admin.close()

@@ -90,17 +90,17 @@ class TopicsReader:
 
     def copies(self) -> dict[str, list[PartitionCopy]]:
         """By the topics' names without the prefix."""
-        found: dict[str, list[PartitionCopy]] = {}
+        copies: dict[str, list[PartitionCopy]] = {}
         for tp in sorted(self._files):
             copy = PartitionCopy(
                 first=self._first[tp], end=self._end[tp], records=self._files[tp].count, file=self._file(tp)
             )
-            found.setdefault(tp.topic.removeprefix(self._settings.topic_prefix), []).append(copy)
-        return found
+            copies.setdefault(tp.topic.removeprefix(self._settings.topic_prefix), []).append(copy)
+        return copies
 
     async def _parts(self, name: str) -> list[TopicPartition]:
-        found = await self._consumer._client._wait_on_metadata(name)  # noqa: SLF001 - the public call knows no new topic
-        return [TopicPartition(name, partition) for partition in sorted(found)]
+        partitions = await self._consumer._client._wait_on_metadata(name)  # noqa: SLF001 - the public call knows no new topic
+        return [TopicPartition(name, partition) for partition in sorted(partitions)]
 
     def _file(self, tp: TopicPartition) -> str:
         return f"topics/{tp.topic.removeprefix(self._settings.topic_prefix)}/{tp.partition}.avro"

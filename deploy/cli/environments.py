@@ -33,6 +33,6 @@ def show() -> None:
 
     async def work() -> list[dict[str, Any]]:
         async with api() as client:
-            return [one async for one in client.listed("/v1/environments")]
+            return [environment async for environment in client.listed("/v1/environments")]
 
     print_rows(run(work()), COLUMNS, as_json=OPTIONS.get().as_json)

@@ -44,8 +44,8 @@ def show_all(
             if by_reason:
                 rows = (await client.call("GET", "/v1/quarantine/summary"))["data"]
                 return [row for row in rows if all(row[name] == value for name, value in query.items())]
-            async for one in client.listed("/v1/quarantine", query):
-                records.append(one)
+            async for record in client.listed("/v1/quarantine", query):
+                records.append(record)
                 if len(records) >= limit:
                     break
         return records
@@ -144,8 +144,8 @@ def _done(job: dict[str, Any], outcome: str) -> None:
         print_json(job)
     else:
         print(f"{job[outcome]} {outcome}")
-        for one in job["refused"]:
-            print(f"{one['records']} not replayed: {one['code']}")
+        for refusal in job["refused"]:
+            print(f"{refusal['records']} not replayed: {refusal['code']}")
     if job["refused"]:
         raise typer.Exit(FINDINGS)
 

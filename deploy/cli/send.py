@@ -48,8 +48,8 @@ def send(  # noqa: PLR0917 - a command line's words
     sync: Annotated[bool, typer.Option("--sync", help="Wait until it can be read, and show what it changed.")] = False,
 ) -> None:
     """Send one event."""
-    given = dict(zip(IDENTIFIERS, (user_id, email, phone, anonymous_id, device_id), strict=True))
-    body = {"type": type, **given, "event_id": event_id, "timestamp": timestamp}
+    identifiers = dict(zip(IDENTIFIERS, (user_id, email, phone, anonymous_id, device_id), strict=True))
+    body = {"type": type, **identifiers, "event_id": event_id, "timestamp": timestamp}
     event: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
     event["properties"] = dict(map(typed, set_ or ()))
     query = {"sync": "true", "timeout_ms": "10000"} if sync else None
@@ -59,7 +59,10 @@ def send(  # noqa: PLR0917 - a command line's words
             answer = await client.call("POST", "/v1/events", event, query=query)
             changed = answer.get("segment_changes", {})
             ids = {*changed.get("entered", ()), *changed.get("left", ())}
-            names = {one: (await client.call("GET", f"/v1/segments/{one}"))["name"] for one in sorted(ids)}
+            names = {
+                segment_id: (await client.call("GET", f"/v1/segments/{segment_id}"))["name"]
+                for segment_id in sorted(ids)
+            }
             return answer, names
 
     answer, names = run(work())
@@ -68,8 +71,8 @@ def send(  # noqa: PLR0917 - a command line's words
         return
     print(f"{answer['event_id']}  contact {answer['contact_id']}")
     for word in ("entered", "left"):
-        for one in answer.get("segment_changes", {}).get(word, ()):
-            print(f"  {word} {names[one]} ({one})")
+        for segment_id in answer.get("segment_changes", {}).get(word, ()):
+            print(f"  {word} {names[segment_id]} ({segment_id})")
     for warning in answer.get("warnings", ()):
         note(f"  warning: {warning}")
     if sync and "segment_changes" not in answer:

@@ -67,9 +67,9 @@ def _by_api(types: list[str], contact: str, workspace: str, since: str, for_: st
     if len(types) > 1:
         raise ConfigError("by the API --type takes one type")
     query = {"contact": contact, "type": next(iter(types), "")}
-    asked = {name: value for name, value in query.items() if value}
+    parameters = {name: value for name, value in query.items() if value}
     length = seconds(for_) if for_ else None
-    run(tail_remote(asked, seconds(since) if since else 0.0, length, lambda row: _show(row, {})))
+    run(tail_remote(parameters, seconds(since) if since else 0.0, length, lambda row: _show(row, {})))
 
 
 class Wanted:
@@ -140,7 +140,7 @@ async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float
         await _begin(consumer, list(parts), since_s)
         while until is None or time.monotonic() < until:
             fetched = await consumer.getmany(timeout_ms=POLL_MS)
-            records = [(parts[part], one.value) for part, many in fetched.items() for one in many]
+            records = [(parts[part], record.value) for part, many in fetched.items() for record in many]
             records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before its changes
             rows = [row for topic, value in records for row in wanted.rows(topic, value)]
             for row in sorted(rows, key=lambda row: row["at"]):
@@ -154,16 +154,16 @@ async def _begin(consumer: AIOKafkaConsumer, parts: list[TopicPartition], since_
     if not since_s:
         return
     at_ms = int((time.time() - since_s) * 1000)
-    for part, found in (await consumer.offsets_for_times(dict.fromkeys(parts, at_ms))).items():
-        if found is not None:
-            consumer.seek(part, found.offset)
+    for part, offset in (await consumer.offsets_for_times(dict.fromkeys(parts, at_ms))).items():
+        if offset is not None:
+            consumer.seek(part, offset.offset)
 
 
 async def _segment_names() -> dict[str, str]:
     """By id; without them ids are shown."""
     try:
         async with asyncio.timeout(3), api(patience=1) as client:
-            return {one["id"]: one["name"] async for one in client.listed("/v1/segments")}
+            return {segment["id"]: segment["name"] async for segment in client.listed("/v1/segments")}
     except (ApiRefusedError, ApiUnreachableError, ConfigError, TimeoutError):
         return {}
 

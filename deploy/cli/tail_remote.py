@@ -64,11 +64,11 @@ async def tail_remote(
     told.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""
     async with api(patience=1) as client:
         while until is None or time.monotonic() < until:
-            asked = {**query, **({"since": told.last} if told.last else {})}
+            parameters = {**query, **({"since": told.last} if told.last else {})}
             if until is not None:
-                asked["seconds"] = str(max(1, round(until - time.monotonic())))
+                parameters["seconds"] = str(max(1, round(until - time.monotonic())))
             try:
-                async for line in client.lines("/v1/live", asked):
+                async for line in client.lines("/v1/live", parameters):
                     missed, was_there = 0, True
                     for row in told.rows(line):
                         show(row)

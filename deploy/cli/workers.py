@@ -23,8 +23,8 @@ Numbers = Annotated[list[int], typer.Argument(min=0, help="HEADWATER_WORKER of e
 @cli.command("list", epilog=examples("headwater workers list"))
 def show() -> None:
     """Show which workers each stage's group has, those too that are away and waited for."""
-    found = run(members(read_settings()))
-    print_rows([asdict(one) for one in found], COLUMNS, as_json=OPTIONS.get().as_json)
+    group_members = run(members(read_settings()))
+    print_rows([asdict(member) for member in group_members], COLUMNS, as_json=OPTIONS.get().as_json)
 
 
 @cli.command("retire", epilog=examples("headwater workers retire segments 2"))

@@ -131,8 +131,8 @@ def _profile(path: Path, name: str) -> dict[str, str]:
         raise ConfigError(f"{path}: {error}") from error
     profile = profiles.get(name or "default", {} if not name else None)
     if not isinstance(profile, dict):
-        known = ", ".join(sorted(key for key, value in profiles.items() if isinstance(value, dict))) or "none"
-        raise ConfigError(f"no profile {name!r} in {path}; there are: {known}")
+        names = ", ".join(sorted(key for key, value in profiles.items() if isinstance(value, dict))) or "none"
+        raise ConfigError(f"no profile {name!r} in {path}; there are: {names}")
     wrong = [key for key, value in profile.items() if key not in KNOWN or not isinstance(value, str)]
     if wrong:
         raise ConfigError(f"{path}, profile {name or 'default'}: {wrong[0]} is not one of {', '.join(sorted(KNOWN))}")

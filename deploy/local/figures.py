@@ -127,5 +127,5 @@ def _ask(path: Path) -> str:
 
 def faults(figures: Mapping[str, Figures]) -> Iterable[tuple[str, Figures]]:
     """Processes that are in a state to tell of, the worst first."""
-    shown = [(name, one) for name, one in figures.items() if one.state]
+    shown = [(name, figure) for name, figure in figures.items() if figure.state]
     return sorted(shown, key=lambda pair: not pair[1].is_fault)

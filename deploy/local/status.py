@@ -32,14 +32,14 @@ def status(settings: Settings, home: StackHome) -> tuple[list[str], bool]:
     health: dict[str, Any] = {"status": "not running", "components": {}}
     if is_up:
         health = _health(settings)
-    lines = [_line(one, lives.get(one.name)) for one in every]
+    lines = [_line(process, lives.get(process.name)) for process in every]
     for name, component in health.get("components", {}).items():
-        if component["state"] != FINE and name not in {one.name for one in every if one.state != FINE}:
+        if component["state"] != FINE and name not in {process.name for process in every if process.state != FINE}:
             lines.append(f"{name:<18} {component['state']}: {component.get('reason', '')}")
     lines.append(f"{'disk':<18} {shutil.disk_usage(home.path).free // 1_000_000:,} MB free in {home.path}")
-    faulty = {name for name, one in figures.items() if one.is_fault}
+    faulty = {name for name, figure in figures.items() if figure.is_fault}
     well = is_up and health["status"] == "ready"
-    well &= all(one.state in (FINE, *PASSING) and one.name not in faulty for one in every)
+    well &= all(process.state in (FINE, *PASSING) and process.name not in faulty for process in every)
     lines.append("ready" if well else f"not ready: {health['status']}" if is_up else "not ready")
     return lines, well
 

@@ -58,7 +58,7 @@ class _Kept:
     last_exit: str = ""
     since: float = 0.0
 
-    def told(self) -> dict[str, object]:
+    def to_heartbeat(self) -> dict[str, object]:
         """As it stands in the supervisor's file."""
         lives = self.child is not None and self.child.returncode is None
         return {
@@ -85,16 +85,16 @@ class Supervisor:
         """Start a layer's processes and keep them; returns when each has been started once."""
         kept = [_Kept(process) for process in layer]
         self._layers.append(kept)
-        for one in kept:
-            await self._spawn(one)
-            one.keeper = asyncio.create_task(self._keep(one), name=f"keep {one.process.name}")
+        for child in kept:
+            await self._spawn(child)
+            child.keeper = asyncio.create_task(self._keep(child), name=f"keep {child.process.name}")
         if self._rotating is None:
             self._rotating = asyncio.create_task(self._rotate(), name="rotate logs")
 
     async def ready(self, *names: str, within_s: float) -> None:
         """Wait until all of them are ready; raises ``NotReadyError``."""
-        waited_for = [one for layer in self._layers for one in layer if one.process.name in names]
-        await asyncio.gather(*(self._ready(one, time.monotonic() + within_s) for one in waited_for))
+        waited_for = [child for layer in self._layers for child in layer if child.process.name in names]
+        await asyncio.gather(*(self._ready(child, time.monotonic() + within_s) for child in waited_for))
 
     async def stop(self) -> None:
         """End all of them, the last layer first."""
@@ -103,7 +103,7 @@ class Supervisor:
             self._rotating.cancel()
         while self._layers:
             layer = self._layers[-1]
-            await asyncio.gather(*(self._end(one) for one in layer))
+            await asyncio.gather(*(self._end(child) for child in layer))
             self._layers.pop()
         (self._home.run / STACK_FILE).unlink(missing_ok=True)
 
@@ -134,16 +134,16 @@ class Supervisor:
         """A process that says much fills no disk."""
         while True:
             await asyncio.sleep(ROTATE_S)
-            for one in [one for layer in self._layers for one in layer]:
+            for child in [child for layer in self._layers for child in layer]:
                 try:
-                    await asyncio.to_thread(self._home.rotate_log, one.process.name)
+                    await asyncio.to_thread(self._home.rotate_log, child.process.name)
                 except OSError as error:  # a full disk
-                    self._say(f"the log of {one.process.name} cannot be rotated: {error}")
+                    self._say(f"the log of {child.process.name} cannot be rotated: {error}")
 
     def _tell(self) -> None:
         """Write the file of all processes and their states."""
-        every = [one for layer in self._layers for one in layer]
-        heartbeat.write(self._home.run / STACK_FILE, {one.process.name: one.told() for one in every})
+        every = [child for layer in self._layers for child in layer]
+        heartbeat.write(self._home.run / STACK_FILE, {child.process.name: child.to_heartbeat() for child in every})
 
     async def _spawn(self, kept: _Kept) -> None:
         process, ready = kept.process, self._home.ready_file(kept.process.name)

@@ -50,9 +50,9 @@ class Redactor:
 
     def __init__(self, settings: Settings, secrets: Iterable[str]) -> None:
         names = (*secrets, *_secrets(settings), socket.gethostname())
-        known = sorted({one for one in names if len(one) >= SHORTEST}, key=len, reverse=True)
+        longest_first = sorted({name for name in names if len(name) >= SHORTEST}, key=len, reverse=True)
         paths = [f"{re.escape(str(path))}[^\\s'\"]*" for path in (settings.home.resolve(), Path.home())]
-        self._known = re.compile("|".join((*paths, *map(re.escape, known))))
+        self._known = re.compile("|".join((*paths, *map(re.escape, longest_first))))
 
     def text(self, text: str) -> str:
         shown = self._known.sub("…", without_secrets(text))
@@ -63,15 +63,15 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.text(str(name)): self.value(one) for name, one in value.items()}
-        return [self.value(one) for one in value] if isinstance(value, list) else value
+            return {self.text(str(name)): self.value(inner) for name, inner in value.items()}
+        return [self.value(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _secrets(settings: Settings) -> list[str]:
     """Texts of settings and their parts: whichever of them is secret, none is needed."""
     texts = [value for value in settings.model_dump().values() if isinstance(value, str)]
     parts = [part for text in texts for part in (text, *re.split(r"[,\s:/@]+", text))]
-    return [one for one in parts if one not in PLAIN and not one.isdigit()]
+    return [part for part in parts if part not in PLAIN and not part.isdigit()]
 
 
 def write_bundle(
@@ -115,20 +115,20 @@ def settings_of(settings: Settings) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, Any]:
-    packages = {one.name: one.version for one in metadata.distributions()}
+    packages = {package.name: package.version for package in metadata.distributions()}
     system = {"system": platform.system(), "release": platform.release(), "machine": platform.machine()}
     return {"python": sys.version.split()[0], **system, "packages": dict(sorted(packages.items()))}
 
 
 def troubles_of(text: str) -> dict[str, Any]:
     """Of a log: how many lines of each level, and each kind of error with its places in our code, the most frequent."""
-    found: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
     for part in text.replace("\\n", "\n").replace('\\"', '"').split("Traceback (most recent call last)")[1:]:
         error = _ERROR.search(part)
         before = part[: error.start()] if error else part[:2000]
         frames = [f"{file}:{line}" for file, line in _FRAME.findall(before)]
-        found[error[1] if error else "?", *frames[-8:]] += 1
-    errors = [{"error": kind[0], "at": kind[1:], "times": times} for kind, times in found.most_common(MOST_ERRORS)]
+        counts[error[1] if error else "?", *frames[-8:]] += 1
+    errors = [{"error": kind[0], "at": kind[1:], "times": times} for kind, times in counts.most_common(MOST_ERRORS)]
     return {"levels": Counter(_LEVEL.findall(text)), "errors": errors}
 
 

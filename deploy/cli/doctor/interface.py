@@ -31,7 +31,9 @@ async def ready(patient: Patient) -> Finding:
     async with ApiClient(patient.access, patience=1) as client:
         _, health, _ = await client.ask("GET", "/health/ready")
     away = [
-        f"{n}: {one.get('reason', one['state'])}" for n, one in health["components"].items() if one["state"] != "ok"
+        f"{n}: {component.get('reason', component['state'])}"
+        for n, component in health["components"].items()
+        if component["state"] != "ok"
     ]
     if health["status"] == "ready":
         return ok("events are taken, reads are answered")

@@ -135,12 +135,12 @@ async def restarts(patient: Patient) -> Finding:
     if not _runs(patient):
         return skip("the stack does not run")
     every = states(patient.home.run)
-    for one in every:
-        if one.state == "restarting":
-            return fail(f"{one.name} ends again and again: {one.reason}", _log(patient, one))
-    for one in every:
-        if one.restarts:
-            return warn(f"{one.name} {one.last_exit} ({one.restarts} restarts)", _log(patient, one))
+    for process in every:
+        if process.state == "restarting":
+            return fail(f"{process.name} ends again and again: {process.reason}", _log(patient, process))
+    for process in every:
+        if process.restarts:
+            return warn(f"{process.name} {process.last_exit} ({process.restarts} restarts)", _log(patient, process))
     return ok("none has ended since the start")
 
 

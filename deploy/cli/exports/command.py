@@ -86,20 +86,20 @@ def _form(option: str, output: Path | None) -> str:
 
 def _export(read: Pages, kind: str, said: str, output: Path | None) -> None:
     form = _form(said, output)
-    began = told = time.monotonic()
+    began = reported_at = time.monotonic()
     count = 0
 
     async def work(file: BinaryIO) -> None:
-        nonlocal count, told
+        nonlocal count, reported_at
         to = writer(file, form, kind)
         try:
             async with api(patience=PATIENCE) as client:
                 async for value in read(client):
                     to.write(value)
                     count += 1
-                    if time.monotonic() - told > TOLD_EVERY_S:
-                        told = time.monotonic()
-                        note(f"{count:,} so far, {count / (told - began):,.0f}/s")
+                    if time.monotonic() - reported_at > TOLD_EVERY_S:
+                        reported_at = time.monotonic()
+                        note(f"{count:,} so far, {count / (reported_at - began):,.0f}/s")
             to.close()
         finally:
             to.release()

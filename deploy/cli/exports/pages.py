@@ -11,7 +11,7 @@ async def segment_id(client: ApiClient, text: str) -> str:
     """Of an id or a name; raises ``ConfigError`` for a name that no segment has, or several."""
     if text.startswith("seg_"):
         return text
-    ids = [one["id"] async for one in client.listed("/v1/segments") if one["name"] == text]
+    ids = [segment["id"] async for segment in client.listed("/v1/segments") if segment["name"] == text]
     if len(ids) != 1:
         raise ConfigError(f"{'no segment' if not ids else 'more than one segment'} is called {text!r}: say its id")
     return str(ids[0])
@@ -27,8 +27,8 @@ def events(client: ApiClient, filters: Mapping[str, str]) -> AsyncIterator[dict[
 
 async def members(client: ApiClient, segment: str) -> AsyncIterator[dict[str, Any]]:
     path = f"/v1/segments/{part(await segment_id(client, segment))}/contacts"
-    async for one in client.listed(path):
-        yield one
+    async for row in client.listed(path):
+        yield row
 
 
 async def person(client: ApiClient, name: str) -> AsyncIterator[dict[str, Any]]:
@@ -40,5 +40,5 @@ async def person(client: ApiClient, name: str) -> AsyncIterator[dict[str, Any]]:
     path = f"/v1/contacts/{part(contact['id'])}"
     yield {"kind": "identity", **await client.call("GET", f"{path}/identity")}
     for kind, place in (("segment", "segments"), ("consent", "consents"), ("event", "events")):
-        async for one in client.listed(f"{path}/{place}"):
-            yield {"kind": kind, **one}
+        async for row in client.listed(f"{path}/{place}"):
+            yield {"kind": kind, **row}

@@ -67,8 +67,8 @@ def _one_file(file: source.Source, plan: ImportPlan) -> bool:
         async def work() -> None:
             async with api(patience=PATIENCE) as client:
                 stream = file.unpacked()
-                found = batches(rows.rows(stream, form), mapper, file.digest, after=state.line, most=plan.batch)
-                await Transfer(client, plan.kind, state, refused.open, settled).run(found)
+                pending = batches(rows.rows(stream, form), mapper, file.digest, after=state.line, most=plan.batch)
+                await Transfer(client, plan.kind, state, refused.open, settled).run(pending)
 
         try:
             run(work())

@@ -29,19 +29,21 @@ class SegmentChange:
 async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
     """The API's segments by name; raises ``ConfigError`` for two of one name."""
     segments: dict[str, dict[str, Any]] = {}
-    async for one in client.listed("/v1/segments"):
-        if one["name"] in segments:
-            raise ConfigError(f"two segments are called {one['name']!r}: rename one of {one['id']}")
-        segments[one["name"]] = one
+    async for segment in client.listed("/v1/segments"):
+        if segment["name"] in segments:
+            raise ConfigError(f"two segments are called {segment['name']!r}: rename one of {segment['id']}")
+        segments[segment["name"]] = segment
     return segments
 
 
 def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefinition]:
     """As a file has them: with names in place of ids."""
-    names = {one["id"]: name for name, one in there.items()}
+    names = {segment["id"]: name for name, segment in there.items()}
     return {
-        name: SegmentDefinition(name, one["kind"], None if one["kind"] == "static" else replaced(one["rule"], names))
-        for name, one in there.items()
+        name: SegmentDefinition(
+            name, segment["kind"], None if segment["kind"] == "static" else replaced(segment["rule"], names)
+        )
+        for name, segment in there.items()
     }
 
 
@@ -49,45 +51,52 @@ async def changes(
     client: ApiClient, wanted: Mapping[str, SegmentDefinition], there: Mapping[str, dict[str, Any]], *, remove: bool
 ) -> list[SegmentChange]:
     """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take."""
-    ids = {name: str(one["id"]) for name, one in there.items()}
+    ids = {name: str(segment["id"]) for name, segment in there.items()}
     needed = []
-    for one in order(wanted, ids):
-        now = there.get(one.name)
-        if now is not None and now["kind"] != one.kind:
-            raise ConfigError(f"{one.name}: it is {now['kind']}, and cannot become {one.kind}: take another name")
-        rule = replaced(one.rule, ids)
-        if now is not None and (one.kind == "static" or now["rule"] == rule):
+    for definition in order(wanted, ids):
+        now = there.get(definition.name)
+        if now is not None and now["kind"] != definition.kind:
+            raise ConfigError(
+                f"{definition.name}: it is {now['kind']}, and cannot become {definition.kind}: take another name"
+            )
+        rule = replaced(definition.rule, ids)
+        if now is not None and (definition.kind == "static" or now["rule"] == rule):
             continue
-        after = None if one.kind == "static" else await _count(client, one, rule, ids)
+        after = None if definition.kind == "static" else await _count(client, definition, rule, ids)
         before = None if now is None else now["contacts"]
         action = ADD if now is None else CHANGE
         needed.append(
             SegmentChange(
-                action=action, name=one.name, id=ids.get(one.name, ""), definition=one, before=before, after=after
+                action=action,
+                name=definition.name,
+                id=ids.get(definition.name, ""),
+                definition=definition,
+                before=before,
+                after=after,
             )
         )
     # one that others name goes after them
     graph = definitions_of(there)
-    for one in reversed(order(graph, ids)):
-        if one.name not in wanted:
-            count = there[one.name]["contacts"]
+    for definition in reversed(order(graph, ids)):
+        if definition.name not in wanted:
+            count = there[definition.name]["contacts"]
             action = REMOVE if remove else STRAY
-            needed.append(SegmentChange(action=action, name=one.name, id=ids[one.name], before=count))
+            needed.append(SegmentChange(action=action, name=definition.name, id=ids[definition.name], before=count))
     return needed
 
 
-async def _count(client: ApiClient, one: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:
+async def _count(client: ApiClient, definition: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:
     """The number of contacts that the rule would find; raises the API's error for an invalid rule."""
-    if references(one.rule) - ids.keys() and any(not name.startswith("seg_") for name in references(rule)):
+    if references(definition.rule) - ids.keys() and any(not name.startswith("seg_") for name in references(rule)):
         return None
     try:
         return int((await client.call("POST", "/v1/segments/preview", {"rule": rule}))["contacts"])
     except ApiRefusedError as refused:
-        raise ApiRefusedError(refused.status, refused.code, f"{one.name}: {refused.message}", refused.param) from None
+        raise ApiRefusedError(refused.status, refused.code, f"{definition.name}: {refused.message}", refused.param) from None
 
 
 async def make(client: ApiClient, change: SegmentChange, ids: dict[str, str]) -> None:
-    """Make one; ``ids`` learns the id of one that is new."""
+    """Apply a change; ``ids`` receives the id of a new segment."""
     path = f"/v1/segments/{part(change.id)}"
     if change.action == REMOVE:
         await client.call("DELETE", path)

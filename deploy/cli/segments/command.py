@@ -49,7 +49,7 @@ def plan(file: File, delete: Delete = False) -> None:
 
     planned = run(work())
     _show(planned)
-    if any(one.action != STRAY for one in planned):
+    if any(change.action != STRAY for change in planned):
         raise typer.Exit(FINDINGS)
 
 
@@ -61,24 +61,24 @@ def apply(file: File, delete: Delete = False) -> None:
     async def work() -> list[SegmentChange]:
         async with api() as client:
             there = await present(client)
-            found = await changes(client, definitions, there, remove=delete)
-            ids = {name: str(one["id"]) for name, one in there.items()}
-            for at, one in enumerate(found):
+            planned = await changes(client, definitions, there, remove=delete)
+            ids = {name: str(segment["id"]) for name, segment in there.items()}
+            for at, change in enumerate(planned):
                 try:
-                    await make(client, one, ids)
+                    await make(client, change, ids)
                 except BaseException:
-                    done = ", ".join(earlier.name for earlier in found[:at]) or "nothing"
-                    note(f"{one.name} failed; done before it: {done}. The same command goes on.")
+                    done = ", ".join(earlier.name for earlier in planned[:at]) or "nothing"
+                    note(f"{change.name} failed; done before it: {done}. The same command goes on.")
                     raise
-            return found
+            return planned
 
     _show(run(work()))
 
 
 def _show(planned: list[SegmentChange]) -> None:
     if planned or OPTIONS.get().as_json:
-        print_rows([one.to_row() for one in planned], COLUMNS, as_json=OPTIONS.get().as_json)
-    if not any(one.action != STRAY for one in planned):
+        print_rows([change.to_row() for change in planned], COLUMNS, as_json=OPTIONS.get().as_json)
+    if not any(change.action != STRAY for change in planned):
         note("nothing to change")
     if OPTIONS.get().as_json and not planned:
         print_json({"action": "none"})

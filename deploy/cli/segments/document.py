@@ -98,7 +98,7 @@ def replaced(rule: Any, names: Mapping[str, str]) -> Any:
             key: names.get(value, value) if key == "segment" and isinstance(value, str) else replaced(value, names)
             for key, value in rule.items()
         }
-    return [replaced(one, names) for one in rule] if isinstance(rule, list) else rule
+    return [replaced(part, names) for part in rule] if isinstance(rule, list) else rule
 
 
 def references(rule: Any) -> set[str]:

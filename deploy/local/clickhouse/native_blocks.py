@@ -107,8 +107,8 @@ def _column(name: str, counts: Sequence[int], version: Version, ask: Ask) -> lis
         return [version.head_of(common) + data for data in _between(alone, common, counts)]
     blocks, done = [], 0  # the data look like a head of a block: each block is asked for
     for rows in counts:
-        one = f"SELECT {name} FROM {{table}} LIMIT {rows} OFFSET {done} FORMAT Native"  # noqa: S608 - as above
-        block = ask(one)
+        statement = f"SELECT {name} FROM {{table}} LIMIT {rows} OFFSET {done} FORMAT Native"  # noqa: S608 - as above
+        block = ask(statement)
         if block[1 : 1 + len(_varint(rows))] != _varint(rows):
             raise UnmeasurableError(f"{name} came in another block")
         blocks.append(version.head_of(common) + block[_head_end(block) :])
