@@ -108,6 +108,8 @@ async def test_names_follow_the_definitions_and_outlive_them(settings: Settings)
             assert await provision(settings) == ["campaigns"]
             await define(pipe, "segment", defined("seg_9"))
             await eventually(lambda: names(pipe, "campaigns"), "the campaign's name")
+            later = "SELECT 1 FROM segments WHERE segment_id = 'seg_9'"
+            await eventually(lambda: pipe.rows(later), "the segment's name")
         before = await pipe.rows("SELECT _version FROM segments FINAL ORDER BY ALL")
         async with process(settings, "clickhouse"):
             await define(pipe, "segment", defined("seg_3"))

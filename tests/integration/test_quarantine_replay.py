@@ -14,6 +14,7 @@ from schemas.records import codec, quarantine
 from schemas.settings import Settings
 from sinks.quarantine.replayer import HEADER
 from tests.support.builders import WORKSPACE, event
+from tests.support.forms import Form
 from tests.support.sink_pipeline import Pipeline, pipeline, process
 from tests.support.waiting import eventually
 
@@ -150,9 +151,10 @@ async def test_a_replay_that_a_crash_interrupted_is_looked_for_before_it_is_sent
         assert await pipe.rows("SELECT replay_offset FROM quarantine_outcomes FINAL ORDER BY `offset`") == [(0,), (1,)]
 
 
-async def test_killed_again_and_again_while_it_replays(settings: Settings) -> None:
+async def test_killed_again_and_again_while_it_replays(settings: Settings, form: Form) -> None:
     """Wherever the kills fall, each record stands on its topic once more, and once only."""
-    count = 400
+    count, moments_s = 400, (0.1, 0.4, 0.02, 0.25, 0.6, 0.9)
+    most = form.number("kills of the sink while it replays quarantine", short=2, full=len(moments_s))
     async with pipeline(settings) as pipe:
         async with process(settings, "clickhouse"):
             for n in range(count):
@@ -160,7 +162,7 @@ async def test_killed_again_and_again_while_it_replays(settings: Settings) -> No
             await rows_of(pipe, "quarantine", count)
         await ask(pipe, 1)
         kills = 0
-        for after_s in (0.02, 0.1, 0.25, 0.4, 0.6, 0.9):
+        for after_s in moments_s[:most]:
             async with process(settings, "clickhouse") as sink:
                 known = dict(await pipe.rows(OUTCOMES)).get("replayed", 0)
                 await asyncio.sleep(after_s)  # when a kill falls is chance: the result is the same whenever it does

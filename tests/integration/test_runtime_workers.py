@@ -52,8 +52,10 @@ async def test_a_worker_that_comes_back_keeps_its_partitions_and_stops_nobody(se
             assert team[0].opened[-1] == mine
             assert len(team[1].opened) == rebalances, "no rebalance"
             delays = await topics.delays()
-            assert max(delays[p] for p in others) < 0.5, delays
-            assert max(delays[p] for p in mine) < 6.0, delays  # about one second on a quiet machine
+            away_s = max(delays[p] for p in mine)
+            assert away_s < settings.session_timeout_s / 2, delays  # about one second on a quiet machine
+            # had they waited for it, all would have waited alike; the other bound is for a machine that is busy
+            assert max(delays[p] for p in others) < max(0.5, away_s / 2), delays
 
 
 async def test_a_worker_that_joins_and_one_that_goes_for_good_lose_nothing(settings: Settings) -> None:

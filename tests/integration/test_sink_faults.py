@@ -17,6 +17,7 @@ from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
 from tests.support.builders import cid, event
+from tests.support.forms import Form
 from tests.support.services import clickhouse_front, free_port, front_url
 from tests.support.sink_pipeline import Pipeline, change, pipeline, process
 from tests.support.waiting import eventually
@@ -33,12 +34,13 @@ async def physical(pipe: Pipeline) -> int:
     return int((await pipe.rows("SELECT count() FROM events"))[0][0])
 
 
-async def test_killed_between_insert_and_commit(settings: Settings) -> None:
-    """Ten times: the row can be read, the offset is not committed yet, and the process is gone."""
+async def test_killed_between_insert_and_commit(settings: Settings, form: Form) -> None:
+    """Each time: the row can be read, the offset is not committed yet, and the process is gone."""
     uncommitted, sent = 0, 0
+    kills = form.number("kills of the sink between insert and commit", short=2, full=5)
     async with pipeline(settings) as pipe:
         await pipe.run("SYSTEM STOP MERGES events")
-        for _ in range(5):
+        for _ in range(kills):
             async with process(settings, "clickhouse") as sink:
                 for _ in range(2):
                     offset = await pipe.resolved([numbered(sent), numbered(sent + 1)])
