@@ -82,7 +82,7 @@ async def members(settings: Settings) -> list[GroupMember]:
                 if number is not None:
                     member = GroupMember(stage=stage, worker=number, host=host.lstrip("/"), partitions=_count(assigned))
                     group_members.append(member)
-        return sorted(group_members, key=lambda one: (one.stage, one.worker))
+        return sorted(group_members, key=lambda member: (member.stage, member.worker))
     finally:
         await admin.close()
 

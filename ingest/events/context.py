@@ -71,7 +71,7 @@ class RequestContext:
         campaign = campaigns.get(text) if isinstance(reference, str) else None
         if campaign is None and not isinstance(reference, bool):
             numbered = [each for each in campaigns.values() if str(each.number) == text]
-            campaign = min(numbered, key=lambda one: (one.created_ms, one.id), default=None)
+            campaign = min(numbered, key=lambda campaign: (campaign.created_ms, campaign.id), default=None)
         if campaign is None:
             raise ApiError("not_found", "no such campaign", "id")
         return campaign

@@ -219,7 +219,7 @@ def check_taken(answer: IntakeResult) -> None:
     refused = [item for item in answer.items if isinstance(item, ApiError)]
     if not refused:
         return
-    first = min(refused, key=lambda one: one.status not in (429, 503))
+    first = min(refused, key=lambda error: error.status not in (429, 503))
     if len(refused) == 1:
         raise first
     raise ApiError(first.code, f"{first.message} (and {len(refused) - 1} more of the batch refused)", first.param)

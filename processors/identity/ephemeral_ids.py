@@ -51,8 +51,8 @@ def passes(state: PartitionState, own: str, far: str, most: int) -> bool:
 
 def without(row: bytes, gone: set[bytes]) -> bytes:
     """A sender's row without these contact ids."""
-    shorts = {_short(one.decode()) for one in gone}
-    return _row(_COUNT.unpack_from(row)[0], [one for one in _waiting(row) if one not in shorts])
+    shorts = {_short(contact_id.decode()) for contact_id in gone}
+    return _row(_COUNT.unpack_from(row)[0], [short for short in _waiting(row) if short not in shorts])
 
 
 def _short(contact_id: str) -> bytes:

@@ -8,8 +8,9 @@ from processors.identity import ephemeral_ids, graph, seen_events
 from processors.identity.graph import Refusal
 from processors.runtime.stage import OutputRecord, PartitionState
 from schemas import topics
-from schemas.control import control_state, erasure
+from schemas.control import control_state
 from schemas.control.control_state import ControlState, Erasure
+from schemas.control.erasure import IDENTITY, step_of
 from schemas.records import identity
 from schemas.records.identity import partition_of
 
@@ -22,42 +23,40 @@ def awaited(control: ControlState, partition: int) -> list[Erasure]:
     return [
         erased
         for erased in control.erasures.values()
-        if f"{erased.id}.{erasure.IDENTITY}.{partition}" not in control.erasure_steps[erased.id]
+        if f"{erased.id}.{IDENTITY}.{partition}" not in control.erasure_steps[erased.id]
     ]
 
 
 def erase(control: ControlState, state: PartitionState, partitions: int) -> list[OutputRecord]:
     """Rows go, and the keys of `merges`."""
     sends: list[OutputRecord] = []
-    for one in awaited(control, state.partition):
-        if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
+    for erasure in awaited(control, state.partition):
+        if state.get(topics.IDENTITY_MAP, _mark(erasure)) is not None:
             continue
-        for contact_id in one.contacts:
+        for contact_id in erasure.contacts:
             state.put(topics.IDENTITY_MAP, contact_id.encode(), None)
             if partition_of(contact_id, partitions) == state.partition:
                 sends.append(OutputRecord(topics.MERGES.name, state.partition, contact_id.encode(), b""))
-        forget_pairs(state, {contact_id.encode() for contact_id in one.contacts})
-        seen_events.forget(state, one.contacts)
-        _cut(state, one)
-        state.put(topics.IDENTITY_MAP, _mark(one), b"1")
+        forget_pairs(state, {contact_id.encode() for contact_id in erasure.contacts})
+        seen_events.forget(state, erasure.contacts)
+        _cut(state, erasure)
+        state.put(topics.IDENTITY_MAP, _mark(erasure), b"1")
     return sends
 
 
 def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
     """Report the erasures of earlier steps, which are durable by now."""
     sends = []
-    for one in awaited(control, state.partition):
-        if state.get(topics.IDENTITY_MAP, _mark(one)) is not None:
-            record = control_state.encode(
-                "erasure_step", erasure.step_of(one, erasure.IDENTITY, state.partition, now_ms)
-            )
+    for erasure in awaited(control, state.partition):
+        if state.get(topics.IDENTITY_MAP, _mark(erasure)) is not None:
+            record = control_state.encode("erasure_step", step_of(erasure, IDENTITY, state.partition, now_ms))
             control.apply(*record)
             sends.append(OutputRecord(topics.CONTROL.name, 0, *record))
     return sends
 
 
-def _mark(one: Erasure) -> bytes:
-    return DONE + one.id.encode()
+def _mark(erasure: Erasure) -> bytes:
+    return DONE + erasure.id.encode()
 
 
 def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
@@ -71,12 +70,12 @@ def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
             state.put(topics.IDENTITY_PAIRS, key, None)
 
 
-def _cut(state: PartitionState, one: Erasure) -> None:
+def _cut(state: PartitionState, erasure: Erasure) -> None:
     """Take the identifiers out of every component that holds some; components that parted or joined keep copies."""
-    gone = set(one.contacts)
+    gone = set(erasure.contacts)
 
     def is_gone(refusal: Refusal) -> bool:
-        return identity.contact_id(one.workspace, one.environment, refusal.type, refusal.value) in gone
+        return identity.contact_id(erasure.workspace, erasure.environment, refusal.type, refusal.value) in gone
 
     for key, row in state.scan(topics.RESOLVER_GRAPH):
         if key.startswith(b"n/"):

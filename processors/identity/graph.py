@@ -157,16 +157,16 @@ class Component:
         return Counter(member.type for member in self.members.values())
 
     def add_edge(self, a: str, b: str, evidence: Evidence) -> None:
-        known = self.edges.setdefault(pair_of(a, b), set())
-        known.add(evidence)
-        _trim(known, MAX_EVIDENCE)
+        event_ids = self.edges.setdefault(pair_of(a, b), set())
+        event_ids.add(evidence)
+        _trim(event_ids, MAX_EVIDENCE)
 
-    def retract(self, pair: Pair, what: Retraction) -> bool:
+    def retract(self, pair: Pair, retraction: Retraction) -> bool:
         """Whether evidence was removed; other facts of the pair are forgotten as far as ``what`` covers them."""
-        self.retracted[pair] = what = self.retracted.get(pair, NOTHING) | what
-        gone = {e for e in self.edges.get(pair, ()) if what.covers(e.at_ms, e.event_id, explicit=e.explicit)}
+        self.retracted[pair] = retraction = self.retracted.get(pair, NOTHING) | retraction
+        gone = {e for e in self.edges.get(pair, ()) if retraction.covers(e.at_ms, e.event_id, explicit=e.explicit)}
         if gone:
-            self._set_aside(pair, {e for e in gone if not what.takes_back(e.at_ms, e.event_id)})
+            self._set_aside(pair, {e for e in gone if not retraction.takes_back(e.at_ms, e.event_id)})
             self.edges[pair] -= gone
             if not self.edges[pair]:
                 del self.edges[pair]
@@ -218,8 +218,8 @@ def _trim(items: set[Any], most: int) -> None:
 def join(a: Component, b: Component) -> Component:
     """One component of both, in ``a``'s place. Order of facts does not matter."""
     for node, member in b.members.items():
-        known = a.members.get(node)
-        a.members[node] = member if known is None else known | member
+        current = a.members.get(node)
+        a.members[node] = member if current is None else current | member
     for pair, evidence in b.edges.items():
         known_evidence = a.edges.setdefault(pair, set())
         known_evidence |= evidence

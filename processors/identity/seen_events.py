@@ -97,13 +97,13 @@ class SeenEvents:
 
 def forget(state: PartitionState, senders: Iterable[str]) -> None:
     """Everything of these own contact ids, at once."""
-    own_ids = sorted(one[-SENDER_LENGTH:].encode() for one in senders)
+    own_ids = sorted(sender[-SENDER_LENGTH:].encode() for sender in senders)
     span = _span_of(next(state.scan(TABLE), None))
     while span is not None:
         start = _SPAN.pack(span)
-        for one in own_ids:
-            for key, _ in state.scan(TABLE, start + one):
-                if key[:_PREFIX] != start + one:
+        for own_id in own_ids:
+            for key, _ in state.scan(TABLE, start + own_id):
+                if key[:_PREFIX] != start + own_id:
                     break
                 state.put(TABLE, key, None)
         span = _span_of(next(state.scan(TABLE, start + _LAST), None))

@@ -50,17 +50,17 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
 def _forget(side: Component, pair: Pair, link: Link) -> None:
     event_id, at_ms = link["event_id"], link["at_ms"]
     if link["kind"] == LIFT:
-        what = Retraction(lifts=frozenset({at_ms}))
+        retraction = Retraction(lifts=frozenset({at_ms}))
     elif event_id:
-        what = Retraction(events=frozenset({event_id}), splits=frozenset({at_ms}))
+        retraction = Retraction(events=frozenset({event_id}), splits=frozenset({at_ms}))
     else:
-        what = Retraction(before_ms=at_ms, splits=frozenset({at_ms}))
+        retraction = Retraction(before_ms=at_ms, splits=frozenset({at_ms}))
     side.refused = {
         r
         for r in side.refused
-        if graph.pair_of(r.near, far_of(link, r)) != pair or not what.takes_back(r.at_ms, r.event_id)
+        if graph.pair_of(r.near, far_of(link, r)) != pair or not retraction.takes_back(r.at_ms, r.event_id)
     }
-    side.retract(pair, what)
+    side.retract(pair, retraction)
 
 
 class _Recount:
@@ -81,14 +81,14 @@ class _Recount:
         merges: list[Merge] = []
         pieces: dict[int, list[Component]] = defaultdict(list)
         home = {node: n for n, whole in enumerate(outcome.components) for node in whole.members}
-        for one in hood:
+        for neighbour in hood:
             nodes: dict[int, set[str]] = defaultdict(set)
-            for node in one.members:
+            for node in neighbour.members:
                 nodes[home[node]].add(node)
             if len(nodes) == 1:
-                pieces[next(iter(nodes))].append(one)
+                pieces[next(iter(nodes))].append(neighbour)
             else:
-                merges += self._split(one, nodes, pieces)
+                merges += self._split(neighbour, nodes, pieces)
         for n, some in pieces.items():
             merges += self._unite(some, outcome.components[n])
         return merges
@@ -121,13 +121,13 @@ class _Recount:
 
         A refusal is kept even when its link is let through: rows lost in a crash are recomputed from it.
         """
-        refused = {(r.near, r.event_id, r.type, r.value) for one in hood for r in one.refused}
-        members = {node: member for one in hood for node, member in one.members.items()}
-        for one in hood:
+        refused = {(r.near, r.event_id, r.type, r.value) for component in hood for r in component.refused}
+        members = {node: member for component in hood for node, member in component.members.items()}
+        for component in hood:
             whole = {pair: e for c in outcome.components for pair, e in c.edges.items()}
-            one.edges = {pair: set(e) for pair, e in whole.items() if one.members.keys() >= set(pair)}
-            self._graph.touch(one)
-        homes = {node: one for one in hood for node in one.members}
+            component.edges = {pair: set(e) for pair, e in whole.items() if component.members.keys() >= set(pair)}
+            self._graph.touch(component)
+        homes = {node: component for component in hood for node in component.members}
         for fact, reason in outcome.refused:
             for near, there in (fact.pair, fact.pair[::-1]):
                 other, e = members[there], fact.evidence
@@ -186,7 +186,7 @@ class _Recount:
         merges = self._resolver.unite(self._link, sides, self._version + 1)
         root = self._graph.root(sides[0])
         for pair, evidence in whole.edges.items():
-            for one in evidence:
-                root.add_edge(*pair, one)
+            for link in evidence:
+                root.add_edge(*pair, link)
         self._graph.touch(root)
         return merges

@@ -122,9 +122,9 @@ class Resolver:
 
     def claim(self, component: Component, node: str, place: int) -> None:
         """An external id is a user's from this place of the log on."""
-        known = component.members[node]
-        if place < known.claimed:
-            component.members[node] = Member(known.type, known.value, known.position, place)
+        member = component.members[node]
+        if place < member.claimed:
+            component.members[node] = Member(member.type, member.value, member.position, place)
             self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:

@@ -34,11 +34,11 @@ class Coverage:
 
     def missing(self, plan: Plan) -> dict[str, Condition]:
         """Conditions of the plan that contacts lack events of."""
-        known = self._known.get(plan.home, {})
+        covered = self._known.get(plan.home, {})
         return {
             name: condition
             for name, condition in plan.conditions.items()
-            if name not in known or not covers(known[name], condition.keep)
+            if name not in covered or not covers(covered[name], condition.keep)
         }
 
     def pending(self, plan: Plan) -> frozenset[str]:

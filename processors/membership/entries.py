@@ -11,10 +11,10 @@ Entries = dict[str, Stamped]
 
 def write(entries: Entries, name: str, stamped: Stamped) -> bool:
     """The later one wins; False if the entry stays as it is."""
-    known = entries.get(name)
-    if known is not None:
-        order = (stamped[1], stamped[2]), (known[1], known[2])
-        if order[0] < order[1] or (order[0] == order[1] and _text(stamped) <= _text(known)):
+    current = entries.get(name)
+    if current is not None:
+        order = (stamped[1], stamped[2]), (current[1], current[2])
+        if order[0] < order[1] or (order[0] == order[1] and _text(stamped) <= _text(current)):
             return False
     entries[name] = stamped
     return True

@@ -49,13 +49,13 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
 
 async def provisioned(client: AsyncClient, settings: Settings) -> None:
     """Return when the tables are of this release, or of a later one: a process that serves makes none."""
-    wanted = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
+    names = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
     reminded = time.monotonic()
     while True:
         reason = "it has no tables"
         try:
-            found = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
-            missing = sorted(wanted - {name for (name,) in found.result_rows})
+            applied = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
+            missing = sorted(names - {name for (name,) in applied.result_rows})
             if not missing:
                 return
             reason = f"{missing[0]} is not applied"

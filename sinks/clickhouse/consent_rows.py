@@ -17,19 +17,19 @@ _STATES = {b"true": "given", b"false": "withdrawn", b"null": "removed"}
 def _columns(changes: Sequence[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
-    said = [_said(c) for c in changes]
-    return [*columns, *([one[n] for one in said] for n in range(3))]
+    changed = [_consent_of(c) for c in changes]
+    return [*columns, *([row[n] for row in changed] for n in range(3))]
 
 
-def _said(change: Change) -> tuple[str, str, str]:
+def _consent_of(change: Change) -> tuple[str, str, str]:
     try:
-        said = orjson.loads(change.get("profile") or b"{}")
-        consent, state = said["consent"], _STATES[orjson.dumps(said["value"])]
+        profile = orjson.loads(change.get("profile") or b"{}")
+        consent, state = profile["consent"], _STATES[orjson.dumps(profile["value"])]
     except (ValueError, TypeError, KeyError) as error:
         raise UnusableError(f"no consent: {error!r}") from error
     if not isinstance(consent, str):
         raise UnusableError("a consent's name is no text")
-    return consent, state, str(said.get("key", ""))
+    return consent, state, str(profile.get("key", ""))
 
 
 CONSENT_CHANGES = Table(

@@ -82,15 +82,15 @@ class Assignment:
     ) -> dict[int, Bounds]:
         first = await self._loop.consumer.beginning_offsets(assigned)
         end = await self._ends(assigned)
-        found = {}
+        bounds = {}
         for tp in assigned:
             offset, text = committed.get(tp, (None, ""))
             noted = mark_of(text)
             mark = self._marks[tp] = self._loop.rereads.mark(topic, tp.partition, noted)
-            found[tp.partition] = Bounds(
+            bounds[tp.partition] = Bounds(
                 committed=offset, first=first[tp], end=end[tp.partition], noted=noted, mark=mark
             )
-        return found
+        return bounds
 
     async def _ends(self, assigned: list[TopicPartition]) -> dict[int, int]:
         return {tp.partition: end for tp, end in (await self._loop.consumer.end_offsets(assigned)).items()}
@@ -243,7 +243,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             await asyncio.sleep(began + PACE_S - time.monotonic())
             try:
                 with clock.timing(self.writer.counts.seconds, "poll"):
-                    found = await self.consumer.getmany(timeout_ms=60_000)
+                    fetched = await self.consumer.getmany(timeout_ms=60_000)
             except KafkaError:
                 log.exception("waiting for the broker")
                 await asyncio.sleep(RETRY_S)
@@ -252,7 +252,7 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             session = self.session
             if session is None:
                 continue  # the tables will say where to go on, and it is read again from there
-            for tp, records in found.items():
+            for tp, records in fetched.items():
                 inserter = session.inserters[tp.topic]
                 inserter.put(tp.partition, records)
                 if inserter.is_full and tp not in self._paused:

@@ -236,8 +236,8 @@ class StreamInserter:
 
     async def _refuse(self, item: Item, reason: str) -> None:
         place = {"topic": self._topic, "partition": item.partition, "offset": item.offset}
-        known = {name: item.datum.get(name, "") for name in ("workspace", "event_id")}
-        self._allow({**place, "index": item.nth}, reason, **known)
+        fields = {name: item.datum.get(name, "") for name in ("workspace", "event_id")}
+        self._allow({**place, "index": item.nth}, reason, **fields)
         self._refused.add(item.datum.get("event_id", ""))
         self._counts.records[self.topic, "quarantined"] += 1
         if self._stream.remembers:

@@ -26,11 +26,11 @@ def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
     """In their order, no group larger than a record may be."""
     start, size = 0, 0
     for index, receipt in enumerate(receipts):
-        one = RECEIPT_BYTES + len(receipt.get("contact", b""))
-        if size + one > MAX_RECORD and size:
+        added = RECEIPT_BYTES + len(receipt.get("contact", b""))
+        if size + added > MAX_RECORD and size:
             yield receipts[start:index]
             start, size = index, 0
-        size += one
+        size += added
     if receipts:
         yield receipts[start:]
 

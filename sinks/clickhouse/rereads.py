@@ -77,14 +77,18 @@ class Rereads:
                 log.error("a request to read again cannot be read by this version: %s", error)  # noqa: TRY400
 
     def newest(self, topic: str) -> Reread | None:
-        return max((one for one in self._all.values() if one.topic == topic), key=lambda one: one.id, default=None)
+        return max(
+            (reread for reread in self._all.values() if reread.topic == topic),
+            key=lambda reread: reread.id,
+            default=None,
+        )
 
     def newest_id(self) -> int:
-        return max((one.id for one in self._all.values()), default=0)
+        return max((reread.id for reread in self._all.values()), default=0)
 
     def parts(self) -> set[str]:
         """All broken parts for which a request was made."""
-        return {part for one in self._all.values() for part in one.parts}
+        return {part for reread in self._all.values() for part in reread.parts}
 
     def mark(self, topic: str, partition: int, committed: Mark) -> Mark:
         """The mark to read by: newer than the committed one if a newer request of the topic is still open."""
@@ -106,7 +110,7 @@ def streams_of(table: str) -> list[Stream]:
 
 
 def _fills(tables: Sequence[Table], name: str) -> bool:
-    return any(name in (one.name, *one.views) for one in tables)
+    return any(name in (table.name, *table.views) for table in tables)
 
 
 def stream_of(table: str) -> Stream | None:

@@ -66,12 +66,12 @@ async def resume(
     floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0 and b.again_from is None}
     stored = {table: await _last_places(table, topic, floors, writer) for table in stream.checkpoints}
     end = await ends()
-    found: dict[int, tuple[int, Part]] = {}
+    parts: dict[int, tuple[int, Part]] = {}
     for partition, bound in bounds.items():
         if bound.again_from is not None:
             start = max(bound.again_from, bound.first)
             log.warning("%s/%s is read again, from %d up to %d", topic, partition, start, bound.mark.until)
-            found[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), {}))
+            parts[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), {}))
             continue
         lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
         committed = bound.first if bound.committed is None else bound.committed
@@ -80,10 +80,10 @@ async def resume(
             # Kafka lost its end, or the topic was recreated: its present records are not the stored ones
             log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
             lasts, start = {}, bound.first
-        found[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts))
+        parts[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts))
     if stream.remembers:
-        await _remember(topic, {p: (start, part) for p, (start, part) in found.items() if part.stored}, writer)
-    return found
+        await _remember(topic, {p: (start, part) for p, (start, part) in parts.items() if part.stored}, writer)
+    return parts
 
 
 async def _last_places(table: Table, topic: str, floors: dict[int, int], writer: Writer) -> dict[int, tuple[int, int]]:

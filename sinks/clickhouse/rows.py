@@ -96,7 +96,7 @@ _event = _plain(
 
 def _event_columns(events: Sequence[Any]) -> Columns:
     senders = [identity.own_contact_id(event) for event in events]
-    return [*_event[1](events), senders, [one[-SENDER_LENGTH:] for one in senders]]
+    return [*_event[1](events), senders, [sender[-SENDER_LENGTH:] for sender in senders]]
 
 
 EVENTS = Table(name="events", columns=(*_event[0], "own_contact_id", "_sender"), columns_of=_event_columns)
@@ -276,18 +276,18 @@ def _typed(profile: dict[str, Any], name: str, default: Any) -> Any:
 
 def _identifiers(values: Any) -> list[Identifier]:
     try:
-        found: list[Identifier] = [{"type": v["type"], "value": v["value"]} for v in values]
+        identifiers: list[Identifier] = [{"type": v["type"], "value": v["value"]} for v in values]
     except (TypeError, KeyError) as error:
         raise UnusableError(f"profile.identifiers: {error!r}") from error
-    if [i for i in found if not (isinstance(i["type"], str) and isinstance(i["value"], str))]:
+    if [i for i in identifiers if not (isinstance(i["type"], str) and isinstance(i["value"], str))]:
         raise UnusableError("profile.identifiers: not all are text")
-    return found
+    return identifiers
 
 
 def _shown(profile: dict[str, Any], kind: str, identifiers: list[Identifier]) -> str:
     if profile.get(kind) is not None:
         return str(_typed(profile, kind, ""))
-    for one in identifiers:
-        if one["type"] == kind:
-            return one["value"]
+    for identifier in identifiers:
+        if identifier["type"] == kind:
+            return identifier["value"]
     return ""

@@ -176,7 +176,7 @@ class Writer:
 
     async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
         """The places of `events` among these that have a row, and its event id."""
-        found: dict[EventPosition, str] = {}
+        stored: dict[EventPosition, str] = {}
         for origin in {place[0] for place in places}:
             offsets = [offset for partition, offset, _ in places if partition == origin]
             rows = await self._query(
@@ -185,19 +185,19 @@ class Writer:
                 " AND _origin_offset BETWEEN {first:Int64} AND {last:Int64}",
                 {"origin": origin, "first": min(offsets), "last": max(offsets)},
             )
-            found |= {(partition, offset, index): event_id for partition, offset, index, event_id in rows}
-        return found
+            stored |= {(partition, offset, index): event_id for partition, offset, index, event_id in rows}
+        return stored
 
     async def _by_partition(
         self, select: str, floors: dict[int, int], topic: str, group: str = "_partition"
     ) -> list[tuple[Any, ...]]:
         if not floors:
             return []
-        wanted = " OR ".join(f"(_partition = {{p{p}:Int32}} AND _offset >= {{f{p}:Int64}})" for p in floors)
+        ranges = " OR ".join(f"(_partition = {{p{p}:Int32}} AND _offset >= {{f{p}:Int64}})" for p in floors)
         parameters: dict[str, Any] = {"topic": topic}
         for partition, floor in floors.items():
             parameters |= {f"p{partition}": partition, f"f{partition}": floor}
-        return await self._query(f"{select}{wanted}) GROUP BY {group}", parameters)
+        return await self._query(f"{select}{ranges}) GROUP BY {group}", parameters)
 
     async def _query(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         result = await self._until_done("query", self._client.query, sql, parameters)

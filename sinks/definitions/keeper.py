@@ -79,14 +79,14 @@ async def keep_names(client: AsyncClient, state: ControlState) -> None:
 async def _keep(client: AsyncClient, table: NameTable, defined: dict[RowKey, tuple[object, ...]]) -> None:
     sql = f"SELECT {', '.join(table.key)}, _digest, deleted, _version FROM {table.name} FINAL"  # noqa: S608 - names of ours
     stored = (await client.query(sql)).result_rows
-    known = {RowKey(*row[:3]): (row[3], row[4]) for row in stored}
+    current = {RowKey(*row[:3]): (row[3], row[4]) for row in stored}
     digests = {key: digest(row) for key, row in defined.items()}
     version = max(clock.now_ms(), *(row[5] + 1 for row in stored), 0)
-    fresh = [(*row, 0, digests[key], version) for key, row in defined.items() if known.get(key) != (digests[key], 0)]
+    fresh = [(*row, 0, digests[key], version) for key, row in defined.items() if current.get(key) != (digests[key], 0)]
     if fresh:
         names = (*table.content, "deleted", "_digest", "_version")
         await client.insert(table.name, fresh, column_names=names, settings=SETTINGS)
-    gone = [list(key) for key, (_, deleted) in known.items() if key not in defined and not deleted]
+    gone = [list(key) for key, (_, deleted) in current.items() if key not in defined and not deleted]
     if gone:
         key = f"[toString(workspace), toString(environment), {table.id_column}]"
         columns = ", ".join(table.content)

@@ -61,29 +61,29 @@ def digest(row: tuple[Any, ...]) -> str:
     return hashlib.blake2b(orjson.dumps(row), digest_size=16).hexdigest()
 
 
-def _times(one: Segment | Campaign | Webhook) -> tuple[int, int]:
-    return min(max(one.created_ms, 0), LATEST_MS), min(max(one.updated_ms, 0), LATEST_MS)
+def _times(record: Segment | Campaign | Webhook) -> tuple[int, int]:
+    return min(max(record.created_ms, 0), LATEST_MS), min(max(record.updated_ms, 0), LATEST_MS)
 
 
-def _segment(one: Segment) -> tuple[Any, ...]:
-    rule = "" if one.kind == "static" else orjson.dumps(one.rule).decode()
-    return one.name, one.kind, rule, min(max(one.version, 0), MOST), *_times(one)
+def _segment(segment: Segment) -> tuple[Any, ...]:
+    rule = "" if segment.kind == "static" else orjson.dumps(segment.rule).decode()
+    return segment.name, segment.kind, rule, min(max(segment.version, 0), MOST), *_times(segment)
 
 
-def _campaign(one: Campaign) -> tuple[Any, ...]:
-    goal = one.conversion
+def _campaign(campaign: Campaign) -> tuple[Any, ...]:
+    goal = campaign.conversion
     return (
-        *(one.name, one.kind, one.channel, one.status, min(max(one.number, 0), MOST)),
-        [variant.model_dump() for variant in one.variants],
+        *(campaign.name, campaign.kind, campaign.channel, campaign.status, min(max(campaign.number, 0), MOST)),
+        [variant.model_dump() for variant in campaign.variants],
         *(("", "", "") if goal is None else (goal.event, goal.window, goal.value or "")),
-        *_times(one),
+        *_times(campaign),
     )
 
 
-def _webhook(one: Webhook) -> tuple[Any, ...]:
+def _webhook(webhook: Webhook) -> tuple[Any, ...]:
     return (
-        *(one.url, list(one.types), list(one.segments), one.campaign, one.status, one.reason),
-        *_times(one),
+        *(webhook.url, list(webhook.types), list(webhook.segments), webhook.campaign, webhook.status, webhook.reason),
+        *_times(webhook),
     )
 
 
@@ -92,7 +92,7 @@ NAME_TABLES = (
         name="segments",
         id_column="segment_id",
         columns=("name", "kind", "rule", "version", "created_at", "updated_at"),
-        definitions=lambda state: (one for home in state.segments.values() for one in home.values()),
+        definitions=lambda state: (segment for home in state.segments.values() for segment in home.values()),
         values_of=_segment,
     ),
     NameTable(
@@ -102,14 +102,14 @@ NAME_TABLES = (
             *("name", "kind", "channel", "status", "number", "variants"),
             *("goal_event", "goal_window", "goal_value", "created_at", "updated_at"),
         ),
-        definitions=lambda state: (one for home in state.campaigns.values() for one in home.values()),
+        definitions=lambda state: (campaign for home in state.campaigns.values() for campaign in home.values()),
         values_of=_campaign,
     ),
     NameTable(
         name="webhooks",
         id_column="webhook_id",
         columns=("url", "types", "segments", "campaign_id", "status", "reason", "created_at", "updated_at"),
-        definitions=lambda state: (one for home in state.webhooks.values() for one in home.values()),
+        definitions=lambda state: (webhook for home in state.webhooks.values() for webhook in home.values()),
         values_of=_webhook,
     ),
 )

@@ -104,7 +104,7 @@ class Deliverer:
         except TimeoutError:
             reason, error = deliveries.TIMED_OUT, f"no answer within {TIMEOUT_S:g} s"
         except Exception as caught:  # noqa: BLE001 - any error that an endpoint or its address causes is its failure
-            reason, error = _said(caught)
+            reason, error = _reason_of(caught)
         if code:
             reason, error = _status_reason(code), f"status {code}"
         duration_ms = round((time.monotonic() - began) * 1000)
@@ -138,7 +138,7 @@ def _status_reason(code: int) -> str:
     return deliveries.REDIRECTED if 300 <= code < 400 else deliveries.ANSWERED
 
 
-def _said(error: Exception) -> tuple[str, str]:
+def _reason_of(error: Exception) -> tuple[str, str]:
     """The reason, also in a few words; no address of ours is in it."""
     cause: BaseException | None = error
     while cause is not None:

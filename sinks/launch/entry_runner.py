@@ -62,9 +62,9 @@ class EntryRunner:
     async def run(self) -> None:
         """For ever; what goes wrong is logged and tried again."""
         while True:
-            found = [entry for entry in self._store.waiting_entries(MOST) if entry.key not in self._gone]
+            entries = [entry for entry in self._store.waiting_entries(MOST) if entry.key not in self._gone]
             try:
-                for group in _grouped(found):
+                for group in _grouped(entries):
                     await self._launch(group)
             except (ClickHouseError, KafkaError, TimeoutError, OSError) as error:
                 log.warning("launches on entry: retrying in %.1f s: %s", RETRY_S, str(error)[:500])
@@ -145,8 +145,8 @@ class EntryRunner:
         return (await client.query(query, home | parameters)).result_rows
 
 
-def _grouped(found: Iterable[LaunchEntry]) -> list[list[LaunchEntry]]:
+def _grouped(entries: Iterable[LaunchEntry]) -> list[list[LaunchEntry]]:
     groups: defaultdict[tuple[str, ...], list[LaunchEntry]] = defaultdict(list)
-    for entry in found:
+    for entry in entries:
         groups[entry.workspace, entry.environment, entry.campaign, entry.segment].append(entry)
     return list(groups.values())

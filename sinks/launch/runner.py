@@ -136,21 +136,23 @@ class LaunchRunner:
         if audience.contact:
             merged = await self._rows(job, _WINNER, contact=audience.contact)
             return [(merged[0][0] or audience.contact) if merged else audience.contact]
-        return [one for one in await self._by_rule(job) if one > job.after][:PAGE]
+        return [contact_id for contact_id in await self._by_rule(job) if contact_id > job.after][:PAGE]
 
     async def _by_rule(self, job: LaunchJob) -> list[str]:
         """Contacts that met the rule when the launch was asked for; raises ``ApiError``."""
         place = (job.workspace, job.id)
         if place not in self._found:
-            rules = {name: one.rule for name, one in self._control.segments[job.workspace, job.environment].items()}
+            rules = {
+                name: segment.rule for name, segment in self._control.segments[job.workspace, job.environment].items()
+            }
             tree = rule_tree.read("", job.audience.rule, rules)
             query = sql.members(tree, job.workspace, job.environment, job.created_ms)
             client = await self._connections.clickhouse()
-            found = sorted(row[0] for row in (await client.query(query.sql, query.parameters)).result_rows)
-            if len(found) > MOST_BY_RULE:
-                message = f"the rule finds {len(found)} contacts, more than {MOST_BY_RULE}: make it a segment"
+            contact_ids = sorted(row[0] for row in (await client.query(query.sql, query.parameters)).result_rows)
+            if len(contact_ids) > MOST_BY_RULE:
+                message = f"the rule finds {len(contact_ids)} contacts, more than {MOST_BY_RULE}: make it a segment"
                 raise ApiError("invalid_field", message, "rule")
-            self._found[place] = found
+            self._found[place] = contact_ids
         return self._found[place]
 
     async def _launch(self, job: LaunchJob, campaign: Campaign, ids: Sequence[str]) -> tuple[int, Counter[str]]:

@@ -80,7 +80,7 @@ def verdicts(
         "consents": list(consent.names),
     }
     if cap is not None:
-        rivals = [one.id for one in campaigns if one.channel == campaign.channel]
+        rivals = [other.id for other in campaigns if other.channel == campaign.channel]
         since = at_ms - (parse_duration(cap.within) or 0)
         parameters |= {"cap": cap.messages, "rivals": rivals, "since": since, "launch": launch_id}
     return VerdictQuery(sql, parameters)

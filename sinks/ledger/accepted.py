@@ -170,7 +170,7 @@ class AcceptedReader:
             positions[tp] = max(following, first[tp])
         if not is_whole:
             times = await consumer.offsets_for_times(dict.fromkeys(self._parts, 0))
-            await self._begin(client, max((one.timestamp for one in times.values() if one), default=0))
+            await self._begin(client, max((offset.timestamp for offset in times.values() if offset), default=0))
         return positions
 
     async def _begin(self, client: AsyncClient, since_ms: int) -> None:

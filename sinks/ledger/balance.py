@@ -107,12 +107,12 @@ async def balances(rows: Rows, where: str, parameters: dict[str, Any], most: int
     # accepted first: events stored meanwhile are then no loss, and the newest minutes are open anyway
     for row in await rows(accepted_sql(where), values):
         _of(by_key, row, row["minute_"]).accepted = row["accepted"]
-    if most is not None and (total := sum(one.accepted for one in by_key.values())) > most:
+    if most is not None and (total := sum(balance.accepted for balance in by_key.values())) > most:
         raise TooManyError(total)
     for row in await rows(outcomes_sql(where), values):
-        one = _of(by_key, row, row["minute"])
+        balance = _of(by_key, row, row["minute"])
         for name in COUNTS[1:]:
-            setattr(one, name, row[name])
+            setattr(balance, name, row[name])
     return by_key
 
 

@@ -58,11 +58,11 @@ class Residual:
         for first, end in _spans(minutes):
             span = {"from": first * MINUTE_MS, "until": end * MINUTE_MS, "source": ""}
             unbalanced |= await balances(rows, "1", span)
-        owed = {key: one for key, one in unbalanced.items() if one.residual}
+        owed = {key: balance for key, balance in unbalanced.items() if balance.residual}
         self._tell(owed)
         self._until = max(self._until, settled)
         self._open = {key.minute for key in owed if key.minute >= (now_ms - KEPT_MS) // MINUTE_MS}
-        self.events = sum(abs(one.residual) for one in owed.values())
+        self.events = sum(abs(balance.residual) for balance in owed.values())
 
     def _tell(self, owed: dict[Key, Balance]) -> None:
         for key in [key for key in owed if key not in self._told][:MOST_TOLD]:

@@ -43,12 +43,12 @@ async def hosts_of(settings: Settings) -> list[Settings]:
     if not name:
         return [settings]
     async with await connected(settings) as client:
-        found = (await client.query(_HOSTS, {"cluster": name})).result_rows
-    if not found:
+        hosts = (await client.query(_HOSTS, {"cluster": name})).result_rows
+    if not hosts:
         raise CannotStart(f"ClickHouse knows no cluster {name}: system.clusters names those that it knows")
-    if len({shard for shard, _ in found}) > 1:
+    if len({shard for shard, _ in hosts}) > 1:
         raise CannotStart(f"the cluster {name} has shards: replicas of one shard are supported, several shards are not")
-    return [settings.model_copy(update={"clickhouse_url": at_host(settings.clickhouse, host)}) for _, host in found]
+    return [settings.model_copy(update={"clickhouse_url": at_host(settings.clickhouse, host)}) for _, host in hosts]
 
 
 def at_host(url: str, host: str) -> str:

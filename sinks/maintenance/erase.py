@@ -20,9 +20,10 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
-from schemas.control import control_state, erasure
+from schemas.control import control_state
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
+from schemas.control.erasure import CLICKHOUSE, IDENTITY, SEGMENTS, WEBHOOKS, done_ms, step_of
 from schemas.records.outcomes import SUPPRESSED
 from schemas.retry import Backoff
 from schemas.service import clock
@@ -78,13 +79,13 @@ RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
 _LOOK_S = 0.1
 
 
-async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = "", only: str = "") -> None:
+async def erase(client: AsyncClient, erasure: Erasure, settled_ms: int, keep: str = "", only: str = "") -> None:
     """Return when no table (but ``keep``, or ``only`` that one) has a row of it.
 
     ``settled_ms`` is when the stages had forgotten. May be repeated.
     """
-    values: dict[str, Any] = {"ids": list(one.contacts), "until": one.erased_ms, "settled": settled_ms}
-    home: dict[str, Any] = {"workspace": one.workspace, "environment": one.environment}
+    values: dict[str, Any] = {"ids": list(erasure.contacts), "until": erasure.erased_ms, "settled": settled_ms}
+    home: dict[str, Any] = {"workspace": erasure.workspace, "environment": erasure.environment}
     for table, condition in CONDITIONS:
         if table == keep or only not in ("", table):
             continue
@@ -98,15 +99,15 @@ async def erase(client: AsyncClient, one: Erasure, settled_ms: int, keep: str = 
         while (await client.query(counted, values | home)).result_rows[0][0]:
             if table in COUNTED:
                 await client.command(f"{_NOTE} FROM {table} WHERE {where}", values | home)
-            await mutations.run(client, table, delete, values | home, one.contacts[0])
+            await mutations.run(client, table, delete, values | home, erasure.contacts[0])
 
 
 class Eraser:
     """Beside the lanes of one of the sinks."""
 
-    def __init__(self, settings: Settings, known: ControlState) -> None:
+    def __init__(self, settings: Settings, control: ControlState) -> None:
         self._settings = settings
-        self._known = known
+        self._control = control
         self._begun: set[str] = set()
         self._backoff = Backoff(RETRY_S, LONGEST_RETRY_S)
 
@@ -125,8 +126,8 @@ class Eraser:
         await self._asker.start()
         try:
             while True:
-                for one in [e for e in self._known.erasures.values() if self._is_open(e)]:
-                    await self._try(one)
+                for erasure in [e for e in self._control.erasures.values() if self._is_open(e)]:
+                    await self._try(erasure)
                 await asyncio.sleep(_LOOK_S)
         finally:
             await self._asker.stop()
@@ -134,38 +135,38 @@ class Eraser:
             for client in self._clients:
                 await client.close()
 
-    def _is_open(self, one: Erasure) -> bool:
-        return erasure.done_ms(self._known.erasure_steps[one.id].values(), erasure.CLICKHOUSE, 1) is None
+    def _is_open(self, erasure: Erasure) -> bool:
+        return done_ms(self._control.erasure_steps[erasure.id].values(), CLICKHOUSE, 1) is None
 
-    async def _try(self, one: Erasure) -> None:
+    async def _try(self, erasure: Erasure) -> None:
         try:
-            await self._advance(one)
+            await self._advance(erasure)
         except (ClickHouseError, KafkaError, MutationFailedError) as error:
-            log.error("erasure %s failed, retrying in %.1f s: %s", one.id, self._backoff.next_s, str(error)[:500])  # noqa: TRY400
+            log.error("erasure %s failed, retrying in %.1f s: %s", erasure.id, self._backoff.next_s, str(error)[:500])  # noqa: TRY400
             await self._backoff.pause()
             with suppress(ClickHouseError):
                 await mutations.kill_orphans(self._clients[0])
         else:
             self._backoff.reset()
 
-    async def _advance(self, one: Erasure) -> None:
-        if one.id not in self._begun:
-            await self._erase(one, one.erased_ms, EVENTS)
-            self._begun.add(one.id)
-        steps = list(self._known.erasure_steps[one.id].values())
-        before = (erasure.IDENTITY, erasure.SEGMENTS, erasure.WEBHOOKS)
-        done = [erasure.done_ms(steps, store, self._settings.partitions) for store in before]
+    async def _advance(self, erasure: Erasure) -> None:
+        if erasure.id not in self._begun:
+            await self._erase(erasure, erasure.erased_ms, EVENTS)
+            self._begun.add(erasure.id)
+        steps = list(self._control.erasure_steps[erasure.id].values())
+        before = (IDENTITY, SEGMENTS, WEBHOOKS)
+        done = [done_ms(steps, store, self._settings.partitions) for store in before]
         if any(at_ms is None for at_ms in done) or not await self._is_stored():
             return
-        await self._erase(one, max(at_ms or 0 for at_ms in done))
-        step = erasure.step_of(one, erasure.CLICKHOUSE, 0, clock.now_ms())
+        await self._erase(erasure, max(at_ms or 0 for at_ms in done))
+        step = step_of(erasure, CLICKHOUSE, 0, clock.now_ms())
         key, value = control_state.encode("erasure_step", step)
         await self._producer.send_and_wait(topics.name(topics.CONTROL, self._settings), value, key=key)
-        self._known.apply(key, value)
+        self._control.apply(key, value)
 
-    async def _erase(self, one: Erasure, settled_ms: int, keep: str = "") -> None:
+    async def _erase(self, erasure: Erasure, settled_ms: int, keep: str = "") -> None:
         for client in self._clients:
-            await erase(client, one, settled_ms, keep)
+            await erase(client, erasure, settled_ms, keep)
 
     async def _is_stored(self) -> bool:
         """Wait until all present records are committed, which is after they were stored."""
@@ -191,8 +192,8 @@ async def following(
     """Run with `control` complete, and followed from then on."""
 
     def take(record: Any) -> None:
-        for one in apply:
-            one(record.key, record.value)
+        for apply_record in apply:
+            apply_record(record.key, record.value)
 
     tail = Tail(settings, topics.CONTROL, take)
     await tail.start()

@@ -59,8 +59,8 @@ class Migration:
                 start = match.end()
         parts.append(self.text[start:])
         filled = (part.replace("{database}", database).strip() for part in parts)
-        found = [part for part in filled if SEPARATOR.sub("", part).strip()]
-        return [replicated(part) for part in found] if replicas else found
+        statements = [part for part in filled if SEPARATOR.sub("", part).strip()]
+        return [replicated(part) for part in statements] if replicas else statements
 
 
 def migrations() -> list[Migration]:
@@ -118,8 +118,8 @@ async def unapplied(settings: Settings) -> list[Migration]:
             "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = '_migrations'",
             {"database": settings.clickhouse_database},
         )
-        known = migrations()
-        return await _missing(client, settings.clickhouse_database, known) if result.result_rows else known
+        files = migrations()
+        return await _missing(client, settings.clickhouse_database, files) if result.result_rows else files
     finally:
         await client.close()
 

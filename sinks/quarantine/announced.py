@@ -25,12 +25,12 @@ async def found_in(
 ) -> dict[QuarantineId, int]:
     """The offset of each that is there; ``name`` is that of a topic on the cluster. Reads up to the ends of now."""
     first: dict[TopicPartition, int] = defaultdict(lambda: 1 << 62)
-    for one in announced:
-        tp = TopicPartition(name(one.id[0]), one.partition)
-        first[tp] = min(first[tp], one.since)
+    for record in announced:
+        tp = TopicPartition(name(record.id[0]), record.partition)
+        first[tp] = min(first[tp], record.since)
     if not first:
         return {}
-    ids = {one.id for one in announced}
+    ids = {record.id for record in announced}
     ends = await consumer.end_offsets(list(first))
     begins = await consumer.beginning_offsets(list(first))
     consumer.assign(list(first))

@@ -31,12 +31,12 @@ _REPLAYED = (
 )
 
 
-def _found(columns: str, where: str, given: str = "") -> str:
-    """``given``: what the columns are made of, where they are no columns of the table."""
+def _select(columns: str, where: str, source: str = "") -> str:
+    """``source``: expressions that make the columns, where the table does not have them."""
     return (
         f"SELECT {_PLACE}, {_ID} AS id, {columns}, toUnixTimestamp64Milli(at) AS at_ms,"
         " outcome, job, replay_partition, replay_offset, toUnixTimestamp64Milli(done) AS done_ms, replay_of, replays"
-        f" FROM (SELECT {_PLACE}, {given or columns}, at FROM quarantine FINAL WHERE {where}) AS q"
+        f" FROM (SELECT {_PLACE}, {source or columns}, at FROM quarantine FINAL WHERE {where}) AS q"
         f" LEFT JOIN ({_OUTCOMES}) AS o USING ({_PLACE})"
         f" LEFT JOIN ({_REPLAYED}) AS r USING (topic, `partition`, `offset`)"
     )
@@ -44,7 +44,7 @@ def _found(columns: str, where: str, given: str = "") -> str:
 
 _SHOWN = "workspace, event_id, reason, detail"
 LIST = (
-    f"{_found(_SHOWN, _CHOSEN)}"
+    f"{_select(_SHOWN, _CHOSEN)}"
     " WHERE ({outcome:String} = '' OR if(outcome IN ('replayed', 'discarded'), outcome, 'open') = {outcome:String})"
     " AND (at_ms, id) < ({before_ms:Int64}, {before_id:String})"
     " ORDER BY at_ms DESC, id DESC LIMIT {limit:UInt32} OFFSET {skip:UInt64}"
@@ -52,11 +52,11 @@ LIST = (
 COUNTS = (
     "SELECT topic, reason, if(outcome IN ('replayed', 'discarded'), outcome, 'open') AS state,"
     " count() AS records, min(at_ms) AS oldest_ms"
-    f" FROM ({_found(_SHOWN, _CHOSEN)}) GROUP BY topic, reason, state ORDER BY records DESC, topic, reason, state"
+    f" FROM ({_select(_SHOWN, _CHOSEN)}) GROUP BY topic, reason, state ORDER BY records DESC, topic, reason, state"
 )
-ONE = _found(f"{_SHOWN}, key_hex, payload_hex", _CHOSEN, f"{_SHOWN}, hex(key) AS key_hex, hex(payload) AS payload_hex")
+ONE = _select(f"{_SHOWN}, key_hex, payload_hex", _CHOSEN, f"{_SHOWN}, hex(key) AS key_hex, hex(payload) AS payload_hex")
 OPEN_IDS = (
-    f"SELECT at_ms, id FROM ({_found('workspace', _CHOSEN)})"
+    f"SELECT at_ms, id FROM ({_select('workspace', _CHOSEN)})"
     " WHERE outcome NOT IN ('replayed', 'discarded') AND (at_ms, id) > ({after_ms:Int64}, {after_id:String})"
     " ORDER BY at_ms, id LIMIT {limit:UInt32}"
 )
@@ -64,7 +64,7 @@ OPEN_IDS = (
 DISCARD = (
     f"INSERT INTO quarantine_outcomes ({_PLACE}, workspace, outcome, job, replays, at, step)"
     f" SELECT {_PLACE}, workspace, 'discarded', {{job:String}}, replays, now64(3), 2"
-    f" FROM ({_found('workspace', _CHOSEN)}) WHERE outcome NOT IN ('replayed', 'discarded')"
+    f" FROM ({_select('workspace', _CHOSEN)}) WHERE outcome NOT IN ('replayed', 'discarded')"
 )
 DONE = "SELECT outcome, count() FROM quarantine_outcomes FINAL WHERE job = {job:String} GROUP BY outcome"
 ANNOUNCED = (

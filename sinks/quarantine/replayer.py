@@ -181,8 +181,8 @@ class QuarantineReplayer:
     ) -> None:
         at, step = clock.now_ms(), 1 + (outcome == "replayed")
         rows = [
-            [*one.id, one.workspace, outcome, job.id, one.replays + 1, one.id[1], offset, at, step]
-            for one, offset in zip(sends, offsets, strict=True)
+            [*send.id, send.workspace, outcome, job.id, send.replays + 1, send.id[1], offset, at, step]
+            for send, offset in zip(sends, offsets, strict=True)
         ]
         await self._client.insert("quarantine_outcomes", rows, column_names=COLUMNS)
 
@@ -193,9 +193,19 @@ class QuarantineReplayer:
         offsets = await found_in(consumer, announced, HEADER, self._name)
         at = clock.now_ms()
         noted = [
-            [*one.id, one.workspace, "replayed", one.job, one.replays, one.partition, offsets[one.id], at, 2]
-            for one in announced
-            if one.id in offsets
+            [
+                *record.id,
+                record.workspace,
+                "replayed",
+                record.job,
+                record.replays,
+                record.partition,
+                offsets[record.id],
+                at,
+                2,
+            ]
+            for record in announced
+            if record.id in offsets
         ]
         if noted:
             log.warning("quarantine: %d replays of before stand in Kafka and are not sent again", len(noted))

@@ -18,8 +18,8 @@ from sinks.read_api.services import ReadServices
 
 
 async def list_campaigns(api: ReadServices, asked: ReadRequest) -> Any:
-    found = await campaigns.campaigns_of(api.reader, api.control, asked.tenant, asked.query)
-    return await campaigns.page(api.reader, asked.tenant, found, asked.paging, asked.query)
+    campaign_list = await campaigns.campaigns_of(api.reader, api.control, asked.tenant, asked.query)
+    return await campaigns.page(api.reader, asked.tenant, campaign_list, asked.paging, asked.query)
 
 
 async def get_campaign(api: ReadServices, asked: ReadRequest) -> Any:
@@ -36,8 +36,8 @@ async def get_campaign_series(api: ReadServices, asked: ReadRequest) -> Any:
 
 
 async def list_launches(api: ReadServices, asked: ReadRequest) -> Any:
-    found = api.launches.of_campaign(*asked.tenant.place, _campaign(api, asked).id)
-    return list_page(asked.paging, [shape(job) for job in found])
+    jobs = api.launches.of_campaign(*asked.tenant.place, _campaign(api, asked).id)
+    return list_page(asked.paging, [shape(job) for job in jobs])
 
 
 async def get_launch(api: ReadServices, asked: ReadRequest) -> Any:

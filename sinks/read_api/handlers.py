@@ -96,14 +96,14 @@ async def wait_for_contact(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def wait_for_link(api: ReadServices, asked: ReadRequest) -> Any:
     """Whether an event's identifiers show as one contact, or why not: nothing else, as a public key may ask."""
-    said = await api.written.written(asked.tenant, await asked.request.json())
-    return {"linked": said["contact"] is not None, "warnings": said["warnings"]}
+    contact = await api.written.written(asked.tenant, await asked.request.json())
+    return {"linked": contact["contact"] is not None, "warnings": contact["warnings"]}
 
 
 async def list_contact_segments(api: ReadServices, asked: ReadRequest) -> Any:
     rows = await contacts.segments(api.reader, asked.tenant, asked.part("id"))
-    known = api.control.segments[asked.tenant.place]
-    named = [{**row, "name": known[row["id"]].name} for row in rows]
+    segments = api.control.segments[asked.tenant.place]
+    named = [{**row, "name": segments[row["id"]].name} for row in rows]
     return list_page(asked.paging, named)
 
 

@@ -15,14 +15,14 @@ from sinks.read_api.services import ReadServices
 
 async def list_segments(api: ReadServices, asked: ReadRequest) -> Any:
     paging = asked.paging
-    found = definitions.segments_of(api.control, asked.tenant)
-    shapes = await definitions.with_counts(api.reader, api.control, asked.tenant, found)
+    segments = definitions.segments_of(api.control, asked.tenant)
+    shapes = await definitions.with_counts(api.reader, api.control, asked.tenant, segments)
     return list_page(paging, shapes)
 
 
 async def get_segment(api: ReadServices, asked: ReadRequest) -> Any:
-    found = require(_segments(api, asked), asked.part("id"), "segment")
-    return (await definitions.with_counts(api.reader, api.control, asked.tenant, [found]))[0]
+    segment = require(_segments(api, asked), asked.part("id"), "segment")
+    return (await definitions.with_counts(api.reader, api.control, asked.tenant, [segment]))[0]
 
 
 async def list_segment_contacts(api: ReadServices, asked: ReadRequest) -> Any:
@@ -33,8 +33,8 @@ async def list_segment_contacts(api: ReadServices, asked: ReadRequest) -> Any:
 async def explain_segment(api: ReadServices, asked: ReadRequest) -> Any:
     segment = require(_segments(api, asked), asked.part("id"), "segment")
     tree = preview.tree_of(_segments(api, asked), segment.id, segment.rule)
-    who = asked.query.get("contact", "")
-    return await explain.explain(api.reader, asked.tenant, (segment, tree), who, now_ms())
+    contact = asked.query.get("contact", "")
+    return await explain.explain(api.reader, asked.tenant, (segment, tree), contact, now_ms())
 
 
 async def preview_segment(api: ReadServices, asked: ReadRequest) -> Any:

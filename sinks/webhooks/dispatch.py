@@ -104,7 +104,10 @@ class Dispatcher:
 
     def backlog(self) -> tuple[int, int | None]:
         """How many wait, and since when (epoch ms) the first that may be sent is due, or will be."""
-        lanes = [(find_webhook(self._control, webhook_id), one.queue) for webhook_id, one in self._endpoints.items()]
+        lanes = [
+            (find_webhook(self._control, webhook_id), endpoint.queue)
+            for webhook_id, endpoint in self._endpoints.items()
+        ]
         due = [queue.next_due_ms for webhook, queue in lanes if webhook is not None and webhook.status != "disabled"]
         return sum(len(queue) for _, queue in lanes), min((at for at in due if at is not None), default=None)
 
@@ -263,8 +266,8 @@ class Dispatcher:
         """The endpoint was deleted: forget its waiting deliveries."""
         if endpoint.timer is not None:
             endpoint.timer.cancel()
-        found = (self._store.delivery(entry.id) for entry in endpoint.queue.clear())
-        await self._forget([delivery for delivery in found if delivery is not None])
+        deliveries = (self._store.delivery(entry.id) for entry in endpoint.queue.clear())
+        await self._forget([delivery for delivery in deliveries if delivery is not None])
 
     async def _forget(self, some: list[WebhookDelivery]) -> None:
         await self._delivery_log.write([row for delivery in some for row in self._delivery_log.forgotten(delivery)])

@@ -7,9 +7,10 @@ is passed over by its time.
 import asyncio
 
 from schemas import topics
-from schemas.control import control_state, erasure
+from schemas.control import control_state
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import Erasure
+from schemas.control.erasure import IDENTITY, SEGMENTS, WEBHOOKS, done_ms, step_of
 from schemas.service.clock import now_ms
 from schemas.settings import Settings
 from sinks.delivery.lease import share_of
@@ -19,25 +20,25 @@ from sinks.webhooks.store import Store
 _LOOK_S = 0.1
 
 
-async def erasing(known: ControlState, store: Store, delivery_log: DeliveryLog, settings: Settings) -> None:
+async def erasing(control: ControlState, store: Store, delivery_log: DeliveryLog, settings: Settings) -> None:
     """For ever. Each share confirms for itself; that of share 0 comes last, and is what the erasure waits for."""
     share = share_of(settings)
     while True:
-        for one in [e for e in known.erasures.values() if _is_due(known, e, settings)]:
+        for erasure in [e for e in control.erasures.values() if _is_due(control, e, settings)]:
             # the disk follows `deliveries`: the row goes when its tombstone comes back
-            found = store.of_contacts(frozenset(one.contacts), now_ms())
-            await delivery_log.write([row for delivery in found for row in delivery_log.forgotten(delivery)])
-            store.unlearn(one.contacts)
-            key, value = control_state.encode("erasure_step", erasure.step_of(one, erasure.WEBHOOKS, share, now_ms()))
+            deliveries = store.of_contacts(frozenset(erasure.contacts), now_ms())
+            await delivery_log.write([row for delivery in deliveries for row in delivery_log.forgotten(delivery)])
+            store.unlearn(erasure.contacts)
+            key, value = control_state.encode("erasure_step", step_of(erasure, WEBHOOKS, share, now_ms()))
             await delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
-            known.apply(key, value)
+            control.apply(key, value)
         await asyncio.sleep(_LOOK_S)
 
 
-def _is_due(known: ControlState, one: Erasure, settings: Settings) -> bool:
-    steps, share = list(known.erasure_steps[one.id].values()), share_of(settings)
-    confirmed = {step.partition for step in steps if step.store == erasure.WEBHOOKS}
+def _is_due(control: ControlState, erasure: Erasure, settings: Settings) -> bool:
+    steps, share = list(control.erasure_steps[erasure.id].values()), share_of(settings)
+    confirmed = {step.partition for step in steps if step.store == WEBHOOKS}
     if share in confirmed or not (share or confirmed >= set(range(1, settings.webhook_senders))):
         return False
-    before = (erasure.IDENTITY, erasure.SEGMENTS)
-    return all(erasure.done_ms(steps, store, settings.partitions) is not None for store in before)
+    before = (IDENTITY, SEGMENTS)
+    return all(done_ms(steps, store, settings.partitions) is not None for store in before)

@@ -102,8 +102,8 @@ class ExampleSender:
                 event_id=event_id, attempt_id=attempt_id, at_ms=at_ms, body=body, secrets=webhook.secrets(at_ms)
             )
         except Exception as error:  # noqa: BLE001 - a secret that cannot be used is this endpoint's failure
-            said = f"it cannot be signed: {type(error).__name__}"
-            outcome = AttemptOutcome(code=0, error=said, duration_ms=0, reason=deliveries.UNSIGNED)
+            reason = f"it cannot be signed: {type(error).__name__}"
+            outcome = AttemptOutcome(code=0, error=reason, duration_ms=0, reason=deliveries.UNSIGNED)
         else:
             outcome = await self._send(webhook, body, headers)
         result = WebhookTestResult(
@@ -123,8 +123,8 @@ class ExampleSender:
     async def _send(self, webhook: Webhook, body: bytes, headers: dict[str, str]) -> AttemptOutcome:
         own = self._flying.get(webhook.workspace, 0)
         if own >= MOST_OF_WORKSPACE or sum(self._flying.values()) >= MOST_AT_ONCE:
-            said = "too many test messages are under way: try again"
-            return AttemptOutcome(code=0, error=said, duration_ms=0, reason=deliveries.BUSY)
+            reason = "too many test messages are under way: try again"
+            return AttemptOutcome(code=0, error=reason, duration_ms=0, reason=deliveries.BUSY)
         self._flying[webhook.workspace] = own + 1
         try:
             return await self._deliverer.send(webhook.url, body, headers)
@@ -142,8 +142,14 @@ class ExampleSender:
 
 def example(webhook: Webhook, kind: str, event_id: str, at_ms: int) -> bytes:
     """The body of a message of this type: its fields are those of a real one, ``test`` says that it is none."""
-    said = {"id": event_id, "type": kind, "created_at": iso(at_ms), "test": True, "data": _data(webhook, kind, at_ms)}
-    return orjson.dumps(said)
+    message = {
+        "id": event_id,
+        "type": kind,
+        "created_at": iso(at_ms),
+        "test": True,
+        "data": _data(webhook, kind, at_ms),
+    }
+    return orjson.dumps(message)
 
 
 def _data(webhook: Webhook, kind: str, at_ms: int) -> dict[str, Any]:

@@ -53,24 +53,24 @@ class Launches:
         """The request's body: the message with the attachments of its launch."""
         if delivery["type"] != REQUESTED or b'"attach"' not in delivery["body"]:
             return delivery["body"]
-        said = orjson.loads(delivery["body"])
-        properties = said["data"].get("properties") or {}
+        body = orjson.loads(delivery["body"])
+        properties = body["data"].get("properties") or {}
         launch_id, listed = properties.get("launch_id"), properties.get("attach")
         if not isinstance(launch_id, str) or not isinstance(listed, list):
             return delivery["body"]
         key = PREFIX + launch_id.encode()
-        found = self._store.get(key)
-        if found is None:
+        row = self._store.get(key)
+        if row is None:
             await self.tail.catch_up()
-            found = self._store.get(key)
-        if found is None:
+            row = self._store.get(key)
+        if row is None:
             return delivery["body"]  # a client's own event that only looks like one, or it is older than a week
-        launch = orjson.loads(found[_AT.size :])
-        home = (delivery["workspace"], delivery["environment"], said["data"].get("campaign_id"))
+        launch = orjson.loads(row[_AT.size :])
+        home = (delivery["workspace"], delivery["environment"], body["data"].get("campaign_id"))
         if home != tuple(launch[name] for name in ("workspace", "environment", "campaign_id")):
             return delivery["body"]  # the launch of another workspace, whose id was learnt somehow
         properties["attach"] = launch["attach"]
-        return orjson.dumps(said)
+        return orjson.dumps(body)
 
     def is_late(self, delivery: WebhookDelivery, now_ms: int) -> bool:
         """Whether the message has expired."""

@@ -105,8 +105,8 @@ class Webhooks:
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
-            known, mine = store.positions(topics.DELIVERIES.name), partitions_of(settings)
-            tail = Tail(settings, topics.DELIVERIES, self._apply(store), positions=known, partitions=mine)
+            positions, mine = store.positions(topics.DELIVERIES.name), partitions_of(settings)
+            tail = Tail(settings, topics.DELIVERIES, self._apply(store), positions=positions, partitions=mine)
             follower = DeliveryPlanner(
                 settings, self._control, definitions, store, delivery_log, lease=lease, traces=self._traces
             )
@@ -162,11 +162,11 @@ class Webhooks:
 
     async def _disable(self, webhook_id: str, reason: str) -> None:
         await self._definitions.catch_up()
-        found = self._control.webhooks_by_id.get(webhook_id)
-        if found is None or found.status == "disabled":
+        webhook = self._control.webhooks_by_id.get(webhook_id)
+        if webhook is None or webhook.status == "disabled":
             return
         log.warning("webhook %s is disabled: %s", webhook_id, reason)
-        news = found.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
+        news = webhook.model_copy(update={"status": "disabled", "reason": reason, "updated_ms": now_ms()})
         key, value = control_state.encode("webhook", news)
         await self._delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
 

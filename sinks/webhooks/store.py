@@ -72,8 +72,8 @@ class Store:
     # --- reading
 
     def get(self, key: bytes) -> bytes | None:
-        found: bytes | None = self._db.get(key)
-        return found
+        value: bytes | None = self._db.get(key)
+        return value
 
     def positions(self, topic: str) -> dict[int, int]:
         """The next offset to read of each partition that was read."""
@@ -84,13 +84,13 @@ class Store:
         return delivery_id in self.fresh or self.get(b"d/" + delivery_id.encode()) is not None
 
     def delivery(self, delivery_id: str) -> WebhookDelivery | None:
-        found = self.get(b"d/" + delivery_id.encode())
-        return None if found is None else decode_delivery(found)
+        value = self.get(b"d/" + delivery_id.encode())
+        return None if value is None else decode_delivery(value)
 
     def is_queued(self, entry: Entry) -> bool:
         """Whether this is still the delivery's place."""
-        found = self.get(b"q/" + entry.id.encode())
-        return found is not None and found[: _PLACE.size] == _PLACE.pack(entry.due_ms, entry.seq)
+        value = self.get(b"q/" + entry.id.encode())
+        return value is not None and value[: _PLACE.size] == _PLACE.pack(entry.due_ms, entry.seq)
 
     def load(self) -> None:
         """Tell ``on_queued`` of everything that waits."""
@@ -101,21 +101,21 @@ class Store:
 
     def expired(self, now_ms: int, most: int) -> list[WebhookDelivery]:
         """Deliveries that are to be forgotten."""
-        found: list[WebhookDelivery] = []
+        expired: list[WebhookDelivery] = []
         for key, _ in self._scan(b"x/"):
-            if _TIME.unpack(key[2:10])[0] > now_ms or len(found) == most:
+            if _TIME.unpack(key[2:10])[0] > now_ms or len(expired) == most:
                 break
-            known = self.delivery(key[10:].decode())
-            if known is not None and key == _expiry(known):
-                found.append(known)
+            delivery = self.delivery(key[10:].decode())
+            if delivery is not None and key == _expiry(delivery):
+                expired.append(delivery)
             else:
                 self._db.delete(key)  # it was sent again since
-        return found
+        return expired
 
     def of_contacts(self, contact_ids: Collection[str], until_ms: int) -> list[WebhookDelivery]:
         """Deliveries of these contacts that were planned until then."""
-        known = (decode_delivery(value) for _, value in self._scan(b"d/"))
-        return [d for d in known if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
+        deliveries = (decode_delivery(value) for _, value in self._scan(b"d/"))
+        return [d for d in deliveries if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
 
     def unlearn(self, contact_ids: Collection[str]) -> None:
         """Forget the notification state of contacts."""
@@ -136,8 +136,8 @@ class Store:
 
     def waiting_entries(self, most: int) -> list[LaunchEntry]:
         """Entries into segments whose messages are not asked for yet."""
-        found = islice(self._scan(ENTRIES), most)
-        return [entry for _, value in found if (entry := entry_of(value)) is not None]
+        rows = islice(self._scan(ENTRIES), most)
+        return [entry for _, value in rows if (entry := entry_of(value)) is not None]
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         options = ReadOptions()
@@ -181,10 +181,10 @@ class Store:
     def _take(self, batch: WriteBatch, delivery: WebhookDelivery, raw: bytes) -> Queued | None:
         key = delivery["id"].encode()
         if delivery["status"] == ASKED:
-            known = self.delivery(delivery["id"])
-            if known is None:
+            current = self.delivery(delivery["id"])
+            if current is None:
                 return None
-            return self._queue(batch, known, delivery["due_ms"], asked=True)
+            return self._queue(batch, current, delivery["due_ms"], asked=True)
         if not delivery["contact_id"] and self._is_planned_again(delivery):
             return None
         self.fresh.discard(delivery["id"])
@@ -200,8 +200,8 @@ class Store:
         """By the sender of another share, which does not see what became of it."""
         if delivery["status"] != PENDING or delivery["attempts"]:
             return False
-        known = self.delivery(delivery["id"])
-        return known is not None and (known["attempts"] > 0 or known["status"] != PENDING)
+        current = self.delivery(delivery["id"])
+        return current is not None and (current["attempts"] > 0 or current["status"] != PENDING)
 
     def _queue(self, batch: WriteBatch, delivery: WebhookDelivery, due_ms: int, *, asked: bool = False) -> Queued:
         entry = Entry(due_ms, delivery["seq"], delivery["id"])
@@ -210,10 +210,10 @@ class Store:
         return Queued(delivery["webhook_id"], entry, asked)
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
-        known = self.delivery(key.decode())
-        if known is None:
+        delivery = self.delivery(key.decode())
+        if delivery is None:
             return
-        for row in (b"d/" + key, b"q/" + key, _expiry(known)):
+        for row in (b"d/" + key, b"q/" + key, _expiry(delivery)):
             batch.delete(row)
 
 

@@ -39,10 +39,10 @@ def is_told(control: ControlState, message: Message) -> bool:
     return segment is not None and segment.include_existing
 
 
-def named(control: ControlState, messages: Iterable[Message], known: NotificationState) -> list[Message]:
+def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
     """Those to be told, with the identifiers of their contact and the names of its segment and campaign."""
-    told = [message for message in messages if is_told(control, message)]
-    for message in told:
+    wanted = [message for message in messages if is_told(control, message)]
+    for message in wanted:
         home = (message.workspace, message.environment)
         if message.type in (ENTERED, LEFT):
             segment = control.segments[home].get(message.data["segment_id"])
@@ -51,8 +51,8 @@ def named(control: ControlState, messages: Iterable[Message], known: Notificatio
             campaign = control.campaigns[home].get(message.campaign_id)
             message.data["campaign_name"] = None if campaign is None else campaign.name
         if not message.type.startswith("contact."):  # those have the contact itself, or name two
-            message.data["identifiers"] = identifiers_of(message.contact_id, known)
-    return told
+            message.data["identifiers"] = identifiers_of(message.contact_id, state)
+    return wanted
 
 
 def hears(webhook: Webhook, message: Message) -> bool:
@@ -103,7 +103,7 @@ def subscribed(control: ControlState) -> Targets:
 
     def targets(message: Message, known_ms: int) -> list[Webhook]:
         home = control.webhooks.get((message.workspace, message.environment))
-        found = [
+        webhooks = [
             webhook
             for webhook in (home or {}).values()
             # an edge's clock may be ahead of a stage's: no event sent after the 201 is skipped
@@ -113,10 +113,10 @@ def subscribed(control: ControlState) -> Targets:
         ]
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))
-        if webhook is not None and webhook not in found:
+        if webhook is not None and webhook not in webhooks:
             # for any subscribed types; while it is disabled the messages wait: it is the campaign's destination
-            found.append(webhook)
-        return found
+            webhooks.append(webhook)
+        return webhooks
 
     return targets
 

@@ -120,7 +120,7 @@ class Transfer:
                 conflicts += sum(event["reason"] == CONFLICT for event in events)
             if posted.refused:
                 file = self._refused()
-                for row in sorted(posted.refused, key=lambda one: one.line):
+                for row in sorted(posted.refused, key=lambda refusal: refusal.line):
                     file.write(row.to_json())
                 file.flush()
                 self._checkpoint.refused_bytes = file.tell()

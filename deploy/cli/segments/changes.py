@@ -92,7 +92,9 @@ async def _count(client: ApiClient, definition: SegmentDefinition, rule: Any, id
     try:
         return int((await client.call("POST", "/v1/segments/preview", {"rule": rule}))["contacts"])
     except ApiRefusedError as refused:
-        raise ApiRefusedError(refused.status, refused.code, f"{definition.name}: {refused.message}", refused.param) from None
+        raise ApiRefusedError(
+            refused.status, refused.code, f"{definition.name}: {refused.message}", refused.param
+        ) from None
 
 
 async def make(client: ApiClient, change: SegmentChange, ids: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ async def plan(
 ) -> dict[str, Any]:
     """``contact`` is the id of the one that is named; raises ``ApiError`` (404, 422)."""
     contact, parameters = "", {}
-    rules = {name: one.rule for name, one in control.segments[tenant.place].items()}
+    rules = {name: segment.rule for name, segment in control.segments[tenant.place].items()}
     if body.get("segment") is not None:
         require(control.segments[tenant.place], body["segment"], "segment")
         audience, parameters = OF_SEGMENT, {"segment": body["segment"]}

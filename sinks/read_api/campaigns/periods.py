@@ -52,11 +52,11 @@ def starts(interval: str, zone: str, first_ms: int, last_ms: int) -> list[int]:
     if step == STEPS[interval]:
         return list(range(first_ms // step * step, last_ms + 1, step))
     try:
-        found = list(_starts(interval, zone, first_ms, last_ms))
+        times = list(_starts(interval, zone, first_ms, last_ms))
     except (OverflowError, ValueError) as error:
         raise ApiError("invalid_field", "a span lies within the years 2 to 9998", "from") from error
     # the first hours of the first day may lie before the span
-    return [at for n, at in enumerate(found) if n + 1 == len(found) or found[n + 1] > first_ms]
+    return [at for n, at in enumerate(times) if n + 1 == len(times) or times[n + 1] > first_ms]
 
 
 def _starts(interval: str, zone: str, first_ms: int, last_ms: int) -> Iterator[int]:

@@ -72,7 +72,7 @@ class AudienceQuery:
             if name in ("$and", "$or"):
                 if not isinstance(part, list) or not part:
                     raise ApiError("invalid_field", f"{name} takes an array of queries", at)
-                some = [self.group(one, f"{at}[{i}]", depth + 1) for i, one in enumerate(part)]
+                some = [self.group(part_rule, f"{at}[{i}]", depth + 1) for i, part_rule in enumerate(part)]
                 parts.append(f"({(' AND ' if name == '$and' else ' OR ').join(some)})")
             elif name == "$not":
                 parts.append(f"NOT ({self.group(part, at, depth + 1)})")
@@ -256,17 +256,17 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[
         raise
 
 
-async def by_hash(reader: ClickHouseReader, tenant: Tenant, who: str) -> dict[str, Any]:
+async def by_hash(reader: ClickHouseReader, tenant: Tenant, address_hash: str) -> dict[str, Any]:
     """At most two contacts whose e-mail address, or its MD5 or XXH64 in hex, is ``who``.
 
     A hash is looked for in every contact: milliseconds for each 10,000 of them.
     """
-    if "@" in who:
+    if "@" in address_hash:
         query = AudienceQuery()
-        where = query.group({identity.EMAIL: who}, "who")
-    elif _HEX.match(who.lower()):
-        query = AudienceQuery(parameters={"q0": who.lower()})
-        where = f"arrayExists(i -> i.1 = 'email' AND {_HASHES[len(who)]} = {{q0:String}}, identifiers)"
+        where = query.group({identity.EMAIL: address_hash}, "who")
+    elif _HEX.match(address_hash.lower()):
+        query = AudienceQuery(parameters={"q0": address_hash.lower()})
+        where = f"arrayExists(i -> i.1 = 'email' AND {_HASHES[len(address_hash)]} = {{q0:String}}, identifiers)"
     else:
         return {"contacts": []}
     sql = _PAGE.format(where=where, attributes="attributes")

@@ -34,13 +34,13 @@ _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
     """The refusal for an id that no stored event has."""
-    said = "no such event; one that was sent just now may take a moment to be stored"
+    message = "no such event; one that was sent just now may take a moment to be stored"
     rows = await reader.rows(_REMOVED, workspace=tenant.workspace)
     if rows[0]["before_ms"]:
-        said += (
+        message += (
             f"; those received before {iso(rows[0]['before_ms'])} were removed, as the workspace keeps them no longer"
         )
-    return ApiError("not_found", said)
+    return ApiError("not_found", message)
 
 
 async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
     """A row as the API shows it; ``contact_id`` is whose it is today."""
     context = orjson.loads(row["context"]) if row["context"] else {}
     stored = context.pop(STORED_AS, [])
-    warnings = [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
+    warnings = [warning for warning in stored if isinstance(warning, str)] if isinstance(stored, list) else []
     return {
         "event_id": row["event_id"],
         "contact_id": row["contact_id"] or None,

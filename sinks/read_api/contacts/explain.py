@@ -60,7 +60,7 @@ async def explain(
     members = await reader.rows(_MEMBERSHIPS, **tenant.parameters, id=contact_id, segments=[segment.id, *listed])
     since = {member["segment_id"]: member["since_ms"] for member in members}
     identifiers = _by_type(row["identifiers"])
-    known = ContactFacts(
+    contact = ContactFacts(
         attributes=_entries(row["attributes"]),
         consents=_entries(row["consents"]),
         counts=facts.counts_of(tree, await _seen(reader, tenant, contact_id, tree), now_ms),
@@ -68,7 +68,7 @@ async def explain(
         identifiers=identifiers,
         is_identified=any(map(identity.is_known, identifiers)),
     )
-    explanation = explain_rule(tree, known, now_ms)
+    explanation = explain_rule(tree, contact, now_ms)
     return explanation.shape(since.get(segment.id) if explanation.member else None, segment.version)
 
 

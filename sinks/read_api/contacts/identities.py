@@ -114,7 +114,7 @@ async def _separated(
         for side in ("a", "b"):
             names[row[f"{side}_id"]] = {"type": row[f"{side}_type"], "value": row[f"{side}_value"]}
     separated = []
-    for pair, at_ms in sorted(pairs.items(), key=lambda one: one[1]):
+    for pair, at_ms in sorted(pairs.items(), key=lambda entry: entry[1]):
         near, far = pair if pair[0] in here else pair[::-1]
         if near in names and far in names:
             separated.append({"a": names[near], "b": names[far], "at": iso(at_ms)})
@@ -177,11 +177,11 @@ async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str,
 
 def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Without merges that repeat an id's current contact."""
-    known: dict[str, str] = {}
+    into: dict[str, str] = {}
     for merge in merges:
-        if known.get(merge["loser"], merge["loser"]) != merge["winner"]:
+        if into.get(merge["loser"], merge["loser"]) != merge["winner"]:
             yield merge
-        known[merge["loser"]] = merge["winner"]
+        into[merge["loser"]] = merge["winner"]
 
 
 def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone: Retractions) -> bool:

@@ -11,7 +11,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 """
 
 
-async def is_refused(reader: ClickHouseReader, tenant: Tenant, anonymous: str, known: str) -> bool:
+async def is_refused(reader: ClickHouseReader, tenant: Tenant, anonymous: str, identified: str) -> bool:
     """Another external id has the anonymous one, or their link was refused; both are own contact ids."""
 
     def own(kind: str, value: str) -> str:
@@ -21,6 +21,6 @@ async def is_refused(reader: ClickHouseReader, tenant: Tenant, anonymous: str, k
     identifiers = row["identifiers"] if row is not None else []
     owners = {own(i["type"], i["value"]) for i in identifiers if i["type"] == identity.EXTERNAL_ID}
     if owners:
-        return known not in owners
+        return identified not in owners
     rows = await reader.rows(_REFUSED, **tenant.parameters, id=anonymous)
-    return known in {own(r["type"], r["value"]) for r in rows}
+    return identified in {own(r["type"], r["value"]) for r in rows}

@@ -30,21 +30,21 @@ async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameter
         message = f"{error} events were accepted between from and to; ask for at most {MOST_LEDGER_EVENTS} at once"
         raise ApiError("invalid_field", message, "from") from None
     data: list[dict[str, Any]] = [
-        {"minute": iso(key.minute * MINUTE_MS), "source": key.source, **_shape(one)}
-        for key, one in sorted(by_key.items())
+        {"minute": iso(key.minute * MINUTE_MS), "source": key.source, **_shape(balance)}
+        for key, balance in sorted(by_key.items())
     ]
     totals = {name: sum(row[name] for row in data) for name in (*COUNTS, "residual")}
     return {"data": data, "totals": totals, "settled_before": iso((now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS)}
 
 
-def _shape(one: Balance) -> dict[str, int]:
-    return {**{name: getattr(one, name) for name in COUNTS}, "residual": one.residual}
+def _shape(balance: Balance) -> dict[str, int]:
+    return {**{name: getattr(balance, name) for name in COUNTS}, "residual": balance.residual}
 
 
 def _range(query: QueryParameters, now_ms: int) -> tuple[int, int]:
     """Whole minutes, as epoch ms: the first one, and the one behind the last."""
-    given = time_ms(query, "to")
-    to = now_ms if given is None else given
+    until_ms = time_ms(query, "to")
+    to = now_ms if until_ms is None else until_ms
     first = time_ms(query, "from")
     if first is None:
         first = to - LEDGER_MS

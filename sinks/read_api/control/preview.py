@@ -19,7 +19,7 @@ DRAFT = ""
 
 def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
     """A rule with those it refers to; raises ``ApiError`` (422) with the path of the wrong field."""
-    return rule_tree.read(segment_id, written, {name: one.rule for name, one in segments.items()})
+    return rule_tree.read(segment_id, written, {name: segment.rule for name, segment in segments.items()})
 
 
 async def preview(

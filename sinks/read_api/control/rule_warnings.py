@@ -108,7 +108,7 @@ class _NameLookup:
         missing = [name for name in types if name not in there]
         if missing:
             others = [row["name"] for row in await self._rows(_ALL_TYPES)]
-            warnings += [_said(f"event of type {_names(name)}", "", name, others) for name in missing]
+            warnings += [_never_seen(f"event of type {_names(name)}", "", name, others) for name in missing]
         return missing
 
     async def _path(
@@ -117,7 +117,7 @@ class _NameLookup:
         sampled = [row["name"] for row in await self._rows(asks[1], **more)]
         names = names_of(path)
         if names.isdisjoint(sampled) and not await self._rows(asks[0], names=sorted(names), **more):
-            warnings.append(_said(what, of, ".".join(path), sampled))
+            warnings.append(_never_seen(what, of, ".".join(path), sampled))
 
     async def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         return await self._reader.rows(sql, **self._tenant.parameters, **parameters)
@@ -127,11 +127,11 @@ def _names(name: str) -> str:
     return repr(name[:80])
 
 
-def _said(what: str, of: str, name: str, others: Iterable[str]) -> str:
+def _never_seen(noun: str, of: str, name: str, others: Iterable[str]) -> str:
     folded = {_folded(other): other for other in others if not other.startswith("$list:")}
     near = [folded[near] for near in get_close_matches(_folded(name), folded, n=MOST_SIMILAR, cutoff=0.7)]
-    similar = f"; similar: {', '.join(one[:80] for one in near)}" if near else ""
-    return warning("never_seen", f"no {what}{of} has been seen here{similar}")
+    similar = f"; similar: {', '.join(name[:80] for name in near)}" if near else ""
+    return warning("never_seen", f"no {noun}{of} has been seen here{similar}")
 
 
 def _folded(name: str) -> str:

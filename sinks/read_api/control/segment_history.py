@@ -69,11 +69,11 @@ async def sizes(
         message = f"more than {MOST_POINTS} points: choose a longer interval or a shorter span"
         raise ApiError("invalid_field", message, "interval")
     rows = await reader.rows(_SIZES, **tenant.parameters, segment=segment, unit=unit, since=first, until=end)
-    found = {row["start"]: row for row in rows}
-    size = found[-1]["net"] if -1 in found else 0
+    rows_by_start = {row["start"]: row for row in rows}
+    size = rows_by_start[-1]["net"] if -1 in rows_by_start else 0
     points = []
     for start in range(first, end, unit):
-        row = found.get(start, {"net": 0, "entered": 0, "left": 0})
+        row = rows_by_start.get(start, {"net": 0, "entered": 0, "left": 0})
         size += row["net"]
         points.append({"at": iso(start), "contacts": max(0, size), "entered": row["entered"], "left": row["left"]})
     return {"interval": interval, "data": points}

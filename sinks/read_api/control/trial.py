@@ -81,4 +81,4 @@ def _tests(text: str) -> list[tuple[tuple[str, ...], Predicate]]:
     except ApiError as refused:
         raise ApiError(refused.code, refused.message, (refused.param or "").removeprefix("query.") or "where") from None
     assert isinstance(parsed, Happened)  # noqa: S101 - a rule that names an event is no other
-    return [(one.path, predicate(one.test)) for one in parsed.where]
+    return [(condition.path, predicate(condition.test)) for condition in parsed.where]

@@ -67,8 +67,8 @@ LIMIT {limit:UInt32}
 
 def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
     """Oldest first."""
-    found = control.webhooks[tenant.place].values()
-    return [serialize.webhook(webhook) for webhook in sorted(found, key=lambda w: (w.created_ms, w.id))]
+    definitions = control.webhooks[tenant.place].values()
+    return [serialize.webhook(webhook) for webhook in sorted(definitions, key=lambda w: (w.created_ms, w.id))]
 
 
 async def attempts(
@@ -107,10 +107,10 @@ async def latest_attempts(
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
     asked = {**tenant.parameters, **_chosen({}), "webhooks": list(webhook_ids), "limit": wanted}
-    found: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    attempts: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
     for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
-        found[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
-    return found
+        attempts[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    return attempts
 
 
 async def unsent(

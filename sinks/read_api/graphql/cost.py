@@ -47,10 +47,10 @@ class _Walk:
         self,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
-        given: Mapping[str, Any],
+        values: Mapping[str, Any],
     ) -> None:
         self._fragments = fragments
-        self._given = given
+        self._given = values
         self._defaults = {d.variable.name.value: d.default_value for d in operation.variable_definitions or ()}
         self._fields = 0
         self._selections = 0

@@ -59,12 +59,12 @@ class Loaders:
         return [None if row is None else by_id[row["contact_id"]] for row in rows]
 
     async def _segments(self, ids: list[str]) -> list[Row | None]:
-        known = self._control.segments[self._tenant.workspace, self._tenant.environment]
-        segments = [known[key] for key in dict.fromkeys(ids) if key in known]
+        existing = self._control.segments[self._tenant.workspace, self._tenant.environment]
+        segments = [existing[segment_id] for segment_id in dict.fromkeys(ids) if segment_id in existing]
         shapes = {
             s["id"]: s for s in await definitions.with_counts(self._reader, self._control, self._tenant, segments)
         }
-        return [shapes.get(one) for one in ids]
+        return [shapes.get(segment_id) for segment_id in ids]
 
     async def _events(self, pages: list[PageOf]) -> list[list[Row]]:
         return await self._pages(contacts.latest_events, pages)
@@ -77,29 +77,29 @@ class Loaders:
     ) -> list[list[Row]]:
         """One query for all that ask for the same page of different things."""
         pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
-        for one, count, place in requested:
-            pages[count, place].append(one)
+        for key, count, place in requested:
+            pages[count, place].append(key)
         rows_by_page: dict[PageOf, list[Row]] = {}
         for (count, place), ids in pages.items():
-            for one, rows in (await read(self._reader, self._tenant, ids, wanted=count, before=place)).items():
-                rows_by_page[one, count, place] = rows
-        return [rows_by_page.get(one, []) for one in requested]
+            for key, rows in (await read(self._reader, self._tenant, ids, wanted=count, before=place)).items():
+                rows_by_page[key, count, place] = rows
+        return [rows_by_page.get(key, []) for key in requested]
 
     async def _stats(self, ids: list[str]) -> list[Stats]:
         stats = await stats_of(self._reader, self._question(ids))
-        return [stats[one] for one in ids]
+        return [stats[campaign_id] for campaign_id in ids]
 
     async def _variants(self, ids: list[str]) -> list[dict[str, Stats]]:
         details = await details_of(self._reader, self._question(ids), contacts=False)
-        return [details[one][1] for one in ids]
+        return [details[campaign_id][1] for campaign_id in ids]
 
     async def _reached(self, ids: list[str]) -> list[dict[str, int]]:
         reached = await contacts_of(self._reader, self._question(ids))
-        return [reached[one] for one in ids]
+        return [reached[campaign_id] for campaign_id in ids]
 
     def _question(self, ids: list[str]) -> CampaignQuery:
-        known = self._control.campaigns[self._tenant.workspace, self._tenant.environment]
-        return CampaignQuery(tenant=self._tenant, campaigns=[known[one] for one in ids])
+        campaigns = self._control.campaigns[self._tenant.workspace, self._tenant.environment]
+        return CampaignQuery(tenant=self._tenant, campaigns=[campaigns[campaign_id] for campaign_id in ids])
 
 
 def _page_of(one: str, paging: Paging) -> PageOf:

@@ -80,9 +80,9 @@ class Query:
         context = info.context
         context.require("segments:read")
         page = paging(first, after)
-        known = definitions.segments_of(context.control, context.tenant)
+        segments = definitions.segments_of(context.control, context.tenant)
         place = page.cursor_of(int, str)
-        rest = [s for s in known if place is None or (s.created_ms, s.id) > tuple(place)]
+        rest = [s for s in segments if place is None or (s.created_ms, s.id) > tuple(place)]
         shown = rest[: page.wanted]
         created = {s.id: s.created_ms for s in shown}
         shapes = await definitions.with_counts(context.reader, context.control, context.tenant, shown)

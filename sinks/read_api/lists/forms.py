@@ -38,19 +38,19 @@ _MOST_RANGES = 20
 
 def form_of(query: Mapping[str, str], accept: str) -> str:
     """One of ``LIST_FORMS``: ``format``, else what ``Accept`` likes best; raises ``ApiError`` (422)."""
-    said = query.get("format")
-    if said is not None:
-        if said not in LIST_FORMS:
+    requested = query.get("format")
+    if requested is not None:
+        if requested not in LIST_FORMS:
             raise ApiError("invalid_field", f"format must be one of {', '.join(LIST_FORMS)}", "format")
-        return said
-    best, found = 0.0, JSON
+        return requested
+    best, accepted = 0.0, JSON
     for part in accept.split(",")[:_MOST_RANGES]:
         quality = _QUALITY.search(part)
         worth = float(quality[1]) if quality else 1.0
         form = MEDIA.get(part.partition(";")[0].strip().lower())
         if form is not None and worth > best:
-            best, found = worth, form
-    return found
+            best, accepted = worth, form
+    return accepted
 
 
 class NdjsonLines:

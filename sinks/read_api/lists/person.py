@@ -39,10 +39,10 @@ async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[st
     """``names`` are those of segments, by id. Raises ``ApiError`` (404)."""
     tenant = asked.tenant
     contact = await contacts.get(reader, tenant, asked.part("id"))
-    found: str = contact["id"]
-    ids = [found, *await contacts.losers_of(reader, tenant, found)]
-    identity = await identities.identity(reader, tenant, found)
-    segments = await contacts.segments(reader, tenant, found)
+    contact_id: str = contact["id"]
+    ids = [contact_id, *await contacts.losers_of(reader, tenant, contact_id)]
+    identity = await identities.identity(reader, tenant, contact_id)
+    segments = await contacts.segments(reader, tenant, contact_id)
     lines = NdjsonLines()
 
     async def parts() -> AsyncIterator[tuple[str, list[Any]]]:
@@ -51,9 +51,9 @@ async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[st
         yield "segment", [{**segment, "name": names.get(segment["id"], "")} for segment in segments]
         async for rows in pages(partial(_memberships, reader, ids), asked):
             yield "membership", rows
-        async for rows in pages(lambda one: consents.consents(reader, tenant, found, one.paging), asked):
+        async for rows in pages(lambda page: consents.consents(reader, tenant, contact_id, page.paging), asked):
             yield "consent", rows
-        async for rows in pages(lambda one: contacts.events(reader, tenant, found, one.paging, {}), asked):
+        async for rows in pages(lambda page: contacts.events(reader, tenant, contact_id, page.paging, {}), asked):
             yield "event", rows
         async for rows in pages(partial(_deliveries, reader, ids), asked):
             yield "delivery", rows
