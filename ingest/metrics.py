@@ -72,7 +72,7 @@ class Metrics:
 
 
 async def _ask(socket: Path) -> bytes:
-    """One process's text; nothing where it does not answer."""
+    """The metrics text of a process; empty if the process does not answer."""
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
     try:
         async with (

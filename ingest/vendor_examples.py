@@ -70,7 +70,7 @@ _ALTCRAFT: dict[str, Any] = {
 
 
 def example_of(source: str, path: str) -> Any:
-    """None for a path that takes no body."""
+    """An example body; ``None`` for a path that takes no body."""
     path = path.rstrip("/")
     last = path.rpartition("/")[2]
     match source:

@@ -56,7 +56,7 @@ def counted(task: UUID, events: int) -> str:
 
 
 def count_of(task: UUID) -> int:
-    """How many events a task stands for."""
+    """The number of events of a task."""
     return task.int >> 64 & MOST_COUNTED
 
 

@@ -53,7 +53,7 @@ MAX_QUARANTINE_IDS = 100
 """Records that a request to replay or discard names."""
 QUARANTINE_STATES = ("open", "replayed", "discarded")
 LIVE_STATES = ("ok", "warned", "refused", "quarantined")
-"""What a row of the live view can be."""
+"""States of a row in the live view."""
 MOST_LIVE_S = 86_400
 """Of a stream of its rows for a program."""
 MAX_TYPES, MAX_TYPE = 100, 200

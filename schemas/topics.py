@@ -13,7 +13,7 @@ CLICKHOUSE_GROUP = "headwater-clickhouse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One topic: its key, its records, and their retention (``None``: compacted, kept for ever)."""
+    """A topic: its key, its records, and their retention (``None``: compacted, kept for ever)."""
 
     name: str
     key: str

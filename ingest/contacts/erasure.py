@@ -69,7 +69,7 @@ class Erasures:
         await self._barrier.stop()
 
     def apply(self, record: Any) -> None:
-        """One record of `control`."""
+        """Apply a record of `control`."""
         edge = self._edge
         edge.control.apply(record.key, record.value)
         _, kind, record_id = control_state.parse_key(record.key) or ("", "", "")

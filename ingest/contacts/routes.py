@@ -2,10 +2,10 @@
 
 A write is an event, answered when it is stored and applied; at the deadline with 202 and a task id.
 
-1. The receipt of the stages carries the contact, so the database is not asked for it.
-2. It is asked where a write ties contacts together: until the contact has every identifier that was given, or a
-   guard has refused. This edge follows the merges itself, and asks when the expected merge has come.
-3. It is asked before a write too if that names a contact by id, or may exceed its size: 404, 409 and 422.
+1. The receipt of the stages carries the contact, so most writes need no query.
+2. A write that ties contacts together queries the database until the contact has all its identifiers, or until a
+   guard has refused. This edge follows the merges itself, and queries when the expected merge has come.
+3. A write that names a contact by id, or may exceed the contact's size, queries the database first: 404, 409 and 422.
 """
 
 import time

@@ -52,7 +52,7 @@ def _identifier(body: IdentifierBody, path: str) -> Identifier:
 
 
 def chosen(split: Split, ties: Sequence[Tie]) -> list[Tie]:
-    """The ties to retract; one without an event id stands for all evidence of its pair. Raises ``ApiError`` (422)."""
+    """The ties to retract; a tie without an event id means all evidence of its pair. Raises ``ApiError`` (422)."""
     if split.evidence:
         event_ids = {tie.event_id for tie in ties}
         for index, event_id in enumerate(split.evidence):

@@ -1,11 +1,11 @@
 """`POST /v1/contacts/{id}/split` in, the contacts that its identifiers belong to afterwards out.
 
-1. The read API is asked for the contact's ties, with the key of the request: it answers 404 and 403 by itself. It is
-   a moment behind, so missing evidence is looked for until ``FRESH_S`` have passed.
+1. The edge reads the contact's ties from the read API with the key of the request; the read API answers 404 and 403.
+   It is a moment behind, so the edge repeats the query for missing evidence until ``FRESH_S`` have passed.
 2. All retractions are one record of `links`. The split is done when this edge's copy of the merge map has reached
    that record for every named identifier, and the read API shows each contact with its own ids.
-3. A split lasts: later events do not tie the identifiers again. ``lift`` ends that, and ties nothing itself.
-4. If that takes too long, the answer is 202 with the contacts as the edge knows them: the split is durable.
+3. A split lasts: later events do not tie the identifiers again. ``lift`` ends the split, and ties nothing itself.
+4. If a split takes too long, the answer is 202 with the contacts as the edge knows them: the split is durable.
 """
 
 import asyncio

@@ -105,7 +105,7 @@ def new_workspace(body: NewWorkspace, state: ControlState, now_ms: int) -> tuple
 
 
 def first_key(workspace: Workspace, now_ms: int, *, instance: bool = False) -> tuple[ApiKey, str]:
-    """All scopes; that of the instance only where it is asked for."""
+    """A key with all scopes; ``instance`` adds the scope of the instance."""
     secret = PREFIXES["secret"] + secrets.token_urlsafe(32)
     key = ApiKey(
         id=ids.new_id("key_", now_ms),

@@ -20,7 +20,7 @@ from schemas.service.web import JsonResponse
 
 
 class AccessRoutes:
-    """One write at a time: numbers and names are given out once at this edge.
+    """Handlers that perform one write at a time, so this edge assigns each number and name once.
 
     ``caught_up`` returns when this edge has read every definition that any edge has written until now.
     """

@@ -58,7 +58,7 @@ def edited_campaign(campaign: Campaign, body: CampaignEdit, now_ms: int) -> Camp
     if after.launch_on_entry and after.delivery is None:
         raise ApiError("missing_field", "a launch on entry needs delivery: webhook_id, url or topic", "delivery")
     if (after.launch_on_entry, after.status) != (campaign.launch_on_entry, campaign.status):
-        fields["entry_since_ms"] = now_ms  # who entered before was not meant
+        fields["entry_since_ms"] = now_ms  # contacts that entered before are not sent a message
     if campaign.sent_ms is None and fields.get("status") in SENT:
         fields["sent_ms"] = now_ms
     return Campaign.model_validate(campaign.model_dump() | fields | {"updated_ms": now_ms})

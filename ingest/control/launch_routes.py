@@ -1,7 +1,7 @@
 """`POST /v1/campaigns/{id}/launch` in; the plan of a launch, or a job on `control` and its result, out.
 
-A launch is told from others by an id of its sender's own or by the Idempotency-Key: sent again it is the same launch,
-finished or still on its way, at any edge and after any crash in between.
+The client's own id or the Idempotency-Key identifies a launch. A repeated request means the same launch, finished or
+not, at any edge and after any crash.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ MAX_CONTENT = 64 * 1024
 
 
 class LaunchRoutes:
-    """Handlers; what they raise is answered by ``schemas.service.web.ErrorMiddleware``."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, writer: ControlWriter, jobs: LaunchJobs) -> None:
         self._edge = edge

@@ -1,4 +1,4 @@
-"""Requests that define webhooks, rotate their secrets and ask for one more attempt in; answers out."""
+"""Requests that define, test and retry webhooks and rotate their secrets in; records on `control`, and answers, out."""
 
 import asyncio
 import secrets
@@ -90,7 +90,7 @@ class WebhookRoutes:
         return JsonResponse(serialize.webhook(rotated, secret=True))
 
     async def test(self, request: Request) -> Response:
-        """200 with the endpoint's answer, or the reason why there is none; 503 where the sender does not say."""
+        """200 with the endpoint's answer, or the reason why it has none; 503 if the sender does not report in time."""
         webhook = await self._webhook(request)
         kind = webhooks.test_type(webhook, await self._pages.json(request, default={}))
         test_id = ids.new_id("tst_", self._edge.clock())
@@ -122,7 +122,7 @@ class WebhookRoutes:
         return JsonResponse({"delivery_id": delivery, "webhook_id": webhook.id, "status": deliveries.PENDING}, 202)
 
     async def retry_all(self, request: Request) -> Response:
-        """Those whose last attempt ended as the filter says, the oldest first: as many as one request may ask for."""
+        """Retry the deliveries whose last attempt ended as the filter says, oldest first, at most ``MOST_RETRIES``."""
         webhook = await self._webhook(request)
         chosen = webhooks.retry_filter(await self._pages.json(request), self._edge.clock())
         path = f"/internal/webhooks/{webhook.id}/unsent"
@@ -162,7 +162,7 @@ class WebhookRoutes:
         return require(self._edge.control.webhooks[home], request.path_params["id"], "webhook")
 
     async def _logged(self, request: Request) -> Any:
-        """The logged attempt. It may follow its webhook by a moment, so the log is asked several times."""
+        """The logged attempt. The log may be a moment late, so the edge reads it several times."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + FOUND_S
         path = request.url.path.removesuffix("/retry")

@@ -1,7 +1,7 @@
 """Altacee's JSON in, raw events and an answer for each contact out: `POST /v1/contacts/batch`.
 
-An item is the body of `POST /v1/contacts`, with the same rules: one that is refused costs only itself. The database
-is asked for items with an ``id`` alone, since such a contact has to exist; all of them are one question.
+An item is the body of `POST /v1/contacts`, with the same rules; a refused item does not affect the others. Only items
+with an ``id`` need the database, since such a contact has to exist: one query reads all of them.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def _item(value: Any) -> Item:
 
 
 async def _with_existing(items: list[Any], request: DialectContext) -> list[RawEvent | ApiError]:
-    """The events. One about a contact's ``id`` becomes an event of its strongest identifier, or is refused."""
+    """The events. An item with a contact's ``id`` becomes an event of its strongest identifier, or a refusal."""
     named: dict[str, dict[str, list[int]]] = {}
     for index, item in enumerate(items):
         if not isinstance(item, ApiError) and item[0].id is not None:

@@ -271,7 +271,7 @@ async def _write(
 
 
 def operation(method: str, handler: Handler, scope: str, dedup_window_s: int = ONCE_S) -> CallOperation:
-    """One method; every one has the same wire format and places for the token."""
+    """The operation of one method; all methods share the wire format and the places of the token."""
     return CallOperation(
         source="altcraft",
         path=f"{ROOT}/{method}",

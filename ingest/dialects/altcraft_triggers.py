@@ -1,8 +1,8 @@
 """Altcraft's trigger launches in, messages as raw events out: `campaigns/triggers/start/` and `/trg/<hex>/<who>`.
 
 1. All validation happens before the first message is made: the query is checked and its audience counted.
-   A contact that withdrew the consent that the campaign needs is sent none, unless the body says ``override_consent``
-   and the key has the scope for it; the headers of an audience's answer say how many there were.
+   A contact that withdrew the campaign's consent receives no message, unless the body has ``override_consent`` and the
+   key has the scope for it. The headers of an audience's answer count both kinds of contacts.
 2. Sending an interrupted launch again finishes it: its messages have the ids of the first try.
 3. Attachments are durable before any message that refers to them.
 """

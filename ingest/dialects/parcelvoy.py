@@ -193,7 +193,7 @@ def events(value: Any, most: int) -> Parsed:
 
 
 def _track(value: Any, most: int) -> Parsed:
-    """One event or several."""
+    """A single event, or an array of events."""
     return events(value if isinstance(value, list) else [value], most)
 
 

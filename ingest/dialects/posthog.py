@@ -9,8 +9,8 @@ Source: PostHog's "Capture and batch API endpoints", and the requests of its own
    that id.
 2. In an alias, and as the earlier id of an identify, the type is unknown: events stored under either come along,
    unless it belongs to an identified contact (kind ``identify``). ``$merge_dangerously`` merges both (kind ``alias``).
-3. A batch is taken item by item, and the answer is 200 only where every item was: clients drop or repeat it whole. So
-   an odd value costs itself and not its event, and an event without an id gets one that a repeat gets too.
+3. A batch is read item by item. Clients drop or repeat a batch as a whole, so the answer is 200 only if every item is
+   accepted. An odd value costs the value, not its event. An event without an id gets one that a repeat gets too.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def refuse(refused: ApiError, _request_id: str) -> Reply:
 
 
 def event_of(value: Any, sent_at: Any) -> RawEvent:
-    """One event of a client; raises ``ApiError`` for one without a name or a ``distinct_id``."""
+    """A client's event; raises ``ApiError`` for an event without a name or a ``distinct_id``."""
     if not isinstance(value, dict):
         raise ApiError("invalid_field", "an event must be a JSON object")
     name = value.get("event")
@@ -202,7 +202,7 @@ def _age_ms(value: dict[str, Any]) -> int | None:
 
 
 def parse(value: Any, most: int) -> Parsed:
-    """One event, an array of them, or an object with the array ``batch``."""
+    """A single event, an array of events, or an object with the array ``batch``."""
     items = value
     sent_at = None
     if isinstance(value, dict):

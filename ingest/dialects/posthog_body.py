@@ -16,7 +16,7 @@ FORM = b"application/x-www-form-urlencoded"
 
 
 def read(content_type: bytes, data: bytes, most: int) -> Any:
-    """JSON, plain, packed by gzip without a header that says so, or in base64 in the field ``data`` of a form."""
+    """JSON: plain, gzipped without a ``Content-Encoding`` header, or base64 in the field ``data`` of a form."""
     kind = content_type.split(b";", 1)[0].strip().lower()
     if kind == FORM or data[:5] == b"data=":
         try:

@@ -41,7 +41,7 @@ FLAGS: dict[str, Any] = {
     "toolbarParams": {},
     "isAuthenticated": False,
 }
-"""Where older SDKs look for their configuration; the oldest capture clicks only if ``config`` says so."""
+"""The path from which older SDKs read their configuration; the oldest capture clicks only if ``config`` enables it."""
 SCRIPT = (b"content-type", b"application/javascript; charset=utf-8")
 SENT_AT = b"posthog-request-timestamp"
 SDK = b"posthog-sdk-info"

@@ -2,8 +2,8 @@
 
 Source: `packages/browser` of segmentio/analytics-next, rudderlabs/rudder-sdk-js, `gateway` of rudderlabs/rudder-server.
 
-1. An SDK sends nothing before it has its settings, so these are the smallest that it goes on with: no destinations but
-   this server, no metrics of its own.
+1. An SDK sends nothing before it has its settings. These are the smallest that an SDK accepts: no destination but this
+   server, no metrics of its own.
 2. A pixel's parameters are the fields of the call; a dot in a name leads into an object.
 """
 
@@ -22,7 +22,7 @@ from schemas.errors import ApiError
 from schemas.times import iso
 
 GIF = b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-"""One transparent pixel."""
+"""A transparent pixel."""
 PIXEL = Reply(status=200, body=GIF, headers=((b"content-type", b"image/gif"), (b"cache-control", b"no-store")))
 MAX_DEPTH = 5
 _PAGE = {"name": "Unknown Page"}

@@ -37,7 +37,7 @@ class Batch:
     """The events of one request."""
 
     def __init__(self, edge: Edge, caller: Caller, *, any_environment: bool, linked: LinkWaiter | None = None) -> None:
-        """``linked`` is asked of what waits for its end."""
+        """``linked`` waits for the merges of events with ``sync=true``; ``None``: merges are not waited for."""
         self._edge = edge
         self._caller = caller
         self._any_environment = any_environment

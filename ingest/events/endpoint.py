@@ -42,7 +42,7 @@ RETRY_AFTER = (b"retry-after", b"1")
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """One request. Not frozen: each step adds its result."""
+    """The state of one request. Not frozen: each step adds its result."""
 
     scope: Scope
     headers: dict[bytes, bytes]
@@ -56,7 +56,7 @@ class _Call:
 
 
 class IngestEndpoint:
-    """One path of a dialect as an ASGI app: no Request and Response objects on the hot path."""
+    """An ASGI app that serves one path of a dialect: no Request and Response objects on the hot path."""
 
     def __init__(self, operation: Operation, edge: Edge, read_api: ReadApiClient) -> None:
         self._operation = operation

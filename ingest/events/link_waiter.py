@@ -1,8 +1,8 @@
 """Applied events in; warnings out, once the merges that the events cause can be read or are refused.
 
-1. An event whose identifiers are one contact's already, and did not join it a moment ago, is not waited for.
-2. A merge that this edge has seen is waited for until the tables show it. One that is not seen within ``SEEN_S`` is
-   assumed not to exist: ids that an SDK makes up for a call link nothing, and no record says so.
+1. The waiter skips an event whose identifiers are one contact's already, and did not join it a moment ago.
+2. It waits until the tables show a merge that this edge has seen. A merge that this edge does not see within ``SEEN_S``
+   is assumed not to exist: ids that an SDK makes up for a call link nothing, and no record reports that.
 """
 
 import asyncio

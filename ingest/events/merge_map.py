@@ -95,7 +95,7 @@ class MergeMapReplica:
         return 0 if row is None else mergemap.version_of(row)
 
     def apply(self, record: Any) -> None:
-        """One record of the `merges` topic."""
+        """Apply a record of the `merges` topic."""
         batch = WriteBatch(raw_mode=True)
         batch.put(_POSITION + str(record.partition).encode(), str(record.offset + 1).encode())
         try:
@@ -134,7 +134,7 @@ class MergeMapReplica:
                 self._empty = False
 
     def forget(self, erasure: Erasure) -> None:
-        """Erased contacts: their ids stand for themselves again. Applied once: merges made afterwards are kept."""
+        """Remove the merges of erased contacts. Applied once per erasure: merges made afterwards are kept."""
         mark = _ERASED + erasure.id.encode()
         if self._db.get(mark) is not None:
             return

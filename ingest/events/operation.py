@@ -98,7 +98,7 @@ Handler = Callable[[Any, DialectContext], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseOperation:
-    """One path of a dialect. ``refuse`` gets the request id."""
+    """A path of a dialect. ``refuse`` receives the error and the request id."""
 
     source: str
     path: str

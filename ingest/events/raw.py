@@ -1,6 +1,6 @@
 """The results of a dialect's parser: raw events or refusals, before ids, times and limits are checked; pure.
 
-None of these is frozen: one is made for each event, and to freeze it would cost 0.1 µs a field.
+These classes are not frozen: each event makes an instance, and freezing costs 0.1 µs a field.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from schemas.errors import ApiError
 
 @dataclass(slots=True, kw_only=True)
 class RawEvent:
-    """One call of a client in our words; values are as the client sent them."""
+    """A client's call in the fields of Headwater; values are as the client sent them."""
 
     kind: str
     type: str

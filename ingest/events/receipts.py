@@ -15,7 +15,7 @@ from schemas.records.webhook_tests import decode_webhook_test_result, is_webhook
 
 @dataclass(slots=True)
 class Waiter:
-    """One request: done when each of its events is stored and applied."""
+    """A waiting request: done when each of its events is stored and applied."""
 
     missing: set[tuple[str, str]]
     done: asyncio.Future[None]

@@ -75,7 +75,7 @@ async def _next(receive: Receive) -> MutableMapping[str, Any]:
 
 
 def _inflate(data: bytes, wbits: int, limit: int, *, members: bool) -> bytes:
-    """One stream, or with ``members`` several, one behind the other; nothing else may stand behind them."""
+    """Decode a stream, with ``members`` several concatenated streams; raises for bytes behind the last."""
     parts, left = [], limit
     for _ in range(MOST_MEMBERS if members else 1):
         stream = zlib.decompressobj(wbits)
@@ -118,7 +118,7 @@ def _brotli(data: bytes, limit: int) -> bytes:
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
-    """One frame or several, one behind the other."""
+    """Decode one or several concatenated frames."""
     with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data, read_across_frames=True) as reader:
         out: bytes = reader.read(limit + 1)
     if len(out) > limit:

@@ -83,7 +83,7 @@ class CorsPolicy:
     def _of_answer(self, scope: Mapping[str, Any], status: int, now_ms: int) -> Headers:
         headers = scope[HEADERS]
         origin, vary = headers[b"origin"], (b"vary", b"Origin")
-        # a part of the API that is away says so without a detail, unlike health
+        # an unavailable part of the API answers without a detail, unlike health
         is_refusal = status in _REFUSALS or (status == 503 and scope["path"].startswith("/v1/"))
         if not is_refusal and not self._methods(scope["path"]):
             return (vary,)

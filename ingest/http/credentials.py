@@ -23,7 +23,7 @@ class Credentials:
     in_body: tuple[str, ...] = ()
     """Fields of the body, its items or their ``properties`` that may hold the key, where nothing else does."""
     by_path: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
-    """(control, parts of the path) -> the caller, where the path stands for a key; may raise ``ApiError``."""
+    """(control, parts of the path) -> the caller, where the path itself authenticates; may raise ``ApiError``."""
 
     def locate(self, headers: Headers, query: dict[str, str], scope: Mapping[str, Any]) -> Headers:
         """The headers to authenticate by; a key of the query or the path goes to ``query["apiKey"]``."""

@@ -1,7 +1,7 @@
 """A request for this edge's health in; the state of events and reads at this moment, within 2 s, out.
 
-It is asked when it is asked for, by a request to the leaders of `events` and one to the read API, so an idle edge
-costs nothing. Questions that come together share an answer, and one answer serves for half a second.
+A health request makes the edge query the leaders of `events` and the read API, so an idle edge costs nothing.
+Concurrent requests share a report, and a report serves for half a second.
 """
 
 import asyncio

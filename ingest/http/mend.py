@@ -8,7 +8,7 @@ import re
 MAX_MENDED = 100_000
 """Most halves that are replaced: each costs a step in Python."""
 _REPLACEMENT = b"\\ufffd"
-# possessive: what has been read as sound is not read again
+# possessive: text that has been read as valid is not read again
 _SOUND = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\u[0-9a-cA-CeEfF][0-9a-fA-F]{3}|\\u[dD][0-7][0-9a-fA-F]{2})*+"

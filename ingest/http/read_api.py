@@ -40,7 +40,7 @@ class ReadApiClient:
     def __init__(self, base_url: str, within_s: float = 10.0) -> None:
         self._base = base_url
         self._timeout = aiohttp.ClientTimeout(total=within_s + LATER_S, connect=CONNECT_S)
-        # a whole list takes as long as its client does; what has to come within a time is the next part of it
+        # a whole list takes as long as its client does: the deadline is that of the next part
         self._streaming = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=within_s + LATER_S)
 
     async def start(self) -> None:

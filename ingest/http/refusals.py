@@ -67,7 +67,7 @@ class RefusalLog:
     def note(
         self, scope: Mapping[str, Any], source: str, refused: ApiError, request_id: str, item: RefusedItem | None = None
     ) -> None:
-        """One more request, or item of one that was accepted; never raises, and never waits."""
+        """Note a refused request, or a refused item of an accepted request; never raises, and never waits."""
         now_ms = self._clock()
         if now_ms // 1000 != self._second:
             self._second, self._in_all = now_ms // 1000, 0
@@ -108,7 +108,7 @@ class RefusalLog:
         self._news.set()
 
     def note_other(self, scope: Mapping[str, Any], refused: ApiError) -> None:
-        """One of a path that takes no events; pages for people are passed over."""
+        """Note a refused request of a path that takes no events; skips pages for people."""
         if scope["path"] != "/" and not scope["path"].startswith(_ASIDE):
             self.note(scope, "", refused, scope.get(REQUEST_ID, ""))
 

@@ -1,10 +1,10 @@
-"""XML text in, the JSON value that it stands for out, and back; the rules are Altcraft's; pure.
+"""XML text in, its JSON value out, and back, by Altcraft's rules; pure.
 
 1. The root is ``<xml>``; a tag is a field, a repeated tag an array, an empty one null.
 2. ``array='true'`` makes an array of one tag or none, ``string='true'`` a string that looks like a number or a
    truth value, ``json='true'`` the value of the JSON text inside.
-3. Nothing is ever fetched or expanded: a document type, an entity or a processing of either is refused, and so
-   is more depth or more tags than a request has any use for.
+3. The parser fetches and expands nothing. It refuses document types, entities and processing instructions, and more
+   depth or tags than a request needs.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Endpoints for providers' webhooks in (defined, removed, posted to), durable events and answers out.
 
-1. Nothing is stored of a request that is not the provider's: 401, or 404 where there is no such endpoint.
-2. A request is taken whole or not at all, and answered 200 when all of it is durable; the provider repeats the others.
-3. The only calls outwards go to Amazon SNS: for the certificate that signed a message, and to confirm a subscription
-   that such a message asks for.
+1. The edge stores nothing of a request that the provider did not sign: 401, or 404 if the endpoint does not exist.
+2. The edge accepts a request as a whole, and answers 200 when all of it is durable; the provider repeats the others.
+3. The only outgoing calls go to Amazon SNS: for the certificate that signed a message, and to confirm the subscription
+   that such a message requests.
 """
 
 import aiohttp

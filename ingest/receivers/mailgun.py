@@ -103,7 +103,7 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
 
 
 def _failed(event: dict[str, Any]) -> tuple[str, str | None]:
-    """Mailgun goes on trying after a temporary failure; a permanent one is a bounce unless Mailgun did not try."""
+    """Mailgun retries after a temporary failure; a permanent failure is a bounce unless Mailgun did not try."""
     if event.get("severity") == "temporary":
         return "message.deferred", None
     if str(event.get("reason")) not in BOUNCED:

@@ -40,7 +40,7 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
-    """One status in our words."""
+    """A status that a provider reports, in the fields of Headwater."""
 
     provider: str
     status: str

@@ -122,7 +122,7 @@ def verify(message: dict[str, Any], pem: bytes, now_ms: int) -> None:
 
 
 def events(message: dict[str, Any]) -> list[RawEvent]:
-    """One for each recipient that a notification is about; another sender's text is kept as it is."""
+    """An event for each recipient of a notification; text of another sender is kept as it is."""
     if message["Type"] != NOTIFICATION:
         return []
     try:

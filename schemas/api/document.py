@@ -1,7 +1,7 @@
 """The table of routes and the vendors' paths in; the OpenAPI 3.1 document out; pure.
 
 1. Models describe bodies, and types describe answers; events and rules come from the constants that check them.
-2. What a route can refuse follows from its kind: whether it asks for a key, has a part in its path, takes a body.
+2. A route's refusals follow from its kind: whether it needs a key, has a part in its path, takes a body.
 """
 
 from collections.abc import Iterable

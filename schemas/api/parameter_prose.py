@@ -1,4 +1,4 @@
-"""What the parameters of routes mean, a sentence each, by their names; pure."""
+"""The meaning of each parameter of the routes by its name, in a sentence; pure."""
 
 PATH_PARTS = {
     "id": "Its id, as the answer that made it has it.",

@@ -15,7 +15,7 @@ from schemas.limits import (
 )
 
 PUBLIC = ""
-"""In place of a scope: no key is asked for."""
+"""In place of a scope: the route needs no key."""
 ANY_KEY = "*"
 """In place of a scope: the handler checks it, after parsing."""
 

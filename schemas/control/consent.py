@@ -11,7 +11,7 @@ NOT_REFUSED: Required = "not_refused"
 
 
 class RequiredConsent(NamedTuple):
-    """One of ``names`` must be given; or none of them refused."""
+    """Either at least one of ``names`` must be given, or the contact must not have refused any."""
 
     names: tuple[str, ...]
     required: Required

@@ -103,7 +103,7 @@ class Segment(ControlRecord):
     rule: Any
     version: int
     include_existing: bool = False
-    """Whether webhooks are told of contacts that a new or edited rule finds in it at once."""
+    """Whether webhooks receive ``segment.entered`` for contacts that match a new or edited rule at once."""
     updated_ms: int
 
 

@@ -19,14 +19,14 @@ KIND = "launch"
 SKIPS = ("no_address", "no_consent", "capped", "gone")
 """Why a contact of the audience is not sent a message; ``gone``: it is not there any more."""
 KEEP_MS, KEEP_MOST = 90 * DAY_MS, 1000
-"""How long a job that is done can be asked for, and how many of a workspace."""
+"""How long a workspace keeps finished jobs, and how many."""
 MAX_OPEN = 20
 """Jobs of a workspace that are not done at the same time."""
 PREFIX = "lch_"
 
 
 class Audience(BaseModel):
-    """One of the three."""
+    """Exactly one of the three fields is set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     segment: str = ""
@@ -111,13 +111,13 @@ def task_shape(job: LaunchJob) -> dict[str, Any]:
 
 
 class LaunchJobs:
-    """The fold over `control`: the last record of a key wins. One that cannot be read is passed over."""
+    """The fold over `control`: the last record of a key wins. Unreadable records are skipped."""
 
     def __init__(self) -> None:
         self._all: dict[tuple[str, str], LaunchJob] = {}
 
     def take(self, record: Any) -> None:
-        """One record of Kafka's."""
+        """Apply a record of `control`."""
         self.apply(record.key, record.value)
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
@@ -147,7 +147,7 @@ class LaunchJobs:
         return sorted(jobs, key=lambda job: (job.created_ms, job.id), reverse=True)
 
     def open(self) -> list[LaunchJob]:
-        """Those that are to be done, the oldest first."""
+        """The unfinished jobs, oldest first."""
         waiting = [job for job in self._all.values() if not job.done_ms and not job.on_entry]
         return sorted(waiting, key=lambda job: (job.created_ms, job.id))
 
@@ -155,7 +155,7 @@ class LaunchJobs:
         return sum(job.workspace == workspace for job in self.open())
 
     def outdated(self, now_ms: int) -> list[LaunchJob]:
-        """Those that are done and need not be kept any longer."""
+        """The finished jobs that have been kept long enough."""
         done = sorted((job for job in self._all.values() if job.done_ms), key=lambda job: -job.done_ms)
         kept: dict[str, int] = {}
         gone = []

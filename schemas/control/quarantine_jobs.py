@@ -1,6 +1,6 @@
-"""Records of `control` that ask to replay or discard records in quarantine in; the jobs that are still open out; pure.
+"""Records of `control` that replay or discard records in quarantine in; the unfinished jobs out; pure.
 
-The edge writes a job, one of the sinks does it and says so in the same record. Jobs that are done go after a while.
+The edge writes a job. A sink performs it, and writes its result into the same record. Finished jobs expire.
 """
 
 import re
@@ -15,7 +15,7 @@ from schemas.times import DAY_MS, iso
 
 KIND = "quarantine_job"
 KEEP_MS, KEEP_MOST = 30 * DAY_MS, 1000
-"""How long a job that is done can be asked for, and how many of a workspace."""
+"""How long a workspace keeps finished jobs, and how many."""
 MAX_OPEN = 20
 """Jobs of a workspace that wait at the same time."""
 _ID = re.compile(r"([A-Za-z0-9._-]{1,249}):([0-9]{1,9}):([0-9]{1,18}):(-1|[0-9]{1,9})")
@@ -78,13 +78,13 @@ def shape(job: QuarantineJob) -> dict[str, Any]:
 
 
 class QuarantineJobs:
-    """The fold over `control`: the last record of a key wins. One that cannot be read is passed over."""
+    """The fold over `control`: the last record of a key wins. Unreadable records are skipped."""
 
     def __init__(self) -> None:
         self._all: dict[tuple[str, str], QuarantineJob] = {}
 
     def take(self, record: Any) -> None:
-        """One record of Kafka's."""
+        """Apply a record of `control`."""
         self.apply(record.key, record.value)
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:

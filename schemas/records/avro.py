@@ -231,7 +231,7 @@ class _CodeWriter:
 
 
 def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
-    """What gives a record's bytes; that raises for what the schema does not allow."""
+    """A function that encodes a record; it raises for values that the schema does not allow."""
     code = _CodeWriter(runs)
     put_record = code.names[code.record_writer(schema)]
 
@@ -246,9 +246,9 @@ def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
 def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = (), places: Collection[str] = ()) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
-    That raises ``ValueError`` or ``IndexError`` for other bytes; what it costs is bounded by the bytes. With ``only``
-    records have no other fields, and reading costs less. Items of a batch that have fields of ``places`` say where
-    in the bytes these begin: a tuple ``places``, in the order of the schema.
+    The function raises ``ValueError`` or ``IndexError`` for malformed bytes; its cost is linear in the bytes. With
+    ``only`` it reads these fields alone, and costs less. Items of a batch with fields of ``places`` get a tuple
+    ``places``: where these fields begin in the bytes, in the order of the schema.
     """
     code = _CodeWriter(runs, only, places)
     read: Read = code.names[code.record_reader(schema)]

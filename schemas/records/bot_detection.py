@@ -10,7 +10,8 @@ A machine's open says that the message arrived, not that a person saw it, so fig
 * Barracuda's e-mail gateway documents the ranges that its servers connect from: campus.barracuda.com "Email Gateway
   Defense IP Ranges".
 
-A provider that knows better says so: ``properties.machine_open`` (SendGrid's ``sg_machine_open``, Mailgun's ``bot``).
+A provider's own verdict overrules this list: ``properties.machine_open`` (``sg_machine_open`` of SendGrid, ``bot`` of
+Mailgun).
 """
 
 import re

@@ -9,5 +9,5 @@ _KINDS = {
 
 
 def address_kind(channel: str) -> str:
-    """Empty for a channel whose addresses are not known here: its messages go to whoever the contact is."""
+    """The type of address that a channel needs; empty for a channel that this list does not have: it needs none."""
     return _KINDS.get(channel.strip().lower().replace("-", "_"), "")

@@ -79,7 +79,7 @@ def _load(path: Path) -> tuple[Any, Any, bytes]:
 
 
 class Codec:
-    """One kind of record in all its versions; the newest is written."""
+    """The codec of one kind of record: reads all its versions, writes the newest."""
 
     def __init__(self, name: str) -> None:
         versions = sorted(FOLDER.glob(f"{name}.v*.avsc"), key=lambda p: int(p.suffixes[0][2:]))
@@ -91,7 +91,7 @@ class Codec:
         self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, RUNS)
 
     def encode(self, datum: Any) -> bytes:
-        """One datum as a Kafka value."""
+        """A datum as a Kafka value."""
         return self.header + self._write(datum)
 
     def decode(self, data: bytes) -> Any:
@@ -153,7 +153,7 @@ class BatchCodec(Codec):
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
     def tail(self, first: str) -> avro.Write:
-        """What gives the bytes of an item's fields from this one on."""
+        """A function that encodes the fields of an item from this field on."""
         fields = self.schema["fields"][0]["type"]["items"]["fields"]
         begin = next(n for n, field in enumerate(fields) if field["name"] == first)
         return avro.writer({"type": "record", "name": "Tail", "fields": fields[begin:]}, RUNS)

@@ -1,7 +1,7 @@
 """An accepted event that becomes no row in; the reason, as a record with its place and without its contact, out; pure.
 
-Each place on `events` has one outcome: stored, duplicate, quarantined or suppressed. What is stored, or a duplicate,
-has a row of its own; of the others this record is all that is left.
+Each place on `events` has one outcome: stored, duplicate, quarantined or suppressed. Stored events and duplicates have
+rows of their own; of the others only this record remains.
 """
 
 from typing import TypedDict
@@ -16,7 +16,7 @@ from schemas.records.records import Change, Event, EventOrigin, Quarantined
 LATEST_MS = 4_000_000_000_000
 """A time of receipt outside the column's range is moved into it."""
 QUARANTINED, SUPPRESSED = "quarantined", "suppressed"
-"""``SUPPRESSED``: the event's contact was erased. Also the kind of the change that says so."""
+"""``SUPPRESSED``: the event's contact was erased. It is also the kind of the change that reports this."""
 
 
 class EventOutcome(TypedDict):

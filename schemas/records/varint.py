@@ -55,7 +55,7 @@ def size(n: int) -> bytes:
 
 
 def more(data: bytes, at: int, n: int) -> tuple[int, int]:
-    """The rest of a long whose first byte ``n`` says that it goes on."""
+    """The value of a long of several bytes, of which ``n`` is the first, and where it ends."""
     start = at - 1
     decoded = _read.get(data[start : start + _EIGHT])
     if decoded is not None:

@@ -1,6 +1,6 @@
 """A process's plain numbers in; Prometheus' text of them out, over HTTP as long as the process lives.
 
-1. One registry a process; numbers are read when they are asked for, so counting costs an addition.
+1. One registry a process; a request reads the numbers, so counting costs an addition.
 2. Beside its ready file a supervised process has a socket, for its owner alone (``run/<process>.sock``): the public
    port collects all of a machine. With ``HEADWATER_METRICS_PORT`` it answers Prometheus itself, without a key.
 """
@@ -31,7 +31,7 @@ PROCESS = "process"
 
 
 class Sample(NamedTuple):
-    """One number: the metric's name, the values of its labels in their order."""
+    """A sample: the metric's name, and the values of its labels in their order."""
 
     name: str
     labels: tuple[str, ...]

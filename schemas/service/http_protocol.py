@@ -27,7 +27,7 @@ _CODES = {408: "timeout", 431: "head_too_large", 503: "unavailable"}
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; a subclass may have other limits. The check of each header costs next to nothing."""
+    """A connection with limits; a subclass may have other limits. The check of a header costs next to nothing."""
 
     max_head_bytes = MAX_HEAD_BYTES
     max_headers = MAX_HEADERS
@@ -98,7 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_request or self._unfinished:
             self._refuse(408, "the request did not arrive in time")
         else:
-            self._refused = True  # nothing was asked, so nothing is answered
+            self._refused = True  # without a request there is no answer
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:

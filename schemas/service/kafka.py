@@ -147,10 +147,10 @@ class TailEndedError(Exception):
 class Tail:
     """A local copy of a topic, as Kafka Streams' GlobalKTable: each record goes to ``apply``, in order.
 
-    It has no group, reads all partitions or those it is told, and begins at the beginning or at ``positions``.
+    It has no group. It reads all partitions or ``partitions``, from the beginning or from ``positions``.
     ``start`` returns when all records that were in the topic at that moment have been applied. ``catch_up`` waits for
-    what is in it now: a read behind it sees every write that was acknowledged before. While the broker is away the tail
-    waits for it. What ``apply`` raises ends the tail, and is raised to all that wait for it or start it.
+    the records that are in the topic now: a read after it sees every write that was acknowledged before. The tail
+    waits while the broker is away. An error of ``apply`` ends the tail; ``start`` and ``catch_up`` raise it.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class Tail:
         await self._wait_for(await self._asker.end_offsets(self._parts))
 
     async def _wait_for(self, end: dict[TopicPartition, int]) -> None:
-        """Raises ``TailEndedError`` where the tail goes on no more."""
+        """Raises ``TailEndedError`` if the tail has ended."""
         while True:
             async with self._moved:
                 try:

@@ -32,7 +32,7 @@ class ProcessState:
 
 
 def states(run: Path, now: float | None = None) -> list[ProcessState]:
-    """One for each process that there should be, in the order of their start; none without a supervisor's file."""
+    """The state of each supervised process, in the order of their start; empty without a supervisor's file."""
     stack = heartbeat.read(run / STACK_FILE) or {}
     at = time.time() if now is None else now
     return [
@@ -53,7 +53,7 @@ def judge(
 ) -> ProcessState:
     """``state`` is the supervisor's, ``beat`` the process's own; a beat of an earlier process counts for nothing.
 
-    What a beat misses that is older than ``ready_at`` is there: the process has got ready since.
+    A beat that is older than ``ready_at`` may name needs that have been met since.
     """
     common = {"name": name, "restarts": state["restarts"], "last_exit": state["last_exit"]}
     if state["pid"] is None:

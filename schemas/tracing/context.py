@@ -51,7 +51,7 @@ def traceparent(trace_id: int, span_id: int) -> str:
 
 
 def trace_id_of(traces: Traces) -> str:
-    """The trace id of the first one, 32 hex digits; empty where there is none."""
+    """The first trace's id, 32 hex digits; empty without a trace."""
     return next(iter(traces.values()))[3:35] if traces else ""
 
 
@@ -68,7 +68,7 @@ def headers_of(traces: Traces) -> list[tuple[str, bytes]]:
 
 
 def traces_in(headers: Iterable[tuple[str, bytes]] | None) -> Traces:
-    """The traces that Kafka headers carry; those that are malformed are passed over, whoever wrote them."""
+    """The traces that Kafka headers carry; malformed ones are skipped, whatever wrote them."""
     for name, value in headers or ():
         if name == EVENTS and value is not None and len(value) <= MOST_BYTES:
             try:
@@ -83,12 +83,12 @@ def traces_in(headers: Iterable[tuple[str, bytes]] | None) -> Traces:
 
 
 def carried(traces: Traces, value: bytes) -> Traces:
-    """Those whose event id stands in an Avro record as a text of its own: its length, then its bytes."""
+    """The traces whose event id is a text of its own in an Avro record: its length, then its bytes."""
     return {event: text for event, text in traces.items() if _avro(event) in value}
 
 
 def traceparent_in(traces: Traces, body: bytes) -> str:
-    """The context of the first event whose id stands in a JSON body as a text of its own; empty where there is none."""
+    """The context of the first event whose id is a text of its own in a JSON body; empty without such an event."""
     return next((text for event, text in traces.items() if orjson.dumps(event) in body), "")
 
 

@@ -131,7 +131,7 @@ class OtelTracer:
 
 
 def _remote(parent: TraceContext | None) -> Context:
-    """The context whose span is the parent; an empty one where there is none."""
+    """The context of the parent's span; an empty context without a parent."""
     if parent is None:
         return Context()
     flags = TraceFlags(TraceFlags.SAMPLED if parent.is_sampled else TraceFlags.DEFAULT)

@@ -25,7 +25,7 @@ class KafkaRecord(Protocol):
 
 
 class RequestSpan(Protocol):
-    """One HTTP request, which came in or goes out; ``traceparent`` is its context, for what it causes."""
+    """The span of an incoming or outgoing HTTP request; ``traceparent`` is the context of its effects."""
 
     traceparent: str
 
@@ -59,7 +59,7 @@ class Tracer(Protocol):
         ...
 
     def process(self, records: Iterable[KafkaRecord], operation: str) -> RecordSpans | None:
-        """A span for each traced event of the records; ``None`` where there is none."""
+        """A span for each traced event of the records; ``None`` without traced events."""
         ...
 
     def flush(self) -> None:

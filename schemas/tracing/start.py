@@ -1,9 +1,9 @@
-"""The environment in, the tracer of this process out, or nothing where tracing is off.
+"""The environment in, the tracer of this process out; ``None`` if tracing is off.
 
 1. Tracing is on where ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or ``..._TRACES_ENDPOINT``) is set and ``headwater[otel]`` is
    installed; else no code of OpenTelemetry is imported. The other ``OTEL_*`` variables mean what its SDK says
    (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
-2. One request in a hundred is sampled where ``OTEL_TRACES_SAMPLER`` says nothing, and each whose client sampled it.
+2. Without ``OTEL_TRACES_SAMPLER`` one request in a hundred is sampled, and each that its client has sampled.
 3. Spans that a process has not sent when it dies are lost; nothing else depends on them.
 """
 

@@ -51,7 +51,7 @@ class ShownBytes(TypedDict):
 
 @closed
 class ReplayDecision(TypedDict):
-    """What a replay would do now, and why."""
+    """The present outcome of a replay, and its reason."""
 
     would: Would
     code: str

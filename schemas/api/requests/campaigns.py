@@ -127,7 +127,7 @@ class NewLaunch(Body):
     """Of the messages, as they are delivered."""
     custom_data: OrEmpty[dict[str, Any]] | None = None
     variant: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """One of the campaign's; by default each contact gets one by its id."""
+    """A variant of the campaign; by default each contact gets a variant by its id."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
