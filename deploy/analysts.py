@@ -1,13 +1,13 @@
-"""A file of analysts and their workspaces in; SQL for a ClickHouse of your own, which lets each read these, out.
+"""A file of analysts and their workspaces in; SQL that grants each analyst these workspaces on your ClickHouse, out.
 
-``python -m deploy.analysts analysts.toml | clickhouse-client`` as a user who may manage access. Nothing is connected
-to: what is printed can be read first, and run again after an upgrade or an edit.
+``python -m deploy.analysts analysts.toml | clickhouse-client`` as a user who may manage access. The command connects to
+nothing: read its output first, and run it again after an upgrade or an edit.
 
-1. A role for each workspace, or for each of its environments, has a row policy on every table: rows of others are not
-   there for its users, in the tables and in the views, which run with the rights of the user who queries them.
+1. A role for each workspace, or for each of its environments, has a row policy on every table. It hides rows of other
+   workspaces, in the tables and in the views, which run with the rights of the querying user.
 2. Where ``users_without_row_policies_can_read_rows`` is off, users without a policy read nothing. So Headwater's own
-   user is given one that hides nothing.
-3. Of a password, which a file holds, a salted SHA-256 is printed.
+   user gets a policy that hides nothing.
+3. A file holds an analyst's password; the output has its salted SHA-256 only.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ VIEWS = (
     *("events_resolved", "members_current", "membership_history"),
 )
 TIMES_ALONE = ("squashes",)
-"""A view reads it, and it has nothing of anybody."""
+"""Tables that views read and that hold no data of a workspace."""
 LIMITS = "readonly = 2, max_execution_time = 60 MIN 1 MAX 60, max_memory_usage = 4000000000 MIN 1 MAX 4000000000"
 """A client may set how its answer looks, and change nothing. 0, which is no limit, is below the least."""
 NAME = r"^[A-Za-z_][A-Za-z0-9_.@-]{0,62}$"

@@ -70,7 +70,7 @@ class GroupMember:
 
 
 async def members(settings: Settings) -> list[GroupMember]:
-    """Those of every stage, alive or waited for; raises ``CannotStart`` where Kafka does not answer."""
+    """The members of every stage, alive or awaited; raises ``CannotStart`` if Kafka does not answer."""
     admin = await _connected(settings)
     try:
         group_members = []

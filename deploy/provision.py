@@ -57,7 +57,7 @@ async def provision(settings: Settings) -> list[str]:
 
 
 async def plan(settings: Settings) -> list[str]:
-    """What ``provision`` would do now, in words; changes nothing."""
+    """Describe the changes that ``provision`` would make; changes nothing."""
     admin = await _connected(settings)
     try:
         expected, existing = {topic.name: topic for topic in catalogue(settings)}, await _partitions(admin)

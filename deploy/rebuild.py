@@ -181,7 +181,7 @@ async def _erase_again(client: AsyncClient, settings: Settings, table: str) -> N
 
 
 async def _wait(settings: Settings, reread: Reread, topic: topics.Topic, first: dict[int, int], say: Say) -> None:
-    """Return when the sink has stored all that it was asked to read again."""
+    """Return when the sink has stored every record that it reads again."""
     name, say_at = topics.name(topic, settings), 0.0
     while True:
         left, taken = 0, False

@@ -57,7 +57,7 @@ async def _copy(
         await reader.start()
         await reader.read_most()
         say("topics: read, but for what comes now")
-        groups = await commits(settings)  # before the tables, and before the state: what follows them is repeated
+        groups = await commits(settings)  # before tables and state: later records are processed again
         tables = {}
         async with await client_of(settings) as client:
             for table in await tables_of(client):

@@ -1,6 +1,6 @@
 """Kafka's records in, an Avro file of them out, and back; with their offsets, times, keys and headers.
 
-One at a time: a partition of any size takes the memory of one block.
+Records are read one at a time: a partition of any size takes the memory of one block.
 """
 
 from collections.abc import Iterator

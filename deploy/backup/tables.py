@@ -1,8 +1,8 @@
 """Tables under load in, files in ClickHouse's own format out, and back; a table's parts as they are at one moment.
 
-1. A table that says where the sink goes on is copied before the other tables of its topic: these may have more, which
-   the sink brings again, and what comes twice collapses by the tables' keys.
-2. While a table is copied its parts are not merged, so that each row is read once; new parts are not in the copy.
+1. The table that holds the sink's position is copied before the other tables of its topic. These may have more rows;
+   the sink writes those again, and the tables' keys collapse the copies.
+2. ClickHouse merges no parts of a table while it is copied, so each row is read once; new parts are not in the copy.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 async def tables_of(client: AsyncClient) -> list[str]:
-    """Those that are copied, checkpoints first."""
+    """The names of the tables to copy, checkpoints first."""
     names = [name for (name,) in (await client.query(TABLES)).result_rows]
     first = [table.name for stream in STREAMS for table in stream.checkpoints]
     return sorted(names, key=lambda name: (name not in first, name))

@@ -1,7 +1,7 @@
 """Files of records in; topics whose records have the offsets that they had, and the groups' commits, out.
 
-Rows, state and commits name records by their offsets, so these must not change. Where there was no record any more,
-one that says nothing takes its place; what stood before the first record is then deleted, or compacted away.
+Rows, state and commits name records by their offsets, so offsets must not change. An empty record takes the place of a
+record that Kafka no longer had; records before the first one are then deleted, or compacted away.
 """
 
 from collections import deque
@@ -74,7 +74,7 @@ async def write_topics(settings: Settings, folder: Path, manifest: Manifest) -> 
 
 
 def filled(records: Iterable[SavedRecord], copy: PartitionCopy, filler_key: bytes | None) -> Iterator[SavedRecord]:
-    """One for each offset below the end."""
+    """A message for each offset below the end."""
     value = b"" if filler_key is None else None
     expected, timestamp = 0, 0
     for record in records:
@@ -126,7 +126,7 @@ async def _delete(settings: Settings, before: dict[TopicPartition, int]) -> None
 
 
 async def commit(settings: Settings, groups: Iterable[CommittedOffset]) -> None:
-    """Say what each group had committed; no member of it may run."""
+    """Commit the offsets of each group; no member of the group may run."""
     by_group: dict[str, dict[TopicPartition, OffsetAndMetadata]] = {}
     for committed in groups:
         place = TopicPartition(settings.topic_prefix + committed.topic, committed.partition)
@@ -143,7 +143,7 @@ async def commit(settings: Settings, groups: Iterable[CommittedOffset]) -> None:
 
 
 async def commits(settings: Settings) -> list[CommittedOffset]:
-    """What every group has committed now."""
+    """The offsets that every group has committed."""
     admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:

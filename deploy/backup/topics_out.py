@@ -1,8 +1,8 @@
 """Topics under load in, one file of records a partition out, cut at a state that a crash could have left.
 
-1. First what there is is read, with no care for order; then the rest, up to ends that are asked for in an order: the
-   changelogs' at once, then each topic's before those of the topics that its records follow from. So no state and no
-   record stands there without what it follows from, nor state without what followed from it, as after a crash.
+1. A first pass reads all present records in any order. A second pass reads the rest, up to ends that are queried in an
+   order: those of the changelogs at once, then each topic's before those of its source topics. So the copy has no
+   state and no record without its causes, and no state without its effects, as after a crash.
 2. The rest is short and lies in segments that are still written, which a broker does not compact: no record of a
    compacted topic is replaced by one that comes after the end.
 """
@@ -47,7 +47,7 @@ def names(settings: Settings) -> list[str]:
 
 
 class TopicsReader:
-    """Goes on where it stopped, as far as it is told."""
+    """Reads each partition from where it stopped up to the given end."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings, self._folder = settings, folder

@@ -58,7 +58,7 @@ def show_all(
 
 @cli.command(epilog=examples("headwater quarantine show RECORD_ID"))
 def show(record_id: str) -> None:
-    """One record: its reason, its bytes as text and in hex, and the effect of a replay now."""
+    """Show a record: its reason, its bytes as text and in hex, and the effect of a replay now."""
     record = run(_call("GET", f"/v1/quarantine/{part(record_id)}"))
     if OPTIONS.get().as_json:
         print_json(record)

@@ -1,7 +1,7 @@
 """`headwater tail` in; resolved events, their changes and quarantined records, as they come, out.
 
-It reads the Kafka of this machine's stack, or the one that is named, without a group: it takes no records from other
-readers. A broker that goes away is waited for, and reading goes on where it was. With another address it asks the API.
+It reads the Kafka of this machine's stack, or the Kafka that an option names, without a group: it takes no records from
+other readers. It waits for a broker that goes away, and resumes at its position. With another address it uses the API.
 """
 
 import asyncio

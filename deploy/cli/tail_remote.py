@@ -1,7 +1,7 @@
 """The address of a Headwater in; its events as they come, by the public API, in the lines of `headwater tail`, out.
 
-The stream is bounded by the server: at most twenty new rows a second, and the count of the others. After an
-interruption it goes on from the last row; what was shown already is passed over.
+The server bounds the stream: at most twenty new rows a second, and the count of the others. After an interruption the
+stream resumes at the last row, and skips rows that were shown.
 """
 
 import asyncio

@@ -42,7 +42,7 @@ class ApiAnswer(NamedTuple):
 
 
 class ApiClient:
-    """One connection pool to one API with one key."""
+    """A connection pool to an API, with a key."""
 
     def __init__(self, access: ApiAccess, *, patience: int = ATTEMPTS) -> None:
         """``patience``: how often a call is tried that the API cannot take now."""
@@ -106,7 +106,7 @@ class ApiClient:
         return ApiAnswer(status, value, self._patience)
 
     async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
-        """Each line of an answer that goes on; raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
+        """Each line of a streamed answer; raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
         try:
             async with self._session.get(self.access.url + path, params=query, allow_redirects=False) as answer:
                 if answer.status != 200:

@@ -1,6 +1,6 @@
 """Options, environment and a file of profiles in; the address and the key that a command uses, out.
 
-What is given first wins: an option, ``HEADWATER_URL`` and ``HEADWATER_KEY`` (or ``HEADWATER_KEY_FILE``), the profile in
+The first of these wins: an option, ``HEADWATER_URL`` and ``HEADWATER_KEY`` (or ``HEADWATER_KEY_FILE``), the profile in
 ``~/.config/headwater/config.toml``, then the stack on this machine. A key is never printed: not in an error, not in
 ``repr``. The published key of the local stack goes to loopback addresses alone.
 """

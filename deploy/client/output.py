@@ -17,7 +17,7 @@ OK, FINDINGS, USAGE, UNREACHABLE, REFUSED = 0, 1, 2, 3, 4
 
 
 def print_json(value: Any) -> None:
-    """One value, one line."""
+    """Print a value as a line of JSON."""
     sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
     sys.stdout.flush()
 

@@ -1,6 +1,6 @@
-"""A start and a stop in; a command that runs in front until it is told to end, or in the background, out.
+"""A start and a stop in; a command that runs in the foreground until a signal, or in the background, out.
 
-One per home: the lock says whether it runs, the ready file whether it may be used.
+A home has one daemon: its lock shows that it runs, its ready file that it may be used.
 """
 
 import asyncio

@@ -100,7 +100,7 @@ def _python(name: str, *module: str, env: dict[str, str]) -> Process:
 
 
 class Stack:
-    """One start and one stop of everything."""
+    """Starts and stops every process of a local stack."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self.settings = settings.model_copy(update={"home": settings.home.resolve()})

@@ -1,7 +1,7 @@
-"""Processes in; the same processes, restarted whenever one dies, out, until they are told to stop.
+"""Processes in; the same processes, restarted whenever one dies, out, until the supervisor stops.
 
 1. A process that dies is started again at once; one that keeps dying waits, up to 10 s (2 s if it lives 5 to 30).
-2. Nothing is polled once all are ready: the kernel says when a child ends.
+2. Nothing is polled once all are ready: the kernel reports the end of a child.
 3. Stopping goes layer by layer, the last one started first: SIGTERM, and SIGKILL after 10 s.
 4. Children outlive a supervisor that is killed; the next one ends them before it starts its own (``home.py``).
 """

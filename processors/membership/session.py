@@ -19,10 +19,7 @@ from schemas.times import MINUTE_MS
 
 def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:
     """By their own contact ids."""
-    return {
-        identity.contact_id(*home, identifier["type"], identifier["value"]): identifier
-        for identifier in rebuild["members"]
-    }
+    return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
 
 
 class ContactSession:
@@ -239,8 +236,8 @@ class ContactSession:
     def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
         """Emit no change of the contact until the history of these identifiers has been applied."""
         contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
-        for identifier in rebuild["members"]:
-            contact_state.identify(contact, identifier["type"], identifier["value"], *stamp)
+        for one in rebuild["members"]:
+            contact_state.identify(contact, one["type"], one["value"], *stamp)
         self._changed = True
 
     def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:

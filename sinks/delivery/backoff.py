@@ -35,7 +35,7 @@ class AttemptOutcome:
     expired: bool = False
     """Nothing was sent: the message expired."""
     reason: str = ""
-    """One of ``deliveries.REASONS``; empty: the receiver took it, or nothing was sent."""
+    """A member of ``deliveries.REASONS``; empty: the receiver accepted it, or nothing was sent."""
 
     @property
     def is_final(self) -> bool:

@@ -1,10 +1,10 @@
-"""One request in; its outcome out, always within ten seconds.
+"""A webhook request in; its outcome out, always within ten seconds.
 
-1. Redirects are not followed, no proxy and no cookie is used, and nothing is unpacked.
-2. Every connection goes to an address that was checked when its socket was made, after the name was resolved: a name
-   that answers differently the second time gains nothing. ``webhook_allow_private`` switches that off.
-3. Of an answer only the beginning is read.
-4. Nothing is sent while another sender may be at work; that is looked at again once a connection has been made.
+1. The client follows no redirect, uses no proxy and no cookie, and decompresses nothing.
+2. The client checks the resolved address when it makes the socket, so a name that resolves differently the second time
+   gains nothing. ``webhook_allow_private`` switches the check off.
+3. The client reads only the beginning of an answer.
+4. Nothing is sent while another sender may be active; the client checks this again once it has a connection.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class HeldConnector(aiohttp.TCPConnector):
 
 
 class Deliverer:
-    """One pool of connections; a host's own requests are bounded by its lane."""
+    """A pool of connections; the lane of a host bounds its requests."""
 
     def __init__(self, settings: Settings, hold: Callable[[], Awaitable[None]]) -> None:
         self._allow_private = settings.webhook_allow_private
@@ -123,7 +123,7 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     beginning = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
-            # one byte more tells that there is more
+            # a further byte shows that the body goes on
             while len(beginning) <= EXCERPT and not answer.content.at_eof():
                 beginning += await answer.content.read(EXCERPT + 1 - len(beginning))
     except (TimeoutError, aiohttp.ClientError, OSError):

@@ -5,7 +5,7 @@ CUT = "\u2026"
 
 
 def excerpt(data: bytes, most: int) -> bytes:
-    """Of at most so many bytes, with the sign of a cut; what is not UTF-8 is U+FFFD, no character is cut in two."""
+    """At most so many bytes, with a mark if cut; invalid UTF-8 becomes U+FFFD, and no character is cut in two."""
     if len(data) <= most:
         return data.decode("utf-8", "replace").encode()
     end = last = most - len(CUT.encode())

@@ -1,9 +1,9 @@
 """Settings in; the right to send, which one sender of a cluster (or of a share) has at a time, out.
 
-1. Kafka's group coordinator gives it: a group in which there is one partition to assign. Its holder keeps it when
-   others join; they stand by.
-2. The holder counts its session from the moment at which it sent the last heartbeat that was answered, on a clock that
-   goes on while the machine sleeps. So it stops before another one may begin, also when it was paused in between.
+1. Kafka's group coordinator grants it: a group with one partition to assign. The holder keeps it when other senders
+   join; they stand by.
+2. The holder counts its session from its last acknowledged heartbeat, on a clock that also runs while the machine
+   sleeps. So it stops before another sender may begin, even after a pause.
 3. Each share of the contacts (`share_of`) has a lease, a group and a producer id of its own.
 4. The broker fences its records on `deliveries`: all senders of a share have one producer id, and each claim a higher
    epoch of it. Once a new holder has written to a partition, the broker refuses pending records of an older one.
@@ -53,7 +53,7 @@ def share_of(settings: Settings) -> int:
 
 
 def partitions_of(settings: Settings) -> list[int]:
-    """Those of a share, in every topic: a contact has the same partition in each of them."""
+    """The partitions of a share, in every topic: a contact has the same partition in each of them."""
     return list(range(share_of(settings), settings.partitions, settings.webhook_senders))
 
 

@@ -40,13 +40,13 @@ Disable = Callable[[str, str], Awaitable[None]]
 
 @dataclass(slots=True)
 class Endpoint:
-    """One endpoint."""
+    """The queue and the state of a webhook's endpoint."""
 
     queue: Queue = field(default_factory=Queue)
     breaker: Breaker = field(default_factory=Breaker)
     flying: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
-    """Those under way for which one more attempt was asked meanwhile."""
+    """Deliveries under way for which a further attempt was requested meanwhile."""
     next: dict[str, Entry] = field(default_factory=dict)
     """New places in the queue of those under way."""
     timer: asyncio.TimerHandle | None = None

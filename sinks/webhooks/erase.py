@@ -1,7 +1,7 @@
 """Erasures on `control` in; deliveries and notification state of their contacts deleted; the confirmation out.
 
-It begins once identity and segments have answered: nothing of before is said any more, and what was sent until then
-is passed over by its time.
+It begins once identity and segments have confirmed: they emit nothing of before any more, and the sender skips
+earlier deliveries by their time.
 """
 
 import asyncio

@@ -62,7 +62,7 @@ class ExampleSender:
         self.tail = Tail(settings, topics.WEBHOOK_TESTS, self._take, from_end=True)
 
     async def stop(self) -> None:
-        """Follow the topic no more, and give up what is under way; the edge says so."""
+        """Stop following the topic, and cancel the tests under way; the edge answers 503 for them."""
         await self.tail.stop()
         for task in self._tasks:
             task.cancel()
@@ -141,7 +141,7 @@ class ExampleSender:
 
 
 def example(webhook: Webhook, kind: str, event_id: str, at_ms: int) -> bytes:
-    """The body of a message of this type: its fields are those of a real one, ``test`` says that it is none."""
+    """The body of a message of this type: it has the fields of a real message, and ``test`` marks it as an example."""
     message = {
         "id": event_id,
         "type": kind,

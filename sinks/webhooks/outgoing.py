@@ -142,5 +142,5 @@ def _reason(error: KafkaError) -> str:
 
 
 def _known_until(_name: str, reason: str, now_s: float) -> float:
-    """A topic that is there stays; a refusal is asked for again."""
+    """When to check the topic again: never if it exists, after ``REFUSED_S`` if Kafka refused it."""
     return now_s + REFUSED_S if reason else float("inf")

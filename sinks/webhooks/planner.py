@@ -2,10 +2,10 @@
 
 1. Deliveries are durable before the contacts' notification state is, and that before offsets are committed. A
    crash between any two plans again, and finds the same ids.
-2. The disk says where to go on. Where it is older than the committed offsets (it was lost), what was planned already
-   is read only to learn from it.
-3. Endpoints are those that stand on `control` when the records are planned: one that was answered 201 is told of
-   everything that was sent after that.
+2. The disk holds the position. If the disk is older than the committed offsets (it was lost), the planner reads the
+   records before them to rebuild its state, and plans nothing for them.
+3. Endpoints are those on `control` when the records are planned: an endpoint receives every event that was sent after
+   the 201 of its creation.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Settings in; the sender of webhooks, running until it is stopped, out.
 
-Only one is at work on a share at a time: its folder cannot be opened twice, and on a cluster one holds the share's
-lease while others stand by. What it needs to know is read before the first request: the definitions from `control`,
-then every delivery up to now from `deliveries`, behind the records that keep older senders out.
+One sender works on a share at a time: its folder cannot be opened twice, and on a cluster one sender holds the share's
+lease while others stand by. Before its first request it reads the definitions from `control`, then every delivery up
+to now from `deliveries`, behind the records that fence older senders.
 """
 
 import asyncio
@@ -190,7 +190,7 @@ async def _first(tasks: list["asyncio.Future[None]"]) -> None:
         for task in done:
             task.result()
     finally:
-        # the journal, the first one, goes on: attempts that are under way still have to be written down
+        # the delivery log, the first task, continues: attempts under way still have to be logged
         for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks[1:], return_exceptions=True)

@@ -37,7 +37,7 @@ class DeliveryTraces:
     def attempt(
         self, url: str, delivery: WebhookDelivery, headers: dict[str, str]
     ) -> Iterator[Callable[[AttemptOutcome], None]]:
-        """Around one request: ``headers`` get its ``traceparent``; what it yields takes the outcome."""
+        """A span around a request: adds ``traceparent`` to ``headers``; yields a function that takes the outcome."""
         parent = self._of_delivery.get(delivery["id"], "")
         span = None
         if self._tracer is not None and parent:

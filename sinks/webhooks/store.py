@@ -54,7 +54,7 @@ def _nobody(webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
 
 
 class Store:
-    """One process at a time: a second one cannot open the folder."""
+    """The sender's state on disk, for one process at a time: a second process cannot open the folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class Store:
         self._db.write(batch)
 
     def apply(self, record: Any) -> None:
-        """One record of `deliveries`."""
+        """Apply a record of `deliveries`."""
         batch = WriteBatch(raw_mode=True)
         batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
         queued: Queued | None = None

@@ -40,7 +40,7 @@ def is_told(control: ControlState, message: Message) -> bool:
 
 
 def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
-    """Those to be told, with the identifiers of their contact and the names of its segment and campaign."""
+    """The messages to deliver, with the identifiers of their contact and the names of its segment and campaign."""
     wanted = [message for message in messages if is_told(control, message)]
     for message in wanted:
         home = (message.workspace, message.environment)

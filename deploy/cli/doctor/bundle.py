@@ -1,7 +1,7 @@
 """The findings and a stack's home in; an archive for an issue, without secrets and without personal values, out.
 
-Of settings it has numbers and switches, of any text only whether it is set. Of logs it has what went wrong and where in
-the code, never a message. What a check says is kept without keys, addresses, names of hosts and ids.
+It has numbers and switches of settings, and of a text only whether it is set. It has the types of logged errors and
+their places in the code, never a message. Findings are kept without keys, addresses, names of hosts and ids.
 """
 
 import io
@@ -35,7 +35,7 @@ PLAIN = frozenset(
 _HIDDEN = re.compile(
     r"\b(?:cnt|evt|seg|key|whk|dlv|cmp|req|tst|ers|tsk|whsec)_[\w-]+"  # ids
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}\]?"  # addresses
-    r"|(?:/(?:home|root|Users)\b|[A-Z]:\\)[^\s'\"]*"  # paths below somebody's home
+    r"|(?:/(?:home|root|Users)\b|[A-Z]:\\)[^\s'\"]*"  # paths below a user's home
     r"|\+?\d[\d -]{8,}\d",  # phones
     re.IGNORECASE,
 )
@@ -46,7 +46,7 @@ _ERROR = re.compile(r"^(?:[a-z_]+\.)*([A-Z]\w*(?:Error|Exception|Fault|Timeout|I
 
 
 class Redactor:
-    """Texts in, the same without what is known to be secret, or may be somebody's, out."""
+    """Texts in, the same texts without known secrets and possible personal values out."""
 
     def __init__(self, settings: Settings, secrets: Iterable[str]) -> None:
         names = (*secrets, *_secrets(settings), socket.gethostname())

@@ -180,7 +180,7 @@ def _log(patient: Patient, state: ProcessState) -> str:
 
 
 def _nearest(patient: Patient) -> str:
-    """The home, or the folder above it that there is."""
+    """The home, or the nearest existing folder above it."""
     path = patient.home.path
     while not path.exists():
         path = path.parent

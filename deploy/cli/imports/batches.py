@@ -58,7 +58,7 @@ class RowBatch:
 def batches(
     rows: Iterable[Row], mapper: Mapper, digest: str, *, after: int, most: int = MAX_ROWS
 ) -> Iterator[RowBatch]:
-    """Those behind the line ``after``."""
+    """The rows behind the line ``after``."""
     batch, prefix = RowBatch(), f"imp_{digest[:24]}_"
     for row in rows:
         if row.line <= after:

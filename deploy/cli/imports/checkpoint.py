@@ -30,7 +30,7 @@ class Totals:
 
 @dataclass(slots=True, kw_only=True)
 class Checkpoint:
-    """``digest`` and ``purpose`` say of what: a file that was changed, or another mapping, goes on nowhere."""
+    """``digest`` and ``purpose`` identify the import: a changed file or mapping does not continue an earlier import."""
 
     digest: str
     purpose: str

@@ -37,7 +37,7 @@ class DryRun:
         self.warnings = 0
 
     def refused(self, batch: RowBatch) -> list[RefusedRow]:
-        """Those rows of the batch that would not be taken."""
+        """The rows of the batch that the API would refuse."""
         problems = list(batch.problems)
         for line, item in zip(batch.lines, batch.items, strict=True):
             try:

@@ -6,7 +6,7 @@ from typing import BinaryIO, Self
 
 
 class RefusedFile:
-    """Opened with its first row; what stands behind ``keep`` bytes is of rows that will come again."""
+    """The file opens with its first row; bytes behind ``keep`` belong to rows that will come again."""
 
     def __init__(self, path: Path, keep: int) -> None:
         self.path = path

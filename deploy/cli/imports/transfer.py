@@ -2,8 +2,8 @@
 
 1. ``PARALLEL`` requests are under way at a time. After 429, 503 or a broken connection a request
    is sent again: ids make that harmless.
-2. A batch that was taken names a task. Tasks are asked for in the order of the file, so a checkpoint behind one says
-   that all before it is settled. At most ``UNSETTLED`` wait: memory stays flat, and a slow pipeline slows the sender.
+2. An accepted batch names a task. The transfer polls tasks in the order of the file, so all rows before a checkpoint
+   are settled. At most ``UNSETTLED`` tasks wait: memory stays flat, and a slow pipeline slows the sender.
 3. Refused rows are written when their batch is settled, so the checkpoint says where that file ends too.
 """
 
@@ -42,7 +42,7 @@ class PostedBatch:
 
 
 class Transfer:
-    """One file's way."""
+    """The transfer of one file."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; d
 
 @cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
 def pull(output: Out = None) -> None:
-    """Write the segments that there are; rules name other segments by name."""
+    """Write the present segments; rules name other segments by name."""
 
     async def work() -> str:
         async with api() as client:

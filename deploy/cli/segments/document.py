@@ -1,4 +1,4 @@
-"""YAML in, segments by name out, and back; names of segments stand for their ids in rules; pure.
+"""YAML in, segments by name out, and back; rules name segments by name in place of their ids; pure.
 
 Values that YAML would turn into other than JSON's types stay text: ``no`` and ``2026-11-01`` are strings here. A
 repeated key is refused, as one value would be lost, and an alias, as its expansion can grow without bound.

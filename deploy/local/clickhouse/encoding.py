@@ -1,6 +1,6 @@
 """The bytes and headers of an HTTP body in, decoded bytes or a form's fields out; and back.
 
-The decoded size is bounded while decoding: a few bytes may stand for gigabytes.
+The decoder bounds the decoded size as it goes: a few bytes may decode to gigabytes.
 """
 
 import bz2

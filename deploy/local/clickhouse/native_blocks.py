@@ -22,7 +22,7 @@ TIME_ZONES, CUSTOM_SERIALIZATION, DELAYED_BUCKETS = 54337, 54454, 54480
 _INFO = b"\x01\x00\x02\xff\xff\xff\xff"
 _NO_DELAYED, _END = b"\x03\x00", b"\x00"
 Ask = Callable[[str], bytes]
-"""A query's answer in Native, where ``{table}`` in it stands for the answer that is rewritten."""
+"""Runs a query over the answer to rewrite, which ``{table}`` names; returns its answer in Native."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _column(name: str, counts: Sequence[int], version: Version, ask: Ask) -> lis
     common = alone[at : _head_end(alone)]
     if alone.count(common) == len(counts):
         return [version.head_of(common) + data for data in _between(alone, common, counts)]
-    blocks, done = [], 0  # the data look like a head of a block: each block is asked for
+    blocks, done = [], 0  # the data look like a head of a block: query each block
     for rows in counts:
         statement = f"SELECT {name} FROM {{table}} LIMIT {rows} OFFSET {done} FORMAT Native"  # noqa: S608 - as above
         block = ask(statement)

@@ -1,11 +1,11 @@
 """The engine's files after a full disk in; a folder that the engine opens, and a list of the losses, out.
 
-The engine does not start with a definition, a format version or a mutation that was written in part; with everything
-else it deals by itself: it removes ``tmp_`` parts and puts parts aside that it cannot read.
+The engine does not start with a partly written definition, format version or mutation. It repairs the rest by itself:
+it removes ``tmp_`` parts and sets unreadable parts aside.
 
-1. A table's definition comes from a copy, which is made whenever definitions have changed. Where there is none it is
-   put aside: the table is gone until provisioning makes it again.
-2. A database's definition is its folder's name. A mutation that was written in part promised nothing and is put aside.
+1. A table's definition comes from a copy, which is made whenever definitions have changed. Without a copy the repair
+   sets the definition aside: the table is gone until provisioning makes it again.
+2. A database's definition is its folder's name. A partly written mutation promised nothing: the repair sets it aside.
 """
 
 import logging
@@ -69,7 +69,7 @@ def _states(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """None of a folder that is not there."""
+    """The files of a folder; empty for a missing folder."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)

@@ -79,7 +79,7 @@ class FrontProtocol(BoundedProtocol):
 
 
 class Front:
-    """One engine, its threads and the routes to it."""
+    """An embedded engine, its threads and the routes to it."""
 
     def __init__(self, path: Path, password: str, floor_bytes: int = FLOOR_BYTES) -> None:
         self._engine = Engine(path, floor_bytes)
@@ -182,7 +182,7 @@ class Front:
 
 
 async def read_body(request: Request, most: int) -> bytes | None:
-    """None for a body of more than ``most`` bytes: it is not read to its end."""
+    """The body; ``None`` if it has more than ``most`` bytes: it is not read to its end."""
     length = request.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > most:
         return None

@@ -54,7 +54,7 @@ async def campaigns_of(
 async def _of_status(
     reader: ClickHouseReader, tenant: Tenant, campaigns: Sequence[Campaign], status: str
 ) -> list[Campaign]:
-    """By the status that is shown, which messages decide where the definition says that there are none."""
+    """Filter by the shown status: messages overrule a definition that has no time of sending."""
     unsent = [c.id for c in campaigns if c.status in serialize.UNSENT]
     rows = await reader.rows(_SENT, **tenant.parameters, ids=unsent) if unsent else []
     first = {row["campaign_id"]: row["first_ms"] for row in rows}
@@ -64,7 +64,7 @@ async def _of_status(
 async def page(
     reader: ClickHouseReader, tenant: Tenant, matching: Sequence[Campaign], paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
-    """One page of these with their figures; a cursor behind a campaign is its id."""
+    """A page of these campaigns with their figures; the cursor is the id of the last one."""
     rest = after_cursor(matching, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
     question = CampaignQuery(tenant=tenant, campaigns=shown, as_of_ms=time_ms(query, "as_of"))

@@ -130,7 +130,7 @@ class CampaignQuery:
 
     @property
     def messages(self) -> str:
-        """One row or more for each message event: campaign_id, ms, key, variant, bit, bounce."""
+        """SQL of at least one row for each message event: campaign_id, ms, key, variant, bit, bounce."""
         return self._messages("campaign_id, ms, key, variant, bit, bounce", _TYPES)
 
     @property
@@ -155,7 +155,7 @@ class CampaignQuery:
 
     @property
     def converted(self) -> str:
-        """One row for each event that reached a goal: campaign_id, event, ms, contact, variant, unit, value."""
+        """SQL of a row for each event that reached a goal: campaign_id, event, ms, contact, variant, unit, value."""
         once = {"more": _PROPERTIES, "final": "FINAL"}
         explicit = self._owned("{explicit:Array(String)}", f"['{CONVERSION}']", **once)
         text = _EXPLICIT.format(explicit=explicit)

@@ -49,7 +49,7 @@ _HEX = re.compile(r"^[0-9a-f]{16}(?:[0-9a-f]{16})?$")
 
 @dataclass(slots=True)
 class AudienceQuery:
-    """One translation: its parameters so far, and its bounds."""
+    """The state of a translation to SQL: its parameters so far, and its bounds."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
     leaves: int = 0

@@ -96,7 +96,7 @@ async def _page(
 
 
 def _is_segment(where: str) -> bool:
-    """Whether a segment is all that is asked for: its members are in order by themselves."""
+    """Whether the segment is the only filter: its members are in order by themselves."""
     return where == _FROM + _IN_SEGMENT
 
 
@@ -105,7 +105,7 @@ async def _members(
 ) -> list[dict[str, Any]]:
     """A page of a segment costs the same however many contacts there are beside it.
 
-    A member whose own row is on its way, or gone, is passed over; the page goes on behind it.
+    The page skips a member whose own row is on its way, or gone.
     """
     members: list[dict[str, Any]] = []
     offset = paging.offset

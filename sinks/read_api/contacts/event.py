@@ -1,7 +1,7 @@
 """An event's id in; the event as it is stored out, with the contact that it belongs to today and its warnings.
 
-Vendors' answers have no place for warnings, so the edge keeps them in the event's context. What only the tables know
-is asked when the event is.
+Vendors' answers have no place for warnings, so the edge keeps them in the event's context. Warnings that need the
+tables are computed when the event is read.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """A segment and a contact in; why the contact is in it or not, from the stored rows as they are now, out.
 
-The contact's own events and its record are judged by the functions that the segments stage judges by. ``since`` is
-what the stage has told; where it has yet to tell, ``member`` is ahead of it.
+The functions of the segments stage evaluate the contact's own events and its record. ``since`` is the stage's last
+output; ``member`` is ahead of it until the stage has caught up.
 """
 
 from typing import Any

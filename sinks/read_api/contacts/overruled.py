@@ -1,7 +1,7 @@
 """A stored event in; a warning out if all its values were older than the contact's when it arrived.
 
-The last writer of an attribute or consent wins by time, so such an event changed nothing. What came in the same
-millisecond does not count: a client's batch is no overruling.
+The last write of an attribute or consent wins by time, so such an event changed nothing. Values of the same
+millisecond do not overrule each other: a client's batch may share one time.
 """
 
 from typing import Any

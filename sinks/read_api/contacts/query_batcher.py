@@ -1,8 +1,8 @@
 """Queries of many requests in, few batched queries out: all that arrive while one runs share the next one.
 
-1. A query never answers a question that was asked after it began: earlier writes can be read.
-2. One that comes alone is asked at once. After a round the next one waits for ``REST`` times as long as that took,
-   so however many wait for their writes, the database has a fifth of its time for them at most.
+1. A query never answers a question that came after it began, so each answer shows earlier writes.
+2. A single question is queried at once. The next round waits ``REST`` times as long as the last one took, so questions
+   of waiting writes take at most a fifth of the database's time.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class QueryBatcher(Generic[Q, A]):
         return await future
 
     async def _run(self, key: tuple[str, str]) -> None:
-        """Rounds until nothing is asked during the rest after one."""
+        """Run rounds until no question comes during the rest after a round."""
         loop = asyncio.get_running_loop()
         while waiting := self._waiting[key]:
             self._waiting[key] = waiting[MOST:]

@@ -1,7 +1,7 @@
 """An event's id in; its way through the pipeline, step by step with time, place in Kafka and decision, out.
 
-Places and causes stand in the tables; only the times of a few records are asked of Kafka, which forgets them after
-seven days. What other events did to the contact is not a step, but shows in the answer's ``contact_id``.
+The tables hold places and causes. Only the times of a few records come from Kafka, which forgets them after seven days.
+Effects of other events on the contact are no steps; the answer's ``contact_id`` shows them.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ STEPS = (
 )
 _TOPICS = {topic.name: topic for topic in (topics.EVENTS, topics.RESOLVED, topics.MERGES, topics.CHANGES)}
 MOST_TIMES = 6
-"""Records whose times are asked for."""
+"""Most records whose times are read from Kafka."""
 MOST = 50
 """Steps of each kind."""
 

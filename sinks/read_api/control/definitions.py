@@ -27,10 +27,10 @@ def segments_of(control: ControlState, tenant: Tenant) -> list[Segment]:
 async def with_counts(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, segments: Iterable[Segment]
 ) -> list[dict[str, Any]]:
-    """Each with the contacts it has now; ``fresh_as_of`` is its last change, by a contact or by an edit.
+    """Each segment with its present contacts; ``fresh_as_of`` is its last change, by a contact or by an edit.
 
-    ``progress`` counts contacts whose history has been read; what is told before the status is ``live`` is that of
-    the version before.
+    ``progress`` counts contacts whose history has been read. Until the status is ``live``, the contacts are those of
+    the previous version.
     """
     counted = list(segments)
     if not counted:

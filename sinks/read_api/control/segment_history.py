@@ -82,7 +82,7 @@ async def sizes(
 async def changes(
     reader: ClickHouseReader, tenant: Tenant, segment: str, query: QueryParameters, paging: Paging
 ) -> dict[str, Any]:
-    """Newest first; raises ``ApiError`` (422) for a filter that is none."""
+    """A page of the changes, newest first; raises ``ApiError`` (422) for an invalid filter."""
     change = query.get("change", "")
     if change and change not in CHANGES:
         raise ApiError("invalid_field", f"change must be one of {', '.join(CHANGES)}", "change")

@@ -74,7 +74,7 @@ def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
 async def attempts(
     reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, query: QueryParameters, paging: Paging
 ) -> dict[str, Any]:
-    """A page of the log; raises ``ApiError`` (422) for a filter that is none."""
+    """A page of the log; raises ``ApiError`` (422) for an invalid filter."""
     chosen = _chosen(query)
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
     place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
@@ -122,7 +122,7 @@ async def unsent(
 
 
 async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
-    """One attempt, or a delivery's last one, with request and answer; raises ``ApiError`` (404)."""
+    """An attempt, or the last attempt of a delivery, with request and answer; raises ``ApiError`` (404)."""
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:

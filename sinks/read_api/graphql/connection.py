@@ -61,7 +61,7 @@ def numbered(limit: int | None, page: int | None, after: str | None) -> Paging:
 def connect(
     rows: Sequence[Any], place: Callable[[Any], Sequence[Any]], paging: Paging, node: Callable[[Any], T]
 ) -> Any:
-    """``rows`` are ``paging.wanted`` at most; one more than the page says that there is a next one."""
+    """``rows`` are at most ``paging.wanted``, one more than the page: a row over it shows that a next page exists."""
     shown = rows[: paging.limit]
     edges = [Edge(node=node(row), cursor=cursor_at(place(row))) for row in shown]
     return Connection(

@@ -20,7 +20,7 @@ from sinks.read_api.request.tenant import Tenant
 
 Row = dict[str, Any]
 PageOf = tuple[str, int, tuple[Any, ...] | None]
-"""Of which contact or webhook, how many rows (one more says that there are others), and behind which place."""
+"""The contact or webhook, the number of rows (one more than shown), and the place that they follow."""
 
 
 class Loaders:
@@ -75,7 +75,7 @@ class Loaders:
     async def _pages(
         self, read: Callable[..., Awaitable[dict[str, list[Row]]]], requested: list[PageOf]
     ) -> list[list[Row]]:
-        """One query for all that ask for the same page of different things."""
+        """One query for all requests of the same page of different objects."""
         pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
         for key, count, place in requested:
             pages[count, place].append(key)

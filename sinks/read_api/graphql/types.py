@@ -21,7 +21,7 @@ from sinks.read_api.request.tenant import Tenant
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One request: its principal, its tenant, and the sources of its answers."""
+    """The context of a request: its principal, its tenant, and the sources of its answers."""
 
     principal: Principal
     tenant: Tenant

@@ -50,7 +50,7 @@ class Webhook:
 
 
 async def attempts_of(info: RequestInfo, webhook_id: str, first: int | None, after: str | None) -> Connection[Delivery]:
-    """A page of one webhook's log; pages of several that are asked for together are one query."""
+    """A page of a webhook's log; one query reads the pages of several webhooks."""
     page = paging(first, after)
     rows = await info.context.loaders.attempts_of(webhook_id, page)
     connection: Connection[Delivery] = connect(rows, _place, page, _delivery_of)

@@ -1,8 +1,7 @@
 """A request's parameters of a list's format in; rows of the API as lines of NDJSON or CSV out; pure.
 
-CSV has the columns of the list's shape, whatever rows there are. Entries of attributes, consents and properties are
-columns of their own where the first rows have them, the most frequent ``MOST_SPREAD`` of each; what is left of such an
-object stands as JSON in its own column, so nothing is left out.
+CSV always has the columns of the list's shape. The ``MOST_SPREAD`` most frequent entries of attributes, consents and
+properties in the first rows get columns of their own; the object's own column has the other entries as JSON.
 
 A cell that a spreadsheet would run as a formula begins with an apostrophe; numbers and phone numbers stay as they are.
 """
@@ -37,7 +36,7 @@ _MOST_RANGES = 20
 
 
 def form_of(query: Mapping[str, str], accept: str) -> str:
-    """One of ``LIST_FORMS``: ``format``, else what ``Accept`` likes best; raises ``ApiError`` (422)."""
+    """A member of ``LIST_FORMS``: ``format``, else the preference of ``Accept``; raises ``ApiError`` (422)."""
     requested = query.get("format")
     if requested is not None:
         if requested not in LIST_FORMS:

@@ -36,7 +36,7 @@ class Lines(Protocol):
 
 
 async def whole_list(handler: ListHandler, asked: ReadRequest, form: str, shape: str) -> Response:
-    """Raises ``ApiError``: what the handler refuses, and parameters of pages, which a whole list has not."""
+    """Raises ``ApiError``: the handler's own errors, and 422 for parameters of pages, which a whole list lacks."""
     for name in ("limit", "page", "cursor"):
         if name in asked.query:
             raise ApiError("invalid_field", f"a list as {form} is whole: leave out {name}", name)

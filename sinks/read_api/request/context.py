@@ -27,7 +27,7 @@ class ReadRequest:
     tenant: Tenant
     request: Request
     whole: Paging | None = None
-    """In place of what the request says of pages, where all of a list is asked for."""
+    """Replaces the request's own paging when a whole list is streamed."""
 
     @property
     def query(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """A workspace's query in; its turn out: no workspace has more than its share of the database at a time.
 
-1. A workspace runs at most ``RUNNING`` queries at a time, all together ``ALL``; turns come in the order of asking.
-2. At most ``WAITING`` of a workspace's queries wait. One more is refused (429): a workspace that sends so many is the
-   one that is slowed down, and its queue costs the others nothing.
+1. A workspace runs at most ``RUNNING`` queries at a time, all workspaces together ``ALL``, first come, first served.
+2. At most ``WAITING`` of a workspace's queries wait; a further query is refused (429). So a workspace that sends many
+   queries slows itself down, and its queue costs the others nothing.
 """
 
 import asyncio

@@ -76,7 +76,7 @@ def listing(paging_of: Paging, rows: Sequence[Any], total: int, places: Sequence
 
 
 def cursor_at(place: Sequence[Any]) -> str:
-    """The cursor that goes on behind this place."""
+    """The cursor of the rows behind this place."""
     return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
@@ -126,7 +126,7 @@ def _number(query: QueryParameters, name: str, default: int, most: int) -> int:
 
 
 def cursor_values(text: str) -> list[Any]:
-    """What a cursor says, nothing at the beginning; raises ``ApiError`` (422)."""
+    """The values in a cursor, none for the first page; raises ``ApiError`` (422)."""
     if not text:
         return []
     try:

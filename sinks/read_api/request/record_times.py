@@ -14,7 +14,7 @@ from schemas.settings import Settings
 from schemas.topics import Topic
 
 WITHIN_S = 1.5
-"""What is not known then is not told."""
+"""After this time the answer leaves out the times that are still unknown."""
 RECORD_S = 0.4
 AT_ONCE = 4
 """Each call has a connection of its own."""

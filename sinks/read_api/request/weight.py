@@ -1,10 +1,10 @@
-"""The rows of a request's queries in; a refusal out where it, or its workspace, holds more memory than its share.
+"""The rows of a request's queries in; an error out if the request, or its workspace, holds more memory than its share.
 
-1. Rows count from when they are read until the answer is sent. What one workspace's requests hold at a time is bounded
-   (``HELD``), so a flood of large pages is refused (503) and leaves room for others.
-2. One GraphQL document asks for many pages at once; it has a bound of its own (``MOST_IN_DOCUMENT``).
+1. Rows count from their reading until the answer is sent. ``HELD`` bounds the rows of one workspace's requests, so a
+   flood of large pages is refused (503) and leaves room for others.
+2. A GraphQL document reads many pages at once; it has a bound of its own (``MOST_IN_DOCUMENT``).
 
-A query that is made for many requests (``sinks.read_api.contacts.query_batcher``) is counted for none of them.
+A query for many requests (``sinks.read_api.contacts.query_batcher``) does not count for any of them.
 """
 
 from collections.abc import Iterator, Sequence
