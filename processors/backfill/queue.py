@@ -57,7 +57,7 @@ class BackfillChunk:
 
 
 class BackfillQueue:
-    """``on_request``, ``on_taken`` and ``on_chunk`` tell the other side that there is something new."""
+    """``on_request``, ``on_taken`` and ``on_chunk`` wake the other side when it has new work."""
 
     def __init__(self) -> None:
         self.requests: deque[BackfillRequest] = deque()

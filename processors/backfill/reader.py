@@ -61,7 +61,7 @@ LIMIT {{limit:UInt32}}
 
 
 class BackfillReader:
-    """One for all partitions of a worker; connects when the first wish comes."""
+    """The reader of all partitions of a worker; it connects at the first request."""
 
     def __init__(self, settings: Settings, queue: BackfillQueue, wake: Callable[[], None]) -> None:
         self._settings = settings

@@ -1,11 +1,11 @@
 """An anonymous id beside a known one in; whether their link is sent yet out; pure.
 
-Some SDKs make up an anonymous id for each call. Each such id stands beside the user once and never again, and a
-thousand of them would fill the contact, so that the user's own browser is not attached any more. Nothing tells such an
-id from a browser's but that it does not come back. So of each sender
+Some SDKs make up an anonymous id for each call. Such an id comes with the user once and never again. A thousand of them
+would fill the contact, and the user's own browser could not be attached any more. Only its absence later distinguishes
+such an id from a browser's. So of each sender
 
-1. the first ``AT_ONCE`` pairs that no identify or alias call states are passed on as they come;
-2. a later one is passed on when it comes for the second time, while it is among the last ``WAITING`` that came once.
+1. the first ``AT_ONCE`` pairs that no identify or alias call states pass at once;
+2. a later pair passes when it comes for the second time, while it is among the last ``WAITING`` that came once.
 
 A sender has one row of bounded size: the number of passed pairs, and the waiting ones.
 """

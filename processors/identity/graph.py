@@ -216,7 +216,7 @@ def _trim(items: set[Any], most: int) -> None:
 
 
 def join(a: Component, b: Component) -> Component:
-    """One component of both, in ``a``'s place. Order of facts does not matter."""
+    """The union of both components, in ``a``'s place. The order of facts does not matter."""
     for node, member in b.members.items():
         current = a.members.get(node)
         a.members[node] = member if current is None else current | member
@@ -235,7 +235,7 @@ def join(a: Component, b: Component) -> Component:
 
 
 def losers(before: Component, after_winner: str) -> Iterator[str]:
-    """Members that another id stands for from now on, while until now ``before.winner`` did."""
+    """Members whose surviving id becomes ``after_winner``; until now it was ``before.winner``."""
     if before.winner != after_winner:
         yield from (node for node in before.members if node != after_winner)
 

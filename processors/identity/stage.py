@@ -114,7 +114,7 @@ class IdentityStage:
         return sends
 
     def _tying(self, workspace: str) -> Callable[[Event, PartitionState], list[Link]]:
-        """What gives the links of an event of this workspace, by its settings."""
+        """The function that makes the links of this workspace's events, by its settings."""
         apart, erased = self._control.apart(workspace), self._control.erased
         at_once = ephemeral_ids.at_once(self._limits(workspace))
         return partial(resolve.new_links, apart=apart, erased=erased, at_once=at_once)

@@ -68,7 +68,7 @@ def refused_of(link: Link, refusal: Refusal, version: int) -> Change:
 
 
 class Resolver:
-    """One group of links over the state of a partition."""
+    """Resolves a group of links over the state of a partition."""
 
     def __init__(self, state: PartitionState, limits_of: LimitsOf = default_limits) -> None:
         self.graph = Graph(state)
@@ -128,7 +128,7 @@ class Resolver:
             self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
-        """One component of several; a merge is sent for each id that loses."""
+        """Unite several components; sends a merge for each id that loses."""
         # the renamed ids follow from the two sides before the union
         winner = min(side.members[side.winner].strength(side.winner) for side in sides)[-1]
         renamed = [(n, side.members[n]) for side in sides for n in graph.losers(side, winner)]

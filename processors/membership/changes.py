@@ -42,7 +42,7 @@ class ChangeEmitter:
         self._changes = changes
         self._started_ms = started_ms
         self._segments: set[str] = set()
-        """Those whose membership was emitted."""
+        """The segments whose membership was emitted."""
         self.has_emitted = False
         """Each change raises the row's revision, so the row has to be kept then."""
 

@@ -27,7 +27,7 @@ Tenant = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """One segment that can be evaluated; ``rule`` is whole."""
+    """A segment that can be evaluated; ``rule`` contains the rules that it refers to."""
 
     id: str
     version: int

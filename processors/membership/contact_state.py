@@ -3,9 +3,9 @@
 A row is 8 bytes of due time (epoch ms, big-endian, 0: none), so that timers are found without reading
 further, and the JSON of ``Contact`` or ``Redirect``, plan digest first.
 
-Everything that is learnt of a contact (``Contact.learnt``) is a join-semilattice: any order, repetition or
-grouping of events and joins gives the same. Memberships and due times are not joined, they follow from it. The time
-of the last change is the one exception: what was a change, and what said only what was so, depends on what came first.
+The learnt part of a contact (``Contact.learnt``) is a join-semilattice: any order, repetition or grouping of events and
+joins gives the same. Memberships and due times are not joined; they follow from it. The time of the last change is
+the one exception: whether an event changed the contact depends on the order of arrival.
 """
 
 from collections.abc import Iterable
@@ -109,7 +109,7 @@ class Contact(Versioned):
 
     @property
     def is_empty(self) -> bool:
-        """Nothing has been learnt yet."""
+        """Whether no event has been applied yet."""
         return not (self.created or self.identifiers)
 
     @property
@@ -232,7 +232,7 @@ def dump(row: Row) -> bytes:
 
 
 def join(into: Contact, other: Contact) -> None:
-    """All that ``other`` has learnt, too. What counts have to be kept is the caller's to know."""
+    """Join the learnt part of ``other`` into ``into``. The caller decides which counts to keep."""
     created = [c for c in (into.created, other.created) if c]
     into.created = min(created, default=0)
     into.updated = max(into.updated, other.updated)

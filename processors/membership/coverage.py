@@ -1,7 +1,7 @@
 """The conditions that a partition has counted over all of history in, the segments that lack some out; pure.
 
-A condition is covered once every contact of the partition has had its history fed; a segment is pending until all
-its conditions are. What is dropped from the plan is forgotten at once: contacts drop the events with it.
+A condition is covered once the history of every contact of the partition has been fed; a segment is pending until all
+its conditions are. A condition that leaves the plan is forgotten at once: contacts drop its events.
 """
 
 import logging

@@ -135,7 +135,7 @@ class ContactSession:
             self._evaluate(contact, touched, Cause(BY_RULE, self.now_ms))
 
     def _learn(self, contact: Contact, event: Event, fields: ProfileFields) -> set[str]:
-        """The segments that have to be asked again."""
+        """The segments to evaluate again."""
         plan = self.plan
         touched = set(plan.default_members) if contact.is_empty else set()
         stamp = profile.stamp_of(event)
@@ -251,7 +251,7 @@ class ContactSession:
             self._evaluate(contact, self.plan.segments, Cause(BY_MERGE, self.now_ms))
 
     def restore(self, version: int) -> None:
-        """The contact stands for itself again; its former state went to its winner."""
+        """The contact is separate again; its former state stays with its former winner."""
         if isinstance(self.row, Redirect):
             contact = Contact(self.row.workspace, self.row.environment)
             contact.revision = self.row.revision

@@ -44,9 +44,9 @@ LOOK_TIMEOUT_S = 5.0
 
 
 class Runtime:
-    """One worker of one stage: the shell's outside and the watchdog's subject, made of a Faust application.
+    """A worker of a stage, made of a Faust application; the executor and the watchdog use it.
 
-    Made in the event loop that it runs in.
+    Create it in the event loop that it runs in.
     """
 
     def __init__(

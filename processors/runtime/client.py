@@ -2,8 +2,8 @@
 
 Only a rewind moves a position. It increments an epoch; fetched records carry theirs, and stale ones are dropped.
 Answers, in ``faust/transport/drivers/aiokafka.py`` and in aiokafka: ``seek_to_committed`` leaves a partition
-that has no committed offset where it is; a fetch that waits for records (1,500 ms, fixed) holds up whatever
-else is asked on its connection; an empty set of partitions to fetch from means all.
+that has no committed offset where it is; a fetch that waits for records (1,500 ms, fixed) blocks all other
+requests on its connection; an empty set of partitions to fetch from means all.
 """
 
 # ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version

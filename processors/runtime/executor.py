@@ -104,7 +104,7 @@ class PartitionExecutor:
 
 
 class PartitionTask:
-    """One partition number: its inputs by topic, its timer, its background work, in one task."""
+    """The task of a partition number: its inputs by topic, its timer, its background work."""
 
     def __init__(self, executor: PartitionExecutor, partition: int) -> None:
         self.executor, self.stage, self.partition = executor, executor.stage, partition
@@ -190,7 +190,7 @@ class PartitionTask:
             counts.latency[topic].observe(max(0, now_ms - record.timestamp_ms) / 1000)
 
     async def _failed(self, record: InputRecord, cause: BaseException | None) -> str:
-        """One of several events is processed without the others, which may be another workspace's. Its outcome."""
+        """Process one event of a record without the others, which may be other workspaces'; returns its outcome."""
         outcome = "done"
         for part in (parts := apart(record)):
             try:

@@ -23,10 +23,10 @@ Rows = Iterator[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``.
+    """A record of an input; ``topic`` is its name in the catalogue, a tombstone's value is ``b""``.
 
-    ``index``: it holds but the datum that stands there in Kafka's record; -1: it is that record. ``headers``: of
-    Kafka's record, where requests are traced.
+    ``index``: the record holds only the datum at this index of Kafka's record; -1: it is the whole record.
+    ``headers``: those of Kafka's record, where requests are traced.
     """
 
     topic: str
@@ -41,7 +41,7 @@ class InputRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """One message to an output; ``topic`` is its name in the catalogue, a value of ``b""`` a tombstone."""
+    """A message to an output; ``topic`` is its name in the catalogue, a value of ``b""`` is a tombstone."""
 
     topic: str
     partition: int
@@ -106,7 +106,7 @@ class Stage(Protocol):
     def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]: ...
 
     def on_timer(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-        """Run the timers due by ``now_ms``; may leave some, as long as ``next_timer`` says so."""
+        """Run the timers due by ``now_ms``; may leave some for the next call if ``next_timer`` returns them."""
         ...
 
     def next_timer(self, partition: int) -> int | None:
@@ -126,7 +126,7 @@ class Stage(Protocol):
         ...
 
     def on_idle(self, state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-        """One chunk of work that no record and no timer causes; called between groups of records."""
+        """Run a chunk of background work, caused by no record and no timer; called between groups of records."""
         ...
 
 

@@ -20,7 +20,7 @@ UNREADY_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class PartitionSnapshot:
-    """One source partition at one moment."""
+    """The state of a source partition at one moment."""
 
     committable: int
     position: int

@@ -42,9 +42,9 @@ from schemas.tracing.start import started
 log = logging.getLogger(__name__)
 
 Sidecar = Callable[[Callable[[], None]], AbstractAsyncContextManager[None]]
-"""Runs beside the stage in the same event loop, from before the first record: what a stage must know of
-that is not in its partitions. It is given a function that says there may be background work, and left
-like everything else when the worker ends: without notice."""
+"""A task beside the stage in the same event loop, from before the first record: it supplies the stage with data that
+is not in its partitions. It receives a function that reports possible background work. It ends with the worker,
+without notice."""
 
 FAILED = 70
 STOP_S = 5.0

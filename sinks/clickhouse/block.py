@@ -30,7 +30,7 @@ class Block:
     times_ms: list[int] = field(default_factory=list)
     """Of all its records."""
     traced: list[Any] = field(default_factory=list)
-    """Those of its records that carry a trace."""
+    """The records that carry a trace."""
 
     @property
     def oldest_ms(self) -> int:

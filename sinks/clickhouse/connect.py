@@ -30,7 +30,7 @@ class NoAnswerError(Exception):
 
 
 async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
-    """A client of a ClickHouse that answers; waits for one that is still starting, and says so every ``REMIND_S``."""
+    """A client of a ClickHouse that answers; waits for a starting server, and logs that every ``REMIND_S``."""
     began = reminded = time.monotonic()
     where = urlsplit(settings.clickhouse).netloc.rpartition("@")[2]  # without the password
     while True:

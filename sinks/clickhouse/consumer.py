@@ -1,12 +1,12 @@
 """The ClickHouse sink: Kafka's records in, to one inserter a topic; the only commit of offsets out.
 
-1. Where partitions are assigned, the tables say where to go on (`sinks/clickhouse/resume.py`); until then nothing
-   that was read is taken.
-2. Offsets are committed a few times a second, after their rows are stored. They only say where to start looking: the
-   data is the checkpoint, so a crash before a commit stores nothing twice.
+1. When partitions are assigned, the tables give the positions to resume at (`sinks/clickhouse/resume.py`); until then
+   the sink drops all fetched records.
+2. Offsets are committed a few times a second, after their rows are stored. They are only where the search for the
+   position starts: the data is the checkpoint, so a crash before a commit stores nothing twice.
 3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
-4. Partitions are given away after their last block has ended, or 5 s later without it.
-5. A request to read a topic again (`sinks/clickhouse/rereads.py`) opens a new session, which goes on from there.
+4. The sink releases partitions after their last block has ended, or 5 s later without it.
+5. A request to read a topic again (`sinks/clickhouse/rereads.py`) opens a new session at the requested position.
 """
 
 import asyncio

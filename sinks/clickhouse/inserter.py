@@ -75,7 +75,7 @@ class SinkContext:
 
 
 class StreamInserter:
-    """One stream since its partitions were assigned."""
+    """Inserts the rows of a stream, from the assignment of its partitions on."""
 
     def __init__(self, stream: Stream, topic: str, context: SinkContext) -> None:
         self._stream = stream

@@ -75,7 +75,7 @@ class SinkPublisher:
         )
 
     async def item(self, topic: str, item: Item, payload: bytes, detail: str) -> None:
-        """One datum of a record goes to quarantine, as a record that can be replayed alone."""
+        """Send a datum of a record to quarantine, as a record that can be replayed alone."""
         await self._quarantine(
             topic=topic,
             partition=item.partition,

@@ -1,10 +1,10 @@
 """Requests to read a topic again in; where each of its partitions resumes, and the notes of its commits, out; pure.
 
-1. A request stands on `control` for ever, by a time that is its number: every sink sees it, those that start later too.
-2. What a sink commits carries the number of the newest request that its place accounts for and, until that one is
-   through, the place up to which rows are stored whether or not the tables seem to have them. A sink that dies in
-   between goes on from there; a group without any such note does the requests once more, which changes nothing: the
-   tables collapse repeats by their keys.
+1. A request stays on `control` for ever; its time is its number. Every sink sees it, also a sink that starts later.
+2. A commit carries the number of the newest request that the position accounts for. Until that request is finished it
+   also carries the position up to which rows are stored again even if the tables have them. A sink that dies meanwhile
+   resumes there. A group without such a note performs the requests again, which changes nothing: the tables collapse
+   repeats by their keys.
 """
 
 import logging

@@ -22,7 +22,7 @@ Columns = list[list[Any]]
 
 
 class Item(NamedTuple):
-    """One datum and where it stands: topic partition, record's offset, index in the record."""
+    """A datum and its place: topic partition, record's offset, index in the record."""
 
     partition: int
     offset: int

@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(slots=True)
 class Work:
-    """One block's outcome: inserts in their order (each group at the same time), then receipts by who waits."""
+    """The outcome of a block: inserts in their order (each group at the same time), then receipts by waiting edge."""
 
     inserts: list[dict[Table, list[Item]]] = field(default_factory=list)
     receipts: dict[str, list[Receipt]] = field(default_factory=lambda: defaultdict(list))
@@ -70,7 +70,7 @@ class Stream:
     extra: tuple[Table, ...] = ()
     decode: Callable[[bytes], list[Any]]
     encode: Callable[[Any], bytes]
-    """One datum as a record of its own, for quarantine."""
+    """A datum as a record of its own, for quarantine."""
     sort: Sort
     remembers: bool = False
     """Whether event ids and origins matter."""

@@ -1,11 +1,10 @@
 """Blocks of rows in, inserts into ClickHouse out; and the places in Kafka of the last stored rows.
 
-1. An insert is tried until ClickHouse has it. After an error the table is asked whether it has the rows of these
-   places, and they are sent again if not. No deduplication token is sent: a plain MergeTree writes a token to its log
-   before the part is in place, so a server that is killed in between answers the repeat without having the rows.
-   A repeat that was not needed, the driver's own too, collapses by the table's key.
-2. Only what ClickHouse or the driver says of the rows themselves is a refusal; every other error is ClickHouse's
-   trouble, and passes.
+1. The writer repeats an insert until ClickHouse has it. After an error it queries the table for the rows of these
+   places, and sends them again if they are missing. It sends no deduplication token: a plain MergeTree logs a token
+   before the part is in place, so a server that is killed in between accepts the repeat without the rows.
+   An unnecessary repeat, the driver's own too, collapses by the table's key.
+2. Only an error about the rows themselves, of ClickHouse or the driver, is a refusal. Every other error is temporary.
 """
 
 import logging
@@ -60,7 +59,7 @@ class RowsRefusedError(Exception):
 
 
 class Writer:
-    """One client; a table is written by one insert at a time."""
+    """A ClickHouse client that writes each table by one insert at a time."""
 
     def __init__(self, settings: Settings, typed: TypedColumns | None = None) -> None:
         self._settings = settings

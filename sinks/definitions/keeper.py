@@ -1,10 +1,10 @@
 """The control state and stored events in; the tables `segments`, `campaigns`, `webhooks` and `event_types` out.
 
-1. A table is compared with the definitions whenever these change, and every 30 s in any case: one that was emptied,
-   made anew or left behind by a crash is filled without being asked for. What is the same is not written again.
-2. A definition that is gone keeps its row with `deleted` = 1: old rows of other tables still name it.
-3. Types of events are looked for in what was stored since the last look, and a little before it. First and last times
-   are minima and maxima, so a look that is repeated changes nothing; an insert of events costs nothing more.
+1. The keeper compares a table with the definitions whenever these change, and every 30 s in any case. So it fills a
+   table that was emptied, recreated or left behind by a crash. It does not write unchanged rows again.
+2. A deleted definition keeps its row with `deleted` = 1: old rows of other tables still name it.
+3. The keeper reads the types of the events that were stored since its last round, and a little before it. First and
+   last times are minima and maxima, so a repeated round changes nothing, and inserts of events do no extra work.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class NameKeeper:
         self._state = state
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Run for ever; logs errors and retries."""
         client = await connected(self._settings, FOREVER_S)
         client.database = self._settings.clickhouse_database
         try:

@@ -44,7 +44,7 @@ class Connections:
         return self._producer
 
     async def stored(self) -> dict[int, int]:
-        """By partition of `changes`, the offset before which ClickHouse has everything: what its sink has committed."""
+        """By partition of `changes`, the committed offset of the ClickHouse sink: everything before it is stored."""
         if self._admin is None:
             admin = AIOKafkaAdminClient(**connection(self._settings))
             await admin.start()

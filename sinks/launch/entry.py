@@ -1,8 +1,8 @@
-"""A contact's entry into a segment and the campaigns in; those that are launched by it out; pure.
+"""A contact's entry into a segment and the campaigns in; the campaigns that it launches out; pure.
 
 1. A campaign that names the segment is launched to each contact that enters while the campaign is active.
 2. An entry's id follows from its cause, and the ids of its messages from it: an entry that is read again launches once.
-3. What a new or edited rule finds at once is an entry only where the segment says so (``include_existing``), as for
+3. Contacts that match a new or edited rule at once are entries only if the segment has ``include_existing``, as for
    webhooks.
 """
 
@@ -22,7 +22,7 @@ SKEW_MS = 5000
 
 
 class LaunchEntry(BaseModel):
-    """``partition`` and ``offset`` are the change's on `changes`: what is stored up to there shows the contact."""
+    """``partition`` and ``offset`` are the change's on `changes`: tables up to this offset show the contact."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     id: str
@@ -88,7 +88,7 @@ def entries(
 
 
 def entry_of(value: bytes) -> LaunchEntry | None:
-    """None for bytes that are no entry of this version."""
+    """The entry; ``None`` for bytes of another version, or malformed ones."""
     try:
         return LaunchEntry.model_validate(orjson.loads(value))
     except (ValidationError, ValueError):

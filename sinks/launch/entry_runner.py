@@ -60,7 +60,7 @@ class EntryRunner:
         """Keys that were taken away a moment ago: the disk follows Kafka."""
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Run for ever; logs errors and retries."""
         while True:
             entries = [entry for entry in self._store.waiting_entries(MOST) if entry.key not in self._gone]
             try:
@@ -75,7 +75,7 @@ class EntryRunner:
             await asyncio.sleep(LOOK_S)
 
     async def _launch(self, group: Sequence[LaunchEntry]) -> None:
-        """Those of one campaign and segment that can be decided now."""
+        """Decide the entries of a campaign and segment that can be decided now."""
         first, now_ms = group[0], clock.now_ms()
         stored = await self._connections.stored()
         ready = [e for e in group if stored.get(e.partition, -1) > e.offset or now_ms > e.at_ms + PATIENCE_MS]

@@ -1,9 +1,9 @@
 """Jobs of `control` in; for each contact of their audiences an event that asks for its message, and progress, out.
 
-1. One process does all jobs, a page of each in turn, so that a large one holds no small one up.
-2. A page's events are durable before the job says that the page is done. A crash in between makes them again, with
-   the same ids: identity knows them as copies, so each contact is launched exactly once.
-3. The audience goes by contact ids from the lowest on. That of a rule is what met it when the launch was asked for.
+1. One process does all jobs, a page of each in turn, so that a large job does not hold up a small one.
+2. A page's events are durable before the job records the page as done. A crash in between makes them again, with
+   the same ids: identity recognises the copies, so each contact is launched exactly once.
+3. The audience goes by contact ids in ascending order. The audience of a rule is fixed when the launch is requested.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ ROUND_S = 600.0
 """Between two looks for jobs that need not be kept."""
 RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 NO_CONTENT = {"content": None, "custom_data": None}
-"""What a job that is done keeps of its messages' content: every process holds the jobs in memory."""
+"""The part of the messages' content that a finished job keeps: every process holds the jobs in memory."""
 MOST_BY_RULE = 1_000_000
 """Contacts that a rule may find: their ids are held while they are launched."""
 _MEMBERS = f"{OF_SEGMENT} AND contact_id > {{after:String}} ORDER BY contact_id LIMIT {{limit:UInt32}}"
@@ -52,10 +52,10 @@ class LaunchRunner:
         self._jobs = jobs
         self._connections = Connections(settings)
         self._found: dict[tuple[str, str], list[str]] = {}
-        """What the rules of open jobs found, by workspace and job."""
+        """The contacts that match the rules of open jobs, by workspace and job."""
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Run for ever; logs errors and retries."""
         pause_s, round_at = RETRY_S, 0.0
         try:
             while True:
@@ -77,7 +77,7 @@ class LaunchRunner:
             await self._connections.close()
 
     async def _pages(self) -> None:
-        """One of each job; what goes wrong with one is raised when the others have had theirs."""
+        """Process a page of each job; raises the error of a job after the other jobs have had their page."""
         failed: Exception | None = None
         for job in self._jobs.open():
             try:
@@ -95,7 +95,7 @@ class LaunchRunner:
             await self._end(job, "the campaign is gone or archived, or has no delivery")
             return
         if campaign.status == "paused":
-            return  # it goes on where it stopped
+            return  # the job resumes where it stopped
         try:
             total = job.total or await self._total(job)
             ids = await self._ids(job)
@@ -139,7 +139,7 @@ class LaunchRunner:
         return [contact_id for contact_id in await self._by_rule(job) if contact_id > job.after][:PAGE]
 
     async def _by_rule(self, job: LaunchJob) -> list[str]:
-        """Contacts that met the rule when the launch was asked for; raises ``ApiError``."""
+        """Contacts that matched the rule when the launch was requested; raises ``ApiError``."""
         place = (job.workspace, job.id)
         if place not in self._found:
             rules = {
@@ -156,7 +156,7 @@ class LaunchRunner:
         return self._found[place]
 
     async def _launch(self, job: LaunchJob, campaign: Campaign, ids: Sequence[str]) -> tuple[int, Counter[str]]:
-        """How many messages were asked for, and why the others were not; durable when it returns."""
+        """Publish the requests of messages; returns their number, and the skipped contacts by reason. Durable then."""
         if not ids:
             return 0, Counter()
         rivals = self._control.campaigns[job.workspace, job.environment].values()

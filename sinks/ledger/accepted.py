@@ -1,12 +1,12 @@
-"""The topic `events` in; how many events each minute brought, by tenant and source, as rows of `accepted` out.
+"""The topic `events` in; the number of events in each minute, by tenant and source, as rows of `accepted` out.
 
-1. Accepted events are those on `events`: a 2xx means that, and a record whose edge died before it could answer
-   is processed all the same. So no edge counts, and none that dies can forget.
-2. It is a reader of its own, apart from the stages whose work it is held against, and beside the sink's lanes, which
-   it must not hold up: it looks every few seconds, and takes its turns slowly when there is much.
-3. The table says where to go on: a round's rows are one insert, which is there whole or not at all, and one that is
-   sent again has the same keys. Nothing is committed to Kafka.
-4. Where a part of the table broke, or the table is gone, it is counted again from all that Kafka has.
+1. Accepted events are the events on `events`: a 2xx means that, and the pipeline also processes a record whose edge
+   died before its answer. So the edges do not count, and a crash of an edge loses no count.
+2. The ledger has a consumer of its own, independent of the stages that it checks. It must not hold up the sink, so it
+   reads every few seconds, and slowly when there is much to read.
+3. The table holds the position: a round's rows are one insert, which is stored as a whole or not at all, and a repeated
+   insert has the same keys. Nothing is committed to Kafka.
+4. If a part of the table breaks, or the table is gone, the ledger counts again from all records that Kafka has.
 """
 
 import asyncio

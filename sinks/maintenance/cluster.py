@@ -1,7 +1,7 @@
 """A statement for one server in, the same for the replicas of a cluster out; and the settings of each replica's host.
 
-Nothing is run ``ON CLUSTER``: each statement goes to each host by itself, so a host that is away holds up no other,
-and is caught up by running the same again.
+No statement runs ``ON CLUSTER``: each goes to each host by itself. So an unreachable host does not hold up the others,
+and running the same again brings it up to date.
 """
 
 import re

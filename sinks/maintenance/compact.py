@@ -95,7 +95,7 @@ async def _squash(client: AsyncClient, age_s: float) -> CompactionResult:
 
 
 async def _pass(client: AsyncClient, place: dict[str, int]) -> None:
-    """One share of the ids; the update looks up the table of their winners."""
+    """Rewrite a share of the ids; the update looks up their winners in a table."""
     table = f"{mutations.SCRATCH}{secrets.token_hex(4)}"
     await client.command(
         f"CREATE TABLE {table} (workspace String, environment String, loser String, winner String)"

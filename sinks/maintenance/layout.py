@@ -20,7 +20,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """A materialized view: what is inserted into ``source`` goes into ``target`` too."""
+    """A materialized view: it copies rows that are inserted into ``source`` to ``target``."""
 
     name: str
     target: str
@@ -39,7 +39,7 @@ def feeds() -> list[Feed]:
 
 
 async def present(client: AsyncClient) -> set[str]:
-    """Names of the tables and views that there are; the client is one of the database."""
+    """Names of the existing tables and views of the client's database."""
     result = await client.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
     return {name for (name,) in result.result_rows}
 
@@ -55,5 +55,5 @@ async def make_missing(client: AsyncClient) -> None:
 
 
 async def columns(client: AsyncClient, table: str) -> list[str]:
-    """Those that an insert may name."""
+    """The columns that an insert may name."""
     return [name for (name,) in (await client.query(_COLUMNS, {"table": table})).result_rows]

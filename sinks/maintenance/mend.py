@@ -1,12 +1,12 @@
 """Parts that ClickHouse cannot read in; their topics read again from Kafka.
 
-1. At its start ClickHouse puts such a part aside (``detached/broken-on-start_...``) and goes on without its rows; one
-   that breaks later is put aside here. Which rows they were cannot be told any more, so all that Kafka has of the
-   table's topic is read again.
-2. What Kafka has no longer does not come back that way. Where Kafka has a topic from its beginning nothing is missing
-   afterwards and the remains are removed; else they stay, and readiness names them until a person has removed them.
-3. An embedded database may have lost a table's definition too: it is made again. In an external
-   ClickHouse it may have been dropped with intent, so there provisioning does it.
+1. ClickHouse sets such a part aside at its start (``detached/broken-on-start_...``) and runs without its rows; this
+   module sets aside a part that breaks later. The lost rows are unknown, so the sink reads all records that Kafka has
+   of the table's topic again.
+2. Records that Kafka no longer has do not come back that way. If Kafka has a topic from its beginning, nothing is
+   missing afterwards and the remains are removed. Else they stay, and readiness names them until a person removes them.
+3. An embedded database may also lose a table's definition: it is made again. In an external ClickHouse a person may
+   have dropped the table, so only provisioning makes it again.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Mender:
             raise ApiError("unavailable", "; ".join(self._lost.values()))
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Run for ever; logs errors and retries."""
         client = await connected(self._settings, FOREVER_S)
         client.database = self._settings.clickhouse_database
         try:
@@ -101,7 +101,7 @@ class Mender:
             self._rereads.apply(*encode(await ask_again(self._settings, one, reason, named)))
 
     async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
-        """What may be missing for good, by part."""
+        """The possible permanent loss of each part, in words."""
         names = {f"{table}/{part}": (table, part) for table, part in parts}
         first, end, since_ms = await reach(self._settings, topic)
         span = ", ".join(f"{p}: {first[p]}-{end[p]}" for p in sorted(end) if end[p] > first[p])

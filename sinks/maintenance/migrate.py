@@ -51,7 +51,7 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statements(self, database: str, *, replicas: bool = False) -> list[str]:
-        """What stands between semicolons that are in no comment and no string; ``replicas``: for those of a cluster."""
+        """The statements between semicolons outside of comments and strings; ``replicas``: for those of a cluster."""
         parts, start = [], 0
         for match in SEPARATOR.finditer(self.text):
             if match["end"]:
@@ -111,7 +111,7 @@ async def _migrate(settings: Settings, chosen: list[Migration]) -> list[str]:
 
 
 async def unapplied(settings: Settings) -> list[Migration]:
-    """What ``migrate`` would apply now; changes nothing. Raises ``MigrationError``."""
+    """The migrations that ``migrate`` would apply; changes nothing. Raises ``MigrationError``."""
     client = await connected(settings)
     try:
         result = await client.query(

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.05
 LONGEST_LOOK_S = 2.0
 SCRATCH = "_squash_"
-"""What the names of the squash's tables begin with."""
+"""The prefix of the names of the squash's tables."""
 
 _OF = "database = currentDatabase() AND table = {table:String} AND NOT is_done AND position(command, {mark:String}) > 0"
 _STATE = f"SELECT count(), max(latest_fail_reason) FROM system.mutations WHERE {_OF}"  # noqa: S608 - constants
@@ -52,7 +52,7 @@ async def run(client: AsyncClient, table: str, statement: str, values: dict[str,
 
 
 async def kill(client: AsyncClient, table: str, mark: str) -> None:
-    """End what is under way of a mutation; what it has rewritten stays so."""
+    """Kill a running mutation; the parts that it has rewritten stay rewritten."""
     await client.command(f"KILL MUTATION WHERE {_OF} SYNC", {"table": table, "mark": mark})
 
 

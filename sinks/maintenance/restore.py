@@ -36,7 +36,7 @@ def feeds_into(table: str) -> list[Feed]:
 
 
 async def derive(client: AsyncClient, feed: Feed) -> None:
-    """What the view would have written of the rows that its source has."""
+    """The rows that the view would have written for the present rows of its source."""
     for part in await parts_of(client, feed.source):
         await client.command(
             f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours

@@ -1,11 +1,11 @@
-"""What workspaces keep, and for how long, in; rows that are older gone, and a row of `removals` that says so, out.
+"""The retention of workspaces in; older rows removed, and rows of `removals` that record this, out.
 
 1. A workspace sets days for `events` and for `deliveries`; without them events are kept for ever. Tables have no
    partitions, as a block of the sink must be one part: ClickHouse rewrites the parts that hold such rows, without them.
    So the border moves by a twelfth of the days at a time, and a row goes at most that much late.
-2. Events that say something of their contact are kept: its attributes, consents and identifiers come of them, also
-   where a split makes a contact anew. Erasing the contact removes these too.
-3. The note is written before the rows go: whoever looks for an event in between finds the reason.
+2. Events that change their contact are kept: its attributes, consents and identifiers follow from them, also when a
+   split rebuilds a contact. Erasing the contact removes these too.
+3. The row of `removals` is written before the rows go: a reader of a removed event always finds the reason.
 4. The fewest days of events are more than the ledger looks back (``LEDGER_DAYS``), so it stays balanced; those of both
    are more than Kafka keeps, so reading a topic again brings nothing back.
 """
@@ -64,7 +64,7 @@ class RetentionKeeper:
         self._done: dict[tuple[str, str], int] = {}
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Run for ever; logs errors and retries."""
         client = await connected(self._settings, FOREVER_S)
         client.database = self._settings.clickhouse_database
         try:
@@ -77,7 +77,7 @@ class RetentionKeeper:
             await client.close()
 
     async def keep(self, client: AsyncClient, workspace: Workspace) -> None:
-        """Remove what the workspace keeps no longer, unless that was done; what goes wrong is logged."""
+        """Remove the rows that the workspace no longer keeps, unless that was done; logs errors."""
         for what, days in workspace.retention.items():
             if what not in KEPT_DAYS or not _SLUG.fullmatch(workspace.id):
                 continue  # a record that no edge has written

@@ -71,7 +71,7 @@ def stage_of(topic: str, reason: str) -> str:
 
 
 def judge(entry: QuarantineEntry, erased: Erased, partitions: int) -> ReplayVerdict:
-    """What a replay would do now."""
+    """The present outcome of a replay."""
     topic, partition = entry.id[0], entry.id[1]
     if entry.outcome in ("replayed", "discarded"):
         return ReplayVerdict(f"already_{entry.outcome}", f"it was {entry.outcome} before")

@@ -60,7 +60,7 @@ OPEN_IDS = (
     " WHERE outcome NOT IN ('replayed', 'discarded') AND (at_ms, id) > ({after_ms:Int64}, {after_id:String})"
     " ORDER BY at_ms, id LIMIT {limit:UInt32}"
 )
-"""In their order, without their bytes: those are asked for by id, a few at a time."""
+"""The open records in their order, without their bytes: a query by id reads the bytes of a few at a time."""
 DISCARD = (
     f"INSERT INTO quarantine_outcomes ({_PLACE}, workspace, outcome, job, replays, at, step)"
     f" SELECT {_PLACE}, workspace, 'discarded', {{job:String}}, replays, now64(3), 2"

@@ -1,10 +1,10 @@
 """Jobs of `control` in; records of quarantine sent again or discarded, and their outcomes in ClickHouse, out.
 
-1. One process does all jobs, one after the other, the oldest first.
-2. A replay is announced in `quarantine_outcomes` with the end of its topic, sent, then noted with its place. What was
-   announced and not noted, because of a crash in between, is looked for in Kafka by its header from that end on: it is
-   noted if it is there, else it is sent. So no record is sent twice.
-3. A record that cannot be replayed stays as it is, and the job says how many of them there were, and why.
+1. One process does all jobs, one after the other, oldest first.
+2. The process announces a replay in `quarantine_outcomes` with the end of its topic, sends the record, then notes its
+   place. After a crash it searches Kafka, from that end on, for announced records without a note, by their header: it
+   notes those that it finds, and sends the others. So no record is sent twice.
+3. A record that cannot be replayed stays as it is; the job counts such records by reason.
 """
 
 import asyncio
