@@ -10,6 +10,7 @@ from ingest.control.campaign_routes import CampaignRoutes
 from ingest.control.segment_routes import SegmentRoutes
 from ingest.control.trial_routes import TestEnvironmentRoutes
 from ingest.control.typed_columns import TypedColumnRoutes
+from ingest.control.value_list_routes import ValueListRoutes
 from ingest.control.webhook_routes import WebhookRoutes
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
@@ -39,6 +40,7 @@ def write_routes(edge: Edge, read_api: ReadApiClient, writer: ControlWriter, con
         Route("/v1/segments/{id}", pages.delete_segment, methods=["DELETE"]),
         Route("/v1/segments/{id}/contacts", static.add, methods=["POST"]),
         Route("/v1/segments/{id}/contacts", static.remove, methods=["DELETE"]),
+        *ValueListRoutes(edge, pages, read_api, writer, control.catch_up).routes(),
         Route("/v1/webhooks", webhooks.create, methods=["POST"]),
         Route("/v1/webhooks/{id}", webhooks.edit, methods=["PATCH"]),
         Route("/v1/webhooks/{id}", webhooks.delete, methods=["DELETE"]),

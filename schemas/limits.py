@@ -49,6 +49,13 @@ MAX_SPLIT = 200
 MAX_NAME = 200
 MOST_TYPED_COLUMNS = 32
 """Of an environment: each is written into every row that has the property."""
+MOST_VALUE_LISTS, MOST_LIST_VALUES = 100, 10_000
+"""Named lists of an environment, and values of one."""
+MOST_CHANGED_VALUES = 1000
+"""Values that one request adds to a named list, or removes."""
+MAX_LIST_VALUE, MAX_LIST_BYTES = 256, 1 << 20
+"""Bytes of a value's UTF-8, and of all values of a list as JSON: one record of Kafka holds it."""
+MAX_DESCRIPTION = 500
 MAX_QUARANTINE_IDS = 100
 """Records that a request to replay or discard names."""
 QUARANTINE_STATES = ("open", "replayed", "discarded")

@@ -99,7 +99,7 @@ class LaunchRoutes:
         if body.segment is not None and body.segment not in segments:
             raise ApiError("not_found", "no such segment: an id such as seg_... is needed", "segment")
         if body.rule is not None:
-            rule_tree.check("", body.rule, {name: segment.rule for name, segment in segments.items()})
+            rule_tree.check("", body.rule, *self._edge.control.rules_and_lists(home))
         if body.variant is not None and all(body.variant != variant.id for variant in campaign.variants):
             raise ApiError("invalid_field", "the campaign has no such variant", "variant")
         if len(orjson.dumps([body.content, body.custom_data])) > MAX_CONTENT:

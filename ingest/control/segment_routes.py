@@ -34,7 +34,7 @@ class SegmentRoutes:
         segment = writer.new_segment(await self.json(request), workspace, environment, self._edge.clock())
         self._writer.check_references(segment)
         await self._writer.put("segment", segment)
-        await self._settled(segment)
+        await self.settled(segment)
         answer = await self._read_api.proxy_get(request, f"/v1/segments/{segment.id}", 201)
         return await self._warned(request, segment, answer)
 
@@ -51,12 +51,15 @@ class SegmentRoutes:
         raw = b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
         return JsonResponse({**orjson.loads(raw), "warnings": report["warnings"]}, answer.status_code)
 
-    async def _settled(self, segment: Segment) -> None:
-        """Where there is little history the segment is exact before its author has read the answer."""
+    async def settled(self, *segments: Segment) -> None:
+        """Where there is little history the segments are exact before their author has read the answer."""
         deadline = time.monotonic() + SETTLES_WITHIN_S
-        partitions = self._edge.settings.partitions
-        while self._edge.control.standing(segment, partitions)[0] == "backfilling" and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # a record from another process: nothing here could be awaited
+        control, partitions = self._edge.control, self._edge.settings.partitions
+        waiting = list(segments)
+        while waiting and time.monotonic() < deadline:
+            waiting = [one for one in waiting if control.standing(one, partitions)[0] == "backfilling"]
+            if waiting:
+                await asyncio.sleep(0.02)  # a record from another process: nothing here could be awaited
 
     async def edit_segment(self, request: Request) -> Response:
         """The read API's answer after the edit, so that the counts are true."""
@@ -65,7 +68,7 @@ class SegmentRoutes:
         edited = writer.edited_segment(segment, await self.json(request), self._edge.clock())
         self._writer.check_references(edited)
         await self._writer.put("segment", edited)
-        await self._settled(edited)
+        await self.settled(edited)
         answer = await self._read_api.proxy_get(request)
         return answer if edited.rule == segment.rule else await self._warned(request, edited, answer)
 

@@ -77,18 +77,16 @@ class ControlWriter:
         return require(self._state.segments[workspace, environment], segment_id, "segment")
 
     def check_references(self, segment: Segment) -> None:
-        """Raises ``ApiError`` (422) where its rule refers to no segment, to itself, or makes a rule too large."""
-        rule_tree.check(segment.id, segment.rule, self._rules(segment))
+        """Raises ``ApiError`` (422) where its rule refers to no segment or list, to itself, or is too large."""
+        home = (segment.workspace, segment.environment)
+        rule_tree.check(segment.id, segment.rule, *self._state.rules_and_lists(home))
 
     def check_unused(self, segment: Segment) -> None:
         """Raises ``ApiError`` (409) where the rule of another segment refers to it."""
-        users = rule_tree.users_of(segment.id, self._rules(segment))
+        home = (segment.workspace, segment.environment)
+        users = rule_tree.users_of(segment.id, self._state.rules_and_lists(home)[0])
         if users:
             raise ApiError("conflict", f"the rules of other segments refer to it: {', '.join(users[:5])}")
-
-    def _rules(self, segment: Segment) -> dict[str, Any]:
-        home = self._state.segments[segment.workspace, segment.environment]
-        return {name: other.rule for name, other in home.items()}
 
     async def put(self, kind: str, record: control_state.ControlRecord) -> None:
         key, value = control_state.encode(kind, record)

@@ -5,12 +5,13 @@ A segment that refers to another is concerned by all that concerns the other, an
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from processors.membership.contact_state import Contact
-from schemas.control.control_state import Segment
+from schemas.control.control_state import Segment, ValueList
+from schemas.control.list_users import contents_of, stamp_of
 from schemas.errors import ApiError
 from schemas.rules import parse, rule_tree
 from schemas.rules.compare import names_of
@@ -52,6 +53,8 @@ class Plan:
     by_identity: frozenset[str]
     default_members: frozenset[str]
     """Segments that an empty contact is a member of."""
+    lists: dict[str, str] = field(default_factory=dict)
+    """Segment id -> a text that changes with the content of the named lists that decide on it; empty: none does."""
     disabled: dict[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
     """Segments whose history is not complete: events are counted for them, memberships not evaluated."""
@@ -93,11 +96,21 @@ class Plan:
                 log.error("segment %s of %s/%s is disabled: %s", segment, *self.home, reason)
 
 
-def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None = None) -> Plan:
-    """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``."""
+def compile_plan(
+    home: Tenant,
+    segments: Iterable[Segment],
+    before: Plan | None = None,
+    lists: Mapping[str, ValueList] | None = None,
+) -> Plan:
+    """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``.
+
+    A changed list is a changed rule: the versions of the segments that it decides on change with its content.
+    """
     defined = sorted(segments, key=lambda segment: segment.id)
-    trees, failed = _trees(defined)
-    versions = {s.id: f"{s.version}:{_hash_of_whole(s, trees.get(s.id))}" for s in defined}
+    by_id, values = {segment.id: segment for segment in defined}, lists or {}
+    stamps = {segment.id: stamp_of(segment, by_id, values) for segment in defined}
+    trees, failed = _trees(defined, contents_of(values))
+    versions = {s.id: f"{s.version}:{_hash_of_whole(s, trees.get(s.id), stamps[s.id])}" for s in defined}
     compiled = {
         s.id: Compiled(id=s.id, version=s.version, rule=trees[s.id], evaluate=compile_rule(trees[s.id]))
         for s in defined
@@ -117,6 +130,7 @@ def compile_plan(home: Tenant, segments: Iterable[Segment], before: Plan | None 
         by_consent=_index((leaf.name, s) for s, leaf in leaves if isinstance(leaf, Consent)),
         by_identity=frozenset(s for s, leaf in leaves if isinstance(leaf, Identified | HasIdentifier)),
         default_members=frozenset(),
+        lists=stamps,
         disabled=before.still_disabled(versions) if before else {},
     )
     for segment_id, error in failed:
@@ -131,7 +145,7 @@ def digest_of(home: Tenant, versions: dict[str, str]) -> str:
     return hash_of([*home, versions])
 
 
-def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
+def _trees(defined: list[Segment], lists: rule_tree.Lists) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
     """Whole rules by segment; the error of each that is invalid or circular."""
     parsed: dict[str, Rule] = {}
     failed: list[tuple[str, Exception]] = []
@@ -143,15 +157,15 @@ def _trees(defined: list[Segment]) -> tuple[dict[str, Rule], list[tuple[str, Exc
     whole: dict[str, Rule] = {}
     for name, tree in parsed.items():
         try:
-            whole[name] = rule_tree.expand(tree, parsed.get, (name,))
+            whole[name] = rule_tree.expand(tree, parsed.get, (name,), lists)
         except ApiError as error:
             failed.append((name, error))
     return whole, failed
 
 
-def _hash_of_whole(segment: Segment, tree: Rule | None) -> str:
+def _hash_of_whole(segment: Segment, tree: Rule | None, lists: str) -> str:
     others = [] if tree is None else [leaf for _, leaf in rule_tree.leaves(tree) if isinstance(leaf, InSegment)]
-    return hash_of([MEANING, segment.rule, *others])
+    return hash_of([MEANING, segment.rule, *others, *([lists] if lists else [])])
 
 
 def _conditions(

@@ -14,6 +14,8 @@ from processors.membership.coverage import Coverage
 from schemas.control.control_state import ControlState
 
 Versions = dict[str, str]
+Stamps = list[tuple[str, int, int]]
+"""Of the definitions of a home: each segment's id, version and time, and each list's name and content."""
 PENDING = ":pending"
 
 
@@ -30,7 +32,7 @@ class Compiler:
     def __init__(self, control: ControlState) -> None:
         self._control = control
         self._revision = -1
-        self._stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
+        self._stamps: dict[Tenant, Stamps] = {}
         self.plans: dict[Tenant, Plan] = {}
         self.version = 0
 
@@ -40,15 +42,17 @@ class Compiler:
             return
         self._revision = self._control.revision
         fresh: dict[Tenant, Plan] = {}
-        stamps: dict[Tenant, list[tuple[str, int, int]]] = {}
+        stamps: dict[Tenant, Stamps] = {}
         for home, segments in self._control.segments.items():
             if segments:
-                stamps[home] = sorted(
-                    (segment.id, segment.version, segment.updated_ms) for segment in segments.values()
-                )
+                lists = self._control.value_lists[home]
+                stamps[home] = [
+                    *sorted((segment.id, segment.version, segment.updated_ms) for segment in segments.values()),
+                    *sorted((f"list {one.name} {one.content.digest}", 0, 0) for one in lists.values()),
+                ]
                 plan = self.plans.get(home)
                 is_same = plan is not None and self._stamps.get(home) == stamps[home]
-                fresh[home] = plan if plan and is_same else compile_plan(home, segments.values(), plan)
+                fresh[home] = plan if plan and is_same else compile_plan(home, segments.values(), plan, lists)
         if stamps != self._stamps:
             self.plans, self._stamps = fresh, stamps
             self.version += 1

@@ -32,8 +32,8 @@ class Partition:
         self.timers = timers
         self.asked: set[Tenant] = set()
         """Homes whose history is on its way."""
-        self.announced: dict[tuple[str, str], tuple[int, str]] = {}
-        """By workspace and segment: the last announced version and state."""
+        self.announced: dict[tuple[str, str], tuple[int, str, str]] = {}
+        """By workspace and segment: the last announced version, content of its lists, and state."""
         self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
         """By workspace, segment and version: contacts whose history was read, of all."""
         self.announced_signature: Signature | None = None

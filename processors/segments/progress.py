@@ -21,8 +21,12 @@ def changed(opened: Partition, definitions: ControlState) -> Iterator[tuple[Segm
     for plan in opened.plans.homes():
         for segment in definitions.segments[plan.home].values():
             state = _state(opened, plan, segment.id)
-            if state and opened.announced.get((segment.workspace, segment.id)) != (segment.version, state):
+            if state and opened.announced.get((segment.workspace, segment.id)) != _announced(segment, state, plan):
                 yield segment, state
+
+
+def _announced(segment: Segment, state: str, plan: Plan) -> tuple[int, str, str]:
+    return segment.version, plan.lists.get(segment.id, ""), state
 
 
 def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
@@ -38,7 +42,7 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
 
 def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
     """The record of the state, which counts as announced."""
-    opened.announced[segment.workspace, segment.id] = (segment.version, state)
+    opened.announced[segment.workspace, segment.id] = _announced(segment, state, plan)
     done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
     record = SegmentProgress(
         id=f"{segment.id}.{partition}",
@@ -47,6 +51,7 @@ def told(opened: Partition, partition: int, segment: Segment, state: str, plan: 
         segment=segment.id,
         partition=partition,
         version=segment.version,
+        lists=plan.lists.get(segment.id, ""),
         state=state,
         done=done,
         total=total,

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from schemas.api.answers.schemas import answer_schemas
 from schemas.api.parameter_prose import PATH_PARTS, QUERY_PARTS
 from schemas.api.request_schemas import BODIES
-from schemas.api.requests import access, campaigns, contacts, graphql, quarantine, receivers, segments, webhooks
+from schemas.api.requests import access, campaigns, contacts, graphql, lists, quarantine, receivers, segments, webhooks
 from schemas.api.route import ANY_KEY, PUBLIC, RouteSpec
 from schemas.api.routes import ROUTES
 from schemas.json_schema import OBJECT, TEXT, Schema, listed, many, record, ref
@@ -35,6 +35,9 @@ MODELS: tuple[type[BaseModel], ...] = (
     segments.NewSegment,
     segments.SegmentEdit,
     segments.SegmentPreview,
+    lists.NewValueList,
+    lists.ListReplacement,
+    lists.ListChange,
     webhooks.NewWebhook,
     webhooks.WebhookEdit,
     webhooks.SecretRotation,

@@ -7,6 +7,7 @@ PATH_PARTS = {
     "quarantine.id": "A record's topic:partition:offset:index, or the id of a job.",
     "events.id": "An event's id.",
     "tasks.id": "The task_id of an answer.",
+    "name": "A list's name.",
     "delivery_id": "An attempt of the webhook's log.",
     "launch_id": "A launch's id.",
     "property": "The name of a property of events; with dots a path: shipping.city.",

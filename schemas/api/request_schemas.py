@@ -45,10 +45,11 @@ EVENT: dict[str, Schema] = {
 
 _PATH = text(1, MAX_TEXT)
 _OPERATOR = one_of(*OPERANDS)
+_VALUE: Schema = {"description": 'of in and not_in values, as ["a", "b"], or the name of a list, as {"list": "a"}'}
 _DURATION: Schema = {"type": "string", "pattern": f"^{DURATION}$", "examples": ["30d"]}
 _STEP: dict[str, Schema] = {
     "event": text(1, MAX_TEXT),
-    "where": many(record({"property": _PATH, "op": _OPERATOR}, {"value": ANYTHING}), 0, MAX_WHERE),
+    "where": many(record({"property": _PATH, "op": _OPERATOR}, {"value": _VALUE}), 0, MAX_WHERE),
 }
 _BY: Schema = {**one_of("person", "machine"), "description": "of message.opened and message.clicked"}
 _STEP_COUNT = record({"op": one_of("gte"), "value": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT}})
@@ -87,8 +88,8 @@ _PARTS: dict[str, Schema] = {
 }
 _NEEDED = {"attribute": ("op",), "identifier": ("op",), "absent": ("after", "for")}
 _OTHERS: dict[str, dict[str, Schema]] = {
-    "attribute": {"op": one_of(*OPERANDS, ANNIVERSARY), "value": ANYTHING},
-    "identifier": {"op": one_of(*TEXT_OPS), "value": ANYTHING},
+    "attribute": {"op": one_of(*OPERANDS, ANNIVERSARY), "value": _VALUE},
+    "identifier": {"op": one_of(*TEXT_OPS), "value": _VALUE},
     "consent": {"value": {"type": "boolean"}},
 }
 

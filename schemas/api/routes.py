@@ -8,6 +8,7 @@ is a type in `answers/` that ``SHAPES`` names. A test compares both tables with 
 from dataclasses import replace
 
 from schemas.api.campaign_routes import CAMPAIGN_READS, CAMPAIGN_WRITES
+from schemas.api.list_routes import LIST_READS, LIST_WRITES
 from schemas.api.live_route import LIVE
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
@@ -57,6 +58,7 @@ READS: tuple[RouteSpec, ...] = (
     get("/v1/segments/{id}/contacts", "segments:read", "Contact", "Its contacts", listed=True),
     get("/v1/segments/{id}/history", "segments:read", "SegmentHistory", "Its size over time", _SIZES),
     get("/v1/segments/{id}/changes", "segments:read", "SegmentChange", "Entries and exits", _MOVES, listed=True),
+    *LIST_READS,
     *CAMPAIGN_READS,
     *TYPED_READS,
     get("/v1/parity", "segments:read", "Parity", "How rules and memberships compare"),
@@ -206,6 +208,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         "Take contacts off the list of a static segment",
         errors={409: "Error"},
     ),
+    *LIST_WRITES,
     write("POST", "/v1/webhooks", "webhooks:write", "NewWebhook", {201: "WebhookWritten"}, "Define a webhook"),
     write("PATCH", "/v1/webhooks/{id}", "webhooks:write", "WebhookEdit", {200: "WebhookWritten"}, "Change a webhook"),
     write("DELETE", "/v1/webhooks/{id}", "webhooks:write", "", {204: ""}, "Remove it", errors={409: "Error"}),

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import logging
 from collections import defaultdict
+from typing import Any
 
 import orjson
 
@@ -22,12 +23,15 @@ from schemas.control.definitions import (
     Segment,
     SegmentProgress,
     TypedColumn,
+    ValueList,
     Variant,
     Webhook,
     Workspace,
 )
 from schemas.control.erasure import Erased
+from schemas.control.list_users import contents_of, stamp_of
 from schemas.records import identity
+from schemas.rules.nodes import ListValues
 
 __all__ = [
     "KINDS",
@@ -46,6 +50,7 @@ __all__ = [
     "Segment",
     "SegmentProgress",
     "TypedColumn",
+    "ValueList",
     "Variant",
     "Webhook",
     "Workspace",
@@ -63,6 +68,7 @@ KINDS: dict[str, type[ControlRecord]] = {
     "key": ApiKey,
     "key_use": KeyUse,
     "segment": Segment,
+    "list": ValueList,
     "progress": SegmentProgress,
     "webhook": Webhook,
     "campaign": Campaign,
@@ -112,6 +118,8 @@ class ControlState:
         self._key_digests: dict[tuple[str, str], str] = {}
         self.segments: dict[tuple[str, str], dict[str, Segment]] = defaultdict(dict)
         self._segment_homes: dict[tuple[str, str], tuple[str, str]] = {}
+        self.value_lists: dict[tuple[str, str], dict[str, ValueList]] = defaultdict(dict)
+        """By workspace and environment, then name."""
         self.progress: dict[tuple[str, str], dict[int, SegmentProgress]] = defaultdict(dict)
         """By workspace and segment, then partition."""
         self.webhooks: dict[tuple[str, str], dict[str, Webhook]] = defaultdict(dict)
@@ -179,6 +187,9 @@ class ControlState:
             home = self._segment_homes.pop((workspace, record_id), None)
             if home is not None:
                 self.segments[home].pop(record_id, None)
+        elif kind == "list":
+            environment, _, name = record_id.partition("/")
+            self.value_lists[workspace, environment].pop(name, None)
         elif kind == "progress":
             segment, _, partition = record_id.rpartition(".")
             if partition.isascii() and partition.isdigit():
@@ -216,6 +227,8 @@ class ControlState:
                 home = (record.workspace, record.environment)
                 self.segments[home][record.id] = record
                 self._segment_homes[record.workspace, record.id] = home
+            case ValueList():
+                self.value_lists[record.workspace, record.environment][record.name] = record
             case SegmentProgress():
                 self.progress[record.workspace, record.segment][record.partition] = record
             case Webhook():
@@ -244,15 +257,21 @@ class ControlState:
                 raise TypeError(type(record))
 
     def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
-        """Status, contacts done, of all, and why it is disabled: over all partitions, of the segment's version."""
+        """Status, contacts done, of all, and why it is disabled: over all partitions, of this version and lists."""
         reports = self.progress[segment.workspace, segment.id].values()
-        current = [report for report in reports if report.version == segment.version and report.partition < partitions]
+        home = (segment.workspace, segment.environment)
+        now = (segment.version, stamp_of(segment, self.segments[home], self.value_lists[home]))
+        current = [one for one in reports if (one.version, one.lists) == now and one.partition < partitions]
         done, total = sum(report.done for report in current), sum(report.total for report in current)
         reason = next((report.reason for report in current if report.state == "disabled"), "")
         if reason:
             return "disabled", done, total, reason
         is_live = sum(report.state == "live" for report in current) == partitions
         return "live" if is_live else "backfilling", done, total, ""
+
+    def rules_and_lists(self, home: tuple[str, str]) -> tuple[dict[str, Any], dict[str, ListValues]]:
+        """Of an environment: each segment's rule as it was written, by id, and the named lists by name."""
+        return {name: one.rule for name, one in self.segments[home].items()}, contents_of(self.value_lists[home])
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
         """The valid key with this secret."""

@@ -1,11 +1,14 @@
 """Values in; a workspace's definitions as checked, frozen records of the `control` topic out; pure."""
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.control.sealing import Secret
+from schemas.control.value_lists import digest_of
 from schemas.records import identity
+from schemas.rules.nodes import ListValues, Scalar
 
 SCOPES = (
     "contacts:read",
@@ -107,12 +110,36 @@ class Segment(ControlRecord):
     updated_ms: int
 
 
+class ValueList(ControlRecord):
+    """A named list, which rules refer to by its name; ``id`` is ``<environment>/<name>``, so a name occurs once.
+
+    ``values`` are as ``schemas.control.value_lists.ordered`` has them; ``version`` grows where they change.
+    """
+
+    environment: str
+    name: str
+    description: str = ""
+    values: tuple[Scalar, ...] = ()
+    version: int
+    updated_ms: int
+
+    @cached_property
+    def content(self) -> ListValues:
+        """As rules hold it."""
+        return ListValues(name=self.name, digest=digest_of(self.values), values=self.values)
+
+
 class SegmentProgress(ControlRecord):
     """How far one partition has come with a version of a segment; ``id`` is ``<segment>.<partition>``."""
 
     segment: str
     partition: int
     version: int
+    lists: str = Field("", exclude_if=lambda stamp: not stamp)
+    """The content of the named lists that decide on it, as ``list_users.stamp_of`` has it.
+
+    Left out where none does: an earlier version then reads the record.
+    """
     state: Literal["backfilling", "live", "disabled"]
     done: int = 0
     total: int = 0

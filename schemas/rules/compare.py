@@ -11,10 +11,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from schemas.records.bot_detection import is_machine
-from schemas.rules.nodes import BY_MACHINE, Comparison, Instant, Scalar
+from schemas.rules.nodes import BY_MACHINE, Comparison, Instant, ListValues, Scalar
 from schemas.times import value_ms
 
 Predicate = Callable[[Any], bool]
@@ -83,9 +84,9 @@ def predicate(test: Comparison) -> Predicate:
         case "ne":
             return _not(_equals(test.value))
         case "in":
-            return _is_one_of(test.value)
+            return _is_one_of_these(test.value)
         case "not_in":
-            return _not(_is_one_of(test.value))
+            return _not(_is_one_of_these(test.value))
         case "contains":
             return _contains(test.value)
         case "starts_with":
@@ -113,7 +114,7 @@ def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
     if test.op == "exists":
         return bool
     if test.op in ("eq", "in"):
-        operands = frozenset((test.value,) if test.op == "eq" else test.value)
+        operands = frozenset((test.value,) if test.op == "eq" else values_of(test.value))
         return lambda values: not operands.isdisjoint(values)
     passes = predicate(test)
     return lambda values: any(map(passes, values))
@@ -134,6 +135,21 @@ def _equals(operand: Scalar) -> Predicate:
     if number is not None:
         return lambda value: value == operand if type(value) is str else number_of(value) == number
     return lambda value: value == operand if type(value) is str else truth is not None and value is truth
+
+
+def values_of(operands: tuple[Scalar, ...] | ListValues) -> tuple[Scalar, ...]:
+    """Of ``in`` or ``not_in``."""
+    return operands.values if isinstance(operands, ListValues) else operands
+
+
+def _is_one_of_these(operands: tuple[Scalar, ...] | ListValues) -> Predicate:
+    return _is_on_list(operands) if isinstance(operands, ListValues) else _is_one_of(operands)
+
+
+@lru_cache(maxsize=64)
+def _is_on_list(values: ListValues) -> Predicate:
+    """One for all conditions that use a list: its sets are made once."""
+    return _is_one_of(values.values)
 
 
 def _is_one_of(operands: tuple[Scalar, ...]) -> Predicate:

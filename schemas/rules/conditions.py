@@ -14,7 +14,7 @@ import orjson
 from schemas.rules import windows
 from schemas.rules.aggregates import units_of
 from schemas.rules.compare import Predicate, dig, predicate
-from schemas.rules.nodes import Absent, Between, Happened, InOrder, Rule, Step, Where, Within
+from schemas.rules.nodes import Absent, Between, Happened, InOrder, ListValues, Rule, Step, Where, Within
 from schemas.rules.windows import Retention
 
 MATCHED: tuple[int, ...] = ()
@@ -33,7 +33,7 @@ class CountedEvents:
 
     @property
     def id(self) -> str:
-        where = sorted(hash_of([w.path, w.test.op, w.test.value]) for w in self.where)
+        where = sorted(hash_of([w.path, w.test.op, _meaning(w.test.value)]) for w in self.where)
         meaning = [MEANING] if where or self.path else []
         return hash_of([self.event, where, self.between, *([self.path] if self.path else []), *meaning])
 
@@ -67,6 +67,11 @@ class Condition:
             return MATCHED
         value = units_of(dig(properties, self.path))
         return None if value is None else (value,)
+
+
+def _meaning(operand: Any) -> Any:
+    """A named list counts by its values, not by its name."""
+    return {"list": operand.digest} if isinstance(operand, ListValues) else operand
 
 
 def counted(leaf: Happened) -> CountedEvents:

@@ -26,6 +26,7 @@ from schemas.rules.nodes import (
     InOrder,
     InSegment,
     Instant,
+    ListValues,
     Rule,
     Within,
 )
@@ -132,6 +133,8 @@ def _operand(test: Comparison, now_ms: int) -> Any:
     if isinstance(test.value, Instant):
         ms = test.value.ms + (now_ms if test.value.moving else 0)
         return iso(min(max(ms, FIRST_MS), END_MS - 1))
+    if isinstance(test.value, ListValues):
+        return {"list": test.value.name, "size": len(test.value.values)}
     return list(test.value) if isinstance(test.value, tuple) else test.value
 
 

@@ -1,6 +1,6 @@
 """The segment rule language as a tree of frozen nodes, which `schemas/rules/parse.py` makes and stages compile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 BY_MACHINE = "by_machine"
@@ -17,8 +17,22 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListValues:
+    """A named list in place of the values of ``in`` or ``not_in``; before ``rule_tree.expand`` it is a name alone.
+
+    A list that does not exist has no values. Two of one name and digest are equal: ``digest`` follows from the values.
+    """
+
+    name: str
+    digest: str = ""
+    kind: str = ""
+    """The type of identifiers that the values are normalised as; empty: they are as they were written."""
+    values: tuple[Scalar, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """``value`` is a Scalar, a tuple of them (``in``, ``not_in``), an Instant, or None (``exists``, ``not_exists``)."""
+    """``value`` is a Scalar, a tuple of them or ListValues (``in``, ``not_in``), an Instant, or None (``exists``)."""
 
     op: str
     value: Any = None

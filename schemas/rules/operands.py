@@ -9,7 +9,7 @@ from typing import Any
 from schemas.calendar_days import local_ms, zones
 from schemas.errors import ApiError
 from schemas.records import identity
-from schemas.rules.nodes import Instant, Scalar, Zone
+from schemas.rules.nodes import Instant, ListValues, Scalar, Zone
 from schemas.times import DURATION, parse_duration, value_ms
 
 MAX_VALUES = 500
@@ -43,11 +43,32 @@ def orderable(value: Any, at: str) -> int | float | Instant:
     return number(value, at)
 
 
-def scalars(value: Any, at: str) -> tuple[Scalar, ...]:
+LIST_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+_LIST_NAME = re.compile(LIST_NAME)
+_VALUES = 'must be a list of values, as ["a", "b"], or the name of a list, as {"list": "vip_skus"}'
+
+
+def scalars(value: Any, at: str) -> tuple[Scalar, ...] | ListValues:
+    """The values, or the name of a list that holds them."""
+    if isinstance(value, dict):
+        return _named_list(value, at)
     if not isinstance(value, list) or not value:
-        raise ApiError("invalid_field", 'must be a list of values, as ["a", "b"]', at)
-    values = list_of(value, at, most=MAX_VALUES)
-    return tuple(scalar(one, f"{at}[{index}]") for index, one in enumerate(values))
+        raise ApiError("invalid_field", _VALUES, at)
+    if len(value) > MAX_VALUES:
+        message = f"has at most {MAX_VALUES} values; put more into a named list: POST /v1/lists"
+        raise ApiError("invalid_field", message, at)
+    return tuple(scalar(one, f"{at}[{index}]") for index, one in enumerate(value))
+
+
+def _named_list(value: dict[str, Any], at: str) -> ListValues:
+    only(value, ("list",), at, "a named list")
+    if "list" not in value:
+        raise ApiError("invalid_field", _VALUES, at)
+    name = value["list"]
+    if not isinstance(name, str) or not _LIST_NAME.fullmatch(name):
+        message = "must be the name of a list: up to 63 of a-z, 0-9, _ and -, as vip_skus"
+        raise ApiError("invalid_field", message, f"{at}.list")
+    return ListValues(name=name)
 
 
 def fixed(value: Any, at: str, what: str = "an ISO 8601 time") -> Instant:
@@ -151,7 +172,10 @@ _NO_SUCH = {
 def identifier_value(kind: str, op: str, value: Any, at: str) -> Any:
     """The operand in the form in which identifiers are kept."""
     if op in ("in", "not_in"):
-        return tuple(identifier_value(kind, "eq", one, f"{at}[{n}]") for n, one in enumerate(scalars(value, at)))
+        values = scalars(value, at)
+        if isinstance(values, ListValues):
+            return values
+        return tuple(identifier_value(kind, "eq", one, f"{at}[{n}]") for n, one in enumerate(values))
     written = text(value, at)
     if op not in ("eq", "ne"):
         return written.lower() if kind == identity.EMAIL else written

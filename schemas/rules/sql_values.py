@@ -4,10 +4,11 @@ The twin of ``schemas.rules.compare``: the same rules, in ClickHouse's words. Wh
 as Float64, so whole numbers beyond 2^53 may differ there; whether they are equal is exact.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.rules.aggregates import SCALE
-from schemas.rules.compare import EXACT_DIGITS, NEGATED, number_of
+from schemas.rules.compare import EXACT_DIGITS, NEGATED, number_of, values_of
 from schemas.rules.nodes import Comparison, Instant, Scalar
 from schemas.times import END_MS, FIRST_MS, ISO_VALUE, MILLISECONDS_FROM
 
@@ -66,6 +67,10 @@ def month_day(place: "JsonColumn") -> str:
     return f"multiIf(isNull({place.time_ms}), 0, {place.kind} = 'String', {text}, {unix})"
 
 
+MOST_IN_FIELD = 48_000
+"""Bytes of an array, about: ClickHouse takes 128 KiB in a field of a request."""
+
+
 class Parameters:
     """Values on their way into a query, each under a name of its own; equal ones share it."""
 
@@ -92,6 +97,25 @@ class Parameters:
 
     def whole(self, value: int) -> str:
         return self.add(value, "Int64")
+
+    def has(self, sql: str, texts: Sequence[str], kind: str = "String") -> str:
+        """Whether an expression is one of the values, which are spelt as texts and read as a ``kind``."""
+        parts: list[list[str]] = [[]]
+        size = 0
+        is_plain = all(map(str.isprintable, texts))
+        for one in texts:
+            spelt = one if is_plain else one.encode().hex()
+            if size > MOST_IN_FIELD:
+                parts.append([])
+                size = 0
+            parts[-1].append(spelt)
+            size += 2 * len(spelt.encode()) + 3
+        arrays = [self.add(part, "Array(String)") for part in parts]
+        if not is_plain:
+            arrays = [f"arrayMap(x -> unhex(x), {array})" for array in arrays]
+        if kind != "String":
+            arrays = [f"arrayMap(x -> to{kind}(x), {array})" for array in arrays]
+        return f"({' OR '.join(f'{sql} IN {array}' for array in arrays)})"
 
 
 class JsonColumn:
@@ -170,9 +194,9 @@ def test(place: JsonColumn, comparison: Comparison, parameters: Parameters, now_
         case "ne":
             return f"(NOT {_equals(place, value, parameters)})"
         case "in":
-            return _is_one_of(place, value, parameters)
+            return _is_one_of(place, values_of(value), parameters)
         case "not_in":
-            return f"(NOT {_is_one_of(place, value, parameters)})"
+            return f"(NOT {_is_one_of(place, values_of(value), parameters)})"
         case "contains":
             return _contains(place, value, parameters)
         case "starts_with":
@@ -195,7 +219,8 @@ def any_value(values: str, comparison: Comparison, parameters: Parameters) -> st
         case "eq":
             sql = f"has({values}, {parameters.text(value)})"
         case "in":
-            sql = f"hasAny({values}, [{', '.join(map(parameters.text, value))}])"
+            texts = [str(one) for one in values_of(value)]
+            sql = f"arrayExists(v -> {parameters.has('v', texts)}, {values})" if texts else "0"
         case "contains":
             sql = f"arrayExists(v -> position(v, {parameters.text(value)}) > 0, {values})"
         case "starts_with":
@@ -206,48 +231,47 @@ def any_value(values: str, comparison: Comparison, parameters: Parameters) -> st
 
 
 def _equals(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:
-    if isinstance(operand, bool):
-        return f"({_is_truth(place, truth=operand)} OR {_is_text(place, 'true' if operand else 'false', parameters)})"
-    if isinstance(operand, str):
-        is_text = _is_text(place, operand, parameters)
-        if operand in ("true", "false"):
-            return f"({is_text} OR {_is_truth(place, truth=operand == 'true')})"
-        number = number_of(operand)
-        return is_text if number is None else f"({is_text} OR {_is_number(place, number, parameters)})"
-    return f"({_is_number(place, operand, parameters)} OR {_spells(place, operand, parameters)})"
-
-
-def _is_text(place: JsonColumn, operand: str, parameters: Parameters) -> str:
-    return f"({place.kind} = 'String' AND {place.text} = {parameters.text(operand)})"
-
-
-def _is_truth(place: JsonColumn, *, truth: bool) -> str:
-    return f"({place.kind} = 'Bool' AND {place.boolean} = {int(truth)})"
-
-
-def _is_number(place: JsonColumn, operand: float, parameters: Parameters) -> str:
-    """A JSON number; whole ones by their digits, which are exact."""
-    double = f"({place.kind} = 'Double' AND {place.float} = {parameters.number(operand)})"
-    if operand != int(operand):
-        return double
-    whole = f"({place.kind} IN {_WHOLE} AND {place.raw} = {parameters.text(str(int(operand)))})"
-    return f"({whole} OR {double})" if float(operand) == operand else whole
-
-
-def _spells(place: JsonColumn, operand: float, parameters: Parameters) -> str:
-    is_whole = f"match({place.text}, '{_DIGITS}')"
-    number = parameters.number(operand)
-    double = f"(NOT {is_whole} AND match({place.text}, '{_NUMBER}') AND toFloat64OrNull({place.text}) = {number})"
-    if float(operand) != operand:
-        double = "0"
-    whole = "0"
-    if operand == int(operand) and abs(operand) < 10**EXACT_DIGITS:
-        whole = f"({is_whole} AND toInt128OrNull({place.text}) = toInt128({parameters.text(str(int(operand)))}))"
-    return f"({place.kind} = 'String' AND ifNull({whole} OR {double}, 0))"
+    return _is_one_of(place, (operand,), parameters)
 
 
 def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Parameters) -> str:
-    return f"({' OR '.join(_equals(place, operand, parameters) for operand in operands)})"
+    """By look-ups in sets: a list may be long."""
+    truths = ["true" if one else "false" for one in operands if isinstance(one, bool)]
+    texts = [one for one in operands if isinstance(one, str)] + truths
+    numbers = [one for one in operands if not isinstance(one, str | bool)]
+    spelt = [number for one in operands if isinstance(one, str) and (number := number_of(one)) is not None]
+    is_true = [f"{place.boolean} = {int(one == 'true')}" for one in ("true", "false") if one in texts]
+    ways = [f"({place.kind} = 'Bool' AND ({' OR '.join(is_true)}))"] if is_true else []
+    if texts:
+        ways.append(f"({place.kind} = 'String' AND {parameters.has(place.text, texts)})")
+    if numbers or spelt:
+        ways.append(_is_a_number_of(place, [*numbers, *spelt], parameters))
+    if numbers:
+        ways.append(_spells_one_of(place, numbers, parameters))
+    return f"({' OR '.join(ways) or '0'})"
+
+
+def _is_a_number_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
+    """Of JSON numbers, whole ones by their digits, which are exact."""
+    ways = []
+    if wholes := [str(int(one)) for one in numbers if one == int(one)]:
+        ways.append(f"({place.kind} IN {_WHOLE} AND {parameters.has(place.raw, wholes)})")
+    if doubles := [repr(one) for one in numbers if float(one) == one]:
+        ways.append(f"({place.kind} = 'Double' AND {parameters.has(place.float, doubles, 'Float64')})")
+    return f"({' OR '.join(ways)})"
+
+
+def _spells_one_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
+    """Of texts that spell a number."""
+    is_whole, ways = f"match({place.text}, '{_DIGITS}')", []
+    if wholes := [str(int(one)) for one in numbers if one == int(one) and abs(one) < 10**EXACT_DIGITS]:
+        number = f"assumeNotNull(toInt128OrNull({place.text}))"
+        ways.append(f"({is_whole} AND {parameters.has(number, wholes, 'Int128')})")
+    if doubles := [repr(one) for one in numbers if float(one) == one]:
+        number = f"assumeNotNull(toFloat64OrNull({place.text}))"
+        is_other = f"NOT {is_whole} AND match({place.text}, '{_NUMBER}')"
+        ways.append(f"({is_other} AND {parameters.has(number, doubles, 'Float64')})")
+    return f"({place.kind} = 'String' AND ({' OR '.join(ways)}))" if ways else "0"
 
 
 def _contains(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:

@@ -142,10 +142,9 @@ class LaunchRunner:
         """Contacts that matched the rule when the launch was requested; raises ``ApiError``."""
         place = (job.workspace, job.id)
         if place not in self._found:
-            rules = {
-                name: segment.rule for name, segment in self._control.segments[job.workspace, job.environment].items()
-            }
-            tree = rule_tree.read("", job.audience.rule, rules)
+            rules, lists = self._control.rules_and_lists((job.workspace, job.environment))
+            rule_tree.check("", job.audience.rule, rules, lists)  # a list may have gone since
+            tree = rule_tree.read("", job.audience.rule, rules, lists)
             query = sql.members(tree, job.workspace, job.environment, job.created_ms)
             client = await self._connections.clickhouse()
             contact_ids = sorted(row[0] for row in (await client.query(query.sql, query.parameters)).result_rows)

@@ -80,6 +80,7 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
 
     webhook = post("/v1/webhooks", {"url": "http://127.0.0.1:9/closed", "types": ["*"]})["id"]
     segment = post("/v1/segments", {"name": "All", "rule": {"attribute": "plan", "op": "eq", "value": "pro"}})["id"]
+    post("/v1/lists", {"name": "described", "values": ["a", 5, True]})
     hello = {"name": "Hello", "channel": "email", "variants": [{"id": "a", "name": "A"}]}
     campaign = post("/v1/campaigns", {**hello, "delivery": {"webhook_id": webhook}})["id"]
     receiver = post("/v1/receivers", {"provider": "postmark", "signing_secret": "user:secret"})["id"]
@@ -95,14 +96,13 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
     post("/v1/segments/preview", {"rule": {"attribute": "plan", "op": "exists"}})
     post("/graphql", {"query": "{ __typename }"})
     found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
-    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "workspaces": "", "events": event}
-    found["workspaces"] = _workspace(client)
-    to_one = {"contact": contact}
+    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "events": event}
+    found["workspaces"], to_one = _workspace(client), {"contact": contact}
     launch = post(f"/v1/campaigns/{campaign}/launch?timeout_ms=10000", to_one, "/v1/campaigns/{id}/launch")
     found["launches"] = launch["id"]
     found["test"] = post("/v1/environments", {"id": "described", "kind": "test"})["id"]
-    for word in ("counts", "bad"):
-        check(described, "get", f"/v1/test/{word}", client.get(f"/v1/test/{word}?environment=described"))
+    for path in ("/v1/test/counts", "/v1/test/bad"):
+        check(described, "get", path, client.get(f"{path}?environment=described"))
     check(described, "post", "/v1/test/reset", client.post("/v1/test/reset?environment=described"))
     post("/v1/contacts?timeout_ms=10000", {"email": "erased@b.c"})
     erased = client.delete("/v1/contacts/email:erased@b.c")
@@ -144,7 +144,11 @@ def filled(route: RouteSpec, ids: Ids) -> str:
     parts = route.path.removeprefix("/v1").split("/")
     thing = parts[2] if "jobs" in parts else parts[1]
     path = route.public_path.replace("{delivery_id}", ids.get("deliveries", ""))
-    path = path.replace("{provider}", "postmark").replace("{launch_id}", ids.get("launches", ""))
+    path = (
+        path.replace("{name}", "described")
+        .replace("{provider}", "postmark")
+        .replace("{launch_id}", ids.get("launches", ""))
+    )
     return path.replace("{id}", ids.get(thing, ""))
 
 

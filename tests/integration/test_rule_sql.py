@@ -14,7 +14,7 @@ from sinks.clickhouse.rows import CONTACTS, EVENTS, OVERRIDES, Item, Table
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate
 from tests.property.world_segments import ENVIRONMENT, HOUR, WORKSPACE, SegmentsWorld, contact_of, merge
-from tests.support.generated_contacts import Generated
+from tests.support.generated_contacts import LISTS, Generated
 from tests.support.services import fresh_settings
 
 pytestmark = pytest.mark.clickhouse
@@ -29,6 +29,9 @@ def lived() -> tuple[SegmentsWorld, dict[str, Any], list[Event], list[Merge]]:
     for n in range(RULES_COUNT):
         rules[f"s{n:02}"] = made.rule(list(rules))
     world = SegmentsWorld(**rules)
+    for name, values in LISTS.items():
+        world.enlist(name, *values)
+    world.follow()
     events: list[Event] = []
     merges: list[Merge] = []
     for chunk in range(CHUNKS):
@@ -69,12 +72,13 @@ async def test_live_memberships_are_those_of_the_rules_in_sql(clickhouse: str, t
     client = await clickhouse_connect.get_async_client(dsn=settings.clickhouse, database=settings.clickhouse_database)
     everybody = {key for key, _ in world.rows()}
     live = {name: {contact for contact, segment in world.members() if segment == name} for name in rules}
+    lists = world.control.rules_and_lists((WORKSPACE, ENVIRONMENT))[1]
     parsed = {name: parse.parse(value) for name, value in rules.items()}
     telling = 0
     differences = {}
     try:
         for name, tree in parsed.items():
-            query = sql.members(rule_tree.expand(tree, parsed.get, (name,)), WORKSPACE, ENVIRONMENT, world.now)
+            query = sql.members(rule_tree.expand(tree, parsed.get, (name,), lists), WORKSPACE, ENVIRONMENT, world.now)
             found = {row[0] for row in (await client.query(query.sql, parameters=query.parameters)).result_rows}
             if found != live[name]:
                 differences[name] = (rules[name], len(found - live[name]), len(live[name] - found))

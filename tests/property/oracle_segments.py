@@ -1,6 +1,6 @@
 """The meaning of a rule, told again in the plainest way: all events of a contact and a moment in, yes or no out."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -12,6 +12,19 @@ from schemas.records.records import Event
 from schemas.times import parse_duration, parse_iso, parse_time
 
 ORDER = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}
+LISTS: dict[str, tuple[Any, ...]] = {"plans": (1, 2), "people": ("ann", "eve"), "vip_skus": ("tea-1", "tea-2")}
+"""Named lists of every world, unless it has others."""
+
+
+def written_out(rule: Any, lists: Mapping[str, Collection[Any]] = LISTS) -> Any:
+    """The rule with the values of each list in place of its name."""
+    if isinstance(rule, list):
+        return [written_out(part, lists) for part in rule]
+    if not isinstance(rule, dict):
+        return rule
+    if rule.keys() == {"list"}:
+        return list(lists[rule["list"]])
+    return {name: written_out(part, lists) for name, part in rule.items()}
 
 
 def is_member(
@@ -26,12 +39,18 @@ def is_member(
 
     Only what the strategies generate is understood.
     """
+    return _is_member(written_out(rule), events, now, known=known, merged=merged)
+
+
+def _is_member(
+    rule: dict[str, Any], events: Sequence[Event], now: int, *, known: bool, merged: Collection[tuple[str, str]]
+) -> bool:
     if "all" in rule:
-        return all(is_member(part, events, now, known=known, merged=merged) for part in rule["all"])
+        return all(_is_member(part, events, now, known=known, merged=merged) for part in rule["all"])
     if "any" in rule:
-        return any(is_member(part, events, now, known=known, merged=merged) for part in rule["any"])
+        return any(_is_member(part, events, now, known=known, merged=merged) for part in rule["any"])
     if "not" in rule:
-        return not is_member(rule["not"], events, now, known=known, merged=merged)
+        return not _is_member(rule["not"], events, now, known=known, merged=merged)
     if "identified" in rule:
         return known is rule["identified"]
     if "consent" in rule:
@@ -66,7 +85,9 @@ def compare(rule: dict[str, Any], value: Any, now: int) -> bool:
     if op == "not_exists":
         return value is None
     if value is None:
-        return bool(op == "ne")
+        return op in ("ne", "not_in")
+    if op in ("in", "not_in"):
+        return (value in rule["value"]) is (op == "in")
     if op in ("before", "after"):
         time = parse_time(value)
         limit = now - (parse_duration(rule["value"].removeprefix("now-")) or 0)
@@ -108,8 +129,12 @@ def matching(step: dict[str, Any], events: Sequence[Event]) -> list[Event]:
         e
         for e in events
         if e["type"] == step["event"] and e["kind"] == "track"
-        if all(orjson.loads(e["properties"])[w["property"]] >= w["value"] for w in step.get("where", ()))
+        if all(passes(w, orjson.loads(e["properties"])[w["property"]]) for w in step.get("where", ()))
     ]
+
+
+def passes(where: dict[str, Any], value: int) -> bool:
+    return value in where["value"] if where["op"] == "in" else bool(value >= where["value"])
 
 
 def follows(steps: Sequence[dict[str, Any]], events: Sequence[Event], now: int, at: int = -1) -> Iterator[bool]:

@@ -15,18 +15,26 @@ windows: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.sampled_from(["10m", "1h", "2h"]).map(lambda w: {"within": w}),
     st.just({"between": ["2026-05-28T18:00:00Z", "2026-05-28T20:00:00Z"]}),
 )
+wheres: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {},
+        {"where": [{"property": "n", "op": "gte", "value": 1}]},
+        {"where": [{"property": "n", "op": "gte", "value": 2}]},
+        {"where": [{"property": "n", "op": "in", "value": {"list": "plans"}}]},
+    ]
+)
 event_rules = st.builds(
     lambda name, op, value, window, where: {
         "event": name,
         "count": {"op": op, "value": value},
         **window,
-        **({"where": [{"property": "n", "op": "gte", "value": where}]} if where else {}),
+        **where,
     },
     st.sampled_from(["seen", "bought"]),
     st.sampled_from(COUNT_OPS),
     st.integers(0, 4),
     windows,
-    st.integers(0, 2),
+    wheres,
 )
 total_rules = st.builds(
     lambda name, kind, op, value, window: {"event": name, kind: {"property": "n", "op": op, "value": value}, **window},
@@ -36,14 +44,7 @@ total_rules = st.builds(
     st.integers(0, 5),
     windows,
 )
-steps = st.builds(
-    lambda name, where: {
-        "event": name,
-        **({"where": [{"property": "n", "op": "gte", "value": where}]} if where else {}),
-    },
-    st.sampled_from(["seen", "bought"]),
-    st.integers(0, 2),
-)
+steps = st.builds(lambda name, where: {"event": name, **where}, st.sampled_from(["seen", "bought"]), wheres)
 spans = st.sampled_from(["1m", "10m", "1h", "2h"])
 repeated = st.builds(
     lambda step, count, within: {**step, "count": {"op": "gte", "value": count}, **within},
@@ -70,6 +71,7 @@ identifier_rules = st.builds(
         [
             *({"op": op, "value": "ann"} for op in ("eq", "ne", "contains", "starts_with", "ends_with")),
             *({"op": op, "value": ["ann", "eve"]} for op in ("in", "not_in")),
+            *({"op": op, "value": {"list": "people"}} for op in ("in", "not_in")),
             *({"op": op} for op in ("exists", "not_exists")),
         ]
     ),
@@ -89,6 +91,7 @@ attribute_rules = st.one_of(
     st.just({"attribute": "since", "op": "before", "value": "now-1h"}),
     st.just({"attribute": "since", "op": "after", "value": "now-2h"}),
     st.just({"attribute": "plan", "op": "not_exists"}),
+    st.sampled_from(["in", "not_in"]).map(lambda op: {"attribute": "plan", "op": op, "value": {"list": "plans"}}),
 )
 leaves = st.one_of(
     event_rules,

@@ -11,14 +11,22 @@ from schemas.rules import parse, rule_tree
 from schemas.rules.evaluate import compile_rule
 from schemas.rules.explain import explain_rule
 from schemas.rules.facts import ContactFacts, EventFact, counts_of
+from schemas.rules.nodes import ListValues, Rule
 from schemas.times import LATEST_MS
-from tests.property.oracle_segments import is_member, last
+from tests.property.oracle_segments import LISTS, is_member, last
 from tests.property.strategies_segments import events, rules
 from tests.property.world_segments import HOUR, NOW
 
 START = NOW - 4 * HOUR
 END = NOW + 3 * HOUR
 sent = st.lists(events(), max_size=12, unique_by=lambda e: e["event_id"])
+
+
+VALUES = {name: ListValues(name=name, digest=name, values=values) for name, values in LISTS.items()}
+
+
+def whole(written: dict[str, Any]) -> Rule:
+    return rule_tree.expand(parse.parse(written), lambda _: None, (), VALUES)
 
 
 def known(tree: Any, happened: list[Event], now: int) -> ContactFacts:
@@ -49,7 +57,7 @@ def test_no_moment_between_two_due_times_is_missed(
     written: dict[str, Any], happened: list[Event], moments: list[int]
 ) -> None:
     """Events that are still to come are known from the start: each counts when its time comes."""
-    tree = parse.parse(written)
+    tree = whole(written)
     evaluate = compile_rule(tree)
     contact = known(tree, happened, START)
     verdicts = [(START, *evaluate(contact, START))]
@@ -66,7 +74,7 @@ def test_no_moment_between_two_due_times_is_missed(
 
 @given(rules, sent, st.integers(START, END))
 def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happened: list[Event], now: int) -> None:
-    tree = parse.parse(written)
+    tree = whole(written)
     contact = known(tree, happened, now)
     told = explain_rule(tree, contact, now)
     assert told.member == is_member(written, happened, now, known=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from processors.membership.contact_state import Contact, Redirect
 from schemas import topics
 from schemas.records.records import Event, Identifier, Merge, Rebuild
-from tests.property.oracle_segments import is_member
+from tests.property.oracle_segments import is_member, written_out
 from tests.property.strategies_segments import events, rules
 from tests.property.world_history import Past
 from tests.property.world_segments import (
@@ -30,12 +30,20 @@ NEVER_SEEN = {"not": {"event": "seen"}}
 some = st.lists(events((ANN, BOB)), min_size=1, max_size=12, unique_by=lambda e: e["event_id"])
 
 
-@given(rules, rules, some, st.data())
+contents = st.fixed_dictionaries(
+    {
+        "plans": st.lists(st.integers(0, 3), max_size=3, unique=True),
+        "people": st.lists(st.sampled_from(["ann", "bob", "eve"]), max_size=2, unique=True),
+    }
+)
+
+
+@given(rules, rules, some, contents, st.data())
 @settings(max_examples=100, deadline=None)
 def test_a_rule_of_today_says_what_it_would_have_said_always(
-    first: dict[str, Any], second: dict[str, Any], sent: list[Event], data: st.DataObject
+    first: dict[str, Any], second: dict[str, Any], sent: list[Event], lists: dict[str, list[Any]], data: st.DataObject
 ) -> None:
-    """Made after some events and edited after others; chunks, live events and a crash come in any order."""
+    """Made after some events and edited after others; lists, chunks, live events and a crash come in any order."""
     world, early, middle = Past(), data.draw(st.integers(0, len(sent))), data.draw(st.integers(0, len(sent)))
     early, middle = min(early, middle), max(early, middle)
     world.send(*sent[:early])
@@ -44,14 +52,20 @@ def test_a_rule_of_today_says_what_it_would_have_said_always(
         _something(world, data)
         world.send(one)
     world.define("s", second, version=2)
+    waiting = dict(lists)
     for one in sent[middle:]:
         _something(world, data)
+        if data.draw(st.booleans()) and waiting:
+            name, values = waiting.popitem()
+            world.enlist(name, *values, version=2)
         world.send(one)
+    for name, values in waiting.items():
+        world.enlist(name, *values, version=2)
     world.follow()
     world.fire()
     for kind, user in (ANN, BOB):
         mine = [e for e in sent if e["contact_id"] == contact_of(kind, user)]
-        expected = bool(mine) and is_member(second, mine, world.now, known=True)
+        expected = bool(mine) and is_member(written_out(second, lists), mine, world.now, known=True)
         assert ("s" in world.segments_of(user)) == expected
     assert world.standing("s") == "live"
     assert world.sink.members == world.members()
@@ -101,6 +115,23 @@ def test_an_edited_rule_tells_only_the_difference() -> None:
     assert {(c["contact_id"], c["member"]) for c in changes} == {
         (contact_of("external_id", "ann"), False),
         (contact_of("external_id", "eve"), False),
+    }
+
+
+def test_a_changed_list_tells_only_the_difference_and_counts_history_anew() -> None:
+    world = Past(s={"event": "seen", "where": [{"property": "n", "op": "in", "value": {"list": "plans"}}]})
+    for n, user in enumerate(("ann", "bob", "eve")):
+        world.send(event(user=user, event_id=user, properties={"n": n + 1}))
+    assert [world.segments_of(user) for user in ("ann", "bob", "eve")] == [{"s"}, {"s"}, set()]
+    before = len(world.sink.changes)
+    world.enlist("plans", 2, 3, version=2)
+    assert world.standing("s") == "backfilling"
+    world.follow()
+    assert world.standing("s") == "live"
+    changes = [c for c in world.sink.changes[before:] if c["kind"] == "membership"]
+    assert {(c["contact_id"], c["member"], c["reason"]) for c in changes} == {
+        (contact_of("external_id", "ann"), False, "rule"),
+        (contact_of("external_id", "eve"), True, "rule"),
     }
 
 

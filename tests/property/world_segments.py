@@ -12,9 +12,11 @@ from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments.stage import SegmentsStage
 from schemas import topics
 from schemas.control import control_state
-from schemas.control.control_state import ControlState, Segment
+from schemas.control.control_state import ControlState, Segment, ValueList
+from schemas.control.value_lists import ordered
 from schemas.records import codec, identity
 from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Quarantined
+from tests.property.oracle_segments import LISTS
 from tests.property.store_segments import SegmentTables, Sink
 
 WORKSPACE, ENVIRONMENT = "local", "production"
@@ -100,6 +102,8 @@ class SegmentsWorld:
         self.sends: list[OutputRecord] = []
         self.quarantined: list[Quarantined] = []
         self.logs: dict[tuple[str, int], list[InputRecord]] = {}
+        for name, values in LISTS.items():
+            self.enlist(name, *values)
         for name, rule in rules.items():
             self.define(name, rule)
         self.restart()
@@ -126,6 +130,13 @@ class SegmentsWorld:
             updated_ms=NOW,
         )
         self.control.apply(*control_state.encode("segment", segment))
+
+    def enlist(self, name: str, *values: Any, version: int = 1) -> None:
+        """Make a named list, or give it other values."""
+        fields = {"id": f"{ENVIRONMENT}/{name}", "name": name, "values": ordered(values), "version": version}
+        home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW, "updated_ms": NOW}
+        record = ValueList.model_validate({**fields, **home})
+        self.control.apply(*control_state.encode("list", record))
 
     def remove(self, name: str) -> None:
         self.control.apply(control_state.record_key("segment", WORKSPACE, name), None)

@@ -12,6 +12,20 @@ AGENTS = ("Mozilla/5.0", "Mozilla/5.0 (iPhone)", "Mimecast/1", "GoogleBot/2.1", 
 OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
 CITIES = ("Oslo", "Bergen", "São Paulo", "O'Brien's {x:String}", "")
 SPANS = ("1h", "6h", "1d", "2d", "1w")
+LISTS: dict[str, tuple[Any, ...]] = {
+    "mixed": (
+        "pro",
+        "1",
+        50,
+        99.5,
+        "São Paulo",
+        "true",
+        "O'Brien's {x:String}",
+        *range(100, 190),
+        *map(str, range(300)),
+    ),
+    "users": tuple(f"u{n}" for n in range(0, 9000, 7)),
+}
 LATE = (0, 0, 0, 1000, HOUR, DAY, 3 * DAY, -2 * HOUR)
 
 
@@ -148,6 +162,7 @@ class Generated:
                 (
                     {"op": rng.choice(("eq", "ne")), "value": "u7"},
                     {"op": rng.choice(("in", "not_in")), "value": [f"u{n}" for n in range(0, 400, 3)]},
+                    {"op": rng.choice(("in", "not_in")), "value": {"list": "users"}},
                     {"op": rng.choice(("starts_with", "ends_with", "contains")), "value": rng.choice(("1", "u2", "0"))},
                     {"op": rng.choice(("exists", "not_exists"))},
                 )
@@ -181,7 +196,10 @@ class Generated:
                 {"op": rng.choice(("eq", "ne")), "value": value},
                 {"op": rng.choice(("gt", "gte", "lt", "lte")), "value": rng.randrange(150)},
                 {"op": rng.choice(("gt", "lte", "before", "after")), "value": iso(NOW + rng.randrange(-DAY, DAY))},
-                {"op": rng.choice(("in", "not_in")), "value": ["pro", "b", 1, 5, True, "Bergen"]},
+                {
+                    "op": rng.choice(("in", "not_in")),
+                    "value": rng.choice((["pro", "b", 1, 5, True, "Bergen"], {"list": "mixed"})),
+                },
                 {"op": "contains", "value": rng.choice(("a", "ã", 5, True, "5", "'s {"))},
                 {"op": rng.choice(("starts_with", "ends_with")), "value": rng.choice(("O", "o", "b"))},
                 {"op": rng.choice(("exists", "not_exists"))},

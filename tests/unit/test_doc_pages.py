@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from ingest import doc_pages, openapi
+from schemas.api.requests.body import checked
+from schemas.api.requests.lists import NewValueList
 from schemas.records.records import Event
 from schemas.rules import parse
 from schemas.rules.parse import FIELDS
@@ -85,6 +87,11 @@ CASES: dict[str, tuple[list[Event], list[Event], int]] = {
         [did("order_completed", at=MAY + DAY), did("order_completed", at=MAY - 1)],
         0,
     ),
+    "Bought a rare product": (
+        [did("order_completed", sku="tea-2")],
+        [did("order_completed", sku="tea-3"), did("viewed", sku="tea-1")],
+        0,
+    ),
     "Pays, or lives in Scandinavia": (
         [has(address={"country": "NO"})],
         [has(address={"country": "DE"}, plan="free")],
@@ -121,8 +128,11 @@ def test_every_form_is_told_and_every_rule_in_the_text_is_one() -> None:
     assert [form for form in FIELDS if f'{{"{form}":' not in RULES] == []
     written = re.findall(r"'(\{.*\})'", RULES)
     assert written
-    for body in written:
-        parse.parse(json.loads(body)["rule"])
+    for body in map(json.loads, written):
+        if "rule" in body:
+            parse.parse(body["rule"])
+        else:
+            checked(NewValueList, body)
 
 
 def code(language: str) -> str:

@@ -18,7 +18,7 @@ async def plan(
 ) -> dict[str, Any]:
     """``contact`` is the id of the one that is named; raises ``ApiError`` (404, 422)."""
     contact, parameters = "", {}
-    rules = {name: segment.rule for name, segment in control.segments[tenant.place].items()}
+    rules, lists = control.rules_and_lists(tenant.place)
     if body.get("segment") is not None:
         require(control.segments[tenant.place], body["segment"], "segment")
         audience, parameters = OF_SEGMENT, {"segment": body["segment"]}
@@ -29,8 +29,8 @@ async def plan(
         contact = row["contact_id"]
         audience, parameters = LISTED, {"audience": [contact]}
     else:
-        rule_tree.check("", body["rule"], rules)
-        tree = rule_tree.read("", body["rule"], rules)
+        rule_tree.check("", body["rule"], rules, lists)
+        tree = rule_tree.read("", body["rule"], rules, lists)
         query = sql.members(tree, tenant.workspace, tenant.environment, now_ms)
         audience, parameters = query.sql.rpartition("SETTINGS")[0], query.parameters
     campaigns = control.campaigns[tenant.place].values()

@@ -14,6 +14,7 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState, Segment
+from schemas.control.list_users import edited_ms
 from schemas.errors import ApiError
 from schemas.limits import EVENTS
 from schemas.retry import repeated
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 MOST_SEGMENTS = 10
 """Of all homes, in one round."""
 SETTLED_MS = 30_000
-"""A rule that was edited so lately is not compared: its memberships may be on their way."""
+"""A rule that was edited so lately, or a list of it, is not compared: its memberships may be on their way."""
 MOST_TOLD = 20
 
 _SAMPLE = """
@@ -109,9 +110,10 @@ class ConsistencyCheck:
         before = clock.now_ms() - SETTLED_MS
         ready = sorted(
             (s.id, s)
-            for tenant in self._control.segments.values()
+            for home, tenant in self._control.segments.items()
             for s in tenant.values()
-            if s.updated_ms < before and self._control.standing(s, self._reader.partitions)[0] == "live"
+            if edited_ms(s, tenant, self._control.value_lists[home]) < before
+            and self._control.standing(s, self._reader.partitions)[0] == "live"
         )
         ordered = [s for name, s in ready if name > self._last] + [s for name, s in ready if name <= self._last]
         chosen = ordered[:MOST_SEGMENTS]
@@ -135,7 +137,7 @@ class ConsistencyCheck:
         if self._control.standing(current, self._reader.partitions)[0] != "live":
             return []  # its history is on its way, or it is disabled
         try:
-            tree = tree_of(self._control.segments[tenant], segment.id, segment.rule)
+            tree = tree_of(self._control, tenant, segment.id, segment.rule)
         except ApiError:
             return []  # it is disabled
         workspace = self._control.workspaces.get(segment.workspace)

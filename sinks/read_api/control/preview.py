@@ -1,11 +1,10 @@
 """A client's rule in; the number of contacts that meet it now, and a sample of them, out."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from schemas.api.requests.body import checked
 from schemas.api.requests.segments import SegmentPreview
-from schemas.control.control_state import Segment
+from schemas.control.control_state import ControlState
 from schemas.rules import parse, rule_tree, sql
 from schemas.rules.nodes import Rule
 from sinks.read_api.control.rule_warnings import unseen
@@ -17,18 +16,16 @@ DRAFT = ""
 """Id of a segment that is not there yet."""
 
 
-def tree_of(segments: Mapping[str, Segment], segment_id: str, written: Any) -> Rule:
-    """A rule with those it refers to; raises ``ApiError`` (422) with the path of the wrong field."""
-    return rule_tree.read(segment_id, written, {name: segment.rule for name, segment in segments.items()})
+def tree_of(control: ControlState, place: tuple[str, str], segment_id: str, written: Any) -> Rule:
+    """A rule with the segments and lists it refers to; raises ``ApiError`` (422) with the path of the wrong field."""
+    return rule_tree.read(segment_id, written, *control.rules_and_lists(place))
 
 
-async def preview(
-    reader: ClickHouseReader, tenant: Tenant, segments: Mapping[str, Segment], body: Any, now_ms: int
-) -> Any:
+async def preview(reader: ClickHouseReader, tenant: Tenant, control: ControlState, body: Any, now_ms: int) -> Any:
     """``body`` is a ``SegmentPreview``; raises ``ApiError`` with the path of the wrong field."""
     rule = checked(SegmentPreview, body).rule
-    rule_tree.check(DRAFT, rule, {name: segment.rule for name, segment in segments.items()})
-    tree = tree_of(segments, DRAFT, rule)
+    rule_tree.check(DRAFT, rule, *control.rules_and_lists(tenant.place))
+    tree = tree_of(control, tenant.place, DRAFT, rule)
     query = sql.members(tree, tenant.workspace, tenant.environment, now_ms)
     select = f"SELECT count() AS contacts, groupArray({SAMPLE})(contact_id) AS sample FROM ({query.sql})"  # noqa: S608 - our own words
     (row,) = await reader.rows(select, **query.parameters)

@@ -1,0 +1,73 @@
+"""Named lists of a file and of the API in; the changes that make the API's like the file's, and their effect, out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.cli.segments.document import ListDefinition
+from deploy.client.api import ApiClient, ApiRefusedError, part
+from deploy.client.config import ConfigError
+
+ADD, CHANGE = "add", "change"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedListChange:
+    """``before``: how many values it has now; ``None``: it is not there."""
+
+    definition: ListDefinition
+    before: int | None
+
+    @property
+    def action(self) -> str:
+        return ADD if self.before is None else CHANGE
+
+    @property
+    def name(self) -> str:
+        return f"list {self.definition.name}"
+
+    def to_row(self) -> dict[str, Any]:
+        size = len(self.definition.values)
+        return {"action": self.action, "segment": self.name, "members_now": self.before, "members_then": size}
+
+
+async def present_lists(client: ApiClient, names: Iterable[str]) -> dict[str, ListDefinition]:
+    """Those of them that the API has."""
+    lists = {}
+    for name in sorted(names):
+        try:
+            shown = await client.call("GET", f"/v1/lists/{part(name)}")
+        except ApiRefusedError as refused:
+            if refused.status != 404:
+                raise
+            continue
+        values = [one["value"] async for one in client.listed(f"/v1/lists/{part(name)}/values")]
+        lists[name] = ListDefinition(name, shown["description"], tuple(values))
+    return lists
+
+
+def list_changes(
+    wanted: Mapping[str, ListDefinition], there: Mapping[str, ListDefinition], used: Iterable[str]
+) -> list[NamedListChange]:
+    """Lists that only the API has stay; raises ``ConfigError`` for one that a rule names and that is nowhere."""
+    lost = sorted(set(used) - wanted.keys() - there.keys())
+    if lost:
+        raise ConfigError(f"there is no list {lost[0]!r}: add it to the file under lists, or make it by POST /v1/lists")
+    changes = []
+    for name, definition in wanted.items():
+        now = there.get(name)
+        if now is None or not definition.is_met_by(now):
+            changes.append(NamedListChange(definition=definition, before=None if now is None else len(now.values)))
+    return changes
+
+
+async def make_list(client: ApiClient, change: NamedListChange) -> None:
+    """Make or replace one."""
+    definition = change.definition
+    body: dict[str, Any] = {"values": list(definition.values)}
+    if definition.description is not None:
+        body["description"] = definition.description
+    if change.before is None:
+        await client.call("POST", "/v1/lists", {"name": definition.name, **body})
+    else:
+        await client.call("PUT", f"/v1/lists/{part(definition.name)}", body)

@@ -1,0 +1,122 @@
+"""Requests that create, change and delete named lists in; records on `control`, and answers, out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+from weakref import WeakValueDictionary
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ingest.control import value_lists
+from ingest.control.segment_routes import SegmentRoutes
+from ingest.control.writer import ControlWriter
+from ingest.events.edge import Edge
+from ingest.http.read_api import ReadApiClient
+from schemas.control.definitions import ValueList
+from schemas.control.list_users import users_of
+from schemas.control.lookup import require
+from schemas.errors import ApiError
+
+Home = tuple[str, str]
+Change = Callable[[ValueList, Any], ValueList]
+
+
+class ValueListRoutes:
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        segments: SegmentRoutes,
+        read_api: ReadApiClient,
+        writer: ControlWriter,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._edge = edge
+        self._segments = segments
+        self._read_api = read_api
+        self._writer = writer
+        self._catch_up = catch_up
+        self._turns: WeakValueDictionary[Home, asyncio.Lock] = WeakValueDictionary()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/lists", self.create, methods=["POST"]),
+            Route("/v1/lists/{name}", self.replace, methods=["PUT"]),
+            Route("/v1/lists/{name}", self.delete, methods=["DELETE"]),
+            Route("/v1/lists/{name}/values", self.add, methods=["POST"]),
+            Route("/v1/lists/{name}/values", self.remove, methods=["DELETE"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        home = self._segments.home(request, "segments:write")
+        body = await self._segments.json(request)
+        control = self._edge.control
+        async with self._turn(home):
+            await self._newest()
+            lists, segments = control.value_lists[home], control.segments[home]
+            record = value_lists.new_list(body, home, lists, segments, self._edge.clock())
+            await self._writer.put("list", record)
+        return await self._answer(request, record, 201)
+
+    async def replace(self, request: Request) -> Response:
+        return await self._edit(request, lambda r, body: value_lists.replaced(r, body, self._users(r), self._now()))
+
+    async def add(self, request: Request) -> Response:
+        return await self._edit(request, lambda r, body: value_lists.with_values(r, body, self._users(r), self._now()))
+
+    async def remove(self, request: Request) -> Response:
+        return await self._edit(request, lambda r, body: value_lists.without_values(r, body, self._now()))
+
+    async def delete(self, request: Request) -> Response:
+        """Raises ``ApiError`` (409) while a segment uses it."""
+        home = self._segments.home(request, "segments:write")
+        async with self._turn(home):
+            await self._newest()
+            record = self._list(home, request)
+            value_lists.check_unused(record, self._users(record))
+            await self._writer.put("list", record.model_copy(update={"deleted": True, "values": ()}))
+        return Response(status_code=204)
+
+    async def _edit(self, request: Request, change: Change) -> Response:
+        home = self._segments.home(request, "segments:write")
+        body = await self._segments.json(request)
+        async with self._turn(home):
+            await self._newest()
+            record = self._list(home, request)
+            edited = change(record, body)
+            if edited is not record:
+                await self._writer.put("list", edited)
+        return await self._answer(request, edited, 200)
+
+    async def _answer(self, request: Request, record: ValueList, status: int) -> Response:
+        """The read API's; where there is little history the segments that use the list follow it already."""
+        users = users_of(record.name, self._users(record))
+        await self._segments.settled(*users)
+        return await self._read_api.proxy_get(request, f"/v1/lists/{quote(record.name)}", status)
+
+    def _list(self, home: Home, request: Request) -> ValueList:
+        """Raises ``ApiError`` (404)."""
+        return require(self._edge.control.value_lists[home], request.path_params["name"], "list")
+
+    def _users(self, record: ValueList) -> Any:
+        return self._edge.control.segments[record.workspace, record.environment]
+
+    def _now(self) -> int:
+        return self._edge.clock()
+
+    async def _newest(self) -> None:
+        """What other edges have written is known; raises ``ApiError`` (503) where that cannot be found out in time."""
+        try:
+            async with asyncio.timeout(self._edge.settings.publish_deadline_s):
+                await self._catch_up()
+        except (TimeoutError, KafkaError) as error:
+            raise ApiError("unavailable", "Kafka does not answer; try again") from error
+
+    def _turn(self, home: Home) -> asyncio.Lock:
+        """One change of a home's lists at a time: each starts from what the one before it has written."""
+        return self._turns.setdefault(home, asyncio.Lock())

@@ -1,0 +1,111 @@
+"""Bodies of requests about named lists in, their records on `control` out: checked, and no larger than one; pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.api.requests.body import checked
+from schemas.api.requests.lists import ListChange, ListReplacement, NewValueList
+from schemas.control.definitions import Segment, ValueList
+from schemas.control.list_users import lists_of, users_of
+from schemas.control.value_lists import check_size, checked_values, ordered
+from schemas.errors import ApiError
+from schemas.limits import MOST_CHANGED_VALUES, MOST_LIST_VALUES, MOST_VALUE_LISTS
+from schemas.rules.nodes import Scalar
+from schemas.rules.rule_tree import normalised
+
+Lists = Mapping[str, ValueList]
+Segments = Mapping[str, Segment]
+
+
+def id_of(environment: str, name: str) -> str:
+    """Of the list's record: a name occurs once in an environment."""
+    return f"{environment}/{name}"
+
+
+def new_list(body: Any, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
+    """Raises ``ApiError``: 409 for a name that is taken, 422 with the path of the wrong field."""
+    _check_count(body, MOST_LIST_VALUES)
+    said = checked(NewValueList, body)
+    if said.name in known:
+        raise ApiError("conflict", f"there is a list {said.name} already: PUT /v1/lists/{said.name}", "name")
+    if len(known) >= MOST_VALUE_LISTS:
+        raise ApiError("conflict", f"an environment has at most {MOST_VALUE_LISTS} lists")
+    return ValueList(
+        id=id_of(home[1], said.name),
+        workspace=home[0],
+        environment=home[1],
+        name=said.name,
+        description=said.description,
+        values=_values(said.name, said.values, segments),
+        version=1,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
+
+
+def replaced(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
+    """With other values, and another description where one is given; raises ``ApiError`` (422)."""
+    _check_count(body, MOST_LIST_VALUES)
+    said = checked(ListReplacement, body)
+    values = _values(record.name, said.values, segments)
+    described = record if said.description is None else record.model_copy(update={"description": said.description})
+    return _changed(described, values, now_ms)
+
+
+def with_values(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
+    """With these added; raises ``ApiError`` (422)."""
+    added = _values(record.name, _change(body), segments)
+    return _changed(record, ordered([*record.values, *added]), now_ms)
+
+
+def without_values(record: ValueList, body: Any, now_ms: int) -> ValueList:
+    """Without these, those that it does not have among them; raises ``ApiError`` (422)."""
+    removed = set(map(_key, checked_values(_change(body), "values")))
+    return _changed(record, tuple(one for one in record.values if _key(one) not in removed), now_ms)
+
+
+def check_unused(record: ValueList, segments: Segments) -> None:
+    """Raises ``ApiError`` (409) where a segment's rule uses it."""
+    users = users_of(record.name, segments)
+    if users:
+        named = ", ".join(f"{one.id} ({one.name})" for one in users[:5])
+        raise ApiError("conflict", f"the rules of segments use it: {named}")
+
+
+def _change(body: Any) -> list[Any]:
+    _check_count(body, MOST_CHANGED_VALUES)
+    return checked(ListChange, body).values
+
+
+def _check_count(body: Any, most: int) -> None:
+    """Before each value is looked at."""
+    if isinstance(body, dict) and isinstance(body.get("values"), list) and len(body["values"]) > most:
+        raise ApiError("too_many", f"at most {most} values in one request", "values")
+
+
+def _changed(record: ValueList, values: tuple[Scalar, ...], now_ms: int) -> ValueList:
+    """The version grows only where the values differ."""
+    check_size(values, "values")
+    if values == record.values:
+        return record
+    update = {"values": values, "version": record.version + 1, "updated_ms": now_ms}
+    # not of the earlier record: what that has computed from its values is not copied
+    return ValueList.model_validate(record.model_dump() | update)
+
+
+def _values(name: str, written: list[Any], segments: Segments) -> tuple[Scalar, ...]:
+    values = checked_values(written, "values")
+    for user in users_of(name, segments):
+        for kind in filter(None, lists_of(user, segments)[name]):
+            for index, value in enumerate(values):
+                if normalised(kind, value) is None:
+                    message = f"identifies no person as {kind}, with which the rule of {user.id} compares the list"
+                    raise ApiError("invalid_field", message, f"values[{index}]")
+    fit = ordered(values)
+    check_size(fit, "values")
+    return fit
+
+
+def _key(value: Scalar) -> tuple[bool, Scalar]:
+    """``1`` and ``true`` are equal in Python."""
+    return isinstance(value, bool), value

@@ -1,0 +1,80 @@
+"""Segments and named lists of one environment in; which segment uses which list, and of which content, out; pure."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from schemas.control.definitions import Segment, ValueList
+from schemas.errors import ApiError
+from schemas.rules import parse, rule_tree
+from schemas.rules.conditions import hash_of
+from schemas.rules.nodes import ListValues
+
+Segments = Mapping[str, Segment]
+
+
+class RuleNames(NamedTuple):
+    """What a rule itself refers to; ``lists`` with the type of identifiers that each is compared with, or empty."""
+
+    segments: frozenset[str]
+    lists: frozenset[tuple[str, str]]
+
+
+def names_in(rule: Any) -> RuleNames:
+    """Of a rule as it was written; nothing for one that cannot be read."""
+    try:
+        return _names_in(orjson.dumps(rule))
+    except (ApiError, TypeError):
+        return RuleNames(frozenset(), frozenset())
+
+
+@lru_cache(maxsize=4096)
+def _names_in(rule: bytes) -> RuleNames:
+    tree = parse.parse(orjson.loads(rule))
+    lists = frozenset((use.name, use.kind) for use in rule_tree.list_uses(tree))
+    return RuleNames(frozenset(rule_tree.references(tree).values()), lists)
+
+
+def lists_of(segment: Segment, segments: Segments) -> dict[str, set[str]]:
+    """The lists of its rule and of the segments it refers to, each with the types of identifiers it stands for."""
+    lists: dict[str, set[str]] = {}
+    for one in _whole(segment, segments):
+        for name, kind in names_in(one.rule).lists:
+            lists.setdefault(name, set()).add(kind)
+    return lists
+
+
+def _whole(segment: Segment, segments: Segments) -> Iterator[Segment]:
+    """The segment and all that it refers to, directly or by others; each once."""
+    seen, waiting = {segment.id}, [segment]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        fresh = names_in(one.rule).segments - seen
+        seen |= fresh
+        waiting += [segments[name] for name in fresh if name in segments]
+
+
+def stamp_of(segment: Segment, segments: Segments, lists: Mapping[str, ValueList]) -> str:
+    """A text that changes with the content of any list that decides on a segment; empty: none does."""
+    names = sorted(lists_of(segment, segments))
+    return hash_of([[name, lists[name].content.digest if name in lists else ""] for name in names]) if names else ""
+
+
+def edited_ms(segment: Segment, segments: Segments, lists: Mapping[str, ValueList]) -> int:
+    """When the segment, or a list that decides on it, was edited last."""
+    times = [lists[name].updated_ms for name in lists_of(segment, segments) if name in lists]
+    return max([segment.updated_ms, *times])
+
+
+def users_of(name: str, segments: Segments) -> list[Segment]:
+    """The segments that a list decides on, oldest first."""
+    users = [one for one in segments.values() if name in lists_of(one, segments)]
+    return sorted(users, key=lambda one: (one.created_ms, one.id))
+
+
+def contents_of(lists: Mapping[str, ValueList]) -> dict[str, ListValues]:
+    """By name, as rules take them."""
+    return {name: one.content for name, one in lists.items()}

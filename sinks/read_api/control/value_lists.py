@@ -1,0 +1,54 @@
+"""The control state in; named lists, with the segments that use them, and their values, as the API shows them, out."""
+
+from typing import Any
+
+from schemas.control.control_state import ControlState
+from schemas.control.definitions import ValueList
+from schemas.control.list_users import users_of
+from schemas.control.lookup import require
+from schemas.control.value_lists import place_of
+from schemas.errors import ApiError
+from schemas.times import iso
+from sinks.read_api.request.paging import Paging, after_cursor, listing
+from sinks.read_api.request.tenant import Tenant
+
+
+def lists_of(control: ControlState, tenant: Tenant, paging: Paging, partitions: int) -> Any:
+    """By name; only the lists of a page are looked up in rules."""
+    records = sorted(control.value_lists[tenant.place].values(), key=lambda one: one.name)
+    total = len(records)
+    rows = after_cursor(records, paging, lambda one: one.name)
+    shown = rows[paging.offset : paging.offset + paging.wanted]
+    return listing(paging, [shape(control, one, partitions) for one in shown], total, [[one.name] for one in shown])
+
+
+def list_named(control: ControlState, tenant: Tenant, name: str) -> ValueList:
+    """Raises ``ApiError`` (404)."""
+    return require(control.value_lists[tenant.place], name, "list")
+
+
+def shape(control: ControlState, record: ValueList, partitions: int) -> dict[str, Any]:
+    """Without its values, which may be many."""
+    users = users_of(record.name, control.segments[record.workspace, record.environment])
+    return {
+        "name": record.name,
+        "description": record.description,
+        "size": len(record.values),
+        "version": record.version,
+        "segments": [{"id": one.id, "name": one.name, "status": control.standing(one, partitions)[0]} for one in users],
+        "created_at": iso(record.created_ms),
+        "updated_at": iso(record.updated_ms),
+    }
+
+
+def values_of(record: ValueList, paging: Paging) -> Any:
+    """A cursor goes on behind its value, whether the list still has that or not."""
+    values = record.values
+    if paging.after:
+        last = paging.after[0]
+        if len(paging.after) != 1 or not isinstance(last, str | int | float):
+            raise ApiError("invalid_field", "cursor belongs to another list", "cursor")
+        values = tuple(value for value in values if place_of(value) > place_of(last))
+    shown = values[paging.offset : paging.offset + paging.wanted]
+    rows = [{"value": value} for value in shown]
+    return listing(paging, rows, len(record.values), [[value] for value in shown])
