@@ -35,6 +35,10 @@ def _none(name: str) -> None:
     raise TypeError(f"{name} is None")
 
 
+def _no_branch(n: int) -> None:
+    raise ValueError(f"a union has no branch {n / 2:g}")
+
+
 _HEAD = """n = data[at]
 at += 1
 if n > 127:
@@ -57,6 +61,8 @@ class _CodeWriter:
         self._places = places
         self._records: dict[str, Any] = {}
         """By the names that later types call them by."""
+        self._before = ""
+        """What stands before the code of a reader: runs, empty before the first one."""
         self.names: dict[str, Any] = {
             "sizes": varint.SIZES,
             "short": varint.SHORT,
@@ -67,6 +73,7 @@ class _CodeWriter:
             "steps": varint.STEPS,
             "leap": varint.leap,
             "none": _none,
+            "branch": _no_branch,
             "remember": _remember,
         }
 
@@ -151,9 +158,10 @@ class _CodeWriter:
         return self._define("put, datum", body)
 
     def read(self, schema: Any, name: str) -> str:
-        """Code that sets ``name`` to what stands at ``at``."""
+        """Code that sets ``name`` to what stands at ``at``; other names that it uses begin with this one."""
         if (record := self._record(schema)) is not None:
-            return f"{name}, at = {self.record_reader(record)}(data, at)\n"
+            fields = "".join(self._read_field(name, n, field) for n, field in enumerate(record["fields"]))
+            return f"{fields}{name} = {self._dict_of(record, name)}\n"
         match schema:
             case "string":
                 text = indent(f"{_SLICE}{name} = data[start:at].decode()\n", " ")
@@ -165,17 +173,15 @@ class _CodeWriter:
             case "boolean":
                 return f"{name} = (False, True)[data[at]]\nat += 1\n"
             case ["null", other]:
-                return f"{_HEAD}if n:\n{indent(self.read(other, name), ' ')}else: {name} = None\n"
+                some = indent(self.read(other, name), " ")
+                return f"{_HEAD}if n == 2:\n{some}elif n: branch(n)\nelse: {name} = None\n"
             case {"type": "array", "items": items}:
                 # a negative number of items is followed by the block's bytes
                 skip = f"left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}"
-                each = indent(f"{self.read(items, 'one')}items.append(one)\n", "  ")
-                plain = f"for _ in range(left):\n{each}"
                 record = self._record(items)
-                if record is not None and any(map(self._is_run, self._grouped(record["fields"]))):
-                    plain = f"at = {self._records_reader(record)}(data, at, left, items.append)\n"
-                block = indent(f"{skip}{plain}{_HEAD}", " ")
-                return f"items = []\n{_HEAD}while n:\n{block}{name} = items\n"
+                each = self.read(items, f"{name}i") if record is None else self._read_neighbour(record, f"{name}i")
+                loop = f"for _ in range(left):\n{indent(f'{each}{name}.append({name}i)', ' ')}\n"
+                return f"{name} = []\n{_HEAD}while n:\n{indent(f'{skip}{loop}{_HEAD}', ' ')}"
         raise ValueError(f"no type of our records: {schema}")
 
     def skip(self, schema: Any) -> str:
@@ -194,40 +200,38 @@ class _CodeWriter:
         return self.read(schema, "_")
 
     def record_reader(self, schema: Any) -> str:
-        body = "".join(self._read_field(n, field) for n, field in enumerate(schema["fields"]))
-        return self._define("data, at", f"{body}return {self._dict_of(schema)}, at\n")
+        body = self.read(schema, "value")
+        return self._define("data, at", f"startswith = data.startswith\n{self._before}{body}return value, at\n")
 
-    def _read_field(self, n: int, field: Any) -> str:
-        return self.read(field["type"], f"value{n}") if self._is_read(field) else self.skip(field["type"])
+    def _read_field(self, name: str, n: int, field: Any) -> str:
+        return self.read(field["type"], f"{name}_{n}") if self._is_read(field) else self.skip(field["type"])
 
     def _is_read(self, field: Any) -> bool:
         return not self._only or field["name"] in self._only
 
-    def _dict_of(self, schema: Any) -> str:
+    def _dict_of(self, schema: Any, name: str) -> str:
         """Code of a record's dictionary of the values that were read."""
         fields = [(n, field) for n, field in enumerate(schema["fields"]) if self._is_read(field)]
         places = [f"place{n}" for n, field in enumerate(schema["fields"]) if field["name"] in self._places]
         also = f", 'places': ({', '.join(places)},)" if places else ""
-        return "{" + ", ".join(f"{field['name']!r}: value{n}" for n, field in fields) + also + "}"
+        return "{" + ", ".join(f"{field['name']!r}: {name}_{n}" for n, field in fields) + also + "}"
 
-    def _records_reader(self, schema: Any) -> str:
-        """Of so many records in a row."""
-        before = each = ""
+    def _read_neighbour(self, schema: Any, name: str) -> str:
+        """As ``read`` of a record that follows others of its kind."""
+        code = ""
         for group in self._grouped(schema["fields"]):
-            if group[0][1]["name"] in self._places:
-                each += f"place{group[0][0]} = at\n"
-            parts = "".join(self._read_field(n, field) for n, field in group)
+            first, field = group[0]
+            if field["name"] in self._places:
+                code += f"place{first} = at\n"
+            parts = "".join(self._read_field(name, n, field) for n, field in group)
             if not self._is_run(group):
-                each += parts
+                code += parts
                 continue
-            raw, length = f"raw{group[0][0]}", f"length{group[0][0]}"
-            before += f"{raw}, {length} = (), 0\n"  # nothing begins with one of no bytes
+            raw, length = f"{name}raw{first}", f"{name}length{first}"
+            self._before += f"{raw}, {length} = (), 0\n"  # nothing begins with one of no bytes
             parts = f"begin = at\n{parts}{raw} = data[begin:at]\n{length} = at - begin\n"
-            each += f"if startswith({raw}, at): at += {length}\nelse:\n{indent(parts, ' ')}"
-        loop = indent(f"{each}append({self._dict_of(schema)})\n", " ")
-        return self._define(
-            "data, at, left, append", f"startswith = data.startswith\n{before}for _ in range(left):\n{loop}return at\n"
-        )
+            code += f"if startswith({raw}, at): at += {length}\nelse:\n{indent(parts, ' ')}"
+        return f"{code}{name} = {self._dict_of(schema, name)}\n"
 
 
 def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:

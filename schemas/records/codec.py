@@ -43,6 +43,8 @@ RUNS: tuple[avro.Run, ...] = (
     ("at_ms",),
 )
 """Fields of which the items of a batch often have the same values."""
+READ_RUNS: tuple[avro.Run, ...] = (*RUNS, ("context", "profile"))
+"""The same for a reader. A writer would have to keep their values, which may be large."""
 HEADER = 10
 
 
@@ -88,7 +90,7 @@ class Codec:
         for path in versions:
             self._raw, self.schema, self.header = _load(path)
             self._readers[self.header] = self.schema
-        self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, RUNS)
+        self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, READ_RUNS)
 
     def encode(self, datum: Any) -> bytes:
         """A datum as a Kafka value."""
@@ -149,7 +151,7 @@ class BatchCodec(Codec):
 
         Items of an earlier version say nothing of it.
         """
-        read = avro.reader(self.schema, RUNS, places=fields)
+        read = avro.reader(self.schema, READ_RUNS, places=fields)
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
     def tail(self, first: str) -> avro.Write:
@@ -160,7 +162,7 @@ class BatchCodec(Codec):
 
     def skimmer(self, *fields: str) -> Callable[[bytes], list[Any]]:
         """A function as ``items`` whose items need have no other fields than these."""
-        read = avro.reader(self.schema, RUNS, (self.field, *fields))
+        read = avro.reader(self.schema, READ_RUNS, (self.field, *fields))
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import codec
-from schemas.records.records import Change
+from schemas.records.records import Absorb, Change, Rebuild
 from tests.support.builders import event
 
 SAMPLES = Path(__file__).parents[1] / "golden" / "avro"
@@ -113,6 +113,28 @@ def test_neighbours_that_have_some_values_in_common_are_written_and_read_as_othe
         _check_odd(kind, encoded, place, byte)
 
     check()
+
+
+def test_a_union_has_no_other_branch_than_its_types() -> None:
+    written = codec.encode_absorb(
+        Absorb(
+            workspace="w",
+            environment="e",
+            winner="a",
+            loser="b",
+            version=1,
+            at_ms=1,
+            event_id="x",
+            identifier=None,
+            state=b"",
+            events=[],
+            rebuild=None,
+        )
+    )
+    assert codec.decode_absorb(written[:-1] + b"\x02\0\0")["rebuild"] == Rebuild(winner="", members=[])
+    for branch in (b"\x01", b"\x03", b"\x04"):
+        with pytest.raises(codec.UndecodableError, match="no branch"):
+            codec.decode_absorb(written[:-1] + branch + b"\0\0")
 
 
 def test_more_values_than_are_remembered_are_written_as_they_are() -> None:
