@@ -165,7 +165,9 @@ def own_contact_id(event: Event) -> str:
     if not event["identifiers"]:
         return ""
     first = event["identifiers"][0]
-    return contact_id(event["workspace"], event["environment"], first["type"], first["value"])
+    value = first["value"]
+    of = _short_contact_id if len(value) <= _CACHED_LENGTH else _contact_id
+    return of(event["workspace"], event["environment"], first["type"], value)
 
 
 def partition_of(key: str, partitions: int) -> int:

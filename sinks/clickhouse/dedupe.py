@@ -18,6 +18,7 @@ EventPosition = tuple[int, int, int]
 WINDOW = 100_000
 """Event ids that all partitions of a sink remember together, at least; a hundred bytes each."""
 NO_ORIGIN = -1
+_NOWHERE = (NO_ORIGIN, 0)
 
 
 class Verdict(Enum):
@@ -74,19 +75,19 @@ class Deduplicator:
     def reach(self, origin: EventPosition) -> None:
         """Everything up to this place has been seen."""
         partition, offset, index = origin
-        if offset != NO_ORIGIN:
-            self._highest[partition] = max(self._highest.get(partition, (NO_ORIGIN, 0)), (offset, index))
+        if offset != NO_ORIGIN and (offset, index) > self._highest.get(partition, _NOWHERE):
+            self._highest[partition] = (offset, index)
 
     def classify(self, event: Event) -> Verdict:
         """The verdict on the next event of the partition; remembers it."""
-        key = known_as(event["workspace"], event["environment"], event_key(event))
         partition, offset, index = origin = origin_of(event)
-        if event.get("repeat"):
+        is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, _NOWHERE)
+        if not is_past:
             self.reach(origin)
+        if event.get("repeat"):
             return Verdict.DUPLICATE
+        key = known_as(event["workspace"], event["environment"], event_key(event))
         known = key in self.window
-        is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, (NO_ORIGIN, 0))
-        self.reach(origin)
         if not known:
             self.window.add(key)
         if is_past:

@@ -10,6 +10,7 @@ link it is the identifier on the other side.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -60,10 +61,10 @@ def fill(table: Table, topic: str, items: Sequence[Item]) -> Columns:
 
 def _plain(**fields: str) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], Columns]]:
     """Columns that are fields of the datum as they are: column=field."""
-    names = tuple(fields.values())
+    values_of = itemgetter(*fields.values())
 
     def columns_of(data: Sequence[Any]) -> Columns:
-        return [[datum[name] for datum in data] for name in names]
+        return list(map(list, zip(*map(values_of, data), strict=True)))
 
     return tuple(fields), columns_of
 

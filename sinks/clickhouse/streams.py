@@ -89,25 +89,29 @@ def _one(table: Table) -> Sort:
 
 async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: StoredPlaces) -> Work:
     work = Work()
-    fresh: list[tuple[Item, Verdict]] = []
+    fresh: list[Item] = []
+    suspects: list[Item] = []
     again: list[Item] = []
+    stored_to = {partition: part.stored.get(EVENTS.name, START) for partition, part in parts.items()}
     for item in items:
-        event: Event = item.datum
-        part = parts[item.partition]
+        partition, offset, nth, event = item
         if event["reply_to"]:
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
-        if part.has(EVENTS, item):
+        if (offset, nth) <= stored_to[partition]:
             continue
-        verdict = part.seen.classify(event)
+        verdict = parts[partition].seen.classify(event)
         if verdict is Verdict.DUPLICATE:
             again.append(item)
         elif verdict is not Verdict.REPLAYED:
-            fresh.append((item, verdict))
-    suspects = [origin_of(item.datum) for item, verdict in fresh if verdict is Verdict.SUSPECT]
-    repeats = await stored(suspects) if suspects else {}
+            fresh.append(item)
+            if verdict is Verdict.SUSPECT:
+                suspects.append(item)
+    if suspects:
+        repeats = await stored([origin_of(item.datum) for item in suspects])
+        fresh = [i for i in fresh if repeats.get(origin_of(i.datum)) != i.datum["event_id"]]
     # `events` last: its last row says where to go on, so all before it must be in by then
     work.inserts.append({DUPLICATES: again})
-    work.inserts.append({EVENTS: [i for i, _ in fresh if repeats.get(origin_of(i.datum)) != i.datum["event_id"]]})
+    work.inserts.append({EVENTS: fresh})
     return work
 
 

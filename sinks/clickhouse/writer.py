@@ -28,7 +28,7 @@ from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
 from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
 from sinks.clickhouse.dedupe import EventPosition
-from sinks.clickhouse.rows import EVENTS, PLACE, Item, Table, UnusableError, fill
+from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,11 @@ TYPED_EVENTS = replace(EVENTS, columns=(*COLUMNS.values(), *EVENTS.columns))
 """With the typed columns, for a block that has some."""
 TypedColumns = Mapping[tuple[str, str], Mapping[str, TypedColumn]]
 """Properties of events by workspace and environment; its owner may change it."""
+
+
+def _places(columns: Columns) -> list[EventPosition]:
+    """Of each record's part of a block: partition, offset and index, sorted."""
+    return sorted(set(zip(*columns[-len(PLACE) + 1 :], strict=True)))
 
 
 class RowsRefusedError(Exception):
@@ -94,7 +99,6 @@ class Writer:
             columns = fill(table, topic, items)
         except UnusableError as error:
             raise RowsRefusedError(str(error)) from error
-        places = sorted(set(zip(*columns[-len(PLACE) + 1 :], strict=True)))
         if table is EVENTS and self._typed and (typed := _typed_columns(items, self._typed)):
             table, columns = TYPED_EVENTS, [*typed, *columns]
             await self.prepare(table)
@@ -103,7 +107,7 @@ class Writer:
         async def attempt() -> None:
             nonlocal was_sent
             # rows of views are unknown here: a block with views is sent again in any case
-            if was_sent and not table.views and await self._has(table.name, topic, places):
+            if was_sent and not table.views and await self._has(table.name, topic, _places(columns)):
                 return
             was_sent = True
             await self._insert(table, columns)
