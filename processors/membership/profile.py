@@ -97,9 +97,10 @@ def learn_standing(contact: Contact, event: Event) -> bool:
 
 def addressed(contact: Contact, event: Event, stamp: Stamp) -> tuple[bool, bool]:
     """Note the e-mail and phone that an event says; whether there is something to keep, and to show."""
-    addresses = [f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] in _ADDRESSES]
-    if not addresses:
+    named = [one for one in event["identifiers"] if one["type"] in _ADDRESSES]
+    if not named:
         return False, False
+    addresses = [f"{one['type']}:{one['value']}" for one in named]
     shown = addresses_of(contact)
     kept = any([write(contact.addresses, name, [None, *stamp]) for name in addresses])  # noqa: C419 - each is noted
     newest(contact.addresses, MOST_ADDRESSES)

@@ -4,7 +4,7 @@ Contact ids carry their tenant (``schemas/records/identity.py``), so a stage tel
 edge refuses it; this is the wall behind: a record that names one is never applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from schemas.records import identity
@@ -22,7 +22,7 @@ class ForeignContactError(ValueError):
 def check(datum: Mapping[str, Any]) -> None:
     """Raise ``ForeignContactError`` for an event, link, merge, absorb or change that names another tenant's contact."""
     prefix = identity.tenant_prefix(datum["workspace"], datum["environment"])
-    for contact_id in _of_event(datum) if "identifiers" in datum else _contact_ids(datum):
+    for contact_id in _of_event(datum, prefix) if "identifiers" in datum else _contact_ids(datum):
         if not contact_id.startswith(prefix):
             raise ForeignContactError(f"{contact_id[:64]} is no contact of {datum['workspace']}/{datum['environment']}")
 
@@ -36,10 +36,14 @@ def is_foreign(datum: Mapping[str, Any]) -> bool:
     return False
 
 
-def _of_event(event: Mapping[str, Any]) -> list[str]:
-    """Lists, not generators: every event passes here in every stage, and names contacts in two places only."""
-    named = [identifier["value"] for identifier in event["identifiers"] if identifier["type"] == identity.CONTACT_ID]
-    return [event["contact_id"], *named] if event["contact_id"] else named
+def _of_event(event: Mapping[str, Any], prefix: str) -> Collection[str]:
+    """Every event passes here in every stage, so of most, which name one contact of their tenant, no list is made."""
+    contact_id = event["contact_id"]
+    ids: tuple[str, ...] = () if not contact_id or contact_id.startswith(prefix) else (contact_id,)
+    for identifier in event["identifiers"]:
+        if identifier["type"] == identity.CONTACT_ID:
+            ids = (*ids, identifier["value"])
+    return ids
 
 
 def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
