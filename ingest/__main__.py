@@ -8,7 +8,8 @@ from schemas.service.web import serve
 def main() -> None:
     settings = read_settings()
     set_up_logging(settings)
-    serve(build_app(build_edge(settings)), settings.host, settings.port, settings.drain_s)
+    app = build_app(build_edge(settings))
+    serve(app, settings.host, settings.port, settings.drain_s, shared=settings.edges > 1)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ READ_PATHS = frozenset(route.path for route in READS if route.method == "GET")
 def build_edge(settings: Settings) -> Edge:
     """The edge's parts, nothing connected yet."""
     instance = f"edge_{secrets.token_hex(8)}"
+    number = f"-{settings.worker}" if settings.worker else ""
+    state_path = settings.home / "state"
     publisher, state = Publisher(settings), ControlState()
     return Edge(
         settings=settings,
@@ -62,10 +64,10 @@ def build_edge(settings: Settings) -> Edge:
         publisher=publisher,
         accumulator=accumulator(settings, publisher),
         receipts=Receipts(instance),
-        merge_map=MergeMapReplica(settings.home / "state" / "edge-merges", settings.partitions, state.erased),
+        merge_map=MergeMapReplica(state_path / f"edge-merges{number}", settings.partitions, state.erased),
         ack_cache=EventAckCache(),
         rate_limiter=RateLimiter(state, settings.rate_limit),
-        idempotency=IdempotencyStore(settings.home / "state" / "edge-answers"),
+        idempotency=IdempotencyStore(state_path / f"edge-answers{number}"),
         replay_cache=RequestReplayCache(),
         tracer=started("ingest"),
     )

@@ -105,10 +105,11 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=256, description="Partitions of every data topic; fixed once data is in.")
     replication: int = Field(1, ge=1, le=5, description="Replication factor of every topic; 3 in production.")
 
+    edges: int = Field(1, ge=1, le=64, description="Edges that the local supervisor starts, all on the public port.")
     identity_workers: int = Field(1, ge=1, le=64, description="Identity workers that the local supervisor starts.")
     segments_workers: int = Field(1, ge=1, le=64, description="Segments workers that the local supervisor starts.")
     webhook_senders: int = Field(1, ge=1, le=64, description="Shares of the contacts, each with a sender of webhooks.")
-    worker: int = Field(0, ge=0, description="Number of this worker in its stage; its static membership and its disk.")
+    worker: int = Field(0, ge=0, description="Number of this worker or edge; its membership and its disk.")
     session_timeout_s: float = Field(
         45.0, ge=6.0, le=300.0, description="Seconds after which a vanished worker's partitions are given away."
     )

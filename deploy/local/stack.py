@@ -80,7 +80,7 @@ def stages(settings: Settings) -> list[list[Process]]:
     env = environment(settings)
     workers = [("identity", settings.identity_workers), ("segments", settings.segments_workers)]
     processors = [
-        _python(f"{stage}-{n + 1}" if n else stage, "processors", stage, env=env | {f"{PREFIX}WORKER": str(n)})
+        _python(_numbered(stage, n), "processors", stage, env=env | {f"{PREFIX}WORKER": str(n)})
         for stage, count in workers
         for n in range(count)
     ]
@@ -91,8 +91,15 @@ def stages(settings: Settings) -> list[list[Process]]:
             _python("webhooks", "sinks", "webhooks", env=env),
             *processors,
         ],
-        [_python("ingest", "ingest", env=env)],
+        [
+            _python(_numbered("ingest", n), "ingest", env=env | {f"{PREFIX}WORKER": str(n)})
+            for n in range(settings.edges)
+        ],
     ]
+
+
+def _numbered(name: str, n: int) -> str:
+    return f"{name}-{n + 1}" if n else name
 
 
 def _python(name: str, *module: str, env: dict[str, str]) -> Process:

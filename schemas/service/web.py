@@ -10,6 +10,7 @@ import logging
 import math
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -188,8 +189,27 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(app: App, host: str, port: int, drain_s: float = 0.0) -> None:
-    """Run an app in this process until SIGTERM, and ``drain_s`` more; logging is set up already."""
+def shared_socket(host: str, port: int) -> socket.socket:
+    """A socket of a port that other processes of this user may have too: Linux gives each a share of the connections.
+
+    Ends the process where another program has the port.
+    """
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    own = socket.socket(family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        own.bind(address)
+    except OSError as error:
+        sys.exit(f"{host}:{port} cannot be shared: {error.strerror}")
+    return own
+
+
+def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, shared: bool = False) -> None:
+    """Run an app in this process until SIGTERM, and ``drain_s`` more; logging is set up already.
+
+    ``shared``: the port is that of several processes (``shared_socket``).
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -207,7 +227,7 @@ def serve(app: App, host: str, port: int, drain_s: float = 0.0) -> None:
     )
     server = DrainingServer(config, drain_s)
     with suppress(KeyboardInterrupt):
-        server.run()
+        server.run([shared_socket(host, port)] if shared else None)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 

@@ -253,12 +253,14 @@ def test_children_outlive_a_killed_supervisor_until_the_next_start(home: StackHo
 
 
 def test_the_stack_hands_its_settings_to_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = Settings(home=tmp_path, port=1234, segments_workers=2, kafka_bootstrap_servers="k:1", block_ms=7)
+    chosen = Settings(home=tmp_path, port=1234, edges=2, segments_workers=2, kafka_bootstrap_servers="k:1", block_ms=7)
     children = {child.name: child for layer in stack.stages(chosen) for child in layer}
-    assert set(children) == {"identity", "segments", "segments-2", "clickhouse-sink", "query", "webhooks", "ingest"}
-    for name, value in children["segments-2"].env.items():
-        monkeypatch.setenv(name, value)
-    assert Settings() == chosen.model_copy(update={"worker": 1})
+    readers = {"identity", "segments", "segments-2", "clickhouse-sink", "query", "webhooks"}
+    assert set(children) == {*readers, "ingest", "ingest-2"}
+    for second in ("segments-2", "ingest-2"):
+        for name, value in children[second].env.items():
+            monkeypatch.setenv(name, value)
+        assert Settings() == chosen.model_copy(update={"worker": 1})
 
 
 def test_the_databases_password_is_there_before_anything_starts(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 TEMPLATES = "\n".join(path.read_text() for path in sorted((CHART / "templates").iterdir()))
 ELSEWHERE = {
     *("port", "query_port", "kafka_port", "clickhouse_port", "clickhouse_floor_mib"),  # of the embedded services, fixed
-    *("identity_workers", "segments_workers"),  # the local supervisor's
+    *("edges", "identity_workers", "segments_workers"),  # the local supervisor's
     *("kafka_password", "secret_key"),  # files in their place
 }
 """Settings that no key of the chart sets."""
