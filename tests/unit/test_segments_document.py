@@ -7,13 +7,17 @@ import pytest
 from deploy.cli.segments.document import (
     MAX_BYTES,
     DocumentError,
+    ListDefinition,
     SegmentDefinition,
     dump,
+    lists_named,
     load,
     order,
     references,
     replaced,
 )
+from deploy.cli.segments.lists import list_changes
+from deploy.client.config import ConfigError
 
 
 def test_values_are_what_json_would_say() -> None:
@@ -26,7 +30,7 @@ segments:
         - {attribute: n, op: eq, value: -1.5}
         - {attribute: n, op: in, value: [true, false, null, ~, 7, 1e3]}
 """
-    rule = load(text)["Words"].rule
+    rule = load(text).segments["Words"].rule
     words = ["no", "on", "yes", "NO", "2026-11-01", "12:30:00", "0x10", "1_000", "010", ".inf", "~"]
     assert rule["all"][0]["value"] == words
     assert rule["all"][1]["value"] == -1.5
@@ -56,16 +60,45 @@ def test_what_is_written_is_read_as_it_was() -> None:
         "Größe: 1": SegmentDefinition("Größe: 1", "rule", rule),
         "no": SegmentDefinition("no", "static", None),
     }
-    assert load(dump(definitions)) == definitions
-    assert load(dump({})) == {}
+    assert load(dump(definitions)) == (definitions, {})
+    assert load(dump({})) == ({}, {})
+    lists = {"l": ListDefinition("l", "why", (*awkward, 5, 1.5, True)), "empty": ListDefinition("empty", None, ())}
+    assert load(dump(definitions, lists)) == (definitions, lists)
+
+
+def test_lists_are_the_same_whatever_their_order() -> None:
+    mine = ListDefinition("l", None, ("b", 1, "a", "a"))
+    assert mine.is_met_by(ListDefinition("l", "said by others", (1, "a", "b")))
+    assert not mine.is_met_by(ListDefinition("l", None, (True, "a", "b")))
+    assert not ListDefinition("l", "new", ("a",)).is_met_by(ListDefinition("l", "old", ("a",)))
+
+
+def test_the_lists_of_a_rule_are_found_wherever_they_stand() -> None:
+    test = {"property": "p", "op": "in", "value": {"list": "two"}}
+    by_event = {"event": "e", "where": [test, {"property": "list", "op": "eq", "value": "no"}]}
+    rule = {"all": [{"attribute": "list", "op": "in", "value": {"list": "one"}}, {"not": by_event}]}
+    assert lists_named(rule) == {"one", "two"}
+    wanted = {"one": ListDefinition("one", None, ("a",)), "two": ListDefinition("two", None, ())}
+    there = {"two": ListDefinition("two", "", ()), "three": ListDefinition("three", "", ())}
+    assert [(one.name, one.action, one.before) for one in list_changes(wanted, there, {"one", "three"})] == [
+        ("list one", "add", None)
+    ]
+    with pytest.raises(ConfigError, match="no list 'four'"):
+        list_changes(wanted, there, {"four"})
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "one key, segments"),
-        ("segments: [a]", "one key, segments"),
-        ("segments: {}\nsegment: {}", "one key, segments"),
+        ("", "the key segments"),
+        ("segments: [a]", "below segments"),
+        ("segments: {}\nsegment: {}", "the key segments"),
+        ("lists: {a: {values: [1]}}", "the key segments"),
+        ("segments: {}\nlists: [a]", "below lists"),
+        ("segments: {}\nlists: {a: [1]}", "lists.a: a list has values"),
+        ("segments: {}\nlists: {a: {values: [1, [2]]}}", "lists.a: values are"),
+        ("segments: {}\nlists: {a: {values: 1}}", "lists.a: values are"),
+        ("segments: {}\nlists: {a: {values: [null]}}", "lists.a: values are"),
         ("segments: {A: {rule: {}}, A: {rule: {}}}", "'A' stands there more than once"),
         ("segments: {A: {rule: {all: [], all: []}}}", "'all' stands there more than once"),
         ("segments: {5: {rule: {}}}", "5 is no name"),
@@ -79,7 +112,7 @@ def test_what_is_written_is_read_as_it_was() -> None:
         ("segments: {A: {rule: " + "[" * 5000 + "]" * 5000 + "}}", "deep"),
         ("x" * (MAX_BYTES + 1), "larger than"),
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_a_file_that_says_no_segments_is_refused(text: str, reason: str) -> None:
     with pytest.raises(DocumentError, match=reason):

@@ -1,10 +1,10 @@
 """Segments of a file and of the API in; the changes that make the API's like the file's, and their effect, out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.cli.segments.document import SegmentDefinition, order, references, replaced
+from deploy.cli.segments.document import SegmentDefinition, lists_named, order, references, replaced
 from deploy.client.api import ApiClient, ApiRefusedError, part
 from deploy.client.config import ConfigError
 
@@ -13,7 +13,7 @@ ADD, CHANGE, REMOVE, STRAY = "add", "change", "remove", "not in the file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentChange:
-    """``after`` is how many would be in it; ``None``: its rule names a segment that is not there yet."""
+    """``after`` is how many would be in it; ``None``: its rule names a segment or a list that is yet to be made."""
 
     action: str
     name: str
@@ -48,9 +48,17 @@ def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefi
 
 
 async def changes(
-    client: ApiClient, wanted: Mapping[str, SegmentDefinition], there: Mapping[str, dict[str, Any]], *, remove: bool
+    client: ApiClient,
+    wanted: Mapping[str, SegmentDefinition],
+    there: Mapping[str, dict[str, Any]],
+    *,
+    remove: bool,
+    new_lists: Collection[str] = (),
 ) -> list[SegmentChange]:
-    """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take."""
+    """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take.
+
+    ``new_lists`` are named lists that are made, or get other values, first.
+    """
     ids = {name: str(segment["id"]) for name, segment in there.items()}
     needed = []
     for definition in order(wanted, ids):
@@ -62,7 +70,8 @@ async def changes(
         rule = replaced(definition.rule, ids)
         if now is not None and (definition.kind == "static" or now["rule"] == rule):
             continue
-        after = None if definition.kind == "static" else await _count(client, definition, rule, ids)
+        waits = definition.kind == "static" or not lists_named(rule).isdisjoint(new_lists)
+        after = None if waits else await _count(client, definition, rule, ids)
         before = None if now is None else now["contacts"]
         action = ADD if now is None else CHANGE
         needed.append(

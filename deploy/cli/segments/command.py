@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from deploy.cli.segments.changes import STRAY, SegmentChange, changes, definitions_of, make, present
-from deploy.cli.segments.document import DocumentError, SegmentDefinition, dump, load
+from deploy.cli.segments.document import DocumentError, SegmentsFile, dump, lists_named, load
+from deploy.cli.segments.lists import NamedListChange, list_changes, make_list, present_lists
+from deploy.client.api import ApiClient
 from deploy.client.config import ConfigError
 from deploy.client.output import FINDINGS, note, print_json, print_rows
 from deploy.client.session import OPTIONS, api, commands, examples, run
@@ -14,6 +16,7 @@ from deploy.client.session import OPTIONS, api, commands, examples, run
 cli = commands("segments", "Segments as a YAML file: pull it, see what would change, apply it.")
 COLUMNS = ("action", "segment", "members_now", "members_then")
 
+Planned = SegmentChange | NamedListChange
 File = Annotated[Path, typer.Argument(help="Such as segments.yaml.")]
 Delete = Annotated[bool, typer.Option("--delete", help="Remove the segments that the file does not have.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; default: stdout.")]
@@ -21,11 +24,13 @@ Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; d
 
 @cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
 def pull(output: Out = None) -> None:
-    """Write the present segments; rules name other segments by name."""
+    """Write the segments that there are, and the named lists they use; rules name other segments by name."""
 
     async def work() -> str:
         async with api() as client:
-            return dump(definitions_of(await present(client)))
+            definitions = definitions_of(await present(client))
+            used = set().union(*(lists_named(one.rule) for one in definitions.values()))
+            return dump(definitions, await present_lists(client, used))
 
     text = run(work())
     if output is None:
@@ -43,9 +48,9 @@ def plan(file: File, delete: Delete = False) -> None:
     """Show the changes that the file makes, and for how many contacts; exit status 1 if there are any."""
     definitions = _read(file)
 
-    async def work() -> list[SegmentChange]:
+    async def work() -> list[Planned]:
         async with api() as client:
-            return await changes(client, definitions, await present(client), remove=delete)
+            return (await _planned(client, definitions, remove=delete))[0]
 
     planned = run(work())
     _show(planned)
@@ -55,17 +60,18 @@ def plan(file: File, delete: Delete = False) -> None:
 
 @cli.command(epilog=examples("headwater segments apply segments.yaml"))
 def apply(file: File, delete: Delete = False) -> None:
-    """Make the segments as the file says; every rule is checked before the first is written."""
+    """Make lists and segments as the file says; a rule is checked first, but for lists that are yet to be made."""
     definitions = _read(file)
 
-    async def work() -> list[SegmentChange]:
+    async def work() -> list[Planned]:
         async with api() as client:
-            there = await present(client)
-            planned = await changes(client, definitions, there, remove=delete)
-            ids = {name: str(segment["id"]) for name, segment in there.items()}
+            planned, ids = await _planned(client, definitions, remove=delete)
             for at, change in enumerate(planned):
                 try:
-                    await make(client, change, ids)
+                    if isinstance(change, NamedListChange):
+                        await make_list(client, change)
+                    else:
+                        await make(client, change, ids)
                 except BaseException:
                     done = ", ".join(earlier.name for earlier in planned[:at]) or "nothing"
                     note(f"{change.name} failed; done before it: {done}. The same command goes on.")
@@ -75,7 +81,20 @@ def apply(file: File, delete: Delete = False) -> None:
     _show(run(work()))
 
 
-def _show(planned: list[SegmentChange]) -> None:
+async def _planned(
+    client: ApiClient, definitions: SegmentsFile, *, remove: bool
+) -> tuple[list[Planned], dict[str, str]]:
+    """The changes, lists first, and the ids of the segments that there are by name."""
+    there = await present(client)
+    used = set().union(*(lists_named(one.rule) for one in definitions.segments.values()))
+    known = await present_lists(client, used | definitions.lists.keys())
+    lists = list_changes(definitions.lists, known, used)
+    named = {change.definition.name for change in lists}
+    found = await changes(client, definitions.segments, there, remove=remove, new_lists=named)
+    return [*lists, *found], {name: str(one["id"]) for name, one in there.items()}
+
+
+def _show(planned: list[Planned]) -> None:
     if planned or OPTIONS.get().as_json:
         print_rows([change.to_row() for change in planned], COLUMNS, as_json=OPTIONS.get().as_json)
     if not any(change.action != STRAY for change in planned):
@@ -84,7 +103,7 @@ def _show(planned: list[SegmentChange]) -> None:
         print_json({"action": "none"})
 
 
-def _read(file: Path) -> dict[str, SegmentDefinition]:
+def _read(file: Path) -> SegmentsFile:
     try:
         return load(file.read_text(encoding="utf-8"))
     except DocumentError as error:

@@ -1,4 +1,4 @@
-"""YAML in, segments by name out, and back; rules name segments by name in place of their ids; pure.
+"""YAML in, segments and the named lists they use out, and back; rules name segments in place of their ids; pure.
 
 Values that YAML would turn into other than JSON's types stay text: ``no`` and ``2026-11-01`` are strings here. A
 repeated key is refused, as one value would be lost, and an alias, as its expansion can grow without bound.
@@ -8,11 +8,11 @@ import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 4 << 20
 SEGMENT_ID = re.compile(r"seg_[0-9a-z_]+")
 
 
@@ -27,6 +27,29 @@ class SegmentDefinition:
     name: str
     kind: str
     rule: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ListDefinition:
+    """A named list; ``description`` is ``None`` where the file says nothing of it."""
+
+    name: str
+    description: str | None
+    values: tuple[str | int | float | bool, ...]
+
+    def is_met_by(self, other: "ListDefinition") -> bool:
+        """Whether the other has the same values, in whatever order, and what is said of this."""
+        same = {(isinstance(one, bool), one) for one in self.values} == {
+            (isinstance(one, bool), one) for one in other.values
+        }
+        return same and self.description in (None, other.description)
+
+
+class SegmentsFile(NamedTuple):
+    """Both by name."""
+
+    segments: dict[str, SegmentDefinition]
+    lists: dict[str, ListDefinition]
 
 
 class _Loader(yaml.SafeLoader):
@@ -58,7 +81,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
-def load(text: str) -> dict[str, SegmentDefinition]:
+def load(text: str) -> SegmentsFile:
     """Raises ``DocumentError``."""
     if len(text) > MAX_BYTES:
         raise DocumentError(f"is larger than {MAX_BYTES} bytes")
@@ -68,9 +91,15 @@ def load(text: str) -> dict[str, SegmentDefinition]:
         raise DocumentError(str(error)) from error
     except RecursionError as error:
         raise DocumentError("is nested too deeply") from error
-    if not isinstance(value, dict) or value.keys() != {"segments"} or not isinstance(value["segments"], dict | None):
-        raise DocumentError("the file has one key, segments, and below it a segment by its name")
-    return {name: _definition(name, definition) for name, definition in (value["segments"] or {}).items()}
+    if not isinstance(value, dict) or not {"segments"} <= value.keys() <= {"segments", "lists"}:
+        raise DocumentError("the file has the key segments, and may have lists")
+    for key in value:
+        if not isinstance(value[key], dict | None):
+            raise DocumentError(f"below {key} stands each by its name")
+    return SegmentsFile(
+        {name: _definition(name, definition) for name, definition in (value["segments"] or {}).items()},
+        {name: _list(name, definition) for name, definition in (value.get("lists") or {}).items()},
+    )
 
 
 def _definition(name: str, value: Any) -> SegmentDefinition:
@@ -82,13 +111,29 @@ def _definition(name: str, value: Any) -> SegmentDefinition:
     return SegmentDefinition(name, kind, value.get("rule"))
 
 
-def dump(definitions: Mapping[str, SegmentDefinition]) -> str:
+def _list(name: str, value: Any) -> ListDefinition:
+    if not isinstance(value, dict) or "values" not in value or not value.keys() <= {"description", "values"}:
+        raise DocumentError(f"lists.{name}: a list has values, may have a description, and nothing else")
+    values, description = value["values"], value.get("description")
+    if not isinstance(values, list) or not all(isinstance(one, str | int | float) for one in values):
+        raise DocumentError(f"lists.{name}: values are texts, numbers or booleans, one in a line after a -")
+    if not isinstance(description, str | None):
+        raise DocumentError(f"lists.{name}: description is a text")
+    return ListDefinition(name, description, tuple(values))
+
+
+def dump(definitions: Mapping[str, SegmentDefinition], lists: Mapping[str, ListDefinition] | None = None) -> str:
     """As ``load`` takes it."""
     body = {
         definition.name: {"kind": definition.kind} if definition.kind == "static" else {"rule": definition.rule}
         for definition in definitions.values()
     }
-    return yaml.safe_dump({"segments": body}, sort_keys=False, allow_unicode=True, width=120)
+    named = {
+        one.name: {**({"description": one.description} if one.description else {}), "values": list(one.values)}
+        for one in (lists or {}).values()
+    }
+    whole = {**({"lists": named} if named else {}), "segments": body}
+    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
 
 
 def replaced(rule: Any, names: Mapping[str, str]) -> Any:
@@ -107,6 +152,15 @@ def references(rule: Any) -> set[str]:
         own = {rule["segment"]} if isinstance(rule.get("segment"), str) else set()
         return own.union(*(references(value) for value in rule.values()))
     return set().union(*map(references, rule)) if isinstance(rule, list) else set()
+
+
+def lists_named(rule: Any) -> set[str]:
+    """The named lists that a rule uses."""
+    if isinstance(rule, dict):
+        value = rule.get("value")
+        own = {value["list"]} if isinstance(value, dict) and isinstance(value.get("list"), str) else set()
+        return own.union(*(lists_named(part) for part in rule.values()))
+    return set().union(*map(lists_named, rule)) if isinstance(rule, list) else set()
 
 
 def order(definitions: Mapping[str, SegmentDefinition], known: Mapping[str, str]) -> list[SegmentDefinition]:

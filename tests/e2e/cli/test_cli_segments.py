@@ -12,11 +12,15 @@ from tests.support.stack import SECRET, LocalStack
 
 pytestmark = pytest.mark.e2e
 RULES = """
+lists:
+  paying:
+    description: Plans that cost money
+    values: [team, pro]
 segments:
   Both:
     rule: {all: [{segment: Pro}, {segment: Listed}]}
   Pro:
-    rule: {attribute: plan, op: eq, value: pro}
+    rule: {attribute: plan, op: in, value: {list: paying}}
   Listed:
     kind: static
 """
@@ -40,17 +44,19 @@ def test_a_file_is_planned_applied_and_then_nothing_is_left_to_do(
     done = headwater(stack, "segments", "plan", str(file), *here)
     assert done.returncode == 1, done.stderr
     planned = {row["segment"]: (row["action"], row["members_then"]) for row in lines(done.stdout)}
-    assert planned == {"Pro": ("add", 1), "Listed": ("add", None), "Both": ("add", None)}
+    segments = {"Pro": ("add", None), "Listed": ("add", None), "Both": ("add", None)}
+    assert planned == {"list paying": ("add", 2), **segments}
     assert headwater(stack, "segments", "apply", str(file), *here).returncode == 0
     done = headwater(stack, "segments", "plan", str(file), *here)
     assert (done.returncode, lines(done.stdout)) == (0, [{"action": "none"}])
     pulled = headwater(stack, "segments", "pull", *here)
     assert yaml.safe_load(pulled.stdout) == {
+        "lists": {"paying": {"description": "Plans that cost money", "values": ["pro", "team"]}},
         "segments": {
-            "Pro": {"rule": {"attribute": "plan", "op": "eq", "value": "pro"}},
+            "Pro": {"rule": {"attribute": "plan", "op": "in", "value": {"list": "paying"}}},
             "Listed": {"kind": "static"},
             "Both": {"rule": {"all": [{"segment": "Pro"}, {"segment": "Listed"}]}},
-        }
+        },
     }
     file.write_text("segments: {Pro: {rule: {attribute: plan, op: eq, value: free}}}")
     done = headwater(stack, "segments", "plan", str(file), *here)
