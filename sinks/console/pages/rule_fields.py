@@ -20,6 +20,8 @@ MOST_TESTS = 8
 ANNIVERSARY = "anniversary"
 _VALUELESS = ("exists", "not_exists")
 _LISTED = ("in", "not_in")
+BY_LIST = {"on_list": "in", "off_list": "not_in"}
+"""The form's own names of comparisons with a named list, and the operators that they stand for."""
 AFTER = "after."
 
 Fields = dict[str, str]
@@ -97,6 +99,8 @@ def _zone(one: Mapping[str, str]) -> dict[str, Any]:
 def _compared(op: str, text: str) -> dict[str, Any]:
     if op in _VALUELESS or (op == ANNIVERSARY and not text):
         return {"op": op}
+    if op in BY_LIST:
+        return {"op": BY_LIST[op], "value": {"list": text}}
     if op in _LISTED:
         return {"op": op, "value": [typed(part.strip()) for part in text.split(",") if part.strip()]}
     return {"op": op, "value": typed(text)}
@@ -123,6 +127,15 @@ def _text(value: Any) -> str:
 # --- back
 
 
+def _test_fields(test: Mapping[str, Any], op: str, value: str) -> Fields:
+    """An operator and its value under the names of their fields."""
+    said, operand = str(test.get("op", "eq")), test.get("value")
+    by_list = next((name for name, meant in BY_LIST.items() if meant == said), "")
+    if by_list and isinstance(operand, dict) and operand.keys() == {"list"}:
+        return {op: by_list, value: str(operand["list"])}
+    return {op: said, value: _text(operand)} if "value" in test else {op: said}
+
+
 def fields_of(rule: Mapping[str, Any]) -> Fields | None:
     """The fields that may say the same, which the caller compares; ``None`` where there are none."""
     kind = next((name for name in KINDS if name in rule), "")
@@ -134,8 +147,7 @@ def fields_of(rule: Mapping[str, Any]) -> Fields | None:
     if kind == "identified":
         return fields
     if kind in ("attribute", "identifier"):
-        fields |= {kind: str(rule[kind]), "op": str(rule.get("op", "eq"))}
-        return {**fields, "value": _text(rule["value"])} if "value" in rule else fields
+        return {**fields, kind: str(rule[kind]), **_test_fields(rule, "op", "value")}
     if kind == "absent":
         held = {name: str(rule[name]) for name in ("for", "within") if name in rule}
         return {**fields, **_step_fields(rule["absent"], ""), **_step_fields(rule.get("after"), AFTER), **held}
@@ -155,8 +167,7 @@ def _step_fields(step: Any, prefix: str) -> Fields:
     where = step.get("where")
     for test, (name, pop, pvalue) in zip(where if isinstance(where, list) else (), test_names(prefix), strict=False):
         if isinstance(test, dict):
-            fields |= {name: str(test.get("property", "")), pop: str(test.get("op", "eq"))}
-            fields |= {pvalue: _text(test["value"])} if "value" in test else {}
+            fields |= {name: str(test.get("property", "")), **_test_fields(test, pop, pvalue)}
     count = step.get("count")
     if isinstance(count, dict):
         fields[f"{prefix}count"] = _text(count.get("value", 1))

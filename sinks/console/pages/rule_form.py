@@ -7,7 +7,7 @@ from typing import Any
 from schemas.rules.operands import OPERANDS, TEXT_OPS
 from schemas.rules.parse import MAX_STEPS
 from schemas.rules.parse_parts import AGGREGATES, COUNT_OPS
-from sinks.console.pages.rule_fields import ANNIVERSARY, KINDS, Fields, condition_of, fields_of, test_names
+from sinks.console.pages.rule_fields import ANNIVERSARY, BY_LIST, KINDS, Fields, condition_of, fields_of, test_names
 
 MOST_CONDITIONS = 20
 OP_NAMES = {
@@ -19,6 +19,8 @@ OP_NAMES = {
     "lte": "at most",
     "in": "is one of",
     "not_in": "is not one of",
+    "on_list": "is on the list",
+    "off_list": "is not on the list",
     "contains": "contains",
     "starts_with": "starts with",
     "ends_with": "ends with",
@@ -29,9 +31,10 @@ OP_NAMES = {
     ANNIVERSARY: "anniversary in days",
 }
 CHOICES: dict[str, Any] = {
-    "attribute_ops": (*OPERANDS, ANNIVERSARY),
-    "test_ops": tuple(OPERANDS),
-    "identifier_ops": TEXT_OPS,
+    "attribute_ops": (*OPERANDS, *BY_LIST, ANNIVERSARY),
+    "test_ops": (*OPERANDS, *BY_LIST),
+    "identifier_ops": (*TEXT_OPS, *BY_LIST),
+    "by_list": tuple(BY_LIST),
     "count_ops": ("gte", *(op for op in COUNT_OPS if op != "gte")),
     "measures": ("count", *AGGREGATES),
     "op_names": OP_NAMES,

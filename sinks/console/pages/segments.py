@@ -76,8 +76,10 @@ class SegmentPages:
     async def _form_values(self, visit: Visit, form: RuleForm | None) -> dict[str, Any]:
         """What the form's template needs."""
         listed = await visit.api.get(api.path("segments"), limit="100")
+        named = await visit.api.get(api.path("lists"), limit="100")
         return {
             "form": form,
+            "lists": named["data"],
             "offered": await self._offered(visit),
             "others": listed["data"],
             **rule_form.CHOICES,
