@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, contacts, cost, edge, history, imports, merges, pipeline, stages, webhooks
+from tests.bench import campaigns, contacts, cost, edge, history, imports, merges, operators, pipeline, stages, webhooks
 from tests.bench.environment import environment
 from tests.support.stack import local_stack
 
@@ -83,6 +83,10 @@ async def measure(*, quick: bool) -> dict[str, Any]:
     for count, lives in ((10_000, (1, 10, 100)), (100_000, (10,)), (1_000_000, (10,))):
         if count <= 10_000 or not quick:
             figures[f"segments alone, {count:,} contacts"] = stages.segments(count, lives=lives)
+    say("operators")
+    figures["operators, to their neighbours"] = operators.named_lists() | {
+        "in, an event of the stage": operators.in_the_stage()
+    }
     say("merge maps")
     figures["merge maps"] = merges.merges(200_000 if quick else 2_000_000)
     return figures

@@ -18,7 +18,7 @@ from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, MemoryTables,
 BATCH = 100
 
 
-def _feed(
+def feed(
     stage: Stage, topic: str, values: list[bytes], tables: MemoryTables | None = None, now_ms: int = NOW_MS
 ) -> float:
     """Seconds of CPU for these records, in groups of 20."""
@@ -45,16 +45,14 @@ def identity(count: int = 50_000) -> dict[str, Any]:
                 names.append(f"anonymous_id:a{n}")
             events.append(event(*names, event_id=f"evt_{n}", properties={"url": "https://example.com/a", "n": n}))
         values = [codec.encode_events(events[i : i + BATCH]) for i in range(0, count, BATCH)]
-        figures[f"events/s, {name}"] = round(
-            count / _feed(IdentityStage(ControlState(), 4), topics.EVENTS.name, values)
-        )
+        figures[f"events/s, {name}"] = round(count / feed(IdentityStage(ControlState(), 4), topics.EVENTS.name, values))
     links = [link(f"external_id:u{n}", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(count // 2)]
     values = [codec.encode_links(links[i : i + BATCH]) for i in range(0, len(links), BATCH)]
     figures["new links/s, resolver"] = round(
-        len(links) / _feed(IdentityStage(ControlState(), 4), topics.LINKS.name, values)
+        len(links) / feed(IdentityStage(ControlState(), 4), topics.LINKS.name, values)
     )
     star = [link("external_id:u", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(999)]
-    seconds = _feed(IdentityStage(ControlState(), 4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
+    seconds = feed(IdentityStage(ControlState(), 4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
     figures["links/s, a star of 1,000"] = round(len(star) / seconds)
     return figures
 
@@ -95,7 +93,7 @@ def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] =
         # a minute after its start a stage no longer tells again what it may have told before
         for some, now_ms in ((first, NOW_MS), (later, NOW_MS + 60_000)):
             values = [codec.encode_events(some[i : i + BATCH]) for i in range(0, len(some), BATCH)]  # type: ignore[arg-type]
-            seconds = _feed(stage, topics.RESOLVED.name, values, tables, now_ms)
+            seconds = feed(stage, topics.RESOLVED.name, values, tables, now_ms)
         figures[f"events/s, {live} segments"] = round(count / seconds)
         rows = [len(row) for _, row in tables.scan(topics.SEGMENT_STATES, 0)]
         figures[f"bytes per contact, {live} segments"] = round(sum(rows) / len(rows))
