@@ -56,9 +56,16 @@
   function toggle(select) {
     document.getElementById(select.dataset.toggles).hidden = select.value === "public";
   }
+  function offer(select) {
+    const value = select.closest("label").nextElementSibling?.querySelector("input");
+    const names = ["on_list", "off_list"].includes(select.value);
+    if (value && names) value.setAttribute("list", select.dataset.offers);
+    if (value && !names) value.removeAttribute("list");
+  }
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
     if (event.target.matches("[data-toggles]")) toggle(event.target);
+    if (event.target.matches("[data-offers]")) offer(event.target);
   });
 
   const rows = () => all("[data-row]");
