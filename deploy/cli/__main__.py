@@ -2,15 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 from pydantic import ValidationError
 
-from deploy.cli import backups, environments, keys, listen, quarantine, send, stack, tail, workers
-from deploy.cli.doctor import command as doctor
-from deploy.cli.exports import command as exports
-from deploy.cli.imports import command as imports
-from deploy.cli.segments import command as segments
 from deploy.client.api import ApiRefusedError, ApiUnreachableError
 from deploy.client.config import ConfigError
 from deploy.client.output import FINDINGS, REFUSED, UNREACHABLE, USAGE, note, print_json
@@ -19,28 +15,46 @@ from schemas.errors import CannotStart
 from schemas.settings import complaints
 
 INTERRUPTED = 130
+MODULES: dict[str, tuple[str, ...]] = {
+    "stack": ("run", "up", "down", "status"),
+    "backups": ("backup", "restore"),
+    "doctor.command": ("doctor",),
+    "send": ("send",),
+    "tail": ("tail",),
+    "listen": ("listen",),
+    "imports.command": ("import",),
+    "exports.command": ("export",),
+    "segments.command": ("segments",),
+    "quarantine": ("quarantine",),
+    "keys": ("keys",),
+    "environments": ("environments",),
+    "workers": ("workers",),
+}
+"""The commands of each module under ``deploy.cli``; its ``add_to`` adds them."""
 
-app = typer.Typer(
-    name="headwater",
-    help="Headwater: events in; contacts, segments and webhooks out.",
-    epilog=SHARED_HELP,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-stack.add_to(app)
-backups.add_to(app)
-app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
-app.command(epilog=send.EXAMPLES)(send.send)
-app.command(epilog=tail.EXAMPLES)(tail.tail)
-app.command(epilog=listen.EXAMPLES)(listen.listen)
-app.add_typer(imports.cli)
-app.add_typer(exports.cli)
-app.add_typer(segments.cli)
-app.add_typer(quarantine.cli)
-app.add_typer(keys.cli)
-app.add_typer(environments.cli)
-app.add_typer(workers.cli)
+
+def program(word: str = "") -> typer.Typer:
+    """The program; where ``word`` is one of its commands, with that module's commands alone.
+
+    Loading what all commands need takes three times as long as most of them run.
+    """
+    app = typer.Typer(
+        name="headwater",
+        help="Headwater: events in; contacts, segments and webhooks out.",
+        epilog=SHARED_HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_group)
+    modules = [module for module, names in MODULES.items() if word in names] or list(MODULES)
+    for module in modules:
+        import_module(f"deploy.cli.{module}").add_to(app)
+    return app
+
+
+def _group() -> None:
+    """Without a callback typer makes a program of one command that has no commands."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -51,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(_failed(USAGE, str(error)))
     OPTIONS.set(options)
     try:
-        app(left, prog_name="headwater")
+        program(next(iter(left), ""))(left, prog_name="headwater")
     except ConfigError as error:
         sys.exit(_failed(USAGE, str(error)))
     except ValidationError as error:

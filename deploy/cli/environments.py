@@ -12,6 +12,10 @@ ForTests = Annotated[bool, typer.Option("--test", help="For tests of tracking: r
 COLUMNS = ("id", "number", "kind", "created_at")
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command(epilog=examples("headwater environments create ci --test"))
 def create(name: str, test: ForTests = False) -> None:
     """Make an environment."""

@@ -13,6 +13,10 @@ cli = commands("keys", "API keys: make, list, revoke. Needs a key with the scope
 COLUMNS = ("id", "kind", "environment", "scopes", "last_used_at", "name")
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command(
     epilog=examples(
         "headwater keys create 'web shop' --public",

@@ -53,6 +53,10 @@ def seconds(text: str) -> float:
     return min(int(number) * UNITS[unit], LONGEST_S)
 
 
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(listen)
+
+
 def listen(
     forward_to: Forward, type_: Types = None, public_url: PublicUrl = "", port: Port = 0, for_: For = "8h"
 ) -> None:

@@ -31,6 +31,10 @@ EveryOne = Annotated[bool, typer.Option("--all", help="All that are open, where 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen now, and change nothing.")]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command("list", epilog=examples("headwater quarantine list", "headwater quarantine list --by-reason --json"))
 def show_all(
     reason: Reason = "", topic: Topic = "", status: Status = "", limit: Limit = NEWEST, by_reason: ByReason = False

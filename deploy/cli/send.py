@@ -33,6 +33,10 @@ def typed(assignment: str) -> tuple[str, Any]:
     return (name, read) if is_json or isinstance(read, bool | int | float) else (name, value)
 
 
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(send)
+
+
 def send(  # noqa: PLR0917 - a command line's words
     type: Annotated[str, typer.Argument(help="Such as order_completed.")],  # noqa: A002 - the API's own name
     user_id: Annotated[str | None, typer.Option(help="The contact's id in your system.")] = None,

@@ -46,6 +46,10 @@ Since = Annotated[str, typer.Option(help="Begin earlier: 30s, 10m, 8h.")]
 For = Annotated[str, typer.Option("--for", help="End by itself: 30s, 10m, 8h.")]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(tail)
+
+
 def tail(
     type_: Type = None, contact: Contact = "", workspace: Workspace = "", since: Since = "", for_: For = ""
 ) -> None:

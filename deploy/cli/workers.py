@@ -20,6 +20,10 @@ Stage = Annotated[str, typer.Argument(help=f"One of: {', '.join(GROUPS)}.", show
 Numbers = Annotated[list[int], typer.Argument(min=0, help="HEADWATER_WORKER of each.", show_default=False)]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command("list", epilog=examples("headwater workers list"))
 def show() -> None:
     """Show which workers each stage's group has, those too that are away and waited for."""

@@ -1,4 +1,4 @@
-"""A running stack in; what one upsert costs, alone and beside others, and what a contact of a batch does, out.
+"""A running stack in; what one upsert costs, a contact of a batch, and a row of `headwater import`, out.
 
 CPU is that of all processes of the stack, from the first request until the last row can be read.
 `python -m tests.bench.imports [--quick]` measures this alone, with a stack of its own.
@@ -6,8 +6,12 @@ CPU is that of all processes of the stack, from the first request until the last
 
 import argparse
 import asyncio
+import csv
 import json
+import os
 import secrets
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,8 +21,10 @@ from typing import Any
 import httpx
 import uvloop
 
+from deploy.local.stack import environment
 from tests.bench.pipeline import quantiles
 from tests.support.load_client import flood, request
+from tests.support.services import ROOT
 from tests.support.stack import LocalStack, local_stack
 
 BATCH = 1000
@@ -99,12 +105,57 @@ async def _until_read(stack: LocalStack, name: str, count: int, requests: Sequen
     }
 
 
+def csv_of_contacts(path: Path, name: str, count: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["User ID", "First name", "Plan", "Visits", "Zip", "consents.email_marketing"])
+        for n in range(count):
+            writer.writerow([f"{name}-{n}", "Ada", "pro", n, f"{n:05d}", "no" if n % 2 else "yes"])
+
+
+def ndjson_of_orders(path: Path, name: str, count: int) -> None:
+    with path.open("w") as file:
+        for n in range(count):
+            properties = {"total": n % 300, "currency": "EUR", "items": [{"sku": f"s{n % 50}", "quantity": 1}]}
+            order = {"type": "order_completed", "external_id": f"{name}-{n % 5000}", "properties": properties}
+            file.write(json.dumps({**order, "timestamp": f"2026-11-{1 + n % 25:02d}T12:00:00Z"}) + "\n")
+
+
+def command(stack: LocalStack, kind: str, count: int, folder: Path) -> dict[str, Any]:
+    """`headwater import` of a file of so many rows: the program's own CPU and memory beside the stack's CPU."""
+    path, name = folder / f"{kind}-{count}", f"file{secrets.token_hex(4)}"
+    (csv_of_contacts if kind == "contacts" else ndjson_of_orders)(path, name, count)
+    spent, began = cpu_seconds(stack), time.perf_counter()
+    with (folder / "account.json").open("w+") as account:
+        words = [sys.executable, "-m", "deploy.cli", "import", kind, str(path), "--json"]
+        env = {**os.environ, **environment(stack.settings)}
+        program = subprocess.Popen(words, cwd=ROOT, env=env, stdout=account, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(program.pid, 0)
+        seconds = time.perf_counter() - began
+        program.returncode = os.waitstatus_to_exitcode(status)
+        account.seek(0)
+        told = json.loads(account.read().splitlines()[-1])
+    assert (program.returncode, told["sent"]) == (0, count), told
+    return {
+        "rows": count,
+        "rows_per_s": round(count / seconds),
+        "program_cpu_us_each": round((used.ru_utime + used.ru_stime) * 1e6 / count, 1),
+        "program_peak_mb": round(used.ru_maxrss / 1024),
+        "cpu_us_each": cpu_us(stack, spent, count),
+    }
+
+
 async def _each(stack: LocalStack, *, quick: bool) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     some, many = (40, 5_000) if quick else (200, 50_000)
     for emails, name in ((False, "one identifier"), (True, "external id and e-mail")):
         yield f"upserts in a row, {name}", await singles(stack, some, 1, emails=emails)
         yield f"64 upserts together, {name}", await singles(stack, some * 8, 64, emails=emails)
         yield f"batches of {BATCH}, {name}", await batches(stack, many, emails=emails)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("contacts", "events"):
+            for rows in (many, 4 * many):
+                told = await asyncio.to_thread(command, stack, kind, rows, Path(folder))
+                yield f"headwater import {kind}, {rows:,} rows", told
 
 
 async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from deploy.cli.__main__ import MODULES, program
 from deploy.cli.send import typed
 from deploy.client.api import pause_s
 from deploy.client.config import ClientOptions, ConfigError, api_access, config_file
@@ -127,3 +130,19 @@ def test_pauses_follow_the_api_and_are_bounded() -> None:
 
 def test_what_comes_from_outside_does_not_reach_the_terminal_as_it_is() -> None:
     assert printable("a\x1b[31mb\u202ec\x00") == "a\ufffd[31mb\ufffdc\ufffd"
+
+
+def commands_of(word: str) -> list[str]:
+    group = get_command(program(word))
+    assert isinstance(group, TyperGroup)
+    return sorted(group.commands)
+
+
+@pytest.mark.parametrize("names", MODULES.values())
+def test_a_module_is_loaded_for_its_commands_alone(names: tuple[str, ...]) -> None:
+    for name in names:
+        assert commands_of(name) == sorted(names)
+
+
+def test_every_command_is_in_the_help() -> None:
+    assert commands_of("nonsense") == sorted(name for names in MODULES.values() for name in names)

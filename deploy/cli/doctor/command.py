@@ -56,6 +56,10 @@ async def examined(who: Patient, checks: list[Check]) -> list[CheckResult]:
     return [*first, *last]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(doctor)
+
+
 def doctor(
     list_: Annotated[
         bool, typer.Option("--list", help="Name the checks and why each matters; look at nothing.")

@@ -30,6 +30,10 @@ Until = Annotated[str, typer.Option("--to", help="Up to this time, without it.")
 Pages = Callable[[ApiClient], AsyncIterator[dict[str, Any]]]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command(
     epilog=examples(
         "headwater export contacts --format csv -o people.csv", "headwater export contacts --updated-since 2026-11-01"

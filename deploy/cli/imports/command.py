@@ -25,6 +25,10 @@ Restart = Annotated[bool, typer.Option("--restart", help="Begin anew in place of
 Rows = Annotated[int, typer.Option("--batch", min=1, max=MAX_ROWS, help="Rows in one request.")]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command(
     epilog=examples(
         "headwater import contacts people.csv --dry-run",

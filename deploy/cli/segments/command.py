@@ -22,6 +22,10 @@ Delete = Annotated[bool, typer.Option("--delete", help="Remove the segments that
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Output file; default: stdout.")]
 
 
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cli)
+
+
 @cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
 def pull(output: Out = None) -> None:
     """Write the segments that there are, and the named lists they use; rules name other segments by name."""

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from typer.main import get_command
 
-from deploy.cli.__main__ import app
+from deploy.cli.__main__ import program
 from deploy.local.stack import environment
 from schemas import topics
 from schemas.service import kafka
@@ -59,7 +59,7 @@ def examples_of(command: Any, path: str) -> list[str]:
     return own + below
 
 
-EXAMPLES = examples_of(get_command(app), "headwater")
+EXAMPLES = examples_of(get_command(program()), "headwater")
 ENDS_OTHERWISE = {
     "headwater run": 1,
     **dict.fromkeys(("headwater status", "headwater status --json"), None),
