@@ -8,6 +8,7 @@ beside the same load without one, in percent of a core.
 import argparse
 import asyncio
 import json
+import re
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -69,14 +70,23 @@ async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     async with signed_in(stack) as browser:
         for name, (method, path, form) in asked.items():
-            times = []
+            times: list[float] = []
+            answer = None
             for _ in range(RUNS):
                 began = time.perf_counter()
                 answer = await browser.request(method, path, data=form or None)
                 times.append((time.perf_counter() - began) * 1000)
                 assert answer.status_code in (200, 303), (name, answer.status_code, answer.text[:300])
             figures[name] = quantiles(times)
+            if answer is not None and b"<!doctype" in answer.content[:20]:
+                figures[name]["kB"] = round(await _weight(browser, answer) / 1000, 1)
     return figures
+
+
+async def _weight(browser: httpx.AsyncClient, page: httpx.Response) -> int:
+    """Bytes that a browser receives which was never here: the page and all that it loads, as they are packed."""
+    files = set(re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.text))
+    return page.num_bytes_downloaded + sum([(await browser.get(path)).num_bytes_downloaded for path in sorted(files)])
 
 
 async def load(stack: LocalStack, rate: int, until: float) -> int:
@@ -138,16 +148,20 @@ async def soak(stack: LocalStack, rate: int, seconds: float) -> dict[str, float]
     return {"after a tenth": first, "at the end": last, "grown": round(last - first, 1), "rows on the page": rows}
 
 
-async def measure(count: int, rate: int, seconds: float) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
+async def measure(count: int, rate: int, seconds: float) -> AsyncIterator[tuple[str, Any]]:
+    """Each figure when it is known: the whole takes minutes."""
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
         for viewers in (0, 1, 10):
-            figures[f"{viewers} viewers at {rate:,} events/s"] = await cost(stack, rate, viewers)
+            yield f"{viewers} viewers at {rate:,} events/s", await cost(stack, rate, viewers)
         if seconds:
-            figures[f"heap in MB over {seconds:g} s"] = await soak(stack, rate, seconds)
+            yield f"heap in MB over {seconds:g} s", await soak(stack, rate, seconds)
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
-        figures[f"ms of a page among {count:,} contacts"] = await pages(stack, count)
-    return figures
+        yield f"ms of a page among {count:,} contacts", await pages(stack, count)
+
+
+async def _tell(options: argparse.Namespace) -> None:
+    async for name, figure in measure(options.contacts, options.rate, options.soak):
+        print(name, json.dumps(figure), flush=True)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -157,7 +171,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--soak", type=float, default=120.0, help="seconds that a browser watches; 0: none")
     options = parser.parse_args(words)
     with suppress(KeyboardInterrupt):
-        print(json.dumps(uvloop.run(measure(options.contacts, options.rate, options.soak)), indent=2))
+        uvloop.run(_tell(options))
 
 
 if __name__ == "__main__":
