@@ -34,6 +34,14 @@ MOST_AT_ONCE, MOST_OF_WORKSPACE = 32, 4
 """Test messages under way, of all workspaces and of one."""
 CONTACT, SEGMENT = "cnt_example", "seg_example"
 """Ids in examples; no contact and no segment has them."""
+_NAMES = {"external_id": "u1", "email": "ada@example.com", "phone": None}
+_MESSAGE = {
+    "campaign_id": "cmp_example",
+    "campaign_name": "Example",
+    "message_id": "msg_example",
+    "variant": "a",
+    "channel": "email",
+}
 _CREATED, _UPDATED, _MERGED, _UNSUBSCRIBED, _ENTERED, _LEFT = NOTIFICATIONS
 
 
@@ -159,6 +167,7 @@ def _data(webhook: Webhook, kind: str, at_ms: int) -> dict[str, Any]:
         segment = webhook.segments[0] if webhook.segments else SEGMENT
         return {
             "contact_id": CONTACT,
+            "identifiers": _NAMES,
             "segment_id": segment,
             "segment_name": "Example",
             "segment_version": 1,
@@ -171,9 +180,7 @@ def _data(webhook: Webhook, kind: str, at_ms: int) -> dict[str, Any]:
     if kind in (_CREATED, _UPDATED, _UNSUBSCRIBED):
         contact: dict[str, Any] = {
             "id": CONTACT,
-            "email": "ada@example.com",
-            "phone": None,
-            "external_id": "u1",
+            **_NAMES,
             "anonymous_ids": [],
             "consents": {"email": kind != _UNSUBSCRIBED},
             "attributes": {"plan": "pro"},
@@ -182,4 +189,9 @@ def _data(webhook: Webhook, kind: str, at_ms: int) -> dict[str, Any]:
         }
         news = {"consents": ["email"]} if kind == _UNSUBSCRIBED else {}
         return {"contact_id": CONTACT, "contact": contact, **news}
-    return {"contact_id": CONTACT, "event_id": "evt_example", "timestamp": at, "properties": {"example": True}}
+    properties = {"example": True}
+    happened = {"contact_id": CONTACT, "identifiers": _NAMES, "event_id": "evt_example", "timestamp": at}
+    group, _, verb = kind.partition(".")
+    if group != "message" or not verb:
+        return {**happened, "properties": properties}
+    return {**happened, **_MESSAGE, f"{verb}_at": at, "properties": properties}

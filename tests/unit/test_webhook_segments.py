@@ -11,6 +11,7 @@ from schemas.control import control_state, serialize
 from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
 from schemas.errors import ApiError
 from schemas.records.records import Change
+from sinks.webhooks.examples import example
 from sinks.webhooks.messages import Message, NotificationState, learn_identifiers, of_change, of_event
 from sinks.webhooks.subscriptions import named, plan, subscribed
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
@@ -148,3 +149,27 @@ def test_messages_name_their_contact_and_campaign() -> None:
     assert told("message.sent", campaign_id="camp-1")["campaign_name"] is None
     (created,) = named(state, of_change(snapshot, known, 0), known)
     assert "identifiers" not in created.data, "the contact itself is there"
+
+
+def test_an_example_has_the_fields_of_a_real_message() -> None:
+    state, known = ControlState(), NotificationState(lambda _key: None)
+    home = segment()
+    state.apply(*control_state.encode("segment", home))
+    entry: dict[str, Any] = {
+        "segment_id": home.id,
+        "member": True,
+        "reason": "event",
+        "segment_version": 1,
+        "event_id": "evt_1",
+    }
+    entered = of_change(change(cid("external_id:u1"), "membership", 1, at_ms=NOW_MS, **entry), known, 0)
+    facts: dict[str, Any] = {"campaign_id": "cmp_1", "message_id": "m", "variant": "a", "channel": "email"}
+    events = [event("external_id:u1", type="order"), event("external_id:u1", type="message.delivered", **facts)]
+    real = named(state, [*entered, *(one for many in map(of_event, events) for one in many)], known)
+    assert [one.type for one in real] == ["segment.entered", "order", "message.delivered"]
+    for message in real:
+        shown = orjson.loads(example(endpoint([home]), message.type, "evt_1", NOW_MS))
+        body = orjson.loads(message.body())
+        assert shown.keys() - {"test"} == body.keys()
+        assert shown["data"].keys() == body["data"].keys()
+        assert shown["data"]["identifiers"].keys() == body["data"]["identifiers"].keys()
