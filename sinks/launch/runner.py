@@ -4,6 +4,7 @@
 2. A page's events are durable before the job records the page as done. A crash in between makes them again, with
    the same ids: identity recognises the copies, so each contact is launched exactly once.
 3. The audience goes by contact ids in ascending order. The audience of a rule is fixed when the launch is requested.
+   Contacts that merge meanwhile are one, and reached once (`reached.py`).
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from schemas.service import clock
 from schemas.settings import Settings
 from sinks.launch.connections import Connections
 from sinks.launch.messages import requested
+from sinks.launch.reached import ReachedContacts
 from sinks.launch.verdicts import HERE, LISTED, OF_SEGMENT, verdicts
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class LaunchRunner:
         self._control = control
         self._jobs = jobs
         self._connections = Connections(settings)
+        self._reached = ReachedContacts(self._rows)
         self._found: dict[tuple[str, str], list[str]] = {}
         """The contacts that match the rules of open jobs, by workspace and job."""
 
@@ -162,13 +165,15 @@ class LaunchRunner:
         override = job.override_consent
         query = verdicts(campaign, rivals, LISTED, launch_id=job.id, at_ms=job.created_ms, override_consent=override)
         client = await self._connections.clickhouse()
-        result = await client.query(query.sql, query.parameters | {"audience": list(ids)})
+        people = await self._reached.people(job, ids)
+        result = await client.query(query.sql, query.parameters | {"audience": people})
         rows = list(result.named_results())
         skipped = Counter(row["skip"] for row in rows if row["skip"])
         skipped["gone"] += len(ids) - len(rows)
         now_ms = clock.now_ms()
         events = [requested(job, campaign, row, now_ms) for row in rows if not row["skip"]]
         await self._connections.publish(events)
+        self._reached.add(job, (event["contact_id"] for event in events))
         return len(events), +skipped
 
     async def _put(self, job: LaunchJob, now: LaunchJob | None) -> None:
