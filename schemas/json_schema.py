@@ -5,12 +5,9 @@ from typing import Any
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 ZONE: Schema = {"type": "string", "default": "UTC", "description": "A time zone, such as Europe/Berlin."}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-WHOLE: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
 ANYTHING: Schema = {}
 OBJECT: Schema = {"type": "object"}
 
