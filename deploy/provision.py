@@ -207,9 +207,12 @@ def main(
         str, typer.Option(help="The workspace of that key; made if it is not there.")
     ] = DEFAULT_WORKSPACE,
     table: Annotated[
-        str, typer.Option("--rebuild", metavar="TABLE", help="Make a table anew of what Kafka has and its older rows.")
+        str,
+        typer.Option(
+            "--rebuild", metavar="TABLE", help="Rebuild a table from the records of Kafka and its older rows."
+        ),
     ] = "",
-    only_plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Rebuild it without the rows that cannot be read.")] = False,
 ) -> None:
     """Create the topics and tables that Headwater needs, and bring them up to date.

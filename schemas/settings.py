@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
     sns_url: str = Field(
         "",
-        description="Where Amazon SNS is asked for certificates and confirmations; empty: the address in its messages.",
+        description="Address of Amazon SNS for certificates and confirmations; empty: the address in its messages.",
     )
     port: int = Field(8000, ge=1, le=65535, description="The public port: writes and reads.")
     query_host: str = Field(

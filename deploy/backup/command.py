@@ -32,7 +32,7 @@ async def backup(settings: Settings, folder: Path, say: Say) -> None:
     try:
         topics, groups, tables = await _copy(settings, folder, say)
     except (ClickHouseError, KafkaError) as error:
-        raise CannotStart(f"Kafka or ClickHouse does not give what it has: {str(error)[:300] or error!r}") from error
+        raise CannotStart(f"Kafka or ClickHouse cannot be read: {str(error)[:300] or error!r}") from error
     made = Manifest(
         release=version("headwater"),
         began_ms=began_ms,
@@ -56,7 +56,7 @@ async def _copy(
     try:
         await reader.start()
         await reader.read_most()
-        say("topics: read, but for what comes now")
+        say("topics: read, except records that arrive now")
         groups = await commits(settings)  # before tables and state: later records are processed again
         tables = {}
         async with await client_of(settings) as client:

@@ -77,7 +77,7 @@ def read(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except OSError as error:
-        raise CannotStart(f"{folder} has no {NAME}: it is no backup, or one that was not finished") from error
+        raise CannotStart(f"{folder} has no {NAME}: it is no backup, or an unfinished one") from error
     except ValidationError as error:
         raise CannotStart(f"{folder / NAME} cannot be read by this release: {error}") from error
     if manifest.format != FORMAT:

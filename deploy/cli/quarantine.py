@@ -28,7 +28,7 @@ Status = Annotated[str, typer.Option(help="open, replayed or discarded; empty: a
 Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")]
 ByReason = Annotated[bool, typer.Option("--by-reason", help="How many of each topic, reason and status.")]
 EveryOne = Annotated[bool, typer.Option("--all", help="All that are open, where no other choice is made.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen now, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what a replay would do now, and change nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -49,7 +49,9 @@ def send(  # noqa: PLR0917 - a command line's words
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A property: name=value, or name:=JSON. May be repeated.")
     ] = None,
-    sync: Annotated[bool, typer.Option("--sync", help="Wait until it can be read, and show what it changed.")] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Wait until the event can be read, and show its effects.")
+    ] = False,
 ) -> None:
     """Send one event."""
     identifiers = dict(zip(IDENTIFIERS, (user_id, email, phone, anonymous_id, device_id), strict=True))

@@ -34,6 +34,6 @@ CAMPAIGN_WRITES: tuple[RouteSpec, ...] = (
         "campaigns:write",
         "NewLaunch",
         {200: "LaunchAnswer", 202: "Launch"},
-        "Send a campaign to the contacts of a segment or a rule, or to one; dry_run says what would happen",
+        "Send a campaign to the contacts of a segment or a rule, or to one contact; dry_run shows the outcome",
     ),
 )

@@ -17,7 +17,7 @@ LIVE = replace(
         "/v1/live",
         "contacts:read",
         "LiveLine",
-        "What comes in, as it comes: a line for each row and change",
+        "Events as they arrive: a line for each row and change",
         _ROWS,
     ),
     media="application/x-ndjson",

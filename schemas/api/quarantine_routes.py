@@ -13,9 +13,14 @@ QUARANTINE_READS: tuple[RouteSpec, ...] = (
         {"reason": TEXT, "topic": TEXT, "status": one_of(*QUARANTINE_STATES)},
         listed=True,
     ),
-    get("/v1/quarantine/summary", "admin", "QuarantineSummary", "How many, by topic, reason and state"),
-    get("/v1/quarantine/{id}", "admin", "QuarantinedRecord", "One with its bytes, and what a replay would do now"),
-    get("/v1/quarantine/jobs/{id}", "admin", "QuarantineJob", "What came of a replay or a discard"),
+    get("/v1/quarantine/summary", "admin", "QuarantineSummary", "Counts of records by topic, reason and state"),
+    get(
+        "/v1/quarantine/{id}",
+        "admin",
+        "QuarantinedRecord",
+        "A record with its bytes, and the present outcome of a replay",
+    ),
+    get("/v1/quarantine/jobs/{id}", "admin", "QuarantineJob", "The result of a replay or a discard"),
 )
 QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
     write(
@@ -24,7 +29,7 @@ QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
         "admin",
         "QuarantineRequest",
         {200: "QuarantineOutcome", 202: "QuarantineJob"},
-        "Send records of quarantine through the pipeline again, each once; dry_run says what would happen now",
+        "Send records of quarantine through the pipeline again, each once; dry_run shows the outcome",
     ),
     write(
         "POST",
@@ -32,7 +37,7 @@ QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
         "admin",
         "QuarantineRequest",
         {200: "QuarantineJob", 202: "QuarantineJob"},
-        "Say of records of quarantine that they are done with",
+        "Discard records of quarantine: they stay readable until they expire",
     ),
     write(
         "POST",
@@ -40,7 +45,7 @@ QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
         "admin",
         "",
         {200: "QuarantineJob", 202: "QuarantineJob"},
-        "Send one through the pipeline again, once",
+        "Send a record through the pipeline again, once",
         errors={409: "Error"},
     ),
     write(
@@ -49,7 +54,7 @@ QUARANTINE_WRITES: tuple[RouteSpec, ...] = (
         "admin",
         "",
         {200: "QuarantineJob", 202: "QuarantineJob"},
-        "Say of one that it is done with",
+        "Discard a record: it stays readable until it expires",
         errors={409: "Error"},
     ),
 )

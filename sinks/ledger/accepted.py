@@ -119,7 +119,7 @@ class AcceptedReader:
                         if not await self._is_whole(client):
                             break
             except (ClickHouseError, KafkaError) as error:
-                log.warning("counting what was accepted waits: %s", str(error)[:300])
+                log.warning("counting accepted events waits: %s", str(error)[:300])
                 await asyncio.sleep(ROUND_S)
             finally:
                 if consumer is not None:
@@ -212,7 +212,7 @@ async def _remove_broken(client: AsyncClient) -> None:
     broken = [name for (name,) in (await client.query(_BROKEN, {"table": TABLE})).result_rows]
     if not broken:
         return
-    log.error("parts of %s broke (%s): what was accepted is counted again", TABLE, ", ".join(broken))
+    log.error("parts of %s broke (%s): counting accepted events again", TABLE, ", ".join(broken))
     await client.command(f"TRUNCATE TABLE {TABLE}")
     for name in broken:
         drop = f"ALTER TABLE {TABLE} DROP DETACHED PART {{part:String}} SETTINGS allow_drop_detached = 1"

@@ -87,5 +87,5 @@ def account(name: str, totals: Totals, refused: Path, seconds: float, before: in
     if totals.resent:
         note(f"{totals.resent:,} of the duplicates were sent more than once by this import, and are stored once")
     if totals.conflicts:
-        note(f"{totals.conflicts:,} duplicates had an id that another event has: what they say was not stored")
+        note(f"{totals.conflicts:,} duplicates had an id that another event has: their content was not stored")
     return not totals.refused

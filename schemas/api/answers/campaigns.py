@@ -144,7 +144,7 @@ class LaunchShape(TypedDict):
     status: Literal["running", "done", "failed"]
     audience: dict[str, Any]
     override_consent: bool
-    on_entry: Annotated[bool, Field(description="Whether it counts what contacts that enter the segment are sent.")]
+    on_entry: Annotated[bool, Field(description="Whether it counts the messages to contacts that enter the segment.")]
     total: Total
     launched: Launched
     skipped: Skipped
