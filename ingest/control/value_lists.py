@@ -48,8 +48,9 @@ def replaced(record: ValueList, body: Any, segments: Segments, now_ms: int) -> V
     _check_count(body, MOST_LIST_VALUES)
     said = checked(ListReplacement, body)
     values = _values(record.name, said.values, segments)
-    described = record if said.description is None else record.model_copy(update={"description": said.description})
-    return _changed(described, values, now_ms)
+    if said.description not in (None, record.description):
+        record = record.model_copy(update={"description": said.description, "updated_ms": now_ms})
+    return _changed(record, values, now_ms)
 
 
 def with_values(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
@@ -58,7 +59,7 @@ def with_values(record: ValueList, body: Any, segments: Segments, now_ms: int) -
     return _changed(record, ordered([*record.values, *added]), now_ms)
 
 
-def without_values(record: ValueList, body: Any, now_ms: int) -> ValueList:
+def without_values(record: ValueList, body: Any, _segments: Segments, now_ms: int) -> ValueList:
     """Without these, those that it does not have among them; raises ``ApiError`` (422)."""
     removed = set(map(_key, checked_values(_change(body), "values")))
     return _changed(record, tuple(one for one in record.values if _key(one) not in removed), now_ms)

@@ -60,7 +60,7 @@ def test_values_come_and_go_and_the_version_grows_with_them_alone() -> None:
     second = value_lists.with_values(first, {"values": [True, "b"]}, {}, NOW_MS + 1)
     assert (second.version, second.values, second.updated_ms) == (2, (True, 1, "a", "b"), NOW_MS + 1)
     assert second.content.digest != first.content.digest
-    third = value_lists.without_values(second, {"values": [1, "zzz"]}, NOW_MS + 2)
+    third = value_lists.without_values(second, {"values": [1, "zzz"]}, {}, NOW_MS + 2)
     assert (third.version, third.values) == (3, (True, "a", "b")), "true is not 1"
     again = value_lists.replaced(third, {"values": [1, "a"], "description": "two"}, {}, NOW_MS + 3)
     assert (again.version, again.description) == (4, "two")
@@ -104,7 +104,7 @@ def test_lists_and_changes_are_bounded() -> None:
     with pytest.raises(ApiError, match="at most 1000 values in one request"):
         value_lists.with_values(full, many, {}, NOW_MS)
     with pytest.raises(ApiError, match="at most 1000 values in one request"):
-        value_lists.without_values(full, many, NOW_MS)
+        value_lists.without_values(full, many, {}, NOW_MS)
     large = made("large", *(f"{n:0250}" for n in range(4000)))
     assert len(encode("list", large)[1]) < MAX_LIST_BYTES + 1000, "one record holds it"
 
