@@ -15,16 +15,17 @@ import pytest
 
 from deploy.local.stack import environment
 from schemas.records.records import Change
-from tests.support.comparison import create_segments, rows, settled
+from tests.support.comparison import create_live_segments, rows, settled
 from tests.support.load_client import paced, request
 from tests.support.membership_feed import follow_memberships
 from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
 from tests.support.services import ROOT
 from tests.support.stack import LocalStack, local_stack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
-BACK_WITHIN_S = 20.0
-"""Two to three seconds are usual and seven on a machine that is busy with something else; a worker whose partitions
+BACK_WITHIN_S = 28.0
+"""Two to three seconds are usual and 21 on a machine with ten times the work that it can do; a worker whose partitions
 had to wait for its session to end would be gone for ``SESSION_S``."""
 SESSION_S = 30.0
 
@@ -47,15 +48,20 @@ class Watch:
             self.seen.setdefault(change["event_id"], (time.perf_counter(), record.partition))
 
 
-@pytest.mark.parametrize("victim", ["identity", "segments-2"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "segments-2",
+        pytest.param("identity", marks=pytest.mark.full("how long the others of a killed identity worker wait")),
+    ],
+)
 async def test_a_killed_workers_partitions_are_back_and_the_others_never_wait(
     stack: LocalStack, victim: str, say: Callable[[str], None]
 ) -> None:
     kind = f"bought by {victim}"
-    await create_segments(stack, {kind: {"event": kind}})
+    await create_live_segments(stack, {kind: {"event": kind}})
     watch = Watch()
-    watching = asyncio.create_task(follow_memberships(stack, watch.note))
-    await asyncio.sleep(2)
+    watching = asyncio.create_task(follow_memberships(stack, watch.note, since="earliest"))
     per_second, seconds, kill_after = 100, 12, 3.0
     ids = [f"{victim}-{n}" for n in range(per_second * seconds)]
     requests = [
@@ -126,18 +132,21 @@ async def test_contacts_equal_an_offline_union_find_though_a_resolver_is_killed(
 
 
 async def test_a_worker_that_comes_and_goes_loses_nothing(stack: LocalStack, tmp_path: Path) -> None:
-    segments = await create_segments(stack, RULES)
-    await asyncio.sleep(2)
-    events = make_events(7, 6_000, people=600, now_ms=time.time_ns() // 1_000_000)
+    segments = await create_live_segments(stack, RULES)
+    events = make_events(7, 4_000, people=600, now_ms=time.time_ns() // 1_000_000)
     ledger = SentLedger()
     sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=200))
-    await asyncio.sleep(3)
-    env = {**os.environ, **environment(stack.settings), "HEADWATER_WORKER": "2"}
+    await eventually(lambda: len(ledger.events) >= 400, "events flow")
+    ready = tmp_path / "third.ready"
+    own = {"HEADWATER_WORKER": "2", "HEADWATER_READY_FILE": str(ready)}
+    env = {**os.environ, **environment(stack.settings), **own}
     with (tmp_path / "third.log").open("wb") as log:
         third = subprocess.Popen(
             [sys.executable, "-m", "processors", "segments"], cwd=ROOT, env=env, stdout=log, stderr=log
         )
-        await asyncio.sleep(10)
+        await eventually(ready.exists, "the third worker has partitions", 60)
+        came = len(ledger.events)
+        await eventually(lambda: sending.done() or len(ledger.events) >= came + 400, "it works a while", 60)
         third.terminate()
         third.wait(20)
     await sending

@@ -4,8 +4,11 @@ import asyncio
 import time
 from typing import Any
 
+import httpx
+
 from tests.support.sent_ledger import SentLedger, contact_ids, identifiers
 from tests.support.stack import LocalStack
+from tests.support.waiting import eventually
 
 
 async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -26,6 +29,20 @@ async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str,
             assert answer.status_code == 201, answer.text
             ids[name] = answer.json()["id"]
     return ids
+
+
+async def create_live_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str, str]:
+    """The same, once events move contacts in and out of them."""
+    ids = await create_segments(stack, rules)
+    async with stack.client() as client:
+        for name, one in ids.items():
+            path = f"/v1/segments/{one}"
+            await eventually(lambda path=path: client.get(path), f"{name} is live", 60, meets=_is_live)  # type: ignore[misc]
+    return ids
+
+
+def _is_live(answer: httpx.Response) -> bool:
+    return answer.status_code == 200 and answer.json()["status"] == "live"
 
 
 async def differences(stack: LocalStack, ledger: SentLedger, segments: dict[str, str], prefix: str) -> list[str]:
