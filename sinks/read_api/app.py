@@ -45,10 +45,9 @@ READY_WITHIN_S = 1.0
 """Less than the edge waits for it."""
 
 
-def graph_endpoint(
-    settings: Settings, control: ControlState, tail: Tail, reader: ClickHouseReader, edge: EdgeClient
-) -> Callable[[Request], Awaitable[Response]]:
+def graph_endpoint(settings: Settings, api: ReadServices, edge: EdgeClient) -> Callable[[Request], Awaitable[Response]]:
     """GraphQL: every field asks for its own scope, so any valid key may come in."""
+    control, tail, reader = api.control, api.tail, api.reader
 
     async def endpoint(request: Request) -> Response:
         if request.method == "GET" and "query" not in request.query_params:
@@ -66,6 +65,7 @@ def graph_endpoint(
             reader=reader,
             control=control,
             loaders=Loaders(reader, control, home),
+            launches=api.launches,
             writes=EdgeWrites(edge, request.headers, request.query_params),
         )
         return await execution.execute(body, context, may_write=request.method == "POST")
@@ -134,7 +134,7 @@ def build_app(settings: Settings) -> web.ErrorMiddleware:
         parity=parity,
         times=RecordTimes(settings),
     )
-    graphql = Route("/graphql", graph_endpoint(settings, control, tail, reader, edge), methods=["GET", "POST"])
+    graphql = Route("/graphql", graph_endpoint(settings, services, edge), methods=["GET", "POST"])
     router = Router(
         [*routes(services), graphql, *_health(needs), *console.routes()],
         redirect_slashes=False,

@@ -11,6 +11,7 @@ from deploy.local import seed
 from schemas.api.requests.graphql import GraphQLRequest
 from schemas.control import access, control_state, development
 from schemas.control.control_state import ApiKey, ControlState, Segment
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.records.records import Change, Merge
 from schemas.settings import Settings
 from sinks.clickhouse.rows import CONTACTS, EVENTS, MEMBERSHIP_CHANGES, OVERRIDES
@@ -226,6 +227,7 @@ async def counted(settings: Settings, state: ControlState, home: Tenant, query: 
         reader=reader,
         control=state,
         loaders=Loaders(reader, state, home),
+        launches=LaunchJobs(),
         writes=EdgeWrites(EdgeClient(settings), {}, {}),
     )
     answer = await execution.execute(GraphQLRequest(query=query, variables={"n": n}), context, may_write=False)

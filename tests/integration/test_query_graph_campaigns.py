@@ -9,6 +9,7 @@ import pytest_asyncio
 from deploy.local import seed
 from schemas.control import control_state
 from schemas.control.control_state import ApiKey, Campaign, ControlState, Variant, Webhook
+from schemas.control.launch_jobs import Audience, LaunchJob
 from schemas.records.deliveries import Attempt
 from sinks.clickhouse.rows import CONTACTS, DELIVERY_ATTEMPTS, EVENTS
 from sinks.read_api.request.tenant import Tenant
@@ -104,6 +105,41 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         # a record that is read again is a row that the engine has not merged yet
         await api.store(DELIVERY_ATTEMPTS, *rows, *rows[:3])
         yield api
+
+
+async def test_launches_of_a_campaign_with_their_counts(api: ReadPipeline) -> None:
+    query = """query($f: Int, $a: String) { campaign(id: "cmp_1") { launches(first: $f, after: $a) { nodes {
+        id status audience overrideConsent onEntry total launched skipped { noAddress noConsent capped gone }
+        createdAt doneAt reason } pageInfo { hasNextPage endCursor } } } }"""
+    for n in range(3):
+        skipped = {"no_consent": n, "gone": 1}
+        job = LaunchJob(
+            id=f"lch_{n}",
+            created_ms=NOW_MS + n,
+            campaign="cmp_1",
+            audience=Audience(segment="seg_1"),
+            **HOME,
+            key_id="k",
+            total=9,
+            launched=8 - n,
+            skipped=skipped,
+            done_ms=NOW_MS + 9,
+        )
+        await api.define("launch", job)
+    await api.define("launch", job.model_copy(update={"id": "lch_other", "environment": "staging"}))
+    shown = (await api.get("/v1/campaigns/cmp_1/launches"))["data"]
+    first = (await ask(api, query, f=2))["data"]["campaign"]["launches"]
+    assert first["pageInfo"]["hasNextPage"]
+    rest = (await ask(api, query, f=2, a=first["pageInfo"]["endCursor"]))["data"]["campaign"]["launches"]
+    assert not rest["pageInfo"]["hasNextPage"]
+    nodes = [*first["nodes"], *rest["nodes"]]
+    assert [node["id"] for node in nodes] == ["lch_2", "lch_1", "lch_0"]
+    for ours, theirs in zip(nodes, shown, strict=True):
+        names = {"overrideConsent": "override_consent", "onEntry": "on_entry"}
+        names |= {"createdAt": "created_at", "doneAt": "done_at"}
+        skips = {"noAddress": "no_address", "noConsent": "no_consent"}
+        assert {skips.get(name, name): value for name, value in ours.pop("skipped").items()} == theirs["skipped"]
+        assert {names.get(name, name): value for name, value in ours.items()}.items() <= theirs.items()
 
 
 STATS = "stats { sent delivered conversions conversionValue bounces rates }"

@@ -6,9 +6,12 @@ import strawberry
 from strawberry.scalars import JSON
 
 from schemas.control import control_state, serialize
+from schemas.control.launch_jobs import LaunchJob, shape
 from schemas.times import iso
 from sinks.read_api.campaigns.campaigns import variants_of
+from sinks.read_api.graphql.connection import Connection, connect, paging
 from sinks.read_api.graphql.types import RequestInfo
+from sinks.read_api.request.paging import after_cursor
 
 
 @strawberry.type
@@ -38,6 +41,33 @@ class Variant:
     id: strawberry.ID
     name: str | None
     stats: CampaignStats
+
+
+@strawberry.type
+class LaunchSkips:
+    """Contacts of a launch that are sent no message, by the first reason that holds."""
+
+    no_address: int
+    no_consent: int
+    capped: int
+    gone: int
+
+
+@strawberry.type
+class Launch:
+    """As in `GET /v1/campaigns/{id}/launches`."""
+
+    id: strawberry.ID
+    status: str
+    audience: JSON
+    override_consent: bool
+    on_entry: bool
+    total: int
+    launched: int
+    skipped: LaunchSkips
+    created_at: str
+    done_at: str | None
+    reason: str | None
 
 
 @strawberry.type
@@ -77,6 +107,16 @@ class Campaign:
     async def contacts_reached(self, info: RequestInfo) -> JSON:
         return JSON(await info.context.loaders.reached.load(str(self.id)))
 
+    @strawberry.field(description="Its launches, newest first.")
+    async def launches(
+        self, info: RequestInfo, first: int | None = None, after: str | None = None
+    ) -> Connection[Launch]:
+        page = paging(first, after)
+        jobs = info.context.launches.of_campaign(*info.context.tenant.place, str(self.id))
+        rows = after_cursor(jobs, page, lambda job: job.id)[: page.wanted]
+        connection: Connection[Launch] = connect(rows, lambda job: [job.id], page, _launch_of)
+        return connection
+
     @strawberry.field(description="Those of the definition, and others named by messages.")
     async def variants(self, info: RequestInfo) -> list[Variant]:
         context = info.context
@@ -89,10 +129,18 @@ class Campaign:
 
 
 def campaign_of(campaign: control_state.Campaign) -> Campaign:
-    shape = serialize.campaign(campaign)
+    defined = serialize.campaign(campaign)
     names = ("number", "name", "kind", "channel", "conversion", "delivery", "trigger_url")
-    fields: dict[str, Any] = {name: shape[name] for name in (*names, "created_at", "updated_at")}
-    return Campaign(id=strawberry.ID(campaign.id), said_sent_at=shape["sent_at"], said_status=shape["status"], **fields)
+    fields: dict[str, Any] = {name: defined[name] for name in (*names, "created_at", "updated_at")}
+    return Campaign(
+        id=strawberry.ID(campaign.id), said_sent_at=defined["sent_at"], said_status=defined["status"], **fields
+    )
+
+
+def _launch_of(job: LaunchJob) -> Launch:
+    fields = shape(job)
+    skipped = LaunchSkips(**fields.pop("skipped"))
+    return Launch(skipped=skipped, **{name: fields[name] for name in fields if name not in ("task_id", "campaign_id")})
 
 
 def _stats_of(stats: dict[str, Any]) -> CampaignStats:

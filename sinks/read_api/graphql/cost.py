@@ -36,7 +36,7 @@ MAX_SAME = 20
 MAX_OPERATIONS = 20
 MAX_DIRECTIVES = 100
 CONNECTIONS = frozenset(
-    "contacts events segments campaigns webhooks deliveries".split(),
+    "contacts events segments campaigns launches webhooks deliveries".split(),
 )
 
 

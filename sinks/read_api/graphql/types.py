@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
+from schemas.control.launch_jobs import LaunchJobs
 from schemas.errors import ApiError
 from sinks.read_api.graphql.connection import Connection, connect, paging
 from sinks.read_api.graphql.loaders import Loaders
@@ -28,6 +29,7 @@ class Context:
     reader: ClickHouseReader
     control: ControlState
     loaders: Loaders
+    launches: LaunchJobs
     writes: EdgeWrites
 
     def require(self, scope: str) -> None:
