@@ -53,6 +53,14 @@ class ApiError(Exception):
     def status(self) -> int:
         return STATUS[self.code]
 
+    def detached(self) -> "ApiError":
+        """Itself, without the frames that it came through: for one that is kept beside the values of its request.
+
+        Those frames hold the values, so they would all be a cycle, which keeps a body until cycles are looked for.
+        """
+        self.__traceback__ = self.__context__ = None
+        return self
+
     def at(self, prefix: str) -> "ApiError":
         """The same refusal with its path put below ``prefix``."""
         if not self.param:

@@ -77,10 +77,11 @@ class Batch:
             try:
                 checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # an ApiError raises itself
             except ApiError as refused:
-                at = refused.at(f"{label}[{index}]")
+                place = f"{label}[{index}]"
+                refused.detached()  # ``raws`` may hold it
                 if atomic:
-                    raise at from None
-                checked.append(at)
+                    raise refused.at(place) from None
+                checked.append(refused.at(place))
         _in_order([c[1] for c in checked if not isinstance(c, ApiError) and c[0].event_id is None])
         items: list[Accepted | ApiError | None] = [
             c if isinstance(c, ApiError) else self._repeated(c[0], c[1], c[2]) for c in checked

@@ -88,6 +88,7 @@ class IngestEndpoint:
                 self._note(scope, call.query, refused)
             reply = operation.refuse(refused, request_id)
             self._tell(call, refused, request_id)
+            refused.detached()  # the answer's items may hold it
         except ClientDisconnect:
             log.debug("%s %s: the client went away", operation.path, request_id)
             return

@@ -198,7 +198,7 @@ def each(values: list[Any], parse: Callable[[Any], Any]) -> list[Any]:
         try:
             items.append(parse(value))
         except ApiError as refused:
-            items.append(refused)
+            items.append(refused.detached())
     return items
 
 
