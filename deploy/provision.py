@@ -26,7 +26,7 @@ from schemas.service.kafka_auth import connection
 from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
-from sinks.maintenance.migrate import MigrationError, migrate, unapplied
+from sinks.maintenance.migrate import MigrationError, migrate, statements_of, unapplied
 from sinks.maintenance.restore import client_of, restore_missing
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def plan(settings: Settings) -> list[str]:
             steps.append(f"topic {name}: {count} partitions of {settings.replication} replicas, {config}")
     for migration in await unapplied(settings):
         steps.append(f"tables {migration.name}:")
-        steps += migration.statements(settings.clickhouse_database, replicas=bool(settings.clickhouse_cluster))
+        steps += statements_of(migration, settings)
     return steps
 
 

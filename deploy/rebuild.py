@@ -116,7 +116,7 @@ async def _rebuild_names(client: AsyncClient, settings: Settings, table: str, sa
         )
     await _put_aside(client, table, old)
     if table == EVENT_TYPES:
-        await keep_event_types(client)
+        await keep_event_types(client, settings.clickhouse_database)
     if old:
         say(f"{await _copy(client, table, '1', {}, unreadable)} rows of before are kept")
     if table != EVENT_TYPES:
@@ -177,7 +177,7 @@ async def _erase_again(client: AsyncClient, settings: Settings, table: str) -> N
     for erasure in state.erasures.values():
         steps = list(state.erasure_steps[erasure.id].values())
         done = [done_ms(steps, store, settings.partitions) or erasure.erased_ms for store in before]
-        await erase(client, erasure, max(done), only=table)
+        await erase([client], erasure, max(done), only=table)
 
 
 async def _wait(settings: Settings, reread: Reread, topic: topics.Topic, first: dict[int, int], say: Say) -> None:

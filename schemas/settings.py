@@ -95,7 +95,8 @@ class Settings(BaseSettings):
         description="Seals the secrets of webhooks and receivers on `control`; a list with commas: the first seals.",
     )
     secret_key_file: str = Field("", description="A file with the secret keys, a line each, in place of the variable.")
-    clickhouse_cluster: str = Field("", pattern=r"^\w*$", description="Cluster whose replicas have the tables.")
+    clickhouse_cluster: str = Field("", pattern=r"^\w*$", description="Cluster whose hosts have the tables.")
+    clickhouse_shards: int = Field(1, ge=1, le=64, description="Shards of that cluster; fixed once data is in.")
     clickhouse_database: str = Field("headwater", pattern=r"^[a-z][a-z0-9_]*$", description="Database of all tables.")
     query_url: str = Field("", description="Where the edge finds the read API; empty: loopback and the query port.")
     edge_url: str = Field("", description="Where mutations find the edge; empty: loopback and the port.")

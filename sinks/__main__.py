@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -39,6 +40,7 @@ from sinks.maintenance.mend import Mender
 from sinks.maintenance.retention import RetentionKeeper
 from sinks.maintenance.typed_columns import TypedColumnKeeper
 from sinks.quarantine.replayer import QuarantineReplayer
+from sinks.shards.writer import writer_of
 
 if TYPE_CHECKING:
     from sinks.webhooks.process import Webhooks
@@ -66,8 +68,8 @@ async def _store(settings: Settings) -> None:
     known = ControlState()
     eraser = Eraser(settings, known)
     rereads = Rereads()
-    traced, typed = started(NAME), known.typed_columns
-    loop = ClickHouseConsumer(settings, lambda: announce_ready(settings), known.erased, rereads, traced, typed=typed)
+    ready, writer = partial(announce_ready, settings), writer_of(settings, known.typed_columns)
+    loop = ClickHouseConsumer(settings, ready, known.erased, rereads, started(NAME), writer=writer)
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
     names = NameKeeper(settings, known)

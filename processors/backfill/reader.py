@@ -25,7 +25,7 @@ from processors.backfill.sink_progress import SinkProgress
 from schemas import topics
 from schemas.records.records import Event
 from schemas.service import clock
-from schemas.service.clickhouse_auth import database_connection
+from schemas.service.clickhouse_auth import database_connection, read_database, read_settings_of
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -218,4 +218,5 @@ async def _connected(settings: Settings) -> Any:
     driver = await asyncio.to_thread(importlib.import_module, "clickhouse_connect")
     options = await asyncio.to_thread(importlib.import_module, "clickhouse_connect.driver.options")
     vars(options).update(np=None, pd=None)  # 60 MB for data frames that are not used
-    return await driver.get_async_client(**database_connection(settings), database=settings.clickhouse_database)
+    of = {**database_connection(settings), "database": read_database(settings)}
+    return await driver.get_async_client(**of, settings=read_settings_of(settings))

@@ -6,6 +6,19 @@ from schemas.client_files import password_from_file, tls_context
 from schemas.errors import CannotStart
 from schemas.settings import Settings, variable
 
+READS = {"distributed_product_mode": "global"}
+"""Of several shards: a table that is joined is read on all of them, wherever the other one's rows lie."""
+
+
+def read_database(settings: Settings) -> str:
+    """The database that is read: where there are shards, that with the tables of all of them."""
+    return f"{settings.clickhouse_database}_all" if settings.clickhouse_shards > 1 else settings.clickhouse_database
+
+
+def read_settings_of(settings: Settings) -> dict[str, str]:
+    """ClickHouse's settings of each read."""
+    return READS if settings.clickhouse_shards > 1 else {}
+
 
 def database_connection(settings: Settings) -> dict[str, Any]:
     """Keyword arguments of any clickhouse-connect client; raises ``CannotStart`` for a file that cannot be used."""

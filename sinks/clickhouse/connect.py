@@ -11,7 +11,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas.service.clickhouse_auth import database_connection
+from schemas.service.clickhouse_auth import database_connection, read_database, read_settings_of
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ FOREVER_S = math.inf
 """The patience of a process that has nothing to do without the database."""
 REMIND_S = 10.0
 RETRY_S = 0.5
+READ_LAYER = "views/all_shards"
+"""What `_migrations` calls the tables that read all shards."""
 UNKNOWN = frozenset({60, 81})
 """ClickHouse's codes for a table and a database that are not there."""
 
@@ -47,9 +49,20 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
         await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
 
 
+async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
+    """The same, of the tables that reads are of: of several shards those of all."""
+    client = await connected(settings, within_s)
+    client.database = read_database(settings)
+    for name, value in read_settings_of(settings).items():
+        client.set_client_setting(name, value)
+    return client
+
+
 async def provisioned(client: AsyncClient, settings: Settings) -> None:
     """Return when the tables are of this release, or of a later one: a process that serves makes none."""
     names = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
+    if settings.clickhouse_shards > 1:
+        names.add(READ_LAYER)
     reminded = time.monotonic()
     while True:
         reason = "it has no tables"

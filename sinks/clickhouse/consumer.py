@@ -32,7 +32,7 @@ from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rereads import Mark, Rereads, mark_of
 from sinks.clickhouse.resume import RETRY_S, Bounds, committed_of, resume
 from sinks.clickhouse.streams import STREAMS, Stream
-from sinks.clickhouse.writer import TypedColumns, Writer
+from sinks.clickhouse.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +146,11 @@ class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         rereads: Rereads | None = None,
         tracer: Tracer | None = None,
         *,
-        typed: TypedColumns | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self.settings = settings
         self.rereads = Rereads() if rereads is None else rereads
-        self.writer = Writer(settings, typed)
+        self.writer = Writer(settings) if writer is None else writer
         self._publisher = SinkPublisher(settings)
         self._context = SinkContext(
             settings=settings,

@@ -64,7 +64,11 @@ async def resume(
     for table in stream.tables:
         await writer.prepare(table)
     floors = {p: b.committed or 0 for p, b in bounds.items() if b.end > 0 and b.again_from is None}
-    stored = {table: await _last_places(table, topic, floors, writer) for table in stream.checkpoints}
+    stored = {
+        (table.name, lane): await _last_places(table, topic, floors, writer, lane)
+        for table in stream.checkpoints
+        for lane in range(writer.lanes(table.name))
+    }
     end = await ends()
     parts: dict[int, tuple[int, Part]] = {}
     for partition, bound in bounds.items():
@@ -73,23 +77,25 @@ async def resume(
             log.warning("%s/%s is read again, from %d up to %d", topic, partition, start, bound.mark.until)
             parts[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), {}))
             continue
-        lasts = {table.name: places.get(partition, START) for table, places in stored.items()}
+        lasts = {lane: places.get(partition, START) for lane, places in stored.items()}
         committed = bound.first if bound.committed is None else bound.committed
         start = max(committed, min(place[0] for place in lasts.values()), bound.first)
         if max(start, *(place[0] + 1 for place in lasts.values())) > end[partition]:
             # Kafka lost its end, or the topic was recreated: its present records are not the stored ones
             log.error("%s/%s: more is stored than Kafka has (%s); it is read again", topic, partition, lasts)
             lasts, start = {}, bound.first
-        parts[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts))
+        parts[partition] = (start, Part(Deduplicator(WINDOW // len(bounds)), lasts, writer.lane_of))
     if stream.remembers:
         await _remember(topic, {p: (start, part) for p, (start, part) in parts.items() if part.stored}, writer)
     return parts
 
 
-async def _last_places(table: Table, topic: str, floors: dict[int, int], writer: Writer) -> dict[int, tuple[int, int]]:
+async def _last_places(
+    table: Table, topic: str, floors: dict[int, int], writer: Writer, lane: int
+) -> dict[int, tuple[int, int]]:
     """Rows that are surely in the table and in the tables that its views fill."""
     names = (table.name, *table.views)
-    all_places = [await writer.last_places(name, topic, floors) for name in names]
+    all_places = [await writer.last_places(name, topic, floors, lane) for name in names]
     return {p: min(places.get(p, START) for places in all_places) for p in floors}
 
 

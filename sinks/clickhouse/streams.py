@@ -34,19 +34,28 @@ from sinks.clickhouse.rows import (
 START = (-1, 0)
 """Below every place."""
 
+Lane = tuple[str, int]
+"""A table and the number of one of its lanes (``Writer.lanes``)."""
+
 StoredPlaces = Callable[[Sequence[EventPosition]], Awaitable[dict[EventPosition, str]]]
 """The places of `events` among these that have a row, and its event id; asks ClickHouse."""
 
 
 @dataclass(slots=True)
 class Part:
-    """The state of one assigned partition: the last stored (offset, index) of each table."""
+    """The state of one assigned partition: the last stored (offset, index) of each table, by lanes."""
 
     seen: Deduplicator
-    stored: dict[str, tuple[int, int]] = field(default_factory=dict)
+    stored: dict[Lane, tuple[int, int]] = field(default_factory=dict)
+    lane_of: Callable[[str, Any], int] = lambda _table, _datum: 0
 
     def has(self, table: Table, item: Item) -> bool:
-        return (item.offset, item.nth) <= self.stored.get(table.name, START)
+        lane = (table.name, self.lane_of(table.name, item.datum))
+        return (item.offset, item.nth) <= self.stored.get(lane, START)
+
+    def newest(self, table: Table) -> tuple[int, int]:
+        """The last place that is stored in any lane."""
+        return max((place for (name, _), place in self.stored.items() if name == table.name), default=START)
 
 
 @dataclass(slots=True)
@@ -92,12 +101,13 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     fresh: list[Item] = []
     suspects: list[Item] = []
     again: list[Item] = []
-    stored_to = {partition: part.stored.get(EVENTS.name, START) for partition, part in parts.items()}
+    # beyond these places no lane has a row, and none need be asked for
+    stored_to = {partition: part.newest(EVENTS) for partition, part in parts.items()}
     for item in items:
         partition, offset, nth, event = item
         if event["reply_to"]:
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
-        if (offset, nth) <= stored_to[partition]:
+        if (offset, nth) <= stored_to[partition] and parts[partition].has(EVENTS, item):
             continue
         verdict = parts[partition].seen.classify(event)
         if verdict is Verdict.DUPLICATE:

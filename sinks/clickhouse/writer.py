@@ -23,11 +23,13 @@ from schemas.control.definitions import TypedColumn
 from schemas.errors import ApiError
 from schemas.records.sameness import key_from
 from schemas.retry import retried
+from schemas.service import clock
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
 from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
 from sinks.clickhouse.dedupe import EventPosition
+from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,14 @@ class Writer:
     async def stop(self) -> None:
         await self._client.close()
 
+    def lanes(self, table: str) -> int:
+        """In how many places rows of the table lie, each with its own inserts: one a shard."""
+        return 1
+
+    def lane_of(self, table: str, datum: Any) -> int:
+        """Which of them the row of a datum lies in, from 0 on."""
+        return 0
+
     async def prepare(self, table: Table) -> None:
         """Learn the table's types; waits until it is there."""
         if (table.name, table.columns) not in self._contexts:
@@ -120,7 +130,13 @@ class Writer:
     async def _insert(self, table: Table, columns: list[list[Any]]) -> None:
         context = self._contexts[table.name, table.columns]
         context.settings = INSERT | QUORUM if self._settings.clickhouse_cluster else INSERT
+        if self._stamps(table):
+            columns = [*columns, [clock.now_ms()] * len(columns[0])]
         await self._client.insert(data=columns, context=context)
+
+    def _stamps(self, table: Table) -> bool:
+        """Of a cluster: one clock says when rows were stored, not that of the replica that took them."""
+        return bool(self._settings.clickhouse_cluster) and table is not OUTCOMES
 
     async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
         """Whether each of these places (partition, offset, index) of a topic has a row."""
@@ -143,10 +159,13 @@ class Writer:
             await self._client.command(f"SYSTEM SYNC REPLICA {table}")
 
     async def _context(self, table: Table) -> InsertContext:
-        return await self._client.create_insert_context(table.name, [*table.columns, *PLACE], column_oriented=True)
+        names = [*table.columns, *PLACE, *(("_stored_at",) if self._stamps(table) else ())]
+        return await self._client.create_insert_context(table.name, names, column_oriented=True)
 
-    async def last_places(self, table: str, topic: str, floors: dict[int, int]) -> dict[int, tuple[int, int]]:
-        """The last stored (offset, index) of each partition, looked for from its floor on."""
+    async def last_places(
+        self, table: str, topic: str, floors: dict[int, int], lane: int = 0
+    ) -> dict[int, tuple[int, int]]:
+        """The last (offset, index) of each partition that is stored in a lane, looked for from its floor on."""
         await self._until_done("replica", self._sync, table)
         rows = await self._by_partition(
             f"SELECT _partition, max((_offset, _index)) FROM {table} WHERE _topic = {{topic:String}} AND (",  # noqa: S608 - a name of ours

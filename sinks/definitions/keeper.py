@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState
 from schemas.service import clock
+from schemas.service.clickhouse_auth import read_database
 from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.definitions.rows import NAME_TABLES, NameTable, RowKey, digest
@@ -33,7 +34,7 @@ SETTINGS = {"async_insert": "0", "max_threads": "1"}
 _SEEN = """
 INSERT INTO event_types (workspace, environment, type, kind, first_seen, last_seen, _looked_at)
 SELECT workspace, environment, type, _kind, min(received_at), max(received_at), now64(3)
-FROM events
+FROM {database:Identifier}.events
 WHERE _stored_at >= fromUnixTimestamp64Milli({since:Int64})
 GROUP BY workspace, environment, type, _kind
 """
@@ -60,7 +61,7 @@ class NameKeeper:
                         await keep_names(client, self._state)
                         revision = seen
                     if time.monotonic() >= round_at:
-                        await keep_event_types(client)
+                        await keep_event_types(client, read_database(self._settings))
                         round_at = time.monotonic() + ROUND_S
                 except ClickHouseError as error:
                     log.warning("keeping names waits: %s", str(error)[:300])
@@ -99,8 +100,11 @@ async def _keep(client: AsyncClient, table: NameTable, defined: dict[RowKey, tup
         )
 
 
-async def keep_event_types(client: AsyncClient) -> None:
-    """Add the types of what was stored since the last look; of all that is stored where there was none."""
+async def keep_event_types(client: AsyncClient, database: str) -> None:
+    """Add the types of what was stored since the last look; of all that is stored where there was none.
+
+    ``database`` has the events, of all shards where there are several.
+    """
     looked_ms = int((await client.query(_SINCE)).result_rows[0][0])
     since = max(0, looked_ms - OVERLAP_S * 1000)
-    await client.command(_SEEN, {"since": since}, settings=SETTINGS)
+    await client.command(_SEEN, {"since": since, "database": database}, settings=SETTINGS)

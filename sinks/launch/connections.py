@@ -16,7 +16,7 @@ from schemas.records.records import Event
 from schemas.service.kafka import started_producer
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, reading
 
 RECORD_BYTES = 500_000
 """Of the events of one Kafka record, about."""
@@ -33,9 +33,7 @@ class Connections:
 
     async def clickhouse(self) -> AsyncClient:
         if self._client is None:
-            client = await connected(self._settings, FOREVER_S)
-            client.database = self._settings.clickhouse_database
-            self._client = client
+            self._client = await reading(self._settings, FOREVER_S)
         return self._client
 
     async def kafka(self) -> AIOKafkaProducer:

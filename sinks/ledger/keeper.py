@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from schemas.service.exposition import Sample
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, connected, reading
 from sinks.ledger.accepted import AcceptedReader
 from sinks.ledger.residual import Residual
 
@@ -24,11 +24,12 @@ class LedgerKeeper:
 
     async def run(self) -> None:
         """For ever; waits for a database and a broker that are away."""
-        client = await connected(self._settings, FOREVER_S)
+        client, reader = await connected(self._settings, FOREVER_S), await reading(self._settings, FOREVER_S)
         client.database = self._settings.clickhouse_database
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(AcceptedReader(self._settings).run(client))
-                tasks.create_task(self.residual.run(client))
+                tasks.create_task(self.residual.run(reader))
         finally:
             await client.close()
+            await reader.close()

@@ -1,16 +1,26 @@
-"""A statement for one server in, the same for the replicas of a cluster out; and the settings of each replica's host.
+"""A statement for one server in, the same for the hosts of a cluster out; and the settings of each host, by shards.
 
 No statement runs ``ON CLUSTER``: each goes to each host by itself. So an unreachable host does not hold up the others,
 and running the same again brings it up to date.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import connected
+from sinks.clickhouse.connect import NoAnswerError, connected
 
+EVERYWHERE = frozenset(
+    {
+        *("contact_overrides", "contact_merges", "squashes", "quarantine", "quarantine_outcomes", "event_outcomes"),
+        *("accepted", "segments", "campaigns", "webhooks", "event_types", "removals", "typed_columns"),
+    }
+)
+"""Tables of which every shard has all rows: the others are joined with them, or they are of no contact."""
+
+ANSWER_S = 5.0
 _CREATE = re.compile(r"CREATE TABLE(?: IF NOT EXISTS)? (\w+)\.(\w+)")
 _ENGINE = re.compile(r"^ENGINE = (\w*MergeTree)(?:\(([^)\n]*)\))?", re.MULTILINE)
 _WINDOW = "non_replicated_deduplication_window = 10000"
@@ -21,12 +31,16 @@ _HOSTS = (
 )
 
 
-def replicated(statement: str) -> str:
-    """With the engine's replicated kind, its place in Keeper by the host's macros ``shard`` and ``replica``; pure."""
+def replicated(statement: str, shards: int = 1) -> str:
+    """With the engine's replicated kind, its place in Keeper by the host's macros ``shard`` and ``replica``; pure.
+
+    A table of ``EVERYWHERE`` has one place for all ``shards``, and its replicas are all hosts.
+    """
     table = _CREATE.search(statement)
     if table is None:
         return statement
-    place = f"'/clickhouse/tables/{{shard}}/{table[1]}/{table[2]}', '{{replica}}'"
+    shard, replica = ("all", "{shard}-{replica}") if shards > 1 and table[2] in EVERYWHERE else ("{shard}", "{replica}")
+    place = f"'/clickhouse/tables/{shard}/{table[1]}/{table[2]}', '{replica}'"
 
     def engine(match: re.Match[str]) -> str:
         return f"ENGINE = Replicated{match[1]}({place}{f', {match[2]}' if match[2] else ''})"
@@ -34,21 +48,48 @@ def replicated(statement: str) -> str:
     return _ENGINE.sub(engine, statement).replace(_WINDOW, _REPLICATED_WINDOW)
 
 
-async def hosts_of(settings: Settings) -> list[Settings]:
-    """The settings of each replica, or the same where there is no cluster.
+async def shards_of(settings: Settings) -> list[list[Settings]]:
+    """The settings of each host, by shards; without a cluster the one server's own.
 
-    Raises ``CannotStart`` where ClickHouse does not know the cluster, or it has shards.
+    Raises ``CannotStart`` where ClickHouse does not know the cluster, or it has another number of shards.
     """
-    name = settings.clickhouse_cluster
+    name, shards = settings.clickhouse_cluster, settings.clickhouse_shards
     if not name:
-        return [settings]
+        if shards > 1:
+            raise CannotStart(
+                "HEADWATER_CLICKHOUSE_SHARDS needs HEADWATER_CLICKHOUSE_CLUSTER, the name of their cluster"
+            )
+        return [[settings]]
     async with await connected(settings) as client:
         hosts = (await client.query(_HOSTS, {"cluster": name})).result_rows
     if not hosts:
         raise CannotStart(f"ClickHouse knows no cluster {name}: system.clusters names those that it knows")
-    if len({shard for shard, _ in hosts}) > 1:
-        raise CannotStart(f"the cluster {name} has shards: replicas of one shard are supported, several shards are not")
-    return [settings.model_copy(update={"clickhouse_url": at_host(settings.clickhouse, host)}) for _, host in hosts]
+    by_shard: dict[int, list[Settings]] = {}
+    for shard, host in hosts:
+        there = settings.model_copy(update={"clickhouse_url": at_host(settings.clickhouse, host)})
+        by_shard.setdefault(shard, []).append(there)
+    if len(by_shard) != shards:
+        raise CannotStart(
+            f"the cluster {name} has shards: {len(by_shard)}, and HEADWATER_CLICKHOUSE_SHARDS is {shards}; a row's"
+            " shard follows from their number, so it is chosen before data is in"
+        )
+    return list(by_shard.values())
+
+
+async def hosts_of(settings: Settings) -> list[Settings]:
+    """The settings of each host of all shards; raises ``CannotStart``."""
+    return [host for shard in await shards_of(settings) for host in shard]
+
+
+async def answering(hosts: Sequence[Settings]) -> Settings:
+    """The first replica of a shard that answers; waits for one."""
+    while True:
+        for host in hosts:
+            try:
+                async with await connected(host, ANSWER_S):
+                    return host
+            except NoAnswerError:
+                continue
 
 
 def at_host(url: str, host: str) -> str:
@@ -61,6 +102,6 @@ def at_host(url: str, host: str) -> str:
 
 
 def refuse_cluster(settings: Settings, what: str, instead: str) -> None:
-    """Raise ``CannotStart`` where tables lie on the replicas of a cluster."""
+    """Raise ``CannotStart`` where tables lie on the hosts of a cluster."""
     if settings.clickhouse_cluster:
         raise CannotStart(f"{what} is not possible with HEADWATER_CLICKHOUSE_CLUSTER: {instead}")

@@ -20,8 +20,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from schemas.settings import Settings
-from sinks.clickhouse.connect import connected
+from sinks.clickhouse.connect import READ_LAYER, connected
 from sinks.maintenance.cluster import hosts_of, replicated
+from sinks.maintenance.read_layer import read_layer
 
 FILE = re.compile(r"\d{4}_\w+\.sql")
 SEPARATOR = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|(?P<end>;)", re.DOTALL)
@@ -50,8 +51,8 @@ class Migration:
     def digest(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def statements(self, database: str, *, replicas: bool = False) -> list[str]:
-        """The statements between semicolons outside of comments and strings; ``replicas``: for those of a cluster."""
+    def statements(self, database: str, *, replicas: bool = False, shards: int = 1) -> list[str]:
+        """The statements between semicolons outside of comments and strings; ``replicas``: for hosts of a cluster."""
         parts, start = [], 0
         for match in SEPARATOR.finditer(self.text):
             if match["end"]:
@@ -60,7 +61,7 @@ class Migration:
         parts.append(self.text[start:])
         filled = (part.replace("{database}", database).strip() for part in parts)
         statements = [part for part in filled if SEPARATOR.sub("", part).strip()]
-        return [replicated(part) for part in statements] if replicas else statements
+        return [replicated(part, shards) for part in statements] if replicas else statements
 
 
 def migrations() -> list[Migration]:
@@ -75,12 +76,21 @@ def migrations() -> list[Migration]:
     return sorted(tables, key=lambda m: m.name) + sorted(views, key=lambda m: m.name)
 
 
+def expected_of(settings: Settings) -> list[Migration]:
+    """The same; of several shards also what reads all of them."""
+    found = migrations()
+    if settings.clickhouse_shards > 1:
+        text = read_layer(settings.clickhouse_cluster, {one.name: one.text for one in found})
+        found.append(Migration(name=READ_LAYER, text=text))
+    return found
+
+
 async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
     """Bring the database up to date, of a cluster that of each host; returns the names of what was applied now.
 
     Waits for a ClickHouse that is still starting. Raises ``MigrationError`` or ClickHouse's own error.
     """
-    chosen = migrations() if todo is None else todo
+    chosen = expected_of(settings) if todo is None else todo
     applied: list[str] = []
     for host in await hosts_of(settings):
         applied += [name for name in await _migrate(host, chosen) if name not in applied]
@@ -103,22 +113,33 @@ async def _migrate(settings: Settings, chosen: list[Migration]) -> list[str]:
         async with locked(client, database) as sign_of_life:
             missing = await _missing(client, database, chosen)
             for migration in missing:
-                statements = migration.statements(database, replicas=bool(settings.clickhouse_cluster))
+                statements = statements_of(migration, settings)
                 await _apply(client, database, migration, statements, sign_of_life)
         return [migration.name for migration in missing]
     finally:
         await client.close()
 
 
+def statements_of(migration: Migration, settings: Settings) -> list[str]:
+    """As this cluster, or the one server, gets them."""
+    is_cluster, shards = bool(settings.clickhouse_cluster), settings.clickhouse_shards
+    return migration.statements(settings.clickhouse_database, replicas=is_cluster, shards=shards)
+
+
 async def unapplied(settings: Settings) -> list[Migration]:
-    """The migrations that ``migrate`` would apply; changes nothing. Raises ``MigrationError``."""
+    """The migrations that ``migrate`` would apply on any host; changes nothing. Raises ``MigrationError``."""
+    todo = {one.name: one for host in await hosts_of(settings) for one in await _unapplied(host)}
+    return [one for one in expected_of(settings) if one.name in todo]
+
+
+async def _unapplied(settings: Settings) -> list[Migration]:
     client = await connected(settings)
     try:
         result = await client.query(
             "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = '_migrations'",
             {"database": settings.clickhouse_database},
         )
-        files = migrations()
+        files = expected_of(settings)
         return await _missing(client, settings.clickhouse_database, files) if result.result_rows else files
     finally:
         await client.close()

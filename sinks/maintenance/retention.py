@@ -13,6 +13,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -25,6 +26,7 @@ from schemas.settings import Settings
 from schemas.times import DAY_MS
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.maintenance import mutations
+from sinks.maintenance.cluster import answering, shards_of
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -65,18 +67,22 @@ class RetentionKeeper:
 
     async def run(self) -> None:
         """Run for ever; logs errors and retries."""
-        client = await connected(self._settings, FOREVER_S)
-        client.database = self._settings.clickhouse_database
+        clients = []
+        for shard in await shards_of(self._settings):
+            client = await connected(await answering(shard), FOREVER_S)
+            client.database = self._settings.clickhouse_database
+            clients.append(client)
         try:
             await asyncio.sleep(FIRST_S)
             while True:
                 for workspace in list(self._state.workspaces.values()):
-                    await self.keep(client, workspace)
+                    await self.keep(clients, workspace)
                 await asyncio.sleep(ROUND_S)
         finally:
-            await client.close()
+            for client in clients:
+                await client.close()
 
-    async def keep(self, client: AsyncClient, workspace: Workspace) -> None:
+    async def keep(self, clients: Sequence[AsyncClient], workspace: Workspace) -> None:
         """Remove the rows that the workspace no longer keeps, unless that was done; logs errors."""
         for what, days in workspace.retention.items():
             if what not in KEPT_DAYS or not _SLUG.fullmatch(workspace.id):
@@ -85,26 +91,35 @@ class RetentionKeeper:
             if self._done.get((workspace.id, what)) == before:
                 continue
             try:
-                await remove(client, workspace.id, what, before)
+                await remove(clients, workspace.id, what, before)
             except (ClickHouseError, MutationFailedError) as error:
                 log.warning("removing old %s of %s waits: %s", what, workspace.id, str(error)[:300])
             else:
                 self._done[workspace.id, what] = before
 
 
-async def remove(client: AsyncClient, workspace: str, what: str, before_ms: int) -> None:
-    """Return when the workspace has no such row from before; ``what`` is a key of ``CONDITIONS``. May be repeated."""
+async def remove(clients: Sequence[AsyncClient], workspace: str, what: str, before_ms: int) -> None:
+    """Return when the workspace has no such row from before on any shard, of each a client. May be repeated.
+
+    ``what`` is a key of ``CONDITIONS``.
+    """
     values = {"workspace": workspace, "before": before_ms}
     for table, condition in CONDITIONS.get(what, ()):
         where = f"workspace = {{workspace:String}} AND {condition}"
-        rows = (await client.query(f"SELECT count() FROM {table} WHERE {where}", values)).result_rows[0][0]  # noqa: S608 - constants
+        count = f"SELECT count() FROM {table} WHERE {where}"  # noqa: S608 - constants
+        counts = [int((await client.query(count, values)).result_rows[0][0]) for client in clients]
+        rows = sum(counts)
         if not rows:
             continue
-        if not (await client.query(_KNOWN, {**values, "table": table})).result_rows[0][0]:
+        if not (await clients[0].query(_KNOWN, {**values, "table": table})).result_rows[0][0]:
             note = [[workspace, table, before_ms, rows]]
             names = ["workspace", "table", "before", "rows"]
-            await client.insert("removals", note, column_names=names, settings={"async_insert": "0"})
+            await clients[0].insert("removals", note, column_names=names, settings={"async_insert": "0"})
         log.info("removing %d rows of %s from before %d: %s keeps no more", rows, table, before_ms, workspace)
         # a slug needs no quoting; the text tells this mutation from every other
         mark = f"retention of {workspace} before {before_ms}"
-        await mutations.run(client, table, f"ALTER TABLE {table} DELETE WHERE {where} AND '{mark}' != ''", values, mark)
+        for client, there in zip(clients, counts, strict=True):
+            if there:
+                await mutations.run(
+                    client, table, f"ALTER TABLE {table} DELETE WHERE {where} AND '{mark}' != ''", values, mark
+                )

@@ -5,7 +5,7 @@
    of another type, goes the same way. Until then its values are in the rows of before.
 2. A sink may know a definition later than this one, and a block may have been filled before. So a change is waited
    on for ``GRACE_S`` before the rows are looked at, and rows of the last ``AGAIN_MS`` are looked at again every round.
-3. Of a cluster the mutation is Keeper's, so it reaches each replica.
+3. Of a cluster each shard has a mutation, which is Keeper's, so it reaches each replica.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from schemas.settings import Settings
 from schemas.typed.sql import columns_of
 from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.maintenance import mutations
+from sinks.maintenance.cluster import answering, shards_of
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -53,29 +54,37 @@ class TypedColumnKeeper:
 
     async def run(self) -> None:
         """For ever; what goes wrong is logged and tried again."""
-        client = await connected(self._settings, FOREVER_S)
-        client.database = self._settings.clickhouse_database
+        clients = []
+        for shard in await shards_of(self._settings):
+            client = await connected(await answering(shard), FOREVER_S)
+            client.database = self._settings.clickhouse_database
+            clients.append(client)
         try:
             revision, round_at = -1, time.monotonic() + ROUND_S
             while True:
                 try:
                     if revision != self._state.revision or self._noticed:
                         seen = self._state.revision
-                        await self.keep(client)
+                        await self.keep(*clients)
                         revision = seen
                     if time.monotonic() >= round_at:
                         for home, here in list(self._state.typed_columns.items()):
-                            await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
+                            for client in clients:
+                                await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
                         round_at = time.monotonic() + ROUND_S
                 except (ClickHouseError, MutationFailedError) as error:
                     log.warning("filling typed columns waits: %s", str(error)[:300])
                     await asyncio.sleep(GRACE_S)
                 await asyncio.sleep(LOOK_S)
         finally:
-            await client.close()
+            for client in clients:
+                await client.close()
 
-    async def keep(self, client: AsyncClient, grace_s: float = GRACE_S) -> None:
-        """Fill the environments whose definitions have differed from the table `typed_columns` for long enough."""
+    async def keep(self, client: AsyncClient, *others: AsyncClient, grace_s: float = GRACE_S) -> None:
+        """Fill the environments whose definitions have differed from the table `typed_columns` for long enough.
+
+        On each shard: ``others`` are those but the first.
+        """
         stored: dict[Home, Defined] = {}
         for workspace, environment, name, kind, created_ms in (await client.query(_STORED)).result_rows:
             stored.setdefault((workspace, environment), {})[name] = (kind, created_ms)
@@ -91,7 +100,8 @@ class TypedColumnKeeper:
                 self._noticed[home] = (defined, since := time.monotonic())
             if time.monotonic() - since < grace_s:
                 continue
-            await fill(client, home, here)
+            for shard in (client, *others):
+                await fill(shard, home, here)
             await _note(client, home, defined, known)
             self._noticed.pop(home, None)
 

@@ -115,7 +115,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         await keep_names(api._client, state)
         del state.segments[WORKSPACE, ENVIRONMENT]["seg_gone"]
         await keep_names(api._client, state)
-        await keep_event_types(api._client)
+        await keep_event_types(api._client, api._client.database)
         yield api
 
 

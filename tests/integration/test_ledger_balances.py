@@ -119,7 +119,7 @@ async def test_events_of_the_erased_are_suppressed_wherever_they_were(settings: 
             await stages.accept_and_resolve(stages.event("external_id:gone", "g1", repeat=1))
             await stages.expect("all are there", accepted=5, stored=4, duplicate=1)
             for _ in range(2):  # as after a crash between the note and the rows
-                await erase(pipe._client, one, stages.received_ms)
+                await erase([pipe._client], one, stages.received_ms)
             await stages.expect("rows that were stored are gone", accepted=5, stored=1, suppressed=4)
             # the sink meets one that was on its way, and identity one that it then reads again
             key, value = control_state.encode("erasure", one)

@@ -55,7 +55,7 @@ async def test_old_rows_of_the_workspace_go_and_no_others(settings: Settings) ->
         assert missing["event_id"] == "old"
         keeper = RetentionKeeper(settings, ControlState())
         for _ in range(2):
-            await keeper.keep(api._client, HOME)
+            await keeper.keep([api._client], HOME)
         assert await names(api, "SELECT event_id FROM events FINAL ORDER BY event_id") == sorted(
             one["event_id"] for one in kept
         )
@@ -74,7 +74,7 @@ async def test_old_rows_of_the_workspace_go_and_no_others(settings: Settings) ->
             assert iso(before) in (await api.get(path, 404))["error"]["message"]
         assert (await api.get("/v1/ledger"))["totals"]["residual"] == 0
         # nothing is waited for that another workspace's rows are about
-        await remove(api._client, "nobody", "events", NOW)
+        await remove([api._client], "nobody", "events", NOW)
         assert len(await api.rows(noted)) == 3
 
 
@@ -93,5 +93,5 @@ async def test_a_record_that_no_edge_wrote_removes_nothing(settings: Settings) -
         quoted = HOME.model_copy(update={"id": "o'x", "workspace": "o'x"})
         keeper = RetentionKeeper(settings, ControlState())
         for one in (odd, quoted):
-            await keeper.keep(api._client, one)
+            await keeper.keep([api._client], one)
         assert await names(api, "SELECT event_id FROM events FINAL ORDER BY event_id") == ["a", "b"]

@@ -84,7 +84,7 @@ async def test_rows_of_the_contact_until_then_go_and_no_others(client: Any) -> N
         erased_ms=now_ms,
     )
     for _ in range(2):
-        await erase(client, one, now_ms + 1000)
+        await erase([client], one, now_ms + 1000)
         for table in sorted(tables.keys() - NAMELESS):
             left = {row[0] for row in (await client.query(f"SELECT DISTINCT _topic FROM {table}")).result_rows}
             assert f"t_{GONE}_old" not in left, table

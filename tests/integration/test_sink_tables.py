@@ -1,5 +1,6 @@
 """The tables and the view on a real engine: which of two rows stays, whose an event is, what a lookup finds."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -81,6 +82,24 @@ async def test_rows_that_are_stored_again_are_one_in_every_table(tables: Tables)
     assert await tables.rows("SELECT count() FROM events FINAL") == [(2,)]
     for table in ("membership_changes", "memberships", "contact_memberships"):
         assert await tables.rows(f"SELECT count() FROM {table} FINAL") == [(1,)], table
+
+
+async def test_of_a_cluster_the_sink_says_when_rows_were_stored(tables: Tables, settings: Settings) -> None:
+    await tables.run("ALTER TABLE events MODIFY COLUMN _stored_at DEFAULT toDateTime64(0, 3)")
+    await tables.store(placed("evt_1"))
+    assert await tables.rows("SELECT toYear(_stored_at) FROM events") == [(1970,)], "a server's own time else"
+    writer = Writer(settings.model_copy(update={"clickhouse_cluster": "c"}))
+    await writer.start()
+    try:
+        await writer.prepare(EVENTS)
+        before_ms = time.time_ns() // 1_000_000
+        await writer.insert(EVENTS, TOPIC, [Item(0, n, 0, placed(f"evt_{n}")) for n in (2, 3)])
+    finally:
+        await writer.stop()
+    ((stored_ms,),) = await tables.rows(
+        "SELECT DISTINCT toUnixTimestamp64Milli(_stored_at) FROM events WHERE event_id != 'evt_1'"
+    )
+    assert before_ms <= stored_ms <= time.time_ns() // 1_000_000
 
 
 class Killed(Writer):

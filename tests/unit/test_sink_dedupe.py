@@ -105,7 +105,7 @@ async def test_a_place_of_a_topic_that_was_made_again_is_no_repeat() -> None:
 
 
 async def test_what_is_stored_already_is_passed_over_but_receipted() -> None:
-    part = Part(Deduplicator(10), {"events": (7, 1)})
+    part = Part(Deduplicator(10), {("events", 0): (7, 1)})
     items = [Item(0, 7, n, at(n, reply_to="edge")) for n in range(4)]
     work = await RESOLVED.sort(items, {0: part}, Stored())
     assert [i.nth for i in work.inserts[-1][EVENTS]] == [2, 3]

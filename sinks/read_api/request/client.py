@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
+from sinks.clickhouse.connect import FOREVER_S, provisioned, reading
 from sinks.read_api.request import weight
 from sinks.read_api.request.fair_share import FairShare
 
@@ -39,9 +39,8 @@ class ClickHouseReader:
 
     async def start(self) -> None:
         """Returns when ClickHouse answers and has the tables."""
-        self._client: AsyncClient = await connected(self._settings, FOREVER_S)
+        self._client: AsyncClient = await reading(self._settings, FOREVER_S)
         await provisioned(self._client, self._settings)
-        self._client.database = self._settings.clickhouse_database
         self._started = True
 
     async def stop(self) -> None:

@@ -1,0 +1,1 @@
+"""The sink's inserts, of several shards."""

@@ -1,0 +1,99 @@
+"""Blocks of rows in, an insert into the tables of each shard that has some of them out.
+
+1. Each shard has a writer of its own, with a replica that answered when the sink started: a row goes straight to its
+   shard, never through a ``Distributed`` table. Tables that every shard has whole are written on the first one.
+2. An insert returns when all its shards have their rows, so Kafka's offsets say the same as for one server. Each shard
+   says of itself what it has stored; what one has and another has not is sent to the latter alone.
+3. While a shard is away its inserts are tried again, and the next block of that topic waits.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.errors import ApiError
+from schemas.settings import Settings
+from sinks.clickhouse.dedupe import EventPosition
+from sinks.clickhouse.rows import Item, Table
+from sinks.clickhouse.writer import TypedColumns, Writer
+from sinks.maintenance.cluster import answering, shards_of
+from sinks.shards.placement import KEYS, shard_of
+
+
+def writer_of(settings: Settings, typed: TypedColumns) -> Writer:
+    """Of one server, of replicas, or of shards."""
+    return (ShardWriters if settings.clickhouse_shards > 1 else Writer)(settings, typed)
+
+
+class ShardWriters(Writer):
+    """A writer a shard."""
+
+    async def start(self) -> None:
+        """Returns when a replica of each shard answers; raises ``CannotStart``."""
+        await self.open(await asyncio.gather(*(answering(shard) for shard in await shards_of(self._settings))))
+
+    async def open(self, hosts: Sequence[Settings]) -> None:
+        """Write to these hosts, of each shard one."""
+        self._writers = [Writer(host, self._typed) for host in hosts]
+        for writer in self._writers:
+            writer.counts = self.counts
+            await writer.start()
+
+    async def wait_for_tables(self) -> None:
+        await asyncio.gather(*(writer.wait_for_tables() for writer in self._writers))
+
+    async def stop(self) -> None:
+        for writer in self._writers:
+            await writer.stop()
+
+    def lanes(self, table: str) -> int:
+        return self._settings.clickhouse_shards if table in KEYS else 1
+
+    def lane_of(self, table: str, datum: Any) -> int:
+        return shard_of(table, datum, self._settings.clickhouse_shards)
+
+    async def prepare(self, table: Table) -> None:
+        await asyncio.gather(*(writer.prepare(table) for writer in self._writers[: self.lanes(table.name)]))
+
+    async def insert(self, table: Table, topic: str, items: Sequence[Item]) -> None:
+        by_shard: dict[int, list[Item]] = defaultdict(list)
+        for item in items:
+            by_shard[self.lane_of(table.name, item.datum)].append(item)
+        inserts = [self._writers[shard].insert(table, topic, some) for shard, some in by_shard.items()]
+        # all of them end before the first refusal is told: no insert goes on unseen
+        for outcome in await asyncio.gather(*inserts, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def last_places(
+        self, table: str, topic: str, floors: dict[int, int], lane: int = 0
+    ) -> dict[int, tuple[int, int]]:
+        return await self._writers[lane].last_places(table, topic, floors)
+
+    async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, EventPosition]]:
+        found = await asyncio.gather(*(writer.highest_origins(topic, floors) for writer in self._writers))
+        return [place for places in found for place in places]
+
+    async def recent_ids(self, topic: str, minutes: int, limit: int) -> list[tuple[int, str, str, str]]:
+        each = limit // len(self._writers)
+        found = await asyncio.gather(*(writer.recent_ids(topic, minutes, each) for writer in self._writers))
+        return [row for rows in found for row in rows]
+
+    async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
+        found: dict[EventPosition, str] = {}
+        for some in await asyncio.gather(*(writer.stored_places(places) for writer in self._writers)):
+            found |= some
+        return found
+
+    @property
+    def is_holding(self) -> bool:
+        return any(writer.is_holding for writer in self._writers)
+
+    async def check(self) -> None:
+        """Raises ``ApiError`` with the number of the shard, counted from 1, and ClickHouse's error."""
+        for number, writer in enumerate(self._writers, start=1):
+            try:
+                await writer.check()
+            except ApiError as error:
+                raise ApiError("unavailable", f"shard {number}: {error}") from error
