@@ -42,7 +42,7 @@ publicUrl: https://events.example.com
 settings: {HEADWATER_RATE_LIMIT: "100", HEADWATER_PUBLISH_BUFFER_BYTES: "134217728"}
 ingest: {autoscaling: {enabled: true}, podAnnotations: {a: b}, tolerations: [{key: a, operator: Exists}]}
 identity: {scaling: {enabled: true}, storage: {size: 100Gi, className: fast}}
-segments: {scaling: {enabled: true, maxReplicas: 24}}
+segments: {retireOnStop: true, scaling: {enabled: true, maxReplicas: 24}}
 ingress: {enabled: true, host: events.example.com, tlsSecret: tls}
 networkPolicy:
   ingestFrom: [{namespaceSelector: {matchLabels: {a: b}}}]
@@ -192,3 +192,15 @@ def test_a_wrong_value_is_named(tmp_path: Path, setting: str, told: str) -> None
     done = template(tmp_path, SMALL, "--set", setting)
     assert done.returncode != 0
     assert told in re.sub(r"\s+", " ", done.stderr)
+
+
+def test_a_worker_that_is_to_retire_hands_over_after_its_process(
+    rendered: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    commands = {name.removeprefix("shop-headwater-"): pod["containers"][0]["command"] for name, pod in pods(rendered)}
+    sink = ["python", "-m", "sinks", "clickhouse"]
+    assert commands["clickhouse-sink"] == ["python", "-m", "deploy.handover", "clickhouse", *sink]
+    assert commands["identity"] == ["python", "-m", "processors", "identity"], "it comes back to its disk"
+    done = template(tmp_path, FULL)
+    retiring = dict(pods([one for one in yaml.safe_load_all(done.stdout) if one]))["shop-headwater-segments"]
+    assert retiring["containers"][0]["command"][:4] == ["python", "-m", "deploy.handover", "segments"]

@@ -32,7 +32,12 @@ spec:
   containers:
     - name: {{ .name }}
       {{- include "headwater.containerBase" $root | nindent 6 }}
-      command: {{ .command | toJson }}
+      {{- $handover := list }}
+      {{- if .values.retireOnStop }}
+      {{- /* when the process has ended, not in a preStop hook: a member that still runs would join again */}}
+      {{- $handover = list "python" "-m" "deploy.handover" .stage }}
+      {{- end }}
+      command: {{ concat $handover .command | toJson }}
       env:
         - name: POD_NAME
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
