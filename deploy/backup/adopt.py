@@ -1,0 +1,88 @@
+"""The tables of one server in; the same rows in the empty tables of a cluster, whose first replica it became, out.
+
+Parts are attached, not copied: both databases lie on one disk, and the other replicas fetch them. The rows say where
+the sink stopped, so it goes on from there; the older database is not changed, and its process may be started again.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import typer
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from deploy.backup.tables import refuse_rows, tables_of
+from deploy.group_members import members
+from schemas.errors import CannotStart
+from schemas.service.process import read_settings
+from schemas.settings import Settings
+from sinks.maintenance.migrate import digests
+from sinks.maintenance.restore import client_of
+
+Say = Callable[[str], None]
+UNPARTITIONED = "all"
+"""What ClickHouse calls the only partition of a table without ``PARTITION BY``."""
+
+
+async def adopt(settings: Settings, older: str, say: Say) -> None:
+    """``older`` is the database of before, on the host of ``CLICKHOUSE_URL``. Raises ``CannotStart``."""
+    if not settings.clickhouse_cluster or settings.clickhouse_shards > 1:
+        raise CannotStart("one server's data is adopted by the replicas of one shard: set HEADWATER_CLICKHOUSE_CLUSTER")
+    if running := [one for one in await members(settings) if one.stage == "clickhouse"]:
+        raise CannotStart(f"the sink {running[0].worker} runs, or did just now: stop it, and retire it")
+    async with await client_of(settings) as client:
+        try:
+            await attach(client, older, say)
+        except ClickHouseError as error:
+            raise CannotStart(f"ClickHouse does not attach the parts: {str(error)[:300]}") from error
+
+
+async def attach(client: AsyncClient, older: str, say: Say) -> None:
+    """To the client's database, which has the same tables without rows; raises ``CannotStart``."""
+    newer = str(client.database)
+    if older == newer:
+        raise CannotStart("give the tables of the cluster another HEADWATER_CLICKHOUSE_DATABASE, and provision them")
+    names = {name for (name,) in (await client.query(_TABLES, {"database": older})).result_rows}
+    if not names:
+        raise CannotStart(f"there are no tables in {older} on this host")
+    before, now = await digests(client, older), await digests(client, newer)
+    numbered = {name for name in before | now if not name.startswith("views/")}
+    if differing := sorted(name for name in numbered if before.get(name) != now.get(name)):
+        raise CannotStart(f"{older} and {newer} differ in {differing[0]}: provision both with this release first")
+    await refuse_rows(client)
+    rows = 0
+    for table in await tables_of(client):
+        await client.command(f"ALTER TABLE {newer}.{table} ATTACH PARTITION ID '{UNPARTITIONED}' FROM {older}.{table}")
+        counts = f"SELECT (SELECT count() FROM {older}.{table}), (SELECT count() FROM {newer}.{table})"  # noqa: S608 - names of ours
+        were, are = (await client.query(counts)).result_rows[0]
+        if were != are:
+            raise CannotStart(f"{table} has {are} rows of {were}: drop the database {newer} and begin anew")
+        rows += are
+    say(f"{rows} rows of {len(names)} tables are adopted: start the sink")
+
+
+def main(
+    older: Annotated[str, typer.Argument(metavar="DATABASE", help="The one server's database.", show_default=False)],
+) -> None:
+    """Take one server's tables over into the empty ones of a cluster whose first replica it became.
+
+    Ends with one line where it cannot be done.
+    """
+    try:
+        asyncio.run(adopt(read_settings(), older, partial(print, flush=True)))
+    except CannotStart as error:
+        sys.exit(str(error))
+
+
+_TABLES = (
+    "SELECT name FROM system.tables WHERE database = {database:String}"
+    " AND name NOT LIKE '\\_%' AND engine LIKE '%MergeTree'"
+)
+
+if __name__ == "__main__":
+    cli = typer.Typer(add_completion=False)
+    cli.command()(main)
+    cli(prog_name="python -m deploy.backup.adopt")
