@@ -20,6 +20,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "backups": ("backup", "restore"),
     "doctor.command": ("doctor",),
     "send": ("send",),
+    "trigger": ("trigger",),
+    "generate": ("generate",),
     "tail": ("tail",),
     "listen": ("listen",),
     "imports.command": ("import",),

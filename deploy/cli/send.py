@@ -1,10 +1,11 @@
 """An event's type and fields in; the event sent, and with --sync its changes, out."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from deploy.client.api import ApiClient
 from deploy.client.config import ConfigError
 from deploy.client.output import note, print_json
 from deploy.client.session import OPTIONS, api, examples, run
@@ -58,20 +59,33 @@ def send(  # noqa: PLR0917 - a command line's words
     body = {"type": type, **identifiers, "event_id": event_id, "timestamp": timestamp}
     event: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
     event["properties"] = dict(map(typed, set_ or ()))
-    query = {"sync": "true", "timeout_ms": "10000"} if sync else None
 
-    async def work() -> tuple[dict[str, Any], dict[str, str]]:
+    async def work() -> SentEvent:
         async with api() as client:
-            answer = await client.call("POST", "/v1/events", event, query=query)
-            changed = answer.get("segment_changes", {})
-            ids = {*changed.get("entered", ()), *changed.get("left", ())}
-            names = {
-                segment_id: (await client.call("GET", f"/v1/segments/{segment_id}"))["name"]
-                for segment_id in sorted(ids)
-            }
-            return answer, names
+            return await send_event(client, event, sync=sync)
 
-    answer, names = run(work())
+    show_sent(run(work()), sync=sync)
+
+
+class SentEvent(NamedTuple):
+    """The API's answer, and the names of the segments in it by id."""
+
+    answer: dict[str, Any]
+    names: dict[str, str]
+
+
+async def send_event(client: ApiClient, event: dict[str, Any], *, sync: bool) -> SentEvent:
+    """Raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
+    query = {"sync": "true", "timeout_ms": "10000"} if sync else None
+    answer = await client.call("POST", "/v1/events", event, query=query)
+    changed = answer.get("segment_changes", {})
+    ids = {*changed.get("entered", ()), *changed.get("left", ())}
+    return SentEvent(answer, {one: (await client.call("GET", f"/v1/segments/{one}"))["name"] for one in sorted(ids)})
+
+
+def show_sent(sent: SentEvent, *, sync: bool) -> None:
+    """Print what became of it."""
+    answer, names = sent
     if OPTIONS.get().as_json:
         print_json(answer)
         return
