@@ -59,8 +59,10 @@ MAX_DESCRIPTION = 500
 MAX_QUARANTINE_IDS = 100
 """Records that a request to replay or discard names."""
 QUARANTINE_STATES = ("open", "replayed", "discarded")
-LIVE_STATES = ("ok", "warned", "refused", "quarantined")
+LIVE_STATES = ("ok", "warned", "duplicate", "refused", "quarantined")
 """States of a row in the live view."""
+GAPS = ("behind", "busy")
+"""Why a program may miss rows: it began or came back too late, or more comes than is looked at."""
 MOST_LIVE_S = 86_400
 """Of a stream of its rows for a program."""
 MAX_TYPES, MAX_TYPE = 100, 200

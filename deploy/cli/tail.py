@@ -23,6 +23,7 @@ from deploy.client.output import print_json, printable
 from deploy.client.session import OPTIONS, api, examples, run
 from schemas import topics
 from schemas.records import codec
+from schemas.records.sameness import CHANGED, FIRST
 from schemas.service.kafka import started
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
@@ -37,6 +38,10 @@ POLL_MS = 200
 MOST_EVENTS = 10_000
 """Of which it is remembered that they were shown."""
 SHOWN = 120
+GAP_TEXTS = {
+    "behind": "what came between the last row and now is not all known",
+    "busy": "more comes than can be followed: choose by --type or --contact",
+}
 _QUARANTINED = ("topic", "partition", "offset", "event_id", "reason", "detail")
 
 Type = Annotated[list[str] | None, typer.Option("--type", help="Events of this type alone. May be repeated.")]
@@ -117,7 +122,8 @@ class Wanted:
         self._events[event["event_id"]] = None
         names = ("event_id", "type", "workspace", "environment", "contact_id", "source")
         row = {"kind": "event", "at": iso(event["received_ms"]), **{name: event[name] for name in names}}
-        return row | {"identifiers": pairs, "properties": orjson.Fragment(event["properties"])}
+        repeat = {"duplicate": event.get("repeat", FIRST) != FIRST, "conflict": event.get("repeat") == CHANGED}
+        return row | {"identifiers": pairs, "properties": orjson.Fragment(event["properties"]), **repeat}
 
     def _change(self, change: Mapping[str, Any]) -> dict[str, Any] | None:
         if change["kind"] != "membership" or not self._here(change["workspace"], change["environment"]):
@@ -181,7 +187,8 @@ def _show(row: dict[str, Any], names: Mapping[str, str]) -> None:
         who = row["identifiers"][0] if row["identifiers"] else "nobody"
         properties = row["preview"] if "preview" in row else orjson.dumps(row["properties"]).decode()
         properties = properties[:SHOWN]
-        text = f"{row['type']:<24} {who}  {row['contact_id'] or '-'}  {properties}"
+        copy = "  CONFLICT, counted once" if row["conflict"] else "  duplicate" if row["duplicate"] else ""
+        text = f"{row['type']:<24} {who}  {row['contact_id'] or '-'}  {properties}{copy}"
     elif row["kind"] == "quarantine":
         place = row["place"] if "place" in row else f"{row['topic']}/{row['partition']}/{row['offset']}"
         text = f"QUARANTINE {place}: {row['reason']} {row['detail']}"
@@ -189,7 +196,13 @@ def _show(row: dict[str, Any], names: Mapping[str, str]) -> None:
         what = "REFUSED" if row["item"] is None else "REFUSED ITEM"
         text = f"{what} {row['status']} {row['code']} {row['param'] or ''}  {row['message']}  {row['request']}"
     elif row["kind"] == "hidden":
-        text = f"  {row['rows']:,} more came at the same time: choose by --type or --contact"
+        text = f"  gap: {row['rows']:,} more rows are not shown: choose by --type or --contact"
+    elif row["kind"] == "gap":
+        text = f"  gap: {GAP_TEXTS.get(row['reason'], row['reason'])}"
+    elif row["kind"] == "lost":
+        text = f"  connection lost ({row['reason']}): trying again"
+    elif row["kind"] == "connected":
+        text = f"  connected again after {row['seconds']:g} s, going on from the last row"
     else:
         segment = row.get("segment") or names.get(row["segment_id"], row["segment_id"])
         text = f"  {row['kind']} {segment}  {row['contact_id']}"

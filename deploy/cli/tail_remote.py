@@ -1,7 +1,7 @@
 """The address of a Headwater in; its events as they come, by the public API, in the lines of `headwater tail`, out.
 
 The server bounds the stream: at most twenty new rows a second, and the count of the others. After an interruption the
-stream resumes at the last row, and skips rows that were shown.
+stream resumes at the last row, skips rows that were shown, and tells of rows that may be missing.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Any
 from cachetools import FIFOCache
 
 from deploy.client.api import ApiUnreachableError
-from deploy.client.output import note
 from deploy.client.session import api
 from schemas.times import iso
 
@@ -35,7 +34,9 @@ class Told:
         kind = line["kind"]
         if kind == "hidden":
             yield {"kind": "hidden", "at": line["at"], "rows": line["rows"]}
-        if kind in ("hidden", "alive"):
+        if kind == "gap":
+            yield {"kind": "gap", "at": line["at"], "reason": line["reason"], "since": self.last or None}
+        if kind in ("hidden", "gap", "alive"):
             return
         self.last = max(self.last, line["at"])
         if kind != "event":
@@ -48,7 +49,11 @@ class Told:
         if line["id"] not in self._events:
             self._events[line["id"]] = 0
             names = ("event_id", "type", "environment", "contact_id", "source", "identifiers", "preview", "warnings")
-            yield {"kind": "event", "at": line["at"], **{name: line[name] for name in names}}
+            yield {
+                "kind": "event",
+                "at": line["at"],
+                **{name: line[name] for name in (*names, "duplicate", "conflict")},
+            }
         for moved in line["segments"][self._events[line["id"]] :]:
             self._events[line["id"]] += 1
             change = {"segment_id": moved["id"], "segment": moved["name"], "contact_id": line["contact_id"]}
@@ -59,7 +64,7 @@ async def tail_remote(
     query: Mapping[str, str], since_s: float, for_s: float | None, show: Callable[[Row], None]
 ) -> None:
     """Raises ``ApiRefusedError``, and ``ApiUnreachableError`` at once, or after ``MOST_MISSED`` calls in vain later."""
-    told, missed, was_there = Told(), 0, False
+    told, missed, was_there, lost = Told(), 0, False, 0.0
     until = None if for_s is None else time.monotonic() + for_s
     told.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""
     async with api(patience=1) as client:
@@ -69,6 +74,8 @@ async def tail_remote(
                 parameters["seconds"] = str(max(1, round(until - time.monotonic())))
             try:
                 async for line in client.lines("/v1/live", parameters):
+                    if missed:
+                        show({"kind": "connected", "at": line["at"], "seconds": round(time.monotonic() - lost, 1)})
                     missed, was_there = 0, True
                     for row in told.rows(line):
                         show(row)
@@ -76,5 +83,7 @@ async def tail_remote(
                 missed += 1
                 if missed >= MOST_MISSED or not was_there:
                     raise
-                note(f"{error}: trying again")
+                if missed == 1:
+                    lost = time.monotonic()
+                    show({"kind": "lost", "at": iso(round(time.time() * 1000)), "reason": str(error)})
                 await asyncio.sleep(PAUSE_S)

@@ -8,6 +8,7 @@ from schemas.limits import LIVE_STATES, MOST_LIVE_S
 
 _ROWS: dict[str, Schema] = {
     **dict.fromkeys(("q", "type", "contact", "source"), TEXT),
+    "key": {**TEXT, "description": "The beginning of a key's id, or of what is shown of a refused key."},
     "status": one_of(*LIVE_STATES),
     "since": {**TIME, "description": "Also what came since then, as far as it is still at hand."},
     "seconds": whole(1, MOST_LIVE_S, MOST_LIVE_S),

@@ -20,6 +20,9 @@ REASONS = (ANSWERED, REDIRECTED, TIMED_OUT, UNREACHED, PRIVATE, UNRESOLVED, INSE
 """Why an endpoint did not take a message. ``ANSWERED``: with another status than 2xx; ``UNSIGNED``: its secret cannot
 sign; ``BUSY``: too many test messages are under way."""
 
+EXPIRED = "expired: it was not sent"
+"""The error of an attempt that was none: its message had come too late."""
+
 _ID = re.compile(r"(dlv_[0-9a-f]{32})(?:_\d{1,6}_[0-9a-f]{8})?")
 
 

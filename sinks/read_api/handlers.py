@@ -8,6 +8,7 @@ from schemas.control.launch_jobs import task_shape
 from schemas.control.lookup import require
 from schemas.control.quarantine_jobs import QuarantineFilter, shape
 from schemas.errors import ApiError
+from schemas.limits import MAX_LIMIT
 from schemas.service.clock import now_ms
 from sinks.read_api.contacts import (
     consents,
@@ -20,7 +21,17 @@ from sinks.read_api.contacts import (
     link_refusal,
     trace,
 )
-from sinks.read_api.control import definitions, event_types, ledger, tasks, trial, typed_columns, usage, webhooks
+from sinks.read_api.control import (
+    definitions,
+    event_types,
+    ledger,
+    tasks,
+    trial,
+    typed_columns,
+    usage,
+    webhook_health,
+    webhooks,
+)
 from sinks.read_api.control.quarantine import QuarantineReader
 from sinks.read_api.lists import person
 from sinks.read_api.request.context import ReadRequest
@@ -159,6 +170,11 @@ async def list_environments(api: ReadServices, asked: ReadRequest) -> Any:
 
 async def list_webhooks(api: ReadServices, asked: ReadRequest) -> Any:
     return list_page(asked.paging, webhooks.webhooks_of(api.control, asked.tenant))
+
+
+async def list_webhook_health(api: ReadServices, asked: ReadRequest) -> Any:
+    ids = [one["id"] for one in webhooks.webhooks_of(api.control, asked.tenant)[:MAX_LIMIT]]
+    return {"data": await webhook_health.health(api.reader, asked.tenant, ids, now_ms())}
 
 
 async def get_webhook(api: ReadServices, asked: ReadRequest) -> Any:

@@ -83,6 +83,7 @@ READS: tuple[Read, ...] = (
     Read("/v1/environments", "admin", handlers.list_environments, fresh=True),
     Read("/v1/test/good", "contacts:read", handlers.list_accepted_in_test, fresh=True),
     Read("/v1/webhooks", "webhooks:read", handlers.list_webhooks, fresh=True),
+    Read("/v1/webhooks/health", "webhooks:read", handlers.list_webhook_health, fresh=True),
     Read("/v1/webhooks/{id}", "webhooks:read", handlers.get_webhook, fresh=True),
     Read("/v1/webhooks/{id}/deliveries", "webhooks:read", handlers.list_deliveries, fresh=True),
     Read("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", handlers.get_delivery, fresh=True),

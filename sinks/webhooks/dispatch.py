@@ -199,7 +199,7 @@ class Dispatcher:
             )
         else:
             if is_late:
-                outcome = AttemptOutcome(code=0, error="expired: it was not sent", duration_ms=0, expired=True)
+                outcome = AttemptOutcome(code=0, error=deliveries.EXPIRED, duration_ms=0, expired=True)
             else:
                 with self._traces.attempt(webhook.url, delivery, headers) as ended:
                     outcome = await self._deliverer.send(webhook.url, body, headers)

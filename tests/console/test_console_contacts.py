@@ -99,3 +99,22 @@ async def test_an_erasure_says_what_goes_and_asks_for_the_id(seen: Watched, stac
     await expect(seen.page.get_by_role("status").filter(has_text="erased")).to_be_visible(timeout=SOON)
     async with stack.client() as client:
         assert (await client.get(f"/v1/contacts/{contact}")).status_code == 404
+
+
+async def test_columns_are_chosen_in_this_browser(seen: Watched, stack: LocalStack) -> None:
+    async with stack.client() as client:
+        body = {"external_id": "columns-1", "phone": "+4930123456"}
+        answer = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=body)
+        assert answer.status_code in {200, 201}, answer.text
+    page = seen.page
+    await seen.go("/console/contacts")
+    await expect(page.get_by_role("columnheader", name="Phone")).to_be_visible()
+    await page.get_by_text("Columns", exact=True).click()
+    await page.get_by_role("checkbox", name="Phone").uncheck()
+    await expect(page.get_by_role("columnheader", name="Phone")).to_be_hidden()
+    await expect(page.get_by_role("checkbox", name="Contact")).to_have_count(0)
+    await check_page(seen)
+    await seen.go("/console/contacts")
+    await expect(page.get_by_role("columnheader", name="Phone")).to_be_hidden()
+    await expect(page.locator("td[data-label=Phone]").first).to_be_hidden()
+    await expect(page.locator("td[data-label=Contact]").first).to_be_visible()

@@ -78,12 +78,13 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
     async with receiver() as endpoint:
         await seen.go("/console/webhooks")
         await page.get_by_label("Address").fill(endpoint.url("/console"))
-        await page.get_by_label(re.compile("Types")).fill("console_hooked")
+        await page.get_by_role("textbox", name=re.compile("Types")).fill("console_hooked")
         await page.get_by_role("button", name="Make the webhook").click()
         secret = await page.locator(".good code").inner_text()
         assert secret.startswith("whsec_")
         async with stack.client() as client:
             await client.post("/v1/events", json={"type": "console_hooked", "external_id": "h-1"})
+            await client.post("/v1/webhooks", json={"url": endpoint.url("/second"), "types": ["never.sent"]})
             listed = (await client.get("/v1/webhooks")).json()["data"]
             webhook = next(one["id"] for one in listed if one["url"].endswith("/console"))
         attempts = page.locator("details.fact")
@@ -95,6 +96,7 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
         await attempts.first.locator("summary").click()
         await expect(attempts.first.locator("pre").first).to_contain_text("console_hooked", timeout=SOON)
         await check_page(seen)
+        await expect(page.locator(".head")).to_contain_text("takes messages")
         await page.get_by_text("Try again by a filter").click()
         await page.get_by_label("Tried since (UTC)").fill("2020-01-01T00:00")
         await page.get_by_label("until (UTC)").fill("2020-01-02T00:00")
@@ -103,6 +105,14 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
         await seen.go("/console/webhooks")
         await expect(page.get_by_role("row").filter(has_text="/console")).to_contain_text("1 of 1 came through")
         await expect(page.locator(".fact").filter(has_text="console_hooked")).to_contain_text("attempt 1")
+        for path in ("/console", "/second"):
+            await page.get_by_label(re.compile(f"Choose .*{path}")).check()
+        await page.get_by_text("Try failed messages again").click()
+        await page.get_by_role("button", name="Try them now").click()
+        told = page.get_by_role("status").filter(has_text="Tried again")
+        await expect(told.locator(".fact").filter(has_text="/console")).to_contain_text("0 messages")
+        await expect(told.locator(".fact").filter(has_text="/second")).to_contain_text("0 messages")
+        await expect(told.locator(".fact")).to_have_count(2)
         await check_page(seen)
         await seen.go(f"/console/webhooks/{webhook}")
         await page.get_by_role("button", name="Disable").click()
@@ -134,7 +144,7 @@ async def test_a_test_message_shows_the_endpoints_answer(seen: Watched, stack: L
 async def test_a_wrong_address_is_refused_in_the_form(seen: Watched) -> None:
     await seen.go("/console/webhooks")
     await seen.page.get_by_label("Address").fill("http://user:pass@/x")
-    await seen.page.get_by_label(re.compile("Types")).fill("a")
+    await seen.page.get_by_role("textbox", name=re.compile("Types")).fill("a")
     await seen.page.get_by_role("button", name="Make the webhook").click()
     await expect(seen.page.get_by_role("alert").or_(seen.page.locator("input:invalid")).first).to_be_visible()
 

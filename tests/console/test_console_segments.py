@@ -97,7 +97,7 @@ async def test_a_change_in_the_form_keeps_every_other_part_of_the_rule(seen: Wat
 async def test_a_segment_is_made_from_a_recipe_edited_and_removed(seen: Watched, stack: LocalStack) -> None:
     page = seen.page
     await seen.go("/console/segments")
-    await page.get_by_role("link", name=re.compile("Active this week")).click()
+    await page.get_by_role("link", name=re.compile("Looked, then signed up")).click()
     await page.get_by_label("Name").fill("My weekly")
     await page.get_by_role("button", name="Make the segment").click()
     await expect(page.get_by_role("heading", name="My weekly")).to_be_visible(timeout=SOON)

@@ -1,5 +1,6 @@
 """Where the command line calls and with which key; what it refuses to use or to print."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from deploy.cli.__main__ import MODULES, program
+from deploy.cli.generate import events, generate
 from deploy.cli.send import typed
+from deploy.cli.tail_remote import Told
 from deploy.client.api import pause_s
 from deploy.client.config import ClientOptions, ConfigError, api_access, config_file
 from deploy.client.output import printable
-from deploy.client.session import split_shared
+from deploy.client.session import OPTIONS, split_shared
 
 REMOTE = "https://events.example.com"
 
@@ -146,3 +149,37 @@ def test_a_module_is_loaded_for_its_commands_alone(names: tuple[str, ...]) -> No
 
 def test_every_command_is_in_the_help() -> None:
     assert commands_of("nonsense") == sorted(name for names in MODULES.values() for name in names)
+
+
+def test_what_a_remote_tail_may_miss_is_told() -> None:
+    told, at = Told(), "2026-11-01T12:00:00.000Z"
+    assert list(told.rows({"kind": "hidden", "at": at, "rows": 12})) == [{"kind": "hidden", "at": at, "rows": 12}]
+    assert list(told.rows({"kind": "alive", "at": at})) == []
+    refused = {"kind": "refused", "id": "r1", "at": at}
+    assert list(told.rows(refused)) == [refused]
+    assert list(told.rows(refused)) == []
+    gap = {"kind": "gap", "at": at, "reason": "behind"}
+    assert list(told.rows(gap)) == [{**gap, "since": at}]
+
+
+def test_made_up_traffic_is_the_same_for_a_seed_and_is_of_so_many_people() -> None:
+    some, same, other = (list(islice(events(20, seed), 500)) for seed in (1, 1, 2))
+    assert some == same != other
+    assert {one["type"] for one in some} == {"page_viewed", "product_added", "signed_up", "order_completed"}
+    people = {one.get("external_id") or one["anonymous_id"].replace("-browser", "") for one in some}
+    assert len(people) == 20
+    signed = [one for one in some if one["type"] == "signed_up"]
+    assert len({one["external_id"] for one in signed}) == len(signed)
+    assert all(one["anonymous_id"].endswith(one["external_id"].removeprefix("demo")) for one in signed)
+    orders = [one["properties"]["order_id"] for one in some if one["type"] == "order_completed"]
+    assert len(set(orders)) == len(orders)
+
+
+def test_made_up_traffic_goes_to_a_named_environment_of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_KEY", "sk_x")
+    token = OPTIONS.set(ClientOptions(url=REMOTE))
+    try:
+        with pytest.raises(ConfigError, match="--environment demo"):
+            generate(1, 1, "1s", 1)
+    finally:
+        OPTIONS.reset(token)

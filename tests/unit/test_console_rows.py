@@ -128,16 +128,19 @@ def test_a_viewer_is_sent_so_much_and_told_of_the_rest() -> None:
         ({"status": "ok"}, True),
         ({"status": "refused"}, False),
         ({"source": "posthog"}, False),
+        ({"key": "key_"}, True),
+        ({"key": "key_2"}, False),
+        ({"status": "duplicate"}, False),
     ],
 )
 def test_a_filter_is_the_and_of_its_parts(query: dict[str, str], takes: bool) -> None:
-    one = row(1, type="order", properties={"colour": "Blue"})
+    one = row(1, type="order", properties={"colour": "Blue"}, key_id="key_1")
     assert filter_of(query).takes(one) is takes
 
 
-@pytest.mark.parametrize("query", [{"status": "odd"}, {"q": "x" * 201}])
+@pytest.mark.parametrize("query", [{"status": "odd"}, {"q": "x" * 201}, {"key": "sk_live_5ecret5ecret"}])
 def test_a_filter_that_is_none_is_refused(query: dict[str, str]) -> None:
-    with pytest.raises(ApiError, match=r"one of|at most"):
+    with pytest.raises(ApiError, match=r"one of|at most|by its id"):
         filter_of(query)
 
 

@@ -1,9 +1,12 @@
 """A rule and the form that says the same lead to each other; what a form cannot say is left to JSON."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
+from ingest import doc_pages
 from schemas.errors import ApiError
 from schemas.rules.parse import parse
 from sinks.console.pages.recipes import RECIPES
@@ -145,10 +148,17 @@ def test_odd_fields_make_no_condition() -> None:
     assert rule_of(form_of_fields(fields)) == {"event": "a"}
 
 
+def test_the_recipes_are_those_of_the_page_of_rules() -> None:
+    page = doc_pages.source("rules").partition("## Recipes\n")[2].partition("\n## ")[0]
+    described = re.findall(r"### ([^\n]+)\n([^\n]+)\n```json\n(.*?)```", page, re.DOTALL)
+    assert page.count("```json") == len(described)
+    assert [(name, about, json.loads(rule)) for name, about, rule in described] == [tuple(one) for one in RECIPES]
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda one: one.name)
 def test_every_recipe_is_a_rule(recipe: Any) -> None:
     try:
         parse(recipe.rule)
     except ApiError as refused:
         pytest.fail(f"{refused.param}: {refused.message}")
-    assert len(RECIPES) == 10
+    assert form_of_rule(recipe.rule) is not None

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from schemas.api.answers.fields import Count, Moment, closed
+from schemas.api.answers.fields import Count, Moment, closed, words
+from schemas.limits import GAPS
 
 
 class _LiveRow(TypedDict):
@@ -34,6 +35,7 @@ class LiveEvent(_LiveRow):
     kind: Literal["event"]
     type: str
     source: str
+    key: str
     environment: str
     preview: str
     contact_id: Annotated[str | None, Field(description="null until the event is resolved")]
@@ -43,6 +45,8 @@ class LiveEvent(_LiveRow):
     resolved: bool
     judged: bool
     stored: bool
+    duplicate: Annotated[bool, Field(description="the same event came before: it counts once")]
+    conflict: Annotated[bool, Field(description="and said something else then")]
     times: Annotated[LiveTimes, Field(description="milliseconds after the edge had it")]
     quarantined: Annotated[str | None, Field(description="the reason")]
 
@@ -87,9 +91,20 @@ class LiveHidden(TypedDict):
 
 
 @closed
+class LiveGap(TypedDict):
+    kind: Literal["gap"]
+    at: Moment
+    reason: Annotated[
+        str,
+        words(*GAPS),
+        Field(description="behind: rows between since and now may be missing; busy: more comes than is looked at"),
+    ]
+
+
+@closed
 class LiveAlive(TypedDict):
     kind: Literal["alive"]
     at: Moment
 
 
-LiveLine = LiveEvent | LiveRefused | LiveQuarantined | LiveHidden | LiveAlive
+LiveLine = LiveEvent | LiveRefused | LiveQuarantined | LiveHidden | LiveGap | LiveAlive

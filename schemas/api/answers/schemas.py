@@ -62,6 +62,7 @@ SHAPES: dict[str, Any] = {
     "ValueList": lists.ValueListShape,
     "ListedValue": lists.ListedValueShape,
     "Webhook": webhooks.WebhookShape,
+    "WebhookHealth": webhooks.WebhookHealthShape,
     "WebhookWritten": webhooks.WebhookWrittenShape,
     "Receiver": webhooks.ReceiverShape,
     "ReceiverMade": webhooks.ReceiverMadeShape,

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from schemas.api.answers.fields import Count, Moment, closed, words
@@ -23,6 +24,28 @@ class WebhookShape(TypedDict):
 @closed
 class WebhookWrittenShape(WebhookShape):
     secret: NotRequired[str]
+
+
+@closed
+class WebhookConditionShape(TypedDict):
+    webhook_id: str
+    circuit: Annotated[
+        Literal["closed", "limited", "open"],
+        Field(
+            description="limited: the last attempt failed, so few run at a time; open: none but a probe now and then"
+        ),
+    ]
+    failures_in_a_row: Count
+    probe_at: Annotated[Moment | None, Field(description="of an open circuit: not before then")]
+    attempts: Count
+    succeeded: Count
+    median_ms: Count | None
+    last_success_at: Moment | None
+
+
+@closed
+class WebhookHealthShape(TypedDict):
+    data: list[WebhookConditionShape]
 
 
 @closed

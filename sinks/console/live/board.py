@@ -4,11 +4,11 @@ Only rows that a viewer has taken are kept. A stage's fact about an event that h
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
 
 from schemas.records.records import Change, Event
 from schemas.records.sameness import id_in
-from sinks.console.live.rows import LiveRow
+from sinks.console.live.event_ids import EventIds
+from sinks.console.live.rows import DUPLICATE, LiveRow, RecordPlace, of_event, place_of, repeated_id
 from sinks.console.live.viewer import LiveViewer
 
 MOST_ROWS = 2000
@@ -29,12 +29,19 @@ class LiveBoard:
         self.seen: Counter[tuple[str, str]] = Counter()
         """Events by workspace and environment, refused requests under the environment ``""``."""
         self._rows: OrderedDict[str, LiveRow] = OrderedDict()
-        self._early: OrderedDict[EventKey, tuple[Event, int, int]] = OrderedDict()
+        self._repeats: OrderedDict[RecordPlace, LiveRow] = OrderedDict()
+        """Rows of events whose id has a row already, until it is known whether they are the same."""
+        self._early: OrderedDict[RecordPlace, tuple[Event, int, int]] = OrderedDict()
 
     def add(self, row: LiveRow, now_ms: int) -> None:
         """Offers a new row to each viewer."""
         self.seen[row.workspace, row.environment] += 1
-        if row.id in self._rows:
+        first = self._rows.get(row.id)
+        if first is not None:
+            if first.origin == row.origin:
+                return  # it is read again
+            row.id = repeated_id(row.origin)
+        if row.id in self._rows or (row.kind == "event" and repeated_id(row.origin) in self._rows):
             return
         taken = [viewer.offer(row, now_ms) for viewer in self.viewers]
         if not any(taken):
@@ -43,21 +50,43 @@ class LiveBoard:
         if len(self._rows) > MOST_ROWS:
             self._rows.popitem(last=False)
         if row.kind == "event":
-            key = (row.workspace, row.environment, row.event_id)
-            self.pending[key] = row
-            if (early := self._early.pop(key, None)) is not None:
+            if first is None:
+                self.pending[row.workspace, row.environment, row.event_id] = row
+            else:
+                self._repeats[row.origin] = row
+                if len(self._repeats) > MOST_EARLY:
+                    self._repeats.popitem(last=False)
+            if (early := self._early.pop(row.origin, None)) is not None:
                 self._resolve(row, *early, now_ms)
 
-    def resolved(self, event: Event, partition: int, offset: int, now_ms: int) -> None:
-        """It is known whose an event is."""
-        key = (event["workspace"], event["environment"], event["event_id"])
-        row = self.pending.get(key)
-        if row is not None:
+    def resolved(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool = False) -> None:
+        """It is known whose an event is, and whether it came before."""
+        key, origin = (event["workspace"], event["environment"], event["event_id"]), place_of(event)
+        row = self._repeats.get(origin) or self.pending.get(key)
+        if row is not None and row.origin == origin:
             self._resolve(row, event, partition, offset, now_ms)
-        elif key[:2] in self.watched():
-            self._early[key] = (event, partition, offset)
+        elif event.get("repeat") and self.wants_repeats:
+            self._add_repeat(event, partition, offset, now_ms, past=past)
+        elif row is None and key[:2] in self.watched():
+            self._early[origin] = (event, partition, offset)
             if len(self._early) > MOST_EARLY:
                 self._early.popitem(last=False)
+
+    @property
+    def wants_repeats(self) -> bool:
+        """Whether a viewer watches for what it can know only when it is resolved."""
+        return any(viewer.filter.status == DUPLICATE for viewer in self.viewers)
+
+    def _add_repeat(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool) -> None:
+        """A row for those viewers alone: nothing was known of it before."""
+        row = of_event(event, offset, now_ms, past=past, origin=place_of(event))
+        row.id = repeated_id(row.origin)
+        if row.id in self._rows:
+            return
+        self._rows[row.id] = row
+        if len(self._rows) > MOST_ROWS:
+            self._rows.popitem(last=False)
+        self._resolve(row, event, partition, offset, now_ms)
 
     def changed(self, change: Change, now_ms: int) -> None:
         """A membership changed because of an event."""
@@ -101,13 +130,39 @@ class LiveBoard:
     def watched(self) -> set[tuple[str, str]]:
         return {(viewer.workspace, viewer.environment) for viewer in self.viewers}
 
-    def wanted(self) -> Iterable[bytes]:
-        """Ids of the events that something is still to be known of, as they stand in records."""
-        return (key[2].encode() for key in self.pending)
+    def wanted(self) -> EventIds:
+        """Those that something is still to be known of."""
+        return EventIds([*(key[2] for key in self.pending), *(row.event_id for row in self._repeats.values())])
+
+    def passes_over(self, workspace: str, environment: str, at_ms: int, now_ms: int) -> bool:
+        """Whether a new event has no room at any viewer, as nearly all have where many come: each counts it."""
+        here = [one for one in self.viewers if one.workspace == workspace]
+        if any(one.environment == environment and one.takes_more(at_ms, now_ms) for one in here):
+            return False
+        self.seen[workspace, environment] += 1
+        for one in here:
+            if one.environment == environment:
+                one.hidden += 1
+            else:
+                one.elsewhere += 1
+        return True
 
     def _resolve(self, row: LiveRow, event: Event, partition: int, offset: int, now_ms: int) -> None:
         row.resolved, row.resolved_ms = (partition, offset), row.since(now_ms)
         row.contact_id = event["contact_id"]
+        self._repeats.pop(row.origin, None)
+        if repeat := event.get("repeat", 0):
+            # no stage behind does anything for it, and the sink counts it
+            row.repeat = repeat
+            key = (row.workspace, row.environment, row.event_id)
+            if self.pending.get(key) is row:
+                del self.pending[key]
+            for viewer in self.viewers:
+                if viewer.filter.status == DUPLICATE:
+                    viewer.offer(row, now_ms)
+        elif row.id == repeated_id(row.origin):
+            # the same id, and another event: of another type, or of another sender
+            self.pending[row.workspace, row.environment, row.id] = row
         self._touch(row, now_ms)
 
     def _touch(self, row: LiveRow, now_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
 2. Decoding events has a budget of ``BUDGET_S`` of the processor's time a second; those over it are counted and not
-   looked at. Of what later stages say large records are decoded only where they name an event that is shown.
+   looked at. Where there is much, what later stages say is decoded only if it names an event that is shown.
 3. Stored and judged is what the consumer groups of the sink and of segments have committed.
 """
 
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 LINGER_S = 30.0
 BUDGET_S = 0.15
+QUIET_S = 0.005
+"""Of a second, below which everything is looked at."""
 LOOK_S = 0.12
 AGAIN_MS = 10_000
 """How far back a feed begins that broke while somebody watches: what is shown already is known by its id."""
-SMALL = 4096
-"""Bytes of a record that is decoded in any case."""
 MOST_RECORDS = 500
 BACK = 8
 """Records of each partition that are read from before the first viewer came."""
@@ -57,6 +57,8 @@ class LiveFeed:
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self._seq = 0
+        self._wanted = self.board.wanted()
+        self._passed_over: list[Any] = []
         self._spent_s = self._second = 0.0
         self._read = self._skipped = 0
         self._past_until: dict[TopicPartition, int] = {}
@@ -77,6 +79,8 @@ class LiveFeed:
         """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
         viewer.came_ms, viewer.since_ms = clock.now_ms(), since_ms
         if self.is_running:
+            if since_ms is not None:
+                viewer.follow_up(self._earlier(viewer, since_ms))
             for row in self.board.since(since_ms if since_ms is not None else 0):
                 viewer.offer(row, clock.now_ms(), known=True)
         elif not self.board.viewers:
@@ -87,6 +91,11 @@ class LiveFeed:
             yield
         finally:
             viewer.left_ms = clock.now_ms()
+
+    def _earlier(self, viewer: LiveViewer, since_ms: int) -> LiveViewer | None:
+        """A viewer of the same rows that came before then, whether it is still there or was a moment ago."""
+        like = (one for one in self.board.viewers if one.came_ms <= since_ms and one.is_like(viewer))
+        return next(like, None)
 
     def _ensure(self, since_ms: int | None) -> None:
         if not self.is_running:
@@ -160,8 +169,14 @@ class LiveFeed:
             at = end[tp] - BACK
             if (offset := offsets.get(tp)) is not None:
                 at = min(at, max(offset.offset, end[tp] - MOST_BACK))
+                if offset.offset < end[tp] - MOST_BACK:
+                    self._tell_of_gap()
             consumer.seek(tp, max(first[tp], at))
         self._past_until = end if since_ms is None else {}
+
+    def _tell_of_gap(self) -> None:
+        for viewer in self.board.viewers:
+            viewer.has_gap |= viewer.since_ms is not None
 
     def _has_viewers(self) -> bool:
         now = clock.now_ms()
@@ -175,7 +190,13 @@ class LiveFeed:
         for tp, records in fetched.items():
             by_topic.setdefault(tp.topic, []).extend(records)
         for name in self._names:  # an event before what is said of it
-            for record in by_topic.get(name, ()):
+            self._wanted = self.board.wanted()
+            records = by_topic.get(name, [])
+            if self._names[name] is topics.RESOLVED:
+                # an event may be read after the record that says whose it is: that one is looked at once more
+                records = [*(one for one in self._passed_over if self._wanted.are_in(one.value)), *records]
+                self._passed_over = []
+            for record in records:
                 try:
                     self._take(name, record)
                 except codec.UndecodableError as error:
@@ -208,27 +229,28 @@ class LiveFeed:
             self._skipped += 1
             return
         self._read += 1
-        for event in codec.decode_events(record.value):
+        for index, event in enumerate(codec.decode_events(record.value)):
             self._seq += 1
             home = (event["workspace"], event["environment"])
+            if home in watched and not past and self.board.passes_over(*home, event["received_ms"], now):
+                continue
             if home in watched:
-                self.board.add(rows.of_event(event, self._seq, now, past=past), now)
+                origin = (record.partition, record.offset, index)
+                self.board.add(rows.of_event(event, self._seq, now, past=past, origin=origin), now)
             else:
                 self.board.seen[home] += 1
 
-    def _says_nothing(self, payload: bytes) -> bool:
-        """Whether the record says nothing of a row that is shown."""
-        return len(payload) > SMALL and not any(event_id in payload for event_id in self.board.wanted())
-
     def _resolved(self, record: Any) -> None:
-        if self._says_nothing(record.value):
+        is_quiet = self._spent_s < QUIET_S
+        if not (is_quiet or self.board.wants_repeats or self._wanted.are_in(record.value)):
+            self._passed_over.append(record)
             return
-        now = clock.now_ms()
+        now, past = clock.now_ms(), self._is_past(record)
         for event in codec.decode_events(record.value):
-            self.board.resolved(event, record.partition, record.offset, now)
+            self.board.resolved(event, record.partition, record.offset, now, past=past)
 
     def _changes(self, record: Any) -> None:
-        if self._says_nothing(record.value):
+        if not self._wanted.are_in(record.value):
             return
         now = clock.now_ms()
         for change in codec.decode_changes(record.value):

@@ -10,8 +10,10 @@ from schemas.errors import ApiError
 from schemas.limits import LIVE_STATES
 from sinks.console.live.rows import LiveRow
 
-FIELDS = ("q", "type", "contact", "source", "status")
+FIELDS = ("q", "type", "contact", "source", "key", "status")
 MOST = 200
+MOST_OF_KEY = 12
+"""Characters of a secret that may stand in an address: those that rows show."""
 
 
 class LiveFilter(NamedTuple):
@@ -21,6 +23,7 @@ class LiveFilter(NamedTuple):
     type: str = ""
     contact: str = ""
     source: str = ""
+    key: str = ""
     status: str = ""
 
     def takes(self, row: LiveRow) -> bool:
@@ -29,6 +32,8 @@ class LiveFilter(NamedTuple):
         if self.type and self.type.casefold() not in (row.type.casefold(), row.item_type.casefold()):
             return False
         if self.source and self.source != row.source:
+            return False
+        if self.key and not row.key.startswith(self.key):
             return False
         if self.contact and not self._is_of(row):
             return False
@@ -47,6 +52,8 @@ def filter_of(query: Mapping[str, str]) -> LiveFilter:
     for name, value in values.items():
         if len(value) > MOST:
             raise ApiError("invalid_field", f"at most {MOST} characters", name)
+    if values["key"].startswith(("sk_", "pk_")) and len(values["key"]) > MOST_OF_KEY:
+        raise ApiError("invalid_field", "name a key by its id: the key itself does not belong into an address", "key")
     if values["status"] and values["status"] not in LIVE_STATES:
         raise ApiError("invalid_field", f"status must be one of {', '.join(LIVE_STATES)}", "status")
     return LiveFilter(**values)

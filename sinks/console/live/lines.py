@@ -1,7 +1,8 @@
 """Rows of the live view in; the lines that a program is sent, one JSON object each, out.
 
 A row is told when it is there, and again with the same ``id`` whenever more is known of it. Beside rows there are
-``hidden``, how many were left out, and ``alive`` where nothing else came for a while.
+``hidden``, how many were left out, ``gap``, after which it is not known how many, and ``alive`` where nothing else came
+for a while.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 
 from schemas.control.control_state import Segment
+from schemas.limits import GAPS
 from schemas.service.clock import now_ms
 from schemas.times import iso
 from sinks.console.live.feed import LiveFeed
@@ -19,6 +21,7 @@ from sinks.console.live.rows import LiveRow
 from sinks.console.live.viewer import LiveViewer
 
 ALIVE_S, GATHER_S, CHECK_S = 10.0, 0.06, 2.0
+BEHIND, BUSY = GAPS
 MOST_OF_WORKSPACE = 10
 """Streams of one workspace at a time."""
 
@@ -34,6 +37,7 @@ async def lines(
 ) -> AsyncIterator[bytes]:
     """Until then (monotonic seconds), or until the key is not valid any more."""
     said = checked = time.monotonic()
+    busy_told = 0.0
     yield _line({"kind": "alive", "at": iso(now_ms())})
     async with feed.watching(viewer, since_ms):
         while (now := time.monotonic()) < until_s:
@@ -47,6 +51,12 @@ async def lines(
             told = [_line(shape(row, segments)) for row in sorted(rows, key=lambda row: row.place)]
             if hidden:
                 told.append(_line({"kind": "hidden", "at": iso(now_ms()), "rows": hidden}))
+            if viewer.has_gap:
+                viewer.has_gap = False
+                told.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BEHIND}))
+            if feed.share < 1 and now - busy_told > ALIVE_S:
+                busy_told = now
+                told.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BUSY}))
             if not told and now - said > ALIVE_S:
                 told.append(_line({"kind": "alive", "at": iso(now_ms())}))
             if told:
@@ -76,6 +86,7 @@ def shape(row: LiveRow, segments: Mapping[str, Segment]) -> dict[str, Any]:
         **common,
         "type": row.type,
         "source": row.source,
+        "key": row.key,
         "environment": row.environment,
         "contact_id": row.contact_id if row.resolved else None,
         "identifiers": [f"{kind}:{value}" for kind, value in row.identifiers],
@@ -85,6 +96,8 @@ def shape(row: LiveRow, segments: Mapping[str, Segment]) -> dict[str, Any]:
         "resolved": row.resolved is not None,
         "judged": row.judged,
         "stored": row.stored,
+        "duplicate": row.is_duplicate,
+        "conflict": row.is_conflict,
         "times": {
             "accepted_ms": row.accepted_ms,
             "resolved_ms": row.resolved_ms,

@@ -42,7 +42,10 @@ class LivePages:
     async def page(self, visit: Visit) -> Response:
         chosen = filters.filter_of(visit.query)._asdict() if visit.may(SCOPE) else {}
         query = {name: value for name, value in chosen.items() if value}
-        return visit.page("live.html", title="Live", base=visit.base, filter=chosen, query=query, states=LIVE_STATES)
+        values: dict[str, Any] = {"filter": chosen, "query": query, "states": LIVE_STATES, "keys": []}
+        if chosen and visit.may("admin"):
+            values["keys"] = (await visit.api.get(api.path("keys"), limit="100"))["data"]
+        return visit.page("live.html", title="Live", base=visit.base, **values)
 
     async def stream(self, visit: Visit) -> Response:
         """Rows for as long as the browser listens and its key is valid."""

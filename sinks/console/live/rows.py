@@ -11,10 +11,15 @@ from typing import Any, Literal
 import orjson
 
 from schemas.records.records import Event, Identifier, Quarantined, RefusedRequest
+from schemas.records.sameness import CHANGED, FIRST
 from schemas.warning import STORED_AS
 
+RecordPlace = tuple[int, int, int]
+"""Partition, offset and index of an event on `events`."""
+NO_PLACE: RecordPlace = (-1, -1, -1)
 Kind = Literal["event", "refused", "quarantined"]
 _LABELS = ("external_id", "user_id", "email", "phone", "anonymous_id", "device_id")
+DUPLICATE = "duplicate"
 MOST_TEXT = 160
 MOST_NAMES = 8
 
@@ -52,6 +57,9 @@ class LiveRow:
     item_type: str = ""
     taken: int = 0
     """Of an item: others of its request that were accepted."""
+    origin: RecordPlace = NO_PLACE
+    repeat: int = FIRST
+    """Whether the same event came before, and whether it said the same then; known when it is resolved."""
     accepted_ms: int | None = None
     resolved: tuple[int, int] | None = None
     """Partition and offset of the record that says whose it is."""
@@ -74,13 +82,23 @@ class LiveRow:
 
     @property
     def is_done(self) -> bool:
-        return self.kind != "event" or self.stored
+        return self.kind != "event" or self.stored or self.is_duplicate
+
+    @property
+    def is_duplicate(self) -> bool:
+        return self.repeat != FIRST
+
+    @property
+    def is_conflict(self) -> bool:
+        return self.repeat == CHANGED
 
     @property
     def state(self) -> str:
         """What a filter calls it."""
         if self.kind != "event":
             return self.kind
+        if self.is_duplicate:
+            return DUPLICATE
         return "warned" if self.warnings else "ok"
 
     def since(self, now_ms: int) -> int | None:
@@ -93,7 +111,17 @@ def element_id(prefix: str, *parts: str) -> str:
     return prefix + hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=9).hexdigest()
 
 
-def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
+def place_of(event: Event) -> RecordPlace:
+    """The place on `events` of an event of `resolved`."""
+    return event.get("origin_partition", -1), event.get("origin_offset", -1), event.get("origin_index", -1)
+
+
+def repeated_id(origin: RecordPlace) -> str:
+    """Of the row of an event whose id has a row already."""
+    return element_id("d", *map(str, origin))
+
+
+def of_event(event: Event, seq: int, now_ms: int, *, past: bool, origin: RecordPlace = NO_PLACE) -> LiveRow:
     """A row of an event that the edge has accepted."""
     context = _object(event["context"])
     stored_as = context.get(STORED_AS)
@@ -114,6 +142,7 @@ def of_event(event: Event, seq: int, now_ms: int, *, past: bool) -> LiveRow:
         preview=event["properties"][:MOST_TEXT].decode("utf-8", "replace") if len(event["properties"]) > 2 else "",
         sets=_attributes(event["profile"]),
         warnings=[entry for entry in stored_as if isinstance(entry, str)] if isinstance(stored_as, list) else [],
+        origin=origin,
         touched_ms=now_ms,
     )
     row.accepted_ms = row.since(now_ms)

@@ -31,6 +31,8 @@ class LiveViewer:
     """When it began to watch; rows received earlier are past, and are limited to the newest of them."""
     since_ms: int | None = None
     """It asked for rows received since then, and learns how many of them are left out."""
+    has_gap: bool = False
+    """Whether it cannot be known what came between then and its coming."""
     left_ms: int | None = None
     hidden: int = 0
     """Rows that matched and were not shown, since ``take``."""
@@ -57,14 +59,21 @@ class LiveViewer:
         if row.past or known or row.at_ms < self.came_ms:
             self._remember(row)
             return True
-        self._room = min(AT_ONCE, self._room + (now_ms - self._room_ms) * A_SECOND / 1000) if self._room_ms else AT_ONCE
-        self._room_ms = now_ms
-        if self._room < 1 or len(self._waiting) >= MOST_WAITING:
+        if not self._has_room(now_ms):
             self.hidden += 1
             return False
         self._room -= 1
         self._follow(row)
         return True
+
+    def takes_more(self, at_ms: int, now_ms: int) -> bool:
+        """Whether a row may be shown that was received then; without a look at it one can only say where all are."""
+        return bool(any(self.filter)) or at_ms < self.came_ms or self._has_room(now_ms)
+
+    def _has_room(self, now_ms: int) -> bool:
+        self._room = min(AT_ONCE, self._room + (now_ms - self._room_ms) * A_SECOND / 1000) if self._room_ms else AT_ONCE
+        self._room_ms = now_ms
+        return self._room >= 1 and len(self._waiting) < MOST_WAITING
 
     def _follow(self, row: LiveRow) -> None:
         self._waiting[row.id] = row
@@ -82,6 +91,17 @@ class LiveViewer:
                 self._followed.pop(left_out, None)
                 self.hidden += self.since_ms is not None and self._waiting[left_out].at_ms >= self.since_ms
             self._waiting = waiting
+
+    def follow_up(self, earlier: "LiveViewer | None") -> None:
+        """Take over from the same program's stream before, which rows came for meanwhile; none: they are not known."""
+        self.has_gap = earlier is None
+        if earlier is not None and earlier.left_ms is not None:
+            self.hidden, earlier.hidden = self.hidden + earlier.hidden, 0
+
+    def is_like(self, other: "LiveViewer") -> bool:
+        """Whether the same rows are for both."""
+        mine = self.workspace, self.environment, self.filter, self.sees_strangers
+        return mine == (other.workspace, other.environment, other.filter, other.sees_strangers)
 
     def touch(self, row: LiveRow) -> None:
         """A row has something new to say; one that is not shown here is passed over."""

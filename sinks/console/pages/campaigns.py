@@ -1,14 +1,17 @@
-"""A visit in; campaigns, and one with its funnel, its variants, its figures over time and its deliveries, out."""
+"""A visit in; campaigns, and one with its funnel, variants, figures over time, launches and deliveries, out."""
 
+import secrets
 from typing import Any
 
 from starlette.responses import Response
 
-from sinks.console.pages import figures
+from schemas.errors import ApiError
+from sinks.console.pages import figures, launches
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
 PATH = "/console/campaigns"
+WAIT_MS = 2000
 _SERIES = ("sent", "delivered", "opened", "clicked")
 
 
@@ -18,26 +21,54 @@ async def campaigns(visit: Visit) -> Response:
 
 
 async def campaign(visit: Visit) -> Response:
+    return await shown(visit)
+
+
+async def shown(visit: Visit, status: int = 200, **values: Any) -> Response:
+    """The page of a campaign; ``values`` are of a launch that is asked for."""
     place = api.path("campaigns", visit.request.path_params["id"])
-    shown = await visit.api.get(place)
+    found = await visit.api.get(place)
     interval = "day" if visit.query.get("interval") == "day" else "hour"
     series = await visit.api.get(f"{place}/timeseries", interval=interval)
     state = visit.query.get("state", "")
     deliveries = await visit.api.get(f"{place}/deliveries", limit="20", state=state, page=visit.query.get("page", "1"))
-    variants = [{**variant, "rates": _rates(variant["stats"])} for variant in shown["variants"]]
+    variants = [{**variant, "rates": _rates(variant["stats"])} for variant in found["variants"]]
     return visit.page(
         "campaign.html",
-        title=shown["name"],
-        campaign=shown,
-        funnel=figures.funnel(shown["stats"]),
-        troubles=[(name, shown["stats"][name]) for name in figures.TROUBLES],
+        status,
+        title=found["name"],
+        campaign=found,
+        funnel=figures.funnel(found["stats"]),
+        troubles=[(name, found["stats"][name]) for name in figures.TROUBLES],
         variants=variants,
         interval=interval,
         series=figures.columns(series["data"], _SERIES),
         deliveries=deliveries["data"],
         meta=deliveries["meta"],
         state=state,
+        **await launches.of_campaign(visit, place),
+        **{"plan": None, "launch_form": {}, "launch_refused": None, **values},
     )
+
+
+async def launch(visit: Visit) -> Response:
+    """The campaign's page with the plan, or with the launch among the others.
+
+    The preview gives the launch its id, so a button that is pressed twice launches once.
+    """
+    form = await visit.form()
+    place = api.path("campaigns", visit.request.path_params["id"])
+    is_final = form.get("step") == "launch"
+    try:
+        body = launches.body_of(form)
+        if not is_final:
+            plan = await visit.api.send("POST", f"{place}/launch", {**body, "dry_run": True})
+            own = f"console-{secrets.token_hex(8)}"
+            return await shown(visit, plan=plan, launch_form={**form, "id": own})
+        await visit.api.send("POST", f"{place}/launch", {**body, "id": form.get("id", "")}, timeout_ms=str(WAIT_MS))
+    except ApiError as refused:
+        return await shown(visit, refused.status, launch_refused=refused, launch_form=form)
+    return visit.go(f"{PATH}/{visit.request.path_params['id']}#launches")
 
 
 def _rates(stats: dict[str, Any]) -> dict[str, figures.Share | None]:

@@ -188,8 +188,9 @@ class SegmentPages:
             return known[1]
         contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
         places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
-        pages = await asyncio.gather(*(visit.api.get(place, limit="50") for place in places))
-        events = [event for page in pages for event in page["data"]]
+        # one of them may be erased or merged meanwhile
+        pages = await asyncio.gather(*(visit.api.find(place, limit="50") for place in places))
+        events = [event for page in pages if page is not None for event in page["data"]]
         offered = {
             "types": _names(event["type"] for event in events),
             "properties": _names(name for event in events for name in event["properties"]),

@@ -14,6 +14,8 @@ from sinks.console.web.visit import Visit
 PATH = "/console/webhooks"
 MOST_ASKED, MOST_LATEST = 20, 30
 """Endpoints whose attempts are looked at, and attempts of all of them that are shown."""
+MOST_RETRIED = 20
+"""Endpoints at which deliveries are tried again at once."""
 
 
 async def webhooks(visit: Visit) -> Response:
@@ -24,30 +26,22 @@ async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
     listed = await visit.api.get(api.path("webhooks"), limit="100")
     asked = listed["data"][:MOST_ASKED]
     logs = await asyncio.gather(
-        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit="50") for w in asked)
+        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit=str(MOST_LATEST)) for w in asked)
     )
-    health = {one["id"]: _health(log["data"]) for one, log in zip(asked, logs, strict=True)}
+    health = (await visit.api.get(api.path("webhooks", "health")))["data"]
     latest = [{**row, "webhook": w} for w, log in zip(asked, logs, strict=True) for row in log["data"]]
     latest.sort(key=lambda row: row["at"], reverse=True)
-    shown = {"made": None, "refused": None, "form": {}, **values}
+    shown = {"made": None, "refused": None, "form": {}, "retried": None, "chosen": [], **values}
     return visit.page(
         "webhooks.html",
         status,
         title="Webhooks",
         webhooks=listed["data"],
-        health=health,
+        health={one["webhook_id"]: one for one in health},
         latest=latest[:MOST_LATEST],
         asked=len(asked),
         **shown,
     )
-
-
-def _health(attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the last attempts: how many came through, and how long the slower half took."""
-    done = [one for one in attempts if one["response_code"] or one["error"]]
-    good = sum(one["status"] == "succeeded" for one in done)
-    times = sorted(one["duration_ms"] for one in done if one["duration_ms"] is not None)
-    return {"tried": len(done), "good": good, "median_ms": times[len(times) // 2] if times else None}
 
 
 async def create(visit: Visit) -> Response:
@@ -69,15 +63,38 @@ async def retry_all(visit: Visit) -> Response:
     """All whose last attempt failed, or is to be followed by another, of a type and a time if the form says so."""
     form = await visit.form()
     place = api.path("webhooks", visit.request.path_params["id"], "deliveries", "retry")
-    chosen = {"status": "pending" if form.get("status") == "pending" else "failed"}
-    # a browser's fields of time have no zone; the page says that they are UTC
-    chosen |= {name: f"{form[name]}Z" for name in ("since", "until") if form.get(name)}
-    chosen |= {"type": form["type"].strip()} if form.get("type", "").strip() else {}
     try:
-        retried = await visit.api.send("POST", place, {"filter": chosen})
+        retried = await visit.api.send("POST", place, {"filter": _filter(form)})
     except ApiError as refused:
         return await _webhook(visit, refused.status, refused=refused)
     return await _webhook(visit, retried=retried)
+
+
+async def retry_several(visit: Visit) -> Response:
+    """The same at each of the endpoints that were chosen, with the outcome at each."""
+    fields = await visit.fields()
+    form, chosen = dict(fields), list(dict.fromkeys(value for name, value in fields if name == "webhook"))
+    if not 1 <= len(chosen) <= MOST_RETRIED:
+        refused = ApiError("invalid_field", f"choose 1 to {MOST_RETRIED} webhooks", "webhook")
+        return await _page(visit, refused.status, refused=refused, chosen=chosen)
+    outcomes = await asyncio.gather(*(_retried(visit, one, _filter(form)) for one in chosen))
+    return await _page(visit, retried=dict(zip(chosen, outcomes, strict=True)), chosen=chosen)
+
+
+async def _retried(visit: Visit, webhook_id: str, chosen: dict[str, str]) -> dict[str, Any]:
+    try:
+        place = api.path("webhooks", webhook_id, "deliveries", "retry")
+        answer: dict[str, Any] = await visit.api.send("POST", place, {"filter": chosen})
+    except ApiError as refused:
+        return {"retried": 0, "more": False, "refused": refused}
+    return {**answer, "refused": None}
+
+
+def _filter(form: dict[str, str]) -> dict[str, str]:
+    chosen = {"status": "pending" if form.get("status") == "pending" else "failed"}
+    # a browser's fields of time have no zone; the page says that they are UTC
+    chosen |= {name: f"{form[name]}Z" for name in ("since", "until") if form.get(name)}
+    return chosen | ({"type": form["type"].strip()} if form.get("type", "").strip() else {})
 
 
 async def test(visit: Visit) -> Response:
@@ -93,7 +110,7 @@ async def test(visit: Visit) -> Response:
 
 async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
     place = api.path("webhooks", visit.request.path_params["id"])
-    found = await visit.api.get(place)
+    found, health = await asyncio.gather(visit.api.get(place), visit.api.get(api.path("webhooks", "health")))
     chosen = {name: visit.query.get(name, "") for name in ("status", "type", "from", "to")}
     log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"), **chosen)
     shown = {"retried": None, "tested": None, "refused": None, **values}
@@ -102,6 +119,7 @@ async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
         status,
         title="Webhook",
         webhook=found,
+        health=next((one for one in health["data"] if one["webhook_id"] == found["id"]), None),
         attempts=log["data"],
         meta=log["meta"],
         chosen=chosen,

@@ -107,3 +107,53 @@
   all("[data-toggles]").forEach(toggle);
   window.headwater = { all, announce, localise };
 })();
+
+// Columns of a list: chosen in this browser alone, by list. The first one always stays.
+(() => {
+  "use strict";
+  const place = (list) => `headwater.columns.${list}`;
+  const name = (cell) => cell.textContent.trim();
+
+  function read(list) {
+    try {
+      const found = JSON.parse(localStorage.getItem(place(list)));
+      return new Set(Array.isArray(found) ? found.filter((one) => typeof one === "string") : []);
+    } catch {
+      return new Set();
+    }
+  }
+  function show(table, off) {
+    const heads = [...table.tHead.rows[0].cells];
+    for (const row of table.rows) {
+      heads.forEach((head, at) => { if (row.cells[at]) row.cells[at].hidden = off.has(name(head)); });
+    }
+  }
+  function offer(area) {
+    const list = area.dataset.columns, table = area.querySelector("table"), off = read(list);
+    const menu = document.createElement("details"), summary = document.createElement("summary");
+    const group = document.createElement("fieldset"), legend = document.createElement("legend");
+    menu.className = "pick";
+    summary.className = "button small";
+    summary.textContent = "Columns";
+    legend.className = "hidden";
+    legend.textContent = "Columns that are shown";
+    group.append(legend);
+    for (const head of [...table.tHead.rows[0].cells].filter((cell) => !cell.hasAttribute("data-fixed"))) {
+      const label = document.createElement("label"), box = document.createElement("input");
+      label.className = "check";
+      box.type = "checkbox";
+      box.checked = !off.has(name(head));
+      box.addEventListener("change", () => {
+        if (box.checked) off.delete(name(head)); else off.add(name(head));
+        try { localStorage.setItem(place(list), JSON.stringify([...off])); } catch { window.headwater.announce("This browser keeps nothing"); }
+        show(table, off);
+      });
+      label.append(box, ` ${name(head)}`);
+      group.append(label);
+    }
+    menu.append(summary, group);
+    area.before(menu);
+    show(table, off);
+  }
+  document.addEventListener("DOMContentLoaded", () => window.headwater.all("[data-columns]").forEach(offer));
+})();

@@ -102,11 +102,18 @@ def _chosen(query: QueryParameters) -> dict[str, Any]:
 
 
 async def latest_attempts(
-    reader: ClickHouseReader, tenant: Tenant, webhook_ids: Sequence[str], *, wanted: int, before: tuple[Any, ...] | None
+    reader: ClickHouseReader,
+    tenant: Tenant,
+    webhook_ids: Sequence[str],
+    *,
+    wanted: int,
+    before: tuple[Any, ...] | None,
+    since_ms: int = 0,
 ) -> dict[str, list[dict[str, Any]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
-    asked = {**tenant.parameters, **_chosen({}), "webhooks": list(webhook_ids), "limit": wanted}
+    chosen = {**_chosen({}), "since": since_ms}
+    asked = {**tenant.parameters, **chosen, "webhooks": list(webhook_ids), "limit": wanted}
     attempts: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
     for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
         attempts[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})

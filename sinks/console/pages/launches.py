@@ -1,0 +1,41 @@
+"""A campaign in, its launches as the page shows them, out; a form about an audience in, the body of a call, out."""
+
+from typing import Any
+
+import orjson
+
+from schemas.errors import ApiError
+from sinks.console.web import api
+from sinks.console.web.visit import Visit
+
+OVERRIDE = "campaigns:override_consent"
+SHOWN = 20
+
+
+async def of_campaign(visit: Visit, place: str) -> dict[str, Any]:
+    """The values of the template: the newest launches, and the segments that one may go to."""
+    listed = await visit.api.get(f"{place}/launches", limit=str(SHOWN))
+    segments = []
+    if visit.may("segments:read"):
+        segments = (await visit.api.get(api.path("segments"), limit="100"))["data"]
+    return {
+        "launches": listed["data"],
+        "launches_total": listed["meta"]["total"],
+        "segments": segments,
+        "segment_names": {one["id"]: one["name"] for one in segments},
+        "may_override": visit.may(OVERRIDE),
+    }
+
+
+def body_of(form: dict[str, str]) -> dict[str, Any]:
+    """Raises ``ApiError`` (422) for content that is not JSON; anything else is the API's to judge."""
+    texts = {name: form.get(name, "").strip() for name in ("segment", "contact", "variant", "content")}
+    body: dict[str, Any] = {name: text for name, text in texts.items() if text}
+    if "content" in body:
+        try:
+            body["content"] = orjson.loads(body["content"])
+        except orjson.JSONDecodeError as error:
+            raise ApiError("invalid_json", f"not JSON: {error}", "content") from error
+    if form.get("override_consent"):
+        body["override_consent"] = True
+    return body

@@ -1,0 +1,59 @@
+"""A webhook's last attempts in; how it is doing, and whether its circuit breaker lets requests through, out.
+
+The sender's breaker is in its memory. It follows from the outcomes alone, so the same rules over the log tell its
+state; a sender that was started anew forgets failures, and knows them again after as many more.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from schemas.records.deliveries import EXPIRED, SUCCEEDED
+from schemas.times import DAY_MS, iso, parse_iso
+from sinks.delivery.breaker import OPENS_AFTER, Breaker
+from sinks.read_api.control import webhooks
+from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.tenant import Tenant
+
+CLOSED, LIMITED, OPEN = "closed", "limited", "open"
+LOOKED_AT = 100
+"""Attempts of each webhook, of the last day."""
+
+
+async def health(
+    reader: ClickHouseReader, tenant: Tenant, webhook_ids: Sequence[str], now_ms: int
+) -> list[dict[str, Any]]:
+    """In the order of the ids."""
+    found = await webhooks.latest_attempts(
+        reader, tenant, webhook_ids, wanted=LOOKED_AT, before=None, since_ms=now_ms - DAY_MS
+    )
+    return [{"webhook_id": one, **state((row["shape"] for row in found[one]), now_ms)} for one in webhook_ids]
+
+
+def state(attempts: Iterable[Mapping[str, Any]], now_ms: int) -> dict[str, Any]:
+    """Of attempts in the API's shape, in any order."""
+    done = [one for one in attempts if one["error"] != EXPIRED]
+    done.sort(key=_ended_ms)
+    breaker, in_a_row = Breaker(), 0
+    for one in done:
+        if one["status"] == SUCCEEDED:
+            breaker.succeeded()
+            in_a_row = 0
+        else:
+            breaker.failed(_ended_ms(one))
+            in_a_row += 1
+    good = [one for one in done if one["status"] == SUCCEEDED]
+    times = [one["duration_ms"] for one in done if one["duration_ms"] is not None]
+    return {
+        "circuit": OPEN if in_a_row >= OPENS_AFTER else LIMITED if in_a_row else CLOSED,
+        "failures_in_a_row": in_a_row,
+        "probe_at": iso(max(breaker.opens_ms, now_ms)) if in_a_row >= OPENS_AFTER else None,
+        "attempts": len(done),
+        "succeeded": len(good),
+        "median_ms": round(statistics.median(times)) if times else None,
+        "last_success_at": good[-1]["at"] if good else None,
+    }
+
+
+def _ended_ms(attempt: Mapping[str, Any]) -> int:
+    return (parse_iso(attempt["at"]) or 0) + (attempt["duration_ms"] or 0)

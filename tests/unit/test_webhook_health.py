@@ -1,0 +1,69 @@
+"""A circuit's state from the log of attempts: as the sender's breaker has it, in whatever order attempts are read."""
+
+import random
+from typing import Any
+
+import jsonschema
+
+from schemas.api.answers.schemas import answer_schemas
+from schemas.records.deliveries import EXPIRED, FAILED, SUCCEEDED
+from schemas.times import iso
+from sinks.delivery.breaker import OPENS_AFTER, PAUSES_MS, Breaker
+from sinks.read_api.control.webhook_health import CLOSED, LIMITED, OPEN, state
+
+NOW = 1_790_000_000_000
+
+
+def attempt(at_ms: int, *, good: bool, error: str = "answered with 500") -> dict[str, Any]:
+    return {
+        "at": iso(at_ms),
+        "duration_ms": 10,
+        "status": SUCCEEDED if good else FAILED,
+        "error": None if good else error,
+    }
+
+
+def test_without_attempts_it_is_closed() -> None:
+    assert state([], NOW) == {
+        "circuit": CLOSED,
+        "failures_in_a_row": 0,
+        "probe_at": None,
+        "attempts": 0,
+        "succeeded": 0,
+        "median_ms": None,
+        "last_success_at": None,
+    }
+
+
+def test_failures_in_a_row_limit_it_open_it_and_a_success_closes_it() -> None:
+    log = [attempt(NOW - 100_000, good=True)]
+    for number in range(1, OPENS_AFTER + 1):
+        log.append(attempt(NOW - 50_000 + number, good=False))
+        told = state(random.Random(number).sample(log, len(log)), NOW)
+        assert told["circuit"] == (OPEN if number == OPENS_AFTER else LIMITED)
+        assert (told["failures_in_a_row"], told["succeeded"]) == (number, 1)
+    assert told["last_success_at"] == iso(NOW - 100_000)
+    log.append(attempt(NOW - 1000, good=True))
+    assert state(log, NOW)["circuit"] == CLOSED
+
+
+def test_its_probes_are_when_the_breaker_sends_them() -> None:
+    breaker, log, at = Breaker(), list[dict[str, Any]](), NOW
+    for _ in range(OPENS_AFTER + 5):
+        log.append(attempt(at, good=False))
+        breaker.failed(at + 10)
+        at = max(at + 100, breaker.opens_ms)
+    assert state(log, NOW)["probe_at"] == iso(breaker.opens_ms)
+    assert breaker.opens_ms - (at - 100) <= PAUSES_MS[1] + 10
+    assert state(log, breaker.opens_ms + 5)["probe_at"] == iso(breaker.opens_ms + 5), "it is due"
+
+
+def test_a_message_that_expired_is_no_failure() -> None:
+    assert state([attempt(NOW, good=False, error=EXPIRED)], NOW)["attempts"] == 0
+
+
+def test_it_is_as_it_is_described() -> None:
+    shape = answer_schemas()["WebhookCondition"]
+    for log in ([], [attempt(NOW, good=True)], [attempt(NOW, good=False)] * OPENS_AFTER):
+        told = {"webhook_id": "whk_1", **state(log, NOW)}
+        assert [error.message for error in jsonschema.Draft202012Validator(shape).iter_errors(told)] == []
