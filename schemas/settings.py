@@ -70,6 +70,7 @@ class Settings(BaseSettings):
         pattern=r"^([\w.]+:\w+)?$",
         description="For `OAUTHBEARER`: `package.module:function`, called without arguments for each token.",
     )
+    kafka_compression: Literal["none", "lz4", "zstd"] = Field("lz4", description="Of records: `none`, `lz4`, `zstd`.")
     kafka_ca_file: str = Field(
         "", description="Certificates (PEM) that sign the brokers'; empty: those that the system trusts."
     )

@@ -18,7 +18,7 @@ from deploy.backup.manifest import CommittedOffset, Manifest, PartitionCopy
 from deploy.backup.record_files import SavedRecord, records_in
 from schemas import topics
 from schemas.errors import CannotStart
-from schemas.service.kafka import started
+from schemas.service.kafka import compression_of, started
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from sinks.webhooks.planner import GROUP as PLANNER_GROUP
@@ -52,6 +52,7 @@ async def write_topics(settings: Settings, folder: Path, manifest: Manifest) -> 
             **connection(settings),
             acks="all",
             enable_idempotence=True,
+            compression_type=compression_of(settings),
             max_batch_size=1 << 20,
             max_request_size=2 << 20,
         ),

@@ -31,6 +31,7 @@ from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
 from processors.runtime.watchdog import PartitionSnapshot
 from schemas.record_batches import Message
+from schemas.service.kafka import compression_of
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from schemas.topics import app_id
@@ -222,6 +223,7 @@ def faust_settings(stage: Stage, settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": HEARTBEAT_S,
         "broker_commit_interval": COMMIT_S,
         "producer_request_timeout": 30.0,
+        "producer_compression_type": compression_of(settings),
         "stream_wait_empty": False,
         "worker_redirect_stdouts": False,
     }

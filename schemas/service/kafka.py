@@ -23,6 +23,11 @@ MAX_RECORD_BYTES = 1_900_000
 """Below the topics' max.message.bytes of 2 MiB: a rejected batch would poison an idempotent producer."""
 
 
+def compression_of(settings: Settings) -> str | None:
+    """The compression of what producers send, as Kafka's clients name it."""
+    return None if settings.kafka_compression == "none" else settings.kafka_compression
+
+
 def producer(settings: Settings) -> AIOKafkaProducer:
     """Durable before it answers: all replicas, idempotent, no linger (callers batch by themselves)."""
     return AIOKafkaProducer(
@@ -30,6 +35,7 @@ def producer(settings: Settings) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
+        compression_type=compression_of(settings),
         max_batch_size=1 << 20,
         max_request_size=2 << 20,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,

@@ -13,7 +13,20 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import campaigns, contacts, cost, edge, history, imports, merges, operators, pipeline, stages, webhooks
+from tests.bench import (
+    campaigns,
+    contacts,
+    cost,
+    edge,
+    history,
+    imports,
+    merges,
+    operators,
+    pipeline,
+    stages,
+    volume,
+    webhooks,
+)
 from tests.bench.environment import environment
 from tests.support.stack import local_stack
 
@@ -60,6 +73,8 @@ async def measure(*, quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
         say("CPU of an event and of a contact in each process")
         figures["cost"] = await cost.measure(stack, quick=quick)
+        say("bytes of an event")
+        figures["volume"] = await volume.measure(stack, 5_000 if quick else 50_000)
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
         count = 5_000 if quick else 50_000
         say(f"a new segment over {count:,} contacts")

@@ -57,6 +57,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $files := "/run/secrets/headwater" -}}
 KAFKA_BOOTSTRAP_SERVERS: {{ required "kafka.bootstrapServers is needed: host:port,host:port" .Values.kafka.bootstrapServers | quote }}
 HEADWATER_KAFKA_SECURITY_PROTOCOL: {{ .Values.kafka.securityProtocol }}
+HEADWATER_KAFKA_COMPRESSION: {{ .Values.kafka.compression }}
 {{- with .Values.kafka.saslMechanism }}
 HEADWATER_KAFKA_SASL_MECHANISM: {{ . }}
 {{- end }}
