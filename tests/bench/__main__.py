@@ -93,6 +93,13 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         count = 100_000 if quick else 1_000_000
         say(f"reads among {count:,} contacts")
         figures["contacts"] = await contacts.measure(Path(home), count)
+    figures |= alone(quick=quick)
+    return figures
+
+
+def alone(*, quick: bool) -> dict[str, Any]:
+    """Figures of code that needs no stack."""
+    figures: dict[str, Any] = {}
     say("stages alone")
     figures["identity alone"] = stages.identity()
     for count, lives in ((10_000, (1, 10, 100)), (100_000, (10,)), (1_000_000, (10,))):

@@ -90,7 +90,7 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
         attempts = page.locator("details.fact")
         for _ in range(40):
             await seen.go(f"/console/webhooks/{webhook}")
-            if await attempts.count():
+            if await attempts.count() and "takes messages" in await page.locator(".head").inner_text():
                 break
             await page.wait_for_timeout(500)
         await attempts.first.locator("summary").click()

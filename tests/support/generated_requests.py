@@ -1,0 +1,78 @@
+"""A stack's address in; the command that sends generated requests to it, and the statuses of its report, out."""
+
+import os
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import orjson
+
+from ingest.dialects import OPERATIONS
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "35"))
+VENDORS = sorted({operation.source for operation in OPERATIONS} - {"altacee"})
+Ids = dict[str, str]
+"""Of things that there are, by the first part of their path."""
+
+
+def settings_of(ids: Ids) -> str:
+    """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
+    lines = [
+        'hooks = "tests.support.loopback_urls"',
+        "[generation]",
+        "with-security-parameters = false",
+        "[parameters]",
+        '"query.environment" = "production"',
+    ]
+    for thing, name in ids.items():
+        if thing in ("tasks", "deliveries", "receivers"):
+            continue
+        lines += [
+            "[[operations]]",
+            f'include-path-regex = "^/v1/{thing}/{{id}}"',
+            'exclude-method = "DELETE"',
+            f'parameters = {{ "path.id" = "{name}", "query.environment" = "production" }}',
+        ]
+    for thing, parameter in (("lists", "name"), ("typed-columns", "property")):
+        lines += [
+            "[[operations]]",
+            f'include-path-regex = "^/v1/{thing}/{{{parameter}}}"',
+            'exclude-method = "DELETE"',
+            f'parameters = {{ "path.{parameter}" = "described", "query.environment" = "production" }}',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def command_of(url: str, key: str, config: Path, report: Path) -> list[str]:
+    """A program of its own: schemathesis changes hypothesis for whoever imports it."""
+    return [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"),
+        *("--header", f"Authorization: {key}", "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
+        *("--max-time", str(SECONDS), "--seed", os.environ.get("FUZZ_SEED", "1"), "--no-color", "--warnings", "off"),
+        *("--report-ndjson-path", str(report), "--continue-on-failure"),
+        # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
+        *("--exclude-operation-id", "delete_v1_keys_id"),
+        # its answer has no end
+        *("--exclude-operation-id", "get_v1_live"),
+        *(word for tag in VENDORS for word in ("--exclude-tag", tag)),
+    ]
+
+
+def answered(report: Path) -> dict[str, Counter[int]]:
+    """How often each operation answered with which status."""
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    for line in report.read_bytes().splitlines():
+        done = orjson.loads(line).get("ScenarioFinished")
+        if done is None:
+            continue
+        for one in done["recorder"].get("interactions", {}).values():
+            if one.get("response") is not None:
+                found[done["recorder"]["label"]][one["response"]["status_code"]] += 1
+    return found
