@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.control.writer import ControlWriter
+from ingest.events.canonical import check_depth
 from ingest.events.edge import Edge
 from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
@@ -102,6 +103,9 @@ class LaunchRoutes:
             rule_tree.check("", body.rule, *self._edge.control.rules_and_lists(home))
         if body.variant is not None and all(body.variant != variant.id for variant in campaign.variants):
             raise ApiError("invalid_field", "the campaign has no such variant", "variant")
+        for name, value in (("content", body.content), ("custom_data", body.custom_data)):
+            # it becomes a property of an event, and orjson writes no deep value
+            check_depth(value or {}, name, self._edge.settings.max_depth)
         if len(orjson.dumps([body.content, body.custom_data])) > MAX_CONTENT:
             raise ApiError("too_large", f"content and custom_data are larger than {MAX_CONTENT} bytes", "content")
 

@@ -65,7 +65,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
     timestamp_ms = event_time(raw, caller.now_ms, warnings, lenient=caller.lenient)
     for name, value in (("properties", properties), ("context", raw.context), ("profile", raw.profile)):
         if value:
-            _check_depth(value, name, caller.max_depth)
+            check_depth(value, name, caller.max_depth)
     if warnings:
         raw.context = {**(raw.context or {}), STORED_AS: list(warnings)}
     contact = identity.contact_id(caller.workspace, environment, *identifiers[0]) if identifiers else ""
@@ -210,7 +210,8 @@ def _text(value: Any, name: str, properties: dict[str, Any], *, lenient: bool) -
     return value
 
 
-def _check_depth(root: Any, name: str, limit: int) -> None:
+def check_depth(root: Any, name: str, limit: int) -> None:
+    """``root`` is an object or a list; raises ``ApiError`` (422) where it nests deeper than ``limit``."""
     level = _nested(root)
     depth = 1
     while level:
