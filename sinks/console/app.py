@@ -258,7 +258,8 @@ class Console:
     def _to_sign_in(self, request: Request) -> Response:
         if "hx-request" in request.headers:
             return Response(status_code=204, headers={"HX-Redirect": SIGN_IN, "Cache-Control": "no-store"})
-        return self._sign_in_page(status=401, then=request.url.path)
+        # the address of a form is no page
+        return self._sign_in_page(status=401, then=request.url.path if request.method == "GET" else HOME)
 
     def _sign_in_page(self, complaint: str = "", status: int = 200, then: str = HOME) -> Response:
         nonce = secrets.token_urlsafe(16)

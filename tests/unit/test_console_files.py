@@ -6,8 +6,18 @@ import re
 import tomllib
 from pathlib import Path
 
-from sinks.console.web.render import FOLDER, millis, short
+import pytest
+from starlette.requests import Request
+
+from schemas.control.access import Principal
+from schemas.errors import ApiError
+from schemas.settings import Settings
+from sinks.console.app import NAVIGATION
+from sinks.console.web.api import Api, ApiConnection
+from sinks.console.web.assets import Assets
+from sinks.console.web.render import FOLDER, Templates, millis, short
 from sinks.console.web.session import CODE_S, Codes, Session, Sessions
+from sinks.console.web.visit import Visit
 
 STATIC = FOLDER.parent / "static"
 VENDOR = STATIC / "vendor"
@@ -29,6 +39,30 @@ def test_templates_hold_no_style_no_handler_and_nothing_unescaped() -> None:
     assert templates
     found = {path.name: FORBIDDEN.findall(path.read_text()) for path in templates}
     assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+def test_links_and_forms_go_to_whole_addresses() -> None:
+    """The answer to a form is a page too, and its own address takes no GET."""
+    relative = re.compile(r'href="\?|<form(?![^>]*(?:action=|hx-post=|method="dialog"))')
+    found = {path.name: relative.findall(path.read_text()) for path in FOLDER.glob("*.html")}
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "then"),
+    [
+        ("GET", "/console/campaigns/c1", "/console/campaigns/c1"),
+        ("POST", "/console/campaigns/c1/launch", "/console/campaigns"),
+        ("POST", "/console/webhooks/retry", "/console/webhooks"),
+    ],
+)
+def test_another_environment_is_chosen_on_a_page_that_there_is(method: str, path: str, then: str) -> None:
+    session, principal = Session("sk_1", ""), Principal("key_1", "secret", "w", "e", ())
+    request = Request({"type": "http", "method": method, "path": path, "query_string": b"", "headers": []})
+    api = Api(ApiConnection(Settings()), session)
+    visit = Visit(request, session, principal, api, Templates(Assets()), "n", NAVIGATION, ["e", "f"], "")
+    page = visit.page("error.html", 404, title="", refused=ApiError("not_found", "no such page"))
+    assert f'name="next" value="{then}"' in bytes(page.body).decode()
 
 
 def test_our_scripts_make_no_html_of_strings() -> None:

@@ -70,11 +70,14 @@ class Visit:
         """A template with what every page shows: the navigation, the session, the nonce."""
         path = self.request.url.path
         shown = [(entry, path == entry.path or path.startswith(f"{entry.path}/")) for entry in self.entries]
+        section = next((entry.path for entry, here in shown if here), path)
         text = self.templates.render(
             template,
             {
                 "visit": self,
                 "nonce": self.nonce,
+                # the address of a form's answer is no page
+                "next": path if self.request.method == "GET" else section,
                 "navigation": [(entry, here) for entry, here in shown if not entry.scope or self.may(entry.scope)],
                 **values,
             },
