@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import orjson
-
-from schemas.errors import ApiError
 from sinks.console.web import api
+from sinks.console.web.json_field import json_field
 from sinks.console.web.visit import Visit
 
 OVERRIDE = "campaigns:override_consent"
@@ -32,10 +30,7 @@ def body_of(form: dict[str, str]) -> dict[str, Any]:
     texts = {name: form.get(name, "").strip() for name in ("segment", "contact", "variant", "content")}
     body: dict[str, Any] = {name: text for name, text in texts.items() if text}
     if "content" in body:
-        try:
-            body["content"] = orjson.loads(body["content"])
-        except orjson.JSONDecodeError as error:
-            raise ApiError("invalid_json", f"not JSON: {error}", "content") from error
+        body["content"] = json_field(body["content"], "content")
     if form.get("override_consent"):
         body["override_consent"] = True
     return body

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
 from schemas.errors import ApiError
@@ -14,6 +13,7 @@ from sinks.console.pages.recipes import RECIPES
 from sinks.console.pages.rule_fields import KINDS
 from sinks.console.pages.rule_form import RuleForm
 from sinks.console.web import api
+from sinks.console.web.json_field import json_field
 from sinks.console.web.render import as_json
 from sinks.console.web.visit import Visit
 
@@ -90,11 +90,9 @@ class SegmentPages:
         fields = await visit.form()
         if fields.get("source") in ("json", "first"):
             try:
-                rule = orjson.loads(fields.get("rule", ""))
-            except orjson.JSONDecodeError as error:
-                return visit.page(
-                    "segment_preview.html", title="", preview=_wrong(f"not JSON: {error}"), text=None, form=None
-                )
+                rule = json_field(fields.get("rule", ""), "rule")
+            except ApiError as refused:
+                return visit.page("segment_preview.html", title="", preview=_wrong(refused), text=None, form=None)
             if fields["source"] == "first":
                 # the page has both sides already; its count is asked for when it is there, as it may take a while
                 shown = await _preview(visit, rule)
@@ -123,11 +121,9 @@ class SegmentPages:
         fields = await visit.form()
         segment_id, name, text = fields.get("id", ""), fields.get("name", "").strip(), fields.get("rule", "")
         try:
-            rule = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            return await self._editor(
-                visit, None, name, FIRST, 422, refused=ApiError("invalid_json", str(error), "rule")
-            )
+            rule = json_field(text, "rule")
+        except ApiError as refused:
+            return await self._editor(visit, None, name, FIRST, 422, refused=refused)
         body = {"name": name, "rule": rule}
         try:
             if segment_id:
@@ -211,8 +207,8 @@ def _names(found: Any) -> list[str]:
     return sorted(set(found))[:100]
 
 
-def _wrong(message: str) -> dict[str, Any]:
-    return {"refused": ApiError("invalid_json", message, "rule"), "contacts": None, "sample": [], "warnings": []}
+def _wrong(refused: ApiError) -> dict[str, Any]:
+    return {"refused": refused, "contacts": None, "sample": [], "warnings": []}
 
 
 async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
@@ -220,5 +216,5 @@ async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
     try:
         found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
     except ApiError as refused:
-        return {"refused": refused, "contacts": None, "sample": [], "warnings": []}
+        return _wrong(refused)
     return {"refused": None, "warnings": [], **found}
