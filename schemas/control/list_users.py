@@ -75,6 +75,15 @@ def users_of(name: str, segments: Segments) -> list[Segment]:
     return sorted(users, key=lambda one: (one.created_ms, one.id))
 
 
+def users_by_list(segments: Segments) -> dict[str, list[Segment]]:
+    """The same of every list that decides on any; each rule is looked at once."""
+    users: dict[str, list[Segment]] = {}
+    for one in sorted(segments.values(), key=lambda one: (one.created_ms, one.id)):
+        for name in lists_of(one, segments):
+            users.setdefault(name, []).append(one)
+    return users
+
+
 def contents_of(lists: Mapping[str, ValueList]) -> dict[str, ListValues]:
     """By name, as rules take them."""
     return {name: one.content for name, one in lists.items()}

@@ -182,6 +182,14 @@ def test_a_list_in_use_is_not_deleted() -> None:
     value_lists.check_unused(state.value_lists[HOME]["idle"], segments)
 
 
+def test_the_users_of_all_lists_are_those_of_each() -> None:
+    both = {"all": [BY_MAIL, {"segment": "seg_1"}, {"segment": "seg_gone"}]}
+    segments = state_of(segment("seg_2", both), segment("seg_1", BY_SKU), segment("seg_3", BY_MAIL)).segments[HOME]
+    users = list_users.users_by_list(segments)
+    assert users == {name: list_users.users_of(name, segments) for name in ("vip_skus", "mails")}
+    assert [one.id for one in users["mails"]] == ["seg_2", "seg_3"]
+
+
 def test_a_list_belongs_to_its_environment() -> None:
     state = state_of(made("vip_skus", "theirs", home=("other", ENVIRONMENT)), made("vip_skus", home=(WORKSPACE, "x")))
     assert state.rules_and_lists(HOME)[1] == {}

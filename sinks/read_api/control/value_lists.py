@@ -1,10 +1,11 @@
 """The control state in; named lists, with the segments that use them, and their values, as the API shows them, out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from schemas.control.control_state import ControlState
-from schemas.control.definitions import ValueList
-from schemas.control.list_users import users_of
+from schemas.control.definitions import Segment, ValueList
+from schemas.control.list_users import users_by_list, users_of
 from schemas.control.lookup import require
 from schemas.control.value_lists import place_of
 from schemas.errors import ApiError
@@ -14,12 +15,14 @@ from sinks.read_api.request.tenant import Tenant
 
 
 def lists_of(control: ControlState, tenant: Tenant, paging: Paging, partitions: int) -> Any:
-    """By name; only the lists of a page are looked up in rules."""
+    """By name."""
     records = sorted(control.value_lists[tenant.place].values(), key=lambda one: one.name)
     total = len(records)
     rows = after_cursor(records, paging, lambda one: one.name)
     shown = rows[paging.offset : paging.offset + paging.wanted]
-    return listing(paging, [shape(control, one, partitions) for one in shown], total, [[one.name] for one in shown])
+    users = users_by_list(control.segments[tenant.place])
+    shapes = [_shape(control, one, users.get(one.name, ()), partitions) for one in shown]
+    return listing(paging, shapes, total, [[one.name] for one in shown])
 
 
 def list_named(control: ControlState, tenant: Tenant, name: str) -> ValueList:
@@ -30,6 +33,10 @@ def list_named(control: ControlState, tenant: Tenant, name: str) -> ValueList:
 def shape(control: ControlState, record: ValueList, partitions: int) -> dict[str, Any]:
     """Without its values, which may be many."""
     users = users_of(record.name, control.segments[record.workspace, record.environment])
+    return _shape(control, record, users, partitions)
+
+
+def _shape(control: ControlState, record: ValueList, users: Iterable[Segment], partitions: int) -> dict[str, Any]:
     return {
         "name": record.name,
         "description": record.description,
