@@ -10,7 +10,7 @@ from ingest.control.quarantine import request_of
 from ingest.control.webhooks import new_webhook, retry_filter
 from ingest.control.writer import new_segment
 from ingest.receivers import define
-from schemas.api.requests.body import checked
+from schemas.api.requests.body import MOST_PROBLEMS, checked
 from schemas.api.requests.graphql import GraphQLRequest
 from schemas.api.requests.segments import SegmentPreview
 from schemas.errors import ApiError
@@ -96,6 +96,14 @@ def test_the_field_and_its_right_form_are_named(name: str, body: Any, code: str,
         READERS[name](body)
     assert (refused.value.code, refused.value.param) == (code, param)
     assert form in refused.value.message
+
+
+@pytest.mark.parametrize("place", ["", "filter"])
+def test_of_very_many_wrong_fields_none_is_described(place: str) -> None:
+    unknown: dict[str, Any] = {f"field{n}": 1 for n in range(MOST_PROBLEMS + 1)}
+    with pytest.raises(ApiError, match="the fields of this body: filter, dry_run") as refused:
+        request_of({place: unknown} if place else {"filter": {}, **unknown}, 1)
+    assert (refused.value.code, refused.value.param) == ("invalid_field", None)
 
 
 def test_members_of_a_graphql_request_that_are_unknown_are_ignored() -> None:
