@@ -2,12 +2,16 @@
 
 import secrets
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
 from sinks.console.live.board import LiveBoard
 from sinks.console.live.event_ids import EventIds
-from sinks.console.live.feed import LiveFeed
+from sinks.console.live.feed import BUDGET_S, LiveFeed
 from sinks.console.live.filters import filter_of
 from sinks.console.live.rows import LiveRow, of_event
 from sinks.console.live.viewer import AT_ONCE, LiveViewer
@@ -48,6 +52,27 @@ def test_of_a_copy_whose_first_is_long_gone_a_viewer_of_duplicates_has_one_row()
     assert ([one.state for one in rows], hidden, board.pending) == (["duplicate"], 0, {})
     assert picky.filter.takes(rows[0])
     assert board.row(rows[0].id) is rows[0]
+
+
+@pytest.mark.parametrize("home", [("w", "other"), ("other", "e")])
+def test_copies_of_other_tenants_take_no_place_from_the_rows_of_a_viewer(home: tuple[str, str]) -> None:
+    board, picky = LiveBoard(), viewer(filter=filter_of({"status": "duplicate"}))
+    board.viewers.append(picky)
+    for place in range(9):
+        _, resolved = copies(repeat=1, place=place)
+        board.resolved({**resolved, "workspace": home[0], "environment": home[1]}, 0, place, NOW)
+    assert (board.since(0), picky.take()) == ([], ([], 0))
+
+
+@pytest.mark.parametrize(("spent_s", "shown"), [(0.0, 1), (BUDGET_S / 3, 1), (BUDGET_S / 2, 0), (BUDGET_S, 0)])
+def test_looking_for_copies_has_half_of_the_time_and_is_counted(tmp_path: Path, spent_s: float, shown: int) -> None:
+    feed = LiveFeed(Settings(home=tmp_path))
+    feed.board.viewers.append(viewer(filter=filter_of({"status": "duplicate"})))
+    _, resolved = copies(repeat=1, place=8)
+    value = codec.encode_events([resolved])
+    feed._spent_s = spent_s
+    feed._resolved(SimpleNamespace(topic="resolved", partition=0, offset=4, value=value))
+    assert (len(feed.board.since(0)), feed._skipped) == (shown, 1 - shown)
 
 
 def test_another_event_with_the_same_id_is_no_copy() -> None:

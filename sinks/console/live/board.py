@@ -65,7 +65,7 @@ class LiveBoard:
         row = self._repeats.get(origin) or self.pending.get(key)
         if row is not None and row.origin == origin:
             self._resolve(row, event, partition, offset, now_ms)
-        elif event.get("repeat") and self.wants_repeats:
+        elif event.get("repeat") and key[:2] in self._repeats_watched():
             self._add_repeat(event, partition, offset, now_ms, past=past)
         elif row is None and key[:2] in self.watched():
             self._early[origin] = (event, partition, offset)
@@ -75,7 +75,10 @@ class LiveBoard:
     @property
     def wants_repeats(self) -> bool:
         """Whether a viewer watches for what it can know only when it is resolved."""
-        return any(viewer.filter.status == DUPLICATE for viewer in self.viewers)
+        return bool(self._repeats_watched())
+
+    def _repeats_watched(self) -> set[tuple[str, str]]:
+        return {(one.workspace, one.environment) for one in self.viewers if one.filter.status == DUPLICATE}
 
     def _add_repeat(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool) -> None:
         """A row for those viewers alone: nothing was known of it before."""

@@ -2,7 +2,8 @@
 
 1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
 2. Decoding events has a budget of ``BUDGET_S`` of the processor's time a second; those over it are counted and not
-   looked at. Where there is much, what later stages say is decoded only if it names an event that is shown.
+   looked at. Where there is much, what later stages say is decoded only if it names an event that is shown, or, for
+   viewers of duplicates, in half of that time.
 3. Stored and judged is what the consumer groups of the sink and of segments have committed.
 """
 
@@ -241,11 +242,13 @@ class LiveFeed:
                 self.board.seen[home] += 1
 
     def _resolved(self, record: Any) -> None:
-        is_quiet = self._spent_s < QUIET_S
-        if not (is_quiet or self.board.wants_repeats or self._wanted.are_in(record.value)):
+        now, past, wants_repeats = clock.now_ms(), self._is_past(record), self.board.wants_repeats
+        # the other half is left for new events: other viewers must not lose theirs by this
+        has_time = self._spent_s < (BUDGET_S / 2 if wants_repeats else QUIET_S) or (wants_repeats and past)
+        if not has_time and not self._wanted.are_in(record.value):
+            self._skipped += wants_repeats
             self._passed_over.append(record)
             return
-        now, past = clock.now_ms(), self._is_past(record)
         for event in codec.decode_events(record.value):
             self.board.resolved(event, record.partition, record.offset, now, past=past)
 
