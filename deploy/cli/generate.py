@@ -8,6 +8,9 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +25,8 @@ from schemas.control.development import is_loopback
 EXAMPLES = examples("headwater generate --rate 50 --people 20 --for 2s")
 MOST_RATE, MOST_PEOPLE, MOST_S = 2000, 1_000_000, 3600.0
 EVERY_S = 0.2
+MOST_BATCH = 1000
+"""Events of one request, as the API takes them by default."""
 PATHS = ("/", "/pricing", "/products", "/blog/first-steps", "/help")
 PLANS, COUNTRIES = ("free", "free", "pro", "team"), ("DE", "FR", "NL", "SE", "US")
 NEXT: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
@@ -76,21 +81,36 @@ def events(people: int, seed: int) -> Iterator[dict[str, Any]]:
         yield event
 
 
+@dataclass(slots=True)
+class TrafficPace:
+    """``rate`` events a second; what a slow API has missed by more than a second is not made up for."""
+
+    rate: int
+    passed: int = 0
+    """Events that were due and are sent, or are not made up for."""
+
+    def due(self, spent_s: float) -> int:
+        """How many to send now, ``MOST_BATCH`` at most; they count as sent."""
+        behind = int(self.rate * (spent_s + EVERY_S)) - self.passed
+        self.passed += max(0, behind - self.rate)
+        due = max(0, min(behind, self.rate, MOST_BATCH))
+        self.passed += due
+        return due
+
+
 async def _generate(made: Iterator[dict[str, Any]], rate: int, for_s: float) -> dict[str, Any]:
     """The account; Ctrl-C ends it as the end of the time does."""
-    began, sent, refused, told = time.monotonic(), 0, 0, 0.0
-    async with api() as client:
-        while (spent := time.monotonic() - began) < for_s:
-            # what a slow API has missed by more than a second is not made up for
-            due = min(int(rate * (spent + EVERY_S)) - sent, rate)
-            if due > 0:
-                batch = [next(made) for _ in range(due)]
-                answer = await client.call("POST", "/v1/events/batch", {"events": batch})
-                refused += sum("error" in one for one in answer["results"])
-                sent += due
-            if spent - told > 10:
-                told = spent
-                note(f"{sent:,} events sent")
-            await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began - spent)))
+    began, sent, refused, told, pace = time.monotonic(), 0, 0, 0.0, TrafficPace(rate)
+    with suppress(asyncio.CancelledError):
+        async with api() as client:
+            while (spent := time.monotonic() - began) < for_s:
+                if batch := list(islice(made, pace.due(spent))):
+                    answer = await client.call("POST", "/v1/events/batch", {"events": batch})
+                    refused += sum("error" in one for one in answer["results"])
+                    sent += len(batch)
+                if spent - told > 10:
+                    told = spent
+                    note(f"{sent:,} events sent")
+                await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began - spent)))
     seconds_spent = time.monotonic() - began
     return {"sent": sent, "refused": refused, "events_per_s": round(sent / seconds_spent)}

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from deploy.cli.__main__ import MODULES, program
-from deploy.cli.generate import events, generate
+from deploy.cli.generate import MOST_BATCH, MOST_RATE, TrafficPace, events, generate
 from deploy.cli.send import typed
 from deploy.cli.tail_remote import Told
 from deploy.client.api import pause_s
@@ -183,3 +183,12 @@ def test_made_up_traffic_goes_to_a_named_environment_of_another_machine(monkeypa
             generate(1, 1, "1s", 1)
     finally:
         OPTIONS.reset(token)
+
+
+def test_made_up_traffic_keeps_its_rate_and_fits_into_requests() -> None:
+    steady = TrafficPace(20)
+    assert sum(steady.due(step / 5) for step in range(50)) == 200
+    stalled = TrafficPace(20)
+    first = stalled.due(0.0)
+    assert (first, stalled.due(60.0), stalled.due(60.2)) == (4, 20, 4), "a minute is not made up for"
+    assert TrafficPace(MOST_RATE).due(5.0) == MOST_BATCH
