@@ -17,6 +17,7 @@ from deploy.client.session import OPTIONS, api, examples, run
 EXAMPLES = examples(
     "headwater trigger order_completed --user-id u1 --set total=149", "headwater trigger page_viewed --sync"
 )
+EXAMPLE_USER = "example"
 COMMON: Mapping[str, dict[str, Any]] = {
     "order_completed": {"order_id": "o-1", "total": 149, "currency": "EUR", "items": [{"sku": "s1", "quantity": 1}]},
     "page_viewed": {"path": "/pricing", "title": "Pricing"},
@@ -32,18 +33,20 @@ def add_to(app: typer.Typer) -> None:
 
 def trigger(
     type: Annotated[str, typer.Argument(help="Such as order_completed.")],  # noqa: A002 - the API's own name
-    user_id: Annotated[str, typer.Option(help="Of the contact that does it.")] = "example",
+    user_id: Annotated[str, typer.Option(help="Of the contact that does it.")] = EXAMPLE_USER,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Another property: name=value, or name:=JSON. May be repeated.")
     ] = None,
-    webhook: Annotated[str, typer.Option(help="Id of a webhook: it alone gets the example, marked as a test.")] = "",
+    webhook: Annotated[
+        str, typer.Option(help="Id of a webhook: it alone gets the API's example, marked as a test.")
+    ] = "",
     sync: Annotated[bool, typer.Option("--sync", help="Wait until it can be read, and show what it changed.")] = False,
 ) -> None:
     """Send an example of an event: as one of this type that was sent before, with what --set changes."""
     changed = dict(map(typed, set_ or ()))
     if webhook:
-        if changed or sync:
-            raise ConfigError("--webhook sends the example of the API: --set and --sync are for the pipeline")
+        if changed or sync or user_id != EXAMPLE_USER:
+            raise ConfigError("--webhook sends the API's example: --user-id, --set and --sync are for the pipeline")
         run(_to_webhook(webhook, type))
         return
     show_sent(run(_to_pipeline(type, user_id, changed, sync=sync)), sync=sync)

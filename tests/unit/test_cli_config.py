@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.core import TyperGroup
@@ -11,6 +12,7 @@ from deploy.cli.__main__ import MODULES, program
 from deploy.cli.generate import MOST_BATCH, MOST_RATE, TrafficPace, events, generate
 from deploy.cli.send import typed
 from deploy.cli.tail_remote import Told
+from deploy.cli.trigger import trigger
 from deploy.client.api import pause_s
 from deploy.client.config import ClientOptions, ConfigError, api_access, config_file
 from deploy.client.output import printable
@@ -183,6 +185,12 @@ def test_made_up_traffic_goes_to_a_named_environment_of_another_machine(monkeypa
             generate(1, 1, "1s", 1)
     finally:
         OPTIONS.reset(token)
+
+
+@pytest.mark.parametrize("option", [{"user_id": "u1"}, {"set_": ["total=1"]}, {"sync": True}], ids=str)
+def test_an_example_for_a_webhook_takes_no_options_of_the_pipeline(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="--user-id, --set and --sync"):
+        trigger("order_completed", webhook="whk_1", **option)
 
 
 def test_made_up_traffic_keeps_its_rate_and_fits_into_requests() -> None:
