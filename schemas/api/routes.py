@@ -81,7 +81,7 @@ READS: tuple[RouteSpec, ...] = (
         errors={409: "Error"},
     ),
     get("/v1/webhooks", "webhooks:read", "Webhook", "List webhooks", listed=True),
-    get("/v1/webhooks/health", "webhooks:read", "WebhookHealth", "Whether webhooks take their messages, of each"),
+    get("/v1/webhooks/health", "webhooks:read", "WebhookHealth", "Whether the oldest 100 webhooks take messages"),
     get("/v1/webhooks/{id}", "webhooks:read", "Webhook", "A webhook, without its secret"),
     get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "Its attempts", _ATTEMPTS, listed=True),
     get("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", "DeliveryDetail", "An attempt in full"),

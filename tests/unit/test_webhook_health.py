@@ -6,10 +6,12 @@ from typing import Any
 import jsonschema
 
 from schemas.api.answers.schemas import answer_schemas
+from schemas.api.routes import READS
+from schemas.limits import MAX_LIMIT
 from schemas.records.deliveries import EXPIRED, FAILED, SUCCEEDED
 from schemas.times import iso
 from sinks.delivery.breaker import OPENS_AFTER, PAUSES_MS, Breaker
-from sinks.read_api.control.webhook_health import CLOSED, LIMITED, OPEN, state
+from sinks.read_api.control.webhook_health import CLOSED, LIMITED, LOOKED_AT, OPEN, state
 
 NOW = 1_790_000_000_000
 
@@ -67,3 +69,10 @@ def test_it_is_as_it_is_described() -> None:
     for log in ([], [attempt(NOW, good=True)], [attempt(NOW, good=False)] * OPENS_AFTER):
         told = {"webhook_id": "whk_1", **state(log, NOW)}
         assert [error.message for error in jsonschema.Draft202012Validator(shape).iter_errors(told)] == []
+
+
+def test_the_description_tells_how_many_attempts_and_webhooks_the_figures_are_of() -> None:
+    attempts = answer_schemas()["WebhookCondition"]["properties"]["attempts"]
+    assert f"newest {LOOKED_AT} " in attempts["description"]
+    (route,) = (one for one in READS if one.path == "/v1/webhooks/health")
+    assert str(MAX_LIMIT) in route.summary

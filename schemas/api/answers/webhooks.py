@@ -37,7 +37,7 @@ class WebhookConditionShape(TypedDict):
     ]
     failures_in_a_row: Count
     probe_at: Annotated[Moment | None, Field(description="of an open circuit: not before then")]
-    attempts: Count
+    attempts: Annotated[Count, Field(description="of the last day, the newest 100 at most; the figures are of these")]
     succeeded: Count
     median_ms: Count | None
     last_success_at: Moment | None
