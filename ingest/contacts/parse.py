@@ -11,6 +11,7 @@ import orjson
 from ingest.events.raw import RawEvent
 from schemas.api.requests.contacts import ContactEdit, ContactUpsert
 from schemas.errors import ApiError
+from schemas.json_bytes import json_bytes
 from schemas.records import identity
 from schemas.records.records import CONTACT, CONTACT_TYPE, Event, Identifier
 from schemas.times import iso
@@ -120,13 +121,13 @@ def check_room(edit: ContactEdit, contact: Mapping[str, Any] | None) -> None:
             attributes[name] = value
     if len(attributes) > MOST_ATTRIBUTES:
         raise ApiError("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
-    if len(orjson.dumps(attributes)) > MOST_BYTES:
+    if len(json_bytes(attributes, "attributes")) > MOST_BYTES:
         raise ApiError("too_large", f"a contact's attributes are at most {MOST_BYTES} bytes", "attributes")
 
 
 def is_large(edit: ContactEdit) -> bool:
     """Whether a contact may outgrow its row by this write, though it was far from that."""
-    return len(edit.attributes) > FEW_ATTRIBUTES or len(orjson.dumps(edit.attributes)) > FEW_BYTES
+    return len(edit.attributes) > FEW_ATTRIBUTES or len(json_bytes(edit.attributes, "attributes")) > FEW_BYTES
 
 
 def nearly_full(attributes: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from schemas.control.access import Principal
 from schemas.control.consent import consent_of
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
+from schemas.json_bytes import json_bytes
 from schemas.records.records import CONTACT_TYPE
 
 START = "campaigns/triggers/start"
@@ -156,7 +157,7 @@ async def _keep(launch: Launch, campaign: Campaign, request: DialectContext) -> 
 
 
 async def _send(launch: Launch, campaign: Campaign, rows: list[dict[str, Any]], request: DialectContext) -> None:
-    size = len(orjson.dumps([launch.content, launch.custom_data, launch.fields])) + 1024
+    size = len(json_bytes([launch.content, launch.custom_data, launch.fields], "content")) + 1024
     chunk = max(1, min(CHUNK, CHUNK_BYTES // size))
     for start_at in range(0, len(rows), chunk):
         items = [

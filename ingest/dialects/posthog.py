@@ -36,6 +36,7 @@ from ingest.events.operation import (
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
 from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
+from schemas.json_bytes import json_bytes
 from schemas.records import identity
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 from schemas.times import DAY_MS
@@ -114,7 +115,7 @@ def _text(value: Any) -> str | None:
     """An id as PostHog takes it: JSON that is no text by its text, and no longer than it is kept."""
     if isinstance(value, str):
         return value[: identity.MAX_LENGTH]
-    return None if value is None else orjson.dumps(value).decode()[: identity.MAX_LENGTH]
+    return None if value is None else json_bytes(value, "distinct_id").decode()[: identity.MAX_LENGTH]
 
 
 def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: dict[str, Any]) -> str | None:
@@ -131,7 +132,8 @@ def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: di
         properties,
         *(value.get(at) for at in ("$set", "$set_once", "$unset")),
     ]
-    return str(UUID(bytes=blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()))
+    raw = json_bytes(whole, "properties", orjson.OPT_SORT_KEYS)
+    return str(UUID(bytes=blake2b(raw, digest_size=16).digest()))
 
 
 def _sender(name: str, distinct_id: str, field: str, properties: dict[str, Any]) -> tuple[str, str, list[Identifying]]:

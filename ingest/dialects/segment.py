@@ -32,6 +32,7 @@ from ingest.events.operation import (
 from ingest.events.raw import IntakeResult, Parsed, RawEvent, Reply
 from ingest.http.credentials import Credentials
 from schemas.errors import ApiError
+from schemas.json_bytes import json_bytes
 from schemas.records.records import ALIAS, ALIAS_TYPE, IDENTIFY, IDENTIFY_TYPE, TRACK
 
 BATCH = "batch"
@@ -172,7 +173,7 @@ def _batch(value: Any, most: int) -> Parsed:
         raise ApiError("missing_field", "batch must be an array of calls", BATCH)
     check_count(calls, most, BATCH)
     common, sent_at = optional_object(value, "context"), value.get("sentAt")
-    if common and len(orjson.dumps(common)) * len(calls) > MOST_COMMON:
+    if common and len(json_bytes(common, "context")) * len(calls) > MOST_COMMON:
         raise ApiError("too_large", f"context, for each of the calls, is larger than {MOST_COMMON} bytes", "context")
 
     def parse_item(item: Any) -> RawEvent:

@@ -8,10 +8,9 @@
 
 from typing import Any
 
-import orjson
-
 from ingest.events.raw import RawEvent
 from schemas.errors import ApiError
+from schemas.json_bytes import json_bytes
 from schemas.times import LATEST_MS, iso, parse_time
 from schemas.warning import warning
 
@@ -66,5 +65,5 @@ def _readable(value: Any) -> int | None:
 
 
 def _kept(value: Any) -> str:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else json_bytes(value, "timestamp").decode()
     return text[:MAX_KEPT]

@@ -14,6 +14,7 @@ from ingest.http import body
 from ingest.http.cors import WORKSPACE
 from schemas.api import parameters
 from schemas.errors import STATUS, ApiError
+from schemas.json_bytes import json_bytes
 from schemas.service.memory_budget import UNKNOWN
 from schemas.service.web import REQUEST_ID
 
@@ -165,7 +166,7 @@ class ReadApiClient:
         query = {k: v for k, v in request.query_params.items() if k == "apiKey"} | {"environment": environment}
         try:
             async with self._session.post(
-                self._base + path, data=orjson.dumps(value), headers=headers, params=query, timeout=timeout
+                self._base + path, data=json_bytes(value, "body"), headers=headers, params=query, timeout=timeout
             ) as answer:
                 body = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
@@ -184,7 +185,7 @@ class ReadApiClient:
                 "GET" if value is None else "POST",
                 URL(f"{self._base}{path}", encoded=True),
                 headers=headers,
-                data=None if value is None else orjson.dumps(value),
+                data=None if value is None else json_bytes(value, "body"),
                 allow_redirects=False,
             ) as answer:
                 body = orjson.loads(await answer.read())

@@ -58,4 +58,7 @@ def excerpt(raw: bytes) -> str:
 
 def item_excerpt(value: Mapping[str, Any]) -> str:
     """A value without a JSON form is shown as ``str`` has it."""
-    return excerpt(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))
+    try:
+        return excerpt(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except TypeError:
+        return "(nested too deeply)"
