@@ -131,7 +131,10 @@ class TypedColumnShape(TypedDict):
     property: str
     type: Literal["string", "number", "boolean", "time"]
     column: Annotated[str, Field(description="As SQL names it, in events and events_resolved.")]
-    status: Annotated[Literal["filling", "ready"], Field(description="Ready: all stored events have it.")]
+    status: Annotated[
+        Literal["filling", "ready"],
+        Field(description="Ready: all stored events have it. A PUT answers filling in any case; a GET tells."),
+    ]
     created_at: Moment
     filled_at: Moment | None
 
