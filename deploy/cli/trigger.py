@@ -1,6 +1,7 @@
 """`headwater trigger TYPE` in; an example of that event sent, to the pipeline or to one webhook, out.
 
-Its properties are those of an event of the type that was sent before, so it looks like a real one.
+Its properties have the names and types of an event of this type that was sent before, with made-up values: a copy of
+a person's values would outlive the erasure of that person, and count revenue twice.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ COMMON: Mapping[str, dict[str, Any]] = {
     "product_added": {"sku": "s1", "price": 29, "currency": "EUR", "quantity": 1},
     "signed_up": {"plan": "free"},
 }
-"""Properties of types that were never sent here."""
+"""Properties of common types."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def trigger(
     ] = "",
     sync: Annotated[bool, typer.Option("--sync", help="Wait until it can be read, and show what it changed.")] = False,
 ) -> None:
-    """Send an example of an event: as one of this type that was sent before, with what --set changes."""
+    """Send an example of an event: with the properties of the last one of its type, made-up values, and --set."""
     changed = dict(map(typed, set_ or ()))
     if webhook:
         if changed or sync or user_id != EXAMPLE_USER:
@@ -59,13 +60,24 @@ async def _to_pipeline(kind: str, user_id: str, changed: dict[str, Any], *, sync
 
 
 async def _properties(client: ApiClient, kind: str) -> dict[str, Any]:
-    found = await client.call("GET", "/v1/events", query={"type": kind, "limit": "1"})
-    if found["data"]:
-        properties: dict[str, Any] = found["data"][0]["properties"]
-        return properties
-    if kind not in COMMON:
+    if kind in COMMON:
+        return COMMON[kind]
+    events = await client.call("GET", "/v1/events", query={"type": kind, "limit": "1"})
+    if not events["data"]:
         note(f"no {kind} was sent before: its properties are those of --set")
-    return COMMON.get(kind, {})
+        return {}
+    return {name: made_up(value) for name, value in events["data"][0]["properties"].items()}
+
+
+def made_up(value: Any) -> Any:
+    """A value of the same JSON type without the original's content; of a list, one element."""
+    if isinstance(value, dict):
+        return {name: made_up(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [made_up(inner) for inner in value[:1]]
+    if isinstance(value, str):
+        return "example"
+    return value if value is None or isinstance(value, bool) else 1
 
 
 async def _to_webhook(webhook: str, kind: str) -> None:

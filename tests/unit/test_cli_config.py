@@ -12,7 +12,7 @@ from deploy.cli.__main__ import MODULES, program
 from deploy.cli.generate import MOST_BATCH, MOST_RATE, TrafficPace, events, generate
 from deploy.cli.send import typed
 from deploy.cli.tail_remote import Told
-from deploy.cli.trigger import trigger
+from deploy.cli.trigger import made_up, trigger
 from deploy.client.api import pause_s
 from deploy.client.config import ClientOptions, ConfigError, api_access, config_file
 from deploy.client.output import printable
@@ -200,3 +200,15 @@ def test_made_up_traffic_keeps_its_rate_and_fits_into_requests() -> None:
     first = stalled.due(0.0)
     assert (first, stalled.due(60.0), stalled.due(60.2)) == (4, 20, 4), "a minute is not made up for"
     assert TrafficPace(MOST_RATE).due(5.0) == MOST_BATCH
+
+
+def test_an_example_event_has_the_names_and_types_of_the_last_one_and_none_of_its_values() -> None:
+    last = {
+        "email": "eve@example.com",
+        "total": 149.5,
+        "paid": True,
+        "note": None,
+        "items": [{"sku": "s1"}, {"sku": "s2"}],
+    }
+    made = {"email": "example", "total": 1, "paid": True, "note": None, "items": [{"sku": "example"}]}
+    assert made_up(last) == made
