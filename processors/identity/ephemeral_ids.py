@@ -1,9 +1,9 @@
-"""An anonymous id beside a known one in; whether their link is sent yet out; pure.
+"""An anonymous id beside a known one in; whether identity sends their link yet out; pure.
 
 Some SDKs make up an anonymous id for each call. Such an id comes with the user once and never again. A thousand of them
 would fill the contact, and the user's own browser could not be attached any more. Only its absence later distinguishes
-such an id from a browser's. So of each sender
-
+Only its later absence distinguishes such an id from a browser's. So identity treats the pairs of each sender as
+follows:
 1. the first ``AT_ONCE`` pairs that no identify or alias call states pass at once;
 2. a later pair passes when it comes for the second time, while it is among the last ``WAITING`` that came once.
 
@@ -28,12 +28,12 @@ _SHORT = 10
 
 
 def at_once(limits: Limits) -> int:
-    """Pairs of a sender that pass at once: a tenth of the most that a contact holds."""
+    """The number of a sender's pairs that pass at once: a tenth of a contact's limit of identifiers."""
     return min(AT_ONCE, max(LEAST_AT_ONCE, limits.of(identity.TOTAL) // 10))
 
 
 def passes(state: PartitionState, own: str, far: str, most: int) -> bool:
-    """Whether this pair, which is not known yet, is passed on; it is remembered if not."""
+    """Whether to send this new pair; remembers a pair that has to wait."""
     key, short = own.encode() + SUFFIX, _short(far)
     row = state.get(topics.IDENTITY_PAIRS, key) or _COUNT.pack(0)
     count, waiting = _COUNT.unpack_from(row)[0], _waiting(row)
@@ -50,7 +50,7 @@ def passes(state: PartitionState, own: str, far: str, most: int) -> bool:
 
 
 def without(row: bytes, gone: set[bytes]) -> bytes:
-    """A sender's row without these contact ids."""
+    """Returns a sender's row without these contact ids."""
     shorts = {_short(contact_id.decode()) for contact_id in gone}
     return _row(_COUNT.unpack_from(row)[0], [short for short in _waiting(row) if short not in shorts])
 

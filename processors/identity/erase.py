@@ -1,4 +1,4 @@
-"""Erasures that a partition has not done yet in; their rows in its tables and on `merges` deleted; pure.
+"""Pending erasures of a partition in; the deletions of their rows in its tables and on `merges` out; pure.
 
 A partition confirms an erasure on `control`, and repeats it until it has read its own confirmation. Until then a
 marker row makes the repeat a no-op, so that events after the first one survive.
@@ -19,7 +19,7 @@ DONE = b"!erased/"
 
 
 def awaited(control: ControlState, partition: int) -> list[Erasure]:
-    """The erasures that this partition has not answered."""
+    """The erasures that this partition has not confirmed."""
     return [
         erased
         for erased in control.erasures.values()
@@ -28,7 +28,7 @@ def awaited(control: ControlState, partition: int) -> list[Erasure]:
 
 
 def erase(control: ControlState, state: PartitionState, partitions: int) -> list[OutputRecord]:
-    """Rows go, and the keys of `merges`."""
+    """Deletes the contact's rows and its keys of `merges`."""
     sends: list[OutputRecord] = []
     for erasure in awaited(control, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(erasure)) is not None:
@@ -45,7 +45,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> list
 
 
 def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-    """Report the erasures of earlier steps, which are durable by now."""
+    """Reports the erasures of earlier steps: their deletions are durable."""
     sends = []
     for erasure in awaited(control, state.partition):
         if state.get(topics.IDENTITY_MAP, _mark(erasure)) is not None:
@@ -60,7 +60,7 @@ def _mark(erasure: Erasure) -> bytes:
 
 
 def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
-    """Forgets pairs of which a side is erased: if the person comes back, their links count again."""
+    """Forgets pairs with an erased side. If the person comes back, their links count again."""
     for key, row in state.scan(topics.IDENTITY_PAIRS):
         if key.endswith(ephemeral_ids.SUFFIX):
             kept = None if key.removesuffix(ephemeral_ids.SUFFIX) in gone else ephemeral_ids.without(row, gone)
@@ -71,7 +71,7 @@ def forget_pairs(state: PartitionState, gone: set[bytes]) -> None:
 
 
 def _cut(state: PartitionState, erasure: Erasure) -> None:
-    """Take the identifiers out of every component that holds some; components that parted or joined keep copies."""
+    """Takes the identifiers out of each component that holds some; split or joined components keep copies."""
     gone = set(erasure.contacts)
 
     def is_gone(refusal: Refusal) -> bool:

@@ -1,9 +1,9 @@
-"""Identifiers seen together in, contacts out: components with their evidence and the one id each goes by; pure.
+"""Links between identifiers in; contacts as components with their evidence and their one id out; pure.
 
-``join`` is a union of sets and minima of positions: commutative, associative and idempotent. So without a
-refusal the order, repetition and batching of links change nothing. With one, the log's order decides
-(``processors/identity/guard.py``). Retractions are facts as well: they are kept, so evidence that was taken back
-stays so, whether it comes before its retraction, after it or again.
+``join`` is a union of sets and minima of positions: commutative, associative and idempotent. So without a refusal the
+order, repetition and batching of links change nothing. With a refusal, the log's order decides
+(``processors/identity/guard.py``). The graph keeps retractions as facts too, so retracted evidence stays retracted,
+whether it comes before its retraction, after it or again.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ MAX_REFUSED = 200
 class Member(NamedTuple):
     """An identifier; ``position`` is where the log of links first named it.
 
-    ``claimed`` is where an identify or contact call first named it as its sender: that is a user id, not an id which
-    an SDK made up for a stranger.
+    ``claimed`` is where an identify or contact call first named it as its sender. A claimed id is a user id, not an id
+    that an SDK made up for a stranger.
     """
 
     type: str
@@ -39,17 +39,17 @@ class Member(NamedTuple):
     claimed: int = UNSEEN
 
     def strength(self, node: str) -> tuple[bool, int, int, str]:
-        """Smallest wins: known before anonymous, then first in the log, then the stronger type."""
+        """The smallest wins: known before anonymous, then first in the log, then the stronger type."""
         return (not identity.is_known(self.type), self.position, identity.rank(self.type), node)
 
     def __or__(self, other: "Member") -> "Member":
-        """The earlier of each place."""
+        """Keeps the earlier of each position."""
         return Member(self.type, self.value, min(self.position, other.position), min(self.claimed, other.claimed))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Evidence:
-    """An event that named two identifiers of one sender; ``place`` is where it stands in the log of links."""
+    """An event that named two identifiers of one sender; ``place`` is its position in the log of links."""
 
     at_ms: int
     event_id: str
@@ -62,7 +62,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """A link that a guard did not let through; ``node`` is the identifier on the far side."""
+    """A link that a guard refused; ``node`` is the identifier on the far side."""
 
     at_ms: int
     event_id: str
@@ -85,9 +85,9 @@ MAX_MARKERS = 16
 class Retraction:
     """The retracted evidence of a pair: these events, and all until ``before_ms``.
 
-    A split lasts: evidence that comes after one (``splits``, epoch ms) counts again when the separation has been lifted
-    (``lifts``), or where it is an explicit call. The newest marker before a piece of evidence decides, so the order
-    in which the markers arrive does not matter.
+    A split lasts. Evidence after a split (``splits``, epoch ms) counts again after the separation is lifted
+    (``lifts``), or if it is an explicit call. The newest marker before a piece of evidence decides, so the order in
+    which markers arrive does not matter.
     """
 
     events: frozenset[str] = frozenset()
@@ -96,15 +96,15 @@ class Retraction:
     lifts: frozenset[int] = frozenset()
 
     def covers(self, at_ms: int, event_id: str, *, explicit: bool) -> bool:
-        """Whether a piece of evidence does not count."""
+        """Whether the retraction excludes a piece of evidence now."""
         return self.takes_back(at_ms, event_id) or (not explicit and self.separates(at_ms))
 
     def takes_back(self, at_ms: int, event_id: str) -> bool:
-        """Whether a piece of evidence never counts again."""
+        """Whether the retraction excludes a piece of evidence for ever."""
         return at_ms <= self.before_ms or event_id in self.events
 
     def separates(self, at_ms: int) -> bool:
-        """Whether the pair was separated at a moment."""
+        """Whether a split separated the pair at a moment."""
         split = max((t for t in self.splits if t < at_ms), default=-1)
         return split > max((t for t in self.lifts if t < at_ms), default=-1)
 
@@ -126,7 +126,7 @@ NOTHING = Retraction()
 
 @dataclass(slots=True)
 class Component:
-    """The identifiers of one contact by their own contact ids, and why they belong together."""
+    """The identifiers of one contact by their own contact ids, and the evidence that joins them."""
 
     id: str
     members: dict[str, Member] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Component:
         return min(self.members, key=lambda node: self.members[node].strength(node))
 
     def is_claimed(self, place: int) -> bool:
-        """Whether an external id of these was claimed before a place in the log: then they are an identified person."""
+        """Whether a call claimed one of these external ids before a place in the log: such a person is identified."""
         return any(m.claimed < place for m in self.members.values() if m.type == identity.EXTERNAL_ID)
 
     def types(self) -> set[str]:
@@ -162,7 +162,7 @@ class Component:
         _trim(event_ids, MAX_EVIDENCE)
 
     def retract(self, pair: Pair, retraction: Retraction) -> bool:
-        """Whether evidence was removed; other facts of the pair are forgotten as far as ``what`` covers them."""
+        """Whether evidence was removed. Forgets other facts of the pair as far as ``what`` covers them."""
         self.retracted[pair] = retraction = self.retracted.get(pair, NOTHING) | retraction
         gone = {e for e in self.edges.get(pair, ()) if retraction.covers(e.at_ms, e.event_id, explicit=e.explicit)}
         if gone:
@@ -173,7 +173,7 @@ class Component:
         return bool(gone)
 
     def _set_aside(self, pair: Pair, evidence: set[Evidence]) -> None:
-        """Keep evidence that only a separation holds back: a later lift may let it count."""
+        """Keeps evidence that only a separation excludes: a later lift may let it count."""
         for near, far in (pair, pair[::-1]):
             member = self.members.get(far)
             if member is not None:
@@ -181,12 +181,12 @@ class Component:
                     self.refuse(refusal_of(e, near, member.type, member.value, SEPARATED))
 
     def part(self, into: str) -> "Component":
-        """The content of one part of a split."""
+        """Returns the content of one part of a split."""
         nodes = {node for node, home in self.parts.items() if home == into}
         return self.only(into, nodes)
 
     def only(self, name: str, nodes: "set[str] | frozenset[str]") -> "Component":
-        """The facts of some members, as a component of their own."""
+        """Returns the facts of some members, as a component of their own."""
         return Component(
             id=name,
             members={n: m for n, m in self.members.items() if n in nodes},
@@ -201,7 +201,7 @@ class Component:
 
 
 def refusal_of(e: Evidence, near: str, kind: str, value: str, reason: str) -> Refusal:
-    """That this evidence was not let through, as the identifier ``near`` keeps it."""
+    """The record of this refused evidence that the identifier ``near`` keeps."""
     return Refusal(e.at_ms, e.event_id, near, kind, value, reason, e.place, e.explicit, e.keeper)
 
 
@@ -210,13 +210,13 @@ def pair_of(a: str, b: str) -> Pair:
 
 
 def _trim(items: set[Any], most: int) -> None:
-    """Keep the smallest: a function of the set, not of the order it was filled in."""
+    """Keeps the smallest: a function of the set, not of the order of insertion."""
     while len(items) > most:
         items.remove(max(items))
 
 
 def join(a: Component, b: Component) -> Component:
-    """The union of both components, in ``a``'s place. The order of facts does not matter."""
+    """Joins both components into ``a``. The order of facts does not matter."""
     for node, member in b.members.items():
         current = a.members.get(node)
         a.members[node] = member if current is None else current | member
@@ -227,7 +227,7 @@ def join(a: Component, b: Component) -> Component:
     a.refused |= b.refused
     _trim(a.refused, MAX_REFUSED)
     for pair, retraction in b.retracted.items():
-        # one side of a crash may have known of it, the other not yet
+        # after a crash, one side may hold it and the other side not yet
         a.retract(pair, retraction)
     for pair, retraction in a.retracted.items():
         a.retract(pair, retraction)
@@ -235,7 +235,7 @@ def join(a: Component, b: Component) -> Component:
 
 
 def losers(before: Component, after_winner: str) -> Iterator[str]:
-    """Members whose surviving id becomes ``after_winner``; until now it was ``before.winner``."""
+    """Members whose surviving id changes from ``before.winner`` to ``after_winner``."""
     if before.winner != after_winner:
         yield from (node for node in before.members if node != after_winner)
 
@@ -282,10 +282,10 @@ def _member(m: Member) -> list[Any]:
 
 
 def _evidence(at_ms: int, event_id: str, kind: str, place: int = 0, *rest: Any) -> Evidence:
-    """Rows of before a split was possible name no place, and an alias by its kind."""
+    """Decodes evidence. Rows older than splits have no place, and mark an alias by its kind."""
     return Evidence(at_ms, event_id, kind, place, *(rest or (kind == ALIAS,)))
 
 
 def _retraction(events: list[str], before_ms: int, splits: Iterable[int] = (), lifts: Iterable[int] = ()) -> Retraction:
-    """Rows of before splits lasted have no times of them."""
+    """Decodes a retraction. Rows older than lasting splits have no times of splits."""
     return Retraction(frozenset(events), before_ms, frozenset(splits), frozenset(lifts))

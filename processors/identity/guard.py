@@ -1,4 +1,4 @@
-"""Two components in, the reason why they must not merge, or ``None``, out; pure."""
+"""Two components in; the reason why they must not merge, or ``None``, out; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Limits:
     settings: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, kind: str) -> int:
-        """Of a type of identifier, or ``identity.TOTAL``."""
+        """The limit of a type of identifier, or of ``identity.TOTAL``."""
         own_limit = self.settings.get(kind) or identity.LIMITS.get(kind)
         return own_limit or self.settings.get(identity.CUSTOM) or identity.LIMITS[identity.CUSTOM]
 
@@ -27,13 +27,13 @@ CLAIMS = frozenset((IDENTIFY, CONTACT))
 
 
 def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: Limits = DEFAULT) -> str | None:
-    """Why a link may not join the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None``: it may.
+    """The reason to refuse a link of the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None`` allows it.
 
-    An explicit alias or merge overrules everything but the total. An earlier id of the sender is taken along beyond
-    the limit of external ids, unless it is an identified person. Symmetric in its components.
+    An explicit alias or merge overrules all limits but the total. An earlier id of the sender passes beyond the limit
+    of external ids, unless it is an identified person. Symmetric in its components.
     """
     if a.members.keys() & b.members.keys():
-        # one contact already: a crash kept one row of their union and lost the other; it was let through then
+        # one contact already: the link passed before, then a crash kept one row of the union and lost the other
         return None
     if len(a.members) + len(b.members) > limits.of(identity.TOTAL):
         return "limit:total"
@@ -57,7 +57,7 @@ def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: 
 def _are_two(a: Component, b: Component, pair: Pair, evidence: Evidence) -> bool:
     """Whether the sender's earlier id is an identified person.
 
-    Senders also name the two the other way round: an id that was claimed itself and a stranger's are one person.
+    Senders also swap the two ids: a claimed id and a stranger's id are one person.
     """
     kept, other = (a, b) if evidence.keeper in a.members else (b, a)
     if not other.is_claimed(evidence.place):

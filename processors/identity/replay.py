@@ -1,8 +1,8 @@
-"""The remaining evidence of some components in; the components that it makes by itself out; pure.
+"""The remaining evidence of some components in; the components that follow from it out; pure.
 
-The facts are taken again in the order of the log, under the limits of today: a refused link may be let through
-now, and a link that only an alias had made possible is refused. Without either, no accepted link could be refused
-with fewer links around it, and the result is the connected components.
+Replay applies the facts in the order of the log, under today's limits. A refused link may pass now. A link that only an
+alias had made possible may fail. Without either case, fewer links cause no new refusal, and the result is the connected
+components.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ class LinkFact:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """Components, and the links that are refused now and were not before."""
+    """Components, and the newly refused links."""
 
     components: list[Component]
     refused: list[tuple[LinkFact, str]] = field(default_factory=list)
 
 
 def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
-    """Everything that may tie members of these together, in the order of the log."""
+    """Returns all facts that may link members of these components, in the order of the log."""
     here = {node for component in components for node in component.members}
     facts = {}
     taken_back: dict[Pair, Retraction] = {}
@@ -47,7 +47,7 @@ def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
         for r in component.refused:
             pair = graph.pair_of(r.near, far(r))
             if taken_back.get(pair, NOTHING).covers(r.at_ms, r.event_id, explicit=r.explicit):
-                continue  # a split keeps it apart
+                continue  # a split separates the pair
             if here.issuperset(pair):
                 evidence_of = Evidence(r.at_ms, r.event_id, "", r.place, r.explicit, r.keeper)
                 facts.setdefault((pair, r.event_id, r.place), LinkFact(r.place, pair, evidence_of))
@@ -55,7 +55,7 @@ def facts_of(components: Sequence[Component], far: Far) -> list[LinkFact]:
 
 
 def replay(components: Sequence[Component], facts: Sequence[LinkFact], limits: Limits) -> ReplayResult:
-    """The members of ``components``; every fact names two of them."""
+    """Recomputes components from the members of ``components``; each fact names two members."""
     homes = {
         node: Component(id=node, members={node: member})
         for component in components

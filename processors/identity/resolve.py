@@ -21,7 +21,7 @@ def winner(state: PartitionState, contact_id: str) -> str:
 
 
 def learn(state: PartitionState, merge: Merge) -> None:
-    """Take a merge into the map; merges may repeat and come late."""
+    """Adds a merge to the map; merges may repeat and come late."""
     key, row = merge["loser"].encode(), mergemap.row_of(merge)
     stored = state.get(topics.IDENTITY_MAP, key)
     if not mergemap.replaces(row, stored):
@@ -50,10 +50,10 @@ def new_links(
 ) -> list[Link]:
     """The event's pairs that this partition has not sent yet.
 
-    A known identifier's first sighting is a link to itself: it tells the resolver which contact came first. So is the
-    first call that makes an external id an identified person.
-    ``apart`` are the types that tie no contacts together; an event whose strongest identifier has one stands alone.
-    Of the anonymous ids beside a sender that no call states to be its own, ``at_once`` are passed on as they come.
+    The first event with a known identifier sends a link from the identifier to itself: the resolver learns from it
+    which contact came first. The first call that makes an external id an identified person sends one too. Types in
+    ``apart`` link no contacts; an event whose strongest identifier has such a type stands alone. Anonymous ids beside a
+    sender that no call claims pass at once up to ``at_once`` ids.
     """
     if not event["identifiers"]:
         return []
@@ -70,7 +70,7 @@ def new_links(
     for other in others:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
         if erased.covers_id(far, event["received_ms"]):
-            continue  # the link would be passed over: the pair has to stay news
+            continue  # the resolver would skip the link, so the pair has to stay unknown
         pair = f"{own}{far}".encode()
         is_unstated = event["kind"] == TRACK and is_known and other["type"] == identity.ANONYMOUS_ID
         if (

@@ -22,7 +22,7 @@ MAX_LINKS = 2000
 def resolve(
     records: Iterable[tuple[int, list[Link]]], state: PartitionState, limits_of: LimitsOf = default_limits
 ) -> tuple[list[Merge], list[Change]]:
-    """Links of records in the order of the log, with their offsets; merges and refusals in the order they happened."""
+    """Resolves links with their offsets, in the order of the log; returns merges and refusals in the same order."""
     resolver = Resolver(state, limits_of)
     merges: list[Merge] = []
     for offset, links in records:
@@ -37,10 +37,10 @@ def resolve(
 
 
 def _together(links: Sequence[Link], place: int) -> Iterator[list[tuple[Link, int, int]]]:
-    """Links with their positions and versions, each alone; retractions that follow each other are one split."""
+    """Yields single links with their positions and versions; consecutive retractions form one split."""
     placed, position, event = [], place, ""
     for index, link in enumerate(links):
-        # identifiers that are new in the same event share a position: their types rank them
+        # new identifiers of one event share a position: their types rank them
         position += link["event_id"] != event
         event = link["event_id"]
         placed.append((link, position, place + index * VERSIONS_PER_LINK + 1))

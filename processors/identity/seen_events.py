@@ -1,8 +1,8 @@
-"""The events that a partition of `events` has had in; a mark on each copy but the first out; pure.
+"""Events of a partition of `events` in; a mark on each copy but the first out; pure.
 
-A row has an event's first place and content: ``<span><sender><hash of its key>`` -> offset, index, content.
-So a record that is read again after a crash finds itself and is no copy. Spans of time stand one behind the other:
-a look-up asks this one and the one before, and what is older goes from the front, in chunks.
+A row has an event's first place and content: ``<span><sender><hash of its key>`` -> offset, index, content. So a record
+that is read again after a crash matches its own row and is no copy. A look-up reads the current span of time and the
+previous one. Older spans are deleted from the front, in chunks.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _LAST = b"\xff"
 
 
 class SeenEvents:
-    """``span_ms`` is how long an event is remembered at least; twice as long at most."""
+    """``span_ms`` is the minimum time that an event is remembered; the maximum is twice that."""
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
@@ -50,11 +50,11 @@ class SeenEvents:
         self._now.pop(partition, None)
 
     def at(self, state: PartitionState, now_ms: int) -> None:
-        """Time does not go back, or a copy could be looked for where nothing is yet."""
+        """Sets the time. Time never moves back, so look-ups do not miss rows of later spans."""
         self._now[state.partition] = max(now_ms // self._span_ms, self._now.get(state.partition, 0))
 
     def mark(self, event: Event, offset: int, index: int, state: PartitionState) -> None:
-        """Say of the next event of the partition whether it came before; remembers it. ``at`` comes first."""
+        """Marks the next event of the partition as a first or a copy, and remembers it. Call ``at`` first."""
         event["repeat"] = FIRST
         if is_made_here(event):
             return
@@ -79,12 +79,12 @@ class SeenEvents:
             event["repeat"] = AGAIN if before[2] == content else CHANGED
 
     def has_old(self, partition: int) -> bool:
-        """Whether there may be something to forget."""
+        """Whether there may be rows to forget."""
         first = self._first.get(partition)
         return first is not None and first < self._now.get(partition, 0) - 1
 
     def forget_old(self, state: PartitionState) -> None:
-        """Forget a chunk of the rows older than two spans."""
+        """Forgets a chunk of the rows older than two spans."""
         until = self._now.get(state.partition, 0) - 1
         self._first[state.partition] = None
         for done, row in enumerate(state.scan(TABLE)):
@@ -96,7 +96,7 @@ class SeenEvents:
 
 
 def forget(state: PartitionState, senders: Iterable[str]) -> None:
-    """Everything of these own contact ids, at once."""
+    """Forgets all events of these own contact ids at once."""
     own_ids = sorted(sender[-SENDER_LENGTH:].encode() for sender in senders)
     span = _span_of(next(state.scan(TABLE), None))
     while span is not None:

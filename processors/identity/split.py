@@ -1,12 +1,12 @@
-"""Retractions in; the merges that bring contacts to their state without that evidence out.
+"""Retractions in; merges that move contacts to their state without the retracted evidence out.
 
-1. The winner of a contact that comes apart stays the winner of its part, and its record names all parts.
+1. The winner of a split contact stays the winner of its part, and its record names all parts.
 2. The groups of identifiers are recomputed from the remaining evidence (``replay.py``). A refused link that is let
    through now joins its two sides, with the versions after those of the split.
-3. A split lasts: the next event with the same pair does not tie it again, until the separation is lifted or an explicit
-   call ties it. Lifting ties nothing by itself.
-4. Both sides of a pair get a merge with the result, even if nothing changed: senders that cached the pair as known
-   forget it and pass new evidence on, and the client of the split sees that it is done.
+3. A split lasts: the next event with the same pair does not join it again, until a lift or an explicit call. A lift
+   alone joins nothing.
+4. Both sides of a pair get a merge with the result, even without a change. So senders that cached the pair forget it
+   and send new evidence, and the client of the split sees its end.
 """
 
 from collections import defaultdict
@@ -30,12 +30,12 @@ def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Mer
     for link in links:
         a, b = node_of(link, link["a"]), node_of(link, link["b"])
         if a == b:
-            continue  # a sighting links no identifiers
+            continue  # a first-sighting link joins no identifiers
         pair = graph.pair_of(a, b)
         named |= {a: link["a"], b: link["b"]}
         for side in (resolver.graph.find(a, link["a"], UNSEEN), resolver.graph.find(b, link["b"], UNSEEN)):
             _forget(side, pair, link)
-            # also where nothing went: a crash may have kept the retraction and lost what followed from it
+            # also without a removal: a crash may have kept the retraction and lost its effects
             affected[side.id] = side
             resolver.graph.touch(side)
     merges: list[Merge] = []
@@ -64,7 +64,7 @@ def _forget(side: Component, pair: Pair, link: Link) -> None:
 
 
 class _Recount:
-    """Recompute a component that lost evidence, and those that refusals tie to it."""
+    """Recomputes a component that lost evidence, and the components that refusals tie to it."""
 
     def __init__(self, resolver: Resolver, link: Link, version: int) -> None:
         self._resolver = resolver
@@ -94,7 +94,7 @@ class _Recount:
         return merges
 
     def _complete(self, component: Component) -> None:
-        """Complete a union after a crash: add members whose own rows do not have it yet."""
+        """Completes a union after a crash: adds members whose own rows lack it."""
         for node, member in list(component.members.items()):
             other = self._graph.find(node, Identifier(type=member.type, value=member.value), UNSEEN)
             if other is not component:
@@ -103,7 +103,7 @@ class _Recount:
                 self._graph.touch(component, other)
 
     def _hood(self, component: Component) -> list[Component]:
-        """The component and those that a refusal keeps from it, near ones first."""
+        """Returns the component and those that a refusal separates from it, near ones first."""
         hood, size = {component.id: component}, len(component.members)
         todo = [component]
         while todo:
@@ -117,9 +117,9 @@ class _Recount:
         return list(hood.values())
 
     def _keep_evidence(self, hood: Sequence[Component], outcome: ReplayResult) -> None:
-        """Each component's present edges; edges between components come with the union.
+        """Keeps each component's present edges; the union adds edges between components.
 
-        A refusal is kept even when its link is let through: rows lost in a crash are recomputed from it.
+        A refusal stays even when its link passes: rows lost in a crash are recomputed from it.
         """
         refused = {(r.near, r.event_id, r.type, r.value) for component in hood for r in component.refused}
         members = {node: member for component in hood for node, member in component.members.items()}
@@ -150,7 +150,7 @@ class _Recount:
                     merge_of(self._link, node, member, part.winner, self._version)
                     for node, member in part.members.items()
                 ]
-            # a repeat finds the rows of the first time, and may find more in them
+            # a repeat reads the rows of the first run, and they may hold more
             target = graph.join(self._graph.component(part.id), part)
             self._graph.touch(target)
             pieces[n].append(self._graph.root(target))
@@ -164,7 +164,7 @@ class _Recount:
         return [*merges, merge_of(self._link, before, one.members[before], before, self._version, rebuilds=rebuilds)]
 
     def _name(self, winner: str, one: Component) -> str:
-        """Of a part of this one; a name that a crash left with another meaning is passed over.
+        """Names a part of this component; skips a name that a crash left with another meaning.
 
         Half a step may have kept a part that was divided since, or that leads to what is divided now: the repeat
         may have found a member elsewhere than the first time.
@@ -179,7 +179,7 @@ class _Recount:
             name += "+"
 
     def _unite(self, pieces: Sequence[Component], whole: Component) -> list[Merge]:
-        """Groups that come together although they were apart: refused links that are let through now."""
+        """Unites groups that were separate although refused links between them pass now."""
         sides = list({piece.id: piece for piece in pieces}.values())
         if len(sides) == 1:
             return []

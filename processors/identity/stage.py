@@ -24,9 +24,9 @@ REMEMBER_MS = 7 * DAY_MS
 
 
 class IdentityStage:
-    """All three inputs of a partition number share its tables; only the map is read by events.
+    """Runs identity for a partition number: its three inputs share tables; events read only the merge map.
 
-    The workspaces' settings have to be complete before the first link: an empty ``ControlState`` means the defaults.
+    Load all workspaces' settings before the first link: an empty ``ControlState`` means the defaults.
     """
 
     app: str = topics.IDENTITY_APP
@@ -39,7 +39,7 @@ class IdentityStage:
         self._seen = SeenEvents(remember_ms)
 
     def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        # first: the next events may already belong to the contact's new beginning
+        # first: the next events may belong to the contact after its erasure
         sends = erase.erase(self._control, state, self._partitions)
         self._seen.at(state, now_ms)
         match records[0].topic:
@@ -54,7 +54,7 @@ class IdentityStage:
         return self._seen.has_old(partition) or bool(erase.awaited(self._control, partition))
 
     def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        """Run due erasures and report finished ones. Forget old events."""
+        """Runs due erasures, reports finished ones and forgets old events."""
         self._seen.at(state, now_ms)
         if self._seen.has_old(state.partition):
             self._seen.forget_old(state)
@@ -81,7 +81,7 @@ class IdentityStage:
                     passed.append(outcomes.suppressed(event, (record.partition, record.offset, index)))
                     continue
                 self._seen.mark(event, record.offset, index, state)
-                if not event["repeat"]:  # a copy adds nothing to the first
+                if not event["repeat"]:  # a copy adds no links to those of the first
                     workspace = event["workspace"]
                     tying = settings.get(workspace)
                     if tying is None:
@@ -114,13 +114,13 @@ class IdentityStage:
         return sends
 
     def _tying(self, workspace: str) -> Callable[[Event, PartitionState], list[Link]]:
-        """The function that makes the links of this workspace's events, by its settings."""
+        """Returns the function that makes the links of this workspace's events, by its settings."""
         apart, erased = self._control.apart(workspace), self._control.erased
         at_once = ephemeral_ids.at_once(self._limits(workspace))
         return partial(resolve.new_links, apart=apart, erased=erased, at_once=at_once)
 
     def _resolve(self, event: Event, state: PartitionState) -> int:
-        """Set the event's contact; the answer is the partition it goes to."""
+        """Sets the event's contact; returns the partition of the contact."""
         if not event["contact_id"]:
             return state.partition
         event["contact_id"] = resolve.winner(state, event["contact_id"])
@@ -185,7 +185,7 @@ class IdentityStage:
         return None
 
     def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
-        """Beside the tables it keeps the age of their oldest event."""
+        """Opens the tables, and reads the age of their oldest event."""
         self._seen.restore(partition, rows(topics.IDENTITY_SEEN))
 
     def on_revoked(self, partition: int) -> None:
@@ -193,7 +193,7 @@ class IdentityStage:
 
 
 def _records(items: list[bytes]) -> list[bytes]:
-    """Encoded events as few records, none over ``MAX_RECORD``."""
+    """Packs encoded events into few records of at most ``MAX_RECORD`` bytes."""
     records, start, size = [], 0, 0
     for index, item in enumerate(items):
         if size and size + len(item) > MAX_RECORD:

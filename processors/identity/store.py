@@ -1,11 +1,11 @@
-"""The `graph` table of a partition in, components by any of their identifiers out; each changed row is put once.
+"""The `graph` table of a partition in; components by any of their identifiers out; each changed row is put once.
 
-Two kinds of rows: ``n/<node>`` -> id of a component, and ``c/<component>`` -> the component. Rows become
-durable one by one, and any half of a step's rows may be there when the step is repeated. So:
+Two kinds of rows: ``n/<node>`` -> id of a component, and ``c/<component>`` -> the component. Rows become durable one by
+one, so a repeated step may find any subset of its own rows. So:
 
-1. A component that was joined to another one or split keeps its content and a reference to its successor; the next
-   reader completes the other side (``find``). A union or a split may be repeated over any half of its writes.
-2. A pointer is a cached path: it is written only where the rows that it skips were durable before the step.
+1. A joined or split component keeps its content and a reference to its successor; the next reader completes the other
+   side (``find``). A union or a split may be repeated over any half of its writes.
+2. A pointer is a cached path: it is written only if the rows that it skips were durable before the step.
 """
 
 from processors.identity import graph
@@ -30,7 +30,7 @@ class Graph:
             self._dirty.add(component.id)
 
     def find(self, node: str, named: Identifier, position: int) -> Component:
-        """The node's component; completes a half-written union on the way."""
+        """Returns the node's component; completes a half-written union on the way."""
         start = self._near.get(node)
         is_durable = start is None or start == self._pointers.get(node)
         component = self.component(start or self._pointer(node) or node)
@@ -53,7 +53,7 @@ class Graph:
         return component
 
     def root(self, component: Component) -> Component:
-        """The component of which an undivided one became part."""
+        """Returns the final successor of an undivided component."""
         while component.into:
             component = self._next(component, "")
         return component
@@ -61,8 +61,8 @@ class Graph:
     def _leads_nowhere(self, component: Component, node: str) -> bool:
         """Whether the component that contains this one has been divided without it.
 
-        Then its union is the half that a crash kept of the step that is repeated now: the repeat came to the division
-        first, and will come to the union.
+        Then a crash kept this union of the step that runs again now: the repeat has reached the division, and will
+        reach the union.
         """
         on_the_way: list[Component] = []
         end = component
@@ -74,9 +74,9 @@ class Graph:
         return all(one.members.keys() <= end.parts.keys() for one in on_the_way[:-1])
 
     def _next(self, component: Component, node: str) -> Component:
-        """Where a component's content went; completed there."""
+        """Returns the successor of a component's content, and completes it."""
         if component.parts and node and node not in component.parts:
-            # what names it was lost in a crash, and others of its component were divided before it is named again
+            # a crash lost the rows that name it, and other members of its component were divided since
             component.parts[node] = self._free_name(node)
             self.touch(component)
         left = component.part(component.parts[node]) if component.parts else component

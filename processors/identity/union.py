@@ -1,4 +1,4 @@
-"""A link in, the merges of the union that it makes out, or its refusal.
+"""A link in; the merges of its union, or its refusal, out.
 
 1. The effect of a link follows from the graph and the link alone, so a repeated record changes nothing.
 2. Versions and places come from the log: a repeat emits the same merges with the same versions.
@@ -32,7 +32,7 @@ def node_of(link: Link, side: Identifier) -> str:
 
 
 def far_of(link: Link, refusal: Refusal) -> str:
-    """The own contact id of a refusal's other side."""
+    """Returns the own contact id of a refusal's other side."""
     return identity.contact_id(link["workspace"], link["environment"], refusal.type, refusal.value)
 
 
@@ -77,14 +77,14 @@ class Resolver:
         """Links that were not let through, once for each side."""
 
     def apply(self, link: Link, position: int, version: int) -> list[Merge]:
-        """Take a link in; the merges say for every id that goes by another one now. Idempotent.
+        """Applies a link; returns a merge for each id whose contact changed. Idempotent.
 
         ``position`` is shared by the links of one event, ``version`` grows with every link.
         """
         a = node_of(link, link["a"])
         b = a if link["a"] == link["b"] else node_of(link, link["b"])
         left = self.graph.find(a, link["a"], position)
-        if a == b:  # a sighting: only the place in the log counts
+        if a == b:  # a first sighting: only the place in the log counts
             if link["kind"] in guard.CLAIMS:
                 self.claim(left, a, version)
             return []
@@ -96,7 +96,7 @@ class Resolver:
         keeper = a if is_earlier and link["kind"] == IDENTIFY else ""
         evidence = Evidence(link["at_ms"], link["event_id"], link["kind"], version, link["explicit"], keeper)
         if retraction.separates(link["at_ms"]) and not link["explicit"]:
-            # the sender keeps the pair, so it does not send its next events; a lift reopens it
+            # the sender caches the pair, so it sends no link for its next events; a lift reopens the pair
             if left is not right:
                 self.refuse(link, ((left, a, link["b"]), (right, b, link["a"])), evidence, graph.SEPARATED)
             return []
@@ -116,19 +116,19 @@ class Resolver:
         merges = self.unite(link, [left, right], version)
         whole = self.graph.root(left)
         whole.add_edge(a, b, evidence)
-        if is_new:  # a sender that takes an anonymous id along is identified from now on
+        if is_new:  # a sender that claims an anonymous id is identified from now on
             self.claim(whole, a, version)
         return merges
 
     def claim(self, component: Component, node: str, place: int) -> None:
-        """An external id is a user's from this place of the log on."""
+        """Records that an external id is a user's from this place of the log on."""
         member = component.members[node]
         if place < member.claimed:
             component.members[node] = Member(member.type, member.value, member.position, place)
             self.graph.touch(component)
 
     def unite(self, link: Link, sides: Sequence[Component], version: int) -> list[Merge]:
-        """Unite several components; sends a merge for each id that loses."""
+        """Unites several components; sends a merge for each losing id."""
         # the renamed ids follow from the two sides before the union
         winner = min(side.members[side.winner].strength(side.winner) for side in sides)[-1]
         renamed = [(n, side.members[n]) for side in sides for n in graph.losers(side, winner)]
@@ -141,7 +141,7 @@ class Resolver:
         return [merge_of(link, node, member, winner, version) for node, member in renamed]
 
     def reemit_link(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
-        """The unchanged contacts of these, which tells their senders to send the pair again."""
+        """Sends the unchanged contacts of these again, so their senders send the pair again."""
         merges = []
         for node, named in nodes.items():
             component = self.graph.find(node, named, UNSEEN)
@@ -151,7 +151,7 @@ class Resolver:
     def refuse(
         self, link: Link, sides: Iterable[tuple[Component, str, Identifier]], evidence: Evidence, reason: str
     ) -> None:
-        """Keep on each side (component, node, identifier on the other side) that a link was not let through."""
+        """Keeps on each side (component, node, identifier on the other side) that a guard refused a link."""
         for near, node, far in sides:
             refusal = graph.refusal_of(evidence, node, far["type"], far["value"], reason)
             near.refuse(refusal)
