@@ -1,7 +1,7 @@
-"""Erasures that a partition has not done yet in; the rows of their contacts deleted; pure.
+"""Pending erasures of a partition in; the deletions of their contacts' rows out; pure.
 
-As in identity, an erasure is repeated until the answer on `control` has come back, and a row says that it was done.
-A contact's last version is kept beside its row's place: changes of its new beginning continue from there.
+As in identity, an erasure repeats until the partition has read its own confirmation on `control`; a marker row makes
+the repeat a no-op. A contact's last version stays beside its row's place: later changes continue from there.
 """
 
 from contextlib import suppress
@@ -16,7 +16,7 @@ from schemas.records.identity import partition_of
 
 
 def awaited(control: ControlState, partition: int) -> list[Erasure]:
-    """The erasures that this partition has not answered."""
+    """The erasures that this partition has not confirmed."""
     return [
         one
         for one in control.erasures.values()
@@ -25,7 +25,7 @@ def awaited(control: ControlState, partition: int) -> list[Erasure]:
 
 
 def erase(control: ControlState, state: PartitionState, partitions: int) -> None:
-    """Rows go, redirects too; timers find no row and forget."""
+    """Deletes rows and redirects; timers without a row end."""
     for one in awaited(control, state.partition):
         if state.get(TABLE, _mark(one)) is not None:
             continue
@@ -35,7 +35,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> None
             key = contact_id.encode()
             row = state.get(TABLE, key)
             if row is not None:
-                # an unreadable row goes as well; later versions then count from 0
+                # this deletes an unreadable row too; later versions then count from 0
                 with suppress(contact_state.UnreadableRowError):
                     last = contact_state.load(row).revision
                     state.put(TABLE, ERASED + key, contact_state.NO_DUE + str(last).encode())
@@ -45,7 +45,7 @@ def erase(control: ControlState, state: PartitionState, partitions: int) -> None
 
 
 def answers(control: ControlState, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-    """Report the erasures of earlier steps, which are durable by now."""
+    """Reports the erasures of earlier steps: their deletions are durable."""
     sends = []
     for one in awaited(control, state.partition):
         if state.get(TABLE, _mark(one)) is not None:

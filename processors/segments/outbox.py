@@ -1,4 +1,4 @@
-"""The outputs of a unit of work in, records of bounded size out; pure."""
+"""The outputs of a unit of work in; records of bounded size out; pure."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def absorb_of(
     state: bytes = b"",
     rebuild: Rebuild | None = None,
 ) -> Absorb:
-    """The records that a merge, or a split, sends from its loser to a winner."""
+    """Returns the records that a merge or a split sends from the loser to a winner."""
     return Absorb(
         workspace=merge["workspace"],
         environment=merge["environment"],
@@ -38,7 +38,7 @@ def absorb_of(
 
 
 def late(holder: str, winner: str, version: int, events: list[Event], now_ms: int) -> Iterator[Absorb]:
-    """Events on their way from a contact that they do not belong to."""
+    """Returns records of events that were routed to the wrong contact."""
     sizes = [EVENT_BYTES + len(e["properties"]) + len(e["context"]) + len(e["profile"]) for e in events]
     for some in slices(sizes):
         first = events[some.start]
@@ -57,10 +57,10 @@ def late(holder: str, winner: str, version: int, events: list[Event], now_ms: in
 
 
 def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
-    """As few records as they fit into.
+    """Packs changes into as few records as possible.
 
-    Consents come first, as no reader goes by their place: neighbours of one kind have more bytes in common, so they
-    cost less to write and to read.
+    Consents come first, as no reader depends on their place. Neighbours of one kind compress better, so they cost less
+    to write and to read.
     """
     consents = [change for change in emitted if change["kind"] == "consent"]
     if consents:
@@ -73,7 +73,7 @@ def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
 
 
 def slices(sizes: list[int]) -> Iterator[slice]:
-    """Consecutive items as few groups, none over ``MAX_RECORD`` unless by a single item."""
+    """Groups consecutive items; a group exceeds ``MAX_RECORD`` only by a single large item."""
     start, size = 0, 0
     for index, one in enumerate(sizes):
         if size and size + one > MAX_RECORD:

@@ -1,7 +1,7 @@
 """In-memory state of a partition: timers, the scan after a change of rules, and the event-time clock; pure.
 
-1. Time does not run ahead of a backlog: while there is one, rules and timers are evaluated as of the records' own
-   time. A record that is still to come may renew what the end of a window would remove.
+1. Time does not run ahead of a backlog: during a backlog the records' own time drives rules and timers. A record still
+   to come may renew a membership that the end of a window would remove.
 2. ``ReplayWindow`` holds the changes that the last unit before a restart may have emitted.
 """
 
@@ -25,7 +25,7 @@ Signature = tuple[PlanVersion, bool, int]
 
 
 class Partition:
-    """The memory of a partition beside its rows."""
+    """The in-memory state of a partition, beside its rows."""
 
     def __init__(self, plans: Plans, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
         self.plans = plans
@@ -56,14 +56,14 @@ class Partition:
         """Whether a row says of a contact that it was erased."""
 
     def moment(self, sent_ms: int, now_ms: int) -> int:
-        """As of when a record counts: now, or while there is a backlog, when it was sent."""
+        """The evaluation time of a record: now, or its send time during a backlog."""
         self.is_behind = now_ms - sent_ms > BEHIND_MS
         self.stepped_ms = now_ms
         self.clock_ms = max(self.clock_ms, sent_ms if self.is_behind else now_ms)
         return self.clock_ms
 
     def due_until(self, now_ms: int) -> int:
-        """Timers up to here may fire."""
+        """The latest time of timers that may fire now."""
         if self.started_ms is None:
             # a timer that is this late could not fire because no worker ran
             self.started_ms = now_ms if (self.timers.next() or now_ms) < now_ms - BEHIND_MS else 0
@@ -76,6 +76,6 @@ class Partition:
     def replay_window(self, now_ms: int) -> ReplayWindow:
         if self.restored_ms is None:
             self.restored_ms = now_ms
-        # the clocks of the workers that sent the records may be ahead
+        # the sending workers' clocks may be ahead
         until_ms = self.restored_ms + CLOCK_SKEW_MS
         return ReplayWindow(until_ms=until_ms, plans=self.plans_changed, following=not self.has_followed)

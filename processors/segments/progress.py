@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def changed(opened: Partition, definitions: ControlState) -> Iterator[tuple[Segment, str]]:
-    """Segments whose state differs from the one last announced, or was never announced."""
+    """Segments whose state differs from the last announced one, or was never announced."""
     for plan in opened.plans.homes():
         for segment in definitions.segments[plan.home].values():
             state = _state(opened, plan, segment.id)
@@ -30,7 +30,7 @@ def _announced(segment: Segment, state: str, plan: Plan) -> tuple[int, str, str]
 
 
 def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
-    """Empty: there is nothing to tell yet."""
+    """Returns the segment's state; empty before the first report."""
     if segment_id not in plan.versions:
         return ""
     if segment_id in plan.disabled:
@@ -41,7 +41,7 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
 
 
 def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
-    """The record of the state, which counts as announced."""
+    """Returns the record of the state, and marks it as announced."""
     opened.announced[segment.workspace, segment.id] = _announced(segment, state, plan)
     done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
     record = SegmentProgress(
@@ -63,7 +63,7 @@ def told(opened: Partition, partition: int, segment: Segment, state: str, plan: 
 def counted(
     opened: Partition, partition: int, home: Tenant, definitions: ControlState, *, done: int, total: int
 ) -> Iterator[OutputRecord]:
-    """How far the history of a home's pending segments has come."""
+    """The progress of the backfill of a tenant's pending segments."""
     plan = opened.plans.of(*home)
     for segment in definitions.segments[home].values():
         if segment.id in plan.pending:
@@ -72,7 +72,7 @@ def counted(
 
 
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:
-    """Forget announced states of removed segments."""
+    """Forgets announced states of removed segments."""
     alive = {(s.workspace, s.id) for segments in definitions.segments.values() for s in segments.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
         del opened.announced[workspace, segment]
@@ -91,7 +91,7 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
 
 
 def scan_of(row: bytes) -> dict[str, Any]:
-    """How far the scan after new rules had come; empty where that cannot be read: it starts over."""
+    """The saved position of the scan after new rules; empty if unreadable: then the scan starts over."""
     try:
         scan: dict[str, Any] = orjson.loads(row)
         if isinstance(scan["done"], bool) and isinstance(scan["plans"], dict):

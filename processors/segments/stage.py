@@ -1,7 +1,6 @@
 """Segments: `resolved`, `merges`, `absorbs`, time, new rules and history in; `changes`, `absorbs` out; pure.
 
-The definitions have to be complete before the first record: an empty ``ControlState`` says that all segments
-are gone.
+Load all definitions before the first record: an empty ``ControlState`` means that every segment was deleted.
 """
 
 import logging
@@ -36,14 +35,14 @@ SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 
 
 class SegmentsStage:
-    """All three inputs, the timers, the rescans and the history of a partition number share its rows."""
+    """Runs segments for a partition number: its inputs, timers, rescans and backfill share its rows."""
 
     app = topics.SEGMENTS_APP
     inputs = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
     tables = topics.TABLES[topics.SEGMENTS_APP]
 
     def __init__(self, control: ControlState, partitions: int, queue: BackfillQueue | None = None) -> None:
-        """Without a ``queue`` there is no history: events count from when a segment is first seen."""
+        """Without a ``queue`` there is no backfill: a segment counts events from the moment the stage sees it."""
         self._control = control
         self._compiler = Compiler(control)
         self._partitions = partitions
@@ -63,9 +62,9 @@ class SegmentsStage:
         return sends + self._finish(unit, opened)
 
     def _take(self, unit: UnitOfWork, record: InputRecord, now_ms: int, received: list[int]) -> list[OutputRecord]:
-        """Apply a record; returns quarantine messages for items that name another tenant's contact.
+        """Applies a record; returns quarantine messages for items that name another tenant's contact.
 
-        ``received`` learns when its events were.
+        Adds the times of its events to ``received``.
         """
         erased = self._control.erased
         if record.topic == topics.RESOLVED.name:
@@ -121,10 +120,10 @@ class SegmentsStage:
         self._compare(opened, state.partition)
         known = opened.plans.coverage
         if known is not None and known.dirty:
-            # Before any contact follows: contacts drop the conditions that the plan has dropped.
+            # Runs before any contact follows: contacts drop the conditions that the plan has dropped.
             state.put(TABLE, COVERAGE, orjson.dumps(known.dump()))
         if opened.scanned is None and opened.cursor == SCANNED:
-            # With the first contact that follows: plans may come back to what they were, the contact has to as well.
+            # Runs with the first contact that follows: if a plan returns to an earlier form, its contacts must too.
             state.put(TABLE, SCANNED, opened.not_scanned)
         window = opened.replay_window(now_ms)
         unit = UnitOfWork(opened.plans, opened.timers, state, partitions=self._partitions, now_ms=now_ms, window=window)
@@ -134,7 +133,7 @@ class SegmentsStage:
     # --- new rules
 
     def has_work(self, partition: int) -> bool:
-        """Whether there may be contacts that follow an old plan, or history to take in."""
+        """Whether contacts may follow an old plan, or a backfill waits."""
         opened = self._open[partition]
         self._compare(opened, partition)
         if erase.awaited(self._control, partition):
@@ -144,11 +143,11 @@ class SegmentsStage:
         return self._queue is not None and opened.announced_signature != _signature(opened)
 
     def on_idle(self, state: PartitionState, now_ms: int) -> list[OutputRecord]:
-        """A chunk of history, or of the scan over all contacts; an event meanwhile updates its contact at once."""
+        """Processes a chunk of the backfill, or of the scan over all contacts; events update their contact at once."""
         if erase.awaited(self._control, state.partition):
             sends = erase.answers(self._control, state, now_ms)
             erase.erase(self._control, state, self._partitions)
-            return sends  # a scan would still see the rows erased just now
+            return sends  # a scan would still read the rows deleted just now
         sends = []
         unit = self._unit(state, now_ms)
         opened = self._open[state.partition]
@@ -203,7 +202,7 @@ class SegmentsStage:
         return sends + list(progress.forgotten(opened, partition, self._control))
 
     def _compare(self, opened: Partition, partition: int) -> None:
-        """Start over with the scan if contacts are about to follow other plans; ask for the history they need."""
+        """Restarts the scan if contacts must follow other plans, and requests the backfill that they need."""
         plans = opened.plans
         plans.refresh()
         if opened.compared == plans.version:
@@ -220,7 +219,7 @@ class SegmentsStage:
         opened.scanned = None
 
     def _ask(self, opened: Partition, partition: int) -> None:
-        """New events are counted from here on, so only events stored by now are missing."""
+        """Requests a backfill. New events count from here on, so only events stored by now are missing."""
         known = opened.plans.coverage
         if self._queue is None or known is None:
             return

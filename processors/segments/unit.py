@@ -1,4 +1,4 @@
-"""One batch of inputs and the rows of a partition in, messages and new rows out: each row is read and put once."""
+"""One batch of inputs and the rows of a partition in; messages and new rows out: each row is read and put once."""
 
 import logging
 from dataclasses import dataclass
@@ -68,16 +68,16 @@ class UnitOfWork:
     # --- inputs
 
     def at(self, moment_ms: int) -> None:
-        """The moment as of which rules are evaluated from here on."""
+        """The evaluation time of rules from here on."""
         self._now_ms = moment_ms
         self._latest_ms = moment_ms + CLOCK_SKEW_MS
 
     def event(self, event: Event, sent_ms: int) -> None:
-        """``sent_ms`` is the time of the record that it came in."""
+        """Applies an event; ``sent_ms`` is the time of its record."""
         if event["received_ms"] > self._now_ms:
             self._now_ms = min(event["received_ms"], self._latest_ms)
         contact_id = event["contact_id"]
-        if not contact_id or event.get("repeat"):  # the first copy has been counted, wherever it went
+        if not contact_id or event.get("repeat"):  # the first copy counts, whatever its partition
             self._apply(None, event, [], [])
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
@@ -92,7 +92,7 @@ class UnitOfWork:
         self._apply(held, event, *held.apply_event(held.row, event, fields))
 
     def seed(self, chunk: BackfillChunk) -> None:
-        """Old events, for conditions that have not counted them yet."""
+        """Applies old events for conditions that have not counted them yet."""
         rebuilt = chunk.request.contact_id if isinstance(chunk.request, ContactRebuild) else ""
         for event in chunk.events:
             contact_id = rebuilt or event["contact_id"]
@@ -112,12 +112,12 @@ class UnitOfWork:
                 held.backfill_done(held.row, chunk.request.members)
 
     def _elsewhere(self, held: ContactSession, event: Event) -> None:
-        """The event belongs to the contact's winner, or to the contact that a split gave it to."""
+        """Forwards the event to the contact's winner, or to the contact that a split gave it to."""
         target = "" if isinstance(held.row, Redirect) else identity.own_contact_id(event)
         self._forwarded.setdefault((held.contact_id, target), []).append(event)
 
     def merge(self, merge: Merge) -> None:
-        """Idempotent by version; a contact that wins over itself stands for itself again."""
+        """Applies a merge; idempotent by version. A contact that wins over itself stands alone again."""
         held = self._hold(merge["loser"], merge["workspace"], merge["environment"])
         row = held.row
         if merge["version"] <= (row.version if isinstance(row, Redirect) else row.merge_version):
@@ -132,7 +132,7 @@ class UnitOfWork:
                     if rebuild["winner"] != merge["loser"]
                 ]
         elif isinstance(row, Redirect):
-            # its state is on its way by the previous winner, which forwards it
+            # the previous winner forwards its state, which is on its way
             held.redirect(row, merge)
         else:
             awaited = Rebuild(winner=merge["winner"], members=list(row.pending.values())) if row.pending else None
@@ -143,7 +143,7 @@ class UnitOfWork:
             held.merge_into(row, merge)
 
     def absorb(self, absorb: Absorb, sent_ms: int) -> None:
-        """A loser's state, or events that came to it too late."""
+        """Applies the state of a losing contact, or events that reached it too late."""
         held = self._hold(absorb["winner"], absorb["workspace"], absorb["environment"])
         rebuild = absorb.get("rebuild")
         has_news = bool(absorb["state"] or absorb["identifier"] or rebuild)
@@ -164,7 +164,7 @@ class UnitOfWork:
             self.event(event, sent_ms)
 
     def due(self, key: bytes) -> None:
-        """A contact whose timer has fired; its next one is set in any case."""
+        """Evaluates a contact whose timer has fired; sets its next timer in any case."""
         row = self._rows.get(TABLE, key)
         if row is None:
             return
@@ -178,7 +178,7 @@ class UnitOfWork:
                 log.error("the row of contact %.100r cannot be read; its timer is dropped", key)  # noqa: TRY400
 
     def follow(self, key: bytes, row: bytes) -> bool:
-        """A contact that may still follow an old plan; whether it did."""
+        """Moves a contact to the current plan; returns whether it followed an old one."""
         try:
             contact = contact_state.load(row)
         except ValueError:
@@ -195,7 +195,7 @@ class UnitOfWork:
     # --- outputs
 
     def finish(self) -> list[OutputRecord]:
-        """Sends that must be durable before the rows are."""
+        """Returns the outputs that must be durable before the rows."""
         for contact_id, held in self._held.items():
             held.finish()
             if held.dirty:
