@@ -1,6 +1,6 @@
-"""Records in; acknowledgements of all replicas out. Waiting records are sent together: many cost little more than one.
+"""Delivery records in; acknowledgements of all replicas out. A batch of records costs little more than one record.
 
-Under load sends without a waiting caller begin at least 10 ms apart: each is work for the broker, however small.
+Under load, sends without a waiting caller start at least 10 ms apart: each send costs the broker work.
 After any error of the broker the process ends; the next one resumes from durable records. Its first records, one
 in each partition of `deliveries`, fence off pending records of an older sender (`lease.py`).
 """
@@ -70,7 +70,7 @@ class DeliveryLog:
         return LogRow(topic, key, value, partition_of(home_of(delivery["contact_id"], delivery["id"]), count))
 
     async def write(self, rows: Sequence[LogRow], *, urgent: bool = False) -> None:
-        """Return when they are durable; rows of one partition stay in order. ``urgent``: a caller waits."""
+        """Returns when the records are durable; rows of one partition stay in order. ``urgent``: a caller waits."""
         if not rows:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -81,7 +81,7 @@ class DeliveryLog:
         await done
 
     async def run(self) -> None:
-        """Run for ever; raises the broker's error."""
+        """Runs for ever; raises the broker's error."""
         sent = 0.0
         while True:
             await self._filled.wait()
@@ -119,7 +119,7 @@ def logged(
     attempt_id: str,
     at_ms: int,
 ) -> Attempt:
-    """The row of an attempt, with the beginning of its body."""
+    """Returns the row of an attempt, with the start of its body."""
     return Attempt(
         id=attempt_id,
         delivery_id=delivery["id"],

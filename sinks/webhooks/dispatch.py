@@ -1,9 +1,9 @@
-"""The sender of webhooks: due deliveries in; requests to their endpoints, and their outcomes in Kafka, out.
+"""Due deliveries in; requests to their endpoints, and outcomes in Kafka, out.
 
-1. Each endpoint has its own lane: queue, breaker, and room for so many requests at a time. A slow or dead one fills
-   its own lane and no other.
-2. An attempt and the delivery's new state are durable, and read back, before the next step for that delivery is
-   taken; a crash before that makes the same attempt again, with a new attempt id.
+1. Each endpoint has its own lane: a queue, a breaker and a limit of parallel requests. A slow or dead endpoint fills
+   only its own lane.
+2. An attempt and the delivery's new state are durable and read back before the delivery's next step. A crash before
+   that repeats the attempt, with a new attempt id.
 3. The queue follows from `deliveries`: this process only decides the order and time of attempts.
 """
 
@@ -103,7 +103,7 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def backlog(self) -> tuple[int, int | None]:
-        """How many wait, and since when (epoch ms) the first that may be sent is due, or will be."""
+        """The number of waiting deliveries, and the due time (epoch ms) of the first that may be sent."""
         lanes = [
             (find_webhook(self._control, webhook_id), endpoint.queue)
             for webhook_id, endpoint in self._endpoints.items()
@@ -126,13 +126,13 @@ class Dispatcher:
             endpoint.next[entry.id] = entry
 
     def changed(self) -> None:
-        """Endpoints may have been enabled, disabled, deleted."""
+        """Applies a change of endpoints: enabled, disabled or deleted."""
         if self._is_open:
             for webhook_id in list(self._endpoints):
                 self.pump(webhook_id)
 
     def pump(self, webhook_id: str) -> None:
-        """Start the attempts that may start now; else set a timer for the next one."""
+        """Starts the attempts that may start now, or sets a timer for the next one."""
         endpoint = self._endpoints[webhook_id]
         webhook = find_webhook(self._control, webhook_id)
         if webhook is None:
@@ -165,7 +165,7 @@ class Dispatcher:
             endpoint.timer = None
         due = endpoint.queue.next_due_ms
         if due is None or (endpoint.flying and len(endpoint.flying) >= endpoint.breaker.room(now)):
-            return  # the end of an attempt looks again
+            return  # the end of an attempt calls this again
         soonest = now + (CROWDED_MS if len(self._tasks) >= MOST_FLYING else 1)
         wait_ms = max(due, endpoint.breaker.opens_ms, soonest) - now
         endpoint.timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._again, webhook_id)
@@ -206,7 +206,7 @@ class Dispatcher:
                     ended(outcome)
         self._judge(endpoint, outcome)
         if self._is_erased(delivery):
-            # it was under way when its contact was erased
+            # its contact was erased during the attempt
             await self._forget([delivery])
             endpoint.flying.discard(delivery["id"])
             if contact:
@@ -221,7 +221,7 @@ class Dispatcher:
             reason = "expired" if outcome.expired else outcome.error
             await self._delivery_log.write([self._launches.failed(delivery, at_ms, reason)])
         row = logged(new, outcome, url=webhook.url, headers=headers, attempt_id=attempt_id, at_ms=at_ms)
-        # first the attempt, then the state: the log may show a repeated attempt, never miss one
+        # the attempt first, then the state: the log may show a repeated attempt, but never lack one
         await self._delivery_log.write([self._delivery_log.attempt(row, new)])
         await self._keep(new)
         while new["id"] in endpoint.asked:
@@ -241,13 +241,13 @@ class Dispatcher:
         return self._control.erased.covers_id(delivery["contact_id"], delivery["seq"] // 1_000_000)
 
     async def _keep(self, delivery: WebhookDelivery) -> None:
-        """Return when the state is durable and all earlier records, such as a retry request, have been read."""
+        """Returns when the state is durable and all earlier records, such as a retry request, have been read."""
         here = self._awaited[delivery["id"]] = asyncio.get_running_loop().create_future()
         await self._delivery_log.write([self._delivery_log.state(delivery)])
         await here
 
     def applied(self, delivery: WebhookDelivery) -> None:
-        """A delivery's new state has been read from Kafka."""
+        """Applies a delivery's new state, read from Kafka."""
         here = self._awaited.pop(delivery["id"], None)
         if here is not None and not here.done():
             here.set_result(None)
@@ -263,7 +263,7 @@ class Dispatcher:
             endpoint.breaker.failed(clock.now_ms())
 
     async def _drop(self, endpoint: Endpoint) -> None:
-        """The endpoint was deleted: forget its waiting deliveries."""
+        """Forgets the waiting deliveries of a deleted endpoint."""
         if endpoint.timer is not None:
             endpoint.timer.cancel()
         deliveries = (self._store.delivery(entry.id) for entry in endpoint.queue.clear())
@@ -286,6 +286,6 @@ def _headers(webhook: Webhook, delivery: WebhookDelivery, attempt_id: str, at_ms
 
 
 def _made_ms(body: bytes) -> int | None:
-    """The time of a message's cause, as ``Message.body`` writes it; ``None``: another form of body."""
+    """The time of a message's cause, as ``Message.body`` writes it; ``None`` for another form of body."""
     begin = body.find(_CREATED)
     return parse_iso(body[begin + len(_CREATED) :][:24].decode("ascii", "replace")) if begin >= 0 else None

@@ -1,7 +1,7 @@
 """Erasures on `control` in; deliveries and notification state of their contacts deleted; the confirmation out.
 
-It begins once identity and segments have confirmed: they emit nothing of before any more, and the sender skips
-earlier deliveries by their time.
+It starts after identity and segments have confirmed: they emit no earlier data any more, and the sender skips earlier
+deliveries by their time.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ _LOOK_S = 0.1
 
 
 async def erasing(control: ControlState, store: Store, delivery_log: DeliveryLog, settings: Settings) -> None:
-    """For ever. Each share confirms for itself; that of share 0 comes last, and is what the erasure waits for."""
+    """Runs for ever. Each share confirms for itself; the erasure waits for share 0, which confirms last."""
     share = share_of(settings)
     while True:
         for erasure in [e for e in control.erasures.values() if _is_due(control, e, settings)]:
-            # the disk follows `deliveries`: the row goes when its tombstone comes back
+            # the disk follows `deliveries`: the tombstone deletes the row when the sender reads it back
             deliveries = store.of_contacts(frozenset(erasure.contacts), now_ms())
             await delivery_log.write([row for delivery in deliveries for row in delivery_log.forgotten(delivery)])
             store.unlearn(erasure.contacts)

@@ -1,7 +1,7 @@
-"""Requests to try a webhook in; an example of a message to its endpoint at once, and its answer to the edge, out.
+"""Webhook test requests in; a sample message to the endpoint, and its response to the edge, out.
 
-The request goes the way of a real message: signed, to a checked address, within the same bounds of time and bytes. It
-is no delivery: no queue, log, figure or breaker knows of it, and it is never tried again.
+The request takes the path of a real message: signed, to a checked address, within the same limits of time and bytes. It
+is no delivery: no queue, log, metric or breaker counts it, and it is never retried.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ _CREATED, _UPDATED, _MERGED, _UNSUBSCRIBED, _ENTERED, _LEFT = NOTIFICATIONS
 
 
 class ExampleSender:
-    """Follows `webhook-tests` from its end: an edge that asked before has stopped waiting.
+    """Follows `webhook-tests` from its end: the edges of earlier requests have stopped waiting.
 
-    Of several senders the one of the first share sends.
+    Of several senders, the sender of the first share sends.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class ExampleSender:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # a lost lease ends the process by itself; anything else is this request's
+            # a lost lease ends the process by itself; any other error belongs to this request
             log.warning("a test message was given up: %r", error)
 
     async def _try(self, test: WebhookTestRequest) -> None:
         await self._definitions.catch_up()
         webhook = find_webhook(self._control, test["webhook_id"])
         if webhook is None:
-            return  # it was deleted meanwhile
+            return  # the webhook was deleted meanwhile
         at_ms = now_ms()
         event_id = f"evt_{secrets.token_hex(16)}"
         body = example(webhook, test["type"], event_id, at_ms)
@@ -149,7 +149,7 @@ class ExampleSender:
 
 
 def example(webhook: Webhook, kind: str, event_id: str, at_ms: int) -> bytes:
-    """The body of a message of this type: it has the fields of a real message, and ``test`` marks it as an example."""
+    """Returns a sample body of this type: it has the fields of a real message, and ``test`` marks it as an example."""
     message = {
         "id": event_id,
         "type": kind,
@@ -161,7 +161,7 @@ def example(webhook: Webhook, kind: str, event_id: str, at_ms: int) -> bytes:
 
 
 def _data(webhook: Webhook, kind: str, at_ms: int) -> dict[str, Any]:
-    """As ``messages`` and ``subscriptions`` make it of what really happened."""
+    """Builds sample data in the shape that ``messages`` and ``subscriptions`` build from real records."""
     at = iso(at_ms)
     if kind in (_ENTERED, _LEFT):
         segment = webhook.segments[0] if webhook.segments else SEGMENT

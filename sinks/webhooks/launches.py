@@ -1,8 +1,8 @@
 """Requested messages of trigger launches in; their bodies with attachments, or an expiry, out.
 
-Attachments stand once on `launches` and not in every delivery. A launch is durable there before its messages are, so
-one that is not on the disk yet has only to be waited for. A message whose time ran out while it waited, or that its
-campaign's endpoint never took, is recorded as failed, by an event whose id follows from the message.
+`launches` holds attachments once, instead of every delivery. A launch is durable there before its messages, so a
+message waits until its launch is on the disk. An event records the failure of a message that expired, or that its
+campaign's endpoint never took; the event's id follows from the message.
 """
 
 import struct
@@ -46,11 +46,11 @@ class Launches:
         self._store.learn(rows, place)
 
     def forget_old(self, now_ms: int) -> None:
-        """Launches that the topic no longer keeps are dropped here too."""
+        """Drops launches that the topic no longer keeps, from the disk too."""
         self._store.drop_launches(now_ms - (topics.LAUNCHES.retention_ms or 0))
 
     async def body(self, delivery: WebhookDelivery) -> bytes:
-        """The request's body: the message with the attachments of its launch."""
+        """Returns the request's body: the message with the attachments of its launch."""
         if delivery["type"] != REQUESTED or b'"attach"' not in delivery["body"]:
             return delivery["body"]
         body = orjson.loads(delivery["body"])
@@ -64,11 +64,11 @@ class Launches:
             await self.tail.catch_up()
             row = self._store.get(key)
         if row is None:
-            return delivery["body"]  # a client's own event that only looks like one, or it is older than a week
+            return delivery["body"]  # a client's own event that resembles one, or an old message
         launch = orjson.loads(row[_AT.size :])
         home = (delivery["workspace"], delivery["environment"], body["data"].get("campaign_id"))
         if home != tuple(launch[name] for name in ("workspace", "environment", "campaign_id")):
-            return delivery["body"]  # the launch of another workspace, whose id was learnt somehow
+            return delivery["body"]  # another workspace's launch
         properties["attach"] = launch["attach"]
         return orjson.dumps(body)
 
@@ -81,7 +81,7 @@ class Launches:
         return until_ms is not None and until_ms <= now_ms
 
     def failed(self, delivery: WebhookDelivery, now_ms: int, reason: str) -> LogRow:
-        """The event that says that a delivery failed for good."""
+        """Returns the event for a delivery that failed for good."""
         data = orjson.loads(delivery["body"])["data"]
         home = (delivery["workspace"], delivery["environment"])
         return failure(home, delivery["contact_id"], data, reason, now_ms=now_ms, partitions=self._settings.partitions)
@@ -90,9 +90,9 @@ class Launches:
 def failure(
     home: tuple[str, str], contact_id: str, data: dict[str, Any], reason: str, *, now_ms: int, partitions: int
 ) -> LogRow:
-    """The event that says that a requested message failed, as a client would send it; repeats give the same one.
+    """Returns the failure event of a requested message, as a client would send it; a repeat returns the same event.
 
-    ``home`` is workspace and environment, ``data`` that of the message's body.
+    ``home`` is workspace and environment, ``data`` is the data of the message's body.
     """
     properties = data.get("properties")
     launch_id = properties.get("launch_id") if isinstance(properties, dict) else None

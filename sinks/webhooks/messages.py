@@ -1,11 +1,11 @@
 """Events and changes, and the notification state of their contacts in; messages for subscribers out; pure.
 
-1. A message's id follows from its cause, so a cause that is read again gives the same message.
-2. Snapshots say what is so, not what changed: ``contact.updated`` is a snapshot that shows something else than the
-   one before, ``contact.unsubscribed`` one in which a consent is false that was not.
-3. A membership that is only repeated (after a crash the segments stage restates what it may have told) is no message.
-4. The highest version of a contact or membership holds, as in the tables: an older change that comes late, from a
-   worker that slept or from before a crash, is no message. A change of the same moment has another version.
+1. A message's id follows from its cause, so a repeated cause gives the same message.
+2. A snapshot states values, not changes: ``contact.updated`` follows from a snapshot that differs from the previous
+   one, ``contact.unsubscribed`` from one in which a consent became false.
+3. A repeated membership is no message: after a crash the segments stage repeats outputs that it may have sent.
+4. The highest version of a contact or membership wins, as in the tables. An older change that comes late, from a paused
+   worker or from before a crash, is no message. A change of the same moment has another version.
 """
 
 from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ Profile = dict[str, Any]
 
 @dataclass(slots=True)
 class NotificationState:
-    """The notifications of contacts and memberships so far; ``get`` reads durable rows, ``writes`` are new ones."""
+    """The notifications of contacts and memberships so far; ``get`` reads durable rows, ``writes`` holds new rows."""
 
     get: Callable[[bytes], bytes | None]
     writes: dict[bytes, bytes] = field(default_factory=dict)
@@ -75,26 +75,26 @@ class NotificationState:
 
 
 def learn_identifiers(change: Change, known: NotificationState) -> Profile | None:
-    """What messages about the contact name it by, from its profile; that profile, for ``of_change``."""
+    """Keeps the identifiers of a contact's messages from its profile; returns that profile, for ``of_change``."""
     if change["kind"] != "profile" or change.get("merged_into"):
         return None
     profile: Profile = orjson.loads(change["profile"] or b"{}")
     get = profile.get
     names = {name: get(name) or None for name in IDENTIFIERS}
-    # not read before: a row that is the same again costs less to write than to find
+    # no read before the write: rewriting an equal row costs less than reading it
     known.writes[b"i/" + change["contact_id"].encode()] = orjson.dumps(names)
     return profile
 
 
 def identifiers_of(contact_id: str, known: NotificationState) -> dict[str, str | None]:
-    """The contact's own; each is none where it has none, or its profile has not come by yet."""
+    """The contact's own identifiers; ``None`` for each that the contact lacks or whose profile has not arrived."""
     row = known.read(b"i/" + contact_id.encode()) if contact_id else None
     found: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
     return found
 
 
 def of_event(event: Event) -> list[Message]:
-    """A tracked event by its name, a copy of one by none; one that ends a subscription is told as such too."""
+    """Returns a tracked event's messages: none for a copy, an additional one for an unsubscribe event."""
     if event["kind"] != TRACK or event["type"] in OURS or event.get("repeat"):
         return []
     message = Message(
@@ -110,7 +110,7 @@ def of_event(event: Event) -> list[Message]:
         key_id=event["key_id"],
     )
     if event["type"] != MESSAGE_UNSUBSCRIBED or b'"consents"' in event["profile"]:
-        return [message]  # where it ends a consent, the contact's change tells of that
+        return [message]  # if it ends a consent, the contact's change makes the message
     return [message, _same_as(message, UNSUBSCRIBED)]
 
 
@@ -134,7 +134,7 @@ def _event_data(event: Event) -> dict[str, Any]:
         data[f"{verb}_at"] = iso(event["timestamp_ms"])
     data["event_id"] = event["event_id"]
     data["timestamp"] = iso(event["timestamp_ms"])
-    data["properties"] = orjson.Fragment(event["properties"] or b"{}")  # as they came: numbers keep all digits
+    data["properties"] = orjson.Fragment(event["properties"] or b"{}")  # in the original form: numbers keep all digits
     return data
 
 
@@ -146,9 +146,9 @@ def of_change(
     profile: Profile | None = None,
     is_heard: bool = True,
 ) -> list[Message]:
-    """``known`` learns the change; it knows all that happened since ``complete_since_ms``.
+    """Applies the change to ``known``, which holds all changes since ``complete_since_ms``; returns its messages.
 
-    ``profile`` is the change's, where it was read already. Without subscribers (not ``is_heard``) messages may be
+    ``profile`` is the change's profile, if already read. If no endpoint subscribes (not ``is_heard``), messages may be
     omitted.
     """
     if change["kind"] == "membership":
@@ -179,7 +179,7 @@ def _membership(change: Change, known: NotificationState, complete_since_ms: int
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # skip exits that were never announced, and entries older than the retained state
     if change["reason"] == CARRIED:
-        return []  # the person was in it before the merge and is after it
+        return []  # the person was a member before the merge and still is
     data = {
         "contact_id": change["contact_id"],
         "segment_id": segment,
@@ -198,7 +198,7 @@ def _membership_row(*, member: bool, version: int) -> bytes:
 
 
 def _version_of(row: bytes) -> int:
-    """A row of before has no version: every change is newer."""
+    """The version of a row; an older form of row has none, so every change is newer."""
     return int.from_bytes(row[1:], signed=True) if len(row) > 1 else -1
 
 
@@ -207,7 +207,7 @@ def _merge(change: Change, known: NotificationState) -> list[Message]:
     before = known.read(key)
     known.writes[key] = _GONE
     if before is None or before == _GONE:
-        return []  # the contact was never announced: an identifier joined another contact
+        return []  # no message announced the contact: an identifier joined another contact
     data = {"contact_id": change["merged_into"], "merged_contact_id": change["contact_id"]}
     if change.get("event_id"):
         data["event_id"] = change["event_id"]

@@ -1,8 +1,8 @@
 """Messages of campaigns whose delivery is a Kafka topic in; records of that topic out.
 
-A record's key is the contact, its value the body that a webhook would get, without a signature. It is durable before
-the place that it came from is committed, so a crash repeats it: its ``id`` is the same. A topic that Kafka refuses, or
-that takes nothing while the broker answers, is the failure of its messages and of nothing else.
+A record's key is the contact; its value is the body of the webhook, without a signature. The record is durable before
+the source offset is committed, so a crash repeats it with the same ``id``. If Kafka refuses a topic, or a topic takes
+no record while the broker answers, only that topic's messages fail.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ TRIES = 6
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """``topic`` is the name that the campaign gives it."""
+    """``topic`` is the campaign's name for it."""
 
     topic: str
     message: Message
@@ -53,7 +53,7 @@ def outgoing(control: ControlState, messages: Iterable[Message]) -> Iterator[Out
 
 
 class CustomerTopics:
-    """Connects when the first record is to be sent."""
+    """Sends records to customers' topics; connects before the first record."""
 
     def __init__(self, settings: Settings, patience_s: float = PATIENCE_S) -> None:
         self._settings = settings
@@ -63,7 +63,7 @@ class CustomerTopics:
         """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
 
     async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
-        """Return when all replicas have them; returns the refused ones with Kafka's reason. Waits for a broker."""
+        """Returns refused records with Kafka's reason, after all replicas have the others. Waits for a broker."""
         if records and self._producer is None:
             await self._start()
         failed: list[tuple[Outgoing, str]] = []
@@ -82,7 +82,7 @@ class CustomerTopics:
         return failed
 
     async def _publish(self, name: str, record: Outgoing) -> str:
-        """Empty, or why Kafka refuses the record. While no broker answers it waits."""
+        """Returns Kafka's reason for a refusal, or an empty text. Waits while no broker answers."""
         for _ in range(TRIES):
             try:
                 sent = await self._producer.send(name, record.value, key=record.message.contact_id.encode())
@@ -93,7 +93,7 @@ class CustomerTopics:
                     return reason
                 await asyncio.sleep(RETRY_S)
                 await kafka.wait_for_broker(self._settings)
-                # it may have been deleted since
+                # the topic may have been deleted since
                 self._known.pop(name, None)
                 if refusal := await self._refusal(name):
                     return refusal
@@ -103,7 +103,7 @@ class CustomerTopics:
         return reason
 
     async def _start(self) -> None:
-        """Not idempotent: an idempotent producer never gives a record up, and one topic would hold up all others."""
+        """Not idempotent: an idempotent producer never gives a record up, so one topic would block all others."""
         self._producer = await kafka.started(
             self._settings,
             lambda: AIOKafkaProducer(
@@ -118,7 +118,7 @@ class CustomerTopics:
         )
 
     async def _refusal(self, name: str) -> str:
-        """Why Kafka will not have the topic; empty where it is there."""
+        """Returns Kafka's reason to refuse the topic; empty if the topic exists."""
         while (reason := self._known.get(name)) is None:
             try:
                 await kafka.make_topic(self._settings, name)

@@ -1,7 +1,7 @@
-"""The planner of webhooks: `changes` and `resolved` in; deliveries on `deliveries`, then the offsets, out.
+"""`changes` and `resolved` in; webhook deliveries on `deliveries`, then committed offsets, out.
 
-1. Deliveries are durable before the contacts' notification state is, and that before offsets are committed. A
-   crash between any two plans again, and finds the same ids.
+1. Deliveries become durable first, then the contacts' notification state, then the offsets. A crash in between plans
+   again, with the same ids.
 2. The disk holds the position. If the disk is older than the committed offsets (it was lost), the planner reads the
    records before them to rebuild its state, and plans nothing for them.
 3. Endpoints are those on `control` when the records are planned: an endpoint receives every event that was sent after
@@ -66,7 +66,7 @@ UNHEARD_PACE_S = 0.1
 
 @dataclass(slots=True)
 class PlannedUnit:
-    """A batch that becomes durable together: deliveries, then the notification state, up to these places."""
+    """A batch that becomes durable together: deliveries, then the notification state, up to these offsets."""
 
     known: NotificationState
     planned: dict[str, WebhookDelivery] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class PlannedUnit:
 
 
 class DeliveryPlanner:
-    """The one consumer of a share of both topics; no group assigns it anything, a group only keeps its offsets."""
+    """The one consumer of a share of both topics; assigns its own partitions, and a group only keeps its offsets."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class DeliveryPlanner:
         self._names = {topics.name(topic, settings): topic for topic in SOURCES}
 
     async def start(self) -> None:
-        """Find out where to go on."""
+        """Determines the start offsets."""
         self._consumer = AIOKafkaConsumer(
             **connection(self._settings),
             group_id=topics.app_id(GROUP, self._settings),
@@ -125,7 +125,7 @@ class DeliveryPlanner:
             self._planned_before[tp] = await self._consumer.committed(tp) or 0
             position = known[tp.topic].get(tp.partition, first[tp])
             if self._names[tp.topic] is topics.RESOLVED:
-                position = max(position, self._planned_before[tp])  # events teach nothing
+                position = max(position, self._planned_before[tp])  # events leave no state
             self._consumer.seek(tp, min(max(position, first[tp]), end[tp]))
 
     async def stop(self) -> None:
@@ -134,7 +134,7 @@ class DeliveryPlanner:
         await self._topics.stop()
 
     async def run(self) -> None:
-        """For ever; raises where going on would lose something."""
+        """Runs for ever; raises an error if going on would lose data."""
         began = 0.0
         while True:
             pace_s = PACE_S if has_endpoints(self._control) else UNHEARD_PACE_S
@@ -151,7 +151,7 @@ class DeliveryPlanner:
                 await self._take(found)
 
     async def commit(self) -> None:
-        """Run for ever: commit durable offsets about once a second."""
+        """Runs for ever: commits durable offsets about once a second."""
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._commit()
@@ -163,7 +163,7 @@ class DeliveryPlanner:
         await retried(self._tail.catch_up, KafkaError, report, RETRY_S)
 
     async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
-        """Records of all partitions, in units that are durable one after the other."""
+        """Takes records of all partitions, in units that become durable one after the other."""
         unit = PlannedUnit(NotificationState(self._store.get))
         for tp, records in found.items():
             for record in records:
@@ -194,7 +194,7 @@ class DeliveryPlanner:
                 since = self._complete_since(record, known)
                 changes = codec.decode_changes(record.value or b"")
                 kept = [c for c in changes if c["kind"] in TOLD_KINDS and not self._control.erased.covers(c)]
-                # first: a contact's membership may stand before its profile
+                # profiles first: a membership may precede its contact's profile
                 read = [(change, _read(learn_identifiers, change, known)) for change in kept]
                 said = (
                     message
@@ -213,7 +213,7 @@ class DeliveryPlanner:
             )
             return named(self._control, said, known)
         except UndecodableError as error:
-            # the ClickHouse sink reads the same record and puts it into quarantine
+            # the ClickHouse sink quarantines the record
             where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
             log.error("skipping %s/%s/%s: %s", *where.values(), error, extra=where)  # noqa: TRY400 - one line
             return []
@@ -222,13 +222,13 @@ class DeliveryPlanner:
         key = b"t/%d" % record.partition
         found = known.read(key)
         if found is None:
-            # from the topic's very first record on everything is known
+            # from the topic's first record on, the state is complete
             found = b"%d" % (record.timestamp if record.offset else 0)
             known.writes[key] = found
         return int(found)
 
     async def _keep(self, unit: PlannedUnit) -> None:
-        # one of no contact lies where its id says, perhaps in another sender's share, and is not read back here
+        # a delivery without a contact may lie in another sender's share, and is not read back here
         is_alone = self._settings.webhook_senders == 1
         self._store.fresh.update(one for one, delivery in unit.planned.items() if delivery["contact_id"] or is_alone)
         await self._delivery_log.write([self._delivery_log.state(one) for one in unit.planned.values()], urgent=True)
@@ -272,7 +272,7 @@ class DeliveryPlanner:
 
 
 def _read(read: Callable[..., T | None], datum: Any, *more: Any, **how: Any) -> T | None:
-    """An unusable item costs only itself; ClickHouse or quarantine has it."""
+    """Decodes a record. An unusable item costs only itself: ClickHouse or quarantine has it."""
     try:
         return read(datum, *more, **how)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -1,8 +1,8 @@
-"""Settings in; the sender of webhooks, running until it is stopped, out.
+"""Settings in; a running sender of webhooks out, until it is stopped.
 
-One sender works on a share at a time: its folder cannot be opened twice, and on a cluster one sender holds the share's
-lease while others stand by. Before its first request it reads the definitions from `control`, then every delivery up
-to now from `deliveries`, behind the records that fence older senders.
+One sender works on a share at a time: two processes cannot open its folder, and on a cluster one sender holds the
+share's lease while others stand by. Before its first request the sender reads the definitions from `control`, then all
+deliveries so far from `deliveries`, up to the records that fence older senders.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ WHOLE = "0/1"
 
 
 class Webhooks:
-    """The parts, wired once."""
+    """The parts of a sender, wired once."""
 
     def __init__(self, settings: Settings, on_ready: Callable[[], None]) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class Webhooks:
         self._traces = DeliveryTraces(started("webhooks"))
 
     def samples(self) -> Iterator[Sample]:
-        """The sender's numbers as they are now; one that stands by has sent nothing."""
+        """The sender's present metrics; a standby has sent no requests."""
         counts, dispatcher = self._counts, self._dispatcher
         for outcome in ATTEMPTS:
             yield Sample("headwater_webhook_attempts_total", (outcome,), counts.attempts[outcome])
@@ -72,7 +72,7 @@ class Webhooks:
         yield Sample("headwater_webhook_overdue_seconds", (), overdue)
 
     async def run(self) -> None:
-        """Run until cancelled; raises the error that ended a part."""
+        """Runs until cancelled; raises the error that ended a part."""
         settings = self._settings
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await wait_for_broker(settings)
@@ -130,7 +130,7 @@ class Webhooks:
             await _first([writing, self._broken, *(asyncio.create_task(work) for work in working)])
 
     async def _run_launches(self, store: Store) -> None:
-        """For ever; one of several senders does all jobs, and all entries: each disk has them."""
+        """Runs for ever; one of several senders runs all jobs for all entries: each disk has them."""
         settings, control, jobs = self._settings, self._control, self._launch_jobs
         if share_of(settings) == 0:
             entries = EntryRunner(settings, control, jobs, store, Connections(settings))
@@ -172,7 +172,7 @@ class Webhooks:
 
 
 def opened(settings: Settings) -> Store:
-    """The sender's disk; that of another share is emptied: it is a copy, and what waits on it is not this one's."""
+    """Opens the sender's disk; empties the disk of another share, which is a copy of other deliveries."""
     folder, mark = settings.home / "state" / "webhooks", settings.home / "state" / "webhooks.share"
     store, share = Store(folder), f"{share_of(settings)}/{settings.webhook_senders}"
     if (mark.read_text() if mark.exists() else WHOLE) != share:
@@ -184,13 +184,13 @@ def opened(settings: Settings) -> Store:
 
 
 async def _first(tasks: list["asyncio.Future[None]"]) -> None:
-    """Wait for the first to end, which is an error; the others end with it."""
+    """Waits for the first part to end, which is an error; then ends the others."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        # the delivery log, the first task, continues: attempts under way still have to be logged
+        # the delivery log, the first task, continues: it still has to record running attempts
         for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks[1:], return_exceptions=True)

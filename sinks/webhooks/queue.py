@@ -1,8 +1,8 @@
-"""Due deliveries of one endpoint in; the next one that may be sent out; small in memory; pure.
+"""Due deliveries of one endpoint in; the next sendable delivery out; small in memory; pure.
 
-1. Due ones come in the order of their times, and of their planning where those are the same.
-2. First attempts for one contact are made one after the other, in the order of their causes. A retry waits for
-   no other delivery, and none waits for it: one refused message does not hold up the contact for a day.
+1. Due deliveries come in the order of their times; equal times come in the order of planning.
+2. First attempts for one contact run one after the other, in the order of their causes. A retry waits for no other
+   delivery and blocks no other: one refused message does not hold up the contact for a day.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A delivery's place in the queue; the delivery itself lies on disk."""
+    """A delivery's place in the queue; the delivery itself is on disk."""
 
     due_ms: int
     seq: int
@@ -39,11 +39,11 @@ class Queue:
         return self._heap[0].due_ms if self._heap else None
 
     def pop(self, now_ms: int) -> Entry | None:
-        """The next one that is due; ``None``: none is."""
+        """Returns the next due delivery, or ``None``."""
         return heappop(self._heap) if self._heap and self._heap[0].due_ms <= now_ms else None
 
     def begin(self, contact_id: str, entry: Entry) -> bool:
-        """Whether the first attempt of this entry may be made; if not, it waits until ``end``."""
+        """Whether the first attempt of this entry may start; if not, it waits until ``end``."""
         if not contact_id:
             return True
         waiting = self._busy.get(contact_id)
@@ -54,15 +54,15 @@ class Queue:
         return True
 
     def end(self, contact_id: str) -> None:
-        """The first attempt has been made; the delivery that waited longest is next."""
+        """Ends the first attempt; the delivery that waited longest is next."""
         self._next(contact_id, self._busy.pop(contact_id, deque()))
 
     def skip(self, contact_id: str) -> None:
-        """The contact's next one was taken out by ``pop`` and is not to be sent any more."""
+        """Skips the contact's delivery that ``pop`` took out and that must not be sent any more."""
         self._next(contact_id, self._behind.pop(contact_id, deque()))
 
     def clear(self) -> list[Entry]:
-        """Take everything out; attempts under way are not in it."""
+        """Removes all waiting entries; running attempts are not among them."""
         waiting = (*self._busy.values(), *self._behind.values())
         taken = [*self._heap, *(entry for entries in waiting for entry in entries)]
         self._heap, self._busy, self._behind = [], {}, {}
@@ -70,6 +70,6 @@ class Queue:
 
     def _next(self, contact_id: str, waiting: deque[Entry]) -> None:
         if waiting:
-            self.put(waiting.popleft())  # no other delivery of the contact is due before it
+            self.put(waiting.popleft())  # no other delivery of the contact is due earlier
         if waiting:
             self._behind[contact_id] = waiting

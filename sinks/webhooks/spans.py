@@ -1,6 +1,6 @@
 """Traced records and their deliveries in; a span for each attempt, and its ``traceparent`` for the endpoint, out.
 
-The trace of a delivery is kept in memory: attempts after a restart have none.
+Memory holds the trace of a delivery: attempts after a restart have none.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,14 +18,14 @@ MOST = 10_000
 
 
 class DeliveryTraces:
-    """``tracer``: ``None`` where tracing is off; then nothing is remembered."""
+    """``tracer`` is ``None`` if tracing is off; then no trace is kept."""
 
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
         self._of_delivery: LRUCache[str, str] = LRUCache(MOST)
 
     def planned(self, record: KafkaRecord, deliveries: Iterable[WebhookDelivery]) -> None:
-        """Remember of each delivery of the record the trace of the event that caused it."""
+        """Keeps, for each delivery of the record, the trace of its causing event."""
         if not record.headers:
             return
         with traced(self._tracer, [record]) as traces:
@@ -37,7 +37,7 @@ class DeliveryTraces:
     def attempt(
         self, url: str, delivery: WebhookDelivery, headers: dict[str, str]
     ) -> Iterator[Callable[[AttemptOutcome], None]]:
-        """A span around a request: adds ``traceparent`` to ``headers``; yields a function that takes the outcome."""
+        """Opens a span around a request: adds ``traceparent`` to ``headers``; yields a setter of the outcome."""
         parent = self._of_delivery.get(delivery["id"], "")
         span = None
         if self._tracer is not None and parent:
@@ -53,4 +53,4 @@ class DeliveryTraces:
 
 
 def _pass(_outcome: AttemptOutcome) -> None:
-    """Nothing is traced."""
+    """Does nothing: tracing is off."""

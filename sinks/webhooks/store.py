@@ -3,9 +3,9 @@
 The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
 there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
-forgotten, ``c/``, ``i/``, ``v/`` and ``m/`` what was said (`messages.py`), ``l/`` the attachments of a launch, ``n/``
-entries that launch a campaign, ``p/`` the next offset of a partition, ``t/`` since when everything of a partition of
-`changes` is known.
+forgotten, ``c/``, ``i/``, ``v/`` and ``m/`` the notification state (`messages.py`), ``l/`` the attachments of a launch,
+``n/`` entries that launch a campaign, ``p/`` the next offset of a partition, ``t/`` the time from which the rows hold
+all changes of a partition of `changes`.
 """
 
 import logging
@@ -34,7 +34,7 @@ _TIME = struct.Struct(">q")
 
 
 class OnQueued(Protocol):
-    """Called with the endpoint and the place of a delivery that has one now."""
+    """Called with an endpoint and the queue place of a delivery."""
 
     def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
 
@@ -76,7 +76,7 @@ class Store:
         return value
 
     def positions(self, topic: str) -> dict[int, int]:
-        """The next offset to read of each partition that was read."""
+        """The next offset of each partition that was read."""
         prefix = b"p/" + topic.encode() + b"/"
         return {int(key[len(prefix) :]): int(value) for key, value in self._scan(prefix)}
 
@@ -88,19 +88,19 @@ class Store:
         return None if value is None else decode_delivery(value)
 
     def is_queued(self, entry: Entry) -> bool:
-        """Whether this is still the delivery's place."""
+        """Whether this is still the delivery's place in the queue."""
         value = self.get(b"q/" + entry.id.encode())
         return value is not None and value[: _PLACE.size] == _PLACE.pack(entry.due_ms, entry.seq)
 
     def load(self) -> None:
-        """Tell ``on_queued`` of everything that waits."""
+        """Calls ``on_queued`` for all waiting deliveries."""
         for key, value in self._scan(b"q/"):
             due_ms, seq = _PLACE.unpack(value[: _PLACE.size])
             self.last_seq = max(self.last_seq, seq)
             self.on_queued(value[_PLACE.size :].decode(), Entry(due_ms, seq, key[2:].decode()))
 
     def expired(self, now_ms: int, most: int) -> list[WebhookDelivery]:
-        """Deliveries that are to be forgotten."""
+        """Returns deliveries to forget."""
         expired: list[WebhookDelivery] = []
         for key, _ in self._scan(b"x/"):
             if _TIME.unpack(key[2:10])[0] > now_ms or len(expired) == most:
@@ -109,16 +109,16 @@ class Store:
             if delivery is not None and key == _expiry(delivery):
                 expired.append(delivery)
             else:
-                self._db.delete(key)  # it was sent again since
+                self._db.delete(key)  # a later attempt followed
         return expired
 
     def of_contacts(self, contact_ids: Collection[str], until_ms: int) -> list[WebhookDelivery]:
-        """Deliveries of these contacts that were planned until then."""
+        """Returns the deliveries of these contacts that were planned until this time."""
         deliveries = (decode_delivery(value) for _, value in self._scan(b"d/"))
         return [d for d in deliveries if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
 
     def unlearn(self, contact_ids: Collection[str]) -> None:
-        """Forget the notification state of contacts."""
+        """Forgets the notification state of contacts."""
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
             batch.delete(b"c/" + contact_id.encode())
@@ -129,13 +129,13 @@ class Store:
         self._db.write(batch)
 
     def drop_launches(self, until_ms: int) -> None:
-        """Forget attachments that came before then."""
+        """Deletes attachments that arrived before this time."""
         for key, value in self._scan(b"l/"):
             if _TIME.unpack(value[: _TIME.size])[0] < until_ms:
                 self._db.delete(key)
 
     def waiting_entries(self, most: int) -> list[LaunchEntry]:
-        """Entries into segments whose messages are not asked for yet."""
+        """Returns entries into segments whose messages have not been requested yet."""
         rows = islice(self._scan(ENTRIES), most)
         return [entry for _, value in rows if (entry := entry_of(value)) is not None]
 
@@ -147,7 +147,7 @@ class Store:
     # --- writing
 
     def learn(self, rows: Mapping[bytes, bytes | None], positions: Mapping[tuple[str, int], int]) -> None:
-        """Write the notification state, and the position up to which it was read."""
+        """Writes the notification state and the offset up to which it was read."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -159,7 +159,7 @@ class Store:
         self._db.write(batch)
 
     def apply(self, record: Any) -> None:
-        """Apply a record of `deliveries`."""
+        """Applies a record of `deliveries`."""
         batch = WriteBatch(raw_mode=True)
         batch.put(f"p/deliveries/{record.partition}".encode(), b"%d" % (record.offset + 1))
         queued: Queued | None = None
@@ -197,7 +197,7 @@ class Store:
         return None
 
     def _is_planned_again(self, delivery: WebhookDelivery) -> bool:
-        """By the sender of another share, which does not see what became of it."""
+        """Whether the sender of another share, which does not see the outcome, planned the delivery again."""
         if delivery["status"] != PENDING or delivery["attempts"]:
             return False
         current = self.delivery(delivery["id"])

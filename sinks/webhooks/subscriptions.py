@@ -1,7 +1,7 @@
-"""A message and the endpoints in; the deliveries that it makes out; pure.
+"""A message and the endpoints in; its deliveries out; pure.
 
-1. An endpoint asks for a type by name, for a group of them by ``group.*``, or for everything by ``*``.
-2. An endpoint receives notifications of later events only, and none while it is disabled.
+1. An endpoint subscribes to a type by name, to a group of types by ``group.*``, or to everything by ``*``.
+2. An endpoint receives only messages later than its creation, and none while it is disabled.
 3. A campaign's message goes to the campaign's destination, even if that does not subscribe to its type. A
    public key, which every visitor of a page can read, cannot request one.
 """
@@ -27,12 +27,12 @@ Targets = Callable[[Message, int], Iterable[Webhook]]
 
 
 def wants(types: Iterable[str], kind: str) -> bool:
-    """Whether one of the types is or covers this one."""
+    """Whether a subscribed type equals or covers this one."""
     return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
 
 
 def is_told(control: ControlState, message: Message) -> bool:
-    """False for contacts that a new or edited rule found in its segment, where its author did not ask for them."""
+    """False for contacts that a new or edited rule added to its segment, unless its author asked for them."""
     if message.type != ENTERED or message.data.get("reason") != BY_RULE:
         return True
     segment = control.segments[message.workspace, message.environment].get(message.data["segment_id"])
@@ -40,7 +40,7 @@ def is_told(control: ControlState, message: Message) -> bool:
 
 
 def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
-    """The messages to deliver, with the identifiers of their contact and the names of its segment and campaign."""
+    """Returns the messages to deliver, with their contact's identifiers and the names of its segment and campaign."""
     wanted = [message for message in messages if is_told(control, message)]
     for message in wanted:
         home = (message.workspace, message.environment)
@@ -50,24 +50,24 @@ def named(control: ControlState, messages: Iterable[Message], state: Notificatio
         if message.campaign_id:
             campaign = control.campaigns[home].get(message.campaign_id)
             message.data["campaign_name"] = None if campaign is None else campaign.name
-        if not message.type.startswith("contact."):  # those have the contact itself, or name two
+        if not message.type.startswith("contact."):  # these messages hold the contact itself, or name two
             message.data["identifiers"] = identifiers_of(message.contact_id, state)
     return wanted
 
 
 def hears(webhook: Webhook, message: Message) -> bool:
-    """Whether it asked for the message's type, and of a segment for that one."""
+    """Whether the endpoint subscribes to the message's type, and to its segment."""
     is_other = bool(webhook.segments) and message.data.get("segment_id") not in webhook.segments
     return wants(webhook.types, message.type) and not (is_other and message.type in (ENTERED, LEFT))
 
 
 def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
-    """Where a delivery goes today; ``None``: nowhere any more."""
+    """Returns the present destination of a delivery, or ``None`` if it was deleted."""
     return control.webhooks_by_id.get(webhook_id)
 
 
 def has_endpoints(control: ControlState) -> bool:
-    """Whether any webhook can be interested in any event."""
+    """Whether a webhook may want any event."""
     return bool(control.webhooks_by_id) or any(control.campaigns.values())
 
 
@@ -99,14 +99,14 @@ def _where(control: ControlState, workspace: str, environment: str, campaign_id:
 
 
 def subscribed(control: ControlState) -> Targets:
-    """The endpoints of the message's environment that asked for its type."""
+    """Returns the endpoints of the message's environment that subscribe to its type."""
 
     def targets(message: Message, known_ms: int) -> list[Webhook]:
         home = control.webhooks.get((message.workspace, message.environment))
         webhooks = [
             webhook
             for webhook in (home or {}).values()
-            # an edge's clock may be ahead of a stage's: no event sent after the 201 is skipped
+            # an edge's clock may be ahead of a stage's: no event sent after the 201 may be skipped
             if webhook.status == "enabled"
             and webhook.created_ms <= known_ms + CLOCK_SKEW_MS
             and hears(webhook, message)
@@ -114,7 +114,7 @@ def subscribed(control: ControlState) -> Targets:
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))
         if webhook is not None and webhook not in webhooks:
-            # for any subscribed types; while it is disabled the messages wait: it is the campaign's destination
+            # whatever its subscribed types: it is the campaign's destination, and messages wait while it is disabled
             webhooks.append(webhook)
         return webhooks
 
@@ -124,7 +124,7 @@ def subscribed(control: ControlState) -> Targets:
 def plan(
     messages: Iterable[Message], targets: Targets, *, known_ms: int, now_ms: int, seq: Callable[[], int]
 ) -> list[WebhookDelivery]:
-    """The deliveries to make, first attempts due now, in the order of the messages."""
+    """Returns the deliveries of the messages in their order; first attempts are due now."""
     planned = []
     for message in messages:
         body = b""
