@@ -1,9 +1,9 @@
-"""A series with values in, its sum, largest or smallest value in a window out, and when a verdict on it changes.
+"""A series with values in; its sum, maximum or minimum in a window, and the time of the next change, out.
 
-1. Values are whole millionths: sums are exact, in any order, and 0.1 + 0.2 is 0.3. What is no number, or beyond
-   ``schemas.rules.parse_parts.LARGEST``, is no value, and its event does not count.
-2. The newest ``MOST_EVENTS`` events of the past count. The sum of none is 0; the largest of none is missing, and
-   only ``ne`` holds for it.
+1. Values are whole millionths: sums are exact, in any order, and 0.1 + 0.2 is 0.3. A value that is not a number, or
+   that exceeds ``schemas.rules.parse_parts.LARGEST``, is missing, and its event does not count.
+2. The newest ``MOST_EVENTS`` past events count. The sum of no events is 0. The maximum of no events is missing, and
+   only ``ne`` matches it.
 """
 
 import operator
@@ -29,13 +29,13 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def units_of(value: Any) -> int | None:
-    """The millionths of a JSON number, or of a string that spells one."""
+    """Returns the millionths of a JSON number, or of a string that spells one."""
     number = number_of(value)
     return None if number is None or abs(number) > LARGEST else round(float(number) * SCALE)
 
 
 def shown(units: int | None) -> int | float | None:
-    """As it was written."""
+    """Converts millionths to a JSON number."""
     if units is None:
         return None
     return units // SCALE if units % SCALE == 0 else units / SCALE
@@ -57,21 +57,21 @@ class Limit:
 
 
 def total(kind: str, values: list[int]) -> int | None:
-    """Of the events in the window."""
+    """Returns the total of the window's events."""
     if kind == "sum":
         return sum(values)
     return (max if kind == "max" else min)(values, default=None)
 
 
 def span(times: list[int], within_ms: int | None, now_ms: int) -> tuple[int, int]:
-    """The events that count now."""
+    """Returns the range of the events that count now."""
     end = bisect_right(times, now_ms)
     start = max(end - MOST_EVENTS, 0)
     return (start if within_ms is None else bisect_left(times, now_ms - within_ms, start, end)), end
 
 
 def judge(series: Series | None, kind: str, limit: Limit, within_ms: int | None, now_ms: int) -> tuple[bool, int]:
-    """Whether the total now is such, and the earliest moment at which that changes by itself."""
+    """Whether the total meets the limit now, and the earliest time at which time alone changes that."""
     if series is None:
         return limit.holds(total(kind, [])), NEVER
     times, _, values = series
@@ -97,7 +97,7 @@ def judge(series: Series | None, kind: str, limit: Limit, within_ms: int | None,
 
 
 class _Running:
-    """A total that values come to and go from."""
+    """A total that adds and removes values."""
 
     def __init__(self, kind: str, values: list[int]) -> None:
         self._kind = kind

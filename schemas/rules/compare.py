@@ -1,10 +1,10 @@
-"""A rule's comparison in, a function from a JSON value to yes or no out; ``None`` stands for a missing value.
+"""A rule's comparison in; a predicate on a JSON value out; ``None`` stands for a missing value.
 
 1. A missing value matches only ``not_exists``, ``ne`` and ``not_in``, the exact opposites of ``eq`` and ``in``.
-2. A type that does not fit is no match, never an error.
-3. A number equals a string that spells it, and true the string "true", whichever of them the rule says. Two strings
-   are equal where their characters are: "01" is not "1".
-4. A name with dots is the exact name of a field where there is one, else a path.
+2. A value of another type does not match, and raises no error.
+3. A number equals a string that spells it, and true equals the string "true"; the rule may state either. Two strings
+   are equal only if their characters are equal: "01" is not "1".
+4. A name with dots is the exact name of a field if the field exists, else a path.
 """
 
 import math
@@ -34,7 +34,7 @@ EXACT_DIGITS = 20
 
 
 def number_of(value: Any) -> int | float | None:
-    """The number that a JSON value is, or spells."""
+    """Returns the number that a JSON value is or spells."""
     kind = type(value)
     if kind is int or kind is float:
         number: int | float = value
@@ -58,12 +58,12 @@ def dig(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def names_of(path: tuple[str, ...]) -> set[str]:
-    """The attributes that a rule's value may come from."""
+    """The attributes that may hold a rule's value."""
     return {path[0], ".".join(path)}
 
 
 def attribute_at(attributes: Mapping[str, list[Any]], path: tuple[str, ...]) -> tuple[Any, list[Any] | None]:
-    """The value of an attribute that a rule names, and the entry (``[value, time, event id]``) that it lies in."""
+    """The value of an attribute that a rule names, and the entry (``[value, time, event id]``) that holds it."""
     if len(path) > 1:
         entry = attributes.get(".".join(path))
         if entry is not None and entry[0] is not None:
@@ -73,7 +73,7 @@ def attribute_at(attributes: Mapping[str, list[Any]], path: tuple[str, ...]) -> 
 
 
 def predicate(test: Comparison) -> Predicate:
-    """For a test whose value does not move with the present."""
+    """Builds the predicate of a test whose value does not move with the present."""
     match test.op:
         case "exists":
             return lambda value: value is not None
@@ -107,7 +107,7 @@ NEGATED = {"ne": "eq", "not_in": "in", "not_exists": "exists"}
 
 
 def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
-    """The same for several texts: whether one of them passes, or for a negated operator whether none fails it."""
+    """Builds the same predicate for several texts: one of them passes, or for a negated operator all pass."""
     if test.op in NEGATED:
         positive = any_value(Comparison(op=NEGATED[test.op], value=test.value))
         return lambda values: not positive(values)
@@ -124,7 +124,7 @@ _TRUTHS = {True: "true", False: "false"}
 
 
 def _equals(operand: Scalar) -> Predicate:
-    # the type first: 1 == True
+    # compare types first: 1 == True
     if type(operand) is bool:
         spelt = _TRUTHS[operand]
         return lambda value: value is operand or (type(value) is str and value == spelt)
@@ -138,7 +138,7 @@ def _equals(operand: Scalar) -> Predicate:
 
 
 def values_of(operands: tuple[Scalar, ...] | ListValues) -> tuple[Scalar, ...]:
-    """Of ``in`` or ``not_in``."""
+    """The values of ``in`` or ``not_in``."""
     return operands.values if isinstance(operands, ListValues) else operands
 
 
@@ -148,7 +148,7 @@ def _is_one_of_these(operands: tuple[Scalar, ...] | ListValues) -> Predicate:
 
 @lru_cache(maxsize=64)
 def _is_on_list(values: ListValues) -> Predicate:
-    """One for all conditions that use a list: its sets are made once."""
+    """All conditions on a list share one predicate: its sets are built once."""
     return _is_one_of(values.values)
 
 
@@ -173,7 +173,7 @@ def _is_one_of(operands: tuple[Scalar, ...]) -> Predicate:
 
 
 def _contains(operand: Scalar) -> Predicate:
-    """A part of a string, or an element of an array."""
+    """Matches a part of a string, or an element of an array."""
     equals = _equals(operand)
 
     def test(value: Any) -> bool:

@@ -1,7 +1,7 @@
-"""The leaves of rules in, the conditions to count for them, which several rules may share, out.
+"""The leaves of rules in; the conditions to count for them, which several rules may share, out.
 
-A condition is an event type, tests of its properties, bounds in time that do not move, and where it takes a
-value from. Its id is a hash of just that, so that an edited threshold or window finds the events of before.
+A condition is an event type, tests of its properties, fixed bounds in time, and the path of its values, if any. Its id
+is a hash of these parts alone, so an edited threshold or window reuses the counted events.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MEANING = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedEvents:
-    """The counted series; ``path`` leads to the values, if it has any."""
+    """The counted series; ``path`` leads to the values, if the series has values."""
 
     event: str
     where: tuple[Where, ...] = ()
@@ -40,7 +40,7 @@ class CountedEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A series that is counted once for all ``segments``."""
+    """A series that serves all ``segments`` with one count."""
 
     id: str
     tests: tuple[tuple[tuple[str, ...], Predicate], ...]
@@ -54,9 +54,9 @@ class Condition:
         return bool(self.tests or self.path)
 
     def counts(self, time_ms: int, properties: Any) -> tuple[int, ...] | None:
-        """The event's value if it has to have one, ``MATCHED`` if not, ``None`` for one that does not count.
+        """The event's value, or ``MATCHED`` for a condition without values; ``None`` for an event that does not count.
 
-        ``properties`` are looked at only where the condition reads them.
+        ``properties`` is read only if the condition needs it.
         """
         if self.between is not None and not self.between.from_ms <= time_ms < self.between.to_ms:
             return None
@@ -70,7 +70,7 @@ class Condition:
 
 
 def _meaning(operand: Any) -> Any:
-    """A named list counts by its values, not by its name."""
+    """The identity of a test: a named list counts by its values, not by its name."""
     return {"list": operand.digest} if isinstance(operand, ListValues) else operand
 
 
@@ -84,7 +84,7 @@ def counted_step(step: Step) -> CountedEvents:
 
 
 def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
-    """The series that a leaf needs, and how much of it."""
+    """The series that a leaf needs, and their retention."""
     everything = Retention(most=windows.MOST_EVENTS, ms=None)
     match leaf:
         case Happened(measure=measure, window=window):
@@ -103,7 +103,7 @@ def needs(leaf: Rule) -> Iterator[tuple[CountedEvents, Retention]]:
 
 
 def condition(what: CountedEvents, keeps: list[Retention], segments: frozenset[str]) -> Condition:
-    """For all its segments: as much as any of them needs."""
+    """Builds the condition for all its segments, with the largest retention."""
     bounds = [keep.ms for keep in keeps]
     return Condition(
         id=what.id,

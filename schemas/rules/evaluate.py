@@ -1,6 +1,6 @@
-"""A rule in, a pure function ``(contact, now) -> (holds, when that may change by itself)`` out.
+"""A rule in; a pure function ``(contact, now) -> (holds, time of the next possible change)`` out.
 
-Until the due time of a verdict passes or the contact changes, the verdict holds.
+A verdict holds until its due time passes or the contact changes.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,17 +44,17 @@ class Facts(Protocol):
 
     @property
     def counts(self) -> Mapping[str, Series]:
-        """By the id of their condition."""
+        """Series by the id of their condition."""
         ...
 
     @property
     def members(self) -> Mapping[str, Any]:
-        """Segments without a rule that the contact is in, among others."""
+        """The contact's segments, among them all those without a rule."""
         ...
 
     @property
     def identifiers(self) -> Mapping[str, Collection[str]]:
-        """The values by type."""
+        """The identifiers by type."""
         ...
 
     @property
@@ -97,14 +97,14 @@ def compile_rule(rule: Rule) -> Evaluate:
 
 
 def _until(parts: Sequence[Evaluate], *, stop: bool) -> Evaluate:
-    """Any (``stop=True``) or all (``stop=False``) of the parts."""
+    """Combines the parts: any of them (``stop=True``) or all of them (``stop=False``)."""
 
     def evaluate(contact: Facts, now_ms: int) -> Verdict:
         first_due = NEVER
         for part in parts:
             holds, due = part(contact, now_ms)
             if holds is stop:
-                return stop, due  # as long as this part stays so, the others do not matter
+                return stop, due  # while this verdict stands, the other parts do not matter
             first_due = min(first_due, due)
         return not stop, first_due
 
@@ -125,7 +125,7 @@ def _attribute(path: tuple[str, ...], test: Comparison) -> Evaluate:
 
 
 def _moving(path: tuple[str, ...], test: Comparison) -> Evaluate:
-    """``before`` or ``after`` a moment that moves with the present: time alone decides one day."""
+    """Evaluates ``before`` or ``after`` a moving moment: time alone changes the verdict."""
     offset, is_before = test.value.ms, test.op == "before"
 
     def evaluate(contact: Facts, now_ms: int) -> Verdict:
@@ -141,7 +141,7 @@ def _moving(path: tuple[str, ...], test: Comparison) -> Evaluate:
 
 
 def zone_of(leaf: Anniversary, contact: Facts) -> str:
-    """The name of the time zone whose days count for the contact."""
+    """The name of the time zone in which the contact's days count."""
     if not leaf.zone.path:
         return leaf.zone.name
     named = attribute_at(contact.attributes, leaf.zone.path)[0]
@@ -192,7 +192,7 @@ def _absent(leaf: Absent) -> Evaluate:
 
 
 def _listed(segment_id: str) -> Evaluate:
-    """Whether the contact is on the list now: for a segment that has no rule."""
+    """Whether the contact is on the list now: for a segment without a rule."""
     return lambda contact, _now_ms: (segment_id in contact.members, NEVER)
 
 

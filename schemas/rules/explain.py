@@ -41,7 +41,7 @@ MOST_CHANGES = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """``value`` was compared with ``threshold``; ``truncated``: only the newest events are known."""
+    """``value`` was compared with ``threshold``; ``truncated``: older events are unknown."""
 
     path: str
     met: bool
@@ -60,7 +60,7 @@ class Explanation:
     changes_ms: int | None
 
     def shape(self, since_ms: int | None, version: int) -> dict[str, Any]:
-        """As the API shows it; ``since_ms`` is the membership's."""
+        """Returns the API's shape; ``since_ms`` is the start of the membership."""
         return {
             "member": self.member,
             "since": None if since_ms is None else iso(since_ms),
@@ -81,16 +81,16 @@ class Explanation:
 
 
 def explain_rule(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
-    """``tree`` is whole, as ``schemas.rules.rule_tree.expand`` makes it; pure."""
+    """Explains a whole ``tree``, from ``schemas.rules.rule_tree.expand``; pure."""
     evaluate = compile_rule(tree)
     member, due = evaluate(contact, now_ms)
     leaves = tuple(_leaf(at, leaf, contact, now_ms) for at, leaf in rule_tree.leaves(tree))
     for _ in range(MOST_CHANGES):
         if due == NEVER or evaluate(contact, due)[0] is not member:
             break
-        due = evaluate(contact, due)[1]  # one of several parts changes, and the whole does not
+        due = evaluate(contact, due)[1]  # a part changes, but the whole does not
     else:
-        due = NEVER  # parts with an anniversary change every year
+        due = NEVER  # anniversaries change their parts every year
     return Explanation(member=member, leaves=leaves, changes_ms=due if due < NEVER else None)
 
 
@@ -166,7 +166,7 @@ def _in_order(at: str, leaf: InOrder, contact: Facts, now_ms: int, *, met: bool)
 
 
 def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
-    """``value`` is for how long the longest that counts has gone unanswered; ``threshold`` is ``for``: in seconds."""
+    """``value``: seconds since the oldest unanswered event that counts; ``threshold``: ``for`` in seconds."""
     missing, after = (contact.counts.get(counted_step(step).id) for step in (leaf.missing, leaf.after))
     first_ms = FIRST_MS if leaf.within_ms is None else now_ms - leaf.within_ms
     waiting = [e for e in steps.unanswered(missing, after, leaf, now_ms) if first_ms <= e[0] <= now_ms]

@@ -1,4 +1,4 @@
-"""A contact's stored events in, the values that rules need out: to evaluate without the stage's state."""
+"""A contact's stored events in; the values that rules need out, so a rule runs without the stage's state."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -26,7 +26,7 @@ class ContactFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFact:
-    """A tracked event; ``properties`` as plain JSON values."""
+    """A tracked event; ``properties`` holds plain JSON values."""
 
     time_ms: int
     event_id: str
@@ -37,7 +37,7 @@ class EventFact:
 
 
 def counted_for(tree: Rule) -> dict[str, list[Condition]]:
-    """The counted events of a whole rule by type: of each the newest ``MOST_EVENTS``, however old."""
+    """The counted events of a whole rule by type: the newest ``MOST_EVENTS`` of each, however old."""
     everything = Retention(most=MOST_EVENTS, ms=None)
     counted: dict[str, CountedEvents] = {
         what.id: what for leaf in rule_tree.all_leaves(tree) for what, _ in needs(leaf)
@@ -49,7 +49,7 @@ def counted_for(tree: Rule) -> dict[str, list[Condition]]:
 
 
 def counts_of(tree: Rule, events: Iterable[EventFact], now_ms: int) -> dict[str, Series]:
-    """The series of a whole rule's conditions."""
+    """Returns the series of a whole rule's conditions."""
     conditions = counted_for(tree)
     counts: dict[str, Series] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""The segment rule language as a tree of frozen nodes, which `schemas/rules/parse.py` makes and stages compile."""
+"""The segment rule language as a tree of frozen nodes: `schemas/rules/parse.py` makes them and stages compile them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instant:
-    """Epoch ms, or where ``moving`` the ms that are added to the present moment."""
+    """Epoch ms, or if ``moving`` the ms to add to the present moment."""
 
     ms: int
     moving: bool = False
@@ -18,9 +18,9 @@ class Instant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListValues:
-    """A named list in place of the values of ``in`` or ``not_in``; before ``rule_tree.expand`` it is a name alone.
+    """A named list in place of the values of ``in`` or ``not_in``; before ``rule_tree.expand`` it holds only a name.
 
-    A list that does not exist has no values. Two of one name and digest are equal: ``digest`` follows from the values.
+    A missing list has no values. Lists of one name and digest are equal: ``digest`` follows from the values.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """A time zone by its IANA name; where ``path`` leads to an attribute that names one, that one."""
+    """A time zone by its IANA name, or from the attribute at ``path``, which names one."""
 
     name: str = "UTC"
     path: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anniversary:
-    """The month and day of the attribute at ``path`` are those of the day that is ``days`` after today in ``zone``."""
+    """The month and day of the attribute at ``path`` equal those of the day ``days`` after today in ``zone``."""
 
     path: tuple[str, ...]
     days: int = 0
@@ -80,7 +80,7 @@ class Anniversary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HasIdentifier:
-    """A test on the contact's identifiers of a type, as they are normalised: true if one of them passes it."""
+    """A test on the contact's normalised identifiers of a type: true if at least one passes."""
 
     kind: str
     test: Comparison
@@ -88,7 +88,7 @@ class HasIdentifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """A test on a property of an event; no Instant in it moves. Without a path it is on all properties."""
+    """A test on a property of an event; its Instant never moves. Without a path it tests all properties."""
 
     path: tuple[str, ...]
     test: Comparison
@@ -96,7 +96,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """How many, or the sum, max or min of the property at ``path``, where it is a number."""
+    """The number of events, or the sum, max or min of the numbers at ``path``."""
 
     kind: str = "count"
     path: tuple[str, ...] = ()
@@ -106,14 +106,14 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """From ``ms`` ago until now, both included."""
+    """From ``ms`` ago until now, inclusive."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Between:
-    """The end is not included."""
+    """From start to end; excludes the end."""
 
     from_ms: int
     to_ms: int
@@ -121,7 +121,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
-    """No window: ever."""
+    """Events of all time if there is no window."""
 
     event: str
     where: tuple[Where, ...] = ()
@@ -131,9 +131,9 @@ class Happened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """``count`` events, each later than the step before it, the last less than ``within_ms`` after that.
+    """``count`` events, each later than the preceding step, the last less than ``within_ms`` after that step.
 
-    Without a step before it: the last less than ``within_ms`` after the first.
+    For a first step: the last less than ``within_ms`` after the first.
     """
 
     event: str
@@ -151,9 +151,9 @@ class InOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """``for_ms`` have passed since some ``after`` without another event that is ``missing``, from ``after`` on.
+    """``for_ms`` have passed since an ``after`` event, and no other event from it on was ``missing``.
 
-    With ``within_ms`` only since an ``after`` that is not longer ago than that.
+    With ``within_ms`` only an ``after`` event at most that long ago counts.
     """
 
     missing: Step
@@ -164,7 +164,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InSegment:
-    """``rule`` is the other segment's, once ``schemas.rules.rule_tree.expand`` has put it in; ``None``: it has none."""
+    """``rule`` is the other segment's, after ``schemas.rules.rule_tree.expand``; ``None`` without a rule."""
 
     segment_id: str
     rule: "Rule | None" = None

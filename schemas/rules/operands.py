@@ -1,4 +1,4 @@
-"""A JSON value and its place in, the checked operand of a rule out, or a refusal that names the place."""
+"""A JSON value and its place in; the checked operand of a rule out, or a refusal that names the place."""
 
 import math
 import re
@@ -33,7 +33,7 @@ def scalar(value: Any, at: str) -> Scalar:
 def number(value: Any, at: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ApiError("invalid_field", "must be a number", at)
-    # 100 and 100.0 are one condition
+    # 100 and 100.0 are equal, so they share a condition
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
 
@@ -49,7 +49,7 @@ _VALUES = 'must be a list of values, as ["a", "b"], or the name of a list, as {"
 
 
 def scalars(value: Any, at: str) -> tuple[Scalar, ...] | ListValues:
-    """The values, or the name of a list that holds them."""
+    """Returns the values, or the name of a list that holds them."""
     if isinstance(value, dict):
         return _named_list(value, at)
     if not isinstance(value, list) or not value:
@@ -105,14 +105,14 @@ def text(value: Any, at: str) -> str:
 
 
 def path_of(value: Any, at: str) -> tuple[str, ...]:
-    """One part where it can only be a name: ``a..b``."""
+    """Splits a path at its dots; a text such as ``a..b`` is one name."""
     whole = text(value, at)
     parts = tuple(whole.split("."))
     return parts if all(parts) else (whole,)
 
 
 def zone(value: Any, at: str) -> Zone:
-    """Raises ``ApiError`` (422) for a name that no time zone has."""
+    """Returns a time zone; raises ``ApiError`` (422) for an unknown name."""
     if isinstance(value, dict):
         only(value, ("attribute", "default"), at, "tz")
         path = path_of(needed(value, "attribute", at), f"{at}.attribute")
@@ -133,7 +133,7 @@ _HAS_ZONE = re.compile(r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$")
 
 
 def local(instant: Instant, written: Any, where: Zone, at: str) -> Instant:
-    """The moment that a time was ``written`` for: one without a zone is one of the rule's."""
+    """Returns the moment of a ``written`` time; a time without a zone is in the rule's zone."""
     if instant.moving or where == Zone() or not isinstance(written, str) or _HAS_ZONE.search(written[10:]):
         return instant
     if where.path:
@@ -170,7 +170,7 @@ _NO_SUCH = {
 
 
 def identifier_value(kind: str, op: str, value: Any, at: str) -> Any:
-    """The operand in the form in which identifiers are kept."""
+    """Returns the operand in the normalised form of stored identifiers."""
     if op in ("in", "not_in"):
         values = scalars(value, at)
         if isinstance(values, ListValues):

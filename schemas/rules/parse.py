@@ -1,8 +1,8 @@
-"""A segment rule as JSON in, a tree of frozen nodes out; a refusal names its place, as ``rule.all[1].count.op``.
+"""A segment rule as JSON in; a tree of frozen nodes out; a refusal names its place, as ``rule.all[1].count.op``.
 
-1. What parses can be evaluated: each operand has the type that its operator needs, numbers are finite,
-   times and durations are milliseconds.
-2. Whether the segments it refers to exist, and refer back to it, is ``schemas.rules.rule_tree``'s to say.
+1. Each parsed rule can be evaluated: each operand has the type that its operator needs, numbers are finite, times and
+   durations are milliseconds.
+2. ``schemas.rules.rule_tree`` checks that referred segments exist, and that references form no cycle.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ ANNIVERSARY = "anniversary"
 
 
 def parse(value: Any, at: str = "rule") -> Rule:
-    """The tree of a rule; raises ``ApiError`` (422) with the path of the wrong field below ``at``."""
+    """Returns the tree of a rule; raises ``ApiError`` (422) with the path of the wrong field below ``at``."""
     try:
         size = len(orjson.dumps(value))
     except TypeError as error:
@@ -71,7 +71,7 @@ class _Parser:
         self._leaves = 0
 
     def rule(self, value: Any, at: str, depth: int, where: Zone) -> Rule:
-        """``where``: the zone of times that name none."""
+        """``where`` is the zone of times without one."""
         form, fields = _form(value, at)
         where = zone(fields["tz"], f"{at}.tz") if "tz" in fields else where
         if form in ("all", "any", "not"):

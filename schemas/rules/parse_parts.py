@@ -1,4 +1,4 @@
-"""The parts of a rule's conditions as JSON in, nodes out; a refusal names its place, and the right form."""
+"""The parts of a rule's conditions as JSON in; nodes out; a refusal names its place and the right form."""
 
 from typing import Any
 
@@ -140,7 +140,7 @@ def comparison(fields: dict[str, Any], at: str, where: Zone, *, may_move: bool) 
     value = OPERANDS[op](written, f"{at}.value")
     if isinstance(value, Instant):
         if value.moving and not may_move:
-            # which events count would change behind the counters' back
+            # the set of counted events would change without a recount
             raise ApiError("invalid_field", "a time relative to now is for attributes only", f"{at}.value")
         value = local(value, written, where, f"{at}.value")
     return Comparison(op=op, value=value)

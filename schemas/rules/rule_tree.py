@@ -1,8 +1,7 @@
-"""Rules that refer to each other in, whole trees out: each reference holds the rule it refers to, and none goes round.
+"""Rules with references in; whole trees out: each reference holds the referred rule, and no references form a cycle.
 
-The name of a list becomes its values; a list that does not exist has none. A reference is evaluated as if the other
-rule stood in its place: both change in the same step, in any order of events. So the sizes of both add up, and are
-bounded together.
+The values of a list replace its name; a missing list has no values. A reference evaluates the other rule in its place:
+both change in the same step, in any order of events. So the sizes of both add up, and one bound limits them together.
 """
 
 import math
@@ -45,7 +44,7 @@ Find = Callable[[str], Rule | None]
 
 
 def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:
-    """Each condition with its path, without those of referred segments."""
+    """Returns each condition with its path, without the conditions of referred segments."""
     match tree:
         case AllOf(rules=rules) | AnyOf(rules=rules):
             form = "all" if isinstance(tree, AllOf) else "any"
@@ -58,7 +57,7 @@ def leaves(tree: Rule, at: str = "rule") -> Iterator[tuple[str, Rule]]:
 
 
 def all_leaves(tree: Rule) -> Iterator[Rule]:
-    """Each condition, with those of referred segments."""
+    """Returns each condition, with the conditions of referred segments."""
     for _, leaf in leaves(tree):
         yield leaf
         if isinstance(leaf, InSegment) and leaf.rule is not None:
@@ -66,7 +65,7 @@ def all_leaves(tree: Rule) -> Iterator[Rule]:
 
 
 def paths_of(leaf: Rule) -> Iterator[tuple[str, ...]]:
-    """Of the attributes that a condition reads."""
+    """The paths of the attributes that a condition reads."""
     if isinstance(leaf, Attribute | Anniversary):
         yield leaf.path
     if isinstance(leaf, Anniversary) and leaf.zone.path:
@@ -74,7 +73,7 @@ def paths_of(leaf: Rule) -> Iterator[tuple[str, ...]]:
 
 
 def references(tree: Rule) -> dict[str, str]:
-    """Path -> id of the segment that is referred to there."""
+    """Path -> id of the segment that the rule refers to there."""
     return {f"{at}.segment": leaf.segment_id for at, leaf in leaves(tree) if isinstance(leaf, InSegment)}
 
 
@@ -93,7 +92,7 @@ class ListUse(NamedTuple):
 
 
 def list_uses(tree: Rule) -> list[ListUse]:
-    """Without those of referred segments."""
+    """Returns the uses of lists, without those of referred segments."""
     uses: list[ListUse] = []
 
     def note(test: Comparison, at: str, kind: str) -> Comparison:
@@ -106,7 +105,7 @@ def list_uses(tree: Rule) -> list[ListUse]:
 
 
 def normalised(kind: str, value: Scalar) -> str | None:
-    """A value of a list as identifiers of the type are kept; ``None`` where it is none: numbers mean their digits."""
+    """Normalises a list value as an identifier of the type, or returns ``None``. Numbers mean their digits."""
     if isinstance(value, bool | float):
         return None
     return _normalised(kind, str(value))
@@ -123,12 +122,12 @@ def _identifiers(values: ListValues, kind: str) -> ListValues:
 
 
 def _with_lists(leaf: Rule, at: str, resolve: Callable[[Comparison, str, str], Comparison]) -> Rule:
-    """The leaf with ``resolve(test, path, type of identifiers)`` in place of each test by a list."""
+    """Replaces each test on a list by ``resolve(test, path, type of identifiers)``."""
 
     def tests(where: tuple[Where, ...], at: str) -> tuple[Where, ...]:
         if not any(isinstance(one.test.value, ListValues) for one in where):
             return where
-        first = len(where) - sum(1 for one in where if one.path)  # ``by`` stands before them
+        first = len(where) - sum(1 for one in where if one.path)  # tests of ``by`` come first
         return tuple(
             replace(one, test=resolve(one.test, f"{at}.where[{n - first}]", ""))
             if isinstance(one.test.value, ListValues)
@@ -158,7 +157,7 @@ def _with_lists(leaf: Rule, at: str, resolve: Callable[[Comparison, str, str], C
 
 
 def expand(tree: Rule, find: Find, chain: tuple[str, ...] = (), lists: Lists | None = None) -> Rule:
-    """The tree with the rules of other segments in it; raises ``ApiError`` (422) with the path that exceeds a bound."""
+    """Inserts the rules of other segments; raises ``ApiError`` (422) with the path that exceeds a bound."""
     return _Expansion(find, lists or {}).rule(tree, "rule", chain)
 
 
@@ -208,10 +207,10 @@ class _Expansion:
 
 
 def check(segment_id: str, written: Any, others: Mapping[str, Any], lists: Lists | None = None) -> None:
-    """Whether a rule may be written among the ``others`` of its home (id -> rule as written, ``None``: it has none).
+    """Checks a rule against the ``others`` of its home (id -> written rule, or ``None`` for a segment without one).
 
-    Raises ``ApiError`` (422) for what is no rule, for a segment or list that does not exist, a list whose values do
-    not fit, a circle, and a size that it, or with it a segment that refers to it, would reach.
+    Raises ``ApiError`` (422) for an invalid rule, a missing segment or list, a list of unfit values, a cycle, or an
+    excessive size of the rule or of a segment that refers to it.
     """
     tree = parse.parse(written)
     for use in list_uses(tree):
@@ -248,7 +247,7 @@ def _check_list(use: ListUse, lists: Lists) -> None:
 
 
 def read(segment_id: str, written: Any, others: Mapping[str, Any], lists: Lists | None = None) -> Rule:
-    """The whole tree of a rule that has been written; one that cannot be read is as if it had none."""
+    """Returns the whole tree of a stored rule; an unreadable rule counts as none."""
 
     def find(name: str) -> Rule | None:
         try:
@@ -260,7 +259,7 @@ def read(segment_id: str, written: Any, others: Mapping[str, Any], lists: Lists 
 
 
 def looks_back_ms(tree: Rule) -> float:
-    """How long ago the events may be that decide on a rule: infinite where any of the past may, 0 where none does."""
+    """The maximum age of deciding events: infinite for events of all time, 0 for a rule without events."""
     match tree:
         case AllOf(rules=rules) | AnyOf(rules=rules):
             return max(map(looks_back_ms, rules), default=0)
@@ -278,7 +277,7 @@ def looks_back_ms(tree: Rule) -> float:
 
 
 def users_of(segment_id: str, others: Mapping[str, Any], find: Find | None = None) -> list[str]:
-    """Segments that refer to this one, directly or by others; those whose rule cannot be read do not."""
+    """Segments that refer to this one, directly or through others; excludes segments with unreadable rules."""
     direct: dict[str, set[str]] = {}
     for name, rule in others.items():
         try:

@@ -1,8 +1,8 @@
-"""A whole rule, a tenant and a time in; the ClickHouse query that finds exactly its members then out.
+"""A whole rule, a tenant and a time in; the ClickHouse query that selects exactly its members at that time out.
 
 1. The rule is evaluated over rows of `events_resolved` and `contacts`, not over the stage's state.
-2. An event counts once, at its latest time, from its time on. Where the stage keeps the newest ``MOST_EVENTS`` of the
-   past, so does this.
+2. An event counts once, at its latest time, from that time on. Like the stage, the query keeps the newest
+   ``MOST_EVENTS`` past events.
 3. Values are parameters, never text of the query.
 """
 
@@ -61,14 +61,14 @@ _ONLY = " AND contact_id IN {contacts:Array(String)}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleQuery:
-    """SQL that yields one column, ``contact_id``, and the parameters it names."""
+    """SQL that yields one column, ``contact_id``, and its parameters."""
 
     sql: str
     parameters: dict[str, Any]
 
 
 def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts: list[str] | None = None) -> RuleQuery:
-    """``tree`` is whole; of all contacts, or of these."""
+    """Builds the query of a whole ``tree``, over all contacts or these."""
     compiler = _Compiler(now_ms)
     condition = compiler.rule(tree)
     only = "" if contacts is None else _ONLY
@@ -93,7 +93,7 @@ def members(tree: Rule, workspace: str, environment: str, now_ms: int, contacts:
 
 
 class _Compiler:
-    """``columns`` are the needed aggregates of a contact's events, with their names."""
+    """Compiles a rule; ``columns`` are the needed aggregates of a contact's events, with their names."""
 
     def __init__(self, now_ms: int) -> None:
         self.parameters = Parameters()
@@ -103,7 +103,7 @@ class _Compiler:
         self._now = self.parameters.whole(now_ms)
 
     def rule(self, tree: Rule) -> str:
-        """A condition that is never NULL."""
+        """Returns a condition that is never NULL."""
         match tree:
             case AllOf(rules=rules):
                 return f"({' AND '.join(map(self.rule, rules))})"
@@ -145,7 +145,7 @@ class _Compiler:
         raise TypeError(f"{type(leaf).__name__} is no leaf")
 
     def _anniversary(self, leaf: Anniversary) -> str:
-        """The present day in each zone is computed here, with the same time zones as the stage's."""
+        """Python computes the present day in each zone, with the same time zones as the stage."""
         celebrated = month_day(JsonColumn("attributes", leaf.path, self.parameters))
         usual = self._is_celebrated(celebrated, self._day(leaf, leaf.zone.name))
         if not leaf.zone.path:
@@ -191,14 +191,14 @@ class _Compiler:
             if step.count == 1:
                 reached = f"arrayFilter(t -> arrayExists(r -> r < t{near}, {reached}), {times})"
                 continue
-            # all of as many events as the step asks for follow the step before it
+            # all ``count`` events of a step follow the preceding step
             firsts = f"arrayMap(i -> {times}[i - {step.count - 1}], arrayEnumerate({times}))"
             is_reached = f"i >= {step.count} AND arrayExists(r -> r < f{near}, {reached})"
             reached = f"arrayFilter((t, f, i) -> {is_reached}, {times}, {firsts}, arrayEnumerate({times}))"
         return f"notEmpty({reached})"
 
     def _repeated(self, step: Step) -> str:
-        """Of the events of a first step, or of a trigger, the last ones of as many as it asks for."""
+        """The last event of each run of ``count`` events: of a first step, or of a trigger."""
         series, n = self._series(counted_step(step)), step.count
         if n == 1:
             return series
@@ -220,7 +220,7 @@ class _Compiler:
         return self.columns.setdefault(aggregate, f"e{len(self.columns)}")
 
     def _series(self, what: CountedEvents) -> str:
-        """The newest few by (time, id), oldest first, each with its value where it has one."""
+        """The newest events by (time, id), oldest first, each with its value if it has one."""
         counts, entry = self._matches(what), "(time_ms, key)"
         if what.path:
             units = JsonColumn("properties", what.path, self.parameters).units(LARGEST)

@@ -1,7 +1,7 @@
-"""A rule's comparison and the place of a JSON value in; the SQL of the same test out, its values as parameters.
+"""A rule's comparison and the place of a JSON value in; the SQL of the same test, its values as parameters, out.
 
-The twin of ``schemas.rules.compare``: the same rules, in ClickHouse's words. Which of two numbers is larger is decided
-as Float64, so whole numbers beyond 2^53 may differ there; whether they are equal is exact.
+The SQL twin of ``schemas.rules.compare``. ClickHouse orders two numbers as Float64, so whole numbers beyond 2^53 may
+differ there; equality is exact.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _IS_DAY = f"length(g) > 0 AND {_YEAR} > 0 AND {_DAY} <= {_LAST_DAY}"
 
 
 def text_ms(text: str) -> str:
-    """The SQL of epoch ms from the year 1 to 9999, NULL where a text is no time: as ``schemas.times.value_ms``.
+    """The SQL of epoch ms from the year 1 to 9999, or NULL for an invalid time: as ``schemas.times.value_ms``.
 
     ClickHouse's own times end in 1900 and 2299, so days are counted here.
     """
@@ -55,7 +55,7 @@ _FROM_MARCH = f"intDiv({{ms}} + {_EPOCH_DAYS * 86_400_000}, 86400000)"
 
 
 def month_day(place: "JsonColumn") -> str:
-    """Month * 100 + day, 0 unless it is a time: as ``schemas.calendar_days.month_day``."""
+    """Month * 100 + day, or 0 for an invalid time: as ``schemas.calendar_days.month_day``."""
     text = f"toInt64OrZero(substring({place.text}, 6, 2)) * 100 + toInt64OrZero(substring({place.text}, 9, 2))"
     days = _FROM_MARCH.format(ms=f"assumeNotNull({place.time_ms})")
     of_era = "z % 146097"
@@ -72,14 +72,14 @@ MOST_IN_FIELD = 48_000
 
 
 class Parameters:
-    """Values on their way into a query, each under a name of its own; equal ones share it."""
+    """The values of a query, each under its own name; equal values share one."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self._names: dict[tuple[str, str], str] = {}
 
     def add(self, value: Any, kind: str) -> str:
-        """How the query names it."""
+        """Adds a value; returns its placeholder in the query."""
         key = (kind, repr(value))
         name = self._names.setdefault(key, f"p{len(self._names)}")
         self.values[name] = value
@@ -88,18 +88,18 @@ class Parameters:
     def text(self, value: str) -> str:
         if value.isprintable():
             return self.add(value, "String")
-        # in hex: drivers and servers differ in which control characters end or change a parameter
+        # hex: drivers and servers differ in which control characters end or change a parameter
         return f"unhex({self.add(value.encode().hex(), 'String')})"
 
     def number(self, value: float) -> str:
-        # as text: the same function parses data and parameter, so both are rounded alike
+        # text: one function parses data and parameter, so both round alike
         return f"toFloat64({self.text(repr(value))})"
 
     def whole(self, value: int) -> str:
         return self.add(value, "Int64")
 
     def has(self, sql: str, texts: Sequence[str], kind: str = "String") -> str:
-        """Whether an expression is one of the values, which are spelt as texts and read as a ``kind``."""
+        """Whether an expression equals one of the values, which are texts that ClickHouse reads as ``kind``."""
         parts: list[list[str]] = [[]]
         size = 0
         is_plain = all(map(str.isprintable, texts))
@@ -119,9 +119,9 @@ class Parameters:
 
 
 class JsonColumn:
-    """A JSON value in a column, or in an expression, of JSON.
+    """The SQL of a JSON value in a column or an expression.
 
-    A path of several parts leads to the field that is named by its rest, at the first step that has such a field.
+    At the first step whose object has a field named by the rest of the path, the path ends in that field.
     """
 
     def __init__(self, document: str, path: tuple[str, ...], parameters: Parameters) -> None:
@@ -137,7 +137,7 @@ class JsonColumn:
 
     @property
     def kind(self) -> str:
-        """``'Null'`` where there is none."""
+        """The JSON type; ``'Null'`` for a missing value."""
         return self._read("JSONType")
 
     @property
@@ -162,14 +162,14 @@ class JsonColumn:
 
     @property
     def number(self) -> str:
-        """NULL unless it is, or spells, a finite number."""
+        """The finite number that the value is or spells, else NULL."""
         spelt = f"if(match({self.text}, '{_NUMBER}'), toFloat64OrNull({self.text}), NULL)"
         sql = f"multiIf({self.kind} IN {NUMBERS}, {self.float}, {self.kind} = 'String', {spelt}, NULL)"
         return f"if(isFinite(assumeNotNull({sql})), {sql}, NULL)"
 
     @property
     def time_ms(self) -> str:
-        """NULL unless it is a time."""
+        """The time in epoch ms, else NULL."""
         read = self.float
         unix = f"toInt64(if(abs({read}) >= {MILLISECONDS_FROM}, trunc({read}), round({read} * 1000)))"
         is_unix = f"{self.kind} IN {NUMBERS} AND {in_range(read)}"
@@ -177,12 +177,12 @@ class JsonColumn:
         return f"if({in_range(f'assumeNotNull({sql})')}, {sql}, NULL)"
 
     def units(self, largest: int) -> str:
-        """The millionths of a number; NULL for other types, or if too large."""
+        """The millionths of a number; NULL for other types and excessive numbers."""
         return f"if(abs({self.number}) <= {largest}, toInt64(round({self.number} * {SCALE})), NULL)"
 
 
 def test(place: JsonColumn, comparison: Comparison, parameters: Parameters, now_ms: int) -> str:
-    """Never NULL."""
+    """The SQL of a test; never NULL."""
     value = comparison.value
     match comparison.op:
         case "exists":
@@ -211,7 +211,7 @@ def test(place: JsonColumn, comparison: Comparison, parameters: Parameters, now_
 
 
 def any_value(values: str, comparison: Comparison, parameters: Parameters) -> str:
-    """The same for an array of texts: as ``schemas.rules.compare.any_value``."""
+    """The same test for an array of texts: as ``schemas.rules.compare.any_value``."""
     value = comparison.value
     match NEGATED.get(comparison.op, comparison.op):
         case "exists":
@@ -235,7 +235,7 @@ def _equals(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:
 
 
 def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Parameters) -> str:
-    """By look-ups in sets: a list may be long."""
+    """Tests membership by look-ups in sets: a list may be long."""
     truths = ["true" if one else "false" for one in operands if isinstance(one, bool)]
     texts = [one for one in operands if isinstance(one, str)] + truths
     numbers = [one for one in operands if not isinstance(one, str | bool)]
@@ -252,7 +252,7 @@ def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Para
 
 
 def _is_a_number_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
-    """Of JSON numbers, whole ones by their digits, which are exact."""
+    """Tests JSON numbers; compares whole numbers by their digits, which are exact."""
     ways = []
     if wholes := [str(int(one)) for one in numbers if one == int(one)]:
         ways.append(f"({place.kind} IN {_WHOLE} AND {parameters.has(place.raw, wholes)})")
@@ -262,7 +262,7 @@ def _is_a_number_of(place: JsonColumn, numbers: list[int | float], parameters: P
 
 
 def _spells_one_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
-    """Of texts that spell a number."""
+    """Tests texts that spell a number."""
     is_whole, ways = f"match({place.text}, '{_DIGITS}')", []
     if wholes := [str(int(one)) for one in numbers if one == int(one) and abs(one) < 10**EXACT_DIGITS]:
         number = f"assumeNotNull(toInt128OrNull({place.text}))"

@@ -1,15 +1,15 @@
-"""The series of a sequence's steps, or of an absence, in; whether it holds, since when, and when that changes, out.
+"""The series of a sequence's steps, or of an absence, in; the verdict and the time of its next change out.
 
-1. All goes by event time, not by arrival: a late event counts as if it had come in time, one of the future when
-   its time comes. Of each step the newest ``MOST_EVENTS`` past events are known.
-2. A sequence holds once there are events t1 < t2 < ... of its steps, each less than the step's ``within`` after the
-   one before it. Events of the same millisecond do not follow each other. A step with a ``count`` is reached at the
-   last of that many of its events, all of which follow the step before it; ``within`` bounds the last of them, and
-   that of a first step the time from the first of them to the last.
+1. Event time counts, not arrival: a late event counts as if it had come in time, and a future event counts from its
+   time on. The newest ``MOST_EVENTS`` past events of each step are known.
+2. A sequence holds if its steps have events t1 < t2 < ..., each less than the step's ``within`` after the preceding
+   one. Events of the same millisecond do not follow each other. A step with a ``count`` is complete at the last of that
+   many events, all of which follow the preceding step. ``within`` bounds the last of them; in a first step it bounds
+   the time from the first to the last.
 3. An absence holds from ``t + for`` on, where ``t`` is an event of ``after`` and no other event of ``absent`` lies in
-   [t, t + for); of several such ``t`` one is enough. With ``within`` it ends ``within`` after the last such ``t``,
-   which still counts. Where as many events of ``absent`` are known as can be, those of
-   ``after`` that are older than all of them are left out, as theirs may be forgotten.
+   [t, t + for); one such ``t`` is enough. With ``within`` it ends ``within`` after the last such ``t``, inclusive. If
+   the series of ``absent`` is full, events of ``after`` older than all of it do not count: their answers may be
+   forgotten.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,7 +23,7 @@ Entry = tuple[int, str]
 
 
 def chain(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> list[list[Entry]]:
-    """For each step, the events (future ones too) at which a sequence may have got that far."""
+    """Returns, for each step, the events (future ones too) that can complete the sequence up to that step."""
     reached: list[list[Entry]] = []
     for series, step in zip(some, steps, strict=True):
         entries = _entries(series, now_ms)
@@ -32,7 +32,7 @@ def chain(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> 
 
 
 def _repeated(entries: list[Entry], step: Step) -> list[Entry]:
-    """The last ones of as many events as the step asks for."""
+    """The last event of each run of ``count`` events."""
     lasts = entries[step.count - 1 :]
     if step.count == 1 or step.within_ms is None:
         return lasts
@@ -45,23 +45,23 @@ def _after(before: list[Entry], entries: list[Entry], step: Step) -> list[Entry]
     for (first_ms, _), (time_ms, event_id) in zip(entries, entries[step.count - 1 :], strict=False):
         while at < len(before) and before[at][0] < first_ms:
             at += 1
-        # the latest one before it is the one to which it is nearest
+        # the latest preceding event is the nearest
         if at and (limit_ms is None or time_ms - before[at - 1][0] < limit_ms):
             following.append((time_ms, event_id))
     return following
 
 
 def sequence(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> tuple[bool, int]:
-    """Whether it holds, and the earliest moment at which that may change by itself."""
+    """Whether the sequence holds, and the earliest time at which time alone may change that."""
     first_ms = _first_end(some, steps, now_ms)
     held = first_ms <= now_ms
     return held, min(NEVER if held else first_ms, _forgets(some, now_ms))
 
 
 def _first_end(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> int:
-    """The first time of the last step that ``chain`` reaches, ``NEVER``: none; by times alone, which most calls need.
+    """The first time at which ``chain`` completes the last step, or ``NEVER``; reads only times, which is faster.
 
-    A step that has too few events ends it before anything is looked at.
+    A step with too few events ends the search early.
     """
     for series, step in zip(some, steps, strict=True):
         if series is None or len(series[0]) < step.count:
@@ -85,21 +85,21 @@ def _first_end(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int
 
 
 def _following(before: list[int], times: list[int], lasts: list[int], limit_ms: int | None) -> list[int]:
-    """Of ``lasts`` those whose first event, in ``times``, comes after one of ``before``, and the last soon enough."""
+    """Selects from ``lasts``: its first event, in ``times``, follows one of ``before``, and the last is soon enough."""
     if limit_ms is None:
         return lasts[bisect_right(times, before[0]) :]
     following, at, end = [], 0, len(before)
     for first, last in zip(times, lasts, strict=False):
         while at < end and before[at] < first:
             at += 1
-        # the latest one before it is the one to which it is nearest
+        # the latest preceding event is the nearest
         if at and last - before[at - 1] < limit_ms:
             following.append(last)
     return following
 
 
 def witness(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -> list[list[Entry]]:
-    """Per step the events of the sequence that got furthest by now and ended first; empty: it has not begun."""
+    """Per step, the events of the furthest sequence that completed first; empty before the first step."""
     reached = [[e for e in those if e[0] <= now_ms] for those in chain(some, steps, now_ms)]
     length = sum(map(bool, reached))
     if not length:
@@ -117,7 +117,7 @@ def witness(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -
 
 
 def unanswered(missing: Series | None, after: Series | None, leaf: Absent, now_ms: int) -> list[Entry]:
-    """Events of ``after``, future ones too, without an answer as far as is known; their time need not be up yet."""
+    """Events of ``after``, future ones too, without a known answer; their deadline may be yet to come."""
     answers = _entries(missing, now_ms)
     is_cut = known(missing, now_ms)[2]
     entries, at = [], 0
@@ -132,7 +132,7 @@ def unanswered(missing: Series | None, after: Series | None, leaf: Absent, now_m
 
 
 def absence(missing: Series | None, after: Series | None, leaf: Absent, now_ms: int) -> tuple[bool, int]:
-    """Whether it holds, and the earliest moment at which that may change by itself."""
+    """Whether the absence holds, and the earliest time at which time alone may change that."""
     waiting = [time_ms for time_ms, _ in unanswered(missing, after, leaf, now_ms)]
     forgets_ms = _forgets((missing, after), now_ms)
     ripe = bisect_right(waiting, now_ms - leaf.for_ms)
@@ -150,7 +150,7 @@ def _entries(series: Series | None, now_ms: int) -> list[Entry]:
 
 
 def _forgets(some: Sequence[Series | None], now_ms: int) -> int:
-    """When an event of the future will make one of the past forgotten."""
+    """The time at which a future event displaces a past event."""
     due = NEVER
     for series in some:
         if series is not None and len(series[0]) >= MOST_EVENTS:

@@ -1,10 +1,9 @@
-"""Events of one condition in, their newest few by time out: exact counts for every threshold up to ``keep.most``.
+"""Events of one condition in; the newest few by time out: exact counts for every threshold up to ``keep.most``.
 
-A series is ``[times, event ids]``, or with what each event adds to a sum ``[times, event ids, values]``: arrays in
-step, ordered by (time, id). As a set of events it is a join-semilattice: an event id counts once, at its latest
-time, and of what is in the past only the newest ``keep.most`` stay: whatever is dropped stays behind that many
-others for ever, so neither order nor repetition nor the place where two series are joined matters. Events of the
-future wait apart, behind ``now``, and push nothing out before their time.
+A series is ``[times, event ids]``, or with values ``[times, event ids, values]``: parallel arrays, ordered by (time,
+id). As a set of events it is a join-semilattice: an event id counts once, at its latest time, and only the newest
+``keep.most`` past events stay. A dropped event stays behind that many others for ever, so neither order nor repetition
+nor the place of a join matters. Future events wait behind ``now``, and displace no event before their time.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,7 +21,7 @@ MOST_FUTURE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How many past events, and from how long ago (``None``: ever)."""
+    """The number of past events to keep, and their maximum age (``None``: no limit)."""
 
     most: int
     ms: int | None
@@ -33,12 +32,12 @@ def parts(series: Series) -> tuple[list[int], list[str]]:
 
 
 def add(series: Series, time_ms: int, event_id: str, keep: Retention, now_ms: int, *value: int) -> bool:
-    """Take an event in, with its ``value`` where the series has some; False if nothing changed."""
+    """Adds an event, with its ``value`` in a series with values; returns whether anything changed."""
     times, ids = parts(series)
     if keep.ms is not None and time_ms < now_ms - keep.ms:
         return False
     if len(times) >= keep.most and time_ms < times[0] and times[keep.most - 1] <= now_ms:
-        return False  # behind as many as are kept
+        return False  # older than ``keep.most`` kept events
     if event_id in ids:
         at = ids.index(event_id)
         if (time_ms, *value) <= tuple(column[at] for column in (times, *series[2:])):
@@ -55,7 +54,7 @@ def add(series: Series, time_ms: int, event_id: str, keep: Retention, now_ms: in
 
 
 def prune(series: Series, keep: Retention, now_ms: int) -> bool:
-    """Drop entries that can never count again; returns whether any was dropped."""
+    """Drops entries that can never count again; returns whether it dropped any."""
     times, _ = parts(series)
     past = bisect_right(times, now_ms)
     cut = max(past - keep.most, 0)
@@ -70,7 +69,7 @@ def prune(series: Series, keep: Retention, now_ms: int) -> bool:
 
 
 def union(left: Series, right: Series) -> Series:
-    """Both series in one; the caller prunes it, as it knows how much to keep."""
+    """Joins both series; the caller prunes the result, as it has the retention."""
     latest: dict[str, tuple[int, ...]] = {}
     for series in (left, right):
         for time_ms, event_id, *value in zip(*series, strict=True):
@@ -81,7 +80,7 @@ def union(left: Series, right: Series) -> Series:
 
 
 def known(series: Series | None, now_ms: int) -> tuple[int, int, bool]:
-    """Where the newest ``MOST_EVENTS`` of the past start and end, and whether there may have been more."""
+    """The range of the newest ``MOST_EVENTS`` past events, and whether older ones may be missing."""
     if series is None:
         return 0, 0, False
     end = bisect_right(series[0], now_ms)
@@ -90,7 +89,7 @@ def known(series: Series | None, now_ms: int) -> tuple[int, int, bool]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """At least, or exactly ``count`` events; or not so."""
+    """At least, or exactly, ``count`` events; or the negation."""
 
     exactly: bool
     count: int
@@ -98,7 +97,7 @@ class Threshold:
 
     @property
     def keeps(self) -> int:
-        """As many events as tell all counts apart that it tells apart."""
+        """The number of events to keep to tell all relevant counts apart."""
         return max(self.count + self.exactly, 1)
 
     def holds(self, count: int) -> bool:
@@ -106,16 +105,16 @@ class Threshold:
 
 
 def threshold(op: str, value: int) -> Threshold:
-    """Of a rule's ``count``."""
+    """Builds the threshold of a rule's ``count``."""
     if op in ("eq", "ne"):
         return Threshold(exactly=True, count=value, negated=op == "ne")
     return Threshold(exactly=False, count=value + (op in ("gt", "lte")), negated=op in ("lt", "lte"))
 
 
 def judge(series: Series | None, limit: Threshold, within_ms: int | None, now_ms: int) -> tuple[bool, int]:
-    """Whether the count now is such, and the earliest moment at which that may change by itself.
+    """Whether the count meets the threshold now, and the earliest time at which time alone may change that.
 
-    An event at ``t`` counts from ``t`` to ``t + within_ms``, both included.
+    An event at ``t`` counts from ``t`` to ``t + within_ms``, inclusive.
     """
     if series is None:
         return limit.holds(0), NEVER
@@ -132,7 +131,7 @@ def judge(series: Series | None, limit: Threshold, within_ms: int | None, now_ms
 
 
 def _next_change(times: list[int], start: int, end: int, limit: Threshold, within_ms: int | None) -> int:
-    """By walking over all comings and goings."""
+    """Walks over the times at which events enter or leave the window."""
     held = limit.holds(end - start)
     while True:
         due = times[end] if end < len(times) else NEVER
