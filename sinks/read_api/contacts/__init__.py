@@ -1,1 +1,1 @@
-"""Contacts as the read API shows them."""
+"""Contacts and events: stored rows in; the shapes of the read API out."""

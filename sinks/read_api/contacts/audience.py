@@ -1,9 +1,9 @@
 """A MongoDB query over contacts in; SQL with bound parameters, and the matching contacts, out.
 
 Operators: `$in $nin $eq $ne $gt $gte $lt $lte $exists $regex $and $or $not`. A field is ``_id``, an identifier
-(`email phone external_id anonymous_id`, any of a contact's values counts) or else the path of an attribute; an
-array holds what one of its members is. A number equals a string of its digits, and true the string "true"; a name with
-dots is looked for as it is first.
+(`email phone external_id anonymous_id`, any of a contact's values counts) or else the path of an attribute. An array
+matches through any of its members. A number equals a string of its digits, and true equals the string "true". A name
+with dots is an exact name first, then a path.
 """
 
 import math
@@ -61,7 +61,7 @@ class AudienceQuery:
         return f"{{{name}:{kind}}}"
 
     def group(self, value: Any, path: str, depth: int = 0) -> str:
-        """An object of conditions, all of which must hold."""
+        """Translates an object of conditions, all of which must hold."""
         if not isinstance(value, dict):
             raise ApiError("invalid_field", "a query must be an object", path)
         if depth > MAX_DEPTH:
@@ -83,7 +83,7 @@ class AudienceQuery:
         return " AND ".join(parts)
 
     def conditions(self, name: str, value: Any, path: str, depth: int) -> str:
-        """The condition of one field: operators, or a value that it equals."""
+        """Translates the condition of one field: operators, or a value that it equals."""
         if not isinstance(value, dict) or not any(key[:1] == "$" for key in value):
             return self.leaf(name, "$eq", value, path)
         if depth > MAX_DEPTH:
@@ -158,7 +158,7 @@ class AudienceQuery:
         return f"({' OR '.join(parts)})"
 
     def plain(self, name: str, numbers: list[float], truths: list[bool]) -> list[str]:
-        """Attributes that are numbers and truth values, or arrays of numbers."""
+        """Tests numeric and boolean attributes, and arrays of numbers."""
         at, parts = self.place(name), []
         if numbers:
             bound = self.bind(numbers, "Array(Float64)")
@@ -190,7 +190,7 @@ class AudienceQuery:
         return f"(toString(JSONType({at})) != 'Null')"
 
     def texts(self, name: str, meets: Any) -> str:
-        """Whether a field holds a string, or an array one, that meets a condition."""
+        """Tests whether a field, or a member of its array, is a string that meets a condition."""
         if name == "_id":
             return f"({meets('contact_id')})"
         if name in _IDENTIFIERS:
@@ -204,7 +204,7 @@ class AudienceQuery:
         return name == "_id" or name in _IDENTIFIERS
 
     def place(self, name: str) -> str:
-        """The JSON text from which functions read an attribute."""
+        """The SQL arguments that lead JSON functions to an attribute."""
         whole = name[:MAX_TEXT]
         path = ", ".join(["attributes", *(self.bind(part, "String") for part in whole.split(".")[:16])])
         if "." not in whole:
@@ -223,15 +223,15 @@ def _regex(value: Any, options: Any, path: str) -> str:
         raise ApiError("invalid_field", f"a regular expression of at most {MAX_TEXT} characters is needed", path)
     if not isinstance(options, str) or not set(options) <= _OPTIONS:
         raise ApiError("invalid_field", "$options may contain i, m and s", path)
-    # MongoDB's dot stops at a line's end, RE2's as ClickHouse sets it does not
+    # MongoDB's dot stops at a line end; RE2's dot, as ClickHouse sets it, does not
     flags = "".join(sorted(options)) + ("" if "s" in options else "-s")
     return f"(?{flags}){value}"
 
 
 async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[str, Any]:
-    """A page of the contacts in the order of their ids; ``after`` goes on behind one. Raises ``ApiError`` (422).
+    """Returns a page of contacts in the order of their ids, from behind ``after``. Raises ``ApiError`` (422).
 
-    With ``count`` it is how many there are, with ``attributes`` each has its own.
+    With ``count`` it returns their number; with ``attributes`` each contact has its attributes.
     """
     if not isinstance(body, dict):
         raise ApiError("invalid_type", "the body must be an object")
@@ -243,7 +243,7 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[
     bound = {**tenant.parameters, **query.parameters}
     try:
         if query.regexes:
-            # a wrong one must not depend on whether any contact is looked at by it
+            # an invalid expression must fail even if ClickHouse would match no contact against it
             await reader.rows(f"SELECT {', '.join(query.regexes)}", **query.parameters)
         if body.get("count") is True:
             return {"total": (await reader.rows(_COUNT.format(where=where), **bound))[0]["total"]}
@@ -257,9 +257,9 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> dict[
 
 
 async def by_hash(reader: ClickHouseReader, tenant: Tenant, address_hash: str) -> dict[str, Any]:
-    """At most two contacts whose e-mail address, or its MD5 or XXH64 in hex, is ``who``.
+    """Returns at most two contacts whose e-mail address, or its MD5 or XXH64 in hex, is the argument.
 
-    A hash is looked for in every contact: milliseconds for each 10,000 of them.
+    A hash is compared with every contact: milliseconds for each 10,000 contacts.
     """
     if "@" in address_hash:
         query = AudienceQuery()

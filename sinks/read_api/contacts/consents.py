@@ -1,4 +1,4 @@
-"""A contact in; every change of its consents, newest first, out."""
+"""A contact in; all changes of its consents, newest first, out."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ LATEST = 9_000_000_000_000_000
 
 
 async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> dict[str, Any]:
-    """Raises ``ApiError`` (404)."""
+    """Returns a page of changes; raises ``ApiError`` (404)."""
     contact_id = (await required(reader, tenant, text))["contact_id"]
     before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
     rows = await reader.rows(

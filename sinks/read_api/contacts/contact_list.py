@@ -1,7 +1,7 @@
 """Filters in; the contacts that meet all of them, in the order of their ids, out.
 
-The order by id is the table's own, so a page costs the same anywhere in it, and no update moves a contact to
-another page. Contacts that merged into another are not listed.
+The table's own order is by id, so every page costs the same, and no update moves a contact to another page. The list
+omits contacts that merged into another.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ _SOME = " AND contact_id IN {ids:Array(String)} ORDER BY contact_id"
 async def contacts(
     reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
 ) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for a filter that says nothing."""
+    """Returns a page with its total; raises ``ApiError`` (422) for a filter without a meaning."""
     where, parameters = await _filtered(reader, tenant, query, segment)
     page = _page(reader, where, parameters, paging)
     if paging.after is not None:
@@ -61,7 +61,7 @@ async def contacts(
 async def rows(
     reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
 ) -> list[dict[str, Any]]:
-    """The same without a total and unshaped, ``paging.wanted`` of them at most."""
+    """Returns the rows without a total and unshaped, at most ``paging.wanted``."""
     where, parameters = await _filtered(reader, tenant, query, segment)
     return await _page(reader, where, parameters, paging)
 
@@ -96,16 +96,16 @@ async def _page(
 
 
 def _is_segment(where: str) -> bool:
-    """Whether the segment is the only filter: its members are in order by themselves."""
+    """Whether the segment is the only filter: its members are already in order."""
     return where == _FROM + _IN_SEGMENT
 
 
 async def _members(
     reader: ClickHouseReader, parameters: dict[str, Any], after: str, paging: Paging
 ) -> list[dict[str, Any]]:
-    """A page of a segment costs the same however many contacts there are beside it.
+    """Returns a page of a segment; its cost does not depend on the number of other contacts.
 
-    The page skips a member whose own row is on its way, or gone.
+    The page skips members whose own row has not arrived yet, or was deleted.
     """
     members: list[dict[str, Any]] = []
     offset = paging.offset

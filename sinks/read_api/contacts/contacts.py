@@ -1,7 +1,7 @@
-"""A tenant and a contact's id in; its record, events and segments as the API shows them out.
+"""A tenant and a contact's id in; its record, events and segments, in the API's shape, out.
 
-1. An identifier's own contact id is a hash of it, and `contact_overrides` says which contact that is today: no search.
-2. A contact's events are those whose identifier's own contact id is its id or one that lost to it today.
+1. An identifier's own contact id is its hash, and `contact_overrides` maps it to today's contact: no search.
+2. A contact's events carry an own contact id that is its id, or that lost to it.
 """
 
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ LATEST = 9_000_000_000_000_000
 
 
 async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dict[str, Any] | None:
-    """The row of the contact that this id belongs to today."""
+    """Returns the row of the contact to which this id belongs today."""
     own_id = contact_id
     for _ in range(MAX_HOPS):
         rows = await reader.rows(_CONTACT, **tenant.parameters, id=own_id)
@@ -148,13 +148,13 @@ async def find(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> dic
 
 
 async def winners_of(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> dict[str, str]:
-    """The present contacts of these ids, of those that were merged into another."""
+    """Returns the present contacts of the ids that were merged into another."""
     rows = await reader.rows(_WINNERS, **tenant.parameters, ids=list(ids))
     return {row["loser"]: row["winner"] for row in rows}
 
 
 async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
-    """The rows of the contacts that these ids belong to today, in their order."""
+    """Returns the rows of the contacts to which these ids belong today, in the order of the ids."""
     target = {one: one for one in ids} | await winners_of(reader, tenant, ids)
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(MAX_HOPS):
@@ -172,7 +172,7 @@ async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str])
 
 
 async def required(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
-    """Raises ``ApiError`` (404)."""
+    """Returns the contact's row; raises ``ApiError`` (404)."""
     row = await find(reader, tenant, tenant.contact_id(text))
     if row is None:
         raise ApiError("not_found", "no such contact")
@@ -184,7 +184,7 @@ async def get(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, 
 
 
 async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Contacts as the API shows them, their segments looked up together."""
+    """Returns contacts in the API's shape; one query reads all their segments."""
     if not rows:
         return []
     segment_rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[row["contact_id"] for row in rows])
@@ -201,12 +201,12 @@ def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
 
 
 async def losers_of(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> list[str]:
-    """Every id that belongs to this contact today beside its own."""
+    """Returns all other ids that belong to this contact today."""
     return [row["loser"] for row in await reader.rows(_LOSERS, **tenant.parameters, id=contact_id)]
 
 
 def event_filters(query: QueryParameters) -> dict[str, Any]:
-    """``type``, ``from`` and ``to`` as parameters of a query; raises ``ApiError`` (422) for an invalid time."""
+    """Returns ``type``, ``from`` and ``to`` as query parameters; raises ``ApiError`` (422) for an invalid time."""
     since, until = time_ms(query, "from"), time_ms(query, "to")
     if since is not None and until is not None and since > until:
         raise ApiError("invalid_field", "to is before from", "to")
@@ -220,7 +220,7 @@ def event_filters(query: QueryParameters) -> dict[str, Any]:
 async def events(
     reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging, query: QueryParameters
 ) -> dict[str, Any]:
-    """The events that meet the filters, newest first by the client's time, each once."""
+    """Returns the events that meet the filters, each once, newest first by the client's time."""
     filters = event_filters(query)
     contact_id = (await required(reader, tenant, text))["contact_id"]
     ids = [contact_id, *await losers_of(reader, tenant, contact_id)]
@@ -245,7 +245,7 @@ async def events(
 async def latest_events(
     reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Of each of these contacts at most so many, newest first: their place, and ``shape``, as the API shows them."""
+    """Returns at most ``wanted`` events of each contact, newest first: their cursor, and their API ``shape``."""
     owners = {one: one for one in ids}
     owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **tenant.parameters, ids=list(ids))}
     before_ms, before_id = before or (LATEST, "")
@@ -279,7 +279,7 @@ def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
 
 
 async def segments(reader: ClickHouseReader, tenant: Tenant, text: str) -> list[dict[str, Any]]:
-    """The segments that a contact is in: id, since when, and by which version of the rule."""
+    """Returns the segments of a contact: id, start, and version of the rule."""
     contact_id = (await required(reader, tenant, text))["contact_id"]
     rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[contact_id])
     return [

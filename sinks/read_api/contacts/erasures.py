@@ -1,4 +1,4 @@
-"""An erasure's id in, its progress out; a contact in, all own contact ids that are erased with it out."""
+"""An erasure's id in; its progress out. A contact in; all own contact ids that are erased with it out."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from sinks.read_api.request.tenant import Tenant
 
 
 async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
-    """Raises ``ApiError`` (404)."""
+    """Returns the own contact ids of a contact; raises ``ApiError`` (404)."""
     row = await contacts.required(reader, tenant, text)
     ids = {row["contact_id"], *await contacts.losers_of(reader, tenant, row["contact_id"])}
     ids |= {
@@ -23,7 +23,7 @@ async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str
 
 
 def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
-    """Raises ``ApiError`` (404)."""
+    """Returns an erasure's progress; raises ``ApiError`` (404)."""
     erasure_record = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
     if erasure_record is None or (erasure_record.workspace, erasure_record.environment) != (
         tenant.workspace,

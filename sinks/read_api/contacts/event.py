@@ -1,7 +1,7 @@
-"""An event's id in; the event as it is stored out, with the contact that it belongs to today and its warnings.
+"""An event's id in; the stored event with its present contact and its warnings out.
 
-Vendors' answers have no place for warnings, so the edge keeps them in the event's context. Warnings that need the
-tables are computed when the event is read.
+Vendors' responses have no field for warnings, so the edge keeps them in the event's context. The read API computes
+warnings that need the tables.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ _TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
 async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
-    """The refusal for an id that no stored event has."""
+    """The error for an id without a stored event."""
     message = "no such event; one that was sent just now may take a moment to be stored"
     rows = await reader.rows(_REMOVED, workspace=tenant.workspace)
     if rows[0]["before_ms"]:
@@ -44,7 +44,7 @@ async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
 
 
 async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
-    """The newest event with the id; raises ``ApiError`` (404)."""
+    """Returns the newest event with the id; raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise await missing(reader, tenant)
@@ -56,7 +56,7 @@ async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict
 
 
 def shape(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the API shows it; ``contact_id`` is whose it is today."""
+    """Returns a row in the API's shape; ``contact_id`` is the present contact."""
     context = orjson.loads(row["context"]) if row["context"] else {}
     stored = context.pop(STORED_AS, [])
     warnings = [warning for warning in stored if isinstance(warning, str)] if isinstance(stored, list) else []

@@ -1,7 +1,7 @@
-"""Filters in; the events of an environment that meet them, each once, in the order of the table's key, out.
+"""Filters in; the matching events of an environment, each once, in the order of the table's key, out.
 
-The key is campaign, type and id: a page by cursor costs the same anywhere in it, and no event that arrives meanwhile
-moves another to another page. ``from`` and ``to`` are about the client's time, closed and open.
+The key is campaign, type and id: every page by cursor costs the same, and a new event moves no other event to another
+page. ``from`` and ``to`` bound the client's time; ``from`` is inclusive, ``to`` is exclusive.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ _COUNT = "SELECT uniqExact(campaign_id, type, event_id, _sender) AS total"
 
 
 async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for an invalid time, or a cursor of another list."""
+    """Returns a page of events; raises ``ApiError`` (422) for an invalid time or a cursor of another list."""
     parameters = {**tenant.parameters, **event_filters(query)}
     if paging.after is not None:
         return await _by_cursor(reader, tenant, parameters, paging)

@@ -1,7 +1,7 @@
-"""A segment and a contact in; why the contact is in it or not, from the stored rows as they are now, out.
+"""A segment and a contact in; the reasons of its membership, from the present stored rows, out.
 
-The functions of the segments stage evaluate the contact's own events and its record. ``since`` is the stage's last
-output; ``member`` is ahead of it until the stage has caught up.
+The segments stage's own functions evaluate the contact's events and record. ``since`` is the stage's last output;
+``member`` is ahead of it until the stage has caught up.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 async def explain(
     reader: ClickHouseReader, tenant: Tenant, segment_and_rule: tuple[Segment, Rule], text: str, now_ms: int
 ) -> Any:
-    """A segment with its whole rule; raises ``ApiError`` (404) for an unknown contact."""
+    """Returns a segment's whole rule with its verdicts; raises ``ApiError`` (404) for an unknown contact."""
     segment, tree = segment_and_rule
     if not text:
         raise ApiError("missing_field", "contact is needed: a contact id or type:value", "contact")
@@ -93,7 +93,7 @@ async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree:
 
 
 def _entries(document: str) -> dict[str, list[Any]]:
-    # the record keeps values only, not the events they came from
+    # the record keeps only values, not their events
     return {name: [value, 0, ""] for name, value in orjson.loads(document).items()}
 
 

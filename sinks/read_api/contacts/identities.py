@@ -1,8 +1,8 @@
-"""A contact in; its identifiers, the evidence that ties each of them, refused links and the history of merges out.
+"""A contact in; its identifiers, the evidence of each, refused links and the history of merges out.
 
-1. Evidence that was taken back is not shown, and a refusal only while the two are apart.
-2. A pair that a split took apart is shown as separated until that is lifted, or an explicit call ties it.
-3. The history holds every change of an id's contact; an id that is its own contact again was split off.
+1. Retracted evidence is not shown, and a refusal only while the two identifiers are apart.
+2. A separated pair is shown until a lift or an explicit call.
+3. The history holds each change of an id's contact; an id that became its own contact again was split off.
 """
 
 from collections import defaultdict
@@ -61,7 +61,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Retractions:
-    """Of pairs: single events, the time until which nothing counts, and when they were separated or lifted last."""
+    """Retractions of pairs: single events, times until which no evidence counts, and the last separations and lifts."""
 
     events: frozenset[tuple[str, str, str]]
     until_ms: dict[Pair, int]
@@ -69,7 +69,7 @@ class Retractions:
     lifted_ms: dict[Pair, int]
 
     def cover(self, a: str, b: str, row: dict[str, Any]) -> bool:
-        """Whether a link or refusal does not count."""
+        """Whether a retraction excludes a link or refusal."""
         pair = (min(a, b), max(a, b))
         if (*pair, row["event_id"]) in self.events or row["at_ms"] <= self.until_ms.get(pair, 0):
             return True
@@ -80,7 +80,7 @@ class Retractions:
         return split is not None and split < at_ms and not split <= lift < at_ms
 
     def standing(self) -> dict[Pair, int]:
-        """Pairs that are separated today, and since when."""
+        """Pairs that are separated today, with the start of the separation."""
         return {pair: at_ms for pair, at_ms in self.separated_ms.items() if self.lifted_ms.get(pair, -1) < at_ms}
 
 
@@ -102,7 +102,7 @@ async def _retractions(reader: ClickHouseReader, tenant: Tenant, ids: list[str])
 async def _separated(
     reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions
 ) -> list[dict[str, Any]]:
-    """Pairs of which one identifier is the contact's and the other one is not: ``a`` is the contact's."""
+    """Returns pairs with exactly one identifier of the contact: ``a`` is the contact's."""
     here = set(ids)
     pairs = {p: at for p, at in gone.standing().items() if (p[0] in here) != (p[1] in here)}
     if not pairs:
@@ -127,7 +127,7 @@ async def _links(reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone:
 
 
 async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
-    """Evidence is shown only where both of its identifiers belong to the contact today."""
+    """Returns evidence only if both of its identifiers belong to the contact today."""
     row = await required(reader, tenant, text)
     ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
     gone = await _retractions(reader, tenant, ids)
@@ -153,7 +153,7 @@ async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[
 
 
 async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
-    """The ties that a split of the contact may cut, and its members; ``settled``: its own row is the newest."""
+    """Returns the ties that a split of the contact may cut, and its members; ``settled``: its own row is the newest."""
     row = await required(reader, tenant, text)
     ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
     gone = await _retractions(reader, tenant, ids)
@@ -176,7 +176,7 @@ async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str,
 
 
 def _changes_of(merges: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Without merges that repeat an id's current contact."""
+    """Returns changes, without merges that repeat an id's current contact."""
     into: dict[str, str] = {}
     for merge in merges:
         if into.get(merge["loser"], merge["loser"]) != merge["winner"]:
@@ -195,7 +195,7 @@ def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone
 
 
 def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Identifier -> the links that name it, oldest first; a first sighting names it alone."""
+    """Identifier -> its links, oldest first; a first-sighting link names one identifier alone."""
     evidence: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for link in links:
         a, b = (link["a_type"], link["a_value"]), (link["b_type"], link["b_value"])

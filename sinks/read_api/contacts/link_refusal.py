@@ -12,7 +12,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 
 
 async def is_refused(reader: ClickHouseReader, tenant: Tenant, anonymous: str, identified: str) -> bool:
-    """Another external id has the anonymous one, or their link was refused; both are own contact ids."""
+    """Whether another external id has the anonymous one, or a guard refused their link; both are own contact ids."""
 
     def own(kind: str, value: str) -> str:
         return identity.contact_id(tenant.workspace, tenant.environment, kind, value)

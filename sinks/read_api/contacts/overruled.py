@@ -1,7 +1,7 @@
-"""A stored event in; a warning out if all its values were older than the contact's when it arrived.
+"""A stored event in; a warning out if the contact already had newer values for all of the event's values.
 
-The last write of an attribute or consent wins by time, so such an event changed nothing. Values of the same
-millisecond do not overrule each other: a client's batch may share one time.
+The last write of an attribute or consent wins by time, so such an event changed nothing. Values of the same millisecond
+do not overrule each other: the events of a client's batch may share one time.
 """
 
 from typing import Any

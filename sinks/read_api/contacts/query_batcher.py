@@ -1,8 +1,8 @@
 """Queries of many requests in, few batched queries out: all that arrive while one runs share the next one.
 
-1. A query never answers a question that came after it began, so each answer shows earlier writes.
-2. A single question is queried at once. The next round waits ``REST`` times as long as the last one took, so questions
-   of waiting writes take at most a fifth of the database's time.
+1. A query answers only questions that arrived before it began, so each answer shows earlier writes.
+2. A single question runs at once. The next round waits ``REST`` times as long as the last one took, so questions of
+   waiting writes take at most a fifth of the database's time.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class _PendingQuery(Generic[Q, A]):
 
 
 class QueryBatcher(Generic[Q, A]):
-    """The questions of one kind, each home's by themselves: no workspace waits for another's."""
+    """Batches the questions of one kind, per tenant: no workspace waits for another."""
 
     def __init__(self, ask: Ask[Q, A]) -> None:
         self._ask = ask
@@ -39,7 +39,7 @@ class QueryBatcher(Generic[Q, A]):
         self._rounds: set[asyncio.Task[None]] = set()
 
     async def ask(self, tenant: Tenant, question: Q) -> A:
-        """Raises the errors of the query that was to answer it."""
+        """Raises the errors of the question's query."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         pending: _PendingQuery[Q, A] = _PendingQuery(tenant, question, future)
         key = (tenant.workspace, tenant.environment)
@@ -47,14 +47,14 @@ class QueryBatcher(Generic[Q, A]):
             self._waiting[key].append(pending)
         else:
             self._waiting[key] = [pending]
-            # a round serves many requests, and counts for none of them
+            # a round serves many requests, and belongs to none of them
             task = asyncio.create_task(self._run(key), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
         return await future
 
     async def _run(self, key: tuple[str, str]) -> None:
-        """Run rounds until no question comes during the rest after a round."""
+        """Runs rounds until no question arrives during the rest after a round."""
         loop = asyncio.get_running_loop()
         while waiting := self._waiting[key]:
             self._waiting[key] = waiting[MOST:]

@@ -1,10 +1,10 @@
-"""Identifiers of a write in; their contacts now, or the contact once it has all of them, out.
+"""Identifiers of a write in; their present contacts, or the contact once it has all of them, out.
 
-Of a write those alone that its workspace lets tie contacts together: the others are never shown.
+A write's identifiers are only those that its workspace lets link contacts: others never become visible.
 
-A write is visible when its contact has every identifier that came with it. One that belongs to another contact, or
-is over a limit, never will: then a refusal says so, and it is named in the warnings. All requests that wait are
-answered by common queries (``QueryBatcher``).
+A write is visible when its contact has all of its identifiers. An identifier of another contact, or one beyond a limit,
+never arrives: then a refusal explains it, and a warning names it. Common queries answer all waiting requests
+(``QueryBatcher``).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Identifiers = list[Identifier]
 
 
 class WrittenContacts:
-    """The contacts of writes; one of it for all requests."""
+    """Reads the contacts of writes; all requests share one instance."""
 
     def __init__(self, reader: ClickHouseReader) -> None:
         self._reader = reader
@@ -42,11 +42,11 @@ class WrittenContacts:
         self._shown = QueryBatcher(self._all_shown)
 
     async def found(self, tenant: Tenant, body: Any) -> dict[str, Any]:
-        """For each identifier the contact that has it today, or none."""
+        """Returns the present contact of each identifier, or ``None``."""
         return {"contacts": await self._owners.ask(tenant, _given(body))}
 
     async def written(self, tenant: Tenant, body: Any) -> dict[str, Any]:
-        """The contact's document, or none if it is not complete in time."""
+        """Returns the contact's document, or ``None`` if it is not complete in time."""
         given = _given(body)
         deadline = time.monotonic() + body["timeout_ms"] / 1000
         turn = 0
@@ -65,7 +65,7 @@ class WrittenContacts:
         return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in questions]
 
     async def _all_shown(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
-        """For each write its contact's document and the warnings, none where identifiers are missing yet."""
+        """Returns each write's document and warnings, or ``None`` if identifiers are still missing."""
         first = [_ids(tenant, given)[0] for given in questions]
         rows = await find_all(self._reader, tenant, first)
         missing = [None if row is None else _missing(row, given) for row, given in zip(rows, questions, strict=True)]

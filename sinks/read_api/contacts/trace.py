@@ -1,7 +1,7 @@
-"""An event's id in; its way through the pipeline, step by step with time, place in Kafka and decision, out.
+"""An event's id in; its steps through the pipeline, with time, place in Kafka and decision, out.
 
-The tables hold places and causes. Only the times of a few records come from Kafka, which forgets them after seven days.
-Effects of other events on the contact are no steps; the answer's ``contact_id`` shows them.
+The tables hold places and causes. Only the times of a few records come from Kafka, which keeps them for seven days.
+Effects of other events on the contact are no steps; ``contact_id`` shows them.
 """
 
 from typing import Any
@@ -85,7 +85,7 @@ ORDER BY at LIMIT {MOST}
 async def trace(
     reader: ClickHouseReader, times: RecordTimes, tenant: Tenant, event_id: str, names: dict[str, str]
 ) -> dict[str, Any]:
-    """``names``: segments' names by id. Raises ``ApiError`` (404)."""
+    """Returns the trace of an event; ``names`` are segments' names by id. Raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
         raise await missing(reader, tenant)
@@ -108,7 +108,7 @@ async def trace(
 
 
 async def _put_times(times: RecordTimes, steps: list[dict[str, Any]]) -> None:
-    """When the record of each step was written, in place of the event's own time; of the first few places."""
+    """Replaces a step's own time by the write time of its record, for the first few places."""
     placed = [(step, _written_at(step["place"])) for step in steps if step["place"] is not None]
     written = await times.of(list(dict.fromkeys(place for _, place in placed))[:MOST_TIMES])
     for one, place in placed:
@@ -121,7 +121,7 @@ def _written_at(place: dict[str, Any]) -> Place:
 
 
 async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], today: str) -> list[str]:
-    """Every contact that the event may have been of, or has touched."""
+    """Returns every contact that the event may have belonged to or changed."""
     home = (tenant.workspace, tenant.environment)
     named = {own_id(*home, kind=identifier["type"], value=identifier["value"]) for identifier in event["identifiers"]}
     ids = {event["contact_id"], event["own_contact_id"], today, *named}
@@ -131,7 +131,7 @@ async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], 
 
 
 async def _way(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """From the request to the contact."""
+    """Returns the steps from the request to the contact."""
     request = {"source": event["source"], "key_id": event["_key_id"] or None, "task_id": event["_task_id"] or None}
     origin = {name: event[f"_origin{name}"] for name in ("_partition", "_offset", "_index")}
     return [
@@ -155,7 +155,7 @@ async def _way(reader: ClickHouseReader, event: dict[str, Any], parameters: dict
 async def _because(
     reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The event that made the contact of the strongest identifier part of another one; ``None``: it is its own."""
+    """The event that merged the contact of the strongest identifier into another; ``None`` without a merge."""
     rows = await reader.rows(_OVERRIDE, **parameters) if event["own_contact_id"] else []
     if not rows or rows[0]["winner"] == event["own_contact_id"]:
         return None
@@ -170,7 +170,7 @@ async def _because(
 
 
 async def _taught(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """The evidence that the event itself is: a pair of identifiers, the same twice at the first sight of one."""
+    """The evidence of the event: pairs of identifiers; a first sighting names one identifier twice."""
     return [
         {
             "identifiers": [{"type": row[f"{side}_type"], "value": row[f"{side}_value"]} for side in ("a", "b")],
@@ -224,7 +224,7 @@ async def _changes(reader: ClickHouseReader, parameters: dict[str, Any], names: 
 
 
 async def _later(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Its row, its copies, and the webhooks that it caused."""
+    """Returns the later steps: its row, its copies, and its webhooks."""
     cause = f'"event_id":{orjson.dumps(parameters["id"]).decode()}'
     named = ("webhook_id", "delivery_id", "type", "attempt", "status", "duration_ms")
     return [
