@@ -1,1 +1,1 @@
-"""The web console: pages over the public API, and a live view of what the pipeline does with each event."""
+"""The web console: pages over the public API, and a live view of each event's path through the pipeline."""

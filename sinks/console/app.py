@@ -1,6 +1,6 @@
-"""The control state in, the console's routes out: sessions, which page answers, and errors as pages.
+"""The control state in; the console's routes out: sessions, pages, and errors as pages.
 
-Everything that a page shows or does is a call of the public API with the key that signed in.
+Each page reads and writes through the public API, with the key that signed in.
 """
 
 import secrets
@@ -49,7 +49,7 @@ _PACKED = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
 
 
 class Console:
-    """Pages for browsers; connects to nothing before ``start``."""
+    """Serves pages to browsers; connects to nothing before ``start``."""
 
     def __init__(self, settings: Settings, control: ControlState, tail: Tail) -> None:
         self._control = control
@@ -149,7 +149,7 @@ class Console:
         return endpoint
 
     async def visit(self, request: Request) -> Visit | None:
-        """The session of the browser; ``None``: not signed in."""
+        """Returns the browser's session, or ``None`` if it is not signed in."""
         session = self._sessions.open(request.cookies.get(COOKIE))
         if session is None:
             return None
@@ -168,7 +168,7 @@ class Console:
         )
 
     async def _principal(self, session: Session) -> Principal:
-        """Raises ``ApiError`` (401) for a key that is not valid now."""
+        """Raises ``ApiError`` (401) for a key that is invalid now."""
         headers = {b"authorization": b"Bearer " + session.key.encode("utf-8", "surrogatepass")}
         return await self._authorised(headers, {"environment": session.environment} if session.environment else {})
 
@@ -182,14 +182,14 @@ class Console:
         return web.authorise(self._control, headers, query, scope, now_ms())
 
     async def _live(self, request: Request) -> Response:
-        """The live view for programs: a line for each row, and for each change of it."""
+        """Streams the live view to programs: a line for each row, and for each change of it."""
         headers, query = dict(request.scope["headers"]), dict(request.query_params)
         principal, key = await self._authorised(headers, query, LIVE), key_of(headers, query) or ""
         parameters.check("GET", request.url.path, request.scope["query_string"])
         return self._live_pages.lines(principal, lambda: self._control.key(key, now_ms()) is not None, query)
 
     async def _enter(self, request: Request) -> Response:
-        """``/``: a browser goes to the console, and is signed in by a code; a program gets the addresses."""
+        """Serves ``/``: a browser goes to the console, and a code signs it in; a program gets the addresses."""
         if "text/html" not in request.headers.get("accept", ""):
             return web.JsonResponse({"console": "/console", "documentation": "/docs", "openapi": "/openapi.json"})
         code = request.query_params.get("code")
@@ -247,7 +247,7 @@ class Console:
         return answer
 
     async def _link(self, request: Request) -> Response:
-        """A code that signs one browser in with the key of this request, once."""
+        """Creates a one-time code that signs a browser in with this request's key."""
         headers = dict(request.scope["headers"])
         principal = web.authorise(self._control, headers, {}, None, now_ms())
         key = key_of(headers, {})
@@ -268,7 +268,7 @@ class Console:
 
 
 def local(path: str) -> str:
-    """A path of the console, for any value of a form."""
+    """Turns any value of a form into a path of the console."""
     return path if path.startswith("/console/") and "\\" not in path and "\n" not in path else HOME
 
 

@@ -1,1 +1,1 @@
-"""The live view: records of the topics in, one row an event out, filled in place at each viewer."""
+"""The live view: records of the topics in; one row per event, completed in place at each viewer, out."""

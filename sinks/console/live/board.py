@@ -1,6 +1,6 @@
-"""Decoded records in; the rows that all viewers share, filled in place, out; pure.
+"""Decoded records in; the rows that all viewers share, completed in place, out; pure.
 
-Only rows that a viewer has taken are kept. A stage's fact about an event that has not been seen yet waits for it.
+The board keeps only rows that a viewer shows. A stage's fact about an unknown event waits for that event.
 """
 
 from collections import Counter, OrderedDict
@@ -21,7 +21,7 @@ EventKey = tuple[str, str, str]
 
 
 class LiveBoard:
-    """``viewers`` are those that watch now, or did a moment ago."""
+    """``viewers`` holds present viewers, and those that left a moment ago."""
 
     def __init__(self) -> None:
         self.viewers: list[LiveViewer] = []
@@ -39,7 +39,7 @@ class LiveBoard:
         first = self._rows.get(row.id)
         if first is not None:
             if first.origin == row.origin:
-                return  # it is read again
+                return  # a record read again
             row.id = repeated_id(row.origin)
         if row.id in self._rows or (row.kind == "event" and repeated_id(row.origin) in self._rows):
             return
@@ -60,7 +60,7 @@ class LiveBoard:
                 self._resolve(row, *early, now_ms)
 
     def resolved(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool = False) -> None:
-        """It is known whose an event is, and whether it came before."""
+        """Applies a resolved event: its contact, and whether it is a copy."""
         key, origin = (event["workspace"], event["environment"], event["event_id"]), place_of(event)
         row = self._repeats.get(origin) or self.pending.get(key)
         if row is not None and row.origin == origin:
@@ -74,14 +74,14 @@ class LiveBoard:
 
     @property
     def wants_repeats(self) -> bool:
-        """Whether a viewer watches for what it can know only when it is resolved."""
+        """Whether a viewer shows copies, which only the resolved event identifies."""
         return bool(self._repeats_watched())
 
     def _repeats_watched(self) -> set[tuple[str, str]]:
-        return {(one.workspace, one.environment) for one in self.viewers if one.filter.status == DUPLICATE}
+        return {(viewer.workspace, viewer.environment) for viewer in self.viewers if viewer.filter.status == DUPLICATE}
 
     def _add_repeat(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool) -> None:
-        """A row for those viewers alone: nothing was known of it before."""
+        """Adds a row for viewers of copies alone: no earlier row exists."""
         row = of_event(event, offset, now_ms, past=past, origin=place_of(event))
         row.id = repeated_id(row.origin)
         if row.id in self._rows:
@@ -92,7 +92,7 @@ class LiveBoard:
         self._resolve(row, event, partition, offset, now_ms)
 
     def changed(self, change: Change, now_ms: int) -> None:
-        """A membership changed because of an event."""
+        """Applies a membership change that an event caused."""
         if change["kind"] != "membership" or not change.get("event_id"):
             return
         row = self.pending.get((change["workspace"], change["environment"], id_in(change["event_id"])))
@@ -109,7 +109,7 @@ class LiveBoard:
                 self._touch(row, now_ms)
 
     def committed(self, judged: dict[int, int], stored: dict[int, int], now_ms: int) -> None:
-        """How far segments and the sink have come, by partition: rows below are done with that stage."""
+        """Applies the committed offsets of segments and the sink, by partition: rows below have passed that stage."""
         for key, row in list(self.pending.items()):
             if now_ms - row.touched_ms > (LATE_MS if row.stored and row.judged else PAST_MS):
                 del self.pending[key]
@@ -124,7 +124,7 @@ class LiveBoard:
                 self._touch(row, now_ms)
 
     def since(self, touched_ms: int) -> list[LiveRow]:
-        """Rows that have changed since then, oldest first."""
+        """Returns rows that changed since this time, oldest first."""
         return [row for row in self._rows.values() if row.touched_ms >= touched_ms]
 
     def row(self, row_id: str) -> LiveRow | None:
@@ -134,11 +134,11 @@ class LiveBoard:
         return {(viewer.workspace, viewer.environment) for viewer in self.viewers}
 
     def wanted(self) -> EventIds:
-        """Those that something is still to be known of."""
+        """Returns the ids of rows that are not complete yet."""
         return EventIds([*(key[2] for key in self.pending), *(row.event_id for row in self._repeats.values())])
 
     def passes_over(self, workspace: str, environment: str, at_ms: int, now_ms: int) -> bool:
-        """Whether a new event has no room at any viewer, as nearly all have where many come: each counts it."""
+        """Whether no viewer has room for a new event, as under heavy load; each viewer counts it."""
         here = [one for one in self.viewers if one.workspace == workspace]
         if any(one.environment == environment and one.takes_more(at_ms, now_ms) for one in here):
             return False
@@ -155,7 +155,7 @@ class LiveBoard:
         row.contact_id = event["contact_id"]
         self._repeats.pop(row.origin, None)
         if repeat := event.get("repeat", 0):
-            # no stage behind does anything for it, and the sink counts it
+            # the later stages ignore a copy, and the sink counts it
             row.repeat = repeat
             key = (row.workspace, row.environment, row.event_id)
             if self.pending.get(key) is row:
@@ -164,7 +164,7 @@ class LiveBoard:
                 if viewer.filter.status == DUPLICATE:
                     viewer.offer(row, now_ms)
         elif row.id == repeated_id(row.origin):
-            # the same id, and another event: of another type, or of another sender
+            # the same id for another event: of another type, or of another sender
             self.pending[row.workspace, row.environment, row.id] = row
         self._touch(row, now_ms)
 

@@ -1,4 +1,4 @@
-"""An event as the API shows it in; the call that sends it, and the query that finds it, out; pure."""
+"""An event in the API's shape in; the call that sends it, and the query that reads it, out; pure."""
 
 import shlex
 from typing import Any
@@ -10,7 +10,7 @@ _NATIVE = frozenset({"user_id", "external_id", "email", "phone", "anonymous_id",
 
 
 def again(event: dict[str, Any]) -> dict[str, Any]:
-    """The body that sends the event once more: the same facts, a new id, and the time of now."""
+    """Returns the body of the same event with a new id and the present time."""
     body = body_of(event)
     body.pop("timestamp", None)
     body.pop("message_id", None)
@@ -18,7 +18,7 @@ def again(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def body_of(event: dict[str, Any]) -> dict[str, Any]:
-    """The body of a native call that says the same."""
+    """Returns the body of an equal native call."""
     body = {name: event[name] for name in _FIELDS if event.get(name)}
     for kind, value in pairs_of(event):
         if kind in _NATIVE:
@@ -29,7 +29,7 @@ def body_of(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def pairs_of(event: dict[str, Any]) -> list[tuple[str, str]]:
-    """Types and values of the event's identifiers, in either shape."""
+    """Returns types and values of the event's identifiers, from either shape."""
     pairs = []
     for one in event.get("identifiers") or ():
         if isinstance(one, dict):
@@ -43,7 +43,7 @@ def pairs_of(event: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def curl_of(base: str, key: str, event: dict[str, Any]) -> str:
-    """A line for a shell."""
+    """Returns a command line for a shell."""
     body = orjson.dumps(body_of(event)).decode()
     return (
         f"curl -X POST {shlex.quote(f'{base}/v1/events')} \\\n  -H {shlex.quote(f'Authorization: Bearer {key}')} \\\n"
@@ -52,12 +52,12 @@ def curl_of(base: str, key: str, event: dict[str, Any]) -> str:
 
 
 def sql_of(workspace: str, environment: str, event_id: str) -> str:
-    """The query that finds the event's row."""
+    """Returns the query of the event's row."""
     where = {"workspace": workspace, "environment": environment, "event_id": event_id}
     conditions = "\n  AND ".join(f"{name} = '{text_of(value)}'" for name, value in where.items())
     return f"SELECT * FROM headwater.events_resolved\nWHERE {conditions}"  # noqa: S608 - to be read, never run here
 
 
 def text_of(value: str) -> str:
-    """Inside a literal of ClickHouse."""
+    """Escapes a text for a literal of ClickHouse."""
     return value.replace("\\", "\\\\").replace("'", "\\'")

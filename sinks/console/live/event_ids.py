@@ -1,7 +1,7 @@
 """Ids of events in; whether a record's bytes name one of them, out; pure.
 
-Decoding a record to learn that it says nothing of a row is what a viewer would cost most. Ids that are made here are
-found by their form, in one pass whatever their number; those of clients are looked for one by one.
+Decoding records without a relevant row would be a viewer's largest cost. One pass matches all ids of Headwater's own
+form, whatever their number; clients' ids need one search each.
 """
 
 import re
@@ -17,7 +17,7 @@ class EventIds:
         self._others = [one for one in encoded if one not in self._made]
 
     def are_in(self, payload: bytes) -> bool:
-        """Whether one of them is; a record may hold their bytes and mean something else."""
+        """Whether the bytes hold an id; a match may be part of another text."""
         if self._made and not self._made.isdisjoint(_MADE.findall(payload)):
             return True
         return any(one in payload for one in self._others)

@@ -1,10 +1,10 @@
-"""Topics in, rows to viewers out: one consumer without a group for all viewers, only while there are any.
+"""Topics in; rows to viewers out: all viewers share one consumer without a group, which runs only for viewers.
 
 1. It starts with the first viewer, at the last few records, and stops ``LINGER_S`` after the last one.
-2. Decoding events has a budget of ``BUDGET_S`` of the processor's time a second; those over it are counted and not
-   looked at. Where there is much, what later stages say is decoded only if it names an event that is shown, or, for
-   viewers of duplicates, in half of that time.
-3. Stored and judged is what the consumer groups of the sink and of segments have committed.
+2. Decoding has a budget of ``BUDGET_S`` CPU seconds a second; the feed counts the events beyond it without decoding
+   them. Under load it decodes later stages' records only if they name a shown event, or, for viewers of duplicates,
+   in half of that time.
+3. Stored and judged events are those below the committed offsets of the sink and of segments.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ WATCHED = (topics.EVENTS, topics.RESOLVED, topics.CHANGES, topics.QUARANTINE, to
 
 
 class LiveFeed:
-    """``board`` is what viewers share."""
+    """``board`` holds the rows that viewers share."""
 
     def __init__(self, settings: Settings, linger_s: float = LINGER_S) -> None:
         self._settings = settings
@@ -77,7 +77,7 @@ class LiveFeed:
 
     @asynccontextmanager
     async def watching(self, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[None]:
-        """Rows come to the viewer while this lasts. ``since_ms``: also those that have changed since then."""
+        """Sends rows to the viewer inside the context. ``since_ms`` adds rows that changed since then."""
         viewer.came_ms, viewer.since_ms = clock.now_ms(), since_ms
         if self.is_running:
             if since_ms is not None:
@@ -85,7 +85,7 @@ class LiveFeed:
             for row in self.board.since(since_ms if since_ms is not None else 0):
                 viewer.offer(row, clock.now_ms(), known=True)
         elif not self.board.viewers:
-            self.board = LiveBoard()  # what it knew would not be offered again
+            self.board = LiveBoard()  # no viewer would get its rows again
         self.board.viewers.append(viewer)
         self._ensure(since_ms)
         try:
@@ -94,7 +94,7 @@ class LiveFeed:
             viewer.left_ms = clock.now_ms()
 
     def _earlier(self, viewer: LiveViewer, since_ms: int) -> LiveViewer | None:
-        """A viewer of the same rows that came before then, whether it is still there or was a moment ago."""
+        """Returns an earlier viewer of the same rows, present or just gone."""
         like = (one for one in self.board.viewers if one.came_ms <= since_ms and one.is_like(viewer))
         return next(like, None)
 
@@ -103,7 +103,7 @@ class LiveFeed:
             self._task = asyncio.create_task(self._run(since_ms), name="live feed")
 
     async def wait(self, within_s: float) -> None:
-        """Return when something was read, at the latest then; for a viewer. A feed that broke begins anew."""
+        """Returns after new records, or after ``within_s``; restarts a broken feed."""
         self._ensure(clock.now_ms() - AGAIN_MS)
         async with self._news:
             try:
@@ -125,7 +125,7 @@ class LiveFeed:
                 await self._poll(consumer, timeout_ms=80 if busy else 400)
                 if busy and time.monotonic() - looked_s >= LOOK_S:
                     looked_s = time.monotonic()
-                    # a coordinator that moves, or is not there yet, is asked again
+                    # the next round asks a moved or missing coordinator again
                     with suppress(KafkaError):
                         await self._look(admin)
                 async with self._news:
@@ -139,7 +139,7 @@ class LiveFeed:
                 await admin.close()
 
     def _end(self) -> None:
-        """Closing takes a while, and whoever comes meanwhile must not wait for rows that nobody reads."""
+        """Detaches the task: closing takes a while, and a new viewer must not wait for a feed that ends."""
         task = asyncio.current_task()
         if task is not None:
             self._ending.add(task)
@@ -157,7 +157,7 @@ class LiveFeed:
         )
 
     async def _seek(self, consumer: Any, since_ms: int | None) -> None:
-        """To the records since then, and to the last few of each partition in any case."""
+        """Seeks to the records since then, and at least to the last few of each partition."""
         parts = [
             TopicPartition(name, p)
             for name, topic in self._names.items()
@@ -190,11 +190,11 @@ class LiveFeed:
         by_topic: dict[str, list[Any]] = {}
         for tp, records in fetched.items():
             by_topic.setdefault(tp.topic, []).extend(records)
-        for name in self._names:  # an event before what is said of it
+        for name in self._names:  # events before their results
             self._wanted = self.board.wanted()
             records = by_topic.get(name, [])
             if self._names[name] is topics.RESOLVED:
-                # an event may be read after the record that says whose it is: that one is looked at once more
+                # a result may precede its event: try the skipped results once more
                 records = [*(one for one in self._passed_over if self._wanted.are_in(one.value)), *records]
                 self._passed_over = []
             for record in records:
@@ -275,7 +275,7 @@ class LiveFeed:
         self.board.add(row, clock.now_ms())
 
     async def _look(self, admin: Any) -> None:
-        """Ask how far the stages behind have come."""
+        """Reads the committed offsets of the later stages."""
         judged = await self._committed(admin, topics.app_id(topics.SEGMENTS_APP, self._settings))
         stored = await self._committed(admin, topics.app_id(topics.CLICKHOUSE_GROUP, self._settings))
         self.board.committed(judged, stored, clock.now_ms())

@@ -1,6 +1,6 @@
-"""The query of a live page in, whether a row belongs on it, out; pure.
+"""The query of a live page in; whether a row matches it out; pure.
 
-All that is given must hold. Texts are compared without case, wherever they stand in the value.
+A row matches if it meets every filter. A text matches any part of a value, without case.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MOST_OF_KEY = 12
 
 
 class LiveFilter(NamedTuple):
-    """Empty fields let everything through."""
+    """Empty fields match every row."""
 
     q: str = ""
     type: str = ""
@@ -47,7 +47,7 @@ class LiveFilter(NamedTuple):
 
 
 def filter_of(query: Mapping[str, str]) -> LiveFilter:
-    """Raises ``ApiError`` (422) for a status that there is not, and for a text that is too long."""
+    """Raises ``ApiError`` (422) for an unknown status or a long text."""
     values = {name: query.get(name, "").strip() for name in FIELDS}
     for name, value in values.items():
         if len(value) > MOST:

@@ -1,8 +1,7 @@
-"""Rows of the live view in; the lines that a program is sent, one JSON object each, out.
+"""Rows of the live view in; the lines of a program's stream, one JSON object each, out.
 
-A row is told when it is there, and again with the same ``id`` whenever more is known of it. Beside rows there are
-``hidden``, how many were left out, ``gap``, after which it is not known how many, and ``alive`` where nothing else came
-for a while.
+A row is a line at once, and again with the same ``id`` after each change. Other lines are ``hidden`` (the number of
+rows left out), ``gap`` (rows may be missing, in unknown number) and ``alive`` (no other line for a while).
 """
 
 import asyncio
@@ -35,7 +34,7 @@ async def lines(
     is_valid: Callable[[], bool],
     segments: Mapping[str, Segment],
 ) -> AsyncIterator[bytes]:
-    """Until then (monotonic seconds), or until the key is not valid any more."""
+    """Yields lines until then (monotonic seconds), or until the key becomes invalid."""
     said = checked = time.monotonic()
     busy_told = 0.0
     yield _line({"kind": "alive", "at": iso(now_ms())})
@@ -69,7 +68,7 @@ def _line(value: dict[str, Any]) -> bytes:
 
 
 def shape(row: LiveRow, segments: Mapping[str, Segment]) -> dict[str, Any]:
-    """What is known of a row now; times are milliseconds after the edge had it, ``null`` where that is not known."""
+    """Returns the present row; times are milliseconds after the edge received the event, ``null`` if unknown."""
     common = {"kind": row.kind, "id": row.id, "at": iso(row.at_ms), "event_id": row.event_id or None}
     if row.kind == "quarantined":
         return {**common, "reason": row.type, "detail": row.reason, "place": row.path}

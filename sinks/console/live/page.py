@@ -1,4 +1,4 @@
-"""A visit in; the live page, its stream of rows, one event in full, and the same event once more, out."""
+"""A visit in; the live page, its stream of rows, one event in full, or a repeat of the event, out."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ class LivePages:
         return visit.page("live.html", title="Live", base=visit.base, **values)
 
     async def stream(self, visit: Visit) -> Response:
-        """Rows for as long as the browser listens and its key is valid."""
+        """Streams rows while the browser listens and its key is valid."""
         if len(self._feed.board.viewers) >= MOST_VIEWERS:
             raise ApiError("rate_limited", f"{MOST_VIEWERS} browsers watch already")
         viewer = LiveViewer(
@@ -65,7 +65,7 @@ class LivePages:
         )
 
     def lines(self, principal: Principal, is_valid: Callable[[], bool], query: Mapping[str, str]) -> Response:
-        """The same for programs: JSON, a line each; raises ``ApiError`` (422, 429)."""
+        """Streams JSON lines to programs; raises ``ApiError`` (422, 429)."""
         watching = self._feed.board.viewers
         mine = sum(one.workspace == principal.workspace and one.is_program for one in watching)
         if len(watching) >= MOST_VIEWERS or mine >= MOST_OF_WORKSPACE:
@@ -118,7 +118,7 @@ class LivePages:
                 if not rows and not hidden and hint is None and share == told:
                     continue
                 told = share
-                # the oldest first: each goes to the top of the list without a look at the others
+                # the oldest first: the page puts each on top of the list without looking at the others
                 rows.sort(key=lambda row: row.place)
                 values = {"rows": rows, "hidden": hidden, "share": share, "hint": hint, "names": names}
                 text = visit.templates.render("live_rows.html", {**values, "iso": iso})
@@ -135,7 +135,7 @@ class LivePages:
         return {"elsewhere": elsewhere, "strangers": strangers, "filtered": viewer.elsewhere - sum(elsewhere.values())}
 
     async def detail(self, visit: Visit) -> Response:
-        """One row in full: what the API knows of its event, beside what was seen of it here."""
+        """Shows one row in full: the API's event, and the live facts about it."""
         row = self._row(visit, visit.request.path_params["id"])
         event_id = row.event_id if row is not None else visit.query.get("event", "")
         if row is None and not event_id:
@@ -161,14 +161,14 @@ class LivePages:
         return visit.page("live_detail.html" if is_fragment else "live_detail_page.html", title="Event", **values)
 
     async def again(self, visit: Visit) -> Response:
-        """The same event with an id of its own."""
+        """Sends the same event with a new id."""
         form = await visit.form()
         event = await visit.api.get(api.path("events", form.get("event_id", "")))
         sent = await visit.api.send("POST", api.path("events"), again(event))
         return visit.page("live_sent.html", sent=sent, title="Sent")
 
     async def _changes(self, visit: Visit, row: LiveRow | None, event: Any) -> list[dict[str, Any]]:
-        """The memberships that it changed, each with the rule's leaves as they are now."""
+        """Returns the memberships that the event changed, each with the present leaves of its rule."""
         if row is None or not visit.may("segments:read") or event is None or not event["contact_id"]:
             return []
         known = self._control.segments[row.workspace, row.environment]
@@ -183,7 +183,7 @@ class LivePages:
         return changes
 
     def _row(self, visit: Visit, row_id: str) -> LiveRow | None:
-        """The row, where it is of the visitor's workspace."""
+        """Returns the row if it belongs to the visitor's workspace."""
         row = self._feed.board.row(row_id)
         if row is None or not LiveViewer(visit.principal.workspace, "", sees_strangers=visit.may("instance")).owns(row):
             return None
@@ -191,7 +191,7 @@ class LivePages:
 
 
 def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
-    """The identifiers of a contact; those that this event ties come first."""
+    """Returns the identifiers of a contact; those that this event links come first."""
     identifiers = identity["identifiers"] if identity is not None else []
     tied = [
         {**identifier, "here": any(e["event_id"] == event_id for e in identifier["evidence"])}

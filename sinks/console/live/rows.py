@@ -1,7 +1,7 @@
-"""Records of the pipeline's topics in; one row an event, with its stages so far and their times, out; pure.
+"""Records of the pipeline's topics in; one row per event, with its stages so far and their times, out; pure.
 
-A time is that of being seen here, in milliseconds after the edge had the event; what was there before the feed began
-has none (``past``).
+A time is when the feed saw a record, in milliseconds after the edge received the event. Rows older than the feed have
+no times (``past``).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ MOST_NAMES = 8
 
 @dataclass(slots=True, kw_only=True)
 class LiveRow:
-    """One line of the live view. ``place`` orders lines: the receive time, then the order of being seen."""
+    """One line of the live view. ``place`` orders lines: the receive time, then the order of arrival."""
 
     id: str
     """Of the element in the page."""
@@ -74,7 +74,7 @@ class LiveRow:
 
     @property
     def who(self) -> str:
-        """The strongest identifier, for people."""
+        """The strongest identifier, as people read it."""
         identifiers = dict(reversed(self.identifiers))
         return next((identifiers[name] for name in _LABELS if name in identifiers), "") or next(
             iter(identifiers.values()), ""
@@ -94,7 +94,7 @@ class LiveRow:
 
     @property
     def state(self) -> str:
-        """What a filter calls it."""
+        """The row's status, as filters name it."""
         if self.kind != "event":
             return self.kind
         if self.is_duplicate:
@@ -102,27 +102,27 @@ class LiveRow:
         return "warned" if self.warnings else "ok"
 
     def since(self, now_ms: int) -> int | None:
-        """Milliseconds after the edge had it."""
+        """Milliseconds after the edge received the event."""
         return None if self.past else max(0, now_ms - self.at_ms)
 
 
 def element_id(prefix: str, *parts: str) -> str:
-    """The same for the same event at every viewer."""
+    """An element's id, equal for the same event at every viewer."""
     return prefix + hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=9).hexdigest()
 
 
 def place_of(event: Event) -> RecordPlace:
-    """The place on `events` of an event of `resolved`."""
+    """The place on `events` of an event from `resolved`."""
     return event.get("origin_partition", -1), event.get("origin_offset", -1), event.get("origin_index", -1)
 
 
 def repeated_id(origin: RecordPlace) -> str:
-    """Of the row of an event whose id has a row already."""
+    """The id of a row whose event's id has a row already."""
     return element_id("d", *map(str, origin))
 
 
 def of_event(event: Event, seq: int, now_ms: int, *, past: bool, origin: RecordPlace = NO_PLACE) -> LiveRow:
-    """A row of an event that the edge has accepted."""
+    """Returns the row of an event that the edge has accepted."""
     context = _object(event["context"])
     stored_as = context.get(STORED_AS)
     row = LiveRow(
@@ -150,7 +150,7 @@ def of_event(event: Event, seq: int, now_ms: int, *, past: bool, origin: RecordP
 
 
 def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
-    """A row of a request that the edge refused, or of an item of one that it accepted."""
+    """Returns the row of a refused request, or of a refused item of an accepted request."""
     return LiveRow(
         id=element_id("r", refusal["request_id"], str(refusal["at_ms"]), str(seq)),
         kind="refused",
@@ -176,7 +176,7 @@ def of_refusal(refusal: RefusedRequest, seq: int, now_ms: int) -> LiveRow:
 
 
 def of_quarantined(quarantined: Quarantined, seq: int, now_ms: int) -> LiveRow:
-    """A row of a record that could not be processed; it names no environment."""
+    """Returns the row of a record that could not be processed; it names no environment."""
     origin = f"{quarantined['topic']}/{quarantined['partition']}/{quarantined['offset']}/{quarantined['index']}"
     return LiveRow(
         id=element_id("q", origin),
@@ -207,7 +207,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _attributes(profile: bytes) -> list[str]:
-    """Names of the attributes that an event sets, some of them."""
+    """Returns the names of some attributes that an event sets."""
     fields = _object(profile)
     names = [name for part in ("set", "set_once") for name in (fields.get(part) or {})]
     return [str(name) for name in names[:MOST_NAMES]]

@@ -1,6 +1,6 @@
-"""Rows as they come in; the rows for one viewer, limited by second, with a count of the rest, out; pure.
+"""New rows in; the rows for one viewer, limited per second, with a count of the rest, out; pure.
 
-A viewer that is slow loses rows, and learns how many; it never holds up the feed.
+A slow viewer loses rows and gets their number; it never delays the feed.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ MOST_PAST = 100
 
 @dataclass(slots=True)
 class LiveViewer:
-    """``sees_strangers``: whether requests of unknown keys are shown, which belong to no workspace."""
+    """``sees_strangers``: whether the viewer shows requests of unknown keys, which belong to no workspace."""
 
     workspace: str
     environment: str
@@ -50,7 +50,7 @@ class LiveViewer:
         return True
 
     def offer(self, row: LiveRow, now_ms: int, *, known: bool = False) -> bool:
-        """Take a new row where it belongs here and there is room; whether it is shown. ``known``: it is no news."""
+        """Takes a new row if it matches and fits; returns whether the viewer shows it. ``known`` marks an older row."""
         if not self.owns(row):
             return False
         if row.environment not in ("", self.environment) or not self.filter.takes(row):
@@ -67,7 +67,7 @@ class LiveViewer:
         return True
 
     def takes_more(self, at_ms: int, now_ms: int) -> bool:
-        """Whether a row may be shown that was received then; without a look at it one can only say where all are."""
+        """Whether the viewer may show a row received then. A filter has to see the row, so it always takes more."""
         return bool(any(self.filter)) or at_ms < self.came_ms or self._has_room(now_ms)
 
     def _has_room(self, now_ms: int) -> bool:
@@ -82,7 +82,7 @@ class LiveViewer:
             self._followed.popitem(last=False)
 
     def _remember(self, row: LiveRow) -> None:
-        """Of what was there before, the newest rows are shown; a viewer that asked for older ones learns how many."""
+        """Shows the newest of the older rows; counts the rest for a viewer that asked for older rows."""
         self._follow(row)
         if len(self._waiting) >= 2 * MOST_PAST:
             newest = sorted(self._waiting.values(), key=lambda one: one.place)[-MOST_PAST:]
@@ -93,23 +93,23 @@ class LiveViewer:
             self._waiting = waiting
 
     def follow_up(self, earlier: "LiveViewer | None") -> None:
-        """Take over from the same program's stream before, which rows came for meanwhile; none: they are not known."""
+        """Continues the same program's earlier stream; without one, rows may be missing."""
         self.has_gap = earlier is None
         if earlier is not None and earlier.left_ms is not None:
             self.hidden, earlier.hidden = self.hidden + earlier.hidden, 0
 
     def is_like(self, other: "LiveViewer") -> bool:
-        """Whether the same rows are for both."""
+        """Whether both viewers show the same rows."""
         mine = self.workspace, self.environment, self.filter, self.sees_strangers
         return mine == (other.workspace, other.environment, other.filter, other.sees_strangers)
 
     def touch(self, row: LiveRow) -> None:
-        """A row has something new to say; one that is not shown here is passed over."""
+        """Queues a changed row; ignores a row that the viewer does not show."""
         if row.id in self._followed:
             self._waiting[row.id] = row
 
     def take(self) -> tuple[list[LiveRow], int]:
-        """What is to be sent now, and how many rows were left out since the last time."""
+        """Returns the rows to send now, and the number of rows left out since the last call."""
         rows, hidden = list(self._waiting.values()), self.hidden
         self._waiting.clear()
         self.hidden = 0

@@ -1,4 +1,4 @@
-"""An event's trace as the API gives it in; a line for each step, with the time since the request, out; pure."""
+"""An event's trace from the API in; a line for each step, with the time since the request, out; pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class TraceStep(NamedTuple):
 
 
 def way_of(trace: Mapping[str, Any] | None) -> list[TraceStep]:
-    """In the order of the trace; none where there is no trace."""
+    """Returns lines in the order of the trace; an empty list without a trace."""
     steps = trace["steps"] if trace is not None else []
     began = next((parse_iso(step["at"]) for step in steps if step["at"]), None)
     return [

@@ -1,1 +1,1 @@
-"""One module a page: answers of the public API in, a template's values out."""
+"""One module per page: responses of the public API in; a template's values out."""

@@ -1,4 +1,4 @@
-"""A visit in; campaigns, and one with its funnel, variants, figures over time, launches and deliveries, out."""
+"""A visit in; the list of campaigns, or one with its funnel, variants, series, launches and deliveries, out."""
 
 import secrets
 from typing import Any
@@ -25,7 +25,7 @@ async def campaign(visit: Visit) -> Response:
 
 
 async def shown(visit: Visit, status: int = 200, **values: Any) -> Response:
-    """The page of a campaign; ``values`` are of a launch that is asked for."""
+    """Shows a campaign; ``values`` belong to a requested launch."""
     place = api.path("campaigns", visit.request.path_params["id"])
     found = await visit.api.get(place)
     interval = "day" if visit.query.get("interval") == "day" else "hour"
@@ -52,9 +52,9 @@ async def shown(visit: Visit, status: int = 200, **values: Any) -> Response:
 
 
 async def launch(visit: Visit) -> Response:
-    """The campaign's page with the plan, or with the launch among the others.
+    """Shows the campaign with the plan of a launch, or after the launch.
 
-    The preview gives the launch its id, so a button that is pressed twice launches once.
+    The preview gives the launch its id, so a second press of the button launches nothing.
     """
     form = await visit.form()
     place = api.path("campaigns", visit.request.path_params["id"])

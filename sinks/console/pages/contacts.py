@@ -1,4 +1,4 @@
-"""A visit in; contacts, one with all of its data, a split and an erasure with their previews, out."""
+"""A visit in; the list of contacts, one contact with all data, or its split or erasure with a preview, out."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _MOST_SEARCH = 1000
 
 
 async def contacts(visit: Visit) -> Response:
-    """The list, newest first; a search goes to the contact that has the identifier."""
+    """Lists contacts, newest first; a search opens the contact with the identifier."""
     text = visit.query.get("q", "").strip()
     missing = False
     if text:
@@ -40,7 +40,7 @@ async def contacts(visit: Visit) -> Response:
 
 
 async def _found(visit: Visit, text: str) -> str | None:
-    """The id of the contact that an identifier of any kind names."""
+    """Returns the id of the contact with an identifier of any kind."""
     if len(text) > _MOST_SEARCH:
         return None
     named = text.startswith("cnt_") or text.partition(":")[0] in _KINDS
@@ -95,7 +95,7 @@ async def _ties(visit: Visit, contact_id: str) -> Any:
 
 
 async def why(visit: Visit) -> Response:
-    """Why the contact is in a segment: a fragment."""
+    """Renders the reasons of a membership: a fragment."""
     contact_id, segment_id = visit.request.path_params["id"], visit.request.path_params["segment"]
     place = api.path("segments", segment_id, "explain")
     explanation = await visit.api.send("POST", place, {}, contact=contact_id)
@@ -103,7 +103,7 @@ async def why(visit: Visit) -> Response:
 
 
 async def split(visit: Visit) -> Response:
-    """What a split would leave; with ``confirmed`` it is done."""
+    """Previews a split; with ``confirmed`` it performs the split."""
     contact_id = visit.request.path_params["id"]
     fields = await visit.fields()
     chosen = [value for name, value in fields if name == "evidence"]
@@ -123,7 +123,7 @@ async def split(visit: Visit) -> Response:
 
 
 async def erase(visit: Visit) -> Response:
-    """Done where the form says the contact's id, which is no click by mistake."""
+    """Erases only if the form repeats the contact's id: a wrong click cannot."""
     contact_id = visit.request.path_params["id"]
     form = await visit.form()
     if form.get("confirm", "").strip() != contact_id:
@@ -137,13 +137,13 @@ async def erase(visit: Visit) -> Response:
 
 
 def _name(contact: dict[str, Any]) -> str:
-    """How people call it."""
+    """The contact's name for people."""
     first = contact["anonymous_ids"][0] if contact["anonymous_ids"] else contact["id"]
     return str(contact["external_id"] or contact["email"] or contact["phone"] or first)
 
 
 def _set_by(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """For each attribute the newest event here that set it."""
+    """Maps each attribute to its newest event on this page."""
     sources: dict[str, dict[str, Any]] = {}
     for event in events:
         if event["type"] in _SETTING:

@@ -13,7 +13,7 @@ TROUBLES = ("bounced", "complained", "unsubscribed", "failed")
 
 
 class Share(NamedTuple):
-    """A share with the bounds that hold it with 95 %, all from 0 to 1."""
+    """A share with its 95 % interval, all from 0 to 1."""
 
     value: float
     low: float
@@ -21,7 +21,7 @@ class Share(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A step of a funnel; ``width`` is a share of the largest."""
+    """A step of a funnel; ``width`` is a share of the largest step."""
 
     name: str
     total: int
@@ -29,7 +29,7 @@ class Bar(NamedTuple):
 
 
 def share(hits: int, tries: int) -> Share | None:
-    """By Wilson's interval, which holds for few tries too; ``None`` without any."""
+    """Uses Wilson's interval, which is valid for few tries too; ``None`` without tries."""
     if tries <= 0:
         return None
     p = min(1.0, hits / tries)
@@ -40,13 +40,13 @@ def share(hits: int, tries: int) -> Share | None:
 
 
 def columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """Points of a series as the plot takes them: columns, times in seconds."""
+    """Converts the points of a series to the plot's columns, times in seconds."""
     times = [(parse_iso(row["at"]) or 0) // 1000 for row in rows]
     return {"names": list(names), "data": [times, *([row[name] for row in rows] for name in names)]}
 
 
 def funnel(stats: dict[str, Any]) -> list[Bar]:
-    """The steps that have a count, from the first on."""
+    """Returns the steps that have a count, from the first on."""
     counts = [(name, int(stats[name])) for name in FUNNEL]
     most = max(1, *(count for _, count in counts))
     return [Bar(name, count, count / most) for name, count in counts if count or name in ("sent", "delivered")]

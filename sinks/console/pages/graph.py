@@ -1,4 +1,4 @@
-"""Identifiers and the ties between them in; a drawing of them, and the contacts after a split, out; pure."""
+"""Identifiers and their links in; their drawing, and the contacts after a split, out; pure."""
 
 import math
 from collections.abc import Collection, Iterable
@@ -11,7 +11,7 @@ Node = tuple[str, str]
 
 
 class GraphNode(NamedTuple):
-    """An identifier on the drawing; ``anchor`` says on which side its text stands."""
+    """An identifier on the drawing; ``anchor`` is the side of its text."""
 
     kind: str
     value: str
@@ -21,7 +21,7 @@ class GraphNode(NamedTuple):
 
 
 class GraphEdge(NamedTuple):
-    """Two identifiers that an event names together."""
+    """Two identifiers that one event names."""
 
     x1: float
     y1: float
@@ -41,7 +41,7 @@ def pair(one: dict[str, Any]) -> Node:
 
 
 def drawn(identity: dict[str, Any]) -> IdentityDrawing:
-    """The identifiers on a ring; those with most ties are drawn where there are too many."""
+    """Draws the identifiers on a ring; if there are too many, those with most links."""
     identifiers = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
     shown = [pair(one) for one in identifiers[:MOST_DRAWN]]
     places: dict[Node, tuple[float, float]] = {}
@@ -65,7 +65,7 @@ def drawn(identity: dict[str, Any]) -> IdentityDrawing:
 
 
 def groups(identifiers: Iterable[Node], ties: Iterable[dict[str, Any]], retracted: Collection[str]) -> list[list[Node]]:
-    """The contacts that would be, each with its identifiers, if these events tied nothing; the largest first."""
+    """Returns the contacts without the links of these events, each with its identifiers; the largest first."""
     parent: dict[Node, Node] = {node: node for node in identifiers}
 
     def root(node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""A visit in; the workspace's keys, a new one (shown once), and the end of one, out."""
+"""A visit in; the workspace's keys, a new key (shown once), or a revoked key, out."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A campaign in, its launches as the page shows them, out; a form about an audience in, the body of a call, out."""
+"""A campaign in; its launches in the page's form out. A form about an audience in; the body of a call out."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SHOWN = 20
 
 
 async def of_campaign(visit: Visit, place: str) -> dict[str, Any]:
-    """The values of the template: the newest launches, and the segments that one may go to."""
+    """Returns the template's values: the newest launches, and the segments that a launch may target."""
     listed = await visit.api.get(f"{place}/launches", limit=str(SHOWN))
     segments = []
     if visit.may("segments:read"):
@@ -26,7 +26,7 @@ async def of_campaign(visit: Visit, place: str) -> dict[str, Any]:
 
 
 def body_of(form: dict[str, str]) -> dict[str, Any]:
-    """Raises ``ApiError`` (422) for content that is not JSON; anything else is the API's to judge."""
+    """Raises ``ApiError`` (422) for content that is not JSON; the API checks everything else."""
     texts = {name: form.get(name, "").strip() for name in ("segment", "contact", "variant", "content")}
     body: dict[str, Any] = {name: text for name, text in texts.items() if text}
     if "content" in body:

@@ -1,4 +1,4 @@
-"""A visit in; the health of what runs, out."""
+"""A visit in; the health of all processes out."""
 
 import time
 from collections import Counter
@@ -47,7 +47,7 @@ async def pipeline(visit: Visit) -> Response:
 
 
 async def _ledger(visit: Visit) -> dict[str, Any]:
-    """The last hour, by minute over all sources, the newest first; why not, where it cannot be had."""
+    """Returns the last hour by minute over all sources, newest first, or the reason of a failure."""
     try:
         found = await visit.api.get(api.path("ledger"))
     except ApiError as refused:
@@ -67,6 +67,6 @@ async def _ledger(visit: Visit) -> dict[str, Any]:
 
 
 def _rate(minutes: Mapping[str, Counter[str]], now_s: float) -> float:
-    """Accepted events a second, in the last minute that is over."""
+    """Accepted events per second, in the last complete minute."""
     last = iso(int(now_s // 60 - 1) * 60_000)
     return minutes.get(last, Counter())["accepted"] / 60

@@ -1,4 +1,4 @@
-"""Metrics of a machine's processes, as `GET /metrics` answers, in; a line for each process out; pure."""
+"""Metrics of a machine's processes, from `GET /metrics`, in; a line for each process out; pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 @dataclass(slots=True)
 class ProcessRow:
-    """What a process uses and owes; ``None`` where it does not say so."""
+    """A process's usage and backlog; ``None`` for a missing metric."""
 
     name: str
     is_up: bool | None = None
@@ -25,7 +25,7 @@ class ProcessRow:
 
 
 def rows_of(text: str) -> list[ProcessRow]:
-    """By name."""
+    """Returns the rows in the order of their names."""
     rows: dict[str, ProcessRow] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

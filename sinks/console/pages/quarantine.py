@@ -1,4 +1,4 @@
-"""A visit in; records in quarantine, one with its bytes, and the plan or the result of a replay, out."""
+"""A visit in; records in quarantine, one with its bytes, or the plan or result of a replay, out."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -16,7 +16,7 @@ WITHIN_MS = "10000"
 
 
 async def quarantine(visit: Visit) -> Response:
-    """With ``plan`` in the query also what a replay of those that are open would do now."""
+    """Lists records; with ``plan`` in the query also the present outcome of a replay of the open ones."""
     plan = None
     if visit.query.get("plan"):
         plan = await visit.api.send("POST", api.path("quarantine", "replay"), _request(visit.query, dry_run=True))
@@ -59,7 +59,7 @@ async def discard(visit: Visit) -> Response:
 
 
 async def _act(visit: Visit, action: str) -> Response:
-    """Those of the form's choice; what came of it stands above the list."""
+    """Replays or discards the form's records; shows the result above the list."""
     form = await visit.form()
     try:
         job = await visit.api.send("POST", api.path("quarantine", action), _request(form), timeout_ms=WITHIN_MS)
@@ -69,7 +69,7 @@ async def _act(visit: Visit, action: str) -> Response:
 
 
 def _id(visit: Visit) -> str:
-    return unquote(visit.request.path_params["id"])  # as it was sent: colons may be encoded
+    return unquote(visit.request.path_params["id"])  # the browser may encode colons
 
 
 async def record(visit: Visit) -> Response:

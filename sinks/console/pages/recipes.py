@@ -1,4 +1,4 @@
-"""Rules to start from, each with its purpose: those of the page `/docs/rules`, which a test compares; pure."""
+"""Sample rules, each with its purpose, as on the page `/docs/rules`; a test compares both; pure."""
 
 from typing import Any, NamedTuple
 

@@ -1,9 +1,9 @@
-"""A condition's fields in, its part of a rule as JSON out, and back; pure.
+"""A condition's fields in; its part of a rule as JSON out, and back; pure.
 
-Fields are texts by name. Those of a step stand behind its prefix: none for an event's own and for what did not happen,
-``after.`` for what an absence follows, ``s0.`` to ``s7.`` for a sequence. The tests of a step are ``property``, ``pop``
-and ``pvalue``, the second one's with a ``1`` behind their names, and so on. What is left empty is left out, so the API
-names what is missing.
+Fields are texts by name. A prefix names the step: none for an event's own fields and for a missing event, ``after.``
+for the trigger of an absence, ``s0.`` to ``s7.`` for a sequence. The tests of a step are ``property``, ``pop`` and
+``pvalue``; the second test appends ``1`` to the names, and so on. Empty fields are left out, so the API names missing
+ones.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Fields = dict[str, str]
 
 
 def condition_of(one: Mapping[str, str]) -> dict[str, Any]:
-    """The part of a rule that the fields say, without ``not``."""
+    """Converts the fields to a part of a rule, without ``not``."""
     kind = one["kind"]
     if kind == "segment":
         return {"segment": one.get("segment", "")}
@@ -50,7 +50,7 @@ def condition_of(one: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _step(one: Mapping[str, str], prefix: str, *, is_bounded: bool = False) -> dict[str, Any]:
-    """``is_bounded``: it may have a count of its own, and a time."""
+    """``is_bounded``: the step may have its own count and time."""
     step: dict[str, Any] = {"event": one.get(f"{prefix}event", "")}
     if by := one.get(f"{prefix}by"):
         step["by"] = by
@@ -69,7 +69,7 @@ def _step(one: Mapping[str, str], prefix: str, *, is_bounded: bool = False) -> d
 
 
 def test_names(prefix: str) -> list[tuple[str, str, str]]:
-    """The names of the fields of each test of a step."""
+    """Returns the field names of each test of a step."""
     ends = ["", *map(str, range(1, MOST_TESTS))]
     return [(f"{prefix}property{end}", f"{prefix}pop{end}", f"{prefix}pvalue{end}") for end in ends]
 
@@ -107,7 +107,7 @@ def _compared(op: str, text: str) -> dict[str, Any]:
 
 
 def typed(text: str) -> Any:
-    """Numbers and booleans as such; a text that looks like one can stand in quotes."""
+    """Converts numbers and booleans; quotes keep a text that looks like one."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -128,7 +128,7 @@ def _text(value: Any) -> str:
 
 
 def _test_fields(test: Mapping[str, Any], op: str, value: str) -> Fields:
-    """An operator and its value under the names of their fields."""
+    """Returns an operator and its value under their field names."""
     said, operand = str(test.get("op", "eq")), test.get("value")
     by_list = next((name for name, meant in BY_LIST.items() if meant == said), "")
     if by_list and isinstance(operand, dict) and operand.keys() == {"list"}:
@@ -137,7 +137,7 @@ def _test_fields(test: Mapping[str, Any], op: str, value: str) -> Fields:
 
 
 def fields_of(rule: Mapping[str, Any]) -> Fields | None:
-    """The fields that may say the same, which the caller compares; ``None`` where there are none."""
+    """Returns fields that may express the condition, for the caller to compare; ``None`` without such fields."""
     kind = next((name for name in KINDS if name in rule), "")
     fields = {"kind": kind, **_zone_fields(rule.get("tz"))}
     if kind == "segment":

@@ -1,4 +1,4 @@
-"""A form's fields in, a segment rule as JSON out, and back; rules that nest deeper than a form are JSON alone; pure."""
+"""A form's fields in; a segment rule as JSON out, and back; rules that nest deeper than a form are JSON alone; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,19 +50,19 @@ class RuleForm:
     conditions: list[Fields] = field(default_factory=list)
 
     def tests(self, number: int, prefix: str) -> list[tuple[str, str, str]]:
-        """The fields of the tests that a step shows: those that it has, at least one."""
+        """Returns the field names of the tests that a step shows: at least one."""
         names = test_names(prefix)
         last = max((n for n, test in enumerate(names) if test[0] in self.conditions[number]), default=0)
         return names[: last + 1]
 
     def steps(self, number: int) -> list[str]:
-        """The prefixes of the steps that a sequence shows, at least two."""
+        """Returns the prefixes of the steps that a sequence shows: at least two."""
         known = {name.partition(".")[0] for name in self.conditions[number]}
         last = max((n for n in range(MAX_STEPS) if f"s{n}" in known), default=0)
         return [f"s{n}." for n in range(max(2, last + 1))]
 
     def grow(self, place: str) -> None:
-        """One more step of a sequence (``0.step``) or test of a step (``0.test.s1.``), where there is room."""
+        """Adds a step to a sequence (``0.step``) or a test to a step (``0.test.s1.``), if there is room."""
         number, _, part = place.partition(".")
         if not (number.isascii() and number.isdigit() and int(number) < len(self.conditions)):
             return
@@ -79,7 +79,7 @@ class RuleForm:
 
 
 def form_of_fields(fields: Mapping[str, str]) -> RuleForm:
-    """Fields are named ``c0.kind``, ``c0.event``, … in any order."""
+    """Reads fields named ``c0.kind``, ``c0.event``, … in any order."""
     found: dict[int, Fields] = {}
     for name, value in fields.items():
         place, dot, part = name.partition(".")
@@ -91,7 +91,7 @@ def form_of_fields(fields: Mapping[str, str]) -> RuleForm:
 
 
 def rule_of(form: RuleForm) -> Any:
-    """The rule that the form says."""
+    """Returns the form's rule."""
     rules = [_negated(one, condition_of(one)) for one in form.conditions]
     return rules[0] if len(rules) == 1 else {form.match: rules}
 
@@ -101,7 +101,7 @@ def _negated(one: Mapping[str, str], rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def form_of_rule(rule: Any) -> RuleForm | None:
-    """The form that says the same to the last part, as a browser sends it; ``None`` where no form can."""
+    """Returns the form that expresses the whole rule, as a browser sends it; ``None`` without such a form."""
     match, parts = "all", [rule]
     if isinstance(rule, dict) and len(rule) == 1:
         for name in ("all", "any"):
@@ -129,7 +129,7 @@ def _fields_of(rule: Any) -> Fields | None:
 
 
 def _same(said: Any, rule: Any) -> bool:
-    """Whether they are equal, ``true`` and 1 apart; a consent without a value is one that was given."""
+    """Whether both are equal. ``true`` differs from 1; a consent without a value means a given consent."""
     if isinstance(said, dict) and isinstance(rule, dict):
         rule = {"value": True, **rule} if "consent" in rule else rule
         return said.keys() == rule.keys() and all(_same(said[name], rule[name]) for name in said)

@@ -1,4 +1,4 @@
-"""A visit in; segments, one with its rule as a form and as JSON, its live count, and changes to it, out."""
+"""A visit in; the list of segments, or one with its rule as form and JSON, its live count and edits, out."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ FIRST = {"event": "page_viewed", "within": "7d"}
 
 
 class SegmentPages:
-    """Keeps, for half a minute, the names that were seen in an environment, to offer them."""
+    """Keeps an environment's recent names for half a minute, as suggestions."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, str, str], tuple[float, dict[str, list[str]]]] = {}
@@ -39,7 +39,7 @@ class SegmentPages:
         )
 
     async def new(self, visit: Visit) -> Response:
-        """An empty editor, or one with a recipe's rule, or a rule about an event."""
+        """Shows an empty editor, or one with a recipe's rule or a rule about an event."""
         number, event = visit.query.get("recipe", ""), visit.query.get("event", "")
         name, rule = "", FIRST if not event else {"event": event[:200]}
         if number.isascii() and number.isdigit() and int(number) < len(RECIPES):
@@ -74,7 +74,7 @@ class SegmentPages:
         )
 
     async def _form_values(self, visit: Visit, form: RuleForm | None) -> dict[str, Any]:
-        """What the form's template needs."""
+        """Returns the values of the form's template."""
         listed = await visit.api.get(api.path("segments"), limit="100")
         named = await visit.api.get(api.path("lists"), limit="100")
         return {
@@ -86,7 +86,7 @@ class SegmentPages:
         }
 
     async def preview(self, visit: Visit) -> Response:
-        """A fragment: the count, and the other side of the editor, brought up to what was typed on this one."""
+        """Renders a fragment: the count, and the editor's other side after an edit on this side."""
         fields = await visit.form()
         if fields.get("source") in ("json", "first"):
             try:
@@ -94,7 +94,7 @@ class SegmentPages:
             except ApiError as refused:
                 return visit.page("segment_preview.html", title="", preview=_wrong(refused), text=None, form=None)
             if fields["source"] == "first":
-                # the page has both sides already; its count is asked for when it is there, as it may take a while
+                # the page shows both sides already, and requests the slow count when it has loaded
                 shown = await _preview(visit, rule)
                 return visit.page("segment_preview.html", title="", preview=shown, text=None, form=None)
             values = await self._form_values(visit, rule_form.form_of_rule(rule))
@@ -117,7 +117,7 @@ class SegmentPages:
         )  # fmt: skip
 
     async def save(self, visit: Visit) -> Response:
-        """A new segment, or another rule or name of one."""
+        """Saves a new segment, or an edited rule or name."""
         fields = await visit.form()
         segment_id, name, text = fields.get("id", ""), fields.get("name", "").strip(), fields.get("rule", "")
         try:
@@ -145,14 +145,14 @@ class SegmentPages:
         return visit.go(PATH)
 
     async def standing(self, visit: Visit) -> Response:
-        """A fragment: the count and how far history has been read, which asks again until it is live."""
+        """Renders a fragment: the count and the progress of the backfill; it refreshes until the segment is live."""
         found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         before = visit.query.get("reached", "0")
         reached = int(before) if before.isascii() and before.isdigit() and len(before) < 4 else 0
         return visit.page("segment_standing.html", title="", segment=found, reached=min(100, reached))
 
     async def history(self, visit: Visit) -> Response:
-        """A fragment: the size over time, and the last entries and exits."""
+        """Renders a fragment: the size over time, and the last entries and exits."""
         found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         interval = visit.query.get("interval", "")
         if interval not in INTERVALS:
@@ -175,7 +175,7 @@ class SegmentPages:
         )
 
     async def _offered(self, visit: Visit) -> dict[str, list[str]]:
-        """Event types, properties and attributes of some contacts that were seen here; none where the key may not."""
+        """Returns event types, properties and attributes of some recent contacts, as far as the key's scopes allow."""
         if not visit.may("contacts:read"):
             return {"types": [], "properties": [], "attributes": []}
         home = (visit.principal.workspace, visit.environment, visit.principal.key_id)
@@ -184,7 +184,7 @@ class SegmentPages:
             return known[1]
         contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
         places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
-        # one of them may be erased or merged meanwhile
+        # an erasure or a merge may remove one of them meanwhile
         pages = await asyncio.gather(*(visit.api.find(place, limit="50") for place in places))
         events = [event for page in pages if page is not None for event in page["data"]]
         offered = {
@@ -199,7 +199,7 @@ class SegmentPages:
 
 
 def _interval_of(age_ms: float) -> str:
-    """Of the plot of a segment of this age: some thirty points reach back to its beginning, or a month."""
+    """The interval of the plot: about thirty points cover the segment's age, at most a month."""
     return "minute" if age_ms < HOUR_MS / 2 else "hour" if age_ms < DAY_MS else "day"
 
 
@@ -212,7 +212,7 @@ def _wrong(refused: ApiError) -> dict[str, Any]:
 
 
 async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
-    """How many contacts the rule finds now, or what is wrong with it."""
+    """Returns the number of contacts that match the rule now, or the rule's error."""
     try:
         found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
     except ApiError as refused:

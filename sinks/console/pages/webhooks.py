@@ -1,4 +1,4 @@
-"""A visit in; webhooks with their health, a new one, deliveries with request and answer, and another attempt, out."""
+"""A visit in; webhooks with their health, a new one, deliveries with request and response, or a retry, out."""
 
 import asyncio
 from typing import Any
@@ -55,12 +55,12 @@ async def create(visit: Visit) -> Response:
 
 
 async def webhook(visit: Visit) -> Response:
-    """One endpoint and the log of its attempts; a failed one may be tried again."""
+    """Shows one endpoint and the log of its attempts, with a retry for failed ones."""
     return await _webhook(visit)
 
 
 async def retry_all(visit: Visit) -> Response:
-    """All whose last attempt failed, or is to be followed by another, of a type and a time if the form says so."""
+    """Retries all deliveries that failed or have a pending retry, by type and time if the form names them."""
     form = await visit.form()
     place = api.path("webhooks", visit.request.path_params["id"], "deliveries", "retry")
     try:
@@ -71,7 +71,7 @@ async def retry_all(visit: Visit) -> Response:
 
 
 async def retry_several(visit: Visit) -> Response:
-    """The same at each of the endpoints that were chosen, with the outcome at each."""
+    """Retries at each chosen endpoint; shows the outcome of each."""
     fields = await visit.fields()
     form, chosen = dict(fields), list(dict.fromkeys(value for name, value in fields if name == "webhook"))
     if not 1 <= len(chosen) <= MOST_RETRIED:
@@ -92,13 +92,13 @@ async def _retried(visit: Visit, webhook_id: str, chosen: dict[str, str]) -> dic
 
 def _filter(form: dict[str, str]) -> dict[str, str]:
     chosen = {"status": "pending" if form.get("status") == "pending" else "failed"}
-    # a browser's fields of time have no zone; the page says that they are UTC
+    # a browser's time fields have no zone; the page labels them UTC
     chosen |= {name: f"{form[name]}Z" for name in ("since", "until") if form.get(name)}
     return chosen | ({"type": form["type"].strip()} if form.get("type", "").strip() else {})
 
 
 async def test(visit: Visit) -> Response:
-    """An example of a message, sent now; its answer is on the page."""
+    """Sends a sample message now; the page shows the response."""
     form = await visit.form()
     body = {"type": form["type"].strip()} if form.get("type", "").strip() else {}
     try:
@@ -130,7 +130,7 @@ async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
 
 
 async def attempt(visit: Visit) -> Response:
-    """One attempt with its request and the answer: a fragment."""
+    """Renders one attempt with its request and response: a fragment."""
     parts = visit.request.path_params
     found = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
     return visit.page("webhook_attempt.html", title="", attempt=found, webhook_id=parts["id"])
@@ -144,7 +144,7 @@ async def retry(visit: Visit) -> Response:
 
 
 async def switch(visit: Visit) -> Response:
-    """Enable it, or disable it."""
+    """Enables or disables the webhook."""
     form = await visit.form()
     place = api.path("webhooks", visit.request.path_params["id"])
     await visit.api.send("PATCH", place, {"status": "enabled" if form.get("status") == "enabled" else "disabled"})

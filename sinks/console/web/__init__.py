@@ -1,1 +1,1 @@
-"""Shared by all pages of the console: sessions, the content policy, the API's client, files and templates."""
+"""Shared parts of all console pages: sessions, the content policy, the API client, files and templates."""

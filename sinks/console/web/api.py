@@ -1,4 +1,4 @@
-"""A session's key and a call of the public API in, the answer's JSON out: the console has no other way to anything."""
+"""A session's key and a call of the public API in; the JSON response out: the console's only access to data."""
 
 from typing import Any
 from urllib.parse import quote
@@ -16,12 +16,12 @@ _AWAY = "the public port does not answer; try again"
 
 
 def path(*parts: str) -> str:
-    """``/v1/`` and the parts, each encoded whole."""
+    """Joins ``/v1/`` and the parts, each encoded whole."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 class ApiConnection:
-    """One of it for all sessions."""
+    """The connection to the API; all sessions share one."""
 
     def __init__(self, settings: Settings) -> None:
         self.base = settings.edge
@@ -34,7 +34,7 @@ class ApiConnection:
 
 
 class Api:
-    """The public API as the key of a session may use it."""
+    """The public API, with a session's key."""
 
     def __init__(self, connection: ApiConnection, session: Session) -> None:
         self._connection = connection
@@ -43,11 +43,11 @@ class Api:
             self._headers["Headwater-Environment"] = session.environment
 
     async def get(self, place: str, **query: str) -> Any:
-        """Raises ``ApiError`` as the API does."""
+        """Gets a value; raises the API's ``ApiError``."""
         return await self._call("GET", place, None, query)
 
     async def ask(self, place: str) -> tuple[int, Any]:
-        """Status and value of an answer with any status; raises ``ApiError`` (503)."""
+        """Returns status and value of any response; raises ``ApiError`` (503)."""
         try:
             url = URL(self._connection.base + place, encoded=True)
             async with self._connection.session.get(url, headers=self._headers) as answer:
@@ -56,7 +56,7 @@ class Api:
             raise ApiError("unavailable", _AWAY) from error
 
     async def text(self, place: str) -> str:
-        """An answer that is text; empty where the key may not have it, or nothing answers."""
+        """Returns a text response; empty if the key lacks the scope, or without a response."""
         try:
             url = URL(self._connection.base + place, encoded=True)
             async with self._connection.session.get(url, headers=self._headers) as answer:
@@ -65,7 +65,7 @@ class Api:
             return ""
 
     async def find(self, place: str, **query: str) -> Any:
-        """The same, ``None`` where there is no such thing."""
+        """Gets a value like ``get``, or ``None`` for a missing object."""
         try:
             return await self.get(place, **query)
         except ApiError as refused:
@@ -74,7 +74,7 @@ class Api:
             raise
 
     async def send(self, method: str, place: str, body: Any = None, **query: str) -> Any:
-        """The answer to a write, ``None`` where it has none; raises ``ApiError`` as the API does."""
+        """Returns the response to a write, ``None`` for an empty one; raises the API's ``ApiError``."""
         return await self._call(method, place, body, query)
 
     async def _call(self, method: str, place: str, body: Any, query: dict[str, str]) -> Any:

@@ -17,7 +17,7 @@ _URL = re.compile(r"[0-9a-f]{16}")
 
 
 class Assets:
-    """Reads every file when it is made: there are a dozen."""
+    """Reads about a dozen files at construction."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[str, str, bytes, bytes]] = {}
@@ -30,11 +30,11 @@ class Assets:
             self._files[file.name] = (digest, kind, raw, gzip.compress(raw, 9, mtime=0))
 
     def url(self, name: str) -> str:
-        """The path of a file, which changes with what is in it."""
+        """The path of a file, which changes with its content."""
         return f"{PREFIX}/{self._files[name][0]}/{name}"
 
     async def serve(self, request: Request) -> Response:
-        """Raises ``ApiError`` (404)."""
+        """Serves a file; raises ``ApiError`` (404)."""
         file = self._files.get(request.path_params["name"])
         if file is None or not _URL.fullmatch(request.path_params["digest"]):
             raise ApiError("not_found", "no such file")

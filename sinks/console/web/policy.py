@@ -1,7 +1,7 @@
-"""A nonce in, the headers of a page out; a request's headers in, whether it comes from a page of ours, out; pure.
+"""A nonce in; the headers of a page out. A request's headers in; whether it comes from our own page out; pure.
 
-A page runs no script but those with its nonce, asks no other host for anything, and lets no string become HTML but
-through htmx's own policy (Trusted Types), which takes only what this server answered.
+A page runs only scripts with its nonce, connects to no other host, and turns strings into HTML only through htmx's own
+policy (Trusted Types), which accepts only this server's responses.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _POLICY = (
 
 
 def headers(nonce: str) -> dict[str, str]:
-    """What every page and fragment carries."""
+    """Returns the headers of every page and fragment."""
     return {
         "Content-Security-Policy": _POLICY.format(nonce=nonce),
         "Cache-Control": "no-store",
@@ -27,9 +27,9 @@ def headers(nonce: str) -> dict[str, str]:
 
 
 def check_same_origin(sent: Mapping[str, str]) -> None:
-    """Raises ``ApiError`` (403) for a write that does not come from a page of this console.
+    """Raises ``ApiError`` (403) for a write from a page of another origin.
 
-    Every browser says where a request comes from, and no page can change what it says.
+    Every browser sends the origin of a request, and no page can forge it.
     """
     if sent.get("sec-fetch-site") != "same-origin":
         raise ApiError("missing_scope", "only a page of this console may send this form", "Sec-Fetch-Site")

@@ -1,4 +1,4 @@
-"""A template's name and its values in, HTML out: everything is escaped, and nothing is compiled twice."""
+"""A template's name and its values in; HTML out: all values are escaped, and each template is compiled once."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ LONGEST_TEXT = 300
 
 
 def short(value: Any, most: int = LONGEST_TEXT) -> str:
-    """The value as text, cut."""
+    """Returns the value as text, cut to length."""
     text = value if isinstance(value, str) else as_json(value, indent=False)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def as_json(value: Any, *, indent: bool = True) -> str:
-    """As a person reads it."""
+    """Returns JSON text, indented by default."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None, default=str).decode()
 
 
@@ -30,7 +30,7 @@ def thousands(value: Any) -> str:
 
 
 def millis(value: int) -> str:
-    """A span for people: 3 ms, 1.2 s, 4 min, 2 h, 3 d."""
+    """Formats a duration for people: 3 ms, 1.2 s, 4 min, 2 h, 3 d."""
     if value < 1000:
         return f"{max(value, 0)} ms"
     seconds = value / 1000

@@ -1,9 +1,9 @@
-"""A key in, its session cookie out, and back; codes that sign a browser in once.
+"""A key in; its session cookie out, and back; one-time codes that sign a browser in.
 
-1. A cookie is the key itself, sealed (Fernet) with the instance's first secret key: the server keeps no session, so a
-   restart ends no session. Without a secret key the process makes one, and a restart ends all.
-2. The key is checked anew at every request: what is revoked or has expired is signed out at once.
-3. A code is good once and for ten minutes. It is kept in memory alone.
+1. A cookie is the sealed key (Fernet, with the instance's first secret key). The server keeps no session, so sessions
+   survive a restart. Without a secret key the process makes one, and a restart ends all sessions.
+2. Each request checks the key again: revocation or expiry signs out at once.
+3. A code is valid once, for ten minutes. Only memory holds it.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ _PURPOSE = b"headwater console"
 
 
 class Session(NamedTuple):
-    """What a cookie says; ``environment`` is empty for the key's own."""
+    """The content of a cookie; ``environment`` is empty for the key's own."""
 
     key: str
     environment: str
 
 
 class Sessions:
-    """``secret_keys``: the first seals, each unseals."""
+    """``secret_keys``: the first seals, and each one unseals."""
 
     def __init__(self, secret_keys: Sequence[str]) -> None:
         keys = [key.encode() for key in secret_keys] or [secrets.token_bytes(32)]
@@ -42,11 +42,11 @@ class Sessions:
         self._cipher = MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])
 
     def seal(self, session: Session) -> str:
-        """The cookie's value."""
+        """Returns the cookie's value."""
         return self._cipher.encrypt(orjson.dumps(list(session))).decode().rstrip("=")
 
     def open(self, cookie: str | None) -> Session | None:
-        """``None`` for a cookie that is not ours, was changed, or is older than ``COOKIE_S``."""
+        """Returns ``None`` for a foreign or changed cookie, or one older than ``COOKIE_S``."""
         if not cookie or len(cookie) > MOST_COOKIE or not cookie.isascii():
             return None
         try:
@@ -56,22 +56,22 @@ class Sessions:
 
 
 def _padded(text: str) -> bytes:
-    """A cookie's value has no equals sign, which would have to be quoted."""
+    """Restores the padding: a cookie's value has no equals sign, which would need quotes."""
     return text.encode() + b"=" * (-len(text) % 4)
 
 
 class Codes:
-    """``clock`` gives seconds that only grow."""
+    """``clock`` returns seconds that never decrease."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys: TTLCache[str, str] = TTLCache(MOST_CODES, CODE_S, timer=clock)
 
     def make(self, key: str) -> str:
-        """A code for this key; the oldest goes where there are too many."""
+        """Makes a code for this key; drops the oldest code beyond the limit."""
         code = secrets.token_urlsafe(18)
         self._keys[code] = key
         return code
 
     def take(self, code: str) -> str | None:
-        """The key that the code stands for, once."""
+        """Returns the code's key, once."""
         return self._keys.pop(code, None)

@@ -1,4 +1,4 @@
-"""A request of a signed-in browser in: the key's holder, its scopes, the API as it may use it, and pages, out."""
+"""A request of a signed-in browser in; the key's holder, its scopes, its API client and its pages out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MOST_FIELDS = 2000
 
 
 class NavigationEntry(NamedTuple):
-    """A line of the navigation; ``key`` is the letter that goes there after ``g``."""
+    """A line of the navigation; ``key`` is the letter that opens it after ``g``."""
 
     path: str
     label: str
@@ -52,22 +52,22 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """Scheme and host by which the browser calls this server."""
+        """The scheme and host of the browser's request."""
         headers = self.request.headers
         host = headers.get("x-forwarded-host") or headers.get("host", "localhost")
         return self.public_url or f"{headers.get('x-forwarded-proto', 'http')}://{host}"
 
     def may(self, scope: str) -> bool:
-        """Whether the key has the scope; what it has not is not offered."""
+        """Whether the key has the scope; pages hide actions outside of its scopes."""
         return scope in self.principal.scopes
 
     def need(self, scope: str) -> None:
-        """Raises ``ApiError`` (403) where the key lacks the scope; an empty one every key has."""
+        """Raises ``ApiError`` (403) if the key lacks the scope; every key has the empty scope."""
         if scope and not self.may(scope):
             raise ApiError("missing_scope", f"this page needs a key with the scope {scope}")
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A template with what every page shows: the navigation, the session, the nonce."""
+        """Renders a template with the common values: navigation, session, nonce."""
         path = self.request.url.path
         shown = [(entry, path == entry.path or path.startswith(f"{entry.path}/")) for entry in self.entries]
         section = next((entry.path for entry, here in shown if here), path)
@@ -85,20 +85,20 @@ class Visit:
         return HTMLResponse(text, status, policy.headers(self.nonce))
 
     async def form(self) -> dict[str, str]:
-        """The fields of a form that a page of ours sent; raises ``ApiError`` (403, 413)."""
+        """Returns the fields of a form from our own page; raises ``ApiError`` (403, 413)."""
         return dict(await self.fields())
 
     async def fields(self) -> list[tuple[str, str]]:
-        """The same in order, names repeated."""
+        """Returns the fields in order, with repeated names."""
         return await form_of(self.request)
 
     def go(self, path: str) -> Response:
-        """See another page."""
+        """Redirects to another page with 303 See Other."""
         return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
 
 
 async def form_of(request: Request) -> list[tuple[str, str]]:
-    """Raises ``ApiError``: 403 for a form of a foreign page, 413 for a larger one than any page has."""
+    """Raises ``ApiError``: 403 for a form of a foreign page, 413 for an oversized form."""
     policy.check_same_origin(request.headers)
     raw = bytearray()
     async for chunk in request.stream():
