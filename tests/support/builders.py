@@ -1,4 +1,4 @@
-"""Short calls in, complete records out: what a test does not name is ordinary."""
+"""Short calls in; complete records with ordinary defaults out."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ NOW_MS = 1_790_000_000_000
 
 
 def ident(text: str) -> Identifier:
-    """``external_id:u1`` as an identifier."""
+    """Parses ``external_id:u1`` into an identifier."""
     kind, _, value = text.partition(":")
     return Identifier(type=kind, value=value)
 
 
 def cid(text: str, workspace: str = WORKSPACE, environment: str = ENVIRONMENT) -> str:
-    """The own contact id of ``external_id:u1``."""
+    """Returns the own contact id of ``external_id:u1``."""
     kind, _, value = text.partition(":")
     return identity.contact_id(workspace, environment, kind, value)
 
@@ -40,7 +40,7 @@ def link(a: str, b: str, *, event: str = "evt_1", at_ms: int = NOW_MS, **more: A
 
 
 def event(*identifiers: str, event_id: str = "evt_1", properties: dict[str, Any] | None = None, **more: Any) -> Event:
-    """An event of these identifiers, the strongest first, as the edge would make it."""
+    """Builds an event of these identifiers, the strongest first, as the edge would."""
     row = Event(
         event_id=event_id,
         workspace=WORKSPACE,
@@ -68,7 +68,7 @@ def event(*identifiers: str, event_id: str = "evt_1", properties: dict[str, Any]
 
 
 class MemoryTables:
-    """The durable rows of a worker in dictionaries; what ``processors/runtime/table.py`` keeps on disk and in Kafka."""
+    """A worker's durable rows in dictionaries; ``processors/runtime/table.py`` keeps them on disk and in Kafka."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, int], dict[bytes, bytes]] = {}

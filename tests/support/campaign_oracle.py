@@ -1,4 +1,4 @@
-"""Events and merges of a campaign in; its figures by counting one by one, the way a person would, out."""
+"""Events and merges of a campaign in; its figures, counted one by one as a person would, out."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ PERSON_AGENTS = ("", "Mozilla/5.0 (Windows NT 10.0) Firefox/130.0", "Mozilla/5.0
 
 
 def facts_of(events: Iterable[Event], owners: Mapping[str, str], as_of_ms: int) -> list[tuple[Event, str, str]]:
-    """(event, contact, message) of every event once, the first received of a repeated one."""
+    """(event, contact, message) of every distinct event: the first received of each."""
     first: dict[tuple[str, str], Event] = {}
     for event in sorted(events, key=lambda e: e["received_ms"]):
         if event["received_ms"] <= as_of_ms:
@@ -36,7 +36,7 @@ def by_machine(event: Event) -> bool:
 
 
 def firsts(facts: Iterable[tuple[Event, str, str]], campaign: str) -> dict[str, dict[str, int]]:
-    """Kind -> message -> when it first happened; what a person did too is no machine's."""
+    """Kind -> message -> time of its first event. A person's opening or click excludes the machine's."""
     found: dict[str, dict[str, int]] = {}
     for event, _, message in facts:
         kind = event["type"].removeprefix("message.")
@@ -55,7 +55,7 @@ def firsts(facts: Iterable[tuple[Event, str, str]], campaign: str) -> dict[str, 
 def conversions(
     facts: Iterable[tuple[Event, str, str]], campaign: str, goal: Mapping[str, Any] | None
 ) -> tuple[set[str], int, float]:
-    """Messages or contacts that reached the goal, the number of events, and their value."""
+    """Messages or contacts that reached the goal, the number of events, and their total value."""
     rows = list(facts)
     reached: dict[str, tuple[str, float]] = {}
     for event, contact, message in rows:

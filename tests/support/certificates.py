@@ -1,4 +1,4 @@
-"""A folder in, an authority and what it signed out: certificates for a server on loopback and for its client."""
+"""A folder in; an authority and its certificates for a server and a client on loopback out."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs what it names, for three days before now and after: tests have clients with wrong clocks."""
+    """Signs certificates that are valid three days before and after now: tests set clients' clocks wrong."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ class Authority:
         self.certificate.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name: str) -> Certificate:
-        """A certificate for 127.0.0.1 that a server and a client may show."""
+        """Signs a certificate for 127.0.0.1, for a server and a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         signed = self._builder(subject, key).add_extension(LOOPBACK, critical=False).sign(self._key, hashes.SHA256())

@@ -1,8 +1,8 @@
-"""ClickHouse statements in; what an embedded engine answers that knows two clusters and has a Keeper in memory, out.
+"""ClickHouse statements in; the answers of an embedded engine with two clusters and an in-memory Keeper out.
 
-The engine is its own only host: it answers a ``Distributed`` table of the cluster ``one`` from its tables once, of the
-cluster ``two`` twice, as two shards with the same rows would. Its Keeper lets replicated tables be made; their replica
-does not get ready without a network, so they take neither rows nor new columns.
+The engine is its own only host. It answers a ``Distributed`` table of cluster ``one`` from its own tables once, and one
+of cluster ``two`` twice, like two shards with the same rows. Its Keeper allows replicated tables; without a network
+their replica never gets ready, so they accept neither rows nor new columns.
 """
 
 import json
@@ -39,7 +39,7 @@ class Refused(str):
 
 
 def answers(folder: Path, statements: list[str]) -> list[str]:
-    """An answer each, as tab-separated values, or ``Refused``; the engine is in a process of its own."""
+    """Runs each statement; returns tab-separated values or ``Refused``. The engine has its own process."""
     (folder / "config.xml").write_text(_CONFIG)
     ran = subprocess.run(
         [sys.executable, "-c", _RUN, str(folder)],

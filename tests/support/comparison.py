@@ -1,4 +1,4 @@
-"""A quiet stack and a ledger in; every way in which the two differ, in words, out."""
+"""A quiet stack and a ledger in; all differences between the two, in words, out."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 
 async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    """An analyst's query."""
+    """Runs an analyst's query."""
     client = await stack.database()
     try:
         return [tuple(row) for row in (await client.query(sql, parameters=parameters)).result_rows]
@@ -21,7 +21,7 @@ async def rows(stack: LocalStack, sql: str, **parameters: Any) -> list[tuple[Any
 
 
 async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str, str]:
-    """Name -> id of segments made through the API."""
+    """Creates segments through the API; returns their ids by name."""
     ids = {}
     async with stack.client() as client:
         for name, rule in rules.items():
@@ -32,7 +32,7 @@ async def create_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str,
 
 
 async def create_live_segments(stack: LocalStack, rules: dict[str, Any]) -> dict[str, str]:
-    """The same, once events move contacts in and out of them."""
+    """Creates segments, and waits until they are live: events change their members from then on."""
     ids = await create_segments(stack, rules)
     async with stack.client() as client:
         for name, one in ids.items():
@@ -46,9 +46,9 @@ def _is_live(answer: httpx.Response) -> bool:
 
 
 async def differences(stack: LocalStack, ledger: SentLedger, segments: dict[str, str], prefix: str) -> list[str]:
-    """Empty when nothing is missing, nothing is there twice, and contacts and memberships equal the recount.
+    """Empty if the stack has every event once, and its contacts and memberships equal the recount.
 
-    ``prefix`` names the event ids that are looked at, where the stack has others too.
+    ``prefix`` selects the event ids to compare, if the stack has other events too.
     """
     return [
         *await _events(stack, ledger, prefix),
@@ -59,7 +59,7 @@ async def differences(stack: LocalStack, ledger: SentLedger, segments: dict[str,
 
 
 async def _balance(stack: LocalStack, prefix: str) -> list[str]:
-    """What was accepted is stored, a duplicate, quarantined or suppressed, in each minute of the last hour."""
+    """Each accepted event is stored, a duplicate, quarantined or suppressed, in each minute of the last hour."""
     async with stack.client() as client:
         answer = await client.get("/v1/ledger")
         body = answer.json()
@@ -129,7 +129,7 @@ async def _memberships(stack: LocalStack, ledger: SentLedger, segments: dict[str
 async def settled(
     stack: LocalStack, ledger: SentLedger, segments: dict[str, str], *, within_s: float, prefix: str = ""
 ) -> list[str]:
-    """The differences that are left when the pipeline has had time; returns as soon as there are none."""
+    """Returns the differences that remain after ``within_s``; returns at once without any."""
     deadline = time.monotonic() + within_s
     while True:
         try:

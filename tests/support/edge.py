@@ -1,4 +1,4 @@
-"""An edge without a broker: real app, real control state, and in Kafka's place a list of the records it was sent."""
+"""A real app and control state in; an edge without a broker out: a list collects its records in Kafka's place."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,9 +35,9 @@ PUBLIC = {"Authorization": "Bearer pk_dev_local"}
 
 
 class MemoryLog:
-    """What the edge published; ``down`` makes it answer as a broker that will not take anything.
+    """Collects the edge's records; ``down`` makes it refuse them, like a broker that is down.
 
-    With ``tell`` the real identity code follows on each record, and its merges are told.
+    With ``tell`` the real identity code processes each record, and ``tell`` gets its merges.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class MemoryLog:
 
 
 class MemoryPublisher(Publisher):
-    """What was published beside events, by key."""
+    """Collects records other than events, by key."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -78,7 +78,7 @@ class MemoryPublisher(Publisher):
 
 
 def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
-    """An edge whose clock stands at ``NOW_MS``; ``changes`` are settings."""
+    """Returns an edge whose clock stands at ``NOW_MS``; ``changes`` are settings."""
     settings = Settings(home=home, **changes)  # type: ignore[arg-type]  # tests name real settings
     state = control_state.ControlState()
     for kind, record in records():
@@ -105,7 +105,7 @@ def memory_edge(home: Path, log: MemoryLog, **changes: int) -> Edge:
 
 
 class RecordedReads(ReadApiClient):
-    """The read API's recorded answers, by the beginning of the path; what was asked stands in ``asked``."""
+    """Returns the read API's recorded answers by the start of the path; ``asked`` collects the requests."""
 
     def __init__(self, answers: dict[str, list[Any]]) -> None:
         super().__init__("")
@@ -121,6 +121,6 @@ class RecordedReads(ReadApiClient):
 
 
 def client_of(edge: Edge, reads: RecordedReads | None = None) -> httpx.AsyncClient:
-    """Requests straight into the app, no socket between."""
+    """Returns a client that sends requests straight to the app, without a socket."""
     transport = httpx.ASGITransport(app=build_app(edge, reads))
     return httpx.AsyncClient(transport=transport, base_url="http://edge")

@@ -1,4 +1,4 @@
-"""A seed in; contacts with messy events, and rules of all forms over them, out: the same for the same seed."""
+"""A seed in; contacts with messy events, and rules of all forms over them, out; equal for an equal seed."""
 
 import random
 from typing import Any
@@ -30,7 +30,7 @@ LATE = (0, 0, 0, 1000, HOUR, DAY, 3 * DAY, -2 * HOUR)
 
 
 class Generated:
-    """``user`` is anybody of ``contacts``; one in ten is anonymous."""
+    """``user`` is any of ``contacts``; one in ten is anonymous."""
 
     def __init__(self, seed: int, contacts: int) -> None:
         self._rng = random.Random(seed)
@@ -40,7 +40,7 @@ class Generated:
     # --- events
 
     def event(self, now: int) -> Event:
-        """Received now, of now, of days ago, or of the future."""
+        """Makes an event received now, with a time of now, of days ago, or of the future."""
         rng = self._rng
         self._count += 1
         number = rng.randrange(self._contacts)
@@ -99,7 +99,7 @@ class Generated:
     # --- rules
 
     def rule(self, others: list[str], depth: int = 2) -> dict[str, Any]:
-        """``others`` are segments that it may refer to."""
+        """Makes a rule; it may refer to the segments ``others``."""
         rng = self._rng
         if depth and rng.random() < 0.45:
             form = rng.choice(("all", "any", "not"))

@@ -23,7 +23,7 @@ Ids = dict[str, str]
 
 
 def settings_of(ids: Ids) -> str:
-    """What the generated requests are about: mostly things that there are, so that they come past the look-up."""
+    """Returns the configuration: mostly existing ids, so that requests pass the look-up."""
     lines = [
         'hooks = "tests.support.loopback_urls"',
         "[generation]",
@@ -51,22 +51,22 @@ def settings_of(ids: Ids) -> str:
 
 
 def command_of(url: str, key: str, config: Path, report: Path) -> list[str]:
-    """A program of its own: schemathesis changes hypothesis for whoever imports it."""
+    """Returns the command of a separate process: schemathesis changes hypothesis for its importers."""
     return [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"),
         *("--header", f"Authorization: {key}", "--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
         *("--max-time", str(SECONDS), "--seed", os.environ.get("FUZZ_SEED", "1"), "--no-color", "--warnings", "off"),
         *("--report-ndjson-path", str(report), "--continue-on-failure"),
-        # a revoked key would leave nothing to ask with; vendors' answers have documents of their own
+        # a revoked key would end the run; vendors' answers have their own documents
         *("--exclude-operation-id", "delete_v1_keys_id"),
-        # its answer has no end
+        # this response is endless
         *("--exclude-operation-id", "get_v1_live"),
         *(word for tag in VENDORS for word in ("--exclude-tag", tag)),
     ]
 
 
 def answered(report: Path) -> dict[str, Counter[int]]:
-    """How often each operation answered with which status."""
+    """Counts the statuses of each operation's responses."""
     found: dict[str, Counter[int]] = defaultdict(Counter)
     for line in report.read_bytes().splitlines():
         done = orjson.loads(line).get("ScenarioFinished")

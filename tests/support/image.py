@@ -1,4 +1,4 @@
-"""The compose file's services, and the Dockerfile's steps done in a folder: the image without an engine to build it."""
+"""The compose file's services and a folder in; the image's build steps, run in the folder without an engine, out."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
 def instructions(stage: int) -> Iterator[tuple[str, str]]:
-    """Name and arguments of each instruction of the nth stage, from 0; continued lines are one."""
+    """Returns name and arguments of each instruction of the nth stage, from 0; joins continued lines."""
     text = re.sub(r"\\\n\s*", "", "\n".join(_code_lines()))
     stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
     for line in stages[stage].splitlines()[1:]:
@@ -36,7 +36,7 @@ def _code_lines() -> list[str]:
 
 
 def built(folder: Path) -> Path:
-    """The virtual environment that the first stage makes; raises ``CalledProcessError`` where a step fails.
+    """Returns the virtual environment of the first stage; raises ``CalledProcessError`` if a step fails.
 
     ``/src`` and ``/venv`` of the image are folders of ``folder`` here.
     """
@@ -62,7 +62,7 @@ def built(folder: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The variables of the last stage but for ``PATH``."""
+    """Returns the variables of the last stage, without ``PATH``."""
     pairs = [pair.split("=", 1) for name, text in instructions(1) if name == "ENV" for pair in shlex.split(text)]
     return {name: value for name, value in pairs if name != "PATH"}
 

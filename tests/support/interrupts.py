@@ -1,8 +1,8 @@
-"""A program of the tests hears Ctrl-C, however the tests themselves were started."""
+"""Makes a test program receive Ctrl-C, whatever shell started the tests."""
 
 import signal
 
 
 def heed_interrupts() -> None:
-    """For ``preexec_fn``: a shell without job control starts what is in the background deaf to SIGINT."""
+    """For ``preexec_fn``: a shell without job control makes background programs ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

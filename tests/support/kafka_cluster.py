@@ -1,4 +1,4 @@
-"""A folder in, three embedded brokers out that replicate to each other, each a process that a test may kill."""
+"""A folder in; three embedded brokers that replicate to each other, each a process that a test may kill, out."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ share.coordinator.state.topic.min.isr=2
 
 
 class KafkaCluster:
-    """Brokers 0, 1 and 2; a killed one may be started again with what it had."""
+    """Brokers 0, 1 and 2; a restarted broker has its earlier data."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -40,7 +40,7 @@ class KafkaCluster:
         return self._first + 2 * number
 
     def format(self) -> None:
-        """The directories of all, as one cluster."""
+        """Formats the directories of all brokers, as one cluster."""
         cluster_id = embedded_kafka.new_cluster_id()
         voters = ",".join(f"{number + 1}@127.0.0.1:{self._port(number) + 1}" for number in range(SIZE))
         for number in range(SIZE):
@@ -53,7 +53,7 @@ class KafkaCluster:
             embedded_kafka.format_directory(self._java, properties, cluster_id)
 
     def start(self, *numbers: int) -> None:
-        """They accept connections some seconds later."""
+        """Starts brokers; they accept connections some seconds later."""
         for number in numbers:
             data = self._home / f"broker{number}"
             with (data / "broker.log").open("ab") as log:
@@ -68,7 +68,7 @@ class KafkaCluster:
         return services.listens(self._port(number))
 
     def kill(self, number: int) -> None:
-        """At once, as a machine that loses its power."""
+        """Kills brokers at once, like a loss of power."""
         process = self._running[number]
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
@@ -83,7 +83,7 @@ class KafkaCluster:
 
 @contextmanager
 def kafka_cluster(home: Path) -> Iterator[KafkaCluster]:
-    """Three brokers that are starting; gone when the block ends."""
+    """Starts three brokers, and ends them after the block."""
     cluster = KafkaCluster(home)
     cluster.format()
     try:

@@ -1,4 +1,4 @@
-"""Prepared requests in, answers and their times out: keep-alive connections that cost next to nothing themselves."""
+"""Prepared requests in; answers and their times out: keep-alive connections that cost next to no CPU."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ KEY = "sk_dev_local"
 
 
 def request(path: str, value: object, *, key: str = KEY, content_type: str = "application/json") -> bytes:
-    """A POST as it goes over the wire; bytes are sent as they are, anything else as JSON."""
+    """Encodes a POST for the wire; sends bytes unchanged and other values as JSON."""
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
@@ -22,7 +22,7 @@ def request(path: str, value: object, *, key: str = KEY, content_type: str = "ap
 
 
 class Connection(asyncio.Protocol):
-    """One request at a time over one connection."""
+    """Sends one request at a time over one connection."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(ConnectionResetError("the server closed the connection"))
 
     async def send(self, data: bytes) -> tuple[int, bytes]:
-        """Status and body; raises ``ConnectionError`` where the connection broke."""
+        """Returns status and body; raises ``ConnectionError`` for a broken connection."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the connection is closed")
         self._answer = asyncio.get_running_loop().create_future()
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """What a run of requests came to."""
+    """The outcomes of a run of requests."""
 
     statuses: dict[int, int] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
@@ -82,13 +82,13 @@ class Tally:
         return sum(self.statuses.values()) / self.seconds if self.seconds else 0.0
 
     def quantile(self, share: float) -> float:
-        """Latency in ms that this share of requests stays below."""
+        """The latency in ms of this quantile of requests."""
         ordered = sorted(self.latencies_ms)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
 async def flood(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Tally:
-    """As many as the server takes, for so long."""
+    """Sends as many requests as the server takes, for this time."""
     tally = Tally()
     end = time.perf_counter() + seconds
 
@@ -110,7 +110,7 @@ async def flood(port: int, requests: Iterator[bytes], *, connections: int, secon
 
 
 async def paced(port: int, requests: list[bytes], *, per_second: float, connections: int) -> Tally:
-    """Each at its intended time, late or not: what waits in a queue counts as latency."""
+    """Sends each request at its intended time; its latency includes time in a queue."""
     tally = Tally()
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):

@@ -1,6 +1,6 @@
-"""A generated request in; the same with every URL that the stack would call replaced by a closed port of this machine.
+"""A generated request in; the same with a closed local port in place of every URL that the stack would call, out.
 
-Loaded by schemathesis: what is generated must not make the stack talk to anybody else's hosts.
+Schemathesis loads this: a generated request must not make the stack call foreign hosts.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ CLOSED = "http://127.0.0.1:9/closed"
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: "schemathesis.Case[Any]", kwargs: dict[str, Any]) -> None:
     case.body = kept_here(case.body)
-    # nearly all would have one key, and be refused as another request with it
+    # nearly all requests would share one key, and the edge would refuse them as different requests
     if case.headers and len(str(case.headers.get(KEY, ""))) == 1:
         del case.headers[KEY]
 
 
 def kept_here(value: Any) -> Any:
-    """The text of every field called ``url``, wherever it stands, is another."""
+    """Replaces the text of every field ``url``, at any depth."""
     if isinstance(value, dict):
         return {k: CLOSED if k == "url" and isinstance(v, str) else kept_here(v) for k, v in value.items()}
     return [kept_here(one) for one in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""A running stack in; every membership change that is told on `changes`, as it is seen, out."""
+"""A running stack in; every membership change on `changes`, as it arrives, out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.stack import LocalStack
 async def follow_memberships(
     stack: LocalStack, seen: Callable[[Any, Change], None], *, since: str = "latest", wait_ms: int = 50
 ) -> None:
-    """Until it is cancelled; ``seen`` gets the record and one of its changes."""
+    """Runs until its cancellation; ``seen`` gets the record and one of its changes."""
     consumer = AIOKafkaConsumer(
         topics.name(topics.CHANGES, stack.settings),
         bootstrap_servers=stack.settings.bootstrap,

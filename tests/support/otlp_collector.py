@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector on loopback: OTLP over HTTP in, the spans that it was sent out."""
+"""An OpenTelemetry collector on loopback: OTLP over HTTP in; the received spans out."""
 
 import threading
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class OtlpCollector:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of a process that sends here, and soon."""
+        """Returns the environment of a process that sends spans here without delay."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -71,7 +71,7 @@ def otlp_collector() -> Iterator[OtlpCollector]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Tests print what matters."""
+            """Prints nothing: tests print what matters."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), TracesHandler) as server:
         collector.port = server.server_address[1]

@@ -1,4 +1,4 @@
-"""A folder in, an embedded broker that takes nobody without a certificate or a password out."""
+"""A folder in; an embedded broker that refuses clients without a certificate or a password out."""
 
 import base64
 import time
@@ -40,7 +40,7 @@ listener.name.sasl.oauthbearer.sasl.jaas.config={oauth}
 
 @dataclass(frozen=True, slots=True)
 class SecureKafka:
-    """Addresses of its two listeners, and what a client needs."""
+    """The addresses of its two listeners, and the clients' credentials."""
 
     tls: str
     sasl: str
@@ -48,7 +48,7 @@ class SecureKafka:
     client: Certificate
 
     def options(self, mechanism: str) -> dict[str, Any]:
-        """Settings of a client that is let in: by its certificate, or by a SASL mechanism."""
+        """Returns the settings of an accepted client: by its certificate, or by a SASL mechanism."""
         if not mechanism:
             return {
                 "kafka_bootstrap_servers": self.tls,
@@ -69,7 +69,7 @@ class SecureKafka:
 
 
 def token() -> str:
-    """An unsigned JSON web token, as the broker's own validator for development takes it."""
+    """Returns an unsigned JSON web token, which the broker's own development validator accepts."""
     now = int(time.time())
     parts = ({"alg": "none"}, {"sub": USER, "iat": now, "exp": now + 3600})
     return ".".join(base64.urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=").decode() for part in parts) + "."

@@ -1,4 +1,4 @@
-"""A seed in; events that a stack has acknowledged, and what must follow from them by naive recounting, out."""
+"""A seed in; a stack's acknowledged events, and their expected results by naive recounting, out."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ RULES: dict[str, Any] = {
 
 @dataclass(slots=True)
 class SentLedger:
-    """What was sent and acknowledged; an event is in it once, however often it had to be sent."""
+    """Acknowledged events, each once, however often the client sent it."""
 
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     retries: int = 0
@@ -44,7 +44,7 @@ class SentLedger:
         return parts
 
     def members(self) -> dict[str, set[frozenset[str]]]:
-        """Rule -> the contacts (as sets of identifiers) that must be in it now."""
+        """Rule -> the contacts (as sets of identifiers) that must match it now."""
         parts = self.groups()
         orders: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
         plans: dict[frozenset[str], tuple[int, str, str]] = {}
@@ -67,18 +67,18 @@ class SentLedger:
 
 
 def identifiers(event: dict[str, Any]) -> list[str]:
-    """``external_id:u1``, ... of a call, the strongest first."""
+    """Returns ``external_id:u1``, ... of a call, the strongest first."""
     names = (("distinct_id", "external_id"), ("anonymous_id", "anonymous_id"))
     return [f"{kind}:{event[name]}" for name, kind in names if name in event]
 
 
 def contact_ids(part: frozenset[str]) -> set[str]:
-    """The ids that a contact of these identifiers may go by."""
+    """Returns the possible ids of a contact with these identifiers."""
     return {cid(name) for name in part}
 
 
 def make_events(seed: int, count: int, people: int, now_ms: int) -> list[dict[str, Any]]:
-    """Orders, page views and traits of people who are anonymous first; the times are unique, so "latest" is one."""
+    """Makes orders, page views and traits of people who start anonymous; times are unique, so "latest" is too."""
     rng = random.Random(seed)
     events = []
     for n in range(count):
@@ -105,7 +105,7 @@ def make_events(seed: int, count: int, people: int, now_ms: int) -> list[dict[st
 async def deliver(
     port: int, events: list[dict[str, Any]], ledger: SentLedger, *, per_second: float, senders: int = 8
 ) -> None:
-    """Send all at a steady rate, each batch again and again until it is acknowledged, as an SDK would."""
+    """Sends all events at a steady rate; repeats each batch until its acknowledgement, as an SDK would."""
     order: list[list[dict[str, Any]]] = []
     for path in ("event", "traits"):
         some = [e for e in events if path in e]

@@ -1,4 +1,4 @@
-"""Addresses of a real Kafka and a real ClickHouse for the tests out: given ones, in containers, or embedded.
+"""Settings in; the addresses of a real Kafka and a real ClickHouse out: given, in containers, or embedded.
 
 A variable (``KAFKA_BOOTSTRAP_SERVERS``, ``CLICKHOUSE_URL``) wins, then a Docker engine that answers, then the
 stack's own embedded broker and engine as child processes. Each says what it is.
@@ -43,9 +43,9 @@ class Service:
 
 
 def free_port(count: int = 1) -> int:
-    """The first of ``count`` neighbouring ports on loopback that nobody listens on."""
+    """Returns the first of ``count`` neighbouring free ports on loopback."""
     for _ in range(200):
-        first = 20_000 + secrets.randbelow(12_000)  # below the range that outgoing connections take theirs from
+        first = 20_000 + secrets.randbelow(12_000)  # below the range of outgoing connections
         with suppress(OSError):
             for port in range(first, first + count):
                 with socket.socket() as probe:
@@ -55,7 +55,7 @@ def free_port(count: int = 1) -> int:
 
 
 def fresh_settings(home: Path, *, kafka: str = "", clickhouse: str = "") -> Settings:
-    """Settings that share nothing with any other test's, but the two services where they are given."""
+    """Returns settings that share nothing with other tests, except given services."""
     unique = secrets.token_hex(4)
     broker = free_port(2)
     made = Settings(
@@ -75,7 +75,7 @@ def fresh_settings(home: Path, *, kafka: str = "", clickhouse: str = "") -> Sett
 
 
 def drop_databases(*, of: Settings | None = None) -> None:
-    """Of these settings or of all that were made: the engine makes each table the slower the more there are of them."""
+    """Drops the databases of these settings, or all test databases: each table slows the engine's next one."""
     for made in [made for made in _made if of is None or made is of]:
         sql = f"DROP DATABASE IF EXISTS {made.clickhouse_database} SYNC"
         httpx.post(made.clickhouse, content=sql, timeout=60, trust_env=False).raise_for_status()
@@ -84,7 +84,7 @@ def drop_databases(*, of: Settings | None = None) -> None:
 
 @contextmanager
 def kafka(home: Path, given: str, say: Say) -> Iterator[Service]:
-    """A broker that answers its protocol."""
+    """Yields a broker that answers its protocol."""
     if given:
         yield Service(address=given, origin="given")
     elif docker_answers():
@@ -99,7 +99,7 @@ def kafka(home: Path, given: str, say: Say) -> Iterator[Service]:
 
 @contextmanager
 def clickhouse(home: Path, given: str) -> Iterator[Service]:
-    """The URL of a ClickHouse that answers ``/ping``."""
+    """Yields the URL of a ClickHouse that answers ``/ping``."""
     if given:
         yield Service(address=given, origin="given")
     elif docker_answers():
@@ -112,13 +112,13 @@ def clickhouse(home: Path, given: str) -> Iterator[Service]:
 
 
 def front_url(port: int) -> str:
-    """Of an embedded ClickHouse that ``clickhouse_front`` started, with the password that lets write."""
+    """Returns the URL of an embedded ClickHouse from ``clickhouse_front``, with the writer's password."""
     return f"http://headwater:{FRONT_PASSWORD}@127.0.0.1:{port}"
 
 
 @contextmanager
 def clickhouse_front(path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """The embedded ClickHouse alone, as a process that a test may kill."""
+    """Runs the embedded ClickHouse alone, as a process that a test may kill."""
     command = (sys.executable, "-m", "deploy.local.clickhouse.server", "--path", str(path), "--port", str(port))
     ping = f"http://127.0.0.1:{port}/ping"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def child(
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Runs until the block ends; raises with the end of its log where it is not ready in time."""
+    """Runs a process until the block ends; raises the end of its log if it is not ready in time."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -165,7 +165,7 @@ def child(
 
 @cache
 def docker_answers() -> bool:
-    # In a process of its own: the client leaves its socket open where nobody listens, and warnings are errors here.
+    # A separate process: the client leaves its socket open if the connection fails, and warnings are errors here.
     ask = "import docker; docker.from_env(timeout=5).ping()"
     return subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False).returncode == 0
 
@@ -174,7 +174,7 @@ def docker_answers() -> bool:
 def _kafka_container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
-    port = free_port()  # the broker tells its clients where it is, so it must know the port outside
+    port = free_port()  # the broker advertises its address, so it must know the outer port
     container = DockerContainer(KAFKA_IMAGE).with_bind_ports(f"{port}/tcp", port)
     for name, value in {
         "NODE_ID": "1",
@@ -206,7 +206,7 @@ def _clickhouse_container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
     container = DockerContainer(CLICKHOUSE_IMAGE).with_exposed_ports(8123)
-    # without it the image's user may not come in from outside the container
+    # without it the image's user accepts no connection from outside the container
     container.with_env("CLICKHOUSE_SKIP_USER_SETUP", "1")
     with container:
         url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"

@@ -1,4 +1,4 @@
-"""A provider's payload in; the same, signed as the provider would, out: the other side of `ingest/receivers`."""
+"""A provider's payload in; the payload signed as the provider would, for `ingest/receivers`, out."""
 
 import hashlib
 import hmac
@@ -53,7 +53,7 @@ def sendgrid(payload: Any, at_ms: int = NOW_MS) -> Request:
 
 
 def mailgun(payload: Any, at_ms: int = NOW_MS) -> Request:
-    # a token of its own for each report, as Mailgun's
+    # its own token for each report, as Mailgun's
     timestamp, token = str(at_ms // 1000), hashlib.sha256(orjson.dumps([payload, at_ms])).hexdigest()[:50]
     digest = hmac.new(SECRET.encode(), (timestamp + token).encode(), hashlib.sha256).hexdigest()
     signature = {"timestamp": timestamp, "token": token, "signature": digest}
@@ -85,7 +85,7 @@ def sns_key() -> rsa.RSAPrivateKey:
 
 @cache
 def sns_certificate(*, from_days: int = -1, until_days: int = 30) -> bytes:
-    """Valid around the edge's clock."""
+    """Returns a certificate that is valid around the edge's clock."""
     now = datetime.fromtimestamp(NOW_MS / 1000, UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(sns_key().public_key())

@@ -1,4 +1,4 @@
-"""Settings in; a provisioned broker and database, a sink as a child process, and what it stored, out."""
+"""Settings in; a provisioned broker and database, a sink as a child process, and its stored rows, out."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ from tests.support.waiting import eventually
 
 @asynccontextmanager
 async def process(settings: Settings, command: str) -> AsyncIterator["Popen[bytes]"]:
-    """``python -m sinks COMMAND`` from when it is ready until the block ends; the test's own tasks go on meanwhile."""
+    """Runs ``python -m sinks COMMAND`` until the block ends, and yields when it is ready; the test's tasks continue."""
     ready = settings.home / f"{command}-{time.monotonic_ns()}.ready"
     variables = environment(settings) | {"HEADWATER_READY_FILE": str(ready)}
     log = settings.home / f"{command}.log"
@@ -46,7 +46,7 @@ async def process(settings: Settings, command: str) -> AsyncIterator["Popen[byte
 
 
 class Pipeline:
-    """The stages around the sink: what they would send, and what an analyst would see."""
+    """The stages around the sink: sends their records, and reads an analyst's rows."""
 
     def __init__(self, settings: Settings, producer: AIOKafkaProducer, client: Any) -> None:
         self.settings = settings
@@ -54,7 +54,7 @@ class Pipeline:
         self._client = client
 
     async def raw(self, topic: topics.Topic, value: bytes | None, partition: int = 0, key: bytes | None = None) -> int:
-        """The offset of one record."""
+        """Sends one record; returns its offset."""
         name = topics.name(topic, self.settings)
         sent = await self._producer.send_and_wait(name, value, partition=partition, key=key)
         return int(sent.offset)
@@ -63,7 +63,7 @@ class Pipeline:
         return await self.raw(topics.RESOLVED, codec.encode_events(events), partition)
 
     async def changes(self, *changes: Change) -> None:
-        """Each in the partition of its contact, in order."""
+        """Sends each change to its contact's partition, in order."""
         parts: dict[int, list[Change]] = {}
         for one in changes:
             parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
@@ -89,7 +89,7 @@ class Pipeline:
             await consumer.stop()
 
     async def read(self, topic: topics.Topic, count: int, within_s: float = 20) -> list[Any]:
-        """The first ``count`` records of a topic, from all partitions."""
+        """Reads the first ``count`` records of a topic, from all partitions."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
         name = topics.name(topic, self.settings)
         await consumer.start()
@@ -108,7 +108,7 @@ class Pipeline:
 
 @asynccontextmanager
 async def pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
-    """Topics and tables exist."""
+    """Creates topics and tables."""
     await provision(settings)
     producer = kafka.producer(settings)
     await producer.start()
@@ -131,7 +131,7 @@ def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
 
 
 class ReadPipeline(Pipeline):
-    """The read API as a process, and rows and definitions to read."""
+    """Runs the read API as a process; stores its rows and definitions."""
 
     http: httpx.AsyncClient
     _writer: Writer
@@ -142,7 +142,7 @@ class ReadPipeline(Pipeline):
         await self.raw(topics.CONTROL, value, key=key)
 
     async def store(self, table: Table, *data: Any) -> None:
-        """Rows as the sink writes them, after their way over Kafka: twice, as after an answer that was lost."""
+        """Stores rows as the sink does, after their way over Kafka: twice, as after a lost answer."""
         stream = next(stream for stream in STREAMS if table in stream.tables)
         arrived = [datum for one in data for datum in stream.decode(stream.encode(one))]
         items = [Item(0, self._placed + n, 0, datum) for n, datum in enumerate(arrived)]
@@ -152,7 +152,7 @@ class ReadPipeline(Pipeline):
             await self._writer.insert(table, "test", items)
 
     async def get(self, path: str, status: int = 200, **query: Any) -> Any:
-        """The JSON of an answer that has this status."""
+        """Returns the JSON of a response, and checks its status."""
         answer = await self.http.get(path, params=query)
         assert answer.status_code == status, (path, answer.status_code, answer.text)
         return answer.json()

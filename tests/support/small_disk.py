@@ -1,4 +1,4 @@
-"""A folder in; a small file system of its own mounted there, which can be filled and emptied, out."""
+"""A folder in; a small file system mounted there, to fill and to empty, out."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ class SmallDisk:
         return shutil.disk_usage(self.path).free
 
     def fill(self) -> None:
-        """Take the last byte."""
+        """Fills the disk to the last byte."""
         with (self.path / "filler").open("ab", buffering=0) as filler, suppress(OSError):
             for size in (MIB, 4096, 1):
                 with suppress(OSError):
@@ -35,7 +35,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(path: Path, mib: int) -> Iterator[SmallDisk]:
-    """A tmpfs; skips where this user may not mount one."""
+    """Mounts a tmpfs; skips the test if this user may not mount."""
     path.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0700", "tmpfs", str(path)],

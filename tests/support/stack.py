@@ -1,4 +1,4 @@
-"""A fresh home and free ports in, a whole local stack as a user starts it out: `python -m deploy.local up`."""
+"""A fresh home and free ports in; a whole local stack, started by `python -m deploy.local up`, out."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ class LocalStack:
         return httpx.AsyncClient(base_url=self.url, headers=SECRET, timeout=30, trust_env=False)
 
     async def database(self) -> AsyncClient:
-        """A ClickHouse client as an analyst would make it; the caller closes it."""
+        """Returns an analyst's ClickHouse client; the caller closes it."""
         return await clickhouse_connect.get_async_client(
             dsn=self.settings.clickhouse, database=self.settings.clickhouse_database, autogenerate_session_id=False
         )
@@ -41,7 +41,7 @@ class LocalStack:
         return int((self.settings.home / "run" / f"{process}.pid").read_text().split()[0])
 
     def processes(self) -> dict[str, psutil.Process]:
-        """By name, as their pid files say; the supervisor is not among them."""
+        """Returns the processes by name from their pid files, without the supervisor."""
         found = {}
         for path in (self.settings.home / "run").glob("*.pid"):
             if path.stem != "supervisor":
@@ -49,13 +49,13 @@ class LocalStack:
         return found
 
     def log_tails(self, size: int = 1500) -> str:
-        """The end of every log, for a failed assertion."""
+        """Returns the end of every log, for a failed assertion."""
         logs = sorted((self.settings.home / "logs").glob("*.log"))
         return "\n".join(f"--- {p.name}\n{p.read_text(errors='replace')[-size:]}" for p in logs)
 
 
 def command(settings: Settings, word: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """One of the stack's own commands with these settings; ``env``: more variables."""
+    """Runs one of the stack's own commands with these settings; ``env`` adds variables."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.local", word],
         cwd=ROOT,
@@ -71,7 +71,7 @@ def command(settings: Settings, word: str, env: Mapping[str, str] | None = None)
 def edge_beside(
     stack: LocalStack, home: Path, **changes: object
 ) -> Iterator[tuple["subprocess.Popen[bytes]", httpx.Client]]:
-    """Another edge of the same cluster, with a memory of its own, from when it is ready; ``changes`` are settings."""
+    """Runs another edge of the same cluster, with its own memory; ``changes`` are settings."""
     settings = stack.settings.model_copy(update={"home": home, "port": free_port(), **changes})
     url = f"http://127.0.0.1:{settings.port}"
     with httpx.Client(base_url=url, headers=SECRET, timeout=30, trust_env=False) as http:
@@ -89,7 +89,7 @@ def edge_beside(
 
 @contextmanager
 def local_stack(home: Path, env: Mapping[str, str] | None = None, **changes: object) -> Iterator[LocalStack]:
-    """Up when it is entered, down when it is left; ``changes`` are settings, ``env`` other variables."""
+    """Starts a stack for the block, then stops it; ``changes`` are settings, ``env`` other variables."""
     settings = fresh_settings(home).model_copy(
         update={"topic_prefix": "", "clickhouse_database": "headwater", **changes}
     )

@@ -1,9 +1,8 @@
-"""Every tier of tests in; each run in a process of its own, two at a time where cores allow, and one verdict, out.
+"""Every tier of tests in; their runs in separate processes, two at a time if cores allow, and one verdict, out.
 
-`python -m tests.support.tiers`, with `--full` in the full form: what the short form leaves out is named at the end. A
-tier's services end with its process, so that none of them takes a share of the
-processor from the tiers after it. The tier of faults mostly waits, so it runs beside the others, in parts. What
-`PYTEST_ADDOPTS` has goes to each process.
+`python -m tests.support.tiers`, with `--full` in the full form; the end names all that the short form left out. A
+tier's services end with its process, so they take no CPU from later tiers. The tier of faults mostly waits, so it runs
+beside the others, in parts. Each process gets the options of `PYTEST_ADDOPTS`.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ LEFT_OUT = "left out: "
 
 @dataclass(slots=True)
 class TierPart:
-    """Files of one tier that one process runs."""
+    """The files of one tier that one process runs."""
 
     name: str
     paths: list[str]
@@ -39,7 +38,7 @@ class TierPart:
 
 
 def parts() -> list[TierPart]:
-    """Those of every tier, in the order in which they begin."""
+    """Returns the parts of all tiers, in the order of their start."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
     faults = [TierPart(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
     others = [TierPart(tier, [f"tests/{tier}"]) for tier in LONGEST_FIRST]
@@ -47,12 +46,12 @@ def parts() -> list[TierPart]:
 
 
 def variables() -> dict[str, str]:
-    """Those of each process: it may keep compiled modules, which hundreds of processes would else compile again."""
+    """Returns a process's variables: it may cache compiled modules, which saves hundreds of compilations."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 async def run(part: TierPart, options: list[str]) -> None:
-    """Each line of its output is printed as it comes, behind its name."""
+    """Runs a part; prints each line of output at once, after the part's name."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", *options, *part.paths),
@@ -83,7 +82,7 @@ async def run_all(waiting: list[TierPart], options: list[str]) -> None:
 
 
 def main(options: list[str]) -> int:
-    """0 where every part passed; the options are pytest's."""
+    """Returns 0 if every part passed; the options are pytest's."""
     began, some = time.monotonic(), parts()
     asyncio.run(run_all(some, options))
     failed = [part for part in some if part.code != 0]

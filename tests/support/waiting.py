@@ -1,4 +1,4 @@
-"""A condition in, its first true answer out, or an error that names it: tests wait for conditions, never for time."""
+"""A condition in; its first true answer, or an error that names it, out: tests wait for conditions, never for time."""
 
 import asyncio
 import inspect
@@ -17,9 +17,9 @@ async def eventually(
     meets: Callable[[Any], Any] = bool,
     every_s: float = 0.02,
 ) -> Any:
-    """The first answer of ``ask``, a function or coroutine function, that meets the condition.
+    """Returns the first result of the function or coroutine function ``ask`` that meets the condition.
 
-    Raises ``TimeoutError`` naming ``what`` and the last answer.
+    Raises ``TimeoutError`` with ``what`` and the last result.
     """
     deadline = time.monotonic() + within_s
     while True:
@@ -41,7 +41,7 @@ def wait_until(
     meets: Callable[[Any], Any] = bool,
     every_s: float = 0.02,
 ) -> Any:
-    """As ``eventually``, where there is no event loop."""
+    """Does the same as ``eventually`` without an event loop."""
     deadline = time.monotonic() + within_s
     while not meets(answer := ask()):
         if time.monotonic() > deadline:

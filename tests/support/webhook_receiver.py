@@ -1,4 +1,4 @@
-"""Answers in; an HTTP server on loopback that keeps what it was sent out: a customer's endpoint in the tests."""
+"""Responses in; an HTTP server on loopback that keeps its requests, like a customer's endpoint, out."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ async def ok(_got: Got) -> Answer:
 
 @dataclass(slots=True)
 class WebhookReceiver:
-    """``decide`` may be exchanged at any time."""
+    """Receives requests; a test may replace ``decide`` at any time."""
 
     decide: Decide = ok
     got: list[Got] = field(default_factory=list)
@@ -73,7 +73,7 @@ class WebhookReceiver:
 
 @asynccontextmanager
 async def receiver(decide: Decide = ok) -> AsyncIterator[WebhookReceiver]:
-    """Listens until the block ends; connections that are still open are closed then."""
+    """Listens until the block ends, then closes open connections."""
     found = WebhookReceiver(decide)
     open_ones: set[asyncio.Task[None]] = set()
 

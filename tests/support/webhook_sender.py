@@ -1,4 +1,4 @@
-"""A broker in; the sender of webhooks as a process, fed by hand with what the stages before it would send, out."""
+"""A broker in; the sender of webhooks as a process, with hand-made records of the earlier stages, out."""
 
 import secrets
 import time
@@ -41,7 +41,7 @@ def webhook(url: str, *types: str, **more: Any) -> Webhook:
 
 
 class Upstream:
-    """What the edge and the stages write, and what the sender writes."""
+    """Writes the records of the edge and the stages, and reads the sender's records."""
 
     def __init__(self, settings: Settings, producer: Any) -> None:
         self.settings = settings
@@ -57,7 +57,7 @@ class Upstream:
         return record
 
     async def events(self, *events: Event) -> None:
-        """Each in the partition of its contact, in order."""
+        """Sends each event to its contact's partition, in order."""
         parts: dict[int, list[Event]] = {}
         for one in events:
             parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
@@ -72,7 +72,7 @@ class Upstream:
             await self._send(topics.CHANGES, codec.encode_changes(some), partition)
 
     async def ask(self, attempt: Attempt) -> None:
-        """What the edge does when somebody asks for another attempt."""
+        """Requests another attempt, as the edge does."""
         delivery = deliveries.delivery_of(attempt["id"])
         assert delivery is not None
         value = codec.encode_delivery(deliveries.retry_request(delivery, now_ms()))
@@ -81,24 +81,24 @@ class Upstream:
         await self._send(topics.DELIVERIES, value, partition, deliveries.retry_key(delivery))
 
     async def try_webhook(self, value: bytes) -> None:
-        """What the edge does when somebody tries a webhook."""
+        """Requests a webhook test, as the edge does."""
         await self._send(topics.WEBHOOK_TESTS, value, 0)
 
     async def deliver(self, delivery: WebhookDelivery) -> None:
-        """What an earlier sender left behind."""
+        """Writes deliveries of an earlier sender."""
         home = deliveries.home_of(delivery["contact_id"], delivery["id"])
         partition = partition_of(home, self.settings.partitions)
         value = codec.encode_delivery(delivery)
         await self._send(topics.DELIVERIES, value, partition, deliveries.key_of(delivery["id"]))
 
     async def attempts(self, of: Webhook) -> list[Attempt]:
-        """The log of an endpoint, oldest first."""
+        """Returns an endpoint's log, oldest first."""
         records = await self.records(topics.ATTEMPTS)
         found = [one for record in records for one in codec.decode_attempts(record.value)]
         return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
 
     async def deliveries(self, of: Webhook) -> dict[str, WebhookDelivery]:
-        """What stands of an endpoint's deliveries, as a compacted topic says it."""
+        """Returns the last state of an endpoint's deliveries, as the compacted topic has it."""
         found: dict[bytes, WebhookDelivery] = {}
         for record in await self.records(topics.DELIVERIES):
             found.pop(record.key, None)
@@ -107,14 +107,14 @@ class Upstream:
         return {one["id"]: one for one in found.values() if one["webhook_id"] == of.id}
 
     async def status(self, of: Webhook) -> str:
-        """What stands on `control`."""
+        """Returns the status on `control`."""
         state = control_state.ControlState()
         for record in await self.records(topics.CONTROL):
             state.apply(record.key, record.value)
         return state.webhooks_by_id[of.id].status
 
     async def records(self, topic: topics.Topic) -> Sequence[Any]:
-        """Everything that is in a topic now."""
+        """Returns all present records of a topic."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
         name = topics.name(topic, self.settings)
         await consumer.start()
@@ -133,7 +133,7 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream(settings: Settings) -> AsyncIterator[Upstream]:
-    """Topics exist."""
+    """Creates topics."""
     await create_topics(settings)
     producer = kafka.producer(settings)
     await producer.start()
