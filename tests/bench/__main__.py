@@ -1,7 +1,7 @@
-"""Nothing in; a table on the terminal and `bench.json` out: `python -m tests.bench [--quick]`.
+"""Bench arguments in; a table on the terminal and `bench.json` out: `python -m tests.bench [--quick]`.
 
-What the figures do not mean: client, broker, database and every stage share this machine's cores, so a stage
-alone is faster than it looks here. Compare ratios within one run, never two machines.
+Limits of the figures: client, broker, database and all stages share this machine's cores, so a stage alone is faster
+than it looks here. Compare ratios within one run, never two machines.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def say(line: str) -> None:
 
 
 def table(name: str, value: Any, indent: int = 0) -> None:
-    """Figures as indented lines: a number and its name."""
+    """Formats figures as indented lines: a number and its name."""
     pad = "  " * indent
     if isinstance(value, dict) and not all(isinstance(v, int | float) for v in value.values()):
         print(f"{pad}{name}")
@@ -98,7 +98,7 @@ async def measure(*, quick: bool) -> dict[str, Any]:
 
 
 def alone(*, quick: bool) -> dict[str, Any]:
-    """Figures of code that needs no stack."""
+    """Returns figures of code that needs no stack."""
     figures: dict[str, Any] = {}
     say("stages alone")
     figures["identity alone"] = stages.identity()

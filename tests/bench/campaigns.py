@@ -1,7 +1,7 @@
-"""Nothing in; how long a campaign's figures take among many events, straight from the engine, out.
+"""Generated rows in; the engine's times for a campaign's figures among many events out.
 
-Rows are made by the engine itself, as the sink would have stored them: 1,000 campaigns, a million contacts of whom a
-tenth has merged, two in a hundred events stored twice and not merged yet.
+The engine generates rows in the sink's form: 1,000 campaigns, a million contacts of which a tenth has merged; two in a
+hundred events are stored twice and not merged yet.
 """
 
 import statistics
@@ -67,7 +67,7 @@ def _campaign(n: int, *, goal: bool = False) -> Campaign:
 
 
 async def fill(settings: Settings, events: int) -> dict[str, Any]:
-    """The tables, filled; seconds and rows."""
+    """Fills the tables; returns seconds and rows."""
     await migrate(settings)
     client = await clickhouse_connect.get_async_client(
         dsn=settings.clickhouse,
@@ -99,7 +99,7 @@ async def _timed(ask: Callable[[int], Awaitable[Any]], runs: int) -> dict[str, i
 
 
 async def measure(folder: Path, events: int, runs: int = 9) -> dict[str, Any]:
-    """One campaign, a list of fifty, deliveries and a series, each about other campaigns every time."""
+    """Measures one campaign, a list of fifty, deliveries and a series; each round reads other campaigns."""
     with services.clickhouse(folder, "") as service:
         settings = services.fresh_settings(folder, clickhouse=service.address)
         figures: dict[str, Any] = {"filled": await fill(settings, events)}

@@ -1,7 +1,7 @@
-"""The accepted cost of an event in, what so many events a second need out: the table of deploy/README.md; pure.
+"""The accepted cost of an event in; the needs of a rate of events out: the table of deploy/README.md; pure.
 
-`python -m tests.bench.capacity` writes it. A process has one core, is busy for ``BUSY`` of it at most, and there is one
-of each at least; a stage has at most one worker a partition.
+`python -m tests.bench.capacity` writes it. A process has one core and uses at most ``BUSY`` of it. Each process runs at
+least once; a stage has at most one worker per partition.
 """
 
 from math import ceil
@@ -22,7 +22,7 @@ FEWEST_PARTITIONS = 4
 
 
 def needs(rate: int, us: dict[str, int]) -> dict[str, Any]:
-    """``us``: of CPU an event in each process."""
+    """Returns the processes for a rate; ``us`` is the CPU µs of an event in each process."""
     cores = {name: rate * us[name] / 1e6 for name in (*PROCESSES, *SERVICES)}
     counts = {name: max(1, ceil(cores[name] / BUSY)) for name in PROCESSES}
     return {
@@ -35,7 +35,7 @@ def needs(rate: int, us: dict[str, int]) -> dict[str, Any]:
 
 
 def table(figures: compare.Figures) -> str:
-    """Of the README: a row for each rate."""
+    """Returns the README's table: a row for each rate."""
     us = figures["event of a batch"]["cpu_us_each"]
     rows = [needs(rate, us) for rate in RATES]
     head = ["events/s", *rows[0]]
@@ -48,7 +48,7 @@ def table(figures: compare.Figures) -> str:
 
 
 def costs(figures: compare.Figures) -> str:
-    """The sentence of the README that the table follows from."""
+    """Returns the README's sentence with the figures behind the table."""
     us = figures["event of a batch"]["cpu_us_each"]
     return ", ".join(f"{name} {us[name]}" for name in (*PROCESSES, *SERVICES))
 

@@ -1,4 +1,4 @@
-"""Figures of ``tests.bench.cost`` and the accepted ones in; a table and what has become too dear out."""
+"""Figures of ``tests.bench.cost`` and the accepted ones in; a table and the excessive costs out."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Figures = Mapping[str, Any]
 
 
 def read(path: Path) -> Figures:
-    """Empty where nothing has been accepted yet."""
+    """Reads accepted figures; empty before the first acceptance."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
@@ -21,7 +21,7 @@ def _kinds(figures: Figures) -> list[str]:
 
 
 def complaints(figures: Figures, accepted: Figures) -> list[str]:
-    """One for each kind that costs more than ``MOST`` times what was accepted, or was not measured whole."""
+    """Returns a complaint for each kind beyond ``MOST`` times its accepted cost, or without a complete measurement."""
     found = []
     for name in _kinds(accepted):
         figure = figures.get(name)
@@ -39,7 +39,7 @@ def complaints(figures: Figures, accepted: Figures) -> list[str]:
 
 
 def table(figures: Figures, accepted: Figures) -> str:
-    """A row for each process: µs each, units of work each, and that as a multiple of what was accepted."""
+    """Returns a row for each process: µs and units of work each, and the multiple of the accepted units."""
     lines = []
     for name in _kinds(figures):
         figure, before = figures[name], accepted.get(name, {}).get("units_each", {})

@@ -1,8 +1,8 @@
-"""Nothing in; the console's cost out: a page among a million contacts, a viewer under load, a browser's heap over time.
+"""A stack of its own in; the console's cost out: pages among a million contacts, viewers under load, a browser's heap.
 
-`python -m tests.bench.console [--contacts N] [--rate N] [--soak SECONDS]`, with a stack of its own. A page's time is
-that of its answer on loopback, so it holds all that the page asks the API. A viewer's cost is the read API's CPU
-beside the same load without one, in percent of a core.
+`python -m tests.bench.console [--contacts N] [--rate N] [--soak SECONDS]`. A page's time is that of its response on
+loopback, so it includes the page's API calls. A viewer's cost is the read API's CPU beyond the same load without a
+viewer, in percent of a core.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RULE = {"attribute": "plan", "op": "eq", "value": "pro"}
 
 @asynccontextmanager
 async def signed_in(stack: LocalStack) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the cookie of a browser."""
+    """Yields a client with a browser's session cookie."""
     async with httpx.AsyncClient(base_url=stack.url, timeout=60, trust_env=False) as client:
         path = (await client.post("/console/links", headers=SECRET)).json()["path"]
         answer = await client.get(path, headers={"Accept": "text/html"})
@@ -45,7 +45,7 @@ async def signed_in(stack: LocalStack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
-    """Milliseconds of each page and fragment among so many contacts, one in ten of them in a segment."""
+    """Measures the milliseconds of each page and fragment among these contacts, one in ten of them in a segment."""
     filled = await contacts.fill(stack.settings, count)
     async with stack.client() as client:
         made = (await client.post("/v1/segments", json={"name": "A tenth", "rule": RULE})).json()["id"]
@@ -84,13 +84,13 @@ async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
 
 
 async def _weight(browser: httpx.AsyncClient, page: httpx.Response) -> int:
-    """Bytes that a browser receives which was never here: the page and all that it loads, as they are packed."""
+    """Returns the bytes of a browser's first visit: the page and its files, compressed."""
     files = set(re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.text))
     return page.num_bytes_downloaded + sum([(await browser.get(path)).num_bytes_downloaded for path in sorted(files)])
 
 
 async def load(stack: LocalStack, rate: int, until: float) -> int:
-    """So many events a second in batches; how many there were."""
+    """Sends this rate of events in batches; returns their number."""
     sent, began = 0, time.monotonic()
     async with stack.client() as client:
         while (now := time.monotonic()) < until:
@@ -105,7 +105,7 @@ async def load(stack: LocalStack, rate: int, until: float) -> int:
 
 
 async def cost(stack: LocalStack, rate: int, viewers: int) -> dict[str, float]:
-    """The read API's share of a core while so many watch."""
+    """Returns the read API's share of a core with this number of viewers."""
 
     async def watch() -> None:
         async with signed_in(stack) as browser, browser.stream("GET", "/console/live/stream", timeout=None) as stream:
@@ -128,7 +128,7 @@ async def cost(stack: LocalStack, rate: int, viewers: int) -> dict[str, float]:
 
 
 async def soak(stack: LocalStack, rate: int, seconds: float) -> dict[str, float]:
-    """A browser's heap in MB behind collections, after a tenth of the time and at the end."""
+    """Returns a browser's heap in MB after collections, after a tenth of the time and at the end."""
     async with async_playwright() as playwright, stack.client() as client:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = await browser.new_page()
@@ -149,7 +149,7 @@ async def soak(stack: LocalStack, rate: int, seconds: float) -> dict[str, float]
 
 
 async def measure(count: int, rate: int, seconds: float) -> AsyncIterator[tuple[str, Any]]:
-    """Each figure when it is known: the whole takes minutes."""
+    """Yields each figure at once: the whole run takes minutes."""
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
         for viewers in (0, 1, 10):
             yield f"{viewers} viewers at {rate:,} events/s", await cost(stack, rate, viewers)

@@ -1,7 +1,7 @@
-"""Nothing in; how long a contact and a list take among a million, and an upsert until it can be read, out.
+"""A million generated contacts in; the times of a contact, a list, and an upsert until its first read out.
 
-Rows are made by the engine itself, as the sink would have stored them: each contact has an e-mail address whose own
-contact id lost to it, one in fifty was written twice and is not merged yet, one in ten is in a segment.
+The engine generates rows in the sink's form. Each contact has an e-mail address whose own contact id lost to the
+contact; one in fifty has two rows and is not merged yet, one in ten is in a segment.
 """
 
 import secrets
@@ -52,7 +52,7 @@ FROM numbers({{n:UInt64}}, 1)
 
 
 async def fill(settings: Settings, count: int) -> dict[str, Any]:
-    """The tables, filled; seconds, rows, and some of the ids."""
+    """Fills the tables; returns seconds, rows, and some of the ids."""
     await migrate(settings)
     client = await clickhouse_connect.get_async_client(
         dsn=settings.clickhouse,
@@ -95,7 +95,7 @@ async def _timed(ask: Callable[[int], Awaitable[Any]], runs: int) -> dict[str, i
 
 
 async def measure(folder: Path, count: int, runs: int = 200) -> dict[str, Any]:
-    """One contact, and lists of fifty, each about others every time; straight from the engine."""
+    """Measures one contact, and lists of fifty, straight from the engine; each round reads others."""
     with services.clickhouse(folder, "") as service:
         settings = services.fresh_settings(folder, clickhouse=service.address)
         filled = await fill(settings, count)
@@ -129,7 +129,7 @@ async def measure(folder: Path, count: int, runs: int = 200) -> dict[str, Any]:
 
 
 async def upserts(stack: LocalStack, count: int) -> dict[str, int]:
-    """From sending an upsert until its answer, which every later read repeats."""
+    """Measures an upsert from its request until its response, which all later reads repeat."""
     waits = []
     async with stack.client() as client:
         for n in range(count):

@@ -1,9 +1,9 @@
-"""A running stack in; the CPU that an event and a contact of a batch cost in each process, out.
+"""A running stack in; the CPU cost of an event and of a contact of a batch in each process out.
 
-Beside the load the client does a fixed piece of work again and again, and every cost is told in its terms too: a busy
-or slower machine makes both dearer alike. So two runs may be compared, even where their microseconds may not.
-`python -m tests.bench.cost [--quick] [--accept]` measures this alone, with a stack of its own, and compares it with
-the accepted state: exit status 1 where an event or a contact costs more than ``compare.MOST`` times as much.
+Beside the load, the client repeats a fixed piece of work, and each cost is also a multiple of it. A busy or slower
+machine makes both dearer alike, so these multiples compare across runs, unlike microseconds. `python -m
+tests.bench.cost [--quick] [--accept]` measures this alone, with its own stack, and compares it with the accepted
+figures. Exit status 1 if an event or a contact costs more than ``compare.MOST`` times as much.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SEGMENTS: tuple[dict[str, Any], ...] = (
 
 
 def unit_of_work() -> float:
-    """Seconds of CPU of a fixed piece of work of the kind that the stages do."""
+    """Returns the CPU seconds of a fixed piece of work that resembles the stages' work."""
     began = time.thread_time()
     rows: dict[str, dict[str, Any]] = {}
     for n in range(500):
@@ -49,7 +49,7 @@ def unit_of_work() -> float:
 
 
 async def beside(work: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any], float]:
-    """What the work gives, and a unit of work in µs as it was meanwhile."""
+    """Returns the work's result, and the median unit of work in µs meanwhile."""
     units: list[float] = []
 
     async def measure() -> None:
@@ -65,7 +65,7 @@ async def beside(work: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[st
 
 
 async def events(stack: LocalStack, count: int) -> dict[str, Any]:
-    """Tracked events of known contacts, a hundred a request, until each has its row."""
+    """Sends tracked events of known contacts, a hundred a request, and waits for all rows."""
     kind = f"order_{secrets.token_hex(4)}"
     requests = (
         request("/v1/events/batch", {"events": [_event(kind, at + n) for n in range(BATCH)]})
@@ -95,11 +95,11 @@ def _event(kind: str, n: int) -> dict[str, Any]:
 
 
 async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
-    """Of some rounds of each kind the one that cost least: what else the machine does only adds."""
+    """Returns the cheapest of some rounds of each kind: other load on the machine only adds cost."""
     async with stack.client() as client:
         for n, rule in enumerate(SEGMENTS):
             (await client.post("/v1/segments", json={"name": f"cost {n}", "rule": rule})).raise_for_status()
-    await events(stack, 20_000)  # the contacts are there, and every process is warm
+    await events(stack, 20_000)  # the contacts exist, and every process is warm
     many, people = (20_000, 5_000) if quick else (100_000, 20_000)
     works: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
         "event of a batch": lambda: events(stack, many),

@@ -1,6 +1,6 @@
-"""Nothing in; each vendor's ordinary request, prepared a few thousand times with other users, out.
+"""Each vendor's ordinary request in; several thousand copies with other users out.
 
-A new dialect is one row of a table. All carry what the native event of ``tests/bench/edge.py`` does.
+A new dialect is one row of a table. Each request carries the data of ``tests/bench/edge.py``'s native event.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def parcelvoy(number: int) -> Any:
 
 
 def altcraft(number: int) -> Any:
-    """No two alike: a repeat would be answered from memory."""
+    """All requests differ: the edge would answer a repeat from memory."""
     return {"db_id": 1, "matching": "email", "email": f"user{number % USERS}@example.com", "data": properties(number)}
 
 
@@ -73,7 +73,7 @@ WRAPPED = {"segment": {}, "posthog": {"api_key": KEY, "sent_at": "2026-11-20T10:
 
 
 def singles() -> dict[str, list[bytes]]:
-    """By dialect; enough that what is remembered of repeats is forgotten before the first comes again."""
+    """Requests by dialect: enough that the edge's memory of repeats is overwritten before the first one returns."""
     return {
         name: [request(path, body(n), content_type=kind) for n in range(40_000 if "altcraft" in name else 2 * USERS)]
         for name, (path, body, kind) in SINGLES.items()

@@ -1,4 +1,4 @@
-"""A running stack in; how much its edge takes beside a bare Starlette handler in the same run, out."""
+"""A running stack in; its edge's throughput beside a bare Starlette handler in the same run out."""
 
 import itertools
 import subprocess
@@ -34,7 +34,7 @@ USERS = 5000
 
 
 def event(number: int, **more: Any) -> dict[str, Any]:
-    """A page view as a browser SDK would send it, about 230 bytes of JSON."""
+    """A page view in a browser SDK's form, about 230 bytes of JSON."""
     return {
         "type": "page_view",
         "user_id": f"user{number % USERS}",
@@ -62,7 +62,7 @@ def batches(size: int) -> Iterator[bytes]:
 
 @contextmanager
 def bare_handler(home: Path) -> Iterator[int]:
-    """Parses the same JSON and answers a constant: what Starlette and uvicorn cost by themselves."""
+    """Parses the same JSON and returns a constant: the cost of Starlette and uvicorn alone."""
     port = services.free_port()
 
     def listens() -> bool:
@@ -75,7 +75,7 @@ def bare_handler(home: Path) -> Iterator[int]:
 
 @asynccontextmanager
 async def edge_alone(home: Path) -> AsyncIterator[tuple[int, psutil.Process]]:
-    """The edge and a broker, nothing behind them: what it takes where the stages have cores of their own."""
+    """Measures the edge with a broker and without stages: its throughput if the stages have their own cores."""
     with services.kafka(home, "", lambda _: None) as broker:
         settings = services.fresh_settings(home, kafka=broker.address)
         await create_topics(settings)
@@ -97,7 +97,7 @@ def row(tally: Tally, events_each: int = 1) -> dict[str, Any]:
 
 
 async def measure(home: Path, seconds: float) -> dict[str, Any]:
-    """Requests/s of the bare handler and of the edge, and events/s in batches of 100; one after the other."""
+    """Measures requests/s of the bare handler and of the edge, and events/s in batches of 100, in sequence."""
     with bare_handler(home) as bare:
         constant = await flood(bare, singles(), connections=64, seconds=seconds)
     async with edge_alone(home) as (port, process):
@@ -118,7 +118,7 @@ async def measure(home: Path, seconds: float) -> dict[str, Any]:
 
 
 async def _ratio(port: int, prepared: list[bytes], seconds: float, events: int = 1) -> dict[str, Any]:
-    """The dialect and, just before it, the native one: neighbours on the machine come and go."""
+    """The dialect's rate beside a native run just before it: other load on the machine varies."""
     own = batches(events) if events > 1 else singles()
     connections = 16 if events > 1 else 64
     native = await flood(port, own, connections=connections, seconds=seconds)
@@ -127,7 +127,7 @@ async def _ratio(port: int, prepared: list[bytes], seconds: float, events: int =
 
 
 async def _with_cpu(process: psutil.Process, run: Awaitable[Tally]) -> tuple[Tally, float]:
-    """The tally, and the CPU seconds that the process spent on it."""
+    """Returns the tally, and the process's CPU seconds for it."""
     before = sum(process.cpu_times()[:2])
     tally = await run
     return tally, sum(process.cpu_times()[:2]) - before

@@ -1,4 +1,4 @@
-"""Nothing in; the commit, the machine and the versions that figures belong to out."""
+"""The checkout and the machine in; the commit, hardware and versions of a run's figures out."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""A running stack in; how fast a new segment takes in the history of contacts that are there already, out."""
+"""A running stack in; the speed of a new segment's backfill over existing contacts out."""
 
 import asyncio
 import secrets
@@ -15,7 +15,7 @@ BESIDE_PER_S = 20
 
 
 async def _history(stack: LocalStack, kind: str, contacts: int) -> None:
-    """Five events of each contact, and a wait for the rows: history is read from ClickHouse."""
+    """Sends five events of each contact, and waits for the rows: the backfill reads ClickHouse."""
     events = (
         {"type": kind, "user_id": f"{kind}-{n % contacts}", "properties": {"total": n % 50}}
         for n in range(contacts * EVENTS_EACH)
@@ -30,7 +30,7 @@ async def _history(stack: LocalStack, kind: str, contacts: int) -> None:
 
 
 async def backfill(stack: LocalStack, contacts: int) -> dict[str, Any]:
-    """From a segment's definition until it is live, while some events/s keep coming and are timed to their rows."""
+    """Measures from a segment's definition until it is live; meanwhile events keep coming, each timed to its row."""
     kind = f"past {secrets.token_hex(4)}"
     await _history(stack, kind, contacts)
     waits: list[float] = []

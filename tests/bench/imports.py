@@ -1,7 +1,7 @@
-"""A running stack in; what one upsert costs, a contact of a batch, and a row of `headwater import`, out.
+"""A running stack in; the cost of an upsert, a contact of a batch, and a row of `headwater import` out.
 
-CPU is that of all processes of the stack, from the first request until the last row can be read.
-`python -m tests.bench.imports [--quick]` measures this alone, with a stack of its own.
+CPU covers all processes of the stack, from the first request until the last row is readable. `python -m
+tests.bench.imports [--quick]` measures this alone, with its own stack.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def cpu_seconds(stack: LocalStack) -> dict[str, float]:
 
 
 def cpu_us(stack: LocalStack, before: dict[str, float], count: int) -> dict[str, int]:
-    """Of each of so many contacts, by process and in all."""
+    """CPU µs of each contact, by process and in total."""
     used = {name: round((now - before[name]) * 1e6 / count) for name, now in cpu_seconds(stack).items()}
     return {"all": sum(used.values()), **used}
 
@@ -54,7 +54,7 @@ def people(name: str, count: int, *, emails: bool) -> list[dict[str, Any]]:
 
 
 async def singles(stack: LocalStack, count: int, together: int, *, emails: bool) -> dict[str, Any]:
-    """Upserts of new contacts, so many at the same time."""
+    """Upserts new contacts, with this many parallel requests."""
     waits: list[float] = []
     bodies = iter(people(f"one{secrets.token_hex(4)}", count, emails=emails))
 
@@ -77,7 +77,7 @@ async def singles(stack: LocalStack, count: int, together: int, *, emails: bool)
 
 
 async def batches(stack: LocalStack, count: int, *, emails: bool) -> dict[str, Any]:
-    """New contacts by the thousand, until each can be read."""
+    """Sends new contacts by the thousand, and waits until all are readable."""
     name = f"many{secrets.token_hex(4)}"
     everyone = people(name, count, emails=emails)
     requests = [request("/v1/contacts/batch", {"contacts": everyone[at : at + BATCH]}) for at in range(0, count, BATCH)]
@@ -122,7 +122,7 @@ def ndjson_of_orders(path: Path, name: str, count: int) -> None:
 
 
 def command(stack: LocalStack, kind: str, count: int, folder: Path) -> dict[str, Any]:
-    """`headwater import` of a file of so many rows: the program's own CPU and memory beside the stack's CPU."""
+    """Runs `headwater import` on a file: measures the program's own CPU and memory, and the stack's CPU."""
     path, name = folder / f"{kind}-{count}", f"file{secrets.token_hex(4)}"
     (csv_of_contacts if kind == "contacts" else ndjson_of_orders)(path, name, count)
     spent, began = cpu_seconds(stack), time.perf_counter()

@@ -1,4 +1,4 @@
-"""Two million merges in; memory and look-up time of the edge's view and of identity's map, on disk, out."""
+"""Two million merges in; memory and look-up time of the edge's replica and of identity's map, on disk, out."""
 
 import hashlib
 import random
@@ -27,7 +27,7 @@ class _Record(NamedTuple):
 
 
 def _id(kind: str, n: int) -> str:
-    """As long and as scattered as a contact id, and in no cache of ours whose memory would be counted."""
+    """Ids as long and as scattered as contact ids, outside of caches whose memory would count."""
     return "cnt_" + hashlib.sha256(f"{kind}:{n}".encode()).hexdigest()[:24]
 
 
@@ -45,7 +45,7 @@ def _merge(n: int) -> Merge:
 
 
 def _lookups(count: int, of: Callable[[str], str | None]) -> dict[str, float]:
-    """Microseconds of a look-up of ids that lost, and of ids that never did."""
+    """Measures microseconds of a look-up, of ids that lost and of ids that never did."""
     rng = random.Random(1)
     figures = {}
     for what, kind in (("that lost", "anonymous_id"), ("that never did", "email")):
@@ -76,7 +76,7 @@ def merges(count: int = 2_000_000) -> dict[str, Any]:
 
 
 def _table(count: int, folder: Path, process: psutil.Process) -> dict[str, Any]:
-    """A partition's store as the runtime opens it, with all merges in the one."""
+    """Opens a partition's store like the runtime, with all merges in one."""
     before = process.memory_info().rss
     options = Options(raw_mode=True)
     options.create_if_missing(True)

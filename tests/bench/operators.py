@@ -1,6 +1,6 @@
-"""Nothing in; what a test of an operator costs on the stream, as a ratio to its nearest neighbour, out.
+"""Rule operators in; the cost of each one's test on the stream, as a ratio to its nearest neighbour, out.
 
-`python -m tests.bench.operators` alone: no stack, and the operators in turn, so that a busy machine slows all alike.
+Run `python -m tests.bench.operators`: no stack; operators take turns, so a busy machine slows all alike.
 """
 
 import json
@@ -79,7 +79,7 @@ def _where(value: Any, lists: dict[str, ListValues], size: int) -> Callable[[], 
 
 
 def named_lists() -> dict[str, Any]:
-    """Nanoseconds of a test by 500 inline values and by lists of 500 and 10,000; ratios to the inline one."""
+    """Nanoseconds of a test by 500 inline values and by lists of 500 and 10,000; ratios to the inline test."""
     figures: dict[str, Any] = {}
     for name, make, kind in (
         ("attribute", _attribute, "sku"),
@@ -105,7 +105,7 @@ def named_lists() -> dict[str, Any]:
 
 
 def in_the_stage(count: int = 10_000, rounds: int = 7) -> dict[str, Any]:
-    """Microseconds of an event through the segments stage by an inline test, and the ratio of a list's to it."""
+    """Microseconds of an event through the segments stage with an inline test, and the ratio of a list's test."""
     rng = random.Random(1)
     values = {"inline": [f"sku-{n}" for n in range(INLINE)], "list": {"list": "skus"}}
     events = [
@@ -125,14 +125,14 @@ def in_the_stage(count: int = 10_000, rounds: int = 7) -> dict[str, Any]:
             control.apply(*encode("segment", Segment(id="seg_1", name="s", rule=rule, version=1, **home)))
             stage = SegmentsStage(control, 1)
             stage.on_assigned(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
-            feed(stage, topics.RESOLVED.name, batches[:1], tables)  # it compiles its plan
+            feed(stage, topics.RESOLVED.name, batches[:1], tables)  # the stage compiles its plan
             times[which].append(feed(stage, topics.RESOLVED.name, batches, tables) / count)
     cost = {which: median(some) for which, some in times.items()}
     return {"inline us": round(cost["inline"] * 1e6, 1), "list of 10,000 x": round(cost["list"] / cost["inline"], 2)}
 
 
 def _sku(rng: random.Random) -> str:
-    """Half of them are on the inline list, and on the long one."""
+    """Returns a SKU; half of all SKUs are on both lists."""
     return f"sku-{rng.choice((rng.randrange(INLINE), rng.randrange(LONG, 2 * LONG)))}"
 
 

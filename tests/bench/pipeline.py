@@ -1,4 +1,4 @@
-"""A running stack in; events/s through everything, and how long until a membership and a row are there, out."""
+"""A running stack in; events/s through all stages, and the delay until a membership and a row exist, out."""
 
 import asyncio
 import secrets
@@ -26,7 +26,7 @@ def quantiles(values: list[float]) -> dict[str, int]:
 
 
 async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
-    """From the first request to the last row: everything between runs at the same time."""
+    """Measures from the first request to the last row: all stages run at the same time."""
     requests = (
         request(
             "/v1/events/batch",
@@ -62,7 +62,7 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
 async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bool) -> dict[str, Any]:
     """Each event is a contact's first order, so each must enter the segment.
 
-    ``known``: the contacts were there before. Else each event makes one as well, which is twice the work.
+    ``known``: the contacts exist already. Else each event creates its contact, which is twice the work.
     """
     kind, count = f"order {secrets.token_hex(4)}", per_second * seconds
     await define(stack, kind)
@@ -103,7 +103,7 @@ async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bo
 
 
 async def merges(stack: LocalStack, count: int) -> dict[str, Any]:
-    """From the acknowledgement of a linking event until a read by either identifier gives one contact."""
+    """Measures from a linking event's acknowledgement until a read by either identifier returns one contact."""
     waits = []
     async with stack.client() as client:
         for n in range(count):
@@ -133,11 +133,11 @@ async def define(stack: LocalStack, kind: str) -> None:
     async with stack.client() as client:
         answer = await client.post("/v1/segments", json={"name": kind, "rule": rule})
         answer.raise_for_status()
-    await asyncio.sleep(2)  # the definition is everywhere before the clock starts
+    await asyncio.sleep(2)  # all processes have the definition before the clock starts
 
 
 async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
-    """One page view of each contact, and a moment for the pipeline to have dealt with them."""
+    """Sends one page view of each contact, and waits for the contacts' rows."""
     seen = [{"type": f"seen {kind}", "user_id": f"{kind}-{n}"} for n in range(count)]
     batches = (request("/v1/events/batch", {"events": seen[n : n + 100]}) for n in range(0, count, 100))
     await flood(stack.settings.port, batches, connections=4, seconds=60)
@@ -145,18 +145,18 @@ async def _introduce(stack: LocalStack, kind: str, count: int) -> None:
 
 
 async def burst_stored(stack: LocalStack, sql: str, kind: str, count: int) -> None:
-    """Return when the query of a kind counts so many, five minutes at most, and the database is quiet again."""
+    """Returns when the query counts the burst, after five minutes at most, and the database is quiet again."""
     client = await stack.database()
     for _ in range(1500):
         if (await client.query(sql, parameters={"kind": kind})).result_rows[0][0] >= count:
             break
         await asyncio.sleep(0.2)
     await client.close()
-    await asyncio.sleep(3)  # the database's merges of that burst are not what is measured
+    await asyncio.sleep(3)  # excludes the database's merges of that burst from the measurement
 
 
 async def watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], count: int) -> None:
-    """Until so many of these events' changes are noted with the time that they were seen."""
+    """Records when each of these events' changes arrives, until the count is complete."""
     enough = asyncio.Event()
 
     def note(_record: Any, change: Change) -> None:
@@ -174,7 +174,7 @@ async def watch_changes(stack: LocalStack, kind: str, seen: dict[str, float], co
 
 
 async def idle(stack: LocalStack, seconds: float) -> dict[str, Any]:
-    """CPU (share of one core) and memory of each process while nothing happens."""
+    """Measures CPU (share of one core) and memory of each idle process."""
     processes = stack.processes()
     before = {name: sum(p.cpu_times()[:2]) for name, p in processes.items()}
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Nothing in; events/s through each stage's pure step on one core, decoding and encoding included, out."""
+"""Encoded records in; events/s through each stage's pure step on one core, decoding and encoding included, out."""
 
 import random
 import time
@@ -21,7 +21,7 @@ BATCH = 100
 def feed(
     stage: Stage, topic: str, values: list[bytes], tables: MemoryTables | None = None, now_ms: int = NOW_MS
 ) -> float:
-    """Seconds of CPU for these records, in groups of 20."""
+    """Returns CPU seconds for these records, in groups of 20."""
     tables, offset = tables or MemoryTables(), 0
     began = time.process_time()
     for start in range(0, len(values), 20):
@@ -35,7 +35,7 @@ def feed(
 
 
 def identity(count: int = 50_000) -> dict[str, Any]:
-    """Known users without and with 1 % of events that teach a link, then links alone through the resolver."""
+    """Measures known users without and with 1 % of linking events, then links alone through the resolver."""
     figures = {}
     for name, every in (("no links", 0), ("1 % links", 100)):
         events = []
@@ -58,7 +58,7 @@ def identity(count: int = 50_000) -> dict[str, Any]:
 
 
 def _rule(n: int) -> dict[str, Any]:
-    """One of four shapes that marketers write, over forty event types."""
+    """Returns one of four shapes of marketers' rules, over forty event types."""
     kind: dict[str, Any] = {"event": f"type_{n % 40}"}
     rules: list[dict[str, Any]] = [
         {**kind, "count": {"op": "gte", "value": 3}, "within": "30d"},
@@ -70,7 +70,7 @@ def _rule(n: int) -> dict[str, Any]:
 
 
 def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] = (1, 10, 100)) -> dict[str, Any]:
-    """Events of contacts that exist, one in ten an identify call, with so many live segments."""
+    """Measures events of existing contacts, one in ten an identify call, with this many live segments."""
     rng = random.Random(1)
     figures: dict[str, Any] = {}
     first = [event(f"external_id:u{n}", event_id=f"first_{n}") for n in range(contacts)]
@@ -90,7 +90,7 @@ def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] =
             control.apply(*encode("segment", one))
         stage = SegmentsStage(control, 1)
         stage.on_assigned(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
-        # a minute after its start a stage no longer tells again what it may have told before
+        # a minute after its start a stage stops re-emitting outputs
         for some, now_ms in ((first, NOW_MS), (later, NOW_MS + 60_000)):
             values = [codec.encode_events(some[i : i + BATCH]) for i in range(0, len(some), BATCH)]  # type: ignore[arg-type]
             seconds = feed(stage, topics.RESOLVED.name, values, tables, now_ms)

@@ -1,7 +1,7 @@
-"""A running stack in; the bytes that one event takes on each topic and in each table, as they lie on disk, out.
+"""A running stack in; an event's bytes on each topic and in each table, on disk, out.
 
-The event is the example of the native API's reference. Topics are measured by their segments' growth, changelogs before
-their compaction; tables by their active parts, merged first.
+The event is the example of the native API's reference. The growth of segments measures a topic, and a changelog before
+its compaction. Active parts measure a table, after their merge.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ PARTS = (
 
 
 def example(kind: str, n: int) -> dict[str, Any]:
-    """Of a user's own browser, with an order of its own."""
+    """Returns an event of a user's own browser, with its own order."""
     order = {"order_id": f"ord_{n:05}", "total": 149.0, "currency": "USD", "items": ITEMS}
     return {"type": kind, "user_id": f"usr_{n:04}", "anonymous_id": f"anon_{n:06x}", "properties": order}
 
@@ -46,7 +46,7 @@ async def of_tables(stack: LocalStack) -> dict[str, int]:
 
 
 async def measure(stack: LocalStack, count: int) -> dict[str, Any]:
-    """Bytes of each event, of which every fourth is of a contact that is new."""
+    """Measures the bytes of an event; every fourth event belongs to a new contact."""
     kind, log = f"order_{secrets.token_hex(4)}", stack.settings.home / "kafka" / "log"
     topics, tables = of_topics(log), await of_tables(stack)
     events = [example(kind, n // 4 if n % 4 else n) for n in range(count)]

@@ -1,4 +1,4 @@
-"""A running stack in; deliveries/s to a local receiver, how long one takes, and what waiting ones cost, out."""
+"""A running stack in; deliveries/s to a local receiver, the delay of one, and the cost of waiting ones out."""
 
 import asyncio
 import secrets
@@ -43,7 +43,7 @@ async def _arrived(endpoint: WebhookReceiver, count: int) -> None:
 
 
 async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
-    """From the first arrival to the last, while the pipeline in front of it uses the same cores."""
+    """Measures from the first arrival to the last; the pipeline before it uses the same cores."""
     kind = f"hook {secrets.token_hex(4)}"
     process = stack.processes()["webhooks"]
     async with receiver() as endpoint:
@@ -64,7 +64,7 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
 
 
 async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str, Any]:
-    """From a membership's change on `changes`, and from the intended time of its event, to the request's arrival."""
+    """Measures the delay to the request's arrival: from a change on `changes`, and from its event's intended time."""
     kind, count = f"entry {secrets.token_hex(4)}", per_second * seconds
     await define(stack, kind)
     ids = [f"{kind}-{n}" for n in range(count)]
@@ -91,7 +91,7 @@ async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str,
 
 
 async def pending(stack: LocalStack, count: int) -> dict[str, Any]:
-    """The sender's memory while so many wait for an endpoint that is not there."""
+    """Measures the sender's memory while this many deliveries wait for an unreachable endpoint."""
     kind = f"wait {secrets.token_hex(4)}"
     process = stack.processes()["webhooks"]
     before, already = rss_mb(process), await _deliveries(stack)
@@ -108,7 +108,7 @@ async def pending(stack: LocalStack, count: int) -> dict[str, Any]:
 
 
 async def _deliveries(stack: LocalStack) -> int:
-    """Records on `deliveries` so far; attempts are a few more than planned ones."""
+    """Counts records on `deliveries`; there are slightly more attempts than planned deliveries."""
     consumer = AIOKafkaConsumer(bootstrap_servers=stack.settings.bootstrap)
     name = topics.name(topics.DELIVERIES, stack.settings)
     await consumer.start()

@@ -1,6 +1,6 @@
 """Two checkouts in; the CPU of each step for a new contact of a batch in both, and the ratio, out.
 
-The runs of both alternate, so what else the machine does makes both dearer: ratios hold where microseconds do not.
+Runs of both alternate, so other load makes both dearer: ratios hold, microseconds do not.
 `python -m tests.bench.steps.against OTHER [ROUNDS]` compares this checkout with that of the folder ``OTHER``.
 """
 
@@ -15,7 +15,7 @@ STEPS = Path(__file__).with_name("contact.py").resolve()
 
 
 class Checkout:
-    """One process that runs the steps of a checkout, each when it is asked to."""
+    """A process that runs a checkout's steps on request."""
 
     def __init__(self, folder: str) -> None:
         self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Checkout:
 
 
 def main() -> None:
-    """Prints for each step the least of both in µs, and the median of the ratios."""
+    """Prints each step's minimum of both in µs, and the median of the ratios."""
     other, this = Checkout(sys.argv[1]), Checkout(".")
     for turn in range(int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS):
         for step in this.steps:

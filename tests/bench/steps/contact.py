@@ -1,7 +1,7 @@
 """Names of steps on stdin, one a line; the CPU that a new contact of a batch costs in that step, in µs, out.
 
-The steps are those of the processes, without Kafka and ClickHouse: what the edge does with a request, identity with
-events and links, segments, and both readers of the results with their records. Each has the records of the one before.
+The steps are those of the processes, without Kafka and ClickHouse: the edge's request, identity's events and links,
+segments, and both readers of the results. Each step reads the records of the step before it.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ Records = dict[int, list[bytes]]
 
 
 class Steps:
-    """What the last run of each step published is what the next ones read."""
+    """Each step reads the records that the preceding steps published in their last run."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._runs, self._now_ms = home, count(), clock.now_ms()
@@ -136,7 +136,7 @@ class Steps:
         return time.thread_time() - began
 
     def _plan(self) -> float:
-        planner = DeliveryPlanner.__new__(DeliveryPlanner)  # without a consumer
+        planner = DeliveryPlanner.__new__(DeliveryPlanner)  # planning needs no consumer
         planner._control, planner._names = self._edge.control, {topics.CHANGES.name: topics.CHANGES}
         store = Store(self._home / f"store{next(self._runs)}")
         consumed, began = self._consumed(topics.CHANGES.name), time.thread_time()
