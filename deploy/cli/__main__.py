@@ -36,7 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 
 def program(word: str = "") -> typer.Typer:
-    """The program; where ``word`` is one of its commands, with that module's commands alone.
+    """Returns the program; if ``word`` is a command, it has only that command's module.
 
     Loading what all commands need takes three times as long as most of them run.
     """
@@ -56,11 +56,11 @@ def program(word: str = "") -> typer.Typer:
 
 
 def _group() -> None:
-    """Without a callback typer makes a program of one command that has no commands."""
+    """Keeps a group: without a callback typer turns a single command into the program."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run one command and end the process with its status."""
+    """Runs one command and ends the process with its status."""
     try:
         options, left = split_shared(sys.argv[1:] if words is None else words)
     except ValueError as error:
@@ -82,7 +82,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # the reader of the pipe has closed it; Python would complain once more while it ends
+        # the pipe's reader has closed it; otherwise Python would report the error again at exit
         sys.stdout = None
         sys.exit(0)
 

@@ -1,6 +1,6 @@
-"""A folder in; a backup of a cluster in it, or a cluster made of it, out.
+"""A cluster in; a backup of it in a folder out. A backup in; a cluster restored from it out.
 
-Straight to Kafka and ClickHouse with the settings of the processes.
+Both commands access Kafka and ClickHouse directly, with the settings of the processes.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def backup(folder: Folder) -> None:
-    """Copy all topics, tables and offsets into a new folder, while everything runs.
+    """Copy all topics, tables and offsets into a new folder, while all processes run.
 
     It holds all data of all workspaces and, where HEADWATER_SECRET_KEY is not set, secrets in clear.
     """
@@ -32,7 +32,7 @@ def backup(folder: Folder) -> None:
 
 
 def restore(folder: Folder) -> None:
-    """Make topics and tables of a backup, where there are none of these names; start the processes afterwards."""
+    """Restore topics and tables from a backup, if none of these names exist; start the processes afterwards."""
     from deploy.backup.command import restore as work  # noqa: PLC0415 - same
 
     asyncio.run(work(read_settings(), folder, note))

@@ -1,4 +1,4 @@
-"""`headwater environments` in; environments of the workspace created and listed through the API out."""
+"""`headwater environments` in; the workspace's environments, created or listed through the API, out."""
 
 from typing import Annotated, Any
 

@@ -1,7 +1,7 @@
-"""A rate, a number of people and a time in; that much traffic of a small shop, made up, sent as events, out.
+"""A rate, a number of people and a duration in; generated events of a small shop, sent at that rate, out.
 
-People look around without a name, sign up, fill a cart and order, so each part of a stack has something to show. It is
-bounded: it ends by itself, and a slow API slows it.
+People look around without a name, sign up, fill a cart and order, so each part of a stack has data to show. The
+duration bounds the traffic, and a slow API slows it.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def generate(
     for_: Annotated[str, typer.Option("--for", help="End by itself: 30s, 10m, 1h; at most an hour.")] = "60s",
     seed: Annotated[int, typer.Option(help="The same seed makes the same people do the same.")] = 1,
 ) -> None:
-    """Send made-up traffic of a small shop, to see a stack at work; its contacts are demo-1, demo-2 and so on."""
+    """Send generated traffic of a small shop, to see a stack at work; its contacts are demo-1, demo-2 and so on."""
     access = api_access(OPTIONS.get())
     if not is_loopback(urlsplit(access.url).hostname or "") and access.environment is None:
         raise ConfigError("made-up contacts stay where they are sent: name their environment, --environment demo")
@@ -60,7 +60,7 @@ def generate(
 
 
 def events(people: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Without end: the bodies of events, of people chosen by chance."""
+    """Yields event bodies of random people without end."""
     chance, known, orders = random.Random(seed), set[int](), 0
     while True:
         number = chance.randint(1, people)
@@ -99,7 +99,7 @@ class TrafficPace:
 
 
 async def _generate(made: Iterator[dict[str, Any]], rate: int, for_s: float) -> dict[str, Any]:
-    """The account; Ctrl-C ends it as the end of the time does."""
+    """Sends the events; returns the totals. Ctrl-C ends it like the end of the duration."""
     began, sent, refused, told, pace = time.monotonic(), 0, 0, 0.0, TrafficPace(rate)
     with suppress(asyncio.CancelledError):
         async with api() as client:

@@ -1,4 +1,4 @@
-"""`headwater keys` in; keys of the workspace created, listed and revoked through the API out."""
+"""`headwater keys` in; the workspace's keys, created, listed or revoked through the API, out."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any

@@ -1,7 +1,7 @@
 """`headwater listen --forward-to URL` in; webhooks forwarded to a program on this machine out.
 
-It has a webhook of its own, with its own secret, for as long as it runs; other endpoints are not affected. The
-program's answers are passed back to Headwater, so retries and failures are those of a real endpoint.
+While it runs, the command has its own webhook with its own secret; other endpoints are not affected. It passes the
+program's responses back to Headwater, so retries and failures are those of a real endpoint.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ For = Annotated[str, typer.Option("--for", help="End by itself, such as 30s, 10m
 
 
 def seconds(text: str) -> float:
-    """Raises ``ConfigError``."""
+    """Parses a duration; raises ``ConfigError``."""
     number, unit = text[:-1], text[-1:]
     if not number.isascii() or not number.isdigit() or len(number) > 6 or unit not in UNITS:
         raise ConfigError(f"--for {text!r}: such as 30s, 10m or 8h")
@@ -104,7 +104,7 @@ async def _subscribe(client: ApiClient, url: str, types: list[str]) -> dict[str,
 
 
 async def _forget_older(client: ApiClient) -> None:
-    """Webhooks of a listener that was killed: nothing listens on their port any more."""
+    """Deletes webhooks of killed listeners, on whose ports no process listens."""
     async for hook in client.listed("/v1/webhooks"):
         url = urlsplit(hook["url"])
         if url.hostname == "127.0.0.1" and url.path.startswith(f"/{MARK}/") and url.port:
@@ -117,7 +117,7 @@ async def _forget_older(client: ApiClient) -> None:
 
 
 async def _until_ended(client: ApiClient, hook: str, longest_s: float) -> None:
-    """Raises ``ApiUnreachableError`` where the webhook is gone or the API away: it would look connected and not be."""
+    """Waits for the end; raises ``ApiUnreachableError`` if the webhook is gone or the API does not answer."""
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -140,7 +140,7 @@ async def _until_ended(client: ApiClient, hook: str, longest_s: float) -> None:
 
 
 class Forwarder:
-    """Each request goes on to the program, if it is signed with the secret of this listener."""
+    """Forwards each request to the program, if this listener's secret signed it."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session

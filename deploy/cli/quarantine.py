@@ -1,4 +1,4 @@
-"""`headwater quarantine` in; records that could not be processed listed, replayed or discarded out."""
+"""`headwater quarantine` in; records that could not be processed, listed, replayed or discarded, out."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -107,7 +107,7 @@ def replay(
 
 @cli.command(epilog=examples("headwater quarantine discard --reason undecodable --json"))
 def discard(records: RecordIds = None, reason: Reason = "", topic: Topic = "", everything: EveryOne = False) -> None:
-    """Say of records that they are done with. They can be read until they expire, and not be replayed."""
+    """Discard records. They stay readable until they expire, and cannot be replayed."""
     body = {"filter": _filter(records, reason, topic, everything=everything)}
     _done(run(_job("/v1/quarantine/discard", body)), "discarded")
 
@@ -129,7 +129,7 @@ def _call(method: str, path: str, body: Any = None) -> Coroutine[Any, Any, dict[
 
 
 async def _job(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The job's result; waits for a long one."""
+    """Returns the job's result; waits for a long job."""
     async with api() as client:
         return await _until_done(client, await client.call("POST", path, body))
 
@@ -143,7 +143,7 @@ async def _until_done(client: ApiClient, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _done(job: dict[str, Any], outcome: str) -> None:
-    """Exit status 1 where something was refused."""
+    """Sets exit status 1 if a record was refused."""
     if OPTIONS.get().as_json:
         print_json(job)
     else:
@@ -155,7 +155,7 @@ def _done(job: dict[str, Any], outcome: str) -> None:
 
 
 def _hex_lines(value: bytes) -> list[str]:
-    """Offset, bytes in hex, and the printable ASCII ones."""
+    """Formats offset, bytes in hex, and printable ASCII."""
     rows = ((at, value[at : at + LINE]) for at in range(0, len(value), LINE))
     return [
         f"{at:08x}  {row.hex(' '):<{LINE * 3}} {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"

@@ -18,7 +18,7 @@ EXAMPLES = examples(
 
 
 def typed(assignment: str) -> tuple[str, Any]:
-    """``name=value`` (a number or true/false where it is one, else text) or ``name:=JSON``; raises ``ConfigError``."""
+    """Parses ``name=value`` (number, true/false, else text) or ``name:=JSON``; raises ``ConfigError``."""
     name, equals, value = assignment.partition("=")
     is_json = name.endswith(":")
     name = name.removesuffix(":")
@@ -30,7 +30,7 @@ def typed(assignment: str) -> tuple[str, Any]:
         if is_json:
             raise ConfigError(f"--set {assignment!r}: {value!r} is not JSON: {error}") from error
         return name, value
-    # only JSON's own spelling of a number: 007 and 1,5 stay text
+    # only JSON's own spelling is a number: 007 and 1,5 stay text
     return (name, read) if is_json or isinstance(read, bool | int | float) else (name, value)
 
 
@@ -68,14 +68,14 @@ def send(  # noqa: PLR0917 - a command line's words
 
 
 class SentEvent(NamedTuple):
-    """The API's answer, and the names of the segments in it by id."""
+    """The API's response, and the names of its segments by id."""
 
     answer: dict[str, Any]
     names: dict[str, str]
 
 
 async def send_event(client: ApiClient, event: dict[str, Any], *, sync: bool) -> SentEvent:
-    """Raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
+    """Sends an event; raises ``ApiRefusedError`` and ``ApiUnreachableError``."""
     query = {"sync": "true", "timeout_ms": "10000"} if sync else None
     answer = await client.call("POST", "/v1/events", event, query=query)
     changed = answer.get("segment_changes", {})
@@ -84,7 +84,7 @@ async def send_event(client: ApiClient, event: dict[str, Any], *, sync: bool) ->
 
 
 def show_sent(sent: SentEvent, *, sync: bool) -> None:
-    """Print what became of it."""
+    """Prints the event's effects."""
     answer, names = sent
     if OPTIONS.get().as_json:
         print_json(answer)

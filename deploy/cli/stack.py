@@ -1,4 +1,4 @@
-"""`headwater run|up|down|status` in; the stack on this machine started, stopped or shown, as by `make`, out."""
+"""`headwater run|up|down|status` in; the stack on this machine, started, stopped or shown as by `make`, out."""
 
 import typer
 

@@ -1,7 +1,7 @@
-"""`headwater tail` in; resolved events, their changes and quarantined records, as they come, out.
+"""`headwater tail` in; resolved events, their changes and quarantined records, as they arrive, out.
 
-It reads the Kafka of this machine's stack, or the Kafka that an option names, without a group: it takes no records from
-other readers. It waits for a broker that goes away, and resumes at its position. With another address it uses the API.
+It reads the Kafka of this machine's stack, or of an option, without a group: other readers lose no records. During a
+broker's outage it waits, and resumes at its position. With another address it uses the API.
 """
 
 import asyncio
@@ -58,9 +58,9 @@ def add_to(app: typer.Typer) -> None:
 def tail(
     type_: Type = None, contact: Contact = "", workspace: Workspace = "", since: Since = "", for_: For = ""
 ) -> None:
-    """Show events as they come, and what each changes: of this machine's stack, or by the API of --url.
+    """Show events as they arrive, and their changes: of this machine's stack, or through the API of --url.
 
-    Ctrl-C ends it. By the API refused requests are shown as well; of many rows a second it tells the first twenty.
+    Ctrl-C ends it. The API adds refused requests; of many rows a second it shows the first twenty.
     """
     options, settings = OPTIONS.get(), Settings()
     if options.url or (api_access(options).source != LOCAL and settings.embeds_kafka):
@@ -82,7 +82,7 @@ def _by_api(types: list[str], contact: str, workspace: str, since: str, for_: st
 
 
 class Wanted:
-    """Which records are shown."""
+    """Selects the records to show."""
 
     def __init__(self, types: frozenset[str], contact: str, workspace: str, environment: str) -> None:
         self._types = types
@@ -93,7 +93,7 @@ class Wanted:
         """Ids of events that were shown: their changes are shown too."""
 
     def rows(self, topic: topics.Topic, value: bytes) -> Iterator[dict[str, Any]]:
-        """Of one Kafka record; one that cannot be read is in quarantine, or will be."""
+        """Converts one Kafka record to rows; an unreadable record is in quarantine, or will be."""
         try:
             if topic is topics.RESOLVED:
                 yield from filter(None, map(self._event, codec.decode_events(value)))
@@ -151,7 +151,7 @@ async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float
         while until is None or time.monotonic() < until:
             fetched = await consumer.getmany(timeout_ms=POLL_MS)
             records = [(parts[part], record.value) for part, many in fetched.items() for record in many]
-            records.sort(key=lambda record: FOLLOWED.index(record[0]))  # an event before its changes
+            records.sort(key=lambda record: FOLLOWED.index(record[0]))  # events before their changes
             rows = [row for topic, value in records for row in wanted.rows(topic, value)]
             for row in sorted(rows, key=lambda row: row["at"]):
                 _show(row, names)
@@ -170,7 +170,7 @@ async def _begin(consumer: AIOKafkaConsumer, parts: list[TopicPartition], since_
 
 
 async def _segment_names() -> dict[str, str]:
-    """By id; without them ids are shown."""
+    """Returns names by id; without them the rows show ids."""
     try:
         async with asyncio.timeout(3), api(patience=1) as client:
             return {segment["id"]: segment["name"] async for segment in client.listed("/v1/segments")}

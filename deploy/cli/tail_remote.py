@@ -1,7 +1,7 @@
-"""The address of a Headwater in; its events as they come, by the public API, in the lines of `headwater tail`, out.
+"""The address of a Headwater in; its events from the public API, as lines of `headwater tail`, out.
 
-The server bounds the stream: at most twenty new rows a second, and the count of the others. After an interruption the
-stream resumes at the last row, skips rows that were shown, and tells of rows that may be missing.
+The server bounds the stream: at most twenty new rows a second, and the number of the others. After an interruption the
+stream resumes at the last row, skips shown rows, and reports possible gaps.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 class Told:
-    """Lines of the API in; rows that were not shown yet, in the shape of the local tail, out."""
+    """Lines of the API in; new rows, in the shape of the local tail, out."""
 
     def __init__(self) -> None:
         self._events: FIFOCache[str, int] = FIFOCache(MOST_KEPT)
@@ -30,7 +30,7 @@ class Told:
         """The time of the newest row."""
 
     def rows(self, line: Mapping[str, Any]) -> Iterator[Row]:
-        """An event is a row when it is known whose it is; then come its entries and exits."""
+        """Yields an event once its contact is resolved, then its entries and exits."""
         kind = line["kind"]
         if kind == "hidden":
             yield {"kind": "hidden", "at": line["at"], "rows": line["rows"]}
@@ -63,7 +63,7 @@ class Told:
 async def tail_remote(
     query: Mapping[str, str], since_s: float, for_s: float | None, show: Callable[[Row], None]
 ) -> None:
-    """Raises ``ApiRefusedError``, and ``ApiUnreachableError`` at once, or after ``MOST_MISSED`` calls in vain later."""
+    """Raises ``ApiRefusedError``, and ``ApiUnreachableError`` at once, or later after ``MOST_MISSED`` failed calls."""
     told, missed, was_there, lost = Told(), 0, False, 0.0
     until = None if for_s is None else time.monotonic() + for_s
     told.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""

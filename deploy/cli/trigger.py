@@ -1,4 +1,4 @@
-"""`headwater trigger TYPE` in; an example of that event sent, to the pipeline or to one webhook, out.
+"""`headwater trigger TYPE` in; a sample event of that type, sent to the pipeline or to one webhook, out.
 
 Its properties have the names and types of an event of this type that was sent before, with made-up values: a copy of
 a person's values would outlive the erasure of that person, and count revenue twice.

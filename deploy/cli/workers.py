@@ -1,6 +1,6 @@
-"""A stage and numbers of workers in; the members of consumer groups listed, or removed from them, out.
+"""A stage and numbers of workers in; the members of consumer groups, listed or removed, out.
 
-Straight to Kafka with the settings of the processes: the variables `KAFKA_BOOTSTRAP_SERVERS`, `HEADWATER_KAFKA_*`.
+Both commands access Kafka directly, with the processes' settings: `KAFKA_BOOTSTRAP_SERVERS`, `HEADWATER_KAFKA_*`.
 """
 
 from dataclasses import asdict
@@ -26,16 +26,16 @@ def add_to(app: typer.Typer) -> None:
 
 @cli.command("list", epilog=examples("headwater workers list"))
 def show() -> None:
-    """Show which workers each stage's group has, those too that are away and waited for."""
+    """Show the workers of each stage's group, including absent ones whose session has not ended."""
     group_members = run(members(read_settings()))
     print_rows([asdict(member) for member in group_members], COLUMNS, as_json=OPTIONS.get().as_json)
 
 
 @cli.command("retire", epilog=examples("headwater workers retire segments 2"))
 def retire_workers(stage: Stage, numbers: Numbers) -> None:
-    """Hand the partitions of workers that were stopped for good to the others at once.
+    """Hand the partitions of permanently stopped workers to the others at once.
 
-    Without it they wait for HEADWATER_SESSION_TIMEOUT_S. A worker that still runs comes back by itself: stop it first.
+    Without it they wait for HEADWATER_SESSION_TIMEOUT_S. A running worker rejoins by itself: stop it first.
     """
     if stage not in GROUPS:
         raise ConfigError(f"STAGE: {stage!r} is not one of {', '.join(GROUPS)}")

@@ -90,7 +90,7 @@ async def replicas(patient: Patient) -> Finding:
 
 
 async def retention(patient: Patient) -> Finding:
-    """Retention as in the catalogue: with less, records may be deleted before they are read."""
+    """Compares retention with the catalogue: a shorter one may delete records before a stage reads them."""
     settings = patient.settings
     expected = {topic.name: topic_config(topic, settings) for topic in topics.catalogue(settings)}
     async with _admin(settings) as admin:
@@ -109,7 +109,7 @@ async def retention(patient: Patient) -> Finding:
 
 
 class _DescribeGroups(DescribeGroupsRequest):  # type: ignore[misc]  # aiokafka has no types
-    """In version 2: the answer of version 3 is not read rightly by aiokafka."""
+    """Uses version 2: aiokafka misreads the answer of version 3."""
 
     def prepare(self, versions: dict[int, tuple[int, int]]) -> DescribeGroupsRequest_v2:
         return DescribeGroupsRequest_v2(self._groups)
@@ -161,7 +161,7 @@ async def lag(patient: Patient) -> Finding:
     for group, of_group in owed.items():
         for part, offset in of_group.items():
             behind += max(0, ends[part] - offset)
-            # without a record since then all that is owed is older
+            # without a record since then the whole backlog is older
             border = recent[part].offset if recent.get(part) else ends[part]
             late[group] = late.get(group, 0) + max(0, border - offset)
     group, count = max(late.items(), key=lambda pair: pair[1])

@@ -1,7 +1,7 @@
-"""The findings and a stack's home in; an archive for an issue, without secrets and without personal values, out.
+"""The findings and a stack's home in; an archive for an issue, without secrets and personal values, out.
 
-It has numbers and switches of settings, and of a text only whether it is set. It has the types of logged errors and
-their places in the code, never a message. Findings are kept without keys, addresses, names of hosts and ids.
+It holds numbers and switches of settings, and only whether a text is set. It holds the types of logged errors and their
+places in the code, without messages. Findings stay, without keys, addresses, host names and ids.
 """
 
 import io
@@ -46,7 +46,7 @@ _ERROR = re.compile(r"^(?:[a-z_]+\.)*([A-Z]\w*(?:Error|Exception|Fault|Timeout|I
 
 
 class Redactor:
-    """Texts in, the same texts without known secrets and possible personal values out."""
+    """Texts in; the same texts without known secrets and possible personal values out."""
 
     def __init__(self, settings: Settings, secrets: Iterable[str]) -> None:
         names = (*secrets, *_secrets(settings), socket.gethostname())
@@ -59,7 +59,7 @@ class Redactor:
         return _HIDDEN.sub(lambda found: found[0] if _KEPT.fullmatch(found[0]) else "…", shown)
 
     def value(self, value: Any) -> Any:
-        """The same of everything in a JSON value."""
+        """Redacts all texts in a JSON value."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -68,7 +68,7 @@ class Redactor:
 
 
 def _secrets(settings: Settings) -> list[str]:
-    """Texts of settings and their parts: whichever of them is secret, none is needed."""
+    """Returns all texts of settings and their parts: any of them may be secret, and the bundle needs none."""
     texts = [value for value in settings.model_dump().values() if isinstance(value, str)]
     parts = [part for text in texts for part in (text, *re.split(r"[,\s:/@]+", text))]
     return [part for part in parts if part not in PLAIN and not part.isdigit()]
@@ -77,7 +77,7 @@ def _secrets(settings: Settings) -> list[str]:
 def write_bundle(
     path: Path, settings: Settings, logs: Path, findings: Sequence[Any], secrets: Iterable[str]
 ) -> list[str]:
-    """The names of its files; raises ``ConfigError`` where the file is there already or cannot be written."""
+    """Writes the archive; returns its file names. Raises ``ConfigError`` if the file exists or cannot be written."""
     redactor = Redactor(settings, secrets)
     files = {
         "findings.json": redactor.value(list(findings)),
@@ -103,7 +103,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def settings_of(settings: Settings) -> dict[str, Any]:
-    """Numbers and switches as they are; of anything else, whether it differs from the default."""
+    """Returns numbers and switches unchanged; for other values, whether they differ from the default."""
     shown: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -121,7 +121,7 @@ def _versions() -> dict[str, Any]:
 
 
 def troubles_of(text: str) -> dict[str, Any]:
-    """Of a log: how many lines of each level, and each kind of error with its places in our code, the most frequent."""
+    """Counts a log's lines of each level, and its errors by kind and place in our code, most frequent first."""
     counts: Counter[tuple[str, ...]] = Counter()
     for part in text.replace("\\n", "\n").replace('\\"', '"').split("Traceback (most recent call last)")[1:]:
         error = _ERROR.search(part)

@@ -1,7 +1,7 @@
 """A question about a stack in; ok, warn, fail or skip, with the observation and the remedy, out.
 
-A check is a function with a name and a sentence that says why it matters. It has a deadline, and what it raises is its
-finding: the other checks go on.
+A check is a function with a name and a sentence about its purpose. It has a deadline. An error becomes its finding, and
+the other checks continue.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ WITHIN_S = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """The examined stack; ``is_here``: it runs on this machine, or its services are in reach."""
+    """The examined stack; ``is_here``: it runs on this machine, or this machine reaches its services."""
 
     settings: Settings
     home: StackHome
@@ -38,7 +38,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``remedy`` is a command, or a place to look at; empty if nothing has to be done."""
+    """``remedy`` is a command or a place to look at; empty without a fault."""
 
     state: str
     what: str
@@ -63,7 +63,7 @@ def skip(what: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``remedy`` applies if the check itself does not end."""
+    """``remedy`` applies if the check itself does not finish."""
 
     name: str
     why: str
@@ -85,7 +85,7 @@ class CheckResult:
 
 
 async def result_of(check: Check, patient: Patient) -> CheckResult:
-    """Never raises."""
+    """Returns the check's result; never raises."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(check.within_s):

@@ -1,4 +1,4 @@
-"""`headwater doctor` in; every check's finding, with the command that mends it, out."""
+"""`headwater doctor` in; each check's finding, with the command that fixes a fault, out."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ GROUPS: tuple[tuple[str, tuple[Check, ...]], ...] = (
 
 
 def patient() -> Patient:
-    """Kafka, ClickHouse and the machine are looked at where the API is that of this machine, or they are given."""
+    """Selects the stack: checks its services if the API runs on this machine, or settings name the services."""
     access, settings = api_access(OPTIONS.get()), Settings()
     given = not settings.embeds_kafka or bool(settings.clickhouse_url)
     home = StackHome(settings.home.resolve())
@@ -41,7 +41,7 @@ def patient() -> Patient:
 
 
 def groups(who: Patient) -> list[tuple[str, tuple[Check, ...]]]:
-    """The checks that can run from here."""
+    """Returns the checks that can run from here."""
     if not who.is_here:
         return [group for group in GROUPS if group[0] == "API"]
     if not who.has_own_kafka and not who.has_own_clickhouse and not is_loopback(who.settings.host):
@@ -50,7 +50,7 @@ def groups(who: Patient) -> list[tuple[str, tuple[Check, ...]]]:
 
 
 async def examined(who: Patient, checks: list[Check]) -> list[CheckResult]:
-    """At the same time; the canary last, so that nothing slows it down."""
+    """Runs checks in parallel; the canary runs last, so no other check slows it."""
     first = await asyncio.gather(*(result_of(check, who) for check in checks if check.name != "canary"))
     last = [await result_of(check, who) for check in checks if check.name == "canary"]
     return [*first, *last]

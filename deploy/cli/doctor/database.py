@@ -1,4 +1,4 @@
-"""A ClickHouse in; findings on its tables, delayed mutations and parts put aside out."""
+"""A ClickHouse in; findings on its tables, delayed mutations and detached parts out."""
 
 import time
 from typing import Any
@@ -18,7 +18,7 @@ PROVISION = "python -m deploy.provision"
 
 
 async def rows(patient: Patient, sql: str) -> list[list[Any]]:
-    """Raises ``RuntimeError`` with the database's error."""
+    """Returns rows; raises ``RuntimeError`` with the database's error."""
     parts = urlsplit(patient.settings.clickhouse)
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
     login = aiohttp.BasicAuth(parts.username, parts.password or "") if parts.username else None
@@ -41,7 +41,7 @@ async def answers(patient: Patient) -> Finding:
 
 
 async def writes(patient: Patient) -> Finding:
-    """The embedded database writes nothing below its floor of free space."""
+    """Checks free space: the embedded database refuses writes below its floor."""
     if not patient.has_own_clickhouse:
         ((free,),) = await rows(patient, "SELECT min(free_space) FROM system.disks WHERE total_space > 0")
         text = f"{int(free) >> 20:,} MiB free on its fullest disk"
@@ -71,7 +71,7 @@ async def tables(patient: Patient) -> Finding:
 
 
 async def applied(patient: Patient) -> Finding:
-    """Each file of the schema, by its digest."""
+    """Compares each file of the schema by its digest."""
     sql = "SELECT name, argMax(digest, applied_at) FROM _migrations GROUP BY name"
     digests: dict[str, str] = dict(await rows(patient, sql))
     for migration in migrations():

@@ -1,4 +1,4 @@
-"""The public API in; findings on its health, the key's scopes and an event's time through the pipeline out."""
+"""The public API in; findings on its health, the key's scopes and the pipeline's latency out."""
 
 import asyncio
 import secrets
@@ -27,7 +27,7 @@ async def live(patient: Patient) -> Finding:
 
 
 async def ready(patient: Patient) -> Finding:
-    """Whether events are taken and reads are answered."""
+    """Checks that the API accepts events and answers reads."""
     async with ApiClient(patient.access, patience=1) as client:
         _, health, _ = await client.ask("GET", "/health/ready")
     away = [
@@ -88,7 +88,7 @@ async def parity(patient: Patient) -> Finding:
 
 
 async def ledger(patient: Patient) -> Finding:
-    """Accepted events of the last hour against their outcomes, in settled minutes."""
+    """Compares accepted events of the last hour with their outcomes, in settled minutes."""
     async with ApiClient(patient.access, patience=1) as client:
         try:
             report = await client.call("GET", "/v1/ledger")
@@ -103,7 +103,7 @@ async def ledger(patient: Patient) -> Finding:
 
 
 async def canary(patient: Patient) -> Finding:
-    """An event and how long it took until it was taken, and until it was applied everywhere and could be read."""
+    """Sends an event; measures its time until acceptance, and until all stages and a read have it."""
     name = f"canary_{secrets.token_hex(6)}"
     event = {"type": CANARY, "external_id": CANARY, "event_id": name, "properties": {"from": "headwater doctor"}}
     began = time.monotonic()

@@ -91,7 +91,7 @@ async def broker_jars(patient: Patient) -> Finding:
 
 
 async def ports(patient: Patient) -> Finding:
-    """Whether a stack that does not run could take its ports."""
+    """Checks that a stopped stack could bind its ports."""
     if _runs(patient):
         return skip("the stack runs")
     settings = patient.settings
@@ -118,7 +118,7 @@ async def supervisor(patient: Patient) -> Finding:
 
 
 async def processes(patient: Patient) -> Finding:
-    """Each that there should be: one that hangs, waits or is gone."""
+    """Checks each expected process: a hanging, waiting or missing one is a fault."""
     if not _runs(patient):
         return skip("the stack does not run")
     lives = patient.home.processes()
@@ -145,7 +145,7 @@ async def restarts(patient: Patient) -> Finding:
 
 
 async def stages(patient: Patient) -> Finding:
-    """Each process's own metrics: a stage that is behind, recovers or holds."""
+    """Checks each process's metrics for a stage that lags, recovers or pauses."""
     if not _runs(patient):
         return skip("the stack does not run")
     figures = await asyncio.to_thread(figures_of, patient.home.run)
@@ -180,7 +180,7 @@ def _log(patient: Patient, state: ProcessState) -> str:
 
 
 def _nearest(patient: Patient) -> str:
-    """The home, or the nearest existing folder above it."""
+    """Returns the home, or the nearest existing folder above it."""
     path = patient.home.path
     while not path.exists():
         path = path.parent

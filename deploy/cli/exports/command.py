@@ -78,7 +78,7 @@ def person(
 
 
 def _form(option: str, output: Path | None) -> str:
-    """Raises ``ConfigError``."""
+    """Returns the export's format; raises ``ConfigError``."""
     ending = output.suffix.removeprefix(".") if output else ""
     form = option or {"jsonl": "ndjson", "json": "ndjson"}.get(ending, ending if ending in FORMS else "ndjson")
     if form not in FORMS:
@@ -115,7 +115,7 @@ def _export(read: Pages, kind: str, said: str, output: Path | None) -> None:
 
 @contextlib.contextmanager
 def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    """A file gets its name when it is complete; only its owner may read it: it holds personal data."""
+    """Opens a file for its owner alone, as it holds personal data; a complete file gets its name."""
     if output is None:
         yield sys.stdout.buffer
         return

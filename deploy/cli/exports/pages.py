@@ -1,4 +1,4 @@
-"""A kind of export in; its objects as the API shows them, one after the other, out."""
+"""A kind of export in; its objects in the API's shape, one after the other, out."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from deploy.client.config import ConfigError
 
 
 async def segment_id(client: ApiClient, text: str) -> str:
-    """Of an id or a name; raises ``ConfigError`` for a name that no segment has, or several."""
+    """Returns the id of an id or a name; raises ``ConfigError`` for an unknown or ambiguous name."""
     if text.startswith("seg_"):
         return text
     ids = [segment["id"] async for segment in client.listed("/v1/segments") if segment["name"] == text]
@@ -32,11 +32,11 @@ async def members(client: ApiClient, segment: str) -> AsyncIterator[dict[str, An
 
 
 async def person(client: ApiClient, name: str) -> AsyncIterator[dict[str, Any]]:
-    """Everything of one contact, each object with its ``kind``."""
+    """Yields all objects of one contact, each with its ``kind``."""
     path = f"/v1/contacts/{part(name)}"
     contact = await client.call("GET", path)
     yield {"kind": "contact", **contact}
-    # an id stays the same person's even where an identifier moves meanwhile
+    # an id names the same person even if an identifier moves meanwhile
     path = f"/v1/contacts/{part(contact['id'])}"
     yield {"kind": "identity", **await client.call("GET", f"{path}/identity")}
     for kind, place in (("segment", "segments"), ("consent", "consents"), ("event", "events")):

@@ -1,7 +1,7 @@
-"""Objects of the API in; lines of CSV or JSON, or a Parquet file, out; no more than some thousand are held.
+"""Objects of the API in; lines of CSV or JSON, or a Parquet file, out; memory holds at most some thousand objects.
 
-A CSV file has a column for each attribute or property of its first rows; those of later rows stand as JSON in
-the last column, so nothing is left out. Parquet has the API's own fields, times as times, objects as JSON.
+A CSV file has a column for each attribute or property of its first rows; the last column holds those of later rows as
+JSON, so no value is lost. Parquet has the API's own fields, times as times, objects as JSON.
 """
 
 import csv
@@ -24,9 +24,9 @@ TIMES = frozenset({"timestamp", "received_at", "created_at", "updated_at"})
 
 
 class ExportWriter(Protocol):
-    """Takes objects one by one; ``close`` writes the pending ones, and the file's footer.
+    """Takes objects one by one; ``close`` writes the pending ones and the file's footer.
 
-    ``release`` lets go of the file, whole or not.
+    ``release`` closes the file, complete or not.
     """
 
     def write(self, value: Mapping[str, Any]) -> None: ...
@@ -99,7 +99,7 @@ def _cell(value: Any) -> str:
 
 
 class ParquetWriter:
-    """Needs pyarrow; raises ``ConfigError`` without."""
+    """Raises ``ConfigError`` without pyarrow."""
 
     def __init__(self, file: BinaryIO, kind: str) -> None:
         try:
@@ -140,7 +140,7 @@ def _arrow(name: str, value: Any) -> Any:
 
 
 def writer(file: BinaryIO, form: str, kind: str) -> ExportWriter:
-    """``form``: ndjson, csv or parquet."""
+    """Returns the writer for ``form``: ndjson, csv or parquet."""
     if form == "csv":
         return CsvWriter(file, kind)
     return ParquetWriter(file, kind) if form == "parquet" else NdjsonWriter(file)

@@ -1,7 +1,7 @@
-"""Rows in; request bodies of at most so many rows and bytes out, each row with an id that follows from file and line.
+"""Rows in; request bodies of bounded size out, each row with an id that follows from file and line.
 
 A row's id is the file's digest and its line, so the second run of a file sends the same ids, and the API counts them
-once. Ids sort by line: of two rows about one contact at one time the later line is the later word.
+once. Ids sort by line: of two rows about one contact at one time, the later line wins.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ SHOWN = 1000
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that was not taken; ``row`` is JSON."""
+    """A row that the API or a check refused; ``row`` is JSON."""
 
     line: int
     field: str | None
@@ -33,7 +33,7 @@ class RefusedRow:
 
 @dataclass(slots=True)
 class RowBatch:
-    """``items`` are rows as the API takes them, in JSON; ``lines`` theirs in the file."""
+    """``items`` are rows in the API's form, as JSON; ``lines`` are their lines in the file."""
 
     items: list[bytes] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -50,7 +50,7 @@ class RowBatch:
         return b'{"%s":[' % label.encode() + b",".join(self.items) + b"]}"
 
     def halves(self) -> tuple["RowBatch", "RowBatch"]:
-        """For an API that takes fewer at a time."""
+        """Splits the batch for an API with a lower limit."""
         at = len(self.items) // 2
         return RowBatch(self.items[:at], self.lines[:at]), RowBatch(self.items[at:], self.lines[at:])
 
@@ -58,7 +58,7 @@ class RowBatch:
 def batches(
     rows: Iterable[Row], mapper: Mapper, digest: str, *, after: int, most: int = MAX_ROWS
 ) -> Iterator[RowBatch]:
-    """The rows behind the line ``after``."""
+    """Yields batches of the rows behind the line ``after``."""
     batch, prefix = RowBatch(), f"imp_{digest[:24]}_"
     for row in rows:
         if row.line <= after:
@@ -80,7 +80,7 @@ def batches(
 
 
 def mapped(row: Row, mapper: Mapper, prefix: str) -> bytes | RefusedRow:
-    """The row as the API takes it, or why it can be none."""
+    """Returns the row in the API's form, or the reason of its refusal."""
     if row.values is None:
         return RefusedRow(row.line, None, row.problem, _text(row.text))
     value: dict[str, Any]
@@ -90,7 +90,7 @@ def mapped(row: Row, mapper: Mapper, prefix: str) -> bytes | RefusedRow:
     try:
         return orjson.dumps(value)
     except TypeError:
-        # orjson refuses surrogates: bytes that the file's encoding does not have
+        # orjson refuses surrogates: bytes outside the file's encoding
         return RefusedRow(row.line, None, "is not in the file's encoding: say --encoding", _text(str(value)))
 
 

@@ -1,4 +1,4 @@
-"""How far an import has come in; a file beside its source that lets the same command go on from there, out."""
+"""The progress of an import in; a file beside its source, from which the same command resumes, out."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +13,7 @@ SUFFIX, REFUSED_SUFFIX = ".headwater-import.json", ".refused.ndjson"
 
 @dataclass(slots=True, kw_only=True)
 class Totals:
-    """``sent = stored + duplicate + refused`` once all is settled."""
+    """``sent = stored + duplicate + refused`` once all rows are settled."""
 
     sent: int = 0
     stored: int = 0
@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint | None:
-    """Raises ``ConfigError`` for a file that is not a checkpoint."""
+    """Reads a checkpoint; raises ``ConfigError`` for another file."""
     try:
         value: Any = orjson.loads(path.read_bytes())
         totals = Totals(**value.pop("totals"))
@@ -64,7 +64,7 @@ def load(path: Path) -> Checkpoint | None:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Whole or not at all, and for its owner alone."""
+    """Writes the file atomically, for its owner alone."""
     partial = path.with_name(path.name + ".partial")
     partial.touch(mode=0o600)
     partial.write_bytes(orjson.dumps(asdict(checkpoint)))

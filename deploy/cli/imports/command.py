@@ -1,4 +1,4 @@
-"""`headwater import contacts|events FILE` in; the import of that file out."""
+"""`headwater import contacts|events FILE` in; the file's rows in Headwater out."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Rows as they would be sent in; the API's answer to each, computed by the edge's own code, out."""
+"""Rows in the API's form in; the API's response to each, computed by the edge's own code, out."""
 
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ SIZED: tuple[Literal["properties", "context", "profile"], ...] = ("properties", 
 
 
 class DryRun:
-    """Only the API knows whether a contact named by id exists, and whether its id is of this workspace."""
+    """It cannot check whether a contact named by id exists, or belongs to this workspace: only the API knows."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -37,7 +37,7 @@ class DryRun:
         self.warnings = 0
 
     def refused(self, batch: RowBatch) -> list[RefusedRow]:
-        """The rows of the batch that the API would refuse."""
+        """Returns the rows of the batch that the API would refuse."""
         problems = list(batch.problems)
         for line, item in zip(batch.lines, batch.items, strict=True):
             try:

@@ -1,8 +1,8 @@
-"""Columns and their first values in; the field that each column becomes, and rows in the API's form, out; pure.
+"""Columns and their first values in; the field of each column, and rows in the API's form, out; pure.
 
-A name is compared without case, spaces and signs. A column that is no field is an attribute of a contact or a
-property of an event. A column is of numbers, of yes and no or of JSON only where all of its first values are, and
-never where a number would lose something: 007 and +49 stay text.
+Names match without case, spaces and signs. Every other column is an attribute of a contact or a property of an event. A
+column holds numbers, booleans or JSON only if all of its first values do, and only if no number loses digits: 007 and
++49 stay text.
 """
 
 import re
@@ -51,7 +51,7 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ImportColumn:
-    """``target``: a field of the API, ``attributes.NAME`` or its like, or nothing for one that is left out."""
+    """``target`` is a field of the API, ``attributes.NAME`` or its like; empty for an omitted column."""
 
     name: str
     target: str
@@ -171,7 +171,7 @@ class Mapper:
     """Converts rows to the API's form; prepared once for all rows of a file."""
 
     def __init__(self, kind: str, columns: Sequence[ImportColumn], constants: Mapping[str, Any]) -> None:
-        """``constants``: fields that every row has, where it does not say otherwise. Raises ``MappingError``."""
+        """``constants`` are defaults for all rows. Raises ``MappingError``."""
         targets = {column.target for column in columns} | set(constants)
         if kind == EVENTS and "type" not in targets:
             raise MappingError("no column is the event's type: --type order_completed, or --map type=COLUMN")
@@ -189,7 +189,7 @@ class Mapper:
         self._rest = NESTED[kind][0]
 
     def of_list(self, values: Sequence[str]) -> dict[str, Any]:
-        """A row of a CSV file; an empty field counts as missing."""
+        """Converts a row of a CSV file; an empty field counts as missing."""
         row = dict(self._constants)
         for at, _, place, rest, form in self._steps:
             text = values[at]
@@ -205,7 +205,7 @@ class Mapper:
         return row
 
     def of_object(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """A row of NDJSON: a name that the first rows did not have is an attribute, or a property."""
+        """Converts a row of NDJSON; a name outside the first rows is an attribute or a property."""
         row = dict(self._constants)
         for _, name, place, rest, _ in self._steps:
             if name not in values:
@@ -222,6 +222,6 @@ class Mapper:
 
 
 def _entry(row: dict[str, Any], place: str) -> dict[str, Any]:
-    """The object of a row that an entry goes into; where the row has something else there, the API refuses the row."""
+    """Returns the row's object for an entry; if the row has another type there, the API refuses the row."""
     entries = row.setdefault(place, {})
     return entries if isinstance(entries, dict) else {}

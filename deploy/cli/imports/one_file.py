@@ -1,4 +1,4 @@
-"""A plan and files in; their rows in Headwater, and an account of every one of them, out."""
+"""A plan and files in; their rows in Headwater, and an account of each row, out."""
 
 import asyncio
 import datetime as dt
@@ -30,7 +30,7 @@ SAVE_EVERY_S = 1.0
 
 
 def import_all(files: list[str], plan: ImportPlan) -> None:
-    """Raises ``ConfigError``, and ends with a status of its own where a row was refused."""
+    """Imports all files; raises ``ConfigError``, and ends with its own status if the API refused a row."""
     if files.count(source.STDIN) > 1 or (source.STDIN in files and len(files) > 1):
         raise ConfigError("stdin is one file, and the only one")
     well = True
@@ -42,7 +42,7 @@ def import_all(files: list[str], plan: ImportPlan) -> None:
 
 
 def _one_file(file: source.Source, plan: ImportPlan) -> bool:
-    """Whether every row was taken."""
+    """Imports one file; returns whether the API accepted every row."""
     form = rows.layout(file.unpacked(), plan.format, plan.delimiter, plan.encoding)
     columns = _columns(form, plan)
     told_mapping(file.name, columns, plan.kind, as_json=OPTIONS.get().as_json)
@@ -121,7 +121,7 @@ def _constants(plan: ImportPlan, columns: list[mapping.ImportColumn], as_of: str
 def _begin(
     file: source.Source, columns: list[mapping.ImportColumn], plan: ImportPlan, where: Path | None
 ) -> Checkpoint:
-    """Where an earlier run stopped, else the beginning; raises ``ConfigError`` where that was another import."""
+    """Returns the earlier run's position, or the start; raises ``ConfigError`` if that run was another import."""
     access = api_access(OPTIONS.get())
     parameters = [plan.kind, access.url, access.environment, plan.event_type, plan.as_of]
     purpose = hashlib.sha256(orjson.dumps([parameters, [(c.name, c.target, c.form) for c in columns]])).hexdigest()

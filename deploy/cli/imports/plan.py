@@ -41,7 +41,7 @@ class ImportPlan:
 
 
 def chosen(words: Sequence[str]) -> dict[str, str]:
-    """Of ``FIELD=COLUMN``; raises ``ConfigError``."""
+    """Parses ``FIELD=COLUMN``; raises ``ConfigError``."""
     columns: dict[str, str] = {}
     for word in words:
         target, equals, column = word.partition("=")

@@ -1,4 +1,4 @@
-"""How far an import is in; a bar at a terminal, a line every ten seconds elsewhere, out, on stderr."""
+"""The progress of an import in; a bar at a terminal, a line every ten seconds elsewhere, out, on stderr."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ WIDTH = 28
 
 
 class Progress:
-    """Read rows, and settled rows."""
+    """Counts read rows and settled rows."""
 
     def __init__(self, source: Source, checkpoint: Checkpoint) -> None:
         self._source = source
@@ -59,7 +59,7 @@ class Progress:
 
 
 def told_mapping(name: str, columns: Sequence[ImportColumn], kind: str, *, as_json: bool) -> None:
-    """Print the field that each column becomes; not between JSON lines."""
+    """Prints the field of each column, unless the output is JSON lines."""
     if as_json:
         return
     note(f"{name}: {kind}")
@@ -70,7 +70,7 @@ def told_mapping(name: str, columns: Sequence[ImportColumn], kind: str, *, as_js
 
 
 def account(name: str, totals: Totals, refused: Path, seconds: float, before: int) -> bool:
-    """Print the outcomes of all rows, ``before`` of them settled earlier; returns whether all were accepted."""
+    """Prints the outcomes of all rows, ``before`` of them settled earlier; returns whether the API accepted all."""
     rate = round((totals.sent - before) / seconds) if seconds else 0
     figures = {"file": name, "sent": totals.sent, "stored": totals.stored, "duplicate": totals.duplicate}
     figures |= {"refused": totals.refused, "warnings": totals.warnings, "conflicts": totals.conflicts}

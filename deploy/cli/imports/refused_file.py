@@ -1,4 +1,4 @@
-"""Refused rows in; a file beside the source with a JSON line for each, which is there only if there are any, out."""
+"""Refused rows in; a file beside the source with a JSON line for each out; without refused rows there is no file."""
 
 from pathlib import Path
 from types import TracebackType
@@ -6,7 +6,7 @@ from typing import BinaryIO, Self
 
 
 class RefusedFile:
-    """The file opens with its first row; bytes behind ``keep`` belong to rows that will come again."""
+    """Creates the file at its first row; drops bytes behind ``keep``: their rows will be sent again."""
 
     def __init__(self, path: Path, keep: int) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class RefusedFile:
             self._file.close()
 
     def open(self) -> BinaryIO:
-        """For appending; it holds personal data, so only its owner may read it."""
+        """Opens the file to append, for its owner alone, as it holds personal data."""
         if self._file is None:
             self.path.touch(mode=0o600)
             self._file = self.path.open("r+b")

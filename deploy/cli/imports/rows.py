@@ -1,6 +1,6 @@
-"""Unpacked bytes in; rows with their line numbers out: values by column, or the reason why a line is no row.
+"""Unpacked bytes in; rows with their line numbers out: values by column, or the reason of an unreadable line.
 
-A line that cannot be read costs only itself. Lines are bounded, so a file without lines cannot fill the memory.
+An unreadable line costs only itself. Lines have a maximum length, so a file without lines cannot fill the memory.
 """
 
 import csv
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written."""
+    """The format of a file."""
 
     kind: str
     columns: tuple[str, ...]
@@ -48,7 +48,7 @@ class Layout:
 
 
 def layout(stream: io.BufferedReader, kind: str = "", delimiter: str = "", encoding: str = "utf-8-sig") -> Layout:
-    """Missing options are guessed from the file's beginning; raises ``ConfigError`` for no rows or repeated names."""
+    """Guesses missing options from the file's start; raises ``ConfigError`` for no rows or repeated names."""
     head = stream.peek(PEEK)[:PEEK]
     if not head.strip():
         raise ConfigError("the file is empty")
@@ -73,7 +73,7 @@ def layout(stream: io.BufferedReader, kind: str = "", delimiter: str = "", encod
 
 
 def rows(stream: io.BufferedReader, form: Layout) -> Iterator[Row]:
-    """All of them, from the beginning."""
+    """Yields all rows, from the start."""
     if form.kind == NDJSON:
         return _ndjson(stream)
     reader = _csv(stream, form.delimiter, form.encoding)
@@ -88,7 +88,7 @@ def _delimiter(head: str) -> str:
 
 def _csv(stream: io.BufferedReader, delimiter: str, encoding: str) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)
-    # bytes outside this encoding become surrogates, which no text has, and are refused by their line
+    # bytes outside this encoding become surrogates, and the check of their line refuses them
     text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=False)
     line = 1

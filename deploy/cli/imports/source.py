@@ -1,7 +1,7 @@
-"""A file or stdin in; its bytes unpacked, with its digest, its size and how far it has been read, out.
+"""A file or stdin in; its unpacked bytes, with digest, size and read position, out.
 
-The ids of rows follow from the digest, so a file is read once before its first row is sent; stdin is copied into a
-temporary file for that. The first bytes tell the compression: a file's name may be wrong.
+The ids of rows follow from the digest, so a file is read once before its first row is sent; a temporary file holds
+stdin for that. The first bytes show the compression: a file's name may be wrong.
 """
 
 import gzip
@@ -27,7 +27,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A file to import; its bytes are read from the beginning by each ``unpacked``."""
+    """A file to import; each ``unpacked`` reads its bytes from the start."""
 
     name: str
     path: Path | None
@@ -40,11 +40,11 @@ class Source:
 
     @property
     def done(self) -> int:
-        """Bytes that have been read."""
+        """The number of bytes read."""
         return self.raw.tell()
 
     def unpacked(self) -> io.BufferedReader:
-        """From the beginning; several gzip members or zstd frames are one stream."""
+        """Reads from the start; several gzip members or zstd frames form one stream."""
         self.raw.seek(0)
         head = self.raw.read(4)
         self.raw.seek(0)
@@ -57,7 +57,7 @@ class Source:
 
 
 class _Unclosed(io.RawIOBase):
-    """A file that stays open when its reader is done with."""
+    """A file that stays open after its reader closes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -73,7 +73,7 @@ class _Unclosed(io.RawIOBase):
 
 @contextmanager
 def opened(name: str) -> Iterator[Source]:
-    """Raises ``ConfigError`` for an unreadable file."""
+    """Opens the file; raises ``ConfigError`` if it is unreadable."""
     if name == STDIN:
         with tempfile.TemporaryFile() as file:
             shutil.copyfileobj(sys.stdin.buffer, file, CHUNK)

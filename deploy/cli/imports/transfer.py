@@ -1,10 +1,10 @@
-"""Batches in; rows stored, and counted by their outcomes, out.
+"""Batches in; stored rows, and their outcomes, out.
 
-1. ``PARALLEL`` requests are under way at a time. After 429, 503 or a broken connection a request
-   is sent again: ids make that harmless.
+1. ``PARALLEL`` requests run at a time. After 429, 503 or a broken connection a request is sent again: ids make that
+   harmless.
 2. An accepted batch names a task. The transfer polls tasks in the order of the file, so all rows before a checkpoint
    are settled. At most ``UNSETTLED`` tasks wait: memory stays flat, and a slow pipeline slows the sender.
-3. Refused rows are written when their batch is settled, so the checkpoint says where that file ends too.
+3. Refused rows are written when their batch is settled, so the checkpoint also holds that file's length.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ CONFLICT = "event_id_conflict"
 
 
 class ImportStalledError(Exception):
-    """Rows that the API has taken do not become readable; nothing of them is lost."""
+    """Accepted rows do not become readable; none of them is lost."""
 
 
 @dataclass(slots=True)
 class PostedBatch:
-    """A batch that was answered."""
+    """A batch with its response."""
 
     batch: RowBatch
     tasks: list[str] = field(default_factory=list)
@@ -52,17 +52,17 @@ class Transfer:
         refused: Callable[[], BinaryIO],
         settled: Callable[[], None],
     ) -> None:
-        """``refused`` opens the file of refused rows; ``settled`` is called behind each batch."""
+        """``refused`` opens the file of refused rows; ``settled`` runs after each batch."""
         self._client = client
         self._kind = kind
         self._checkpoint = checkpoint
         self._refused = refused
         self._settled = settled
-        # batches that were under way when an earlier run ended are sent again
+        # batches under way at the end of an earlier run are sent again
         self._again = PARALLEL + UNSETTLED if checkpoint.line else 0
 
     async def run(self, batches: Iterator[RowBatch]) -> None:
-        """Raises ``ApiRefusedError``, ``ApiUnreachableError`` and ``ImportStalledError``."""
+        """Sends all batches; raises ``ApiRefusedError``, ``ApiUnreachableError`` and ``ImportStalledError``."""
         queue: asyncio.Queue[PostedBatch | None] = asyncio.Queue(UNSETTLED)
         try:
             async with asyncio.TaskGroup() as group:
@@ -79,7 +79,7 @@ class Transfer:
             if len(under_way) >= PARALLEL:
                 await queue.put(await under_way.popleft())
             under_way.append(group.create_task(self._post(batch)))
-            await asyncio.sleep(0)  # reading is work for the processor: answers have their turn
+            await asyncio.sleep(0)  # reading uses the CPU: this gives responses a turn
         while under_way:
             await queue.put(await under_way.popleft())
         await queue.put(None)
@@ -135,7 +135,7 @@ class Transfer:
             self._settled()
 
     async def _finished(self, task: str) -> list[dict[str, Any]]:
-        """The outcomes of a task's events, once all are known."""
+        """Returns the outcomes of a task's events, once all are known."""
         loop = asyncio.get_running_loop()
         pause, done, moved = FIRST_LOOK_S, -1, loop.time()
         while True:

@@ -1,4 +1,4 @@
-"""Segments of a file and of the API in; the changes that make the API's like the file's, and their effect, out."""
+"""Segments of a file and of the API in; the API changes that match the file, and their effect, out."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ADD, CHANGE, REMOVE, STRAY = "add", "change", "remove", "not in the file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentChange:
-    """``after`` is how many would be in it; ``None``: its rule names a segment or a list that is yet to be made."""
+    """``after`` is the size after the change; ``None`` if the rule names a segment or a list to be created."""
 
     action: str
     name: str
@@ -27,7 +27,7 @@ class SegmentChange:
 
 
 async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
-    """The API's segments by name; raises ``ConfigError`` for two of one name."""
+    """Returns the API's segments by name; raises ``ConfigError`` for two segments of one name."""
     segments: dict[str, dict[str, Any]] = {}
     async for segment in client.listed("/v1/segments"):
         if segment["name"] in segments:
@@ -37,7 +37,7 @@ async def present(client: ApiClient) -> dict[str, dict[str, Any]]:
 
 
 def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefinition]:
-    """As a file has them: with names in place of ids."""
+    """Returns definitions in the file's form: with names in place of ids."""
     names = {segment["id"]: name for name, segment in there.items()}
     return {
         name: SegmentDefinition(
@@ -55,9 +55,9 @@ async def changes(
     remove: bool,
     new_lists: Collection[str] = (),
 ) -> list[SegmentChange]:
-    """In the order in which they can be made; raises ``ApiRefusedError`` for a rule that the API does not take.
+    """Returns changes in a valid order; raises ``ApiRefusedError`` for a rule that the API refuses.
 
-    ``new_lists`` are named lists that are made, or get other values, first.
+    ``new_lists`` are named lists that are created or changed first.
     """
     ids = {name: str(segment["id"]) for name, segment in there.items()}
     needed = []
@@ -84,7 +84,7 @@ async def changes(
                 after=after,
             )
         )
-    # one that others name goes after them
+    # a segment is removed before the segments that it names
     graph = definitions_of(there)
     for definition in reversed(order(graph, ids)):
         if definition.name not in wanted:
@@ -95,7 +95,7 @@ async def changes(
 
 
 async def _count(client: ApiClient, definition: SegmentDefinition, rule: Any, ids: Mapping[str, str]) -> int | None:
-    """The number of contacts that the rule would find; raises the API's error for an invalid rule."""
+    """Returns the number of contacts that match the rule; raises the API's error for an invalid rule."""
     if references(definition.rule) - ids.keys() and any(not name.startswith("seg_") for name in references(rule)):
         return None
     try:
@@ -107,7 +107,7 @@ async def _count(client: ApiClient, definition: SegmentDefinition, rule: Any, id
 
 
 async def make(client: ApiClient, change: SegmentChange, ids: dict[str, str]) -> None:
-    """Apply a change; ``ids`` receives the id of a new segment."""
+    """Applies a change; ``ids`` receives the id of a new segment."""
     path = f"/v1/segments/{part(change.id)}"
     if change.action == REMOVE:
         await client.call("DELETE", path)

@@ -1,4 +1,4 @@
-"""`headwater segments pull|plan|apply` in; segments as a file, the changes by a file, and their application, out."""
+"""`headwater segments pull|plan|apply` in; a file of the segments, its changes, or their application, out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 @cli.command(epilog=examples("headwater segments pull -o segments.yaml"))
 def pull(output: Out = None) -> None:
-    """Write the segments that there are, and the named lists they use; rules name other segments by name."""
+    """Write all segments, and the named lists they use; rules name other segments by name."""
 
     async def work() -> str:
         async with api() as client:
@@ -64,7 +64,7 @@ def plan(file: File, delete: Delete = False) -> None:
 
 @cli.command(epilog=examples("headwater segments apply segments.yaml"))
 def apply(file: File, delete: Delete = False) -> None:
-    """Make lists and segments as the file says; a rule is checked first, but for lists that are yet to be made."""
+    """Make lists and segments match the file; checks each rule first, except names of lists to be created."""
     definitions = _read(file)
 
     async def work() -> list[Planned]:
@@ -88,7 +88,7 @@ def apply(file: File, delete: Delete = False) -> None:
 async def _planned(
     client: ApiClient, definitions: SegmentsFile, *, remove: bool
 ) -> tuple[list[Planned], dict[str, str]]:
-    """The changes, lists first, and the ids of the segments that there are by name."""
+    """Returns the changes, lists first, and the ids of existing segments by name."""
     there = await present(client)
     used = set().union(*(lists_named(one.rule) for one in definitions.segments.values()))
     known = await present_lists(client, used | definitions.lists.keys())

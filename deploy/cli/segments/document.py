@@ -1,7 +1,7 @@
-"""YAML in, segments and the named lists they use out, and back; rules name segments in place of their ids; pure.
+"""YAML in; segments and their named lists out, and back; rules name segments in place of their ids; pure.
 
-Values that YAML would turn into other than JSON's types stay text: ``no`` and ``2026-11-01`` are strings here. A
-repeated key is refused, as one value would be lost, and an alias, as its expansion can grow without bound.
+Values that YAML would convert to types outside of JSON stay text: ``no`` and ``2026-11-01`` are strings here. The
+reader refuses a repeated key, which would lose a value, and an alias, whose expansion can grow without bound.
 """
 
 import re
@@ -17,7 +17,7 @@ SEGMENT_ID = re.compile(r"seg_[0-9a-z_]+")
 
 
 class DocumentError(ValueError):
-    """A file that says no segments; the text names the place."""
+    """An invalid file of segments; the text names the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class SegmentDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ListDefinition:
-    """A named list; ``description`` is ``None`` where the file says nothing of it."""
+    """A named list; ``description`` is ``None`` if the file omits it."""
 
     name: str
     description: str | None
     values: tuple[str | int | float | bool, ...]
 
     def is_met_by(self, other: "ListDefinition") -> bool:
-        """Whether the other has the same values, in whatever order, and what is said of this."""
+        """Whether the other has the same values in any order, and this description if it has one."""
         same = {(isinstance(one, bool), one) for one in self.values} == {
             (isinstance(one, bool), one) for one in other.values
         }
@@ -46,14 +46,14 @@ class ListDefinition:
 
 
 class SegmentsFile(NamedTuple):
-    """Both by name."""
+    """Segments and lists by name."""
 
     segments: dict[str, SegmentDefinition]
     lists: dict[str, ListDefinition]
 
 
 class _Loader(yaml.SafeLoader):
-    """JSON's types, and nothing that refers to another place."""
+    """Loads only JSON's types, without references to other places."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as its parent has it
 
@@ -82,7 +82,7 @@ for _tag, _pattern, _first in (
 
 
 def load(text: str) -> SegmentsFile:
-    """Raises ``DocumentError``."""
+    """Parses a file; raises ``DocumentError``."""
     if len(text) > MAX_BYTES:
         raise DocumentError(f"is larger than {MAX_BYTES} bytes")
     try:
@@ -123,7 +123,7 @@ def _list(name: str, value: Any) -> ListDefinition:
 
 
 def dump(definitions: Mapping[str, SegmentDefinition], lists: Mapping[str, ListDefinition] | None = None) -> str:
-    """As ``load`` takes it."""
+    """Writes the form that ``load`` reads."""
     body = {
         definition.name: {"kind": definition.kind} if definition.kind == "static" else {"rule": definition.rule}
         for definition in definitions.values()
@@ -137,7 +137,7 @@ def dump(definitions: Mapping[str, SegmentDefinition], lists: Mapping[str, ListD
 
 
 def replaced(rule: Any, names: Mapping[str, str]) -> Any:
-    """The rule with its references under ``segment`` replaced by ``names``; others stay."""
+    """Returns the rule with its references under ``segment`` replaced by ``names``; keeps unknown references."""
     if isinstance(rule, dict):
         return {
             key: names.get(value, value) if key == "segment" and isinstance(value, str) else replaced(value, names)
@@ -147,7 +147,7 @@ def replaced(rule: Any, names: Mapping[str, str]) -> Any:
 
 
 def references(rule: Any) -> set[str]:
-    """The segments that a rule names."""
+    """Returns the segments that a rule names."""
     if isinstance(rule, dict):
         own = {rule["segment"]} if isinstance(rule.get("segment"), str) else set()
         return own.union(*(references(value) for value in rule.values()))
@@ -155,7 +155,7 @@ def references(rule: Any) -> set[str]:
 
 
 def lists_named(rule: Any) -> set[str]:
-    """The named lists that a rule uses."""
+    """Returns the named lists that a rule uses."""
     if isinstance(rule, dict):
         value = rule.get("value")
         own = {value["list"]} if isinstance(value, dict) and isinstance(value.get("list"), str) else set()
@@ -164,7 +164,7 @@ def lists_named(rule: Any) -> set[str]:
 
 
 def order(definitions: Mapping[str, SegmentDefinition], known: Mapping[str, str]) -> list[SegmentDefinition]:
-    """Each segment behind those that it refers to; ``known`` are ids by name. Raises ``DocumentError``."""
+    """Sorts each segment after its references; ``known`` are ids by name. Raises ``DocumentError``."""
     graph = {}
     for definition in definitions.values():
         named = references(definition.rule)

@@ -1,4 +1,4 @@
-"""Named lists of a file and of the API in; the changes that make the API's like the file's, and their effect, out."""
+"""Named lists of a file and of the API in; the API changes that match the file, and their effect, out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ADD, CHANGE = "add", "change"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedListChange:
-    """``before``: how many values it has now; ``None``: it is not there."""
+    """``before`` is the present number of values; ``None`` for a new list."""
 
     definition: ListDefinition
     before: int | None
@@ -32,7 +32,7 @@ class NamedListChange:
 
 
 async def present_lists(client: ApiClient, names: Iterable[str]) -> dict[str, ListDefinition]:
-    """Those of them that the API has."""
+    """Returns those lists that exist in the API."""
     lists = {}
     for name in sorted(names):
         try:
@@ -49,7 +49,7 @@ async def present_lists(client: ApiClient, names: Iterable[str]) -> dict[str, Li
 def list_changes(
     wanted: Mapping[str, ListDefinition], there: Mapping[str, ListDefinition], used: Iterable[str]
 ) -> list[NamedListChange]:
-    """Lists that only the API has stay; raises ``ConfigError`` for one that a rule names and that is nowhere."""
+    """Keeps lists outside of the file; raises ``ConfigError`` for a missing list that a rule names."""
     lost = sorted(set(used) - wanted.keys() - there.keys())
     if lost:
         raise ConfigError(f"there is no list {lost[0]!r}: add it to the file under lists, or make it by POST /v1/lists")
@@ -62,7 +62,7 @@ def list_changes(
 
 
 async def make_list(client: ApiClient, change: NamedListChange) -> None:
-    """Make or replace one."""
+    """Creates or replaces a list."""
     definition = change.definition
     body: dict[str, Any] = {"values": list(definition.values)}
     if definition.description is not None:
