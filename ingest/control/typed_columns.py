@@ -1,4 +1,4 @@
-"""Requests about typed columns in; their definitions on `control`, and answers, out."""
+"""Requests about typed columns in; their definitions on `control`, and responses, out."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ from schemas.service.web import JsonResponse
 
 
 class TypedColumnRoutes:
-    """Handlers for the environment of the key. One write at a time, so that this edge exceeds no bound."""
+    """Handlers for the key's environment. One write at a time keeps this edge within the bound."""
 
     def __init__(self, edge: Edge, writer: ControlWriter) -> None:
         self._edge = edge
@@ -27,7 +27,7 @@ class TypedColumnRoutes:
         self._one = asyncio.Lock()
 
     async def put(self, request: Request) -> Response:
-        """Raises ``ApiError``: 422, and 409 where the environment has as many as it may."""
+        """Defines a typed column; raises ``ApiError``: 422, or 409 if the environment is at its limit."""
         principal = self._edge.authorise(request, "admin")
         name = _name(request)
         body = checked(TypedColumnEdit, await json_of(request, self._edge.settings))
@@ -51,7 +51,7 @@ class TypedColumnRoutes:
         return JsonResponse(serialize.typed_column(known, None), 202)
 
     async def delete(self, request: Request) -> Response:
-        """Raises ``ApiError`` (404)."""
+        """Deletes a typed column; raises ``ApiError`` (404)."""
         principal = self._edge.authorise(request, "admin")
         here = self._edge.control.typed_columns.get((principal.workspace, principal.environment), {})
         column = require(here, request.path_params["property"], "typed column")

@@ -1,4 +1,4 @@
-"""Requests that create, change and delete named lists in; records on `control`, and answers, out."""
+"""Requests that create, change and delete named lists in; records on `control`, and responses, out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ Change = Callable[[ValueList, Any, value_lists.Segments, int], ValueList]
 
 
 class ValueListRoutes:
-    """Handlers; ``schemas.service.web.ErrorMiddleware`` answers their errors."""
+    """Handlers; ``schemas.service.web.ErrorMiddleware`` renders their errors."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class ValueListRoutes:
         return await self._edit(request, value_lists.without_values)
 
     async def delete(self, request: Request) -> Response:
-        """Raises ``ApiError`` (409) while a segment uses it."""
+        """Deletes a list; raises ``ApiError`` (409) while a segment uses it."""
         home = self._segments.home(request, "segments:write")
         async with self._turn(home):
             await self._newest()
@@ -94,21 +94,21 @@ class ValueListRoutes:
         return await self._answer(request, edited, 200)
 
     async def _answer(self, request: Request, record: ValueList, status: int) -> Response:
-        """The read API's; where there is little history the segments that use the list follow it already."""
+        """Returns the read API's response; with little history, segments of the list already follow it by then."""
         users = users_of(record.name, self._segments_of((record.workspace, record.environment)))
         await self._segments.settled(*users)
         return await self._read_api.proxy_get(request, f"/v1/lists/{quote(record.name)}", status)
 
     def _list(self, home: Home, request: Request) -> ValueList:
-        """Raises ``ApiError`` (404)."""
+        """Returns a list; raises ``ApiError`` (404)."""
         return require(self._edge.control.value_lists[home], request.path_params["name"], "list")
 
     def _segments_of(self, home: Home) -> dict[str, Segment]:
-        """A copy: ten thousand phone numbers take a second to check, in a thread, so that other requests go on."""
+        """Returns a copy of the segments for a thread: a check of 10,000 phone numbers takes a second."""
         return dict(self._edge.control.segments[home])
 
     async def _newest(self) -> None:
-        """What other edges have written is known; raises ``ApiError`` (503) where that cannot be found out in time."""
+        """Reads other edges' writes first; raises ``ApiError`` (503) if Kafka does not answer in time."""
         try:
             async with asyncio.timeout(self._edge.settings.publish_deadline_s):
                 await self._catch_up()
@@ -116,5 +116,5 @@ class ValueListRoutes:
             raise ApiError("unavailable", "Kafka does not answer; try again") from error
 
     def _turn(self, home: Home) -> asyncio.Lock:
-        """One change of a home's lists at a time: each starts from what the one before it has written."""
+        """Serialises changes of a tenant's lists: each starts from the previous one's result."""
         return self._turns.setdefault(home, asyncio.Lock())

@@ -1,4 +1,4 @@
-"""Bodies of requests about named lists in, their records on `control` out: checked, and no larger than one; pure."""
+"""Bodies of requests about named lists in; checked records for `control`, within one record's size, out; pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +18,12 @@ Segments = Mapping[str, Segment]
 
 
 def id_of(environment: str, name: str) -> str:
-    """Of the list's record: a name occurs once in an environment."""
+    """Returns the record's id: a name is unique in an environment."""
     return f"{environment}/{name}"
 
 
 def new_list(body: Any, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
-    """Raises ``ApiError``: 409 for a name that is taken, 422 with the path of the wrong field."""
+    """Returns a new list; raises ``ApiError``: 409 for a used name, 422 with the path of the wrong field."""
     _check_count(body, MOST_LIST_VALUES)
     said = checked(NewValueList, body)
     if said.name in known:
@@ -44,7 +44,7 @@ def new_list(body: Any, home: tuple[str, str], known: Lists, segments: Segments,
 
 
 def replaced(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
-    """With other values, and another description where one is given; raises ``ApiError`` (422)."""
+    """Replaces the values, and the description if the body has one; raises ``ApiError`` (422)."""
     _check_count(body, MOST_LIST_VALUES)
     said = checked(ListReplacement, body)
     values = _values(record.name, said.values, segments)
@@ -54,19 +54,19 @@ def replaced(record: ValueList, body: Any, segments: Segments, now_ms: int) -> V
 
 
 def with_values(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
-    """With these added; raises ``ApiError`` (422)."""
+    """Adds values; raises ``ApiError`` (422)."""
     added = _values(record.name, _change(body), segments)
     return _changed(record, ordered([*record.values, *added]), now_ms)
 
 
 def without_values(record: ValueList, body: Any, _segments: Segments, now_ms: int) -> ValueList:
-    """Without these, those that it does not have among them; raises ``ApiError`` (422)."""
+    """Removes values, ignoring absent ones; raises ``ApiError`` (422)."""
     removed = set(map(_key, checked_values(_change(body), "values")))
     return _changed(record, tuple(one for one in record.values if _key(one) not in removed), now_ms)
 
 
 def check_unused(record: ValueList, segments: Segments) -> None:
-    """Raises ``ApiError`` (409) where a segment's rule uses it."""
+    """Raises ``ApiError`` (409) if a segment's rule uses the list."""
     users = users_of(record.name, segments)
     if users:
         named = ", ".join(f"{one.id} ({one.name})" for one in users[:5])
@@ -79,18 +79,18 @@ def _change(body: Any) -> list[Any]:
 
 
 def _check_count(body: Any, most: int) -> None:
-    """Before each value is looked at."""
+    """Checks the number before any value."""
     if isinstance(body, dict) and isinstance(body.get("values"), list) and len(body["values"]) > most:
         raise ApiError("too_many", f"at most {most} values in one request", "values")
 
 
 def _changed(record: ValueList, values: tuple[Scalar, ...], now_ms: int) -> ValueList:
-    """The version grows only where the values differ."""
+    """Increments the version only if the values differ."""
     check_size(values, "values")
     if values == record.values:
         return record
     update = {"values": values, "version": record.version + 1, "updated_ms": now_ms}
-    # not of the earlier record: what that has computed from its values is not copied
+    # a new record: a copy would keep results cached from the old values
     return ValueList.model_validate(record.model_dump() | update)
 
 
@@ -108,5 +108,5 @@ def _values(name: str, written: list[Any], segments: Segments) -> tuple[Scalar, 
 
 
 def _key(value: Scalar) -> tuple[bool, Scalar]:
-    """``1`` and ``true`` are equal in Python."""
+    """Distinguishes ``1`` and ``true``, which are equal in Python."""
     return isinstance(value, bool), value

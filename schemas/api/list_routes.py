@@ -1,4 +1,4 @@
-"""The lines of the table of routes that are about named lists; pure."""
+"""The rows of the route table for named lists; pure."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The line of the table of routes that is about the live stream; pure."""
+"""The row of the route table for the live stream; pure."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The lines of the table of routes that are about typed columns; pure."""
+"""The rows of the route table for typed columns; pure."""
 
 from schemas.api.route import get, write
 

@@ -1,4 +1,4 @@
-"""Segments and named lists of one environment in; which segment uses which list, and of which content, out; pure."""
+"""Segments and named lists of one environment in; each segment's lists, and their contents' versions, out; pure."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -16,14 +16,14 @@ Segments = Mapping[str, Segment]
 
 
 class RuleNames(NamedTuple):
-    """What a rule itself refers to; ``lists`` with the type of identifiers that each is compared with, or empty."""
+    """A rule's own references; ``lists`` pairs each list with the type of the compared identifiers, or with ""."""
 
     segments: frozenset[str]
     lists: frozenset[tuple[str, str]]
 
 
 def names_in(rule: Any) -> RuleNames:
-    """Of a rule as it was written; nothing for one that cannot be read."""
+    """Returns the names in a stored rule; nothing for an unreadable rule."""
     try:
         return _names_in(orjson.dumps(rule))
     except (ApiError, TypeError):
@@ -38,7 +38,7 @@ def _names_in(rule: bytes) -> RuleNames:
 
 
 def lists_of(segment: Segment, segments: Segments) -> dict[str, set[str]]:
-    """The lists of its rule and of the segments it refers to, each with the types of identifiers it stands for."""
+    """Returns the lists of its rule and of referred segments, each with the types of its identifiers."""
     lists: dict[str, set[str]] = {}
     for one in _whole(segment, segments):
         for name, kind in names_in(one.rule).lists:
@@ -47,7 +47,7 @@ def lists_of(segment: Segment, segments: Segments) -> dict[str, set[str]]:
 
 
 def _whole(segment: Segment, segments: Segments) -> Iterator[Segment]:
-    """The segment and all that it refers to, directly or by others; each once."""
+    """Returns the segment and all segments it refers to, directly or through others; each once."""
     seen, waiting = {segment.id}, [segment]
     while waiting:
         one = waiting.pop()
@@ -58,19 +58,19 @@ def _whole(segment: Segment, segments: Segments) -> Iterator[Segment]:
 
 
 def stamp_of(segment: Segment, segments: Segments, lists: Mapping[str, ValueList]) -> str:
-    """A text that changes with the content of any list that decides on a segment; empty: none does."""
+    """Returns a text that changes with the content of any list that the segment uses; empty without lists."""
     names = sorted(lists_of(segment, segments))
     return hash_of([[name, lists[name].content.digest if name in lists else ""] for name in names]) if names else ""
 
 
 def edited_ms(segment: Segment, segments: Segments, lists: Mapping[str, ValueList]) -> int:
-    """When the segment, or a list that decides on it, was edited last."""
+    """Returns the last edit time of the segment or of a list that it uses."""
     times = [lists[name].updated_ms for name in lists_of(segment, segments) if name in lists]
     return max([segment.updated_ms, *times])
 
 
 def users_of(name: str, segments: Segments) -> list[Segment]:
-    """The segments that a list decides on, oldest first."""
+    """Returns the segments that use the list, oldest first."""
     users = [one for one in segments.values() if name in lists_of(one, segments)]
     return sorted(users, key=lambda one: (one.created_ms, one.id))
 
@@ -85,5 +85,5 @@ def users_by_list(segments: Segments) -> dict[str, list[Segment]]:
 
 
 def contents_of(lists: Mapping[str, ValueList]) -> dict[str, ListValues]:
-    """By name, as rules take them."""
+    """Returns contents by name, in the form of rules."""
     return {name: one.content for name, one in lists.items()}

@@ -1,4 +1,4 @@
-"""Values of a named list as JSON in; the same checked, each once and in one order, out; pure."""
+"""Values of a named list as JSON in; checked distinct values, in one order, out; pure."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -15,27 +15,27 @@ Place = tuple[int, Scalar]
 
 
 def place_of(value: Scalar) -> Place:
-    """Where a value stands in its list: booleans, then numbers, then texts."""
+    """Returns a value's sort key: booleans, then numbers, then texts."""
     return (0 if isinstance(value, bool) else 2 if isinstance(value, str) else 1), value
 
 
 def ordered(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
-    """Each value once: ``1`` and ``1.0`` are one value, ``1``, ``"1"`` and ``true`` are three."""
+    """Returns distinct values: ``1`` and ``1.0`` are one value; ``1``, ``"1"`` and ``true`` are three."""
     return tuple(value for _, value in sorted({place_of(value) for value in values}))
 
 
 def digest_of(values: Sequence[Scalar]) -> str:
-    """Of values in order: the same of any two lists that have the same values."""
+    """Returns a digest of ordered values: equal for lists with equal values."""
     return hashlib.sha256(orjson.dumps(values)).hexdigest()[:16]
 
 
 def checked_values(values: Sequence[Any], at: str) -> list[Scalar]:
-    """Raises ``ApiError`` (422) with the path of the first wrong value."""
+    """Returns checked values; raises ``ApiError`` (422) with the path of the first wrong value."""
     return [_checked(value, f"{at}[{index}]") for index, value in enumerate(values)]
 
 
 def check_size(values: Sequence[Scalar], at: str) -> None:
-    """Raises ``ApiError`` (422) for values that are too many or too large for one list."""
+    """Raises ``ApiError`` (422) if a list has too many values, or exceeds a record's size."""
     if len(values) > MOST_LIST_VALUES:
         message = f"a list has at most {MOST_LIST_VALUES} values: with these it would have {len(values)}"
         raise ApiError("invalid_field", message, at)

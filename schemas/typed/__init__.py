@@ -1,1 +1,1 @@
-"""Properties that a workspace has as typed columns: what a row of `events` says of them, in Python and in SQL."""
+"""An event's properties in; the typed columns of a row of `events`, in Python and in SQL, out."""

@@ -1,6 +1,6 @@
-"""The properties that are typed columns in; the SQL of the four columns' values out, names as parameters; pure.
+"""Definitions of typed columns in; the SQL of the four columns' values, with names as parameters, out; pure.
 
-The twin of ``schemas.typed.values``, for rows that were stored before a property was one.
+The SQL twin of ``schemas.typed.values``, for rows older than their definition.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ TYPES = {"string": "String", "number": "Float64", "boolean": "Bool", "time": "Da
 
 
 def _value(place: JsonColumn, kind: str) -> str:
-    """NULL where the property does not fit its type."""
+    """Returns the SQL of a value; NULL if the property does not fit its type."""
     match kind:
         case "number":
             return place.number
@@ -32,7 +32,7 @@ def _value(place: JsonColumn, kind: str) -> str:
 
 
 def columns_of(typed: Sequence[tuple[str, str]], parameters: Parameters) -> dict[str, str]:
-    """SQL of each of the four columns over `properties`; ``typed`` are names and types in the order of the names."""
+    """Returns the SQL of the four columns over `properties`; ``typed`` are names and types in order of the names."""
     found = {}
     for kind, column in COLUMNS.items():
         pairs = [

@@ -1,7 +1,7 @@
-"""An event's properties and the ones that are typed columns in; the values of the four columns out; pure.
+"""An event's properties and the typed columns in; the values of the four columns out; pure.
 
-Read as a rule reads them: a text that spells a number is one, a time is ISO 8601 or unix time, `a.b` is the property of
-that name or a path. What does not fit its type is left out, as what is missing is.
+Values are read as in a rule: a text may spell a number, a time is ISO 8601 or unix time, `a.b` is the property of that
+name or a path. A value that does not fit its type is left out, like a missing value.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ TIMES_FROM_MS, TIMES_TO_MS = -2_208_988_800_000, 10_413_792_000_000
 
 
 def path_of(name: str) -> tuple[str, ...]:
-    """As a rule takes it: one part where it can only be a name, as ``a..b``."""
+    """Splits a path like a rule: a text such as ``a..b`` is one name."""
     parts = tuple(name.split("."))
     return parts if all(parts) else (name,)
 
@@ -48,7 +48,7 @@ READ: dict[str, Callable[[Any], Any]] = {"string": _string, "number": _number, "
 
 
 def values_of(properties: bytes, typed: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    """By column, then property; ``typed`` are names and types in the order of the names. Times are epoch ms."""
+    """Returns values by column and property, times as epoch ms; ``typed`` are names and types in order of the names."""
     found: dict[str, dict[str, Any]] = {column: {} for column in COLUMNS.values()}
     if not typed:
         return found

@@ -1,1 +1,1 @@
-"""The answers of the API as types: OpenAPI describes answers by them, and tests hold real answers against them."""
+"""The API's responses as types: OpenAPI describes responses by them, and tests check real responses against them."""

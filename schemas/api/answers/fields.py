@@ -17,7 +17,7 @@ closed = with_config(ConfigDict(extra="forbid"))
 
 
 def words(*values: str) -> Any:
-    """Of a field whose values are a closed set that is defined elsewhere."""
+    """Returns the type of a field whose closed set of values is defined elsewhere."""
     return Field(json_schema_extra={"enum": list(values)})
 
 

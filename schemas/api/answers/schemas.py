@@ -1,7 +1,6 @@
 """The types of all answers in, their JSON Schemas out; pure.
 
-`tests/e2e/test_described_api.py` holds real answers against them, so a field that a handler adds and its type does
-not have fails there.
+`tests/e2e/test_described_api.py` checks real responses against them: a handler's field without a type fails there.
 """
 
 from functools import cache
@@ -109,7 +108,7 @@ class _PublicNames(GenerateJsonSchema):
 
 @cache
 def answer_schemas() -> dict[str, Schema]:
-    """By name: each answer of ``SHAPES``, and the parts that they share."""
+    """Returns schemas by name: each response of ``SHAPES``, and their shared parts."""
     adapters = [(name, _MODE, TypeAdapter(shape)) for name, shape in SHAPES.items()]
     schemas, parts = TypeAdapter.json_schemas(
         adapters, ref_template="#/components/schemas/{model}", schema_generator=_PublicNames

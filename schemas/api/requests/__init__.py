@@ -1,1 +1,1 @@
-"""JSON bodies of requests in, checked models out; OpenAPI describes the bodies by the same models."""
+"""JSON bodies of requests in; checked models out; OpenAPI describes the bodies by the same models."""

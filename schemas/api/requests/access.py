@@ -1,4 +1,4 @@
-"""Bodies of keys, environments and workspaces in, checked models out; `body.py` says how one is refused."""
+"""Bodies of keys, environments and workspaces in; checked models out; `body.py` states the form of errors."""
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
-"""A JSON value and the model of a body in, the checked model out; the types of fields that several bodies share.
+"""A JSON value and the model of a body in; the checked model out; the types of fields that several bodies share.
 
-A wrong value is refused by the path of its field and its right form. An unknown field is refused too.
+An error names the wrong value's path and the right form. Unknown fields are errors too.
 """
 
 from typing import Annotated, Any, TypeVar, get_args
@@ -27,7 +27,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
 def _as_object(value: Any) -> Any:
-    """PHP writes an empty object as an empty array."""
+    """Accepts an empty array as an empty object: PHP writes it so."""
     return {} if value == [] else value
 
 
@@ -49,7 +49,7 @@ Absent = Field(default_factory=_nothing)
 
 
 class _OrEmpty:
-    """Says so in the description."""
+    """Adds the alternative to the description."""
 
     def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> Schema:
         return or_empty(handler(core))
@@ -74,7 +74,7 @@ _BLANK = r"String should match pattern '\S'"
 
 
 def checked(model: type[Model], value: Any) -> Model:
-    """Raises ``ApiError``: 400 unless the value is an object, 422 with the path of the first wrong field."""
+    """Checks a body; raises ``ApiError``: 400 unless it is an object, 422 with the path of the first wrong field."""
     if not isinstance(value, dict):
         raise ApiError("invalid_type", "the body must be a JSON object")
     try:
@@ -86,7 +86,7 @@ def checked(model: type[Model], value: Any) -> Model:
             )
             raise ApiError("invalid_field", message) from None
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        # an unknown field is likely the missing one, misspelt
+        # an unknown field is probably a misspelt missing one
         first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
         code = _CODES.get(first["type"], "invalid_field")
         path = _path(first["loc"], value)
@@ -100,7 +100,7 @@ def checked(model: type[Model], value: Any) -> Model:
 
 
 def _path(places: tuple[str | int, ...], value: Any) -> str:
-    """As far as the places are some in the value; behind them pydantic names the branches of a union."""
+    """Returns the path as far as it exists in the value; pydantic appends names of a union's branches."""
     path = ""
     for place in places:
         if isinstance(value, dict):
@@ -115,7 +115,7 @@ def _path(places: tuple[str | int, ...], value: Any) -> str:
 
 
 def _fields(model: type[BaseModel], places: tuple[str | int, ...]) -> list[str]:
-    """The fields of the model that stands at the path, whose last place is the unknown field."""
+    """Returns the field names of the model that holds the unknown field, the path's last part."""
     for place in places[:-1]:
         if isinstance(place, str) and place in model.model_fields:
             model = _model_in(model.model_fields[place].annotation) or model

@@ -1,4 +1,4 @@
-"""Bodies that write, list and split contacts in, checked models out; `body.py` says how one is refused."""
+"""Bodies that write, list and split contacts in; checked models out; `body.py` states the form of errors."""
 
 from typing import Annotated, Any
 

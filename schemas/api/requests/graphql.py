@@ -1,4 +1,4 @@
-"""The body of `POST /graphql` in, a checked model out."""
+"""The body of `POST /graphql` in; a checked model out."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,6 @@
-"""Bodies that make, replace and change named lists in, checked models out.
+"""Bodies that make, replace and change named lists in; checked models out.
 
-Each value is checked by `schemas/control/value_lists.py`, which names its place.
+`schemas/control/value_lists.py` checks each value, and names its place.
 """
 
 from typing import Annotated, Any

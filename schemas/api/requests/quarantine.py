@@ -1,4 +1,4 @@
-"""Bodies that replay or discard records in quarantine in, checked models out."""
+"""Bodies that replay or discard records in quarantine in; checked models out."""
 
 from typing import Annotated
 

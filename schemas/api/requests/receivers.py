@@ -1,4 +1,4 @@
-"""The body that defines a receiver of a provider's reports in, a checked model out."""
+"""The body that defines a receiver of a provider's reports in; a checked model out."""
 
 from typing import Annotated
 

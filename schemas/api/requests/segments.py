@@ -1,4 +1,4 @@
-"""Bodies that define, edit and preview segments in, checked models out; `schemas/rules` parses the rule."""
+"""Bodies that define, edit and preview segments in; checked models out; `schemas/rules` parses the rule."""
 
 from typing import Annotated, Any, Literal
 

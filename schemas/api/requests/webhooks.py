@@ -1,6 +1,6 @@
-"""Bodies that define, edit, rotate, test and retry webhooks in, checked models out.
+"""Bodies that define, edit, rotate, test and retry webhooks in; checked models out.
 
-`ingest/control/webhooks.py` checks what a body alone cannot tell: the URL's host, and whether segments exist.
+`ingest/control/webhooks.py` checks values beyond the body: the URL's host, and the existence of segments.
 """
 
 from base64 import b64decode
