@@ -1,8 +1,9 @@
-"""A page of a launch in; its people, each once, and those that the launch reached under another id before, out.
+"""A page of a launch in; its distinct people, and those that the launch reached under another id before, out.
 
-Contacts merge while a launch goes by ids: one that was sent a message may be part of a later one now, and one that is
-yet to come part of an earlier one. A contact goes by the id that it has today. It was reached if the event for an id
-that has become it since the launch began is stored, or was made here a moment ago, before the sink had it.
+Contacts merge while a launch pages by ids. A contact that got a message may now be part of a later contact, and a
+contact still to come may be part of an earlier one. A contact's id is its present one. The launch has reached a contact
+if an event for one of the ids that merged into it since the start of the launch is stored, or was made a moment ago,
+before the sink stored it.
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
@@ -31,27 +32,27 @@ WHERE {HERE} AND campaign_id = {{campaign:String}} AND type = '{REQUESTED}' AND 
 
 class Rows(Protocol):
     def __call__(self, job: LaunchJob, query: str, **parameters: Any) -> Awaitable[Sequence[Sequence[Any]]]:
-        """Of a query about the job's environment."""
+        """Runs a query over the job's environment."""
 
 
 class ReachedContacts:
-    """Of all launches of a process."""
+    """Keeps the reached contacts of all launches of a process."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._recent: TTLCache[tuple[str, str], bool] = TTLCache(MOST, KEEP_S)
 
     def add(self, job: LaunchJob, contact_ids: Iterable[str]) -> None:
-        """Their events are durable."""
+        """Adds contacts whose events are durable."""
         for contact_id in contact_ids:
             self._recent[job.id, contact_id] = True
 
     async def people(self, job: LaunchJob, ids: Sequence[str]) -> list[str]:
-        """The contacts that these ids are today, without those that the launch has reached under another id."""
+        """Returns the present contacts of these ids, without those that the launch has reached under another id."""
         winners = {row[0]: row[1] for row in await self._rows(job, _WINNERS, ids=list(ids))}
         here = set(ids)
         today = list(dict.fromkeys(winners.get(one, one) for one in ids))
-        # what is in the page itself is made again after a crash, with the same id
+        # a page repeated after a crash makes its own events again, with the same ids
         names = {one: [] if one in here else [one] for one in today}
         since = job.created_ms - SKEW_MS
         for loser, winner in await self._rows(job, _LOSERS, ids=today, since=since):

@@ -1,9 +1,9 @@
-"""The ``.sql`` files of one server in, the database whose tables and views are those of all shards out; pure.
+"""The ``.sql`` files of one server in; the database with tables and views over all shards out; pure.
 
-1. A table whose rows lie on one shard each is a ``Distributed`` table without a key: it reads all shards, and refuses
-   inserts. A table that every shard has whole is read on the host itself.
-2. A view of which each row follows from the rows of one shard is asked on each shard, next to its rows. The others
-   join or group rows of several shards, so they are made anew over the tables of all.
+1. A table with each row on one shard becomes a ``Distributed`` table without a key: it reads all shards, and refuses
+   inserts. A table that every shard holds completely is read on the host itself.
+2. A view whose rows each depend on one shard runs on each shard, next to its rows. The other views join or group rows
+   of several shards, so they are created again over the tables of all shards.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _ALL = "{database}_all"
 
 
 def read_layer(cluster: str, texts: Mapping[str, str]) -> str:
-    """The file that makes it, from the text of each file by name: another text where any of them changed."""
+    """Returns the file of the layer from the text of each file by name: its text changes with theirs."""
     digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in sorted(texts.items())).encode()).hexdigest()
     tables = [table for name, text in texts.items() if not _VIEW.fullmatch(name) for table in _TABLE.findall(text)]
     views = {match[1]: text for name, text in texts.items() if (match := _VIEW.fullmatch(name))}

@@ -1,11 +1,11 @@
-"""Definitions of typed columns in; stored events that have them, and rows of `typed_columns` that say so, out.
+"""Definitions of typed columns in; stored events with these columns, and rows of `typed_columns` that say so, out.
 
-1. The sink writes the values of new events; here those that were stored before are rewritten, by a mutation of the rows
-   whose maps differ from what the definitions say. So it may be repeated, and a property that is one no more, or is one
-   of another type, goes the same way. Until then its values are in the rows of before.
-2. A sink may know a definition later than this one, and a block may have been filled before. So a change is waited
-   on for ``GRACE_S`` before the rows are looked at, and rows of the last ``AGAIN_MS`` are looked at again every round.
-3. Of a cluster each shard has a mutation, which is Keeper's, so it reaches each replica.
+1. The sink writes the values of new events. This keeper rewrites earlier events, by a mutation of rows whose maps
+   differ from the definitions. So it may repeat, and the same mutation covers a removed property and a changed type.
+   Until then the rows keep their earlier values.
+2. A sink may learn a definition after this process, or have filled a block before. So a change waits ``GRACE_S`` before
+   the mutation, and every round checks rows of the last ``AGAIN_MS`` again.
+3. On a cluster each shard has a mutation; Keeper distributes it to each replica.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ _ROW = ("workspace", "environment", "property", "type", "created_at", "filled_at
 
 
 class TypedColumnKeeper:
-    """Beside the lanes of one of the sinks."""
+    """Runs beside the lanes of one of the sinks."""
 
     def __init__(self, settings: Settings, state: ControlState) -> None:
         self._settings = settings
@@ -53,7 +53,7 @@ class TypedColumnKeeper:
         """Of what differs: the definitions, and since when they are these."""
 
     async def run(self) -> None:
-        """For ever; what goes wrong is logged and tried again."""
+        """Runs for ever; logs an error and tries again."""
         clients = []
         for shard in await shards_of(self._settings):
             client = await connected(await answering(shard), FOREVER_S)
@@ -81,9 +81,9 @@ class TypedColumnKeeper:
                 await client.close()
 
     async def keep(self, client: AsyncClient, *others: AsyncClient, grace_s: float = GRACE_S) -> None:
-        """Fill the environments whose definitions have differed from the table `typed_columns` for long enough.
+        """Fills the environments whose definitions have differed from the table `typed_columns` for long enough.
 
-        On each shard: ``others`` are those but the first.
+        Covers each shard: ``others`` are all shards but the first.
         """
         stored: dict[Home, Defined] = {}
         for workspace, environment, name, kind, created_ms in (await client.query(_STORED)).result_rows:
@@ -107,7 +107,7 @@ class TypedColumnKeeper:
 
 
 async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn], since_ms: int = 0) -> None:
-    """Return when the events that were stored since then have these typed columns, and no others."""
+    """Returns after all events stored since then have exactly these typed columns."""
     typed = [(name, here[name].type) for name in sorted(here)]
     parameters = Parameters()
     values = columns_of(typed, parameters)

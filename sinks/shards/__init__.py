@@ -1,1 +1,1 @@
-"""The sink's inserts, of several shards."""
+"""Blocks of rows in; inserts into the shards of a cluster out."""

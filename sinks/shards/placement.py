@@ -1,7 +1,7 @@
-"""A table and a datum of Kafka in, the shard that its row lies on out; pure.
+"""A table and a datum of Kafka in; the shard of its row out; pure.
 
-A row's shard follows from its key alone: what comes twice comes to the same shard, where it collapses. Contacts and
-events lie by the contact id of their sender, which no merge changes.
+A row's shard follows from its key alone, so repeated rows reach the same shard and collapse there. Contacts and events
+are placed by the contact id of their sender, which no merge changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,6 +46,6 @@ KEYS: Mapping[str, Callable[[Any], str]] = {
 
 
 def shard_of(table: str, datum: Any, shards: int) -> int:
-    """From 0 on."""
+    """Returns the shard's number from 0 on."""
     key = KEYS.get(table)
     return 0 if key is None else partition_of(key(datum), shards)

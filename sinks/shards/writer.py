@@ -1,10 +1,10 @@
-"""Blocks of rows in, an insert into the tables of each shard that has some of them out.
+"""Blocks of rows in; an insert into the tables of each affected shard out.
 
-1. Each shard has a writer of its own, with a replica that answered when the sink started: a row goes straight to its
-   shard, never through a ``Distributed`` table. Tables that every shard has whole are written on the first one.
-2. An insert returns when all its shards have their rows, so Kafka's offsets say the same as for one server. Each shard
-   says of itself what it has stored; what one has and another has not is sent to the latter alone.
-3. While a shard is away its inserts are tried again, and the next block of that topic waits.
+1. Each shard has its own writer to a replica that answered when the sink started. A row goes straight to its shard,
+   never through a ``Distributed`` table. Tables that every shard holds completely are written on the first shard.
+2. An insert returns when all its shards have their rows, so Kafka's offsets mean the same as for one server. Each shard
+   reports its stored rows; a shard that lacks some gets only those.
+3. During a shard's outage its inserts are retried, and the next block of that topic waits.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from sinks.shards.placement import KEYS, shard_of
 
 
 def writer_of(settings: Settings, typed: TypedColumns) -> Writer:
-    """Of one server, of replicas, or of shards."""
+    """Returns the writer of one server, of replicas, or of shards."""
     return (ShardWriters if settings.clickhouse_shards > 1 else Writer)(settings, typed)
 
 
 class ShardWriters(Writer):
-    """A writer a shard."""
+    """One writer for each shard."""
 
     async def start(self) -> None:
-        """Returns when a replica of each shard answers; raises ``CannotStart``."""
+        """Returns after a replica of each shard answers; raises ``CannotStart``."""
         await self.open(await asyncio.gather(*(answering(shard) for shard in await shards_of(self._settings))))
 
     async def open(self, hosts: Sequence[Settings]) -> None:
-        """Write to these hosts, of each shard one."""
+        """Opens writers to these hosts, one of each shard."""
         self._writers = [Writer(host, self._typed) for host in hosts]
         for writer in self._writers:
             writer.counts = self.counts
@@ -61,7 +61,7 @@ class ShardWriters(Writer):
         for item in items:
             by_shard[self.lane_of(table.name, item.datum)].append(item)
         inserts = [self._writers[shard].insert(table, topic, some) for shard, some in by_shard.items()]
-        # all of them end before the first refusal is told: no insert goes on unseen
+        # report the first refusal after all have ended: no insert continues unobserved
         for outcome in await asyncio.gather(*inserts, return_exceptions=True):
             if outcome is not None:
                 raise outcome

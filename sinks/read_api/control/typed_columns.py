@@ -1,4 +1,4 @@
-"""A tenant in; the properties that are typed columns of its events, and whether all events have them, out, by name."""
+"""A tenant in; its typed columns by name, and whether all stored events have them, out."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ async def typed_columns(
 
 
 async def typed_column(reader: ClickHouseReader, control: ControlState, tenant: Tenant, name: str) -> dict[str, Any]:
-    """Raises ``ApiError`` (404)."""
+    """Returns a typed column; raises ``ApiError`` (404)."""
     column = require(control.typed_columns.get(tenant.place, {}), name, "typed column")
     return (await _shown(reader, tenant, [column]))[0]
 

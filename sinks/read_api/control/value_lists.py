@@ -1,4 +1,4 @@
-"""The control state in; named lists, with the segments that use them, and their values, as the API shows them, out."""
+"""The control state in; named lists, their values, and the segments that use them, in the API's shape, out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from sinks.read_api.request.tenant import Tenant
 
 
 def lists_of(control: ControlState, tenant: Tenant, paging: Paging, partitions: int) -> Any:
-    """By name."""
+    """Returns a page of lists by name; looks up only the page's lists in rules."""
     records = sorted(control.value_lists[tenant.place].values(), key=lambda one: one.name)
     total = len(records)
     rows = after_cursor(records, paging, lambda one: one.name)
@@ -26,12 +26,12 @@ def lists_of(control: ControlState, tenant: Tenant, paging: Paging, partitions: 
 
 
 def list_named(control: ControlState, tenant: Tenant, name: str) -> ValueList:
-    """Raises ``ApiError`` (404)."""
+    """Returns a list; raises ``ApiError`` (404)."""
     return require(control.value_lists[tenant.place], name, "list")
 
 
 def shape(control: ControlState, record: ValueList, partitions: int) -> dict[str, Any]:
-    """Without its values, which may be many."""
+    """Returns the shape without the values, which may be many."""
     users = users_of(record.name, control.segments[record.workspace, record.environment])
     return _shape(control, record, users, partitions)
 
@@ -49,7 +49,7 @@ def _shape(control: ControlState, record: ValueList, users: Iterable[Segment], p
 
 
 def values_of(record: ValueList, paging: Paging) -> Any:
-    """A cursor goes on behind its value, whether the list still has that or not."""
+    """Returns a page of values; a cursor resumes behind its value, even if the list has lost that value."""
     values = record.values
     if paging.after:
         last = paging.after[0]

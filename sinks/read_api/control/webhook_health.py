@@ -1,7 +1,7 @@
-"""A webhook's last attempts in; how it is doing, and whether its circuit breaker lets requests through, out.
+"""A webhook's last attempts in; its health, and the state of its circuit breaker, out.
 
-The sender's breaker is in its memory. It follows from the outcomes alone, so the same rules over the log tell its
-state; a sender that was started anew forgets failures, and knows them again after as many more.
+The sender's breaker is in memory, and follows from outcomes alone. So the same rules over the log give its state. A
+restarted sender forgets failures, until it has seen as many again.
 """
 
 import statistics
@@ -23,7 +23,7 @@ LOOKED_AT = 100
 async def health(
     reader: ClickHouseReader, tenant: Tenant, webhook_ids: Sequence[str], now_ms: int
 ) -> list[dict[str, Any]]:
-    """In the order of the ids."""
+    """Returns health in the order of the ids."""
     found = await webhooks.latest_attempts(
         reader, tenant, webhook_ids, wanted=LOOKED_AT, before=None, since_ms=now_ms - DAY_MS
     )
@@ -31,7 +31,7 @@ async def health(
 
 
 def state(attempts: Iterable[Mapping[str, Any]], now_ms: int) -> dict[str, Any]:
-    """Of attempts in the API's shape, in any order."""
+    """Returns the state from attempts in the API's shape, in any order."""
     done = [one for one in attempts if one["error"] != EXPIRED]
     done.sort(key=_ended_ms)
     breaker, in_a_row = Breaker(), 0
