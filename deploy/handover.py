@@ -1,8 +1,8 @@
-"""A stage and a process's command in; the process until it is told to stop, and its partitions handed over, out.
+"""A stage and a process's command in; the running process until its stop, then its handed-over partitions, out.
 
-A static member that stops keeps its partitions until its session ends, which is right for one that comes back. Where
-moving them costs nothing, or the worker goes for good, others should have them at once: the member leaves its group
-when its process has ended, as by ``headwater workers retire``. One that crashes keeps them.
+A static member that stops keeps its partitions until its session ends, so that it can come back. If a move is cheap, or
+the worker stops for good, others should get the partitions at once. So the member leaves its group after its process
+ends, as with ``headwater workers retire``. After a crash the member keeps its partitions.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ WITHIN_S = 8.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The process's exit code; raises ``SystemExit`` where no command is given."""
+    """Returns the process's exit code; raises ``SystemExit`` without a command."""
     if len(arguments) < 2:
         raise SystemExit(USAGE)
     stage, *command = arguments

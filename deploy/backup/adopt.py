@@ -1,7 +1,8 @@
 """The tables of one server in; the same rows in the empty tables of a cluster, whose first replica it became, out.
 
-Parts are attached, not copied: both databases lie on one disk, and the other replicas fetch them. The rows say where
-the sink stopped, so it goes on from there; the older database is not changed, and its process may be started again.
+ClickHouse attaches parts instead of copying them: both databases are on one disk, and the other replicas fetch the
+parts. The rows hold the sink's position, so the sink resumes there. The older database does not change, and its process
+may start again.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ UNPARTITIONED = "all"
 
 
 async def adopt(settings: Settings, older: str, say: Say) -> None:
-    """``older`` is the database of before, on the host of ``CLICKHOUSE_URL``. Raises ``CannotStart``."""
+    """Adopts ``older``, the previous database on the host of ``CLICKHOUSE_URL``. Raises ``CannotStart``."""
     if not settings.clickhouse_cluster or settings.clickhouse_shards > 1:
         raise CannotStart("one server's data is adopted by the replicas of one shard: set HEADWATER_CLICKHOUSE_CLUSTER")
     if running := [one for one in await members(settings) if one.stage == "clickhouse"]:
@@ -41,7 +42,7 @@ async def adopt(settings: Settings, older: str, say: Say) -> None:
 
 
 async def attach(client: AsyncClient, older: str, say: Say) -> None:
-    """To the client's database, which has the same tables without rows; raises ``CannotStart``."""
+    """Attaches parts to the client's equal tables without rows; raises ``CannotStart``."""
     newer = str(client.database)
     if older == newer:
         raise CannotStart("give the tables of the cluster another HEADWATER_CLICKHOUSE_DATABASE, and provision them")
@@ -67,9 +68,9 @@ async def attach(client: AsyncClient, older: str, say: Say) -> None:
 def main(
     older: Annotated[str, typer.Argument(metavar="DATABASE", help="The one server's database.", show_default=False)],
 ) -> None:
-    """Take one server's tables over into the empty ones of a cluster whose first replica it became.
+    """Takes one server's tables over into the empty ones of a cluster whose first replica it became.
 
-    Ends with one line where it cannot be done.
+    Ends with a one-line error if that fails.
     """
     try:
         asyncio.run(adopt(read_settings(), older, partial(print, flush=True)))
