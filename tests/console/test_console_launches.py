@@ -1,4 +1,4 @@
-"""A campaign's launches: shown with whom they reached, previewed, and launched once, where the key may."""
+"""A campaign's launches: shown with reached contacts, previewed, and launched once, if the key has the scope."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ SOON = 20_000
 
 
 async def campaign_to_launch(client: httpx.AsyncClient) -> tuple[str, str]:
-    """Its id, and the identifier of a contact that may be sent a mail."""
+    """Returns the campaign's id, and the identifier of a contact that accepts mail."""
     tag = secrets.token_hex(4)
     contact = {"external_id": tag, "email": f"{tag}@example.com", "consents": {"email_marketing": True}}
     answer = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=contact)

@@ -1,4 +1,4 @@
-"""Copies of events in the live view: told apart from their first, and found by key and status."""
+"""Copies of events in the live view: distinguished from their first, and filtered by key and status."""
 
 import re
 import secrets
@@ -20,7 +20,7 @@ async def test_a_copy_of_an_event_is_told_and_found_by_key_and_status(seen: Watc
         key = next(one["id"] for one in keys if one["kind"] == "secret")
         await listen(seen, "?type=copied_one")
         for total in (1, 1, 2):
-            # who waits for the outcome has its copy passed on to be judged
+            # the edge passes on copies of requests that wait for the outcome
             sent = {**event, "properties": {"total": total}}
             await client.post("/v1/events?sync=true&timeout_ms=10000", json=sent)
     await expect(row_of(seen, "copied_one")).to_have_count(3, timeout=SOON)

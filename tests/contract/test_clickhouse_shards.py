@@ -1,6 +1,6 @@
-"""Shards x replicas: what each host gets, and what the embedded engine makes and answers of it.
+"""Shards x replicas: the statements of each host, and the embedded engine's tables and answers for them.
 
-Not run, for want of a server: replicas that copy from each other, and shards on two machines.
+Not covered, for lack of servers: replicas that copy from each other, and shards on two machines.
 """
 
 import re
@@ -58,7 +58,7 @@ SAMPLES = {"String": "'x'", "Int64": "1", "Array": "['x']"}
 
 
 def rendered() -> str:
-    """Engines of the tables that every shard has, and all that reads the shards."""
+    """Returns the engines of the tables on every shard, and all statements that read the shards."""
     found = []
     for one in migrations():
         engines = re.findall(
@@ -67,13 +67,13 @@ def rendered() -> str:
         found += [f"{one.name}: {engine}" for engine in engines]
     (reads,) = (one for one in expected_of(CLUSTER) if one not in migrations())
     made = [DIGEST.sub("", sql) for sql in statements_of(reads, CLUSTER)]
-    # of views that are made anew the first line, as their files have the rest
+    # only the first line of recreated views: their files hold the rest
     found += [sql.splitlines()[0] for sql in made if not sql.startswith("ALTER")]
     return "\n".join(found) + "\n"
 
 
 def test_hosts_get_what_is_written_down() -> None:
-    """`python -m tests.contract.test_clickhouse_shards` writes it anew."""
+    """`python -m tests.contract.test_clickhouse_shards` writes the golden file."""
     assert rendered() == GOLDEN.read_text()
 
 
@@ -86,7 +86,7 @@ def test_a_table_is_on_one_shard_by_its_key_or_on_all() -> None:
 
 
 def test_a_row_that_comes_again_comes_to_the_same_shard() -> None:
-    """Whatever its contact is by then, and from whichever side its link is told."""
+    """The present contact and the side of the link do not matter."""
     shards = set()
     for n in range(50):
         first = event(f"external_id:u{n}", event_id=f"e{n}")
@@ -105,7 +105,7 @@ def test_a_row_that_comes_again_comes_to_the_same_shard() -> None:
 
 @pytest.mark.parametrize("settings", [CLUSTER, Settings(clickhouse_cluster="one", clickhouse_database="hw")])
 def test_the_engine_makes_every_replicated_table(settings: Settings, tmp_path: Path) -> None:
-    """And takes the mutations of an erasure, but for doing them: it refuses those with subqueries."""
+    """It also accepts an erasure's mutations, but does not run them: it refuses those with subqueries."""
     made = [sql for one in migrations() for sql in statements_of(one, settings) if "CREATE TABLE" in sql]
     subquery = "ALTER TABLE hw.quarantine DELETE WHERE event_id IN (SELECT event_id FROM hw.events)"
     deletes = [
@@ -130,7 +130,7 @@ def test_the_engine_makes_every_replicated_table(settings: Settings, tmp_path: P
 
 
 def test_reads_are_of_all_shards(tmp_path: Path) -> None:
-    """Over one shard they answer as its own tables do, over two shards with these rows each row twice."""
+    """Over one shard they equal its own tables; over two shards with equal rows each row comes twice."""
     plain = [sql for one in migrations() for sql in one.statements("hw")]
     (reads,) = (one for one in expected_of(CLUSTER) if one not in migrations())
     once, twice = reads.statements("hw"), [sql.replace("hw_all", "tw") for sql in reads.statements("hw")]
@@ -158,7 +158,7 @@ def test_reads_are_of_all_shards(tmp_path: Path) -> None:
     doubled = [2 * n if name not in EVERYWHERE else n for name, n in zip(names, lines, strict=True)]
     doubled[names.index("campaign_messages")] = lines[
         names.index("campaign_messages")
-    ]  # messages of all shards are one
+    ]  # messages of all shards are in one table
     assert [int(one) for one in found[len(start) + len(asks) : -len(last)]] == doubled
     denied, allowed, written = found[-len(last) :]
     assert "Double-distributed IN/JOIN subqueries is denied" in denied

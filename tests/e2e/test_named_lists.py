@@ -1,4 +1,4 @@
-"""Named lists on a running stack: made, read by pages, used by rules of all kinds, changed, kept apart, and deleted."""
+"""Named lists on a running stack: created, paged, used by rules of all kinds, changed, isolated, and deleted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Processes that share a port: each gets connections, and the ones that stay answer when another one ends."""
+"""Processes that share a port: each gets connections, and the others still answer after one has ended."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ serve(app, "127.0.0.1", int(sys.argv[1]), shared=len(sys.argv) == 2)
 
 
 def answers(port: int, times: int = 40) -> set[int]:
-    """The ids of the processes that answered, each request by a connection of its own."""
+    """Returns the ids of the processes that answered, with a new connection for each request."""
     return {int(httpx.get(f"http://127.0.0.1:{port}", trust_env=False).text) for _ in range(times)}
 
 
@@ -41,7 +41,7 @@ def test_each_has_connections_and_the_last_one_has_all(tmp_path: Path) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
     def is_up() -> bool:
-        """Whether the youngest has had a connection."""
+        """Whether the youngest process has had a connection."""
         try:
             return len(answers(port)) == len(started) + 1
         except httpx.HTTPError:

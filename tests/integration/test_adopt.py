@@ -1,4 +1,4 @@
-"""One server's tables are adopted by others of the same engine; replicated ones the embedded engine cannot fill."""
+"""Another database of the same engine adopts a server's tables; the embedded engine cannot fill replicated ones."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ async def test_the_same_rows_and_places_are_in_the_new_tables(settings: Settings
     await writer.start()
     for table in (EVENTS, MEMBERSHIP_CHANGES):
         await writer.prepare(table)
-    for n in range(3):  # of parts that are not merged yet
+    for n in range(3):  # parts that are not merged yet
         await writer.insert(EVENTS, "resolved", [Item(n, 7, 0, event("external_id:u1", event_id=f"e{n}", **PLACE))])
     await writer.insert(MEMBERSHIP_CHANGES, "changes", [Item(0, 0, 0, member)])
     await writer.stop()

@@ -1,4 +1,4 @@
-"""Records of each compression on a real broker: they are as small as it says, and every reader has them whole."""
+"""Records of each compression on a real broker: their size matches, and every reader decodes them."""
 
 import secrets
 from pathlib import Path
@@ -16,7 +16,7 @@ MOST_BYTES, VALUE = 2_000, b'{"page": "checkout"}' * 2_000
 
 
 async def topic_of_small_batches(bootstrap: str) -> str:
-    """Its bound is that of a batch as it lies on the broker's disk."""
+    """Its bound is the size of a batch on the broker's disk."""
     name, admin = f"small-{secrets.token_hex(4)}", AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, 1, 1, topic_configs={"max.message.bytes": str(MOST_BYTES)})])

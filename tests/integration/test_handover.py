@@ -1,4 +1,4 @@
-"""A sink that is told to stop under `deploy.handover` leaves its group; one that is killed is waited for."""
+"""A sink stopped under `deploy.handover` leaves its group; the group waits for a killed one."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Contacts that merge between two pages of a launch: the person is sent one message, whichever id came first."""
+"""Contacts that merge between two pages of a launch: the person gets one message, whichever id comes first."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ A, B, C, D, E = sorted((f"external_id:p{n}" for n in range(5)), key=cid)
 
 
 class Step:
-    """A sender that does one page at a time; ``again`` is one that knows nothing of before."""
+    """A sender that runs one page at a time; ``again`` is a new sender without memory."""
 
     def __init__(self, pipe: ReadPipeline, one: LaunchJob) -> None:
         self._pipe, self._control, self._jobs, self._first = pipe, ControlState(), LaunchJobs(), one
@@ -48,7 +48,7 @@ class Step:
 
 
 async def merged(pipe: ReadPipeline, loser: str, winner: str, version: int) -> None:
-    """As the stages tell of it: the override, the contacts, the memberships."""
+    """Stores a merge's rows as the stages do: the override, the contacts, the memberships."""
     await pipe.store(OVERRIDES, merge(loser, winner, version))
     profile: dict[str, Any] = {"email": f"{winner[-2:]}@x.io", "consents": {"email": True}}
     whole = contact(winner, loser, version=version, **profile)
@@ -79,8 +79,8 @@ async def test_a_person_is_reached_once(
                 await pipe.store(EVENTS, *made)
                 await step.close()
                 step.again()
-            await merged(pipe, A, D, 2)  # reached under A, and D is yet to come
-            await merged(pipe, C, B, 3)  # reached as B, and C is yet to come
+            await merged(pipe, A, D, 2)  # the launch has reached A, and has not come to D yet
+            await merged(pipe, C, B, 3)  # the launch has reached B, and has not come to C yet
             while not (done := await step.page()).done_ms:
                 pass
         finally:

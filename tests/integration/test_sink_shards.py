@@ -1,4 +1,4 @@
-"""The sink's inserts of two shards, here two databases of one engine: each row on its shard, after crashes too."""
+"""The sink's inserts into two shards, here two databases of one engine: each row on its shard, after crashes too."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -30,7 +30,7 @@ STREAM = next(stream for stream in STREAMS if stream.topic is topics.RESOLVED)
 
 
 class Shards(ShardWriters):
-    """Two, and what a test asks each of them."""
+    """Two shards, and the tests' queries of each."""
 
     async def rows(self, sql: str) -> list[list[Any]]:
         return [[row[0] for row in (await writer._client.query(sql)).result_rows] for writer in self._writers]
@@ -59,7 +59,7 @@ def items(first: int, end: int) -> list[Item]:
 
 
 async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> None:
-    for _ in range(2):  # as after an answer that was lost
+    for _ in range(2):  # a repeat, as after a lost answer
         await shards.insert(EVENTS, TOPIC, items(0, 40))
     by_shard = await shards.rows("SELECT event_id FROM events FINAL")
     for shard, found in enumerate(by_shard):
@@ -71,7 +71,7 @@ async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> No
 
 
 async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Shards) -> None:
-    """A sink dies while the second of two inserts is under way: neither a row twice nor one left out."""
+    """A sink dies during the second of two inserts: no row comes twice, and none is lost."""
     await shards.insert(EVENTS, TOPIC, items(0, 20))
     half = [one for one in items(20, 40) if shards.lane_of("events", one.datum) == 1]
     await shards.insert(EVENTS, TOPIC, half)
@@ -92,7 +92,7 @@ async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Sha
 
 
 async def test_an_erasure_goes_through_all_shards(shards: Shards) -> None:
-    """What names the contact's identifiers on another shard than its own goes too."""
+    """Rows with the contact's identifiers on other shards are deleted too."""
     gone, others = "external_id:u1", [n for n in range(12) if n != 1]
     contact = cid(gone)
     own = shards.lane_of("contacts", change(contact, "profile", 1))

@@ -1,4 +1,4 @@
-"""A property becomes a typed column: of new events, of earlier ones, and of no other environment; on a real engine."""
+"""A property becomes a typed column on a real engine: for new and earlier events, and in no other environment."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -133,7 +133,7 @@ async def test_events_of_before_and_after_have_it_and_no_others(settings: Settin
         assert [one["property"] for one in following["data"]] == ["total"]
         assert (await api.get("/v1/typed-columns/total"))["status"] == "ready"
 
-        # another type, another property, and one no more
+        # another type, another property, and a removed one
         for column in (
             defined("total", "string", created_ms=NOW_MS + 1),
             defined("ship.zip", "number"),
@@ -156,7 +156,7 @@ async def test_events_of_before_and_after_have_it_and_no_others(settings: Settin
 
 
 async def _writer(api: ReadPipeline, settings: Settings, state: ControlState) -> Writer:
-    """A sink that knows the definitions, in the place of the one that does not."""
+    """A sink that knows the definitions replaces one that does not."""
     await api._writer.stop()
     writer = Writer(settings, state.typed_columns)
     await writer.start()

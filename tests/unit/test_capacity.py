@@ -1,4 +1,4 @@
-"""What a rate needs, and the page that says so."""
+"""The needs of a rate equal the page's figures."""
 
 from tests.bench import capacity, compare
 from tests.support.services import ROOT

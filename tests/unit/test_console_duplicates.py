@@ -1,4 +1,4 @@
-"""Copies of events in the live view, records that name none of its rows, and what a viewer misses: pure."""
+"""Copies of events in the live view, records without a row, and a viewer's missed rows: pure."""
 
 import secrets
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.unit.test_console_rows import NOW, row, sent, viewer
 
 
 def copies(*, repeat: int, place: int) -> tuple[LiveRow, Event]:
-    """An event as it is read from `events` at this offset, and as it is resolved."""
+    """Returns an event as read from `events` at this offset, and its resolved form."""
     resolved: Event = {**sent(1), "origin_partition": 3, "origin_offset": place, "origin_index": 0, "repeat": repeat}
     return of_event(sent(1), place, NOW + 5, past=False, origin=(3, place, 0)), resolved
 

@@ -1,4 +1,4 @@
-"""The short form of the tests leaves out what it names, and the full form has it."""
+"""The short form of the tests omits the listed tests, and the full form runs them."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ PAGES = "tests/console/test_console_pages.py"
 
 
 def collected(*words: str) -> tuple[Counter[str], str]:
-    """How many tests of the full form alone there are by tier, and all that was printed."""
+    """Counts the tests of the full form alone by tier; returns the printed output too."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "full", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     tests = [line.split("/")[1] for line in done.stdout.splitlines() if "::" in line]

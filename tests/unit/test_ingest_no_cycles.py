@@ -1,4 +1,4 @@
-"""A batch with an item that is refused: its values are gone with the answer, not when cycles are looked for."""
+"""A batch with a refused item: its values are freed with the answer, without the cycle collector."""
 
 import gc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A request for a typed column at the edge: what it makes, what it refuses, and how SQL names it."""
+"""Requests for a typed column at the edge: their records, their refusals, and the column's names in SQL."""
 
 from pathlib import Path
 from typing import Any

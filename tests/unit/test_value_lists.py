@@ -1,4 +1,4 @@
-"""Named lists: what their requests are checked for, what they do to rules, and to the plans of the segments stage."""
+"""Named lists: the checks of their requests, and their effects on rules and on the plans of the segments stage."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A circuit's state from the log of attempts: as the sender's breaker has it, in whatever order attempts are read."""
+"""A circuit's state from the log of attempts equals the sender's breaker, in any order of attempts."""
 
 import random
 from typing import Any
