@@ -1,1 +1,1 @@
-"""Events in, the same events with the contact they belong to out; links in, merges out."""
+"""Events in; the same events with their contact out. Links in; merges out."""

@@ -1,11 +1,11 @@
 """An anonymous id beside a known one in; whether identity sends their link yet out; pure.
 
 Some SDKs make up an anonymous id for each call. Such an id comes with the user once and never again. A thousand of them
-would fill the contact, and the user's own browser could not be attached any more. Only its absence later distinguishes
-Only its later absence distinguishes such an id from a browser's. So identity treats the pairs of each sender as
-follows:
-1. the first ``AT_ONCE`` pairs that no identify or alias call states pass at once;
-2. a later pair passes when it comes for the second time, while it is among the last ``WAITING`` that came once.
+would fill the contact, and the user's own browser could not join it any more. Only its later absence distinguishes such
+an id from a browser's. So identity treats the pairs of each sender as follows:
+
+1. the first ``AT_ONCE`` pairs that no identify or alias call claims pass at once;
+2. a later pair passes at its second occurrence, while it is among the last ``WAITING`` pairs with one occurrence.
 
 A sender has one row of bounded size: the number of passed pairs, and the waiting ones.
 """

@@ -10,7 +10,7 @@ from schemas.records.records import CONTACT, IDENTIFY
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many identifiers of a type one contact may have; ``settings`` are the workspace's own limits."""
+    """The number of identifiers of a type that a contact may have; ``settings`` are the workspace's own limits."""
 
     settings: Mapping[str, int] = field(default_factory=dict)
 

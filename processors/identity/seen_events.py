@@ -59,7 +59,7 @@ class SeenEvents:
         if is_made_here(event):
             return
         span = self._now[state.partition]
-        # a sender's own contact id tells its environment, an empty one does not
+        # a sender's own contact id implies its environment, an empty id does not
         whole = f"{event['workspace']}\0{event['environment']}\0{event_key(event)}"
         digest = blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
         name = sender_of(event).encode().ljust(SENDER_LENGTH, b"\0") + digest

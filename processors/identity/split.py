@@ -166,8 +166,8 @@ class _Recount:
     def _name(self, winner: str, one: Component) -> str:
         """Names a part of this component; skips a name that a crash left with another meaning.
 
-        Half a step may have kept a part that was divided since, or that leads to what is divided now: the repeat
-        may have found a member elsewhere than the first time.
+        An interrupted step may have kept a part that was divided since, or that leads to the divided component: the
+        repeat may reach a member by another way than the first run.
         """
         name = f"{winner}@{self._version}"
         while True:

@@ -185,7 +185,7 @@ class IdentityStage:
         return None
 
     def on_assigned(self, partition: int, rows: Callable[[str], Rows]) -> None:
-        """Opens the tables, and reads the age of their oldest event."""
+        """Restores the span of the oldest seen event of the partition."""
         self._seen.restore(partition, rows(topics.IDENTITY_SEEN))
 
     def on_revoked(self, partition: int) -> None:

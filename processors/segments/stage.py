@@ -1,4 +1,4 @@
-"""Segments: `resolved`, `merges`, `absorbs`, time, new rules and history in; `changes`, `absorbs` out; pure.
+"""Segments: `resolved`, `merges`, `absorbs`, time, new rules and a backfill in; `changes`, `absorbs` out; pure.
 
 Load all definitions before the first record: an empty ``ControlState`` means that every segment was deleted.
 """
