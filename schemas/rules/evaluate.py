@@ -34,7 +34,7 @@ from schemas.times import value_ms
 
 
 class Facts(Protocol):
-    """The state of a contact as rules read it; attributes and consents are ``[value, time, event id]`` by name."""
+    """The state of a contact in the form of rules; attributes and consents are ``[value, time, event id]`` by name."""
 
     @property
     def attributes(self) -> Mapping[str, list[Any]]: ...

@@ -1,6 +1,6 @@
 """A whole rule, a contact's state and a time in; whether the rule holds, why, and until when, out.
 
-``met`` and ``changes_at`` come from the very functions that decide memberships; the rest are their inputs.
+The functions that decide memberships return ``met`` and ``changes_at``; the other fields are their inputs.
 """
 
 from bisect import bisect_left

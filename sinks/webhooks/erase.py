@@ -1,4 +1,4 @@
-"""Erasures on `control` in; deliveries and notification state of their contacts deleted; the confirmation out.
+"""Erasures on `control` in; the deletion of their contacts' deliveries and notification state, and a confirmation, out.
 
 It starts after identity and segments have confirmed: they emit no earlier data any more, and the sender skips earlier
 deliveries by their time.

@@ -68,7 +68,7 @@ def doctor(
         Path | None, typer.Option(help="Also write an archive for an issue: no secrets, no personal values.")
     ] = None,
 ) -> None:
-    """Check a stack; name each fault and the command that mends it. Exit status 1 if there is a fault."""
+    """Check a stack; name each fault and the command that fixes it. Exit status 1 if there is a fault."""
     if list_:
         for name, checks in GROUPS:
             for check in checks:
