@@ -1,9 +1,9 @@
 """A running stack in; the CPU cost of an event and of a contact of a batch in each process out.
 
 Beside the load, the client repeats a fixed piece of work, and each cost is also a multiple of it. A busy or slower
-machine makes both dearer alike, so these multiples compare across runs, unlike microseconds. `python -m
-tests.bench.cost [--quick] [--accept]` measures this alone, with its own stack, and compares it with the accepted
-figures. Exit status 1 if an event or a contact costs more than ``compare.MOST`` times as much.
+machine makes both dearer alike, so these multiples compare across runs, unlike microseconds.
+`python -m tests.bench.cost [--quick] [--accept]` measures this alone, with its own stack, and compares it with the
+accepted figures. Exit status 1 if an event or a contact costs more than ``compare.MOST`` times as much.
 """
 
 import argparse

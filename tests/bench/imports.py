@@ -1,7 +1,7 @@
 """A running stack in; the cost of an upsert, a contact of a batch, and a row of `headwater import` out.
 
-CPU covers all processes of the stack, from the first request until the last row is readable. `python -m
-tests.bench.imports [--quick]` measures this alone, with its own stack.
+CPU covers all processes of the stack, from the first request until the last row is readable.
+`python -m tests.bench.imports [--quick]` measures this alone, with its own stack.
 """
 
 import argparse

@@ -27,7 +27,7 @@ class _Record(NamedTuple):
 
 
 def _id(kind: str, n: int) -> str:
-    """Ids as long and as scattered as contact ids, outside of caches whose memory would count."""
+    """Returns an id as long and as scattered as a contact id; no cache holds it, so its memory does not count."""
     return "cnt_" + hashlib.sha256(f"{kind}:{n}".encode()).hexdigest()[:24]
 
 

@@ -108,7 +108,7 @@ async def pending(stack: LocalStack, count: int) -> dict[str, Any]:
 
 
 async def _deliveries(stack: LocalStack) -> int:
-    """Counts records on `deliveries`; there are slightly more attempts than planned deliveries."""
+    """Counts records on `deliveries`: the planned deliveries, and a few records of attempts."""
     consumer = AIOKafkaConsumer(bootstrap_servers=stack.settings.bootstrap)
     name = topics.name(topics.DELIVERIES, stack.settings)
     await consumer.start()

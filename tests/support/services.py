@@ -1,7 +1,7 @@
 """Settings in; the addresses of a real Kafka and a real ClickHouse out: given, in containers, or embedded.
 
-A variable (``KAFKA_BOOTSTRAP_SERVERS``, ``CLICKHOUSE_URL``) wins, then a Docker engine that answers, then the
-stack's own embedded broker and engine as child processes. Each says what it is.
+A variable (``KAFKA_BOOTSTRAP_SERVERS``, ``CLICKHOUSE_URL``) wins, then a running Docker engine, then the stack's own
+embedded broker and engine as child processes.
 """
 
 import os
