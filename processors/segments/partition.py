@@ -34,8 +34,8 @@ class Partition:
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str, str]] = {}
         """By workspace and segment: the last announced version, content of its lists, and state."""
-        self.counted: dict[tuple[str, str, int], tuple[int, int]] = {}
-        """By workspace, segment and version: contacts whose history was read, of all."""
+        self.counted: dict[tuple[str, str], tuple[int, str, int, int]] = {}
+        """By workspace and segment: its version and content of its lists; contacts whose history was read, of all."""
         self.announced_signature: Signature | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""

@@ -43,7 +43,10 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
 def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
     """Returns the record of the state, and marks it as announced."""
     opened.announced[segment.workspace, segment.id] = _announced(segment, state, plan)
-    done, total = opened.counted.get((segment.workspace, segment.id, segment.version), (0, 0))
+    lists = plan.lists.get(segment.id, "")
+    *rule, done, total = opened.counted.get((segment.workspace, segment.id), (segment.version, lists, 0, 0))
+    if rule != [segment.version, lists]:
+        done = total = 0
     record = SegmentProgress(
         id=f"{segment.id}.{partition}",
         workspace=segment.workspace,
@@ -51,7 +54,7 @@ def told(opened: Partition, partition: int, segment: Segment, state: str, plan: 
         segment=segment.id,
         partition=partition,
         version=segment.version,
-        lists=plan.lists.get(segment.id, ""),
+        lists=lists,
         state=state,
         done=done,
         total=total,
@@ -67,7 +70,8 @@ def counted(
     plan = opened.plans.of(*home)
     for segment in definitions.segments[home].values():
         if segment.id in plan.pending:
-            opened.counted[segment.workspace, segment.id, segment.version] = (done, total)
+            lists = plan.lists.get(segment.id, "")
+            opened.counted[segment.workspace, segment.id] = (segment.version, lists, done, total)
             yield told(opened, partition, segment, "backfilling", plan)
 
 
@@ -76,7 +80,7 @@ def forgotten(opened: Partition, partition: int, definitions: ControlState) -> I
     alive = {(s.workspace, s.id) for segments in definitions.segments.values() for s in segments.values()}
     for workspace, segment in [one for one in opened.announced if one not in alive]:
         del opened.announced[workspace, segment]
-        opened.counted = {name: counts for name, counts in opened.counted.items() if name[:2] != (workspace, segment)}
+        opened.counted.pop((workspace, segment), None)
         record = SegmentProgress(
             id=f"{segment}.{partition}",
             workspace=workspace,

@@ -6,7 +6,11 @@ import pytest
 
 from ingest.control import value_lists
 from processors.membership.conditions import compile_plan
-from processors.membership.plans import Compiler
+from processors.membership.coverage import Coverage
+from processors.membership.plans import Compiler, Plans
+from processors.membership.timers import Timers
+from processors.segments import progress
+from processors.segments.partition import Partition
 from schemas.control import list_users
 from schemas.control.control_state import ControlState, Segment, SegmentProgress, ValueList, encode
 from schemas.control.value_lists import digest_of, ordered
@@ -253,3 +257,24 @@ def test_a_segment_is_backfilling_until_all_partitions_follow_its_lists() -> Non
     assert report(plan.lists["seg_1"]) == "live"
     state.apply(*encode("list", made("vip_skus", "b")))
     assert state.standing(known, 1)[0] == "backfilling"
+
+
+def test_the_history_read_for_a_list_is_not_counted_for_its_next_content() -> None:
+    state = state_of(made("vip_skus", "a"), segment("seg_1", BY_SKU))
+    compiler = Compiler(state)
+    opened = Partition(Plans(compiler, Coverage()), Timers(()), None, is_new=False)
+    opened.plans.refresh()
+
+    def told() -> tuple[str, int, int]:
+        plan = opened.plans.of(*HOME)
+        record = progress.told(opened, 0, state.segments[HOME]["seg_1"], "backfilling", plan)
+        state.apply(record.key, record.value)
+        report = state.progress[WORKSPACE, "seg_1"][0]
+        return report.lists, report.done, report.total
+
+    assert len(list(progress.counted(opened, 0, HOME, state, done=7, total=7))) == 1
+    before = told()
+    assert before[1:] == (7, 7)
+    state.apply(*encode("list", made("vip_skus", "b")))
+    opened.plans.refresh()
+    assert (told()[0] != before[0], told()[1:]) == (True, (0, 0))
