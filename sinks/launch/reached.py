@@ -17,6 +17,8 @@ from sinks.launch.verdicts import HERE
 
 MOST, KEEP_S = 200_000, 600
 """Messages that are remembered here, and for how long: the sink has them long before."""
+MOST_ASKED = 2000
+"""Events in a query: a page may have merged with any number of contacts, and ClickHouse takes 128 KiB in a field."""
 SKEW_MS = 60_000
 """How far the clocks of an edge and of ClickHouse may be apart."""
 _WINNERS = f"SELECT loser, winner FROM contact_overrides FINAL WHERE {HERE} AND loser IN {{ids:Array(String)}}"  # noqa: S608 - constants
@@ -60,7 +62,10 @@ class ReachedContacts:
         asked = {self._event(job, name): (one, name) for one, others in names.items() for name in others}
         if not asked:
             return today
-        stored = {row[0] for row in await self._rows(job, _EVENTS, campaign=job.campaign, ids=list(asked))}
+        events, stored = list(asked), set[str]()
+        for start in range(0, len(events), MOST_ASKED):
+            some = events[start : start + MOST_ASKED]
+            stored |= {row[0] for row in await self._rows(job, _EVENTS, campaign=job.campaign, ids=some)}
         reached = {one for event, (one, name) in asked.items() if event in stored or (job.id, name) in self._recent}
         return [one for one in today if one not in reached]
 
