@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -121,10 +121,16 @@ async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn],
     if not rows:
         return
     log.info("writing typed columns into %d events of %s/%s", rows, *home)
-    mark = f"typed columns {hashlib.blake2b(repr((home, typed)).encode(), digest_size=16).hexdigest()}"
+    mark = mark_of(home, typed, whole=not since_ms)
     update = ", ".join(f"{column} = {sql}" for column, sql in values.items())
     statement = f"ALTER TABLE events UPDATE {update} WHERE {where} AND '{mark}' != ''"
     await mutations.run(client, "events", statement, given, mark)
+
+
+def mark_of(home: Home, typed: Sequence[tuple[str, str]], *, whole: bool) -> str:
+    """The text in the mutation's command; one of recent rows alone must not pass for one of ``whole`` history."""
+    meaning = repr((home, typed, whole)).encode()
+    return f"typed columns {hashlib.blake2b(meaning, digest_size=16).hexdigest()}"
 
 
 async def _note(client: AsyncClient, home: Home, defined: Defined, known: Defined) -> None:
