@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import TypedColumn
+from schemas.retry import Backoff
 from schemas.rules.sql_values import Parameters
 from schemas.service import clock
 from schemas.settings import Settings
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S, GRACE_S, ROUND_S = 1.0, 5.0, 600.0
 AGAIN_MS = 1_800_000
+LONGEST_RETRY_S = 60.0
+FAILURES = (ClickHouseError, MutationFailedError)
 Home = tuple[str, str]
 Defined = dict[str, tuple[str, int]]
 """By property: its type, and when it was asked for."""
@@ -49,6 +52,7 @@ class TypedColumnKeeper:
     def __init__(self, settings: Settings, state: ControlState) -> None:
         self._settings = settings
         self._state = state
+        self._backoff = Backoff(GRACE_S, LONGEST_RETRY_S)
         self._noticed: dict[Home, tuple[object, float]] = {}
         """Of what differs: the definitions, and since when they are these."""
 
@@ -72,9 +76,12 @@ class TypedColumnKeeper:
                             for client in clients:
                                 await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
                         round_at = time.monotonic() + ROUND_S
-                except (ClickHouseError, MutationFailedError) as error:
+                except FAILURES as error:
                     log.warning("filling typed columns waits: %s", str(error)[:300])
-                    await asyncio.sleep(GRACE_S)
+                    # each try reads all events of an environment
+                    await self._backoff.pause()
+                else:
+                    self._backoff.reset()
                 await asyncio.sleep(LOOK_S)
         finally:
             for client in clients:
@@ -83,8 +90,9 @@ class TypedColumnKeeper:
     async def keep(self, client: AsyncClient, *others: AsyncClient, grace_s: float = GRACE_S) -> None:
         """Fills the environments whose definitions have differed from the table `typed_columns` for long enough.
 
-        Covers each shard: ``others`` are all shards but the first.
+        Covers each shard: ``others`` are all shards but the first. Raises the error of an environment after the others.
         """
+        failed: Exception | None = None
         stored: dict[Home, Defined] = {}
         for workspace, environment, name, kind, created_ms in (await client.query(_STORED)).result_rows:
             stored.setdefault((workspace, environment), {})[name] = (kind, created_ms)
@@ -100,10 +108,16 @@ class TypedColumnKeeper:
                 self._noticed[home] = (defined, since := time.monotonic())
             if time.monotonic() - since < grace_s:
                 continue
-            for shard in (client, *others):
-                await fill(shard, home, here)
-            await _note(client, home, defined, known)
-            self._noticed.pop(home, None)
+            try:
+                for shard in (client, *others):
+                    await fill(shard, home, here)
+                await _note(client, home, defined, known)
+            except FAILURES as error:
+                failed = error
+            else:
+                self._noticed.pop(home, None)
+        if failed is not None:
+            raise failed
 
 
 async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn], since_ms: int = 0) -> None:

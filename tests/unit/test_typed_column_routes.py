@@ -14,7 +14,6 @@ from schemas.control import serialize
 from schemas.control.control_state import ControlState, TypedColumn, encode
 from schemas.limits import MOST_TYPED_COLUMNS
 from schemas.service.web import ErrorMiddleware
-from sinks.maintenance.typed_columns import mark_of
 from tests.support.edge import MemoryLog, memory_edge
 
 PATH = "/v1/typed-columns"
@@ -95,15 +94,3 @@ def test_a_column_that_is_gone_leaves_nothing() -> None:
     assert serialize.typed_column(state.typed_columns["w", "production"]["a.b"], 5)["status"] == "ready"
     state.apply(encode("typed_column", one)[0], None)
     assert state.typed_columns == {}
-
-
-def test_a_mutation_of_recent_rows_does_not_pass_for_one_of_all() -> None:
-    typed = [("total", "number")]
-    whole = mark_of(HOME, typed, whole=True)
-    assert whole == mark_of(HOME, list(typed), whole=True), "after a restart it is found again"
-    others = [
-        mark_of(HOME, typed, whole=False),
-        mark_of(("x", HOME[1]), typed, whole=True),
-        mark_of(HOME, [], whole=True),
-    ]
-    assert len({whole, *others}) == 4
