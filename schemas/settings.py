@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         pattern=r"^([\w.]+:\w+)?$",
         description="For `OAUTHBEARER`: `package.module:function`, called without arguments for each token.",
     )
-    kafka_compression: Literal["none", "lz4", "zstd"] = Field("none", description="`lz4`, `zstd`, `none`.")
+    kafka_compression: Literal["none", "lz4", "zstd"] = Field("none", description="Of records: `none`, `lz4`, `zstd`.")
     kafka_ca_file: str = Field("", description="PEM that signs the brokers' certificates; empty: the system's.")
     kafka_cert_file: str = Field("", description="The client's own certificate (PEM), where the brokers ask for one.")
     kafka_key_file: str = Field("", description="The private key of the client's certificate (PEM).")
