@@ -15,7 +15,7 @@ import typer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from deploy.backup.tables import refuse_rows, tables_of
+from deploy.backup.tables import refuse_rows, tables_of, unmerged
 from deploy.group_members import members
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
@@ -56,9 +56,12 @@ async def attach(client: AsyncClient, older: str, say: Say) -> None:
     await refuse_rows(client)
     rows = 0
     for table in await tables_of(client):
-        await client.command(f"ALTER TABLE {newer}.{table} ATTACH PARTITION ID '{UNPARTITIONED}' FROM {older}.{table}")
-        counts = f"SELECT (SELECT count() FROM {older}.{table}), (SELECT count() FROM {newer}.{table})"  # noqa: S608 - names of ours
-        were, are = (await client.query(counts)).result_rows[0]
+        to, source = f"{newer}.{table}", f"{older}.{table}"
+        counts = f"SELECT (SELECT count() FROM {source}), (SELECT count() FROM {to})"  # noqa: S608 - names of ours
+        # a merge drops replaced rows, and the counts would differ
+        async with unmerged(client, source), unmerged(client, to):
+            await client.command(f"ALTER TABLE {to} ATTACH PARTITION ID '{UNPARTITIONED}' FROM {source}")
+            were, are = (await client.query(counts)).result_rows[0]
         if were != are:
             raise CannotStart(f"{table} has {are} rows of {were}: drop the database {newer} and begin anew")
         rows += are

@@ -65,7 +65,7 @@ async def copy_out(client: AsyncClient, table: str, folder: Path) -> TableCopy:
     """Raises ``CannotStart`` where a part vanished meanwhile."""
     names = ", ".join(f"`{name}`" for name in await columns(client, table))
     files, rows = [], 0
-    async with _unmerged(client, table):
+    async with unmerged(client, table):
         parts = [
             (str(name), int(n), int(size))
             for name, n, size in (await client.query(PARTS, {"table": table})).result_rows
@@ -92,7 +92,8 @@ async def _parts(client: AsyncClient, table: str) -> list[tuple[str, int, int]]:
 
 
 @asynccontextmanager
-async def _unmerged(client: AsyncClient, table: str) -> AsyncIterator[None]:
+async def unmerged(client: AsyncClient, table: str) -> AsyncIterator[None]:
+    """Keeps the table's parts as they are: no merge starts within the block."""
     await client.command(f"SYSTEM STOP MERGES {table}")
     try:
         yield
