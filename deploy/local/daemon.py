@@ -22,7 +22,7 @@ Start = Callable[[], Awaitable[None]]
 def run_in_front(home: StackHome, start: Start, stop: Start) -> None:
     """Start, wait for Ctrl-C or SIGTERM, stop; raises ``AlreadyRunningError`` and what ``start`` raises."""
     with home.locked():
-        home.pid_file(SUPERVISOR).write_text(f"{os.getpid()}\n")
+        home.write_pid(SUPERVISOR, os.getpid())
         try:
             asyncio.run(_run(home, start, stop))
         finally:

@@ -50,6 +50,12 @@ class StackHome:
     def pid_file(self, name: str) -> Path:
         return self.run / f"{name}.pid"
 
+    def write_pid(self, name: str, pid: int) -> None:
+        """Replaces the process's pid file in one step: a reader never finds it empty."""
+        partial = self.run / f"{name}.pid.partial"
+        partial.write_text(f"{pid}\n")
+        partial.replace(self.pid_file(name))
+
     def ready_file(self, name: str) -> Path:
         return self.run / f"{name}.ready"
 
@@ -101,7 +107,7 @@ class StackHome:
             with suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(stubborn, timeout=STOP_S)
-        for pattern in ("*.pid", "*.ready", "*.json", "*.sock"):
+        for pattern in ("*.pid", "*.partial", "*.ready", "*.json", "*.sock"):
             for file in self.run.glob(pattern):
                 if file.stem != SUPERVISOR:
                     file.unlink(missing_ok=True)

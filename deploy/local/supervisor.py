@@ -160,7 +160,7 @@ class Supervisor:
                 # processors out by session first, and the database, with its many threads, would have to wait.
                 process_group=0,
             )
-        self._home.pid_file(process.name).write_text(f"{kept.child.pid}\n")
+        self._home.write_pid(process.name, kept.child.pid)
         kept.since = time.time()
         self._tell()
 
