@@ -55,6 +55,7 @@ class ValueListRoutes:
     async def create(self, request: Request) -> Response:
         home = self._segments.home(request, "segments:write")
         body = await self._segments.json(request)
+        value_lists.check_new(body)  # a wrong body waits for nothing
         async with self._turn(home):
             await self._newest()
             lists = dict(self._edge.control.value_lists[home])
@@ -64,13 +65,13 @@ class ValueListRoutes:
         return await self._answer(request, record, 201)
 
     async def replace(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.replaced)
+        return await self._edit(request, value_lists.check_replacement, value_lists.replaced)
 
     async def add(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.with_values)
+        return await self._edit(request, value_lists.check_change, value_lists.with_values)
 
     async def remove(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.without_values)
+        return await self._edit(request, value_lists.check_change, value_lists.without_values)
 
     async def delete(self, request: Request) -> Response:
         """Deletes a list; raises ``ApiError`` (409) while a segment uses it."""
@@ -82,9 +83,10 @@ class ValueListRoutes:
             await self._writer.put("list", record.model_copy(update={"deleted": True, "values": ()}))
         return Response(status_code=204)
 
-    async def _edit(self, request: Request, change: Change) -> Response:
+    async def _edit(self, request: Request, check: Callable[[Any], None], change: Change) -> Response:
         home = self._segments.home(request, "segments:write")
         body = await self._segments.json(request)
+        check(body)
         async with self._turn(home):
             await self._newest()
             record = self._list(home, request)

@@ -22,6 +22,23 @@ def id_of(environment: str, name: str) -> str:
     return f"{environment}/{name}"
 
 
+def check_new(body: Any) -> None:
+    """Raises ``ApiError`` (422) for a body that no state could make right."""
+    _check_count(body, MOST_LIST_VALUES)
+    checked(NewValueList, body)
+
+
+def check_replacement(body: Any) -> None:
+    """Raises ``ApiError`` (422) for a body that no state could make right."""
+    _check_count(body, MOST_LIST_VALUES)
+    checked(ListReplacement, body)
+
+
+def check_change(body: Any) -> None:
+    """Raises ``ApiError`` (422) for a body that no state could make right."""
+    _change(body)
+
+
 def new_list(body: Any, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
     """Returns a new list; raises ``ApiError``: 409 for a used name, 422 with the path of the wrong field."""
     _check_count(body, MOST_LIST_VALUES)
