@@ -27,7 +27,7 @@ IDS = ("contact_id", "own_contact_id", "loser", "winner", "a_id", "b_id")
 TIMES = ("received_at", "created_at", "at")
 NAMELESS = {
     *("_migrations", "squashes", "accepted", "event_outcomes", "quarantine_outcomes"),
-    *("segments", "campaigns", "webhooks", "removals", "event_types"),
+    *("segments", "campaigns", "webhooks", "removals", "event_types", "typed_columns"),
 }
 """Tables that know of no contact."""
 
