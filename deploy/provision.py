@@ -26,8 +26,9 @@ from schemas.service.kafka_auth import connection
 from schemas.service.process import read_settings
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
+from sinks.clickhouse.connect import writing
 from sinks.maintenance.migrate import MigrationError, migrate, statements_of, unapplied
-from sinks.maintenance.restore import client_of, restore_missing
+from sinks.maintenance.restore import restore_missing
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ async def provision(settings: Settings) -> list[str]:
     created = await asyncio.gather(create_topics(settings), migrate(settings))
     restored: list[str] = []
     if not settings.clickhouse_cluster:  # else the other replicas have what one of them has lost
-        async with await client_of(settings) as client:
+        async with await writing(settings) as client:
             restored = await restore_missing(settings, client)
     for table in restored:
         log.warning("table %s is missing: recreating it from Kafka; older rows are lost", table)

@@ -26,6 +26,7 @@ from schemas.control.erasure import IDENTITY, SEGMENTS, WEBHOOKS, done_ms
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from schemas.times import iso
+from sinks.clickhouse.connect import writing
 from sinks.clickhouse.rereads import Reread, mark_of, stream_of
 from sinks.clickhouse.resume import committed_of
 from sinks.definitions.keeper import EVENT_TYPES, keep_event_types, keep_names
@@ -34,7 +35,7 @@ from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again, reach
-from sinks.maintenance.restore import BEFORE, client_of, derive, feeds_into, parts_of
+from sinks.maintenance.restore import BEFORE, derive, feeds_into, parts_of
 
 Say = Callable[[str], None]
 
@@ -49,7 +50,7 @@ async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> No
     if stream is None and table not in NAMED:
         names = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)
         raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(names)}")
-    client = await client_of(settings)
+    client = await writing(settings)
     try:
         if stream is None:
             await _rebuild_names(client, settings, table, say, lose=lose)

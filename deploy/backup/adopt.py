@@ -20,8 +20,8 @@ from deploy.group_members import members
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
 from schemas.settings import Settings
+from sinks.clickhouse.connect import writing
 from sinks.maintenance.migrate import digests
-from sinks.maintenance.restore import client_of
 
 Say = Callable[[str], None]
 UNPARTITIONED = "all"
@@ -34,7 +34,7 @@ async def adopt(settings: Settings, older: str, say: Say) -> None:
         raise CannotStart("one server's data is adopted by the replicas of one shard: set HEADWATER_CLICKHOUSE_CLUSTER")
     if running := [one for one in await members(settings) if one.stage == "clickhouse"]:
         raise CannotStart(f"the sink {running[0].worker} runs, or did just now: stop it, and retire it")
-    async with await client_of(settings) as client:
+    async with await writing(settings) as client:
         try:
             await attach(client, older, say)
         except ClickHouseError as error:

@@ -17,9 +17,9 @@ from deploy.group_members import members
 from deploy.provision import ProvisionError, provision
 from schemas.errors import CannotStart
 from schemas.settings import Settings
+from sinks.clickhouse.connect import writing
 from sinks.maintenance.cluster import refuse_cluster
 from sinks.maintenance.migrate import MigrationError, migrations
-from sinks.maintenance.restore import client_of
 
 Say = Callable[[str], None]
 
@@ -59,7 +59,7 @@ async def _copy(
         say("topics: read, except records that arrive now")
         groups = await commits(settings)  # before tables and state: later records are processed again
         tables = {}
-        async with await client_of(settings) as client:
+        async with await writing(settings) as client:
             for table in await tables_of(client):
                 tables[table] = await copy_out(client, table, folder)
         say(f"tables: {sum(table.rows for table in tables.values())} rows of {len(tables)}")
@@ -95,7 +95,7 @@ async def restore(settings: Settings, folder: Path, say: Say) -> None:
     except (ProvisionError, MigrationError) as error:
         raise CannotStart(str(error)) from error
     await refuse_records(settings, manifest)
-    async with await client_of(settings) as client:
+    async with await writing(settings) as client:
         await refuse_rows(client)
         say(f"{await write_topics(settings, folder, manifest)} records are written")
         try:

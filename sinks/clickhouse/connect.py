@@ -49,6 +49,13 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
         await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
 
 
+async def writing(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
+    """The same, of the tables that the sink writes: of several shards those of this host."""
+    client = await connected(settings, within_s)
+    client.database = settings.clickhouse_database
+    return client
+
+
 async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     """The same, of the tables that reads are of: of several shards those of all."""
     client = await connected(settings, within_s)

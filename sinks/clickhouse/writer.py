@@ -27,7 +27,7 @@ from schemas.service import clock
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
-from sinks.clickhouse.connect import FOREVER_S, connected, provisioned
+from sinks.clickhouse.connect import FOREVER_S, provisioned, writing
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
@@ -79,8 +79,7 @@ class Writer:
 
     async def start(self) -> None:
         """Returns when ClickHouse answers."""
-        self._client: AsyncClient = await connected(self._settings, FOREVER_S)
-        self._client.database = self._settings.clickhouse_database
+        self._client: AsyncClient = await writing(self._settings, FOREVER_S)
 
     async def wait_for_tables(self) -> None:
         """Returns when this release's tables are there."""

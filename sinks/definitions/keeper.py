@@ -18,7 +18,7 @@ from schemas.control.control_state import ControlState
 from schemas.service import clock
 from schemas.service.clickhouse_auth import read_database
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, writing
 from sinks.definitions.rows import NAME_TABLES, NameTable, RowKey, digest
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ class NameKeeper:
 
     async def run(self) -> None:
         """Run for ever; logs errors and retries."""
-        client = await connected(self._settings, FOREVER_S)
-        client.database = self._settings.clickhouse_database
+        client = await writing(self._settings, FOREVER_S)
         try:
             revision, round_at = -1, 0.0
             while True:

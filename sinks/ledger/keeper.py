@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from schemas.service.exposition import Sample
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected, reading
+from sinks.clickhouse.connect import FOREVER_S, reading, writing
 from sinks.ledger.accepted import AcceptedReader
 from sinks.ledger.residual import Residual
 
@@ -24,8 +24,7 @@ class LedgerKeeper:
 
     async def run(self) -> None:
         """For ever; waits for a database and a broker that are away."""
-        client, reader = await connected(self._settings, FOREVER_S), await reading(self._settings, FOREVER_S)
-        client.database = self._settings.clickhouse_database
+        client, reader = await writing(self._settings, FOREVER_S), await reading(self._settings, FOREVER_S)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(AcceptedReader(self._settings).run(client))

@@ -5,12 +5,15 @@ and running the same again brings it up to date.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import NoAnswerError, connected
+from sinks.clickhouse.connect import FOREVER_S, NoAnswerError, connected, writing
 
 EVERYWHERE = frozenset(
     {
@@ -90,6 +93,16 @@ async def answering(hosts: Sequence[Settings]) -> Settings:
                     return host
             except NoAnswerError:
                 continue
+
+
+@asynccontextmanager
+async def shard_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
+    """A client of the tables of each shard, at its first replica that answers; waits for one."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(await writing(await answering(shard), FOREVER_S))
+            for shard in await shards_of(settings)
+        ]
 
 
 def at_host(url: str, host: str) -> str:

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from schemas.retry import repeated
 from schemas.settings import Settings
-from sinks.clickhouse.connect import connected
+from sinks.clickhouse.connect import writing
 from sinks.maintenance import mutations
 from sinks.maintenance.migrate import TABLE_ALREADY_EXISTS
 from sinks.maintenance.mutations import MutationFailedError
@@ -66,8 +66,7 @@ class CompactionResult:
 
 async def compact_merges(settings: Settings, age_s: float = AGE_S) -> CompactionResult | None:
     """Fold once; ``None`` where another squash is running. Raises ClickHouse's errors."""
-    client = await connected(settings)
-    client.database = settings.clickhouse_database
+    client = await writing(settings)
     try:
         async with _lock(client) as is_ours:
             if not is_ours:

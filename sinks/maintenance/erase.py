@@ -30,7 +30,7 @@ from schemas.service import clock
 from schemas.service.kafka import Tail, started_producer
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, writing
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance import mutations
 from sinks.maintenance.cluster import hosts_of
@@ -135,9 +135,7 @@ class Eraser:
     async def run(self) -> None:
         """For ever; a failure is logged and tried again."""
         # of a cluster each replica: rows are erased when they are gone from all of them
-        self._clients = [await connected(host, FOREVER_S) for host in await hosts_of(self._settings)]
-        for client in self._clients:
-            client.database = self._settings.clickhouse_database
+        self._clients = [await writing(host, FOREVER_S) for host in await hosts_of(self._settings)]
         self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(
             **connection(self._settings),

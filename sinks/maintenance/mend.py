@@ -22,7 +22,7 @@ from schemas.errors import ApiError
 from schemas.retry import repeated
 from schemas.settings import Settings
 from schemas.times import iso
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, writing
 from sinks.clickhouse.rereads import Rereads, encode, stream_of, streams_of
 from sinks.ledger import accepted
 from sinks.maintenance.broken_parts import ErrorWatch, put_aside
@@ -57,8 +57,7 @@ class Mender:
 
     async def run(self) -> None:
         """Run for ever; logs errors and retries."""
-        client = await connected(self._settings, FOREVER_S)
-        client.database = self._settings.clickhouse_database
+        client = await writing(self._settings, FOREVER_S)
         try:
             await repeated(partial(self._look, client), LOOK_S, (ClickHouseError, KafkaError, MigrationError), _report)
         finally:

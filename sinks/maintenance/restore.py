@@ -6,7 +6,6 @@ Its topic is read again from Kafka, and a table that a view fills is filled from
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.settings import Settings
-from sinks.clickhouse.connect import connected
 from sinks.clickhouse.rereads import streams_of
 from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again
@@ -51,9 +50,3 @@ async def parts_of(client: AsyncClient, table: str) -> list[str]:
         " ORDER BY name"
     )
     return [name for (name,) in (await client.query(sql, {"table": table})).result_rows]
-
-
-async def client_of(settings: Settings) -> AsyncClient:
-    client = await connected(settings)
-    client.database = settings.clickhouse_database
-    return client

@@ -24,9 +24,8 @@ from schemas.limits import DELIVERIES, EVENTS, KEPT_DAYS
 from schemas.service import clock
 from schemas.settings import Settings
 from schemas.times import DAY_MS
-from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.maintenance import mutations
-from sinks.maintenance.cluster import answering, shards_of
+from sinks.maintenance.cluster import shard_clients
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -67,20 +66,12 @@ class RetentionKeeper:
 
     async def run(self) -> None:
         """Run for ever; logs errors and retries."""
-        clients = []
-        for shard in await shards_of(self._settings):
-            client = await connected(await answering(shard), FOREVER_S)
-            client.database = self._settings.clickhouse_database
-            clients.append(client)
-        try:
+        async with shard_clients(self._settings) as clients:
             await asyncio.sleep(FIRST_S)
             while True:
                 for workspace in list(self._state.workspaces.values()):
                     await self.keep(clients, workspace)
                 await asyncio.sleep(ROUND_S)
-        finally:
-            for client in clients:
-                await client.close()
 
     async def keep(self, clients: Sequence[AsyncClient], workspace: Workspace) -> None:
         """Remove the rows that the workspace no longer keeps, unless that was done; logs errors."""

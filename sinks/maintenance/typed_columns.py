@@ -8,11 +8,11 @@
 3. On a cluster each shard has a mutation; Keeper distributes it to each replica.
 """
 
-import asyncio
 import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -20,14 +20,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState
 from schemas.control.definitions import TypedColumn
-from schemas.retry import Backoff
+from schemas.retry import repeated
 from schemas.rules.sql_values import Parameters
 from schemas.service import clock
 from schemas.settings import Settings
 from schemas.typed.sql import columns_of
-from sinks.clickhouse.connect import FOREVER_S, connected
 from sinks.maintenance import mutations
-from sinks.maintenance.cluster import answering, shards_of
+from sinks.maintenance.cluster import shard_clients
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -52,40 +51,30 @@ class TypedColumnKeeper:
     def __init__(self, settings: Settings, state: ControlState) -> None:
         self._settings = settings
         self._state = state
-        self._backoff = Backoff(GRACE_S, LONGEST_RETRY_S)
+        self._revision = -1
+        """Of the definitions that were looked at last."""
+        self._round_at = time.monotonic() + ROUND_S
         self._noticed: dict[Home, tuple[object, float]] = {}
         """Of what differs: the definitions, and since when they are these."""
 
     async def run(self) -> None:
         """Runs for ever; logs an error and tries again."""
-        clients = []
-        for shard in await shards_of(self._settings):
-            client = await connected(await answering(shard), FOREVER_S)
-            client.database = self._settings.clickhouse_database
-            clients.append(client)
-        try:
-            revision, round_at = -1, time.monotonic() + ROUND_S
-            while True:
-                try:
-                    if revision != self._state.revision or self._noticed:
-                        seen = self._state.revision
-                        await self.keep(*clients)
-                        revision = seen
-                    if time.monotonic() >= round_at:
-                        for home, here in list(self._state.typed_columns.items()):
-                            for client in clients:
-                                await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
-                        round_at = time.monotonic() + ROUND_S
-                except FAILURES as error:
-                    log.warning("filling typed columns waits: %s", str(error)[:300])
-                    # each try reads all events of an environment
-                    await self._backoff.pause()
-                else:
-                    self._backoff.reset()
-                await asyncio.sleep(LOOK_S)
-        finally:
-            for client in clients:
-                await client.close()
+        async with shard_clients(self._settings) as clients:
+            # each try reads all events of an environment
+            retry_s = (GRACE_S, LONGEST_RETRY_S)
+            await repeated(partial(self._look, clients), LOOK_S, FAILURES, _report, retry_s=retry_s)
+
+    async def _look(self, clients: Sequence[AsyncClient]) -> None:
+        """Fills for changed definitions, and each round the events of a moment ago again."""
+        if self._revision != self._state.revision or self._noticed:
+            seen = self._state.revision
+            await self.keep(*clients)
+            self._revision = seen
+        if time.monotonic() >= self._round_at:
+            for home, here in list(self._state.typed_columns.items()):
+                for client in clients:
+                    await fill(client, home, here, since_ms=clock.now_ms() - AGAIN_MS)
+            self._round_at = time.monotonic() + ROUND_S
 
     async def keep(self, client: AsyncClient, *others: AsyncClient, grace_s: float = GRACE_S) -> None:
         """Fills the environments whose definitions have differed from the table `typed_columns` for long enough.
@@ -118,6 +107,10 @@ class TypedColumnKeeper:
                 self._noticed.pop(home, None)
         if failed is not None:
             raise failed
+
+
+def _report(error: Exception, pause_s: float) -> None:
+    log.warning("filling typed columns waits %.0f s: %s", pause_s, str(error)[:300])
 
 
 async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn], since_ms: int = 0) -> None:

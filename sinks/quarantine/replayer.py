@@ -29,7 +29,7 @@ from schemas.service.exposition import Sample
 from schemas.service.kafka import started_producer
 from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, connected
+from sinks.clickhouse.connect import FOREVER_S, writing
 from sinks.quarantine import entries
 from sinks.quarantine.announced import Announced, found_in
 from sinks.quarantine.decision import QuarantineEntry, judge
@@ -71,8 +71,7 @@ class QuarantineReplayer:
 
     async def run(self) -> None:
         """For ever; a failure is logged and tried again."""
-        self._client: AsyncClient = await connected(self._settings, FOREVER_S)
-        self._client.database = self._settings.clickhouse_database
+        self._client: AsyncClient = await writing(self._settings, FOREVER_S)
 
         def report(error: Exception, pause_s: float) -> None:
             self._is_clean = False

@@ -9,10 +9,10 @@ from deploy.backup.adopt import adopt, attach
 from deploy.backup.tables import tables_of
 from schemas.errors import CannotStart
 from schemas.settings import Settings
+from sinks.clickhouse.connect import writing
 from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, Item
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate
-from sinks.maintenance.restore import client_of
 from tests.support.builders import event
 from tests.support.sink_pipeline import change
 
@@ -32,7 +32,7 @@ async def test_the_same_rows_and_places_are_in_the_new_tables(settings: Settings
         await writer.insert(EVENTS, "resolved", [Item(n, 7, 0, event("external_id:u1", event_id=f"e{n}", **PLACE))])
     await writer.insert(MEMBERSHIP_CHANGES, "changes", [Item(0, 0, 0, member)])
     await writer.stop()
-    async with await client_of(newer) as client:
+    async with await writing(newer) as client:
         await migrate(newer)
         with pytest.raises(CannotStart, match="no tables in nowhere"):
             await attach(client, "nowhere", said.append)
