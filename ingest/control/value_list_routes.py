@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
@@ -22,7 +22,8 @@ from schemas.control.lookup import require
 from schemas.errors import ApiError
 
 Home = tuple[str, str]
-Change = Callable[[ValueList, Any, value_lists.Segments, int], ValueList]
+T = TypeVar("T")
+Change = Callable[[ValueList, T, value_lists.Segments, int], ValueList]
 
 
 class ValueListRoutes:
@@ -54,24 +55,23 @@ class ValueListRoutes:
 
     async def create(self, request: Request) -> Response:
         home = self._segments.home(request, "segments:write")
-        body = await self._segments.json(request)
-        value_lists.check_new(body)  # a wrong body waits for nothing
+        fields = value_lists.new_of(await self._segments.json(request))  # a wrong body waits for nothing
         async with self._turn(home):
             await self._newest()
             lists = dict(self._edge.control.value_lists[home])
             now_ms, segments = self._edge.clock(), self._segments_of(home)
-            record = await asyncio.to_thread(value_lists.new_list, body, home, lists, segments, now_ms)
+            record = await asyncio.to_thread(value_lists.new_list, fields, home, lists, segments, now_ms)
             await self._writer.put("list", record)
         return await self._answer(request, record, 201)
 
     async def replace(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.check_replacement, value_lists.replaced)
+        return await self._edit(request, value_lists.replacement_of, value_lists.replaced)
 
     async def add(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.check_change, value_lists.with_values)
+        return await self._edit(request, value_lists.change_of, value_lists.with_values)
 
     async def remove(self, request: Request) -> Response:
-        return await self._edit(request, value_lists.check_change, value_lists.without_values)
+        return await self._edit(request, value_lists.change_of, value_lists.without_values)
 
     async def delete(self, request: Request) -> Response:
         """Deletes a list; raises ``ApiError`` (409) while a segment uses it."""
@@ -83,14 +83,13 @@ class ValueListRoutes:
             await self._writer.put("list", record.model_copy(update={"deleted": True, "values": ()}))
         return Response(status_code=204)
 
-    async def _edit(self, request: Request, check: Callable[[Any], None], change: Change) -> Response:
+    async def _edit(self, request: Request, read: Callable[[Any], T], change: Change[T]) -> Response:
         home = self._segments.home(request, "segments:write")
-        body = await self._segments.json(request)
-        check(body)
+        fields = read(await self._segments.json(request))
         async with self._turn(home):
             await self._newest()
             record = self._list(home, request)
-            edited = await asyncio.to_thread(change, record, body, self._segments_of(home), self._edge.clock())
+            edited = await asyncio.to_thread(change, record, fields, self._segments_of(home), self._edge.clock())
             if edited is not record:
                 await self._writer.put("list", edited)
         return await self._answer(request, edited, 200)

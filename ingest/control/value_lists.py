@@ -7,7 +7,7 @@ from schemas.api.requests.body import checked
 from schemas.api.requests.lists import ListChange, ListReplacement, NewValueList
 from schemas.control.definitions import Segment, ValueList
 from schemas.control.list_users import lists_of, users_of
-from schemas.control.value_lists import check_size, checked_values, ordered
+from schemas.control.value_lists import check_size, checked_values, ordered, place_of
 from schemas.errors import ApiError
 from schemas.limits import MOST_CHANGED_VALUES, MOST_LIST_VALUES, MOST_VALUE_LISTS
 from schemas.rules.nodes import Scalar
@@ -22,64 +22,61 @@ def id_of(environment: str, name: str) -> str:
     return f"{environment}/{name}"
 
 
-def check_new(body: Any) -> None:
-    """Raises ``ApiError`` (422) for a body that no state could make right."""
+def new_of(body: Any) -> NewValueList:
+    """Returns a new list's fields; raises ``ApiError`` (422) for a body that no state could make right."""
     _check_count(body, MOST_LIST_VALUES)
-    checked(NewValueList, body)
+    return checked(NewValueList, body)
 
 
-def check_replacement(body: Any) -> None:
-    """Raises ``ApiError`` (422) for a body that no state could make right."""
+def replacement_of(body: Any) -> ListReplacement:
+    """Returns a replacement; raises ``ApiError`` (422) as ``new_of`` does."""
     _check_count(body, MOST_LIST_VALUES)
-    checked(ListReplacement, body)
+    return checked(ListReplacement, body)
 
 
-def check_change(body: Any) -> None:
-    """Raises ``ApiError`` (422) for a body that no state could make right."""
-    _change(body)
+def change_of(body: Any) -> ListChange:
+    """Returns values to add or to remove; raises ``ApiError`` (422) as ``new_of`` does."""
+    _check_count(body, MOST_CHANGED_VALUES)
+    return checked(ListChange, body)
 
 
-def new_list(body: Any, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
+def new_list(fields: NewValueList, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
     """Returns a new list; raises ``ApiError``: 409 for a used name, 422 with the path of the wrong field."""
-    _check_count(body, MOST_LIST_VALUES)
-    said = checked(NewValueList, body)
-    if said.name in known:
-        raise ApiError("conflict", f"there is a list {said.name} already: PUT /v1/lists/{said.name}", "name")
+    if fields.name in known:
+        raise ApiError("conflict", f"there is a list {fields.name} already: PUT /v1/lists/{fields.name}", "name")
     if len(known) >= MOST_VALUE_LISTS:
         raise ApiError("conflict", f"an environment has at most {MOST_VALUE_LISTS} lists")
     return ValueList(
-        id=id_of(home[1], said.name),
+        id=id_of(home[1], fields.name),
         workspace=home[0],
         environment=home[1],
-        name=said.name,
-        description=said.description,
-        values=_values(said.name, said.values, segments),
+        name=fields.name,
+        description=fields.description,
+        values=_values(fields.name, fields.values, segments),
         version=1,
         created_ms=now_ms,
         updated_ms=now_ms,
     )
 
 
-def replaced(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
+def replaced(record: ValueList, fields: ListReplacement, segments: Segments, now_ms: int) -> ValueList:
     """Replaces the values, and the description if the body has one; raises ``ApiError`` (422)."""
-    _check_count(body, MOST_LIST_VALUES)
-    said = checked(ListReplacement, body)
-    values = _values(record.name, said.values, segments)
-    if said.description not in (None, record.description):
-        record = record.model_copy(update={"description": said.description, "updated_ms": now_ms})
+    values = _values(record.name, fields.values, segments)
+    if fields.description not in (None, record.description):
+        record = record.model_copy(update={"description": fields.description, "updated_ms": now_ms})
     return _changed(record, values, now_ms)
 
 
-def with_values(record: ValueList, body: Any, segments: Segments, now_ms: int) -> ValueList:
+def with_values(record: ValueList, fields: ListChange, segments: Segments, now_ms: int) -> ValueList:
     """Adds values; raises ``ApiError`` (422)."""
-    added = _values(record.name, _change(body), segments)
+    added = _values(record.name, fields.values, segments)
     return _changed(record, ordered([*record.values, *added]), now_ms)
 
 
-def without_values(record: ValueList, body: Any, _segments: Segments, now_ms: int) -> ValueList:
+def without_values(record: ValueList, fields: ListChange, _segments: Segments, now_ms: int) -> ValueList:
     """Removes values, ignoring absent ones; raises ``ApiError`` (422)."""
-    removed = set(map(_key, checked_values(_change(body), "values")))
-    return _changed(record, tuple(one for one in record.values if _key(one) not in removed), now_ms)
+    removed = set(map(place_of, checked_values(fields.values, "values")))
+    return _changed(record, tuple(one for one in record.values if place_of(one) not in removed), now_ms)
 
 
 def check_unused(record: ValueList, segments: Segments) -> None:
@@ -88,11 +85,6 @@ def check_unused(record: ValueList, segments: Segments) -> None:
     if users:
         named = ", ".join(f"{one.id} ({one.name})" for one in users[:5])
         raise ApiError("conflict", f"the rules of segments use it: {named}")
-
-
-def _change(body: Any) -> list[Any]:
-    _check_count(body, MOST_CHANGED_VALUES)
-    return checked(ListChange, body).values
 
 
 def _check_count(body: Any, most: int) -> None:
@@ -122,8 +114,3 @@ def _values(name: str, written: list[Any], segments: Segments) -> tuple[Scalar, 
     fit = ordered(values)
     check_size(fit, "values")
     return fit
-
-
-def _key(value: Scalar) -> tuple[bool, Scalar]:
-    """Distinguishes ``1`` and ``true``, which are equal in Python."""
-    return isinstance(value, bool), value

@@ -71,8 +71,7 @@ def edited_ms(segment: Segment, segments: Segments, lists: Mapping[str, ValueLis
 
 def users_of(name: str, segments: Segments) -> list[Segment]:
     """Returns the segments that use the list, oldest first."""
-    users = [one for one in segments.values() if name in lists_of(one, segments)]
-    return sorted(users, key=lambda one: (one.created_ms, one.id))
+    return users_by_list(segments).get(name, [])
 
 
 def users_by_list(segments: Segments) -> dict[str, list[Segment]]:

@@ -11,29 +11,34 @@ HEALTHY, FAILING = 64, 8
 
 
 class Breaker:
-    __slots__ = ("_failures", "_pause_ms", "opens_ms")
+    __slots__ = ("_pause_ms", "failures", "opens_ms")
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
+        """In a row."""
         self._pause_ms = PAUSES_MS[0]
         self.opens_ms = 0
         """When the next request may be sent; in the past: now."""
 
+    @property
+    def is_open(self) -> bool:
+        return self.failures >= OPENS_AFTER
+
     def room(self, now_ms: int) -> int:
         """Requests that may be under way at the same time."""
-        if not self._failures:
+        if not self.failures:
             return HEALTHY
-        if self._failures < OPENS_AFTER:
+        if not self.is_open:
             return FAILING
         return int(now_ms >= self.opens_ms)
 
     def succeeded(self) -> None:
-        self._failures = 0
+        self.failures = 0
         self._pause_ms, self.opens_ms = PAUSES_MS[0], 0
 
     def failed(self, now_ms: int) -> None:
         """Answers to requests that were under way when it opened do not make the pause longer."""
-        self._failures += 1
-        if self._failures >= OPENS_AFTER and now_ms >= self.opens_ms:
+        self.failures += 1
+        if self.is_open and now_ms >= self.opens_ms:
             self.opens_ms = now_ms + self._pause_ms
             self._pause_ms = min(self._pause_ms * 2, PAUSES_MS[1])

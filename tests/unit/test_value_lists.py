@@ -25,7 +25,7 @@ BY_MAIL: dict[str, Any] = {"identifier": "email", "op": "not_in", "value": {"lis
 
 
 def made(name: str, *values: Any, home: tuple[str, str] = HOME) -> ValueList:
-    return value_lists.new_list({"name": name, "values": list(values)}, home, {}, {}, NOW_MS)
+    return value_lists.new_list(value_lists.new_of({"name": name, "values": list(values)}), home, {}, {}, NOW_MS)
 
 
 def segment(name: str, rule: Any, version: int = 1) -> Segment:
@@ -59,14 +59,16 @@ def test_a_list_has_each_value_once_in_one_order() -> None:
 
 def test_values_come_and_go_and_the_version_grows_with_them_alone() -> None:
     first = made("codes", "a", 1)
-    same = value_lists.with_values(first, {"values": ["a"]}, {}, NOW_MS + 1)
+    same = value_lists.with_values(first, value_lists.change_of({"values": ["a"]}), {}, NOW_MS + 1)
     assert same is first
-    second = value_lists.with_values(first, {"values": [True, "b"]}, {}, NOW_MS + 1)
+    second = value_lists.with_values(first, value_lists.change_of({"values": [True, "b"]}), {}, NOW_MS + 1)
     assert (second.version, second.values, second.updated_ms) == (2, (True, 1, "a", "b"), NOW_MS + 1)
     assert second.content.digest != first.content.digest
-    third = value_lists.without_values(second, {"values": [1, "zzz"]}, {}, NOW_MS + 2)
+    third = value_lists.without_values(second, value_lists.change_of({"values": [1, "zzz"]}), {}, NOW_MS + 2)
     assert (third.version, third.values) == (3, (True, "a", "b")), "true is not 1"
-    again = value_lists.replaced(third, {"values": [1, "a"], "description": "two"}, {}, NOW_MS + 3)
+    again = value_lists.replaced(
+        third, value_lists.replacement_of({"values": [1, "a"], "description": "two"}), {}, NOW_MS + 3
+    )
     assert (again.version, again.description) == (4, "two")
     assert again.content.digest == first.content.digest
 
@@ -93,22 +95,22 @@ def test_values_come_and_go_and_the_version_grows_with_them_alone() -> None:
 )
 def test_a_wrong_list_is_refused_with_its_place(body: Any, code: str, param: str | None) -> None:
     with pytest.raises(ApiError) as refused:
-        value_lists.new_list(body, HOME, {"taken": made("taken")}, {}, NOW_MS)
+        value_lists.new_list(value_lists.new_of(body), HOME, {"taken": made("taken")}, {}, NOW_MS)
     assert (refused.value.code, refused.value.param) == (code, param)
 
 
 def test_lists_and_changes_are_bounded() -> None:
     known = {f"l{n}": made(f"l{n}") for n in range(MOST_VALUE_LISTS)}
     with pytest.raises(ApiError, match="at most 100 lists"):
-        value_lists.new_list({"name": "more"}, HOME, known, {}, NOW_MS)
+        value_lists.new_list(value_lists.new_of({"name": "more"}), HOME, known, {}, NOW_MS)
     full = made("full", *range(MOST_LIST_VALUES))
     with pytest.raises(ApiError, match="would have 10001"):
-        value_lists.with_values(full, {"values": ["one more"]}, {}, NOW_MS)
+        value_lists.with_values(full, value_lists.change_of({"values": ["one more"]}), {}, NOW_MS)
     many = {"values": ["x"] * (MOST_CHANGED_VALUES + 1)}
     with pytest.raises(ApiError, match="at most 1000 values in one request"):
-        value_lists.with_values(full, many, {}, NOW_MS)
+        value_lists.with_values(full, value_lists.change_of(many), {}, NOW_MS)
     with pytest.raises(ApiError, match="at most 1000 values in one request"):
-        value_lists.without_values(full, many, {}, NOW_MS)
+        value_lists.without_values(full, value_lists.change_of(many), {}, NOW_MS)
     large = made("large", *(f"{n:0250}" for n in range(4000)))
     assert len(encode("list", large)[1]) < MAX_LIST_BYTES + 1000, "one record holds it"
 
@@ -171,7 +173,7 @@ def test_a_list_that_identifiers_are_compared_with_takes_such_values_alone() -> 
     record, segments = state.value_lists[HOME]["mails"], state.segments[HOME]
     rule_tree.check("seg_1", BY_MAIL, {}, state.rules_and_lists(HOME)[1])
     with pytest.raises(ApiError, match="as email") as refused:
-        value_lists.with_values(record, {"values": ["eve@example.com", "eve"]}, segments, NOW_MS)
+        value_lists.with_values(record, value_lists.change_of({"values": ["eve@example.com", "eve"]}), segments, NOW_MS)
     assert refused.value.param == "values[1]"
 
 
@@ -216,14 +218,18 @@ def test_a_changed_list_is_a_changed_rule_for_the_segments_that_use_it() -> None
     compiler.refresh()
     assert compiler.plans[HOME].digest == before.digest, "no segment uses it"
     record = state.value_lists[HOME]["vip_skus"]
-    state.apply(*encode("list", value_lists.with_values(record, {"values": ["b"]}, {}, NOW_MS + 1)))
+    state.apply(
+        *encode("list", value_lists.with_values(record, value_lists.change_of({"values": ["b"]}), {}, NOW_MS + 1))
+    )
     compiler.refresh()
     after = compiler.plans[HOME]
     assert compiler.version > version
     assert {name for name in before.versions if before.versions[name] != after.versions[name]} == {"seg_1", "seg_3"}
     assert before.conditions.keys().isdisjoint(after.conditions), "its events are counted anew"
     changed = state.value_lists[HOME]["vip_skus"]
-    state.apply(*encode("list", value_lists.replaced(changed, {"values": ["a"]}, {}, NOW_MS + 2)))
+    state.apply(
+        *encode("list", value_lists.replaced(changed, value_lists.replacement_of({"values": ["a"]}), {}, NOW_MS + 2))
+    )
     compiler.refresh()
     assert compiler.plans[HOME].digest == before.digest, "what it was it is again"
 

@@ -147,21 +147,25 @@ class LogPlace(TypedDict):
     index: int
 
 
+Step = Literal[
+    "request",
+    "received",
+    "resolved",
+    "merged",
+    "refused",
+    "changed",
+    "consent",
+    "stored",
+    "repeated",
+    "delivered",
+]
+"""Of an event's way through the pipeline, in its order."""
+
+
 @closed
 class EventStep(TypedDict):
     step: Annotated[
-        Literal[
-            "request",
-            "received",
-            "resolved",
-            "merged",
-            "refused",
-            "changed",
-            "consent",
-            "stored",
-            "repeated",
-            "delivered",
-        ],
+        Step,
         Field(description="Steps that the event has taken, in the order of the pipeline."),
     ]
     at: Annotated[

@@ -46,9 +46,7 @@ class LiveBoard:
         taken = [viewer.offer(row, now_ms) for viewer in self.viewers]
         if not any(taken):
             return
-        self._rows[row.id] = row
-        if len(self._rows) > MOST_ROWS:
-            self._rows.popitem(last=False)
+        self._keep(row)
         if row.kind == "event":
             if first is None:
                 self.pending[row.workspace, row.environment, row.event_id] = row
@@ -86,10 +84,13 @@ class LiveBoard:
         row.id = repeated_id(row.origin)
         if row.id in self._rows:
             return
+        self._keep(row)
+        self._resolve(row, event, partition, offset, now_ms)
+
+    def _keep(self, row: LiveRow) -> None:
         self._rows[row.id] = row
         if len(self._rows) > MOST_ROWS:
             self._rows.popitem(last=False)
-        self._resolve(row, event, partition, offset, now_ms)
 
     def changed(self, change: Change, now_ms: int) -> None:
         """Applies a membership change that an event caused."""

@@ -4,11 +4,12 @@ The tables hold places and causes. Only the times of a few records come from Kaf
 Effects of other events on the contact are no steps; ``contact_id`` shows them.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
 from schemas import topics
+from schemas.api.answers.events import Step
 from schemas.records.identity import contact_id as own_id
 from schemas.times import iso
 from schemas.topics import Topic
@@ -18,18 +19,7 @@ from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.record_times import Place, RecordTimes
 from sinks.read_api.request.tenant import Tenant
 
-STEPS = (
-    "request",
-    "received",
-    "resolved",
-    "merged",
-    "refused",
-    "changed",
-    "consent",
-    "stored",
-    "repeated",
-    "delivered",
-)
+STEPS = get_args(Step)
 _TOPICS = {topic.name: topic for topic in (topics.EVENTS, topics.RESOLVED, topics.MERGES, topics.CHANGES)}
 MOST_TIMES = 6
 """Most records whose times are read from Kafka."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.records.deliveries import EXPIRED, SUCCEEDED
 from schemas.times import DAY_MS, iso, parse_iso
-from sinks.delivery.breaker import OPENS_AFTER, Breaker
+from sinks.delivery.breaker import Breaker
 from sinks.read_api.control import webhooks
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
@@ -34,20 +34,19 @@ def state(attempts: Iterable[Mapping[str, Any]], now_ms: int) -> dict[str, Any]:
     """Returns the state from attempts in the API's shape, in any order."""
     done = [one for one in attempts if one["error"] != EXPIRED]
     done.sort(key=_ended_ms)
-    breaker, in_a_row = Breaker(), 0
+    breaker = Breaker()
     for one in done:
         if one["status"] == SUCCEEDED:
             breaker.succeeded()
-            in_a_row = 0
         else:
             breaker.failed(_ended_ms(one))
-            in_a_row += 1
     good = [one for one in done if one["status"] == SUCCEEDED]
     times = [one["duration_ms"] for one in done if one["duration_ms"] is not None]
+    circuit = OPEN if breaker.is_open else LIMITED if breaker.failures else CLOSED
     return {
-        "circuit": OPEN if in_a_row >= OPENS_AFTER else LIMITED if in_a_row else CLOSED,
-        "failures_in_a_row": in_a_row,
-        "probe_at": iso(max(breaker.opens_ms, now_ms)) if in_a_row >= OPENS_AFTER else None,
+        "circuit": circuit,
+        "failures_in_a_row": breaker.failures,
+        "probe_at": iso(max(breaker.opens_ms, now_ms)) if breaker.is_open else None,
         "attempts": len(done),
         "succeeded": len(good),
         "median_ms": round(statistics.median(times)) if times else None,
