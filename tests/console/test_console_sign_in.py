@@ -74,7 +74,7 @@ async def test_what_a_key_may_not_do_is_neither_offered_nor_done(browser: Browse
     bearer = {"Authorization": f"Bearer {key['key']}"}
     async with watched(browser, stack) as seen:
         await seen.go(await code_of(stack, bearer))
-        await expect(seen.page.get_by_role("link", name="Live")).to_be_visible()
+        await expect(seen.page.get_by_role("link", name="Live", exact=True)).to_be_visible()
         assert await seen.page.get_by_role("link", name="Keys").count() == 0
         await seen.go("/console/keys")
         await expect(seen.page.get_by_role("alert")).to_contain_text("scope admin")
