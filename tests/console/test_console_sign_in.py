@@ -75,7 +75,7 @@ async def test_what_a_key_may_not_do_is_neither_offered_nor_done(browser: Browse
     async with watched(browser, stack) as seen:
         await seen.go(await code_of(stack, bearer))
         await expect(seen.page.get_by_role("link", name="Live", exact=True)).to_be_visible()
-        assert await seen.page.get_by_role("link", name="Keys").count() == 0
+        assert await seen.page.get_by_role("link", name="Keys", exact=True).count() == 0
         await seen.go("/console/keys")
         await expect(seen.page.get_by_role("alert")).to_contain_text("scope admin")
         async with stack.client() as client:
