@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import uvloop
 
 from deploy.local.stack import environment
@@ -54,26 +53,17 @@ def people(name: str, count: int, *, emails: bool) -> list[dict[str, Any]]:
 
 
 async def singles(stack: LocalStack, count: int, together: int, *, emails: bool) -> dict[str, Any]:
-    """Upserts new contacts, with this many parallel requests."""
-    waits: list[float] = []
-    bodies = iter(people(f"one{secrets.token_hex(4)}", count, emails=emails))
-
-    async def work(client: httpx.AsyncClient) -> None:
-        for body in bodies:
-            began = time.perf_counter()
-            answer = await client.post("/v1/contacts?timeout_ms=10000", json=body)
-            waits.append((time.perf_counter() - began) * 1000)
-            assert answer.status_code == 201, answer.text
-
-    spent, began = cpu_seconds(stack), time.perf_counter()
-    async with stack.client() as client:
-        await asyncio.gather(*(work(client) for _ in range(together)))
-    seconds = time.perf_counter() - began
+    """Upserts new contacts over this many connections; each sends the next upsert when it has its answer."""
+    bodies = people(f"one{secrets.token_hex(4)}", count, emails=emails)
+    requests = [request("/v1/contacts?timeout_ms=10000", body) for body in bodies]
+    spent = cpu_seconds(stack)
+    tally = await flood(stack.settings.port, iter(requests), connections=together, seconds=240)
+    assert tally.statuses == {201: count}, tally.statuses
     return {
         "together": together,
-        "per_s": round(count / seconds),
+        "per_s": round(tally.per_second),
         "cpu_us_each": cpu_us(stack, spent, count),
-    } | quantiles(waits)
+    } | quantiles(tally.latencies_ms)
 
 
 async def batches(stack: LocalStack, count: int, *, emails: bool) -> dict[str, Any]:
@@ -149,7 +139,8 @@ async def _each(stack: LocalStack, *, quick: bool) -> AsyncIterator[tuple[str, d
     some, many = (40, 5_000) if quick else (200, 50_000)
     for emails, name in ((False, "one identifier"), (True, "external id and e-mail")):
         yield f"upserts in a row, {name}", await singles(stack, some, 1, emails=emails)
-        yield f"64 upserts together, {name}", await singles(stack, some * 8, 64, emails=emails)
+        for together in (64, 256):
+            yield f"{together} upserts together, {name}", await singles(stack, some * 20, together, emails=emails)
         yield f"batches of {BATCH}, {name}", await batches(stack, many, emails=emails)
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("contacts", "events"):
