@@ -3,7 +3,8 @@
 Faust hangs in ways that nothing reports: a recovery that waits for a record that does not come, a fetch
 that is not repeated, a wait in recovery that runs into its time-out and ends the recovery task. A restart
 reads again from the committed offsets, and with static membership no rebalance happens.
-Time in which the broker does not answer is not counted: a restart would not help.
+Time in which the broker does not answer is not counted: a restart would not help. Nor is time in which the
+process itself did not run, as on a suspended machine.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from typing import Protocol
 TICK_S = 1.0
 LOOK_EVERY = 5
 STALL_S = 30.0
+LATE_S = 15.0
+"""A look that follows the one before after this long, in place of 5 s, tells that the process did not run."""
 UNREADY_S = 90.0
 """Longer than the rebalance time-out, in which the group waits for a member that does not come back."""
 
@@ -48,6 +51,13 @@ class Watchdog:
     def __init__(self) -> None:
         self._progress: tuple[object, float] | None = None
         self._still: dict[str, tuple[tuple[int, int], float]] = {}
+        self._looked_s: float | None = None
+
+    def look_at(self, now_s: float) -> None:
+        """Called before each look; excuses what stood still while the process did not run."""
+        if self._looked_s is not None and now_s - self._looked_s > LATE_S:
+            self.excuse()
+        self._looked_s = now_s
 
     def unready(self, progress: object | None, now_s: float) -> str | None:
         if progress is None:
@@ -73,7 +83,7 @@ class Watchdog:
         return None
 
     def excuse(self) -> None:
-        """The broker did not answer: standing still is not the worker's fault."""
+        """The broker did not answer, or the process did not run: standing still is not the worker's fault."""
         self._still = {}
         self._progress = None
 
@@ -87,6 +97,7 @@ async def watch(subject: WatchedRuntime, wake: Callable[[], None], abort: Callab
         wake()
         if ticks % LOOK_EVERY:
             continue
+        watchdog.look_at(clock())
         progress = subject.progress()
         reason = watchdog.unready(progress, clock())
         if progress is None:

@@ -1,6 +1,6 @@
 """When a worker is better off restarted, and when that would not help."""
 
-from processors.runtime.watchdog import STALL_S, UNREADY_S, PartitionSnapshot, Watchdog
+from processors.runtime.watchdog import LATE_S, STALL_S, UNREADY_S, PartitionSnapshot, Watchdog
 
 
 def snapshot(committable: int, position: int, end: int, pending: int = 0) -> dict[str, PartitionSnapshot]:
@@ -46,3 +46,30 @@ def test_a_recovery_that_does_not_move_on() -> None:
     assert watchdog.unready(None, 500.0) is None
     assert watchdog.unready((2, 0), 1000.0) is None
     assert watchdog.unready((2, 0), 1000.0 + UNREADY_S) is not None
+
+
+def test_time_in_which_the_process_did_not_run_does_not_count() -> None:
+    watchdog = Watchdog()
+    now = 0.0
+    for now in (0.0, 5.0):
+        watchdog.look_at(now)
+        assert watchdog.stalled(snapshot(5, 5, 9), now) is None
+        assert watchdog.unready((1, 0), now) is None
+    now += 3600.0  # the machine was suspended
+    for _ in range(int(STALL_S // 5)):
+        watchdog.look_at(now)
+        assert watchdog.stalled(snapshot(5, 5, 9), now) is None
+        assert watchdog.unready((1, 0), now) is None
+        now += 5.0
+    watchdog.look_at(now)
+    assert watchdog.stalled(snapshot(5, 5, 9), now) is not None, "from then on each second counts"
+
+
+def test_looks_at_a_busy_worker_are_no_suspension() -> None:
+    watchdog = Watchdog()
+    now, reasons = 0.0, []
+    while now <= STALL_S + LATE_S:
+        watchdog.look_at(now)
+        reasons.append(watchdog.stalled(snapshot(5, 5, 9), now))
+        now += LATE_S  # late, as where the CPU is scarce
+    assert any(reasons)
