@@ -1,8 +1,8 @@
 """A stack of its own in; the console's cost out: pages among a million contacts, viewers under load, a browser's heap.
 
-`python -m tests.bench.console [--contacts N] [--rate N] [--soak SECONDS]`. A page's time is that of its response on
-loopback, so it includes the page's API calls. A viewer's cost is the read API's CPU beyond the same load without a
-viewer, in percent of a core.
+`python -m tests.bench.console [--only viewers|pages] [--contacts N] [--rate N] [--soak SECONDS]`. A page's time is
+that of its response on loopback, so it includes the page's API calls. A viewer's cost is the read API's CPU beyond the
+same load without a viewer, in percent of a core.
 """
 
 import argparse
@@ -148,24 +148,33 @@ async def soak(stack: LocalStack, rate: int, seconds: float) -> dict[str, float]
     return {"after a tenth": first, "at the end": last, "grown": round(last - first, 1), "rows on the page": rows}
 
 
-async def measure(count: int, rate: int, seconds: float) -> AsyncIterator[tuple[str, Any]]:
+async def viewers(rate: int, seconds: float) -> AsyncIterator[tuple[str, Any]]:
     """Yields each figure at once: the whole run takes minutes."""
     with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
-        for viewers in (0, 1, 10):
-            yield f"{viewers} viewers at {rate:,} events/s", await cost(stack, rate, viewers)
+        for count in (0, 1, 10):
+            yield f"{count} viewers at {rate:,} events/s", await cost(stack, rate, count)
         if seconds:
             yield f"heap in MB over {seconds:g} s", await soak(stack, rate, seconds)
-    with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
-        yield f"ms of a page among {count:,} contacts", await pages(stack, count)
+
+
+async def measure(options: argparse.Namespace) -> AsyncIterator[tuple[str, Any]]:
+    if options.only != "pages":
+        async for figure in viewers(options.rate, options.soak):
+            yield figure
+    if options.only != "viewers":
+        with tempfile.TemporaryDirectory() as home, local_stack(Path(home)) as stack:
+            for name, figures in (await pages(stack, options.contacts)).items():
+                yield f"ms of {name} among {options.contacts:,} contacts", figures
 
 
 async def _tell(options: argparse.Namespace) -> None:
-    async for name, figure in measure(options.contacts, options.rate, options.soak):
+    async for name, figure in measure(options):
         print(name, json.dumps(figure), flush=True)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.console", description=__doc__)
+    parser.add_argument("--only", choices=("viewers", "pages"), help="measure one part")
     parser.add_argument("--contacts", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=1000, help="events a second")
     parser.add_argument("--soak", type=float, default=120.0, help="seconds that a browser watches; 0: none")

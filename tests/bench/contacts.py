@@ -12,7 +12,7 @@ from typing import Any
 
 import clickhouse_connect
 
-from schemas.records.identity import contact_id
+from schemas.records.identity import contact_id, tenant_prefix
 from schemas.settings import Settings
 from sinks.maintenance.migrate import migrate
 from sinks.read_api.contacts import contact_list, contacts
@@ -29,7 +29,10 @@ MERGED = 200
 """Contacts that are asked for by their address: their hashes are made here, the engine has no base32 of ours."""
 SEGMENT = "seg_bench"
 
-_ID = "concat('cnt_', leftPad(translate(lower(hex(sipHash64(number))), '0189', 'ghij'), 24, 'a'))"
+_ID = (
+    f"concat('{tenant_prefix(WORKSPACE, ENVIRONMENT)}', "
+    "leftPad(translate(lower(hex(sipHash64(number))), '0189', 'ghij'), 19, 'a'))"
+)
 _FILL = f"""
 INSERT INTO contacts (workspace, environment, contact_id, email, external_id, identifiers, attributes, consents,
     devices, created_at, updated_at, version)
