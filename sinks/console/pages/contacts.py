@@ -1,5 +1,6 @@
 """A visit in; the list of contacts, one contact with all data, or its split or erasure with a preview, out."""
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -62,14 +63,16 @@ async def contact(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
     contact_id = visit.request.path_params["id"]
-    one = await visit.api.get(api.path("contacts", contact_id))
-    events = await visit.api.get(
-        api.path("contacts", contact_id, "events"), limit=A_PAGE, cursor=visit.query.get("cursor", "")
+    get, cursor = visit.api.get, visit.query.get("cursor", "")
+    # together: one after the other they take 300 ms among a million contacts
+    one, events, identity, segments, consents, ties = await asyncio.gather(
+        get(api.path("contacts", contact_id)),
+        get(api.path("contacts", contact_id, "events"), limit=A_PAGE, cursor=cursor),
+        get(api.path("contacts", contact_id, "identity")),
+        get(api.path("contacts", contact_id, "segments"), limit="100"),
+        get(api.path("contacts", contact_id, "consents"), limit="50"),
+        _ties(visit, contact_id),
     )
-    identity = await visit.api.get(api.path("contacts", contact_id, "identity"))
-    segments = await visit.api.get(api.path("contacts", contact_id, "segments"), limit="100")
-    consents = await visit.api.get(api.path("contacts", contact_id, "consents"), limit="50")
-    ties = await _ties(visit, contact_id)
     shown = {"preview": None, "refused": None, "chosen": [], **values}
     return visit.page(
         "contact.html",

@@ -1,5 +1,6 @@
 """A visit in; the health of all processes out."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from starlette.responses import Response
 
 from schemas.errors import ApiError
 from schemas.times import iso, parse_iso
-from sinks.console.pages.processes import rows_of
+from sinks.console.pages.processes import ProcessRow, rows_of
 from sinks.console.web import api
 from sinks.console.web.visit import Visit
 
@@ -19,8 +20,13 @@ MOST_MINUTES = 15
 
 
 async def pipeline(visit: Visit) -> Response:
-    status, report = await visit.api.ask("/health/ready")
-    usage = await visit.api.get(api.path("usage"), days="30")
+    (status, report), usage, parity, ledger, processes = await asyncio.gather(
+        visit.api.ask("/health/ready"),
+        visit.api.get(api.path("usage"), days="30"),
+        visit.api.get(api.path("parity")),
+        _ledger(visit),
+        _processes(visit),
+    )
     here = [row for row in usage["data"] if row["environment"] == visit.environment]
     days = sorted(here, key=lambda row: str(row["date"]))
     series = {
@@ -31,7 +37,6 @@ async def pipeline(visit: Visit) -> Response:
             [row["duplicates"] for row in days],
         ],
     }
-    parity = await visit.api.get(api.path("parity"))
     return visit.page(
         "pipeline.html",
         title="Pipeline",
@@ -40,10 +45,14 @@ async def pipeline(visit: Visit) -> Response:
         usage=usage,
         series=series,
         parity=parity,
-        **await _ledger(visit),
-        processes=rows_of(await visit.api.text("/metrics")) if visit.may("instance") else [],
+        **ledger,
+        processes=processes,
         now_s=time.time(),
     )
+
+
+async def _processes(visit: Visit) -> list[ProcessRow]:
+    return rows_of(await visit.api.text("/metrics")) if visit.may("instance") else []
 
 
 async def _ledger(visit: Visit) -> dict[str, Any]:
