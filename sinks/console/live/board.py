@@ -33,6 +33,16 @@ class LiveBoard:
         """Rows of events whose id has a row already, until it is known whether they are the same."""
         self._early: OrderedDict[RecordPlace, tuple[Event, int, int]] = OrderedDict()
 
+    def keep_viewers(self, left_ms: float) -> bool:
+        """Forgets viewers that left before this time; returns whether any is kept."""
+        self.viewers = [one for one in self.viewers if one.left_ms is None or one.left_ms > left_ms]
+        return bool(self.viewers)
+
+    def tell_of_gap(self) -> None:
+        """Tells viewers that asked for earlier rows that some of those are not read."""
+        for viewer in self.viewers:
+            viewer.has_gap |= viewer.since_ms is not None
+
     def add(self, row: LiveRow, now_ms: int) -> None:
         """Offers a new row to each viewer."""
         self.seen[row.workspace, row.environment] += 1

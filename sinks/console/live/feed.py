@@ -34,6 +34,8 @@ LINGER_S = 30.0
 BUDGET_S = 0.15
 QUIET_S = 0.005
 """Of a second, below which everything is looked at."""
+PACE_S = 0.1
+"""Between two polls after a second that was not quiet: a fetch costs more than the records that it brings."""
 LOOK_S = 0.12
 AGAIN_MS = 10_000
 """How far back a feed begins that broke while somebody watches: what is shown already is known by its id."""
@@ -60,10 +62,12 @@ class LiveFeed:
         self._seq = 0
         self._wanted = self.board.wanted()
         self._passed_over: list[Any] = []
-        self._spent_s = self._second = 0.0
+        self._spent_s = self._last_spent_s = self._second = 0.0
         self._read = self._skipped = 0
         self._past_until: dict[TopicPartition, int] = {}
         self._names = {topics.name(topic, settings): topic for topic in WATCHED}
+        self._resolved_parts = _partitions(topics.RESOLVED, settings)
+        self._coordinators: dict[str, int] = {}
 
     @property
     def is_running(self) -> bool:
@@ -120,8 +124,9 @@ class LiveFeed:
             await admin.start()
             await self._seek(consumer, since_ms)
             looked_s = 0.0
-            while self._has_viewers():
+            while self.board.keep_viewers(clock.now_ms() - self._linger_s * 1000):
                 busy = bool(self.board.pending)
+                began = time.monotonic()
                 await self._poll(consumer, timeout_ms=80 if busy else 400)
                 if busy and time.monotonic() - looked_s >= LOOK_S:
                     looked_s = time.monotonic()
@@ -130,6 +135,8 @@ class LiveFeed:
                         await self._look(admin)
                 async with self._news:
                     self._news.notify_all()
+                if max(self._spent_s, self._last_spent_s) >= QUIET_S:
+                    await asyncio.sleep(began + PACE_S - time.monotonic())
         except KafkaError:
             log.exception("the live view stops; it starts anew with its next viewer")
         finally:
@@ -158,11 +165,7 @@ class LiveFeed:
 
     async def _seek(self, consumer: Any, since_ms: int | None) -> None:
         """Seeks to the records since then, and at least to the last few of each partition."""
-        parts = [
-            TopicPartition(name, p)
-            for name, topic in self._names.items()
-            for p in range(topics.partition_count(topic, self._settings))
-        ]
+        parts = [tp for topic in WATCHED for tp in _partitions(topic, self._settings)]
         consumer.assign(parts)
         first, end = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
         offsets = await consumer.offsets_for_times(dict.fromkeys(parts, since_ms)) if since_ms else {}
@@ -171,19 +174,9 @@ class LiveFeed:
             if (offset := offsets.get(tp)) is not None:
                 at = min(at, max(offset.offset, end[tp] - MOST_BACK))
                 if offset.offset < end[tp] - MOST_BACK:
-                    self._tell_of_gap()
+                    self.board.tell_of_gap()
             consumer.seek(tp, max(first[tp], at))
         self._past_until = end if since_ms is None else {}
-
-    def _tell_of_gap(self) -> None:
-        for viewer in self.board.viewers:
-            viewer.has_gap |= viewer.since_ms is not None
-
-    def _has_viewers(self) -> bool:
-        now = clock.now_ms()
-        kept = [v for v in self.board.viewers if v.left_ms is None or now - v.left_ms < self._linger_s * 1000]
-        self.board.viewers = kept
-        return bool(kept)
 
     async def _poll(self, consumer: Any, timeout_ms: int) -> None:
         fetched = await consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_RECORDS)
@@ -191,9 +184,12 @@ class LiveFeed:
         for tp, records in fetched.items():
             by_topic.setdefault(tp.topic, []).extend(records)
         for name in self._names:  # events before their results
-            self._wanted = self.board.wanted()
             records = by_topic.get(name, [])
-            if self._names[name] is topics.RESOLVED:
+            is_resolved = self._names[name] is topics.RESOLVED
+            if not records and not (is_resolved and self._passed_over):
+                continue
+            self._wanted = self.board.wanted()
+            if is_resolved:
                 # a result may precede its event: try the skipped results once more
                 records = [*(one for one in self._passed_over if self._wanted.are_in(one.value)), *records]
                 self._passed_over = []
@@ -210,6 +206,8 @@ class LiveFeed:
         if now - self._second >= 1:
             total = self._read + self._skipped
             self.share = self._read / total if total else 1.0
+            # after a pause, the second before was a quiet one
+            self._last_spent_s = self._spent_s if now - self._second < 2 else 0.0
             self._second, self._spent_s, self._read, self._skipped = now, 0.0, 0, 0
         take: Callable[[Any], None] = {
             topics.EVENTS: self._events,
@@ -281,6 +279,17 @@ class LiveFeed:
         self.board.committed(judged, stored, clock.now_ms())
 
     async def _committed(self, admin: Any, group: str) -> dict[int, int]:
-        name = topics.name(topics.RESOLVED, self._settings)
-        committed = await admin.list_consumer_group_offsets(group)
-        return {tp.partition: int(at.offset) for tp, at in committed.items() if tp.topic == name}
+        # asked eight times a second: the coordinator is looked for once, and other topics are left out
+        if group not in self._coordinators:
+            self._coordinators[group] = await admin.find_coordinator(group)
+        try:
+            committed = await admin.list_consumer_group_offsets(group, self._coordinators[group], self._resolved_parts)
+        except KafkaError:
+            del self._coordinators[group]
+            raise
+        return {tp.partition: int(at.offset) for tp, at in committed.items()}
+
+
+def _partitions(topic: topics.Topic, settings: Settings) -> list[TopicPartition]:
+    name = topics.name(topic, settings)
+    return [TopicPartition(name, p) for p in range(topics.partition_count(topic, settings))]
