@@ -44,7 +44,7 @@ class LivePages:
         query = {name: value for name, value in chosen.items() if value}
         values: dict[str, Any] = {"filter": chosen, "query": query, "states": LIVE_STATES, "keys": []}
         if chosen and visit.may("admin"):
-            values["keys"] = (await visit.api.get(api.path("keys"), limit="100"))["data"]
+            values["keys"] = await _suggested_keys(visit.api)
         return visit.page("live.html", title="Live", base=visit.base, **values)
 
     async def stream(self, visit: Visit) -> Response:
@@ -198,3 +198,13 @@ def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
         for identifier in identifiers
     ]
     return sorted(tied, key=lambda one: not one["here"])[:50]
+
+
+async def _suggested_keys(connection: api.Api) -> list[dict[str, Any]]:
+    """Returns keys to suggest as a filter; none if the call fails, since the page is of use without them."""
+    try:
+        listed = await connection.get(api.path("keys"), limit="100")
+    except ApiError:
+        return []
+    keys: list[dict[str, Any]] = listed["data"]
+    return keys
