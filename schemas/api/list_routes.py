@@ -1,7 +1,5 @@
 """The rows of the route table for named lists; pure."""
 
-from dataclasses import replace
-
 from schemas.api.route import RouteSpec, get, write
 
 LIST_READS: tuple[RouteSpec, ...] = (
@@ -9,7 +7,7 @@ LIST_READS: tuple[RouteSpec, ...] = (
     get("/v1/lists/{name}", "segments:read", "ValueList", "A list: its size, and the segments that use it"),
     get("/v1/lists/{name}/values", "segments:read", "ListedValue", "Its values, in order", listed=True),
 )
-_CHANGES = (
+LIST_WRITES: tuple[RouteSpec, ...] = (
     write("POST", "/v1/lists", "segments:write", "NewValueList", {201: "ValueList"}, "Make a named list"),
     write(
         "PUT",
@@ -23,6 +21,5 @@ _CHANGES = (
     write(
         "DELETE", "/v1/lists/{name}/values", "segments:write", "ListChange", {200: "ValueList"}, "Remove values from it"
     ),
-    write("DELETE", "/v1/lists/{name}", "segments:write", "", {204: ""}, "Remove it"),
+    write("DELETE", "/v1/lists/{name}", "segments:write", "", {204: ""}, "Remove it", errors={409: "Error"}),
 )
-LIST_WRITES: tuple[RouteSpec, ...] = tuple(replace(route, errors={409: "Error"}) for route in _CHANGES)
