@@ -71,7 +71,7 @@ def test_looking_for_copies_has_half_of_the_time_and_is_counted(tmp_path: Path, 
     _, resolved = copies(repeat=1, place=8)
     value = codec.encode_events([resolved])
     feed._spent_s = spent_s
-    feed._resolved(SimpleNamespace(topic="resolved", partition=0, offset=4, value=value))
+    feed._resolved(SimpleNamespace(topic="resolved", partition=0, offset=4, value=value, timestamp=NOW))
     assert (len(feed.board.since(0)), feed._skipped) == (shown, 1 - shown)
 
 

@@ -56,6 +56,18 @@ def test_one_row_fills_in_place_from_stage_to_stage() -> None:
     assert board.pending == {}
 
 
+def test_a_time_is_that_of_the_record_although_it_is_read_later() -> None:
+    board, seer = LiveBoard(), viewer()
+    board.viewers.append(seer)
+    board.resolved(sent(1), 2, 40, NOW + 200, written_ms=NOW + 12)  # read before its event
+    board.add(row(1), NOW + 210)
+    change = Change(workspace="w", environment="e", contact_id="c", kind="membership", version=1, at_ms=NOW)
+    board.changed({**change, "event_id": "evt_1", "segment_id": "seg_1", "member": True}, NOW + 230, NOW + 31)
+    (shown,), _ = seer.take()
+    assert (shown.resolved_ms, shown.judged_ms) == (12, 31)
+    assert shown.touched_ms == NOW + 230, "what a viewer missed follows from the time of reading"
+
+
 def test_of_what_was_there_before_the_newest_are_shown() -> None:
     seer = viewer()
     for number in range(3000):

@@ -31,7 +31,7 @@ class LiveBoard:
         self._rows: OrderedDict[str, LiveRow] = OrderedDict()
         self._repeats: OrderedDict[RecordPlace, LiveRow] = OrderedDict()
         """Rows of events whose id has a row already, until it is known whether they are the same."""
-        self._early: OrderedDict[RecordPlace, tuple[Event, int, int]] = OrderedDict()
+        self._early: OrderedDict[RecordPlace, tuple[Event, int, int, int]] = OrderedDict()
 
     def keep_viewers(self, left_ms: float) -> bool:
         """Forgets viewers that left before this time; returns whether any is kept."""
@@ -65,18 +65,22 @@ class LiveBoard:
                 if len(self._repeats) > MOST_EARLY:
                     self._repeats.popitem(last=False)
             if (early := self._early.pop(row.origin, None)) is not None:
-                self._resolve(row, *early, now_ms)
+                event, partition, offset, written_ms = early
+                self._resolve(row, event, partition, offset, now_ms, written_ms=written_ms)
 
-    def resolved(self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool = False) -> None:
-        """Applies a resolved event: its contact, and whether it is a copy."""
+    def resolved(
+        self, event: Event, partition: int, offset: int, now_ms: int, *, past: bool = False, written_ms: int = 0
+    ) -> None:
+        """Applies a resolved event: its contact, and whether it is a copy; ``written_ms`` 0: now."""
+        written_ms = written_ms or now_ms
         key, origin = (event["workspace"], event["environment"], event["event_id"]), place_of(event)
         row = self._repeats.get(origin) or self.pending.get(key)
         if row is not None and row.origin == origin:
-            self._resolve(row, event, partition, offset, now_ms)
+            self._resolve(row, event, partition, offset, now_ms, written_ms=written_ms)
         elif event.get("repeat") and key[:2] in self._repeats_watched():
             self._add_repeat(event, partition, offset, now_ms, past=past)
         elif row is None and key[:2] in self.watched():
-            self._early[origin] = (event, partition, offset)
+            self._early[origin] = (event, partition, offset, written_ms)
             if len(self._early) > MOST_EARLY:
                 self._early.popitem(last=False)
 
@@ -95,21 +99,21 @@ class LiveBoard:
         if row.id in self._rows:
             return
         self._keep(row)
-        self._resolve(row, event, partition, offset, now_ms)
+        self._resolve(row, event, partition, offset, now_ms, written_ms=now_ms)
 
     def _keep(self, row: LiveRow) -> None:
         self._rows[row.id] = row
         if len(self._rows) > MOST_ROWS:
             self._rows.popitem(last=False)
 
-    def changed(self, change: Change, now_ms: int) -> None:
-        """Applies a membership change that an event caused."""
+    def changed(self, change: Change, now_ms: int, written_ms: int = 0) -> None:
+        """Applies a membership change that an event caused; ``written_ms`` 0: now."""
         if change["kind"] != "membership" or not change.get("event_id"):
             return
         row = self.pending.get((change["workspace"], change["environment"], id_in(change["event_id"])))
         if row is not None and len(row.segments) < MOST_ROWS:
             row.segments.append((change["segment_id"], change["member"]))
-            row.judged_ms = row.since(now_ms) if row.judged_ms is None else row.judged_ms
+            row.judged_ms = row.since(written_ms or now_ms) if row.judged_ms is None else row.judged_ms
             self._touch(row, now_ms)
 
     def quarantined(self, workspace: str, event_id: str, reason: str, now_ms: int) -> None:
@@ -161,8 +165,10 @@ class LiveBoard:
                 one.elsewhere += 1
         return True
 
-    def _resolve(self, row: LiveRow, event: Event, partition: int, offset: int, now_ms: int) -> None:
-        row.resolved, row.resolved_ms = (partition, offset), row.since(now_ms)
+    def _resolve(
+        self, row: LiveRow, event: Event, partition: int, offset: int, now_ms: int, *, written_ms: int
+    ) -> None:
+        row.resolved, row.resolved_ms = (partition, offset), row.since(written_ms)
         row.contact_id = event["contact_id"]
         self._repeats.pop(row.origin, None)
         if repeat := event.get("repeat", 0):

@@ -34,7 +34,7 @@ LINGER_S = 30.0
 BUDGET_S = 0.15
 QUIET_S = 0.005
 """Of a second, below which everything is looked at."""
-PACE_S = 0.1
+PACE_S = 0.2
 """Between two polls after a second that was not quiet: a fetch costs more than the records that it brings."""
 LOOK_S = 0.12
 AGAIN_MS = 10_000
@@ -235,7 +235,9 @@ class LiveFeed:
                 continue
             if home in watched:
                 origin = (record.partition, record.offset, index)
-                self.board.add(rows.of_event(event, self._seq, now, past=past, origin=origin), now)
+                row = rows.of_event(event, self._seq, now, past=past, origin=origin)
+                row.accepted_ms = row.since(record.timestamp)
+                self.board.add(row, now)
             else:
                 self.board.seen[home] += 1
 
@@ -248,14 +250,14 @@ class LiveFeed:
             self._passed_over.append(record)
             return
         for event in codec.decode_events(record.value):
-            self.board.resolved(event, record.partition, record.offset, now, past=past)
+            self.board.resolved(event, record.partition, record.offset, now, past=past, written_ms=record.timestamp)
 
     def _changes(self, record: Any) -> None:
         if not self._wanted.are_in(record.value):
             return
         now = clock.now_ms()
         for change in codec.decode_changes(record.value):
-            self.board.changed(change, now)
+            self.board.changed(change, now, record.timestamp)
 
     def _quarantined(self, record: Any) -> None:
         quarantined, now = codec.decode_quarantined(record.value), clock.now_ms()

@@ -1,7 +1,7 @@
 """Records of the pipeline's topics in; one row per event, with its stages so far and their times, out; pure.
 
-A time is when the feed saw a record, in milliseconds after the edge received the event. Rows older than the feed have
-no times (``past``).
+A time is when a record was written, in milliseconds after the edge received the event; of a stored row it is when the
+feed saw the sink's offset. Rows older than the feed have no times (``past``).
 """
 
 import hashlib
