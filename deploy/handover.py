@@ -24,18 +24,18 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) < 2:
         raise SystemExit(USAGE)
     stage, *command = arguments
-    told = False
+    is_stopping = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
+        nonlocal is_stopping
+        is_stopping = True
         child.send_signal(number)
 
     child = subprocess.Popen(command)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     code = child.wait()
-    if told:
+    if is_stopping:
         _leave(stage)
     return code if code >= 0 else 128 - code
 

@@ -32,7 +32,7 @@ async def adopt(settings: Settings, older: str, say: Say) -> None:
     """Adopts ``older``, the previous database on the host of ``CLICKHOUSE_URL``. Raises ``CannotStart``."""
     if not settings.clickhouse_cluster or settings.clickhouse_shards > 1:
         raise CannotStart("one server's data is adopted by the replicas of one shard: set HEADWATER_CLICKHOUSE_CLUSTER")
-    if running := [one for one in await members(settings) if one.stage == "clickhouse"]:
+    if running := [member for member in await members(settings) if member.stage == "clickhouse"]:
         raise CannotStart(f"the sink {running[0].worker} runs, or did just now: stop it, and retire it")
     async with await writing(settings) as client:
         try:

@@ -61,12 +61,12 @@ def generate(
 
 def events(people: int, seed: int) -> Iterator[dict[str, Any]]:
     """Yields event bodies of random people without end."""
-    chance, known, orders = random.Random(seed), set[int](), 0
+    chance, users, orders = random.Random(seed), set[int](), 0
     while True:
         number = chance.randint(1, people)
-        kinds, weights = NEXT["known" if number in known else ""]
+        kinds, weights = NEXT["known" if number in users else ""]
         kind = chance.choices(kinds, weights)[0]
-        who = {"external_id": f"demo-{number}"} if number in known else {"anonymous_id": f"demo-browser-{number}"}
+        who = {"external_id": f"demo-{number}"} if number in users else {"anonymous_id": f"demo-browser-{number}"}
         properties: dict[str, Any] = {"path": chance.choice(PATHS)}
         event: dict[str, Any] = {"type": kind, **who, "properties": properties}
         if kind == "product_added":
@@ -75,7 +75,7 @@ def events(people: int, seed: int) -> Iterator[dict[str, Any]]:
             orders += 1
             properties |= {"order_id": f"{seed}-{orders}", "total": chance.randint(10, 500), "currency": "EUR"}
         elif kind == "signed_up":
-            known.add(number)
+            users.add(number)
             event |= {"external_id": f"demo-{number}", "email": f"demo-{number}@example.com"}
             properties |= {"plan": chance.choice(PLANS), "country": chance.choice(COUNTRIES)}
         yield event
@@ -100,16 +100,16 @@ class TrafficPace:
 
 async def _generate(made: Iterator[dict[str, Any]], rate: int, for_s: float) -> dict[str, Any]:
     """Sends the events; returns the totals. Ctrl-C ends it like the end of the duration."""
-    began, sent, refused, told, pace = time.monotonic(), 0, 0, 0.0, TrafficPace(rate)
+    began, sent, refused, noted_at, pace = time.monotonic(), 0, 0, 0.0, TrafficPace(rate)
     with suppress(asyncio.CancelledError):
         async with api() as client:
             while (spent := time.monotonic() - began) < for_s:
                 if batch := list(islice(made, pace.due(spent))):
                     answer = await client.call("POST", "/v1/events/batch", {"events": batch})
-                    refused += sum("error" in one for one in answer["results"])
+                    refused += sum("error" in result for result in answer["results"])
                     sent += len(batch)
-                if spent - told > 10:
-                    told = spent
+                if spent - noted_at > 10:
+                    noted_at = spent
                     note(f"{sent:,} events sent")
                 await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began - spent)))
     seconds_spent = time.monotonic() - began

@@ -80,7 +80,10 @@ async def send_event(client: ApiClient, event: dict[str, Any], *, sync: bool) ->
     answer = await client.call("POST", "/v1/events", event, query=query)
     changed = answer.get("segment_changes", {})
     ids = {*changed.get("entered", ()), *changed.get("left", ())}
-    return SentEvent(answer, {one: (await client.call("GET", f"/v1/segments/{one}"))["name"] for one in sorted(ids)})
+    return SentEvent(
+        answer,
+        {segment_id: (await client.call("GET", f"/v1/segments/{segment_id}"))["name"] for segment_id in sorted(ids)},
+    )
 
 
 def show_sent(sent: SentEvent, *, sync: bool) -> None:

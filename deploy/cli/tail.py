@@ -66,8 +66,8 @@ def tail(
     if options.url or (api_access(options).source != LOCAL and settings.embeds_kafka):
         _by_api(type_ or [], contact, workspace, since, for_)
         return
-    wanted = Wanted(frozenset(type_ or ()), contact, workspace, options.environment or "")
-    run(_tail(settings, wanted, seconds(since) if since else 0.0, seconds(for_) if for_ else None))
+    selection = RowSelection(frozenset(type_ or ()), contact, workspace, options.environment or "")
+    run(_tail(settings, selection, seconds(since) if since else 0.0, seconds(for_) if for_ else None))
 
 
 def _by_api(types: list[str], contact: str, workspace: str, since: str, for_: str) -> None:
@@ -81,7 +81,7 @@ def _by_api(types: list[str], contact: str, workspace: str, since: str, for_: st
     run(tail_remote(parameters, seconds(since) if since else 0.0, length, lambda row: _show(row, {})))
 
 
-class Wanted:
+class RowSelection:
     """Selects the records to show."""
 
     def __init__(self, types: frozenset[str], contact: str, workspace: str, environment: str) -> None:
@@ -136,7 +136,7 @@ class Wanted:
         return {**row, "segment_id": change["segment_id"], "contact_id": change["contact_id"], "event_id": caused}
 
 
-async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float | None) -> None:
+async def _tail(settings: Settings, selection: RowSelection, since_s: float, for_s: float | None) -> None:
     parts = {
         TopicPartition(topics.name(topic, settings), number): topic
         for topic in FOLLOWED
@@ -152,7 +152,7 @@ async def _tail(settings: Settings, wanted: Wanted, since_s: float, for_s: float
             fetched = await consumer.getmany(timeout_ms=POLL_MS)
             records = [(parts[part], record.value) for part, many in fetched.items() for record in many]
             records.sort(key=lambda record: FOLLOWED.index(record[0]))  # events before their changes
-            rows = [row for topic, value in records for row in wanted.rows(topic, value)]
+            rows = [row for topic, value in records for row in selection.rows(topic, value)]
             for row in sorted(rows, key=lambda row: row["at"]):
                 _show(row, names)
     finally:

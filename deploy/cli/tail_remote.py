@@ -20,7 +20,7 @@ PAUSE_S, MOST_MISSED = 1.0, 10
 Row = dict[str, Any]
 
 
-class Told:
+class ShownRows:
     """Lines of the API in; new rows, in the shape of the local tail, out."""
 
     def __init__(self) -> None:
@@ -64,12 +64,12 @@ async def tail_remote(
     query: Mapping[str, str], since_s: float, for_s: float | None, show: Callable[[Row], None]
 ) -> None:
     """Raises ``ApiRefusedError``, and ``ApiUnreachableError`` at once, or later after ``MOST_MISSED`` failed calls."""
-    told, missed, was_there, lost = Told(), 0, False, 0.0
+    position, missed, was_there, lost = ShownRows(), 0, False, 0.0
     until = None if for_s is None else time.monotonic() + for_s
-    told.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""
+    position.last = iso(round((time.time() - since_s) * 1000)) if since_s else ""
     async with api(patience=1) as client:
         while until is None or time.monotonic() < until:
-            parameters = {**query, **({"since": told.last} if told.last else {})}
+            parameters = {**query, **({"since": position.last} if position.last else {})}
             if until is not None:
                 parameters["seconds"] = str(max(1, round(until - time.monotonic())))
             try:
@@ -77,7 +77,7 @@ async def tail_remote(
                     if missed:
                         show({"kind": "connected", "at": line["at"], "seconds": round(time.monotonic() - lost, 1)})
                     missed, was_there = 0, True
-                    for row in told.rows(line):
+                    for row in position.rows(line):
                         show(row)
             except ApiUnreachableError as error:
                 missed += 1

@@ -11,7 +11,7 @@ from typer.main import get_command
 from deploy.cli.__main__ import MODULES, program
 from deploy.cli.generate import MOST_BATCH, MOST_RATE, TrafficPace, events, generate
 from deploy.cli.send import typed
-from deploy.cli.tail_remote import Told
+from deploy.cli.tail_remote import ShownRows
 from deploy.cli.trigger import made_up, trigger
 from deploy.client.api import pause_s
 from deploy.client.config import ClientOptions, ConfigError, api_access, config_file
@@ -154,7 +154,7 @@ def test_every_command_is_in_the_help() -> None:
 
 
 def test_what_a_remote_tail_may_miss_is_told() -> None:
-    told, at = Told(), "2026-11-01T12:00:00.000Z"
+    told, at = ShownRows(), "2026-11-01T12:00:00.000Z"
     assert list(told.rows({"kind": "hidden", "at": at, "rows": 12})) == [{"kind": "hidden", "at": at, "rows": 12}]
     assert list(told.rows({"kind": "alive", "at": at})) == []
     refused = {"kind": "refused", "id": "r1", "at": at}

@@ -56,7 +56,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         shown = self._known.sub("…", without_secrets(text))
-        return _HIDDEN.sub(lambda found: found[0] if _KEPT.fullmatch(found[0]) else "…", shown)
+        return _HIDDEN.sub(lambda match: match[0] if _KEPT.fullmatch(match[0]) else "…", shown)
 
     def value(self, value: Any) -> Any:
         """Redacts all texts in a JSON value."""

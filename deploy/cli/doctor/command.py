@@ -77,15 +77,15 @@ def doctor(
     who = patient()
     if bundle is not None and bundle.exists():
         raise ConfigError(f"{bundle} is there already")
-    well, told = True, list[dict[str, object]]()
+    well, rows = True, list[dict[str, object]]()
     for name, checks in groups(who):
         with quiet_clients:
             results = run(examined(who, list(checks)))
         well &= all(result.finding.state in (OK, SKIP) for result in results)
-        told += [{"group": name, **result.to_row()} for result in results]
+        rows += [{"group": name, **result.to_row()} for result in results]
         _show(name, results)
     if bundle is not None:
-        files = write_bundle(bundle, who.settings, who.home.logs, told, [who.access.key, who.access.url])
+        files = write_bundle(bundle, who.settings, who.home.logs, rows, [who.access.key, who.access.url])
         note(f"{bundle}: {', '.join(files)}; look at it before you send it")
     if not who.is_here and not OPTIONS.get().as_json:
         note(f"only the API was looked at: {who.access.url} is not this machine's stack")

@@ -149,9 +149,9 @@ async def stages(patient: Patient) -> Finding:
     if not _runs(patient):
         return skip("the stack does not run")
     figures = await asyncio.to_thread(figures_of, patient.home.run)
-    for name, one in faults(figures):
-        tell = fail if one.is_fault else warn
-        return tell(f"{name} is {one.state}: {one.reason}", f"tail -n 20 {patient.home.log_file(name)}")
+    for name, figure in faults(figures):
+        tell = fail if figure.is_fault else warn
+        return tell(f"{name} is {figure.state}: {figure.reason}", f"tail -n 20 {patient.home.log_file(name)}")
     return ok(f"{sum(bool(figure.oldest_s) for figure in figures.values())} stages, none behind, recovering or holding")
 
 

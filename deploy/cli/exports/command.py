@@ -88,8 +88,8 @@ def _form(option: str, output: Path | None) -> str:
     return form
 
 
-def _export(read: Pages, kind: str, said: str, output: Path | None) -> None:
-    form = _form(said, output)
+def _export(read: Pages, kind: str, format_name: str, output: Path | None) -> None:
+    form = _form(format_name, output)
     began = reported_at = time.monotonic()
     count = 0
 

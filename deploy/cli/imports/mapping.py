@@ -175,8 +175,8 @@ class Mapper:
         targets = {column.target for column in columns} | set(constants)
         if kind == EVENTS and "type" not in targets:
             raise MappingError("no column is the event's type: --type order_completed, or --map type=COLUMN")
-        known = ("user_id", "id", "contact_id", "device_id", *IDENTIFIERS)
-        if not targets & set(known):
+        names = ("user_id", "id", "contact_id", "device_id", *IDENTIFIERS)
+        if not targets & set(names):
             raise MappingError(f"no column identifies the contact ({', '.join(IDENTIFIERS)}): --map email=COLUMN")
         self._constants = dict(constants)
         steps = []

@@ -49,7 +49,7 @@ def definitions_of(there: Mapping[str, dict[str, Any]]) -> dict[str, SegmentDefi
 
 async def changes(
     client: ApiClient,
-    wanted: Mapping[str, SegmentDefinition],
+    expected: Mapping[str, SegmentDefinition],
     there: Mapping[str, dict[str, Any]],
     *,
     remove: bool,
@@ -61,7 +61,7 @@ async def changes(
     """
     ids = {name: str(segment["id"]) for name, segment in there.items()}
     needed = []
-    for definition in order(wanted, ids):
+    for definition in order(expected, ids):
         now = there.get(definition.name)
         if now is not None and now["kind"] != definition.kind:
             raise ConfigError(
@@ -87,7 +87,7 @@ async def changes(
     # a segment is removed before the segments that it names
     graph = definitions_of(there)
     for definition in reversed(order(graph, ids)):
-        if definition.name not in wanted:
+        if definition.name not in expected:
             count = there[definition.name]["contacts"]
             action = REMOVE if remove else STRAY
             needed.append(SegmentChange(action=action, name=definition.name, id=ids[definition.name], before=count))

@@ -33,7 +33,7 @@ def pull(output: Out = None) -> None:
     async def work() -> str:
         async with api() as client:
             definitions = definitions_of(await present(client))
-            used = set().union(*(lists_named(one.rule) for one in definitions.values()))
+            used = set().union(*(lists_named(definition.rule) for definition in definitions.values()))
             return dump(definitions, await present_lists(client, used))
 
     text = run(work())
@@ -90,12 +90,12 @@ async def _planned(
 ) -> tuple[list[Planned], dict[str, str]]:
     """Returns the changes, lists first, and the ids of existing segments by name."""
     there = await present(client)
-    used = set().union(*(lists_named(one.rule) for one in definitions.segments.values()))
-    known = await present_lists(client, used | definitions.lists.keys())
-    lists = list_changes(definitions.lists, known, used)
+    used = set().union(*(lists_named(definition.rule) for definition in definitions.segments.values()))
+    lists_there = await present_lists(client, used | definitions.lists.keys())
+    lists = list_changes(definitions.lists, lists_there, used)
     named = {change.definition.name for change in lists}
-    found = await changes(client, definitions.segments, there, remove=remove, new_lists=named)
-    return [*lists, *found], {name: str(one["id"]) for name, one in there.items()}
+    segments = await changes(client, definitions.segments, there, remove=remove, new_lists=named)
+    return [*lists, *segments], {name: str(segment["id"]) for name, segment in there.items()}
 
 
 def _show(planned: list[Planned]) -> None:

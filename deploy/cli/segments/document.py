@@ -39,8 +39,8 @@ class ListDefinition:
 
     def is_met_by(self, other: "ListDefinition") -> bool:
         """Whether the other has the same values in any order, and this description if it has one."""
-        same = {(isinstance(one, bool), one) for one in self.values} == {
-            (isinstance(one, bool), one) for one in other.values
+        same = {(isinstance(value, bool), value) for value in self.values} == {
+            (isinstance(value, bool), value) for value in other.values
         }
         return same and self.description in (None, other.description)
 
@@ -115,7 +115,7 @@ def _list(name: str, value: Any) -> ListDefinition:
     if not isinstance(value, dict) or "values" not in value or not value.keys() <= {"description", "values"}:
         raise DocumentError(f"lists.{name}: a list has values, may have a description, and nothing else")
     values, description = value["values"], value.get("description")
-    if not isinstance(values, list) or not all(isinstance(one, str | int | float) for one in values):
+    if not isinstance(values, list) or not all(isinstance(value, str | int | float) for value in values):
         raise DocumentError(f"lists.{name}: values are texts, numbers or booleans, one in a line after a -")
     if not isinstance(description, str | None):
         raise DocumentError(f"lists.{name}: description is a text")
@@ -129,8 +129,8 @@ def dump(definitions: Mapping[str, SegmentDefinition], lists: Mapping[str, ListD
         for definition in definitions.values()
     }
     named = {
-        one.name: {**({"description": one.description} if one.description else {}), "values": list(one.values)}
-        for one in (lists or {}).values()
+        list_.name: {**({"description": list_.description} if list_.description else {}), "values": list(list_.values)}
+        for list_ in (lists or {}).values()
     }
     whole = {**({"lists": named} if named else {}), "segments": body}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
@@ -163,12 +163,12 @@ def lists_named(rule: Any) -> set[str]:
     return set().union(*map(lists_named, rule)) if isinstance(rule, list) else set()
 
 
-def order(definitions: Mapping[str, SegmentDefinition], known: Mapping[str, str]) -> list[SegmentDefinition]:
+def order(definitions: Mapping[str, SegmentDefinition], ids: Mapping[str, str]) -> list[SegmentDefinition]:
     """Sorts each segment after its references; ``known`` are ids by name. Raises ``DocumentError``."""
     graph = {}
     for definition in definitions.values():
         named = references(definition.rule)
-        lost = sorted(n for n in named if n not in definitions and n not in known and not SEGMENT_ID.fullmatch(n))
+        lost = sorted(n for n in named if n not in definitions and n not in ids and not SEGMENT_ID.fullmatch(n))
         if lost:
             raise DocumentError(f"{definition.name}: there is no segment {lost[0]!r}")
         graph[definition.name] = named & definitions.keys()

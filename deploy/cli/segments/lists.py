@@ -41,20 +41,20 @@ async def present_lists(client: ApiClient, names: Iterable[str]) -> dict[str, Li
             if refused.status != 404:
                 raise
             continue
-        values = [one["value"] async for one in client.listed(f"/v1/lists/{part(name)}/values")]
+        values = [row["value"] async for row in client.listed(f"/v1/lists/{part(name)}/values")]
         lists[name] = ListDefinition(name, shown["description"], tuple(values))
     return lists
 
 
 def list_changes(
-    wanted: Mapping[str, ListDefinition], there: Mapping[str, ListDefinition], used: Iterable[str]
+    expected: Mapping[str, ListDefinition], there: Mapping[str, ListDefinition], used: Iterable[str]
 ) -> list[NamedListChange]:
     """Keeps lists outside of the file; raises ``ConfigError`` for a missing list that a rule names."""
-    lost = sorted(set(used) - wanted.keys() - there.keys())
+    lost = sorted(set(used) - expected.keys() - there.keys())
     if lost:
         raise ConfigError(f"there is no list {lost[0]!r}: add it to the file under lists, or make it by POST /v1/lists")
     changes = []
-    for name, definition in wanted.items():
+    for name, definition in expected.items():
         now = there.get(name)
         if now is None or not definition.is_met_by(now):
             changes.append(NamedListChange(definition=definition, before=None if now is None else len(now.values)))

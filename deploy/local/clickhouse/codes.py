@@ -90,7 +90,7 @@ def refusal(code: int, name: str, message: str) -> ClickHouseError:
 def status_of(message: str) -> int:
     """ClickHouse writes the name of the error in brackets behind its text; 500 for all that is not listed."""
     names = NAMES.findall(message)
-    return next((status for status, known in STATUS.items() if names and names[-1] in known), 500)
+    return next((status for status, errors in STATUS.items() if names and names[-1] in errors), 500)
 
 
 def content_type(format_name: str) -> str:

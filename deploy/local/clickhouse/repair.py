@@ -48,10 +48,10 @@ def keep(path: Path) -> None:
 
 
 def _keep_folder(folder: Path, copies: Path) -> None:
-    there, known = _states(folder), _states(copies)
-    for name in known.keys() - there.keys():
+    there, copied = _states(folder), _states(copies)
+    for name in copied.keys() - there.keys():
         (copies / name).unlink()
-    for name in [name for name, state in there.items() if known.get(name) != state]:
+    for name in [name for name, state in there.items() if copied.get(name) != state]:
         copies.mkdir(parents=True, exist_ok=True)
         copy = copies / name
         shutil.copy2(folder / name, copy.with_suffix(".tmp"))
