@@ -120,12 +120,12 @@ class Erasures:
 
     async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
         """From now on nothing of the contact is kept; durable when it returns. Raises ``ApiError`` (404)."""
-        known = await ask()
-        if known is None and self._edge.merge_map.winner(own) == own:
+        stored = await ask()
+        if stored is None and self._edge.merge_map.winner(own) == own:
             # its events may be acknowledged and not stored yet
             await self._settled(home, own, within_s)
-            known = await ask()
-            if known is None and self._edge.merge_map.winner(own) == own:
+            stored = await ask()
+            if stored is None and self._edge.merge_map.winner(own) == own:
                 raise ApiError("not_found", "no such contact")
         now_ms = self._edge.clock()
         erasure = Erasure(
@@ -133,7 +133,7 @@ class Erasures:
             workspace=home[0],
             environment=home[1],
             created_ms=now_ms,
-            contacts=tuple(sorted({own, *(known["ids"] if known else ())})),
+            contacts=tuple(sorted({own, *(stored["ids"] if stored else ())})),
             erased_ms=now_ms,
             open=True,
         )

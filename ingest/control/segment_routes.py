@@ -57,7 +57,7 @@ class SegmentRoutes:
         control, partitions = self._edge.control, self._edge.settings.partitions
         waiting = list(segments)
         while waiting and time.monotonic() < deadline:
-            waiting = [one for one in waiting if control.standing(one, partitions)[0] == "backfilling"]
+            waiting = [segment for segment in waiting if control.standing(segment, partitions)[0] == "backfilling"]
             if waiting:
                 await asyncio.sleep(0.02)  # a record from another process: nothing here could be awaited
 

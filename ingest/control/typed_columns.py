@@ -33,11 +33,11 @@ class TypedColumnRoutes:
         body = checked(TypedColumnEdit, await json_of(request, self._edge.settings))
         async with self._one:
             here = self._edge.control.typed_columns.get((principal.workspace, principal.environment), {})
-            known = here.get(name)
-            if known is None and len(here) >= MOST_TYPED_COLUMNS:
+            column = here.get(name)
+            if column is None and len(here) >= MOST_TYPED_COLUMNS:
                 message = f"the environment has {MOST_TYPED_COLUMNS} typed columns, the most: delete one first"
                 raise ApiError("conflict", message, "property")
-            if known is None or known.type != body.type:
+            if column is None or column.type != body.type:
                 column = TypedColumn(
                     id=f"{principal.environment}.{name}",
                     workspace=principal.workspace,
@@ -47,8 +47,7 @@ class TypedColumnRoutes:
                     created_ms=self._edge.clock(),
                 )
                 await self._writer.put("typed_column", column)
-                known = column
-        return JsonResponse(serialize.typed_column(known, None), 202)
+        return JsonResponse(serialize.typed_column(column, None), 202)
 
     async def delete(self, request: Request) -> Response:
         """Deletes a typed column; raises ``ApiError`` (404)."""

@@ -40,11 +40,13 @@ def change_of(body: Any) -> ListChange:
     return checked(ListChange, body)
 
 
-def new_list(fields: NewValueList, home: tuple[str, str], known: Lists, segments: Segments, now_ms: int) -> ValueList:
+def new_list(
+    fields: NewValueList, home: tuple[str, str], existing: Lists, segments: Segments, now_ms: int
+) -> ValueList:
     """Returns a new list; raises ``ApiError``: 409 for a used name, 422 with the path of the wrong field."""
-    if fields.name in known:
+    if fields.name in existing:
         raise ApiError("conflict", f"there is a list {fields.name} already: PUT /v1/lists/{fields.name}", "name")
-    if len(known) >= MOST_VALUE_LISTS:
+    if len(existing) >= MOST_VALUE_LISTS:
         raise ApiError("conflict", f"an environment has at most {MOST_VALUE_LISTS} lists")
     return ValueList(
         id=id_of(home[1], fields.name),
@@ -76,14 +78,14 @@ def with_values(record: ValueList, fields: ListChange, segments: Segments, now_m
 def without_values(record: ValueList, fields: ListChange, _segments: Segments, now_ms: int) -> ValueList:
     """Removes values, ignoring absent ones; raises ``ApiError`` (422)."""
     removed = set(map(place_of, checked_values(fields.values, "values")))
-    return _changed(record, tuple(one for one in record.values if place_of(one) not in removed), now_ms)
+    return _changed(record, tuple(value for value in record.values if place_of(value) not in removed), now_ms)
 
 
 def check_unused(record: ValueList, segments: Segments) -> None:
     """Raises ``ApiError`` (409) if a segment's rule uses the list."""
     users = users_of(record.name, segments)
     if users:
-        named = ", ".join(f"{one.id} ({one.name})" for one in users[:5])
+        named = ", ".join(f"{user.id} ({user.name})" for user in users[:5])
         raise ApiError("conflict", f"the rules of segments use it: {named}")
 
 

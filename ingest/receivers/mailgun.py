@@ -89,7 +89,7 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
                 at=event.get("timestamp"),
                 message_id=message_id,
                 tags=tags,
-                said={
+                properties={
                     "reason": status.get("description") or status.get("message") or event.get("reason"),
                     "bounce_class": bounce,
                     "user_agent": client.get("user-agent"),

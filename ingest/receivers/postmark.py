@@ -86,7 +86,7 @@ def _fact(report: dict[str, Any]) -> DeliveryReport:
         at=at,
         message_id=report.get("MessageID"),
         tags=table(report.get("Metadata")),
-        said={
+        properties={
             "reason": report.get("Description") or report.get("Details"),
             "bounce_class": BOUNCES.get(str(report.get("Type"))) if status == "message.bounced" else None,
             "user_agent": report.get("UserAgent"),

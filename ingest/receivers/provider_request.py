@@ -55,7 +55,7 @@ class DeliveryReport:
     tags: Mapping[str, Any]
     """The sender's values that the provider returns: ``campaign_id``, ``variant``, ``message_id``."""
     channel: str = "email"
-    said: Mapping[str, Any]
+    properties: Mapping[str, Any]
     """Further properties; empty ones are left out."""
 
 
@@ -63,7 +63,7 @@ def event_of(fact: DeliveryReport) -> RawEvent:
     """Only its size can have a fact's event refused: a provider sends a refused one again and again."""
     digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
     kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
-    properties = {name: value for name, value in fact.said.items() if value not in (None, "", {}, [])}
+    properties = {name: value for name, value in fact.properties.items() if value not in (None, "", {}, [])}
     identifiers = [(kind, value, kind) for kind, value in (("email", fact.email), ("phone", fact.phone))]
     return RawEvent(
         kind=TRACK,

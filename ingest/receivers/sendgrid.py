@@ -98,7 +98,7 @@ def _fact(event: dict[str, Any]) -> DeliveryReport:
         at=event.get("timestamp"),
         message_id=_message_id(event),
         tags=tags,
-        said={
+        properties={
             "reason": event.get("reason") or event.get("response"),
             "bounce_class": BOUNCES.get(str(event.get("type")), "hard") if name == "bounce" else None,
             "bounce_classification": event.get("bounce_classification"),

@@ -173,7 +173,7 @@ def _event(message: dict[str, Any], notification: dict[str, Any], email: Any) ->
             # one id for several recipients would count them as one message
             message_id=f"{message_id}:{email}" if several and message_id and email else message_id,
             tags=table(mail.get("tags")),
-            said={
+            properties={
                 "reason": _reason(part, email),
                 "bounce_class": BOUNCES.get(str(part.get("bounceType")), "unknown") if name == "Bounce" else None,
                 "user_agent": part.get("userAgent"),

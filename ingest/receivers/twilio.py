@@ -79,7 +79,7 @@ def _fact(item: dict[str, Any], posted: ProviderRequest, envelope: dict[str, Any
         message_id=message_id,
         tags=posted.query,
         channel=medium or "sms",
-        said={
+        properties={
             "reason": error or None,
             "bounce_class": BOUNCES.get(error, "unknown") if status == "message.bounced" else None,
         },
