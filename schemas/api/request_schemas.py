@@ -109,7 +109,7 @@ RULE: Schema = {
 BODIES: dict[str, Schema] = {
     "Rule": RULE,
     "Event": {
-        **record({"type": EVENT["type"]}, {name: one for name, one in EVENT.items() if name != "type"}),
+        **record({"type": EVENT["type"]}, {name: schema for name, schema in EVENT.items() if name != "type"}),
         "description": f"with at least one of {', '.join(EVENT_IDENTIFIERS)}",
         "examples": [{"type": "order_completed", "user_id": "u1", "properties": {"total": 149.0}}],
     },

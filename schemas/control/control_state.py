@@ -258,10 +258,10 @@ class ControlState:
 
     def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
         """Status, contacts done, of all, and why it is disabled: over all partitions, of this version and lists."""
-        reports = self.progress[segment.workspace, segment.id].values()
+        reports = [r for r in self.progress[segment.workspace, segment.id].values() if r.partition < partitions]
         home = (segment.workspace, segment.environment)
         now = (segment.version, stamp_of(segment, self.segments[home], self.value_lists[home]))
-        current = [one for one in reports if (one.version, one.lists) == now and one.partition < partitions]
+        current = [report for report in reports if (report.version, report.lists) == now]
         done, total = sum(report.done for report in current), sum(report.total for report in current)
         reason = next((report.reason for report in current if report.state == "disabled"), "")
         if reason:
@@ -271,7 +271,7 @@ class ControlState:
 
     def rules_and_lists(self, home: tuple[str, str]) -> tuple[dict[str, Any], dict[str, ListValues]]:
         """Of an environment: each segment's rule as it was written, by id, and the named lists by name."""
-        return {name: one.rule for name, one in self.segments[home].items()}, contents_of(self.value_lists[home])
+        return {s.id: s.rule for s in self.segments[home].values()}, contents_of(self.value_lists[home])
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
         """The valid key with this secret."""

@@ -40,8 +40,8 @@ def _names_in(rule: bytes) -> RuleNames:
 def lists_of(segment: Segment, segments: Segments) -> dict[str, set[str]]:
     """Returns the lists of its rule and of referred segments, each with the types of its identifiers."""
     lists: dict[str, set[str]] = {}
-    for one in _whole(segment, segments):
-        for name, kind in names_in(one.rule).lists:
+    for referred in _whole(segment, segments):
+        for name, kind in names_in(referred.rule).lists:
             lists.setdefault(name, set()).add(kind)
     return lists
 
@@ -50,9 +50,9 @@ def _whole(segment: Segment, segments: Segments) -> Iterator[Segment]:
     """Returns the segment and all segments it refers to, directly or through others; each once."""
     seen, waiting = {segment.id}, [segment]
     while waiting:
-        one = waiting.pop()
-        yield one
-        fresh = names_in(one.rule).segments - seen
+        current = waiting.pop()
+        yield current
+        fresh = names_in(current.rule).segments - seen
         seen |= fresh
         waiting += [segments[name] for name in fresh if name in segments]
 
@@ -77,12 +77,12 @@ def users_of(name: str, segments: Segments) -> list[Segment]:
 def users_by_list(segments: Segments) -> dict[str, list[Segment]]:
     """The same of every list that decides on any; each rule is looked at once."""
     users: dict[str, list[Segment]] = {}
-    for one in sorted(segments.values(), key=lambda one: (one.created_ms, one.id)):
-        for name in lists_of(one, segments):
-            users.setdefault(name, []).append(one)
+    for segment in sorted(segments.values(), key=lambda segment: (segment.created_ms, segment.id)):
+        for name in lists_of(segment, segments):
+            users.setdefault(name, []).append(segment)
     return users
 
 
 def contents_of(lists: Mapping[str, ValueList]) -> dict[str, ListValues]:
     """Returns contents by name, in the form of rules."""
-    return {name: one.content for name, one in lists.items()}
+    return {name: value_list.content for name, value_list in lists.items()}

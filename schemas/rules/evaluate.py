@@ -91,7 +91,7 @@ def compile_rule(rule: Rule) -> Evaluate:
         case InSegment(segment_id=segment_id, rule=other):
             return _listed(segment_id) if other is None else compile_rule(other)
         case Consent(name=name, value=value):
-            return _consent(name, wanted=value)
+            return _consent(name, is_given=value)
         case Identified(value=value):
             return lambda contact, _now_ms: (contact.is_identified is value, NEVER)
 
@@ -196,9 +196,9 @@ def _listed(segment_id: str) -> Evaluate:
     return lambda contact, _now_ms: (segment_id in contact.members, NEVER)
 
 
-def _consent(name: str, *, wanted: bool) -> Evaluate:
+def _consent(name: str, *, is_given: bool) -> Evaluate:
     def evaluate(contact: Facts, _now_ms: int) -> Verdict:
         stamped = contact.consents.get(name)
-        return stamped is not None and stamped[0] is wanted, NEVER
+        return stamped is not None and stamped[0] is is_given, NEVER
 
     return evaluate

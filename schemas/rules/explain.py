@@ -109,14 +109,14 @@ def _leaf(at: str, leaf: Rule, contact: Facts, now_ms: int) -> Leaf:
         case HasIdentifier(kind=kind, test=test):
             values = sorted(contact.identifiers.get(kind, ()))[:MOST_TOLD]
             return Leaf(path=at, met=met, value=values, threshold=_operand(test, now_ms))
-        case Consent(name=name, value=wanted):
+        case Consent(name=name, value=expected):
             stamped = contact.consents.get(name)
             events = (stamped[2],) if stamped is not None and stamped[2] else ()
             return Leaf(
-                path=at, met=met, value=None if stamped is None else stamped[0], threshold=wanted, events=events
+                path=at, met=met, value=None if stamped is None else stamped[0], threshold=expected, events=events
             )
-        case Identified(value=wanted):
-            return Leaf(path=at, met=met, value=contact.is_identified, threshold=wanted)
+        case Identified(value=expected):
+            return Leaf(path=at, met=met, value=contact.is_identified, threshold=expected)
         case InSegment():
             return Leaf(path=at, met=met, value=met, threshold=True)
         case Happened():

@@ -54,9 +54,9 @@ def counts_of(tree: Rule, events: Iterable[EventFact], now_ms: int) -> dict[str,
     counts: dict[str, Series] = {}
     for event in events:
         key = counted_key(event.event_id, event.sender)
-        for one in conditions.get(event.type, ()):
-            value = one.counts(event.time_ms, event.properties)
+        for counted in conditions.get(event.type, ()):
+            value = counted.counts(event.time_ms, event.properties)
             if value is not None:
-                series = counts.setdefault(one.id, [[], [], *([] for _ in value)])
-                windows.add(series, event.time_ms, key, one.keep, now_ms, *value)
+                series = counts.setdefault(counted.id, [[], [], *([] for _ in value)])
+                windows.add(series, event.time_ms, key, counted.keep, now_ms, *value)
     return counts

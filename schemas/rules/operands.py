@@ -57,7 +57,7 @@ def scalars(value: Any, at: str) -> tuple[Scalar, ...] | ListValues:
     if len(value) > MAX_VALUES:
         message = f"has at most {MAX_VALUES} values; put more into a named list: POST /v1/lists"
         raise ApiError("invalid_field", message, at)
-    return tuple(scalar(one, f"{at}[{index}]") for index, one in enumerate(value))
+    return tuple(scalar(item, f"{at}[{index}]") for index, item in enumerate(value))
 
 
 def _named_list(value: dict[str, Any], at: str) -> ListValues:
@@ -175,7 +175,7 @@ def identifier_value(kind: str, op: str, value: Any, at: str) -> Any:
         values = scalars(value, at)
         if isinstance(values, ListValues):
             return values
-        return tuple(identifier_value(kind, "eq", one, f"{at}[{n}]") for n, one in enumerate(values))
+        return tuple(identifier_value(kind, "eq", item, f"{at}[{n}]") for n, item in enumerate(values))
     written = text(value, at)
     if op not in ("eq", "ne"):
         return written.lower() if kind == identity.EMAIL else written
@@ -224,9 +224,9 @@ def list_of(value: Any, at: str, *, most: int | None) -> list[Any]:
     return value
 
 
-def only(fields: dict[str, Any], known: Collection[str], at: str, what: str) -> None:
+def only(fields: dict[str, Any], allowed: Collection[str], at: str, what: str) -> None:
     for name in fields:
-        if name not in known:
+        if name not in allowed:
             raise ApiError("unknown_field", f"{name[:80]!r} does not go with {what}", f"{at}.{name[:80]}")
 
 
@@ -236,7 +236,7 @@ def needed(fields: dict[str, Any], name: str, at: str) -> Any:
     return fields[name]
 
 
-def one_of(value: Any, known: tuple[str, ...], at: str) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise ApiError("invalid_field", f"must be one of {', '.join(known)}", at)
+def one_of(value: Any, allowed: tuple[str, ...], at: str) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise ApiError("invalid_field", f"must be one of {', '.join(allowed)}", at)
     return value

@@ -142,7 +142,7 @@ def _in_order(fields: dict[str, Any], at: str, where: Zone) -> InOrder:
     written = list_of(fields["sequence"], at, most=MAX_STEPS)
     if len(written) == 1:
         raise ApiError("invalid_field", "a sequence has at least two steps", at)
-    parsed = [step(one, f"{at}[{index}]", where, is_first=index == 0) for index, one in enumerate(written)]
+    parsed = [step(part, f"{at}[{index}]", where, is_first=index == 0) for index, part in enumerate(written)]
     return InOrder(steps=tuple(parsed))
 
 

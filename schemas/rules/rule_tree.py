@@ -117,27 +117,27 @@ _normalised = lru_cache(maxsize=20_000)(identity.normalise)
 
 @lru_cache(maxsize=64)
 def _identifiers(values: ListValues, kind: str) -> ListValues:
-    known = (normalised(kind, value) for value in values.values)
-    return replace(values, kind=kind, values=tuple(value for value in known if value is not None))
+    normal_values = (normalised(kind, value) for value in values.values)
+    return replace(values, kind=kind, values=tuple(value for value in normal_values if value is not None))
 
 
 def _with_lists(leaf: Rule, at: str, resolve: Callable[[Comparison, str, str], Comparison]) -> Rule:
     """Replaces each test on a list by ``resolve(test, path, type of identifiers)``."""
 
     def tests(where: tuple[Where, ...], at: str) -> tuple[Where, ...]:
-        if not any(isinstance(one.test.value, ListValues) for one in where):
+        if not any(isinstance(property_test.test.value, ListValues) for property_test in where):
             return where
-        first = len(where) - sum(1 for one in where if one.path)  # tests of ``by`` come first
+        first = len(where) - sum(1 for property_test in where if property_test.path)  # tests of ``by`` come first
         return tuple(
-            replace(one, test=resolve(one.test, f"{at}.where[{n - first}]", ""))
-            if isinstance(one.test.value, ListValues)
-            else one
-            for n, one in enumerate(where)
+            replace(property_test, test=resolve(property_test.test, f"{at}.where[{n - first}]", ""))
+            if isinstance(property_test.test.value, ListValues)
+            else property_test
+            for n, property_test in enumerate(where)
         )
 
-    def step(one: Step, at: str) -> Step:
-        where = tests(one.where, at)
-        return one if where is one.where else replace(one, where=where)
+    def step(before: Step, at: str) -> Step:
+        where = tests(before.where, at)
+        return before if where is before.where else replace(before, where=where)
 
     match leaf:
         case Attribute(test=Comparison(value=ListValues()) as test):
@@ -147,7 +147,7 @@ def _with_lists(leaf: Rule, at: str, resolve: Callable[[Comparison, str, str], C
         case Happened(where=where):
             return replace(leaf, where=tests(where, at))
         case InOrder(steps=steps):
-            return replace(leaf, steps=tuple(step(one, f"{at}.sequence[{n}]") for n, one in enumerate(steps)))
+            return replace(leaf, steps=tuple(step(part, f"{at}.sequence[{n}]") for n, part in enumerate(steps)))
         case Absent(missing=missing, after=after):
             return replace(leaf, missing=step(missing, f"{at}.absent"), after=step(after, f"{at}.after"))
     return leaf
@@ -215,13 +215,13 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any], lists: Lists
     tree = parse.parse(written)
     for use in list_uses(tree):
         _check_list(use, lists or {})
-    known: dict[str, Rule | None] = {segment_id: tree}
+    trees: dict[str, Rule | None] = {segment_id: tree}
 
     def find(name: str) -> Rule | None:
-        if name not in known:
+        if name not in trees:
             other = others.get(name)
-            known[name] = None if other is None else parse.parse(other)
-        return known[name]
+            trees[name] = None if other is None else parse.parse(other)
+        return trees[name]
 
     for at, name in references(tree).items():
         if name not in others and name != segment_id:
@@ -229,7 +229,7 @@ def check(segment_id: str, written: Any, others: Mapping[str, Any], lists: Lists
     expand(tree, find, (segment_id,))
     for name in users_of(segment_id, others, find):
         try:
-            expand(known[name] or tree, find, (name,))
+            expand(trees[name] or tree, find, (name,))
         except ApiError as refused:
             raise ApiError("invalid_field", f"{name} refers to this segment: {refused.message}", "rule") from refused
 

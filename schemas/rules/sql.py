@@ -128,12 +128,12 @@ class _Compiler:
             case HasIdentifier(kind=kind, test=comparison):
                 values = f"arrayMap(i -> i.2, arrayFilter(i -> i.1 = {self.parameters.text(kind)}, identifiers))"
                 return any_value(values, comparison, self.parameters)
-            case Consent(name=name, value=wanted):
+            case Consent(name=name, value=expected):
                 place = JsonColumn("consents", (name,), self.parameters)
-                return f"({place.kind} = 'Bool' AND {place.boolean} = {int(wanted)})"
-            case Identified(value=wanted):
+                return f"({place.kind} = 'Bool' AND {place.boolean} = {int(expected)})"
+            case Identified(value=expected):
                 weak = f"('{identity.ANONYMOUS_ID}', '{identity.DEVICE_ID}')"
-                return f"(arrayExists(i -> i.1 NOT IN {weak}, identifiers) = {int(wanted)})"
+                return f"(arrayExists(i -> i.1 NOT IN {weak}, identifiers) = {int(expected)})"
             case Happened() if leaf.measure.kind == "count":
                 return self._count(leaf)
             case Happened():

@@ -103,8 +103,8 @@ class Parameters:
         parts: list[list[str]] = [[]]
         size = 0
         is_plain = all(map(str.isprintable, texts))
-        for one in texts:
-            spelt = one if is_plain else one.encode().hex()
+        for value in texts:
+            spelt = value if is_plain else value.encode().hex()
             if size > MOST_IN_FIELD:
                 parts.append([])
                 size = 0
@@ -219,7 +219,7 @@ def any_value(values: str, comparison: Comparison, parameters: Parameters) -> st
         case "eq":
             sql = f"has({values}, {parameters.text(value)})"
         case "in":
-            texts = [str(one) for one in values_of(value)]
+            texts = [str(item) for item in values_of(value)]
             sql = f"arrayExists(v -> {parameters.has('v', texts)}, {values})" if texts else "0"
         case "contains":
             sql = f"arrayExists(v -> position(v, {parameters.text(value)}) > 0, {values})"
@@ -236,11 +236,11 @@ def _equals(place: JsonColumn, operand: Scalar, parameters: Parameters) -> str:
 
 def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Parameters) -> str:
     """Tests membership by look-ups in sets: a list may be long."""
-    truths = ["true" if one else "false" for one in operands if isinstance(one, bool)]
-    texts = [one for one in operands if isinstance(one, str)] + truths
-    numbers = [one for one in operands if not isinstance(one, str | bool)]
-    spelt = [number for one in operands if isinstance(one, str) and (number := number_of(one)) is not None]
-    is_true = [f"{place.boolean} = {int(one == 'true')}" for one in ("true", "false") if one in texts]
+    truths = ["true" if operand else "false" for operand in operands if isinstance(operand, bool)]
+    texts = [operand for operand in operands if isinstance(operand, str)] + truths
+    numbers = [operand for operand in operands if not isinstance(operand, str | bool)]
+    spelt = [number for operand in operands if isinstance(operand, str) and (number := number_of(operand)) is not None]
+    is_true = [f"{place.boolean} = {int(truth == 'true')}" for truth in ("true", "false") if truth in texts]
     ways = [f"({place.kind} = 'Bool' AND ({' OR '.join(is_true)}))"] if is_true else []
     if texts:
         ways.append(f"({place.kind} = 'String' AND {parameters.has(place.text, texts)})")
@@ -254,9 +254,9 @@ def _is_one_of(place: JsonColumn, operands: tuple[Scalar, ...], parameters: Para
 def _is_a_number_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
     """Tests JSON numbers; compares whole numbers by their digits, which are exact."""
     ways = []
-    if wholes := [str(int(one)) for one in numbers if one == int(one)]:
+    if wholes := [str(int(number)) for number in numbers if number == int(number)]:
         ways.append(f"({place.kind} IN {_WHOLE} AND {parameters.has(place.raw, wholes)})")
-    if doubles := [repr(one) for one in numbers if float(one) == one]:
+    if doubles := [repr(number) for number in numbers if float(number) == number]:
         ways.append(f"({place.kind} = 'Double' AND {parameters.has(place.float, doubles, 'Float64')})")
     return f"({' OR '.join(ways)})"
 
@@ -264,13 +264,13 @@ def _is_a_number_of(place: JsonColumn, numbers: list[int | float], parameters: P
 def _spells_one_of(place: JsonColumn, numbers: list[int | float], parameters: Parameters) -> str:
     """Tests texts that spell a number."""
     is_whole, ways = f"match({place.text}, '{_DIGITS}')", []
-    if wholes := [str(int(one)) for one in numbers if one == int(one) and abs(one) < 10**EXACT_DIGITS]:
-        number = f"assumeNotNull(toInt128OrNull({place.text}))"
-        ways.append(f"({is_whole} AND {parameters.has(number, wholes, 'Int128')})")
-    if doubles := [repr(one) for one in numbers if float(one) == one]:
-        number = f"assumeNotNull(toFloat64OrNull({place.text}))"
+    if wholes := [str(int(number)) for number in numbers if number == int(number) and abs(number) < 10**EXACT_DIGITS]:
+        whole_number = f"assumeNotNull(toInt128OrNull({place.text}))"
+        ways.append(f"({is_whole} AND {parameters.has(whole_number, wholes, 'Int128')})")
+    if doubles := [repr(number) for number in numbers if float(number) == number]:
+        other_number = f"assumeNotNull(toFloat64OrNull({place.text}))"
         is_other = f"NOT {is_whole} AND match({place.text}, '{_NUMBER}')"
-        ways.append(f"({is_other} AND {parameters.has(number, doubles, 'Float64')})")
+        ways.append(f"({is_other} AND {parameters.has(other_number, doubles, 'Float64')})")
     return f"({place.kind} = 'String' AND ({' OR '.join(ways)}))" if ways else "0"
 
 

@@ -47,8 +47,8 @@ def add(series: Series, time_ms: int, event_id: str, keep: Retention, now_ms: in
     at = bisect_left(times, time_ms)
     while at < len(times) and times[at] == time_ms and ids[at] < event_id:
         at += 1
-    for column, one in zip(series, (time_ms, event_id, *value), strict=True):
-        column.insert(at, one)
+    for column, item in zip(series, (time_ms, event_id, *value), strict=True):
+        column.insert(at, item)
     prune(series, keep, now_ms)
     return True
 
@@ -76,7 +76,7 @@ def union(left: Series, right: Series) -> Series:
             entry = (time_ms, *value)
             latest[event_id] = max(entry, latest.get(event_id, entry))
     ordered = sorted((entry[0], event_id, *entry[1:]) for event_id, entry in latest.items())
-    return [[one[n] for one in ordered] for n in range(len(left))]
+    return [[entry[n] for entry in ordered] for n in range(len(left))]
 
 
 def known(series: Series | None, now_ms: int) -> tuple[int, int, bool]:

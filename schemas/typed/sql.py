@@ -33,13 +33,13 @@ def _value(place: JsonColumn, kind: str) -> str:
 
 def columns_of(typed: Sequence[tuple[str, str]], parameters: Parameters) -> dict[str, str]:
     """Returns the SQL of the four columns over `properties`; ``typed`` are names and types in order of the names."""
-    found = {}
+    columns = {}
     for kind, column in COLUMNS.items():
         pairs = [
             f"{parameters.text(name)}, {_value(JsonColumn('properties', path_of(name), parameters), kind)}"
-            for name, one in typed
-            if one == kind
+            for name, type_ in typed
+            if type_ == kind
         ]
         given = f"mapFilter((k, v) -> isNotNull(v), map({', '.join(pairs)}))" if pairs else "map()"
-        found[column] = f"CAST({given}, 'Map(LowCardinality(String), Nullable({TYPES[kind]}))')"
-    return found
+        columns[column] = f"CAST({given}, 'Map(LowCardinality(String), Nullable({TYPES[kind]}))')"
+    return columns

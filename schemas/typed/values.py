@@ -49,15 +49,15 @@ READ: dict[str, Callable[[Any], Any]] = {"string": _string, "number": _number, "
 
 def values_of(properties: bytes, typed: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
     """Returns values by column and property, times as epoch ms; ``typed`` are names and types in order of the names."""
-    found: dict[str, dict[str, Any]] = {column: {} for column in COLUMNS.values()}
+    values: dict[str, dict[str, Any]] = {column: {} for column in COLUMNS.values()}
     if not typed:
-        return found
+        return values
     try:
         document = orjson.loads(properties)
     except ValueError:
-        return found
+        return values
     for name, kind in typed:
         value = READ[kind](dig(document, path_of(name)))
         if value is not None:
-            found[COLUMNS[kind]][name] = value
-    return found
+            values[COLUMNS[kind]][name] = value
+    return values
