@@ -11,9 +11,9 @@ from ingest.control import access
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
+from schemas.api import serialize
 from schemas.api.requests.access import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
 from schemas.api.requests.body import checked
-from schemas.control import serialize
 from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse

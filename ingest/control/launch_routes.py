@@ -25,11 +25,11 @@ from schemas import ids
 from schemas.api import wait_parameters
 from schemas.api.requests.body import checked
 from schemas.api.requests.campaigns import NewLaunch
+from schemas.api.serialize import UNSENT
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, encode
 from schemas.control.launch_jobs import KIND, MAX_OPEN, PREFIX, Audience, LaunchJob, LaunchJobs, job_id, shape
 from schemas.control.lookup import require_campaign
-from schemas.control.serialize import UNSENT
 from schemas.errors import ApiError
 from schemas.rules import rule_tree
 from schemas.service.web import JsonResponse

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
+from schemas.api import serialize
 from schemas.api.requests.access import TypedColumnEdit
 from schemas.api.requests.body import checked
-from schemas.control import serialize
 from schemas.control.control_state import TypedColumn
 from schemas.control.lookup import require
 from schemas.errors import ApiError

@@ -15,7 +15,7 @@ from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from ingest.http.ssrf_guard import check_target
 from schemas import ids, topics
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import Webhook
 from schemas.control.lookup import require
 from schemas.errors import ApiError

@@ -21,7 +21,7 @@ from ingest.http import body
 from ingest.receivers import PROVIDERS, define, ses
 from ingest.receivers.provider_request import ENDS_CONSENT, ProviderRequest
 from ingest.receivers.replay import ReplayGuard
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import Receiver
 from schemas.control.lookup import require_environment
 from schemas.errors import ApiError

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import Webhook
 from schemas.control.launch_jobs import task_shape
 from schemas.control.lookup import require

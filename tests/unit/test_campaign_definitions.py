@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from ingest.control import campaigns
+from schemas.api import serialize
 from schemas.api.requests.body import checked
 from schemas.api.requests.campaigns import CampaignEdit, NewCampaign
-from schemas.control import control_state, serialize
+from schemas.control import control_state
 from schemas.control.consent import consent_of
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ingest.control.access import edited_workspace
+from schemas.api import serialize
 from schemas.api.requests.access import WorkspaceEdit
 from schemas.api.requests.body import checked
-from schemas.control import serialize
 from schemas.control.definitions import Workspace
 from schemas.errors import ApiError
 from schemas.rules import parse

@@ -10,7 +10,7 @@ from starlette.routing import Route, Router
 from ingest.control.typed_columns import TypedColumnRoutes
 from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import ControlState, TypedColumn, encode
 from schemas.limits import MOST_TYPED_COLUMNS
 from schemas.service.web import ErrorMiddleware

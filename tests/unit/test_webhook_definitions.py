@@ -6,7 +6,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from ingest.control import webhooks
-from schemas.control import control_state, serialize
+from schemas.api import serialize
+from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
 from tests.support.builders import NOW_MS

@@ -7,7 +7,8 @@ import pytest
 
 from ingest.control import webhooks
 from ingest.control.writer import edited_segment, new_segment
-from schemas.control import control_state, serialize
+from schemas.api import serialize
+from schemas.control import control_state
 from schemas.control.control_state import Campaign, ControlState, Segment, Webhook
 from schemas.errors import ApiError
 from schemas.records.records import Change

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
 from schemas.limits import CAMPAIGN_FILTERS

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import ApiKey, ControlState, Environment, Segment
 from schemas.errors import ApiError
 from schemas.times import iso

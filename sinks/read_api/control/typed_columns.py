@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import ControlState, TypedColumn
 from schemas.control.lookup import require
 from sinks.read_api.request.client import ClickHouseReader

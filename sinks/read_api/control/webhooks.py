@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from schemas.control import serialize
+from schemas.api import serialize
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE

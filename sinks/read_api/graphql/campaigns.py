@@ -5,7 +5,8 @@ from typing import Any
 import strawberry
 from strawberry.scalars import JSON
 
-from schemas.control import control_state, serialize
+from schemas.api import serialize
+from schemas.control import control_state
 from schemas.control.launch_jobs import LaunchJob, shape
 from schemas.times import iso
 from sinks.read_api.campaigns.campaigns import variants_of
