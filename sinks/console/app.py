@@ -159,8 +159,8 @@ class Console:
             return None
         environments = [principal.environment]
         if "admin" in principal.scopes:
-            known = self._control.environments[principal.workspace].values()
-            environments = [one.id for one in sorted(known, key=lambda e: e.number)]
+            defined = self._control.environments[principal.workspace].values()
+            environments = [environment.id for environment in sorted(defined, key=lambda e: e.number)]
         api = Api(self._connection, session)
         nonce = secrets.token_urlsafe(16)
         return Visit(

@@ -38,7 +38,7 @@ DETAILS: dict[str, dict[str, Any]] = {
 
 def test_every_step_that_a_trace_can_have_is_said() -> None:
     steps = answer_schemas()["EventStep"]["properties"]["step"]
-    assert steps["enum"] == list(DETAILS) == list(way._SAID)
+    assert steps["enum"] == list(DETAILS) == list(way._TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_every_step_that_a_trace_can_have_is_said() -> None:
 )
 def test_a_step_says_what_was_decided(name: str, text: str) -> None:
     [one] = way_of({"steps": [{"step": name, "at": None, "place": PLACE, "detail": DETAILS[name]}]})
-    assert (one.said, one.place, one.after_ms) == (text, "events/1/2/3", None)
+    assert (one.text, one.place, one.after_ms) == (text, "events/1/2/3", None)
 
 
 def test_times_count_from_the_request_and_never_back() -> None:

@@ -35,7 +35,7 @@ class LiveBoard:
 
     def keep_viewers(self, left_ms: float) -> bool:
         """Forgets viewers that left before this time; returns whether any is kept."""
-        self.viewers = [one for one in self.viewers if one.left_ms is None or one.left_ms > left_ms]
+        self.viewers = [viewer for viewer in self.viewers if viewer.left_ms is None or viewer.left_ms > left_ms]
         return bool(self.viewers)
 
     def tell_of_gap(self) -> None:
@@ -118,8 +118,8 @@ class LiveBoard:
 
     def quarantined(self, workspace: str, event_id: str, reason: str, now_ms: int) -> None:
         """Marks the row of an event that could not be processed."""
-        for (owner, _, known), row in self.pending.items():
-            if owner == workspace and known == event_id:
+        for (owner, _, pending_id), row in self.pending.items():
+            if owner == workspace and pending_id == event_id:
                 row.reason = reason
                 self._touch(row, now_ms)
 
@@ -154,15 +154,15 @@ class LiveBoard:
 
     def passes_over(self, workspace: str, environment: str, at_ms: int, now_ms: int) -> bool:
         """Whether no viewer has room for a new event, as under heavy load; each viewer counts it."""
-        here = [one for one in self.viewers if one.workspace == workspace]
-        if any(one.environment == environment and one.takes_more(at_ms, now_ms) for one in here):
+        here = [viewer for viewer in self.viewers if viewer.workspace == workspace]
+        if any(viewer.environment == environment and viewer.takes_more(at_ms, now_ms) for viewer in here):
             return False
         self.seen[workspace, environment] += 1
-        for one in here:
-            if one.environment == environment:
-                one.hidden += 1
+        for viewer in here:
+            if viewer.environment == environment:
+                viewer.hidden += 1
             else:
-                one.elsewhere += 1
+                viewer.elsewhere += 1
         return True
 
     def _resolve(

@@ -31,14 +31,14 @@ def body_of(event: dict[str, Any]) -> dict[str, Any]:
 def pairs_of(event: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns types and values of the event's identifiers, from either shape."""
     pairs = []
-    for one in event.get("identifiers") or ():
-        if isinstance(one, dict):
-            pairs.append((str(one["type"]), str(one["value"])))
-        elif isinstance(one, str):
-            kind, _, value = one.partition(":")
+    for identifier in event.get("identifiers") or ():
+        if isinstance(identifier, dict):
+            pairs.append((str(identifier["type"]), str(identifier["value"])))
+        elif isinstance(identifier, str):
+            kind, _, value = identifier.partition(":")
             pairs.append((kind, value))
         else:
-            pairs.append((str(one[0]), str(one[1])))
+            pairs.append((str(identifier[0]), str(identifier[1])))
     return pairs
 
 

@@ -12,12 +12,12 @@ _MADE = re.compile(rb"evt_[0-9a-f]{32}")
 
 class EventIds:
     def __init__(self, ids: Iterable[str]) -> None:
-        encoded = [one.encode("utf-8", "surrogatepass") for one in ids]
-        self._made = {one for one in encoded if _MADE.fullmatch(one)}
-        self._others = [one for one in encoded if one not in self._made]
+        encoded = [event_id.encode("utf-8", "surrogatepass") for event_id in ids]
+        self._made = {event_id for event_id in encoded if _MADE.fullmatch(event_id)}
+        self._others = [event_id for event_id in encoded if event_id not in self._made]
 
     def are_in(self, payload: bytes) -> bool:
         """Whether the bytes hold an id; a match may be part of another text."""
         if self._made and not self._made.isdisjoint(_MADE.findall(payload)):
             return True
-        return any(one in payload for one in self._others)
+        return any(event_id in payload for event_id in self._others)

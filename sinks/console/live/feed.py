@@ -87,7 +87,7 @@ class LiveFeed:
             if since_ms is not None:
                 viewer.follow_up(self._earlier(viewer, since_ms))
             for row in self.board.since(since_ms if since_ms is not None else 0):
-                viewer.offer(row, clock.now_ms(), known=True)
+                viewer.offer(row, clock.now_ms(), is_older=True)
         elif not self.board.viewers:
             self.board = LiveBoard()  # no viewer would get its rows again
         self.board.viewers.append(viewer)
@@ -99,7 +99,7 @@ class LiveFeed:
 
     def _earlier(self, viewer: LiveViewer, since_ms: int) -> LiveViewer | None:
         """Returns an earlier viewer of the same rows, present or just gone."""
-        like = (one for one in self.board.viewers if one.came_ms <= since_ms and one.is_like(viewer))
+        like = (other for other in self.board.viewers if other.came_ms <= since_ms and other.is_like(viewer))
         return next(like, None)
 
     def _ensure(self, since_ms: int | None) -> None:
@@ -191,7 +191,7 @@ class LiveFeed:
             self._wanted = self.board.wanted()
             if is_resolved:
                 # a result may precede its event: try the skipped results once more
-                records = [*(one for one in self._passed_over if self._wanted.are_in(one.value)), *records]
+                records = [*(record for record in self._passed_over if self._wanted.are_in(record.value)), *records]
                 self._passed_over = []
             for record in records:
                 try:

@@ -35,7 +35,7 @@ async def lines(
     segments: Mapping[str, Segment],
 ) -> AsyncIterator[bytes]:
     """Yields lines until then (monotonic seconds), or until the key becomes invalid."""
-    said = checked = time.monotonic()
+    sent_at = checked = time.monotonic()
     busy_told = 0.0
     yield _line({"kind": "alive", "at": iso(now_ms())})
     async with feed.watching(viewer, since_ms):
@@ -47,20 +47,20 @@ async def lines(
                 if not is_valid():
                     return
             rows, hidden = viewer.take()
-            told = [_line(shape(row, segments)) for row in sorted(rows, key=lambda row: row.place)]
+            parts = [_line(shape(row, segments)) for row in sorted(rows, key=lambda row: row.place)]
             if hidden:
-                told.append(_line({"kind": "hidden", "at": iso(now_ms()), "rows": hidden}))
+                parts.append(_line({"kind": "hidden", "at": iso(now_ms()), "rows": hidden}))
             if viewer.has_gap:
                 viewer.has_gap = False
-                told.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BEHIND}))
+                parts.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BEHIND}))
             if feed.share < 1 and now - busy_told > ALIVE_S:
                 busy_told = now
-                told.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BUSY}))
-            if not told and now - said > ALIVE_S:
-                told.append(_line({"kind": "alive", "at": iso(now_ms())}))
-            if told:
-                said = now
-                yield b"".join(told)
+                parts.append(_line({"kind": "gap", "at": iso(now_ms()), "reason": BUSY}))
+            if not parts and now - sent_at > ALIVE_S:
+                parts.append(_line({"kind": "alive", "at": iso(now_ms())}))
+            if parts:
+                sent_at = now
+                yield b"".join(parts)
 
 
 def _line(value: dict[str, Any]) -> bytes:
@@ -78,8 +78,12 @@ def shape(row: LiveRow, segments: Mapping[str, Segment]) -> dict[str, Any]:
         item = {"type": row.item_type or None, "taken": row.taken} if row.item else None
         return {**common, **refused, **sender, "item": item, "untold": row.untold}
     moved = [
-        {"id": one, "name": segments[one].name if one in segments else None, "change": "entered" if member else "left"}
-        for one, member in row.segments
+        {
+            "id": segment_id,
+            "name": segments[segment_id].name if segment_id in segments else None,
+            "change": "entered" if member else "left",
+        }
+        for segment_id, member in row.segments
     ]
     return {
         **common,

@@ -67,7 +67,7 @@ class LivePages:
     def lines(self, principal: Principal, is_valid: Callable[[], bool], query: Mapping[str, str]) -> Response:
         """Streams JSON lines to programs; raises ``ApiError`` (422, 429)."""
         watching = self._feed.board.viewers
-        mine = sum(one.workspace == principal.workspace and one.is_program for one in watching)
+        mine = sum(other.workspace == principal.workspace and other.is_program for other in watching)
         if len(watching) >= MOST_VIEWERS or mine >= MOST_OF_WORKSPACE:
             raise ApiError("rate_limited", "too many streams are open; one frees its place half a minute after its end")
         viewer = LiveViewer(
@@ -85,7 +85,7 @@ class LivePages:
         since_ms = parse_time(int(since) if is_number else since) if since else None
         if since and since_ms is None:
             raise ApiError("invalid_field", "since must be ISO 8601, or unix seconds or milliseconds", "since")
-        told = lines(
+        body = lines(
             self._feed,
             viewer,
             since_ms,
@@ -93,10 +93,10 @@ class LivePages:
             is_valid=is_valid,
             segments=self._control.segments[principal.workspace, principal.environment],
         )
-        return StreamingResponse(told, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(body, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     async def _messages(self, visit: Visit, viewer: LiveViewer, since_ms: int | None) -> AsyncIterator[ServerSentEvent]:
-        began, hinted, checked, shown, told = time.monotonic(), 0.0, 0.0, 0, 1.0
+        began, hinted, checked, shown, shown_share = time.monotonic(), 0.0, 0.0, 0, 1.0
         names = self._control.segments[viewer.workspace, viewer.environment]
         async with self._feed.watching(viewer, since_ms):
             yield ServerSentEvent("", event="headwater:listening", id=str(now_ms()))
@@ -115,9 +115,9 @@ class LivePages:
                 if not shown and now - began > HINT_AFTER_S and now - hinted > HINT_EVERY_S:
                     hinted, hint = now, self._seen_instead(viewer)
                 share = self._feed.share
-                if not rows and not hidden and hint is None and share == told:
+                if not rows and not hidden and hint is None and share == shown_share:
                     continue
-                told = share
+                shown_share = share
                 # the oldest first: the page puts each on top of the list without looking at the others
                 rows.sort(key=lambda row: row.place)
                 values = {"rows": rows, "hidden": hidden, "share": share, "hint": hint, "names": names}
@@ -171,14 +171,14 @@ class LivePages:
         """Returns the memberships that the event changed, each with the present leaves of its rule."""
         if row is None or not visit.may("segments:read") or event is None or not event["contact_id"]:
             return []
-        known = self._control.segments[row.workspace, row.environment]
+        segments = self._control.segments[row.workspace, row.environment]
         changes = []
         for segment_id, member in row.segments[:10]:
             why = None
-            if segment_id in known and known[segment_id].kind == "rule":
+            if segment_id in segments and segments[segment_id].kind == "rule":
                 place = api.path("segments", segment_id, "explain")
                 why = await visit.api.send("POST", place, {}, contact=event["contact_id"])
-            name = known[segment_id].name if segment_id in known else segment_id
+            name = segments[segment_id].name if segment_id in segments else segment_id
             changes.append({"id": segment_id, "name": name, "member": member, "why": why})
         return changes
 
@@ -197,7 +197,7 @@ def _evidence(identity: Any, event_id: str) -> list[dict[str, Any]]:
         {**identifier, "here": any(e["event_id"] == event_id for e in identifier["evidence"])}
         for identifier in identifiers
     ]
-    return sorted(tied, key=lambda one: not one["here"])[:50]
+    return sorted(tied, key=lambda identifier: not identifier["here"])[:50]
 
 
 async def _suggested_keys(connection: api.Api) -> list[dict[str, Any]]:

@@ -49,14 +49,14 @@ class LiveViewer:
             return self.sees_strangers and not row.workspace
         return True
 
-    def offer(self, row: LiveRow, now_ms: int, *, known: bool = False) -> bool:
-        """Takes a new row if it matches and fits; returns whether the viewer shows it. ``known`` marks an older row."""
+    def offer(self, row: LiveRow, now_ms: int, *, is_older: bool = False) -> bool:
+        """Takes a row if it matches and fits; returns whether the viewer shows it. ``is_older``: an earlier row."""
         if not self.owns(row):
             return False
         if row.environment not in ("", self.environment) or not self.filter.takes(row):
             self.elsewhere += 1
             return False
-        if row.past or known or row.at_ms < self.came_ms:
+        if row.past or is_older or row.at_ms < self.came_ms:
             self._remember(row)
             return True
         if not self._has_room(now_ms):
@@ -85,8 +85,8 @@ class LiveViewer:
         """Shows the newest of the older rows; counts the rest for a viewer that asked for older rows."""
         self._follow(row)
         if len(self._waiting) >= 2 * MOST_PAST:
-            newest = sorted(self._waiting.values(), key=lambda one: one.place)[-MOST_PAST:]
-            waiting = {one.id: one for one in newest}
+            newest = sorted(self._waiting.values(), key=lambda row: row.place)[-MOST_PAST:]
+            waiting = {row.id: row for row in newest}
             for left_out in self._waiting.keys() - waiting.keys():
                 self._followed.pop(left_out, None)
                 self.hidden += self.since_ms is not None and self._waiting[left_out].at_ms >= self.since_ms

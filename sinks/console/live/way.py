@@ -13,7 +13,7 @@ class TraceStep(NamedTuple):
     """Since the edge took the request."""
     place: str
     """In Kafka: topic, partition, offset and index."""
-    said: str
+    text: str
 
 
 def way_of(trace: Mapping[str, Any] | None) -> list[TraceStep]:
@@ -26,7 +26,7 @@ def way_of(trace: Mapping[str, Any] | None) -> list[TraceStep]:
             step["at"],
             None if began is None or not step["at"] else max(0, (parse_iso(step["at"]) or began) - began),
             _place(step["place"]),
-            _SAID[step["step"]](step["detail"]),
+            _TEXTS[step["step"]](step["detail"]),
         )
         for step in steps
     ]
@@ -56,15 +56,15 @@ def _delivered(detail: Mapping[str, Any]) -> str:
     return f"{target}: {answer} in {detail['duration_ms']} ms, attempt {detail['attempt']}"
 
 
-_SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
+_TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "request": _request,
     "received": lambda _: "acknowledged by Kafka",
     "resolved": _resolved,
-    "merged": lambda said: f"{said['from']} became part of {said['into']}",
-    "refused": lambda said: f"{said['type']} {said['value']} was not tied: {said['reason']}",
-    "changed": lambda said: f"{said['change']} {said['name'] or said['segment_id']}: {said['reason']}",
-    "consent": lambda said: f"{said['consent']} {said['state']}",
-    "stored": lambda said: f"a row of {said['table']}",
-    "repeated": lambda said: "came again" + (", with other content" if said["conflict"] else ""),
+    "merged": lambda detail: f"{detail['from']} became part of {detail['into']}",
+    "refused": lambda detail: f"{detail['type']} {detail['value']} was not tied: {detail['reason']}",
+    "changed": lambda detail: f"{detail['change']} {detail['name'] or detail['segment_id']}: {detail['reason']}",
+    "consent": lambda detail: f"{detail['consent']} {detail['state']}",
+    "stored": lambda detail: f"a row of {detail['table']}",
+    "repeated": lambda detail: "came again" + (", with other content" if detail["conflict"] else ""),
     "delivered": _delivered,
 }

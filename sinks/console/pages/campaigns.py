@@ -27,19 +27,19 @@ async def campaign(visit: Visit) -> Response:
 async def shown(visit: Visit, status: int = 200, **values: Any) -> Response:
     """Shows a campaign; ``values`` belong to a requested launch."""
     place = api.path("campaigns", visit.request.path_params["id"])
-    found = await visit.api.get(place)
+    campaign = await visit.api.get(place)
     interval = "day" if visit.query.get("interval") == "day" else "hour"
     series = await visit.api.get(f"{place}/timeseries", interval=interval)
     state = visit.query.get("state", "")
     deliveries = await visit.api.get(f"{place}/deliveries", limit="20", state=state, page=visit.query.get("page", "1"))
-    variants = [{**variant, "rates": _rates(variant["stats"])} for variant in found["variants"]]
+    variants = [{**variant, "rates": _rates(variant["stats"])} for variant in campaign["variants"]]
     return visit.page(
         "campaign.html",
         status,
-        title=found["name"],
-        campaign=found,
-        funnel=figures.funnel(found["stats"]),
-        troubles=[(name, found["stats"][name]) for name in figures.TROUBLES],
+        title=campaign["name"],
+        campaign=campaign,
+        funnel=figures.funnel(campaign["stats"]),
+        troubles=[(name, campaign["stats"][name]) for name in figures.TROUBLES],
         variants=variants,
         interval=interval,
         series=figures.columns(series["data"], _SERIES),

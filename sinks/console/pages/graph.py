@@ -36,14 +36,14 @@ class IdentityDrawing(NamedTuple):
     left_out: int
 
 
-def pair(one: dict[str, Any]) -> Node:
-    return (str(one["type"]), str(one["value"]))
+def pair(identifier: dict[str, Any]) -> Node:
+    return (str(identifier["type"]), str(identifier["value"]))
 
 
 def drawn(identity: dict[str, Any]) -> IdentityDrawing:
     """Draws the identifiers on a ring; if there are too many, those with most links."""
-    identifiers = sorted(identity["identifiers"], key=lambda one: -len(one["evidence"]))
-    shown = [pair(one) for one in identifiers[:MOST_DRAWN]]
+    identifiers = sorted(identity["identifiers"], key=lambda identifier: -len(identifier["evidence"]))
+    shown = [pair(identifier) for identifier in identifiers[:MOST_DRAWN]]
     places: dict[Node, tuple[float, float]] = {}
     nodes = []
     for number, (kind, value) in enumerate(shown):
@@ -55,9 +55,9 @@ def drawn(identity: dict[str, Any]) -> IdentityDrawing:
         text = value if len(value) <= _LABEL else f"{value[:_LABEL]}…"
         nodes.append(GraphNode(kind, text, x, y, anchor))
     edges: dict[frozenset[Node], GraphEdge] = {}
-    for one in identifiers:
-        for tie in one["evidence"]:
-            a, b = pair(one), pair(tie["with"]) if tie.get("with") else None
+    for identifier in identifiers:
+        for tie in identifier["evidence"]:
+            a, b = pair(identifier), pair(tie["with"]) if tie.get("with") else None
             if b is not None and a != b and a in places and b in places:
                 (x1, y1), (x2, y2) = places[a], places[b]
                 edges[frozenset((a, b))] = GraphEdge(x1, y1, x2, y2, tie["event_id"])

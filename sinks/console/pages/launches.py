@@ -20,7 +20,7 @@ async def of_campaign(visit: Visit, place: str) -> dict[str, Any]:
         "launches": listed["data"],
         "launches_total": listed["meta"]["total"],
         "segments": segments,
-        "segment_names": {one["id"]: one["name"] for one in segments},
+        "segment_names": {segment["id"]: segment["name"] for segment in segments},
         "may_override": visit.may(OVERRIDE),
     }
 

@@ -58,16 +58,16 @@ async def _processes(visit: Visit) -> list[ProcessRow]:
 async def _ledger(visit: Visit) -> dict[str, Any]:
     """Returns the last hour by minute over all sources, newest first, or the reason of a failure."""
     try:
-        found = await visit.api.get(api.path("ledger"))
+        ledger = await visit.api.get(api.path("ledger"))
     except ApiError as refused:
         return {"ledger": None, "minutes": [], "unbalanced": 0, "rate": None, "refused": refused}
     minutes: dict[str, Counter[str]] = {}
-    for row in found["data"]:
-        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in found["totals"]})
+    for row in ledger["data"]:
+        minutes.setdefault(row["minute"], Counter()).update({name: row[name] for name in ledger["totals"]})
     newest = sorted(minutes.items(), reverse=True)
-    open_ones = [one for minute, one in newest if one["residual"] and minute < found["settled_before"]]
+    open_ones = [counts for minute, counts in newest if counts["residual"] and minute < ledger["settled_before"]]
     return {
-        "ledger": found,
+        "ledger": ledger,
         "minutes": newest[:MOST_MINUTES],
         "unbalanced": len(open_ones),
         "refused": None,

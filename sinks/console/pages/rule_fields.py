@@ -27,43 +27,43 @@ AFTER = "after."
 Fields = dict[str, str]
 
 
-def condition_of(one: Mapping[str, str]) -> dict[str, Any]:
+def condition_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """Converts the fields to a part of a rule, without ``not``."""
-    kind = one["kind"]
+    kind = fields["kind"]
     if kind == "segment":
-        return {"segment": one.get("segment", "")}
+        return {"segment": fields.get("segment", "")}
     if kind == "consent":
-        return {"consent": one.get("consent", ""), "value": one.get("given", "true") != "false"}
+        return {"consent": fields.get("consent", ""), "value": fields.get("given", "true") != "false"}
     if kind == "identified":
         return {"identified": True}
     if kind in ("attribute", "identifier"):
-        compared = _compared(one.get("op", "eq"), one.get("value", ""))
-        return {kind: one.get(kind, ""), **compared, **(_zone(one) if kind == "attribute" else {})}
+        compared = _compared(fields.get("op", "eq"), fields.get("value", ""))
+        return {kind: fields.get(kind, ""), **compared, **(_zone(fields) if kind == "attribute" else {})}
     if kind == "absent":
-        held = {name: one[name] for name in ("for", "within") if one.get(name)}
-        return {"absent": _step(one, ""), "after": _step(one, AFTER, is_bounded=True), **held, **_zone(one)}
+        held = {name: fields[name] for name in ("for", "within") if fields.get(name)}
+        return {"absent": _step(fields, ""), "after": _step(fields, AFTER, is_bounded=True), **held, **_zone(fields)}
     if kind == "sequence":
         prefixes = [f"s{number}." for number in range(MAX_STEPS)]
-        steps = [_step(one, prefix, is_bounded=True) for prefix in prefixes if one.get(f"{prefix}event")]
-        return {"sequence": steps, **_zone(one)}
-    return {**_step(one, ""), **_measured(one), **_window(one), **_zone(one)}
+        steps = [_step(fields, prefix, is_bounded=True) for prefix in prefixes if fields.get(f"{prefix}event")]
+        return {"sequence": steps, **_zone(fields)}
+    return {**_step(fields, ""), **_measured(fields), **_window(fields), **_zone(fields)}
 
 
-def _step(one: Mapping[str, str], prefix: str, *, is_bounded: bool = False) -> dict[str, Any]:
+def _step(fields: Mapping[str, str], prefix: str, *, is_bounded: bool = False) -> dict[str, Any]:
     """``is_bounded``: the step may have its own count and time."""
-    step: dict[str, Any] = {"event": one.get(f"{prefix}event", "")}
-    if by := one.get(f"{prefix}by"):
+    step: dict[str, Any] = {"event": fields.get(f"{prefix}event", "")}
+    if by := fields.get(f"{prefix}by"):
         step["by"] = by
     tests = [
-        {"property": one[name], **_compared(one.get(pop, "eq"), one.get(pvalue, ""))}
+        {"property": fields[name], **_compared(fields.get(pop, "eq"), fields.get(pvalue, ""))}
         for name, pop, pvalue in test_names(prefix)
-        if one.get(name)
+        if fields.get(name)
     ]
     if tests:
         step["where"] = tests
-    if is_bounded and (count := one.get(f"{prefix}count")):
+    if is_bounded and (count := fields.get(f"{prefix}count")):
         step["count"] = {"op": "gte", "value": typed(count)}
-    if is_bounded and (within := one.get(f"{prefix}within")):
+    if is_bounded and (within := fields.get(f"{prefix}within")):
         step["within"] = within
     return step
 
@@ -74,24 +74,24 @@ def test_names(prefix: str) -> list[tuple[str, str, str]]:
     return [(f"{prefix}property{end}", f"{prefix}pop{end}", f"{prefix}pvalue{end}") for end in ends]
 
 
-def _measured(one: Mapping[str, str]) -> dict[str, Any]:
-    measure, count = one.get("measure", "count"), one.get("count", "")
-    compared = {"op": one.get("op", "gte"), "value": typed(count)}
+def _measured(fields: Mapping[str, str]) -> dict[str, Any]:
+    measure, count = fields.get("measure", "count"), fields.get("count", "")
+    compared = {"op": fields.get("op", "gte"), "value": typed(count)}
     if measure in AGGREGATES:
-        return {measure: {"property": one.get("mproperty", ""), **compared}}
+        return {measure: {"property": fields.get("mproperty", ""), **compared}}
     return {"count": compared} if count else {}
 
 
-def _window(one: Mapping[str, str]) -> dict[str, Any]:
-    window: dict[str, Any] = {"within": one["within"]} if one.get("within") else {}
-    if one.get("from") or one.get("to"):
-        window["between"] = [one.get("from", ""), one.get("to", "")]
+def _window(fields: Mapping[str, str]) -> dict[str, Any]:
+    window: dict[str, Any] = {"within": fields["within"]} if fields.get("within") else {}
+    if fields.get("from") or fields.get("to"):
+        window["between"] = [fields.get("from", ""), fields.get("to", "")]
     return window
 
 
-def _zone(one: Mapping[str, str]) -> dict[str, Any]:
-    zone = one.get("tz", "")
-    if attribute := one.get("tza", ""):
+def _zone(fields: Mapping[str, str]) -> dict[str, Any]:
+    zone = fields.get("tz", "")
+    if attribute := fields.get("tza", ""):
         return {"tz": {"attribute": attribute, **({"default": zone} if zone else {})}}
     return {"tz": zone} if zone else {}
 
@@ -117,7 +117,7 @@ def typed(text: str) -> Any:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(_text(one) for one in value)
+        return ", ".join(_text(item) for item in value)
     if isinstance(value, str):
         is_plain = typed(value) == value and "".join(value.splitlines()).strip() == value
         return value if is_plain else orjson.dumps(value).decode()
@@ -129,11 +129,11 @@ def _text(value: Any) -> str:
 
 def _test_fields(test: Mapping[str, Any], op: str, value: str) -> Fields:
     """Returns an operator and its value under their field names."""
-    said, operand = str(test.get("op", "eq")), test.get("value")
-    by_list = next((name for name, meant in BY_LIST.items() if meant == said), "")
+    operator, operand = str(test.get("op", "eq")), test.get("value")
+    by_list = next((name for name, meant in BY_LIST.items() if meant == operator), "")
     if by_list and isinstance(operand, dict) and operand.keys() == {"list"}:
         return {op: by_list, value: str(operand["list"])}
-    return {op: said, value: _text(operand)} if "value" in test else {op: said}
+    return {op: operator, value: _text(operand)} if "value" in test else {op: operator}
 
 
 def fields_of(rule: Mapping[str, Any]) -> Fields | None:
@@ -176,10 +176,14 @@ def _step_fields(step: Any, prefix: str) -> Fields:
 
 def _measure_fields(rule: Mapping[str, Any]) -> Fields:
     for measure in ("count", *AGGREGATES):
-        said = rule.get(measure)
-        if isinstance(said, dict):
-            fields = {"measure": measure, "op": str(said.get("op", "gte")), "count": _text(said.get("value", ""))}
-            return {**fields, "mproperty": str(said["property"])} if "property" in said else fields
+        measured = rule.get(measure)
+        if isinstance(measured, dict):
+            fields = {
+                "measure": measure,
+                "op": str(measured.get("op", "gte")),
+                "count": _text(measured.get("value", "")),
+            }
+            return {**fields, "mproperty": str(measured["property"])} if "property" in measured else fields
     return {}
 
 

@@ -57,8 +57,8 @@ class RuleForm:
 
     def steps(self, number: int) -> list[str]:
         """Returns the prefixes of the steps that a sequence shows: at least two."""
-        known = {name.partition(".")[0] for name in self.conditions[number]}
-        last = max((n for n in range(MAX_STEPS) if f"s{n}" in known), default=0)
+        prefixes = {name.partition(".")[0] for name in self.conditions[number]}
+        last = max((n for n in range(MAX_STEPS) if f"s{n}" in prefixes), default=0)
         return [f"s{n}." for n in range(max(2, last + 1))]
 
     def grow(self, place: str) -> None:
@@ -80,24 +80,24 @@ class RuleForm:
 
 def form_of_fields(fields: Mapping[str, str]) -> RuleForm:
     """Reads fields named ``c0.kind``, ``c0.event``, … in any order."""
-    found: dict[int, Fields] = {}
+    by_number: dict[int, Fields] = {}
     for name, value in fields.items():
         place, dot, part = name.partition(".")
         number = place[1:]
         if dot and place.startswith("c") and number.isascii() and number.isdigit() and len(number) < 3:
-            found.setdefault(int(number), {})[part] = value.strip()
-    conditions = [found[number] for number in sorted(found) if found[number].get("kind") in KINDS]
+            by_number.setdefault(int(number), {})[part] = value.strip()
+    conditions = [by_number[number] for number in sorted(by_number) if by_number[number].get("kind") in KINDS]
     return RuleForm("any" if fields.get("match") == "any" else "all", conditions[:MOST_CONDITIONS])
 
 
 def rule_of(form: RuleForm) -> Any:
     """Returns the form's rule."""
-    rules = [_negated(one, condition_of(one)) for one in form.conditions]
+    rules = [_negated(condition, condition_of(condition)) for condition in form.conditions]
     return rules[0] if len(rules) == 1 else {form.match: rules}
 
 
-def _negated(one: Mapping[str, str], rule: dict[str, Any]) -> dict[str, Any]:
-    return {"not": rule} if one.get("not") else rule
+def _negated(fields: Mapping[str, str], rule: dict[str, Any]) -> dict[str, Any]:
+    return {"not": rule} if fields.get("not") else rule
 
 
 def form_of_rule(rule: Any) -> RuleForm | None:
@@ -128,11 +128,11 @@ def _fields_of(rule: Any) -> Fields | None:
     return fields_of(rule)
 
 
-def _same(said: Any, rule: Any) -> bool:
+def _same(other: Any, rule: Any) -> bool:
     """Whether both are equal. ``true`` differs from 1; a consent without a value means a given consent."""
-    if isinstance(said, dict) and isinstance(rule, dict):
+    if isinstance(other, dict) and isinstance(rule, dict):
         rule = {"value": True, **rule} if "consent" in rule else rule
-        return said.keys() == rule.keys() and all(_same(said[name], rule[name]) for name in said)
-    if isinstance(said, list) and isinstance(rule, list):
-        return len(said) == len(rule) and all(map(_same, said, rule))
-    return type(said) is type(rule) and bool(said == rule)
+        return other.keys() == rule.keys() and all(_same(other[name], rule[name]) for name in other)
+    if isinstance(other, list) and isinstance(rule, list):
+        return len(other) == len(rule) and all(map(_same, other, rule))
+    return type(other) is type(rule) and bool(other == rule)

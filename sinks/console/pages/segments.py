@@ -47,11 +47,11 @@ class SegmentPages:
         return await self._editor(visit, None, name, rule)
 
     async def segment(self, visit: Visit) -> Response:
-        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         members = None
         if visit.may("contacts:read"):
-            members = await visit.api.get(api.path("segments", found["id"], "contacts"), limit="20")
-        return await self._editor(visit, found, found["name"], found["rule"], members=members)
+            members = await visit.api.get(api.path("segments", segment["id"], "contacts"), limit="20")
+        return await self._editor(visit, segment, segment["name"], segment["rule"], members=members)
 
     async def _editor(
         self, visit: Visit, segment: Any, name: str, rule: Any, status: int = 200, **values: Any
@@ -140,36 +140,36 @@ class SegmentPages:
         try:
             await visit.api.send("DELETE", api.path("segments", visit.request.path_params["id"]))
         except ApiError as refused:
-            found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
-            return await self._editor(visit, found, found["name"], found["rule"], refused.status, refused=refused)
+            segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+            return await self._editor(visit, segment, segment["name"], segment["rule"], refused.status, refused=refused)
         return visit.go(PATH)
 
     async def standing(self, visit: Visit) -> Response:
         """Renders a fragment: the count and the progress of the backfill; it refreshes until the segment is live."""
-        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         before = visit.query.get("reached", "0")
         reached = int(before) if before.isascii() and before.isdigit() and len(before) < 4 else 0
-        return visit.page("segment_standing.html", title="", segment=found, reached=min(100, reached))
+        return visit.page("segment_standing.html", title="", segment=segment, reached=min(100, reached))
 
     async def history(self, visit: Visit) -> Response:
         """Renders a fragment: the size over time, and the last entries and exits."""
-        found = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
+        segment = await visit.api.get(api.path("segments", visit.request.path_params["id"]))
         interval = visit.query.get("interval", "")
         if interval not in INTERVALS:
-            interval = _interval_of(time.time() * 1000 - (parse_iso(found["created_at"]) or 0))
-        place = api.path("segments", found["id"])
+            interval = _interval_of(time.time() * 1000 - (parse_iso(segment["created_at"]) or 0))
+        place = api.path("segments", segment["id"])
         sizes, moves = await asyncio.gather(
             visit.api.get(f"{place}/history", interval=interval), visit.api.get(f"{place}/changes", limit="15")
         )
         return visit.page(
             "segment_history.html",
             title="",
-            segment=found,
+            segment=segment,
             interval=interval,
             intervals=INTERVALS,
             sizes=figures.columns(sizes["data"], ("contacts",)),
-            entered=sum(one["entered"] for one in sizes["data"]),
-            left=sum(one["left"] for one in sizes["data"]),
+            entered=sum(size["entered"] for size in sizes["data"]),
+            left=sum(size["left"] for size in sizes["data"]),
             moves=moves["data"],
             total=moves["meta"]["total"],
         )
@@ -179,18 +179,18 @@ class SegmentPages:
         if not visit.may("contacts:read"):
             return {"types": [], "properties": [], "attributes": []}
         home = (visit.principal.workspace, visit.environment, visit.principal.key_id)
-        known = self._names.get(home)
-        if known is not None and time.monotonic() - known[0] < NAMES_S:
-            return known[1]
+        kept = self._names.get(home)
+        if kept is not None and time.monotonic() - kept[0] < NAMES_S:
+            return kept[1]
         contacts = (await visit.api.get(api.path("contacts"), limit="100"))["data"]
-        places = [api.path("contacts", one["id"], "events") for one in contacts[:SAMPLED]]
+        places = [api.path("contacts", contact["id"], "events") for contact in contacts[:SAMPLED]]
         # an erasure or a merge may remove one of them meanwhile
         pages = await asyncio.gather(*(visit.api.find(place, limit="50") for place in places))
         events = [event for page in pages if page is not None for event in page["data"]]
         offered = {
             "types": _names(event["type"] for event in events),
             "properties": _names(name for event in events for name in event["properties"]),
-            "attributes": _names(name for one in contacts for name in one["attributes"]),
+            "attributes": _names(name for contact in contacts for name in contact["attributes"]),
         }
         if len(self._names) >= MOST_KEPT:
             self._names.clear()
@@ -203,8 +203,8 @@ def _interval_of(age_ms: float) -> str:
     return "minute" if age_ms < HOUR_MS / 2 else "hour" if age_ms < DAY_MS else "day"
 
 
-def _names(found: Any) -> list[str]:
-    return sorted(set(found))[:100]
+def _names(names: Any) -> list[str]:
+    return sorted(set(names))[:100]
 
 
 def _wrong(refused: ApiError) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _wrong(refused: ApiError) -> dict[str, Any]:
 async def _preview(visit: Visit, rule: Any) -> dict[str, Any]:
     """Returns the number of contacts that match the rule now, or the rule's error."""
     try:
-        found = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
+        preview = await visit.api.send("POST", api.path("segments", "preview"), {"rule": rule})
     except ApiError as refused:
         return _wrong(refused)
-    return {"refused": None, "warnings": [], **found}
+    return {"refused": None, "warnings": [], **preview}

@@ -24,12 +24,12 @@ async def webhooks(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
     listed = await visit.api.get(api.path("webhooks"), limit="100")
-    asked = listed["data"][:MOST_ASKED]
+    queried = listed["data"][:MOST_ASKED]
     logs = await asyncio.gather(
-        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit=str(MOST_LATEST)) for w in asked)
+        *(visit.api.get(api.path("webhooks", w["id"], "deliveries"), limit=str(MOST_LATEST)) for w in queried)
     )
     health = (await visit.api.get(api.path("webhooks", "health")))["data"]
-    latest = [{**row, "webhook": w} for w, log in zip(asked, logs, strict=True) for row in log["data"]]
+    latest = [{**row, "webhook": w} for w, log in zip(queried, logs, strict=True) for row in log["data"]]
     latest.sort(key=lambda row: row["at"], reverse=True)
     shown = {"made": None, "refused": None, "form": {}, "retried": None, "chosen": [], **values}
     return visit.page(
@@ -37,9 +37,9 @@ async def _page(visit: Visit, status: int = 200, **values: Any) -> Response:
         status,
         title="Webhooks",
         webhooks=listed["data"],
-        health={one["webhook_id"]: one for one in health},
+        health={row["webhook_id"]: row for row in health},
         latest=latest[:MOST_LATEST],
-        asked=len(asked),
+        queried=len(queried),
         **shown,
     )
 
@@ -77,7 +77,7 @@ async def retry_several(visit: Visit) -> Response:
     if not 1 <= len(chosen) <= MOST_RETRIED:
         refused = ApiError("invalid_field", f"choose 1 to {MOST_RETRIED} webhooks", "webhook")
         return await _page(visit, refused.status, refused=refused, chosen=chosen)
-    outcomes = await asyncio.gather(*(_retried(visit, one, _filter(form)) for one in chosen))
+    outcomes = await asyncio.gather(*(_retried(visit, webhook_id, _filter(form)) for webhook_id in chosen))
     return await _page(visit, retried=dict(zip(chosen, outcomes, strict=True)), chosen=chosen)
 
 
@@ -110,7 +110,7 @@ async def test(visit: Visit) -> Response:
 
 async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
     place = api.path("webhooks", visit.request.path_params["id"])
-    found, health = await asyncio.gather(visit.api.get(place), visit.api.get(api.path("webhooks", "health")))
+    webhook, health = await asyncio.gather(visit.api.get(place), visit.api.get(api.path("webhooks", "health")))
     chosen = {name: visit.query.get(name, "") for name in ("status", "type", "from", "to")}
     log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"), **chosen)
     shown = {"retried": None, "tested": None, "refused": None, **values}
@@ -118,13 +118,13 @@ async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
         "webhook.html",
         status,
         title="Webhook",
-        webhook=found,
-        health=next((one for one in health["data"] if one["webhook_id"] == found["id"]), None),
+        webhook=webhook,
+        health=next((row for row in health["data"] if row["webhook_id"] == webhook["id"]), None),
         attempts=log["data"],
         meta=log["meta"],
         chosen=chosen,
         more=urlencode({name: value for name, value in chosen.items() if value}),
-        examples=[kind for kind in found["types"] if "*" not in kind] + list(NOTIFICATIONS),
+        examples=[kind for kind in webhook["types"] if "*" not in kind] + list(NOTIFICATIONS),
         **shown,
     )
 
@@ -132,8 +132,8 @@ async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
 async def attempt(visit: Visit) -> Response:
     """Renders one attempt with its request and response: a fragment."""
     parts = visit.request.path_params
-    found = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
-    return visit.page("webhook_attempt.html", title="", attempt=found, webhook_id=parts["id"])
+    attempt_row = await visit.api.get(api.path("webhooks", parts["id"], "deliveries", parts["delivery"]))
+    return visit.page("webhook_attempt.html", title="", attempt=attempt_row, webhook_id=parts["id"])
 
 
 async def retry(visit: Visit) -> Response:
