@@ -65,16 +65,16 @@ async def _store(settings: Settings) -> None:
     # replicas rewrite each by itself what a squash joins, and mend their own parts
     is_alone, is_first = not settings.clickhouse_cluster, settings.worker == 0
     squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and is_first and is_alone else None
-    known = ControlState()
-    eraser = Eraser(settings, known)
+    control = ControlState()
+    eraser = Eraser(settings, control)
     rereads = Rereads()
-    ready, writer = partial(announce_ready, settings), writer_of(settings, known.typed_columns)
-    loop = ClickHouseConsumer(settings, ready, known.erased, rereads, started(NAME), writer=writer)
+    ready, writer = partial(announce_ready, settings), writer_of(settings, control.typed_columns)
+    loop = ClickHouseConsumer(settings, ready, control.erased, rereads, started(NAME), writer=writer)
     mender = Mender(settings, rereads)
     ledger = LedgerKeeper(settings)
-    names = NameKeeper(settings, known)
+    names = NameKeeper(settings, control)
     jobs = QuarantineJobs()
-    replayer = QuarantineReplayer(settings, jobs, known.erased)
+    replayer = QuarantineReplayer(settings, jobs, control.erased)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -85,8 +85,8 @@ async def _store(settings: Settings) -> None:
                 tasks.create_task(eraser.run())
                 tasks.create_task(ledger.run())
                 tasks.create_task(names.run())
-                tasks.create_task(RetentionKeeper(settings, known).run())
-                tasks.create_task(TypedColumnKeeper(settings, known).run())
+                tasks.create_task(RetentionKeeper(settings, control).run())
+                tasks.create_task(TypedColumnKeeper(settings, control).run())
                 tasks.create_task(replayer.run())
 
     needs = {
@@ -105,7 +105,7 @@ async def _store(settings: Settings) -> None:
             lambda: (*lanes(), *ledger.samples(), *replayer.samples()),
         )
         async with exposed(settings, metrics), beating(settings, needs):
-            await following(settings, (known.apply, rereads.apply, jobs.apply), work)
+            await following(settings, (control.apply, rereads.apply, jobs.apply), work)
     finally:
         if squashing is not None:
             squashing.cancel()

@@ -126,13 +126,13 @@ class Assignment:
 
     def again(self) -> list[str]:
         """The topics that are still being read again, in words."""
-        found = []
+        texts = []
         for topic, inserter in self.inserters.items():
             places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]
             left = sum(max(0, until - inserter.place(tp.partition)) for tp, until in places)
             if left:
-                found.append(f"{topic} is read again, {left} records to go")
-        return found
+                texts.append(f"{topic} is read again, {left} records to go")
+        return texts
 
 
 class ClickHouseConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped

@@ -87,9 +87,9 @@ class Deduplicator:
         if event.get("repeat"):
             return Verdict.DUPLICATE
         key = known_as(event["workspace"], event["environment"], event_key(event))
-        known = key in self.window
-        if not known:
+        is_known = key in self.window
+        if not is_known:
             self.window.add(key)
         if is_past:
-            return Verdict.REPLAYED if known else Verdict.SUSPECT
-        return Verdict.DUPLICATE if known else Verdict.NEW
+            return Verdict.REPLAYED if is_known else Verdict.SUSPECT
+        return Verdict.DUPLICATE if is_known else Verdict.NEW

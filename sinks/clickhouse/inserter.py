@@ -245,7 +245,7 @@ class StreamInserter:
         if QUARANTINE not in self._stream.tables:  # else it would come round for ever; the topic keeps it
             await self._publisher.item(self.topic, item, self._stream.encode(item.datum), reason)
 
-    def _allow(self, place: dict[str, Any], reason: str, **known: str) -> None:
+    def _allow(self, place: dict[str, Any], reason: str, **fields: str) -> None:
         where = "/".join(map(str, place.values()))
-        log.error("%s refused: %s", where, reason[:500], extra={**place, **known})
+        log.error("%s refused: %s", where, reason[:500], extra={**place, **fields})
         self._dlq_limit.refused(f"{where}: {reason[:500]}")

@@ -253,15 +253,15 @@ class Writer:
 
 def _typed_columns(items: Sequence[Item], typed: TypedColumns) -> list[list[Any]]:
     """The maps of each event; no column where none of their environments has any."""
-    wanted = {
+    names = {
         home: [(name, properties[name].type) for name in sorted(properties)]
         for home in {(item.datum["workspace"], item.datum["environment"]) for item in items}
         if (properties := typed.get(home))
     }
-    if not wanted:
+    if not names:
         return []
     rows = [
-        values_of(item.datum["properties"], wanted.get((item.datum["workspace"], item.datum["environment"]), ()))
+        values_of(item.datum["properties"], names.get((item.datum["workspace"], item.datum["environment"]), ()))
         for item in items
     ]
     return [[row[column] for row in rows] for column in COLUMNS.values()]

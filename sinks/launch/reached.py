@@ -53,21 +53,27 @@ class ReachedContacts:
         """Returns the present contacts of these ids, without those that the launch has reached under another id."""
         winners = {row[0]: row[1] for row in await self._rows(job, _WINNERS, ids=list(ids))}
         here = set(ids)
-        today = list(dict.fromkeys(winners.get(one, one) for one in ids))
+        today = list(dict.fromkeys(winners.get(contact_id, contact_id) for contact_id in ids))
         # a page repeated after a crash makes its own events again, with the same ids
-        names = {one: [] if one in here else [one] for one in today}
+        names = {contact_id: [] if contact_id in here else [contact_id] for contact_id in today}
         since = job.created_ms - SKEW_MS
         for loser, winner in await self._rows(job, _LOSERS, ids=today, since=since):
             names[winner].append(loser)
-        asked = {self._event(job, name): (one, name) for one, others in names.items() for name in others}
-        if not asked:
+        candidates = {
+            self._event(job, name): (contact_id, name) for contact_id, others in names.items() for name in others
+        }
+        if not candidates:
             return today
-        events, stored = list(asked), set[str]()
+        events, stored = list(candidates), set[str]()
         for start in range(0, len(events), MOST_ASKED):
             some = events[start : start + MOST_ASKED]
             stored |= {row[0] for row in await self._rows(job, _EVENTS, campaign=job.campaign, ids=some)}
-        reached = {one for event, (one, name) in asked.items() if event in stored or (job.id, name) in self._recent}
-        return [one for one in today if one not in reached]
+        reached = {
+            contact_id
+            for event, (contact_id, name) in candidates.items()
+            if event in stored or (job.id, name) in self._recent
+        }
+        return [contact_id for contact_id in today if contact_id not in reached]
 
     @staticmethod
     def _event(job: LaunchJob, contact_id: str) -> str:

@@ -96,8 +96,8 @@ class Mender:
         Only the last request names the parts: until it is on `control` they are found again, and all is asked for.
         """
         others = {stream.topic for table in tables for stream in streams_of(table)} - {topic}
-        for one, named in [*((other, ()) for other in others), (topic, parts)]:
-            self._rereads.apply(*encode(await ask_again(self._settings, one, reason, named)))
+        for source, named in [*((other, ()) for other in others), (topic, parts)]:
+            self._rereads.apply(*encode(await ask_again(self._settings, source, reason, named)))
 
     async def _mend(self, client: AsyncClient, topic: topics.Topic, parts: list[tuple[str, str]]) -> dict[str, str]:
         """The possible permanent loss of each part, in words."""

@@ -78,11 +78,11 @@ def migrations() -> list[Migration]:
 
 def expected_of(settings: Settings) -> list[Migration]:
     """The same; of several shards also what reads all of them."""
-    found = migrations()
+    expected = migrations()
     if settings.clickhouse_shards > 1:
-        text = read_layer(settings.clickhouse_cluster, {one.name: one.text for one in found})
-        found.append(Migration(name=READ_LAYER, text=text))
-    return found
+        text = read_layer(settings.clickhouse_cluster, {migration.name: migration.text for migration in expected})
+        expected.append(Migration(name=READ_LAYER, text=text))
+    return expected
 
 
 async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
@@ -128,8 +128,8 @@ def statements_of(migration: Migration, settings: Settings) -> list[str]:
 
 async def unapplied(settings: Settings) -> list[Migration]:
     """The migrations that ``migrate`` would apply on any host; changes nothing. Raises ``MigrationError``."""
-    todo = {one.name: one for host in await hosts_of(settings) for one in await _unapplied(host)}
-    return [one for one in expected_of(settings) if one.name in todo]
+    todo = {migration.name: migration for host in await hosts_of(settings) for migration in await _unapplied(host)}
+    return [migration for migration in expected_of(settings) if migration.name in todo]
 
 
 async def _unapplied(settings: Settings) -> list[Migration]:

@@ -18,7 +18,9 @@ async def reach(settings: Settings, topic: topics.Topic) -> tuple[dict[int, int]
     try:
         first, end = await asker.beginning_offsets(parts), await asker.end_offsets(parts)
         times = [
-            found.timestamp for found in (await asker.offsets_for_times(dict.fromkeys(parts, 0))).values() if found
+            first_record.timestamp
+            for first_record in (await asker.offsets_for_times(dict.fromkeys(parts, 0))).values()
+            if first_record
         ]
     finally:
         await asker.stop()

@@ -88,8 +88,8 @@ class TypedColumnKeeper:
         for home in {*stored, *self._state.typed_columns}:
             here = dict(self._state.typed_columns.get(home, {}))
             defined: Defined = {name: (column.type, max(column.created_ms, 0)) for name, column in here.items()}
-            known = stored.get(home, {})
-            if defined == known:
+            noted = stored.get(home, {})
+            if defined == noted:
                 self._noticed.pop(home, None)
                 continue
             before, since = self._noticed.get(home, (None, 0.0))
@@ -100,7 +100,7 @@ class TypedColumnKeeper:
             try:
                 for shard in (client, *others):
                     await fill(shard, home, here)
-                await _note(client, home, defined, known)
+                await _note(client, home, defined, noted)
             except FAILURES as error:
                 failed = error
             else:
@@ -140,8 +140,8 @@ def mark_of(home: Home, typed: Sequence[tuple[str, str]], *, whole: bool) -> str
     return f"typed columns {hashlib.blake2b(meaning, digest_size=16).hexdigest()}"
 
 
-async def _note(client: AsyncClient, home: Home, defined: Defined, known: Defined) -> None:
+async def _note(client: AsyncClient, home: Home, defined: Defined, noted: Defined) -> None:
     now_ms = clock.now_ms()
-    rows = [[*home, name, *defined[name], now_ms, 0, now_ms] for name in defined if known.get(name) != defined[name]]
-    rows += [[*home, name, *known[name], now_ms, 1, now_ms] for name in known if name not in defined]
+    rows = [[*home, name, *defined[name], now_ms, 0, now_ms] for name in defined if noted.get(name) != defined[name]]
+    rows += [[*home, name, *noted[name], now_ms, 1, now_ms] for name in noted if name not in defined]
     await client.insert("typed_columns", rows, column_names=list(_ROW), settings={"async_insert": "0"})

@@ -72,19 +72,19 @@ class ShardWriters(Writer):
         return await self._writers[lane].last_places(table, topic, floors)
 
     async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, EventPosition]]:
-        found = await asyncio.gather(*(writer.highest_origins(topic, floors) for writer in self._writers))
-        return [place for places in found for place in places]
+        results = await asyncio.gather(*(writer.highest_origins(topic, floors) for writer in self._writers))
+        return [place for places in results for place in places]
 
     async def recent_ids(self, topic: str, minutes: int, limit: int) -> list[tuple[int, str, str, str]]:
         each = limit // len(self._writers)
-        found = await asyncio.gather(*(writer.recent_ids(topic, minutes, each) for writer in self._writers))
-        return [row for rows in found for row in rows]
+        results = await asyncio.gather(*(writer.recent_ids(topic, minutes, each) for writer in self._writers))
+        return [row for rows in results for row in rows]
 
     async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
-        found: dict[EventPosition, str] = {}
+        stored: dict[EventPosition, str] = {}
         for some in await asyncio.gather(*(writer.stored_places(places) for writer in self._writers)):
-            found |= some
-        return found
+            stored |= some
+        return stored
 
     @property
     def is_holding(self) -> bool:

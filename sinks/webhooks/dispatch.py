@@ -45,7 +45,7 @@ class Endpoint:
     queue: Queue = field(default_factory=Queue)
     breaker: Breaker = field(default_factory=Breaker)
     flying: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)
+    requested: set[str] = field(default_factory=set)
     """Deliveries under way for which a further attempt was requested meanwhile."""
     next: dict[str, Entry] = field(default_factory=dict)
     """New places in the queue of those under way."""
@@ -111,8 +111,8 @@ class Dispatcher:
         due = [queue.next_due_ms for webhook, queue in lanes if webhook is not None and webhook.status != "disabled"]
         return sum(len(queue) for _, queue in lanes), min((at for at in due if at is not None), default=None)
 
-    def queued(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
-        """Queue a delivery; ``asked``: a client requested another attempt."""
+    def queued(self, webhook_id: str, entry: Entry, *, is_requested: bool = False) -> None:
+        """Queue a delivery; ``is_requested``: a client requested another attempt."""
         endpoint = self._endpoints.get(webhook_id)
         if endpoint is None:
             endpoint = self._endpoints[webhook_id] = Endpoint()
@@ -120,8 +120,8 @@ class Dispatcher:
             endpoint.queue.put(entry)
             if self._is_open:
                 self.pump(webhook_id)
-        elif asked:
-            endpoint.asked.add(entry.id)
+        elif is_requested:
+            endpoint.requested.add(entry.id)
         else:
             endpoint.next[entry.id] = entry
 
@@ -224,8 +224,8 @@ class Dispatcher:
         # the attempt first, then the state: the log may show a repeated attempt, but never lack one
         await self._delivery_log.write([self._delivery_log.attempt(row, new)])
         await self._keep(new)
-        while new["id"] in endpoint.asked:
-            endpoint.asked.discard(new["id"])
+        while new["id"] in endpoint.requested:
+            endpoint.requested.discard(new["id"])
             await self._keep({**new, "status": deliveries.PENDING, "due_ms": clock.now_ms()})
         endpoint.flying.discard(new["id"])
         if (place := endpoint.next.pop(new["id"], None)) is not None:

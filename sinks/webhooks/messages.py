@@ -70,11 +70,11 @@ class NotificationState:
     writes: dict[bytes, bytes] = field(default_factory=dict)
 
     def read(self, key: bytes) -> bytes | None:
-        found = self.writes.get(key)
-        return self.get(key) if found is None else found
+        value = self.writes.get(key)
+        return self.get(key) if value is None else value
 
 
-def learn_identifiers(change: Change, known: NotificationState) -> Profile | None:
+def learn_identifiers(change: Change, state: NotificationState) -> Profile | None:
     """Keeps the identifiers of a contact's messages from its profile; returns that profile, for ``of_change``."""
     if change["kind"] != "profile" or change.get("merged_into"):
         return None
@@ -82,15 +82,15 @@ def learn_identifiers(change: Change, known: NotificationState) -> Profile | Non
     get = profile.get
     names = {name: get(name) or None for name in IDENTIFIERS}
     # no read before the write: rewriting an equal row costs less than reading it
-    known.writes[b"i/" + change["contact_id"].encode()] = orjson.dumps(names)
+    state.writes[b"i/" + change["contact_id"].encode()] = orjson.dumps(names)
     return profile
 
 
-def identifiers_of(contact_id: str, known: NotificationState) -> dict[str, str | None]:
+def identifiers_of(contact_id: str, state: NotificationState) -> dict[str, str | None]:
     """The contact's own identifiers; ``None`` for each that the contact lacks or whose profile has not arrived."""
-    row = known.read(b"i/" + contact_id.encode()) if contact_id else None
-    found: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
-    return found
+    row = state.read(b"i/" + contact_id.encode()) if contact_id else None
+    identifiers: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
+    return identifiers
 
 
 def of_event(event: Event) -> list[Message]:
@@ -140,41 +140,41 @@ def _event_data(event: Event) -> dict[str, Any]:
 
 def of_change(
     change: Change,
-    known: NotificationState,
+    state: NotificationState,
     complete_since_ms: int,
     *,
     profile: Profile | None = None,
     is_heard: bool = True,
 ) -> list[Message]:
-    """Applies the change to ``known``, which holds all changes since ``complete_since_ms``; returns its messages.
+    """Applies the change to ``state``, which holds all changes since ``complete_since_ms``; returns its messages.
 
     ``profile`` is the change's profile, if already read. If no endpoint subscribes (not ``is_heard``), messages may be
     omitted.
     """
     if change["kind"] == "membership":
-        return _membership(change, known, complete_since_ms)
+        return _membership(change, state, complete_since_ms)
     if change["kind"] != "profile":
         return []
     version_key = b"v/" + change["contact_id"].encode()
-    newest = known.read(version_key)
+    newest = state.read(version_key)
     if newest is not None and change["version"] < int.from_bytes(newest, signed=True):
         return []
-    known.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
+    state.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
     if change.get("merged_into"):
-        return _merge(change, known)
+        return _merge(change, state)
     if profile is None:
         profile = orjson.loads(change["profile"] or b"{}")
-    return _snapshot(change, profile, known, complete_since_ms, is_heard=is_heard)
+    return _snapshot(change, profile, state, complete_since_ms, is_heard=is_heard)
 
 
-def _membership(change: Change, known: NotificationState, complete_since_ms: int) -> list[Message]:
+def _membership(change: Change, state: NotificationState, complete_since_ms: int) -> list[Message]:
     segment, member = change["segment_id"], change["member"]
     key = f"m/{change['contact_id']}/{segment}".encode()
-    before = known.read(key)
+    before = state.read(key)
     if before is not None and change["version"] <= _version_of(before):
         return []
-    known.writes[key] = _membership_row(member=member, version=change["version"])
-    if before is not None and before[:1] == known.writes[key][:1]:
+    state.writes[key] = _membership_row(member=member, version=change["version"])
+    if before is not None and before[:1] == state.writes[key][:1]:
         return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # skip exits that were never announced, and entries older than the retained state
@@ -202,10 +202,10 @@ def _version_of(row: bytes) -> int:
     return int.from_bytes(row[1:], signed=True) if len(row) > 1 else -1
 
 
-def _merge(change: Change, known: NotificationState) -> list[Message]:
+def _merge(change: Change, state: NotificationState) -> list[Message]:
     key = b"c/" + change["contact_id"].encode()
-    before = known.read(key)
-    known.writes[key] = _GONE
+    before = state.read(key)
+    state.writes[key] = _GONE
     if before is None or before == _GONE:
         return []  # no message announced the contact: an identifier joined another contact
     data = {"contact_id": change["merged_into"], "merged_contact_id": change["contact_id"]}
@@ -215,16 +215,16 @@ def _merge(change: Change, known: NotificationState) -> list[Message]:
 
 
 def _snapshot(
-    change: Change, profile: Profile, known: NotificationState, complete_since_ms: int, *, is_heard: bool
+    change: Change, profile: Profile, state: NotificationState, complete_since_ms: int, *, is_heard: bool
 ) -> list[Message]:
     consents = profile.get("consents") or {}
     refused = sorted([name for name, given in consents.items() if given is False])
     row = _digest(profile) + "\0".join(refused).encode()
     key = b"c/" + change["contact_id"].encode()
-    before = known.read(key)
+    before = state.read(key)
     if before == row:
         return []
-    known.writes[key] = row
+    state.writes[key] = row
     if not is_heard:
         return []
     data = {"contact_id": change["contact_id"], "contact": _shown(change["contact_id"], profile)}

@@ -68,7 +68,7 @@ UNHEARD_PACE_S = 0.1
 class PlannedUnit:
     """A batch that becomes durable together: deliveries, then the notification state, up to these offsets."""
 
-    known: NotificationState
+    state: NotificationState
     planned: dict[str, WebhookDelivery] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     entries: list[LaunchEntry] = field(default_factory=list)
@@ -120,10 +120,10 @@ class DeliveryPlanner:
         self._consumer.assign(parts)
         first = await self._consumer.beginning_offsets(parts)
         end = await self._consumer.end_offsets(parts)
-        known = {name: self._store.positions(topic.name) for name, topic in self._names.items()}
+        positions = {name: self._store.positions(topic.name) for name, topic in self._names.items()}
         for tp in parts:
             self._planned_before[tp] = await self._consumer.committed(tp) or 0
-            position = known[tp.topic].get(tp.partition, first[tp])
+            position = positions[tp.topic].get(tp.partition, first[tp])
             if self._names[tp.topic] is topics.RESOLVED:
                 position = max(position, self._planned_before[tp])  # events leave no state
             self._consumer.seek(tp, min(max(position, first[tp]), end[tp]))
@@ -140,15 +140,15 @@ class DeliveryPlanner:
             pace_s = PACE_S if has_endpoints(self._control) else UNHEARD_PACE_S
             await asyncio.sleep(began + pace_s - time.monotonic())
             try:
-                found = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
+                fetched = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
             except KafkaError:
                 log.exception("waiting for the broker")
                 await asyncio.sleep(RETRY_S)
                 continue
             began = time.monotonic()
-            if found:
+            if fetched:
                 await self._caught_up()
-                await self._take(found)
+                await self._take(fetched)
 
     async def commit(self) -> None:
         """Runs for ever: commits durable offsets about once a second."""
@@ -162,12 +162,12 @@ class DeliveryPlanner:
 
         await retried(self._tail.catch_up, KafkaError, report, RETRY_S)
 
-    async def _take(self, found: dict[TopicPartition, list[Any]]) -> None:
+    async def _take(self, fetched: dict[TopicPartition, list[Any]]) -> None:
         """Takes records of all partitions, in units that become durable one after the other."""
         unit = PlannedUnit(NotificationState(self._store.get))
-        for tp, records in found.items():
+        for tp, records in fetched.items():
             for record in records:
-                messages = self._messages(tp, record, unit.known)
+                messages = self._messages(tp, record, unit.state)
                 if messages and record.offset >= self._planned_before[tp]:
                     now_ms = clock.now_ms()
                     planned = plan(
@@ -187,63 +187,69 @@ class DeliveryPlanner:
     def _is_known(self, unit: PlannedUnit, delivery: WebhookDelivery) -> bool:
         return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
-    def _messages(self, tp: TopicPartition, record: Any, known: NotificationState) -> list[Message]:
+    def _messages(self, tp: TopicPartition, record: Any, state: NotificationState) -> list[Message]:
         topic, is_heard = self._names[tp.topic], has_endpoints(self._control)
         try:
             if topic is topics.CHANGES:
-                since = self._complete_since(record, known)
+                since = self._complete_since(record, state)
                 changes = codec.decode_changes(record.value or b"")
                 kept = [c for c in changes if c["kind"] in TOLD_KINDS and not self._control.erased.covers(c)]
                 # profiles first: a membership may precede its contact's profile
-                read = [(change, _read(learn_identifiers, change, known)) for change in kept]
-                said = (
+                read = [(change, _read(learn_identifiers, change, state)) for change in kept]
+                messages = (
                     message
                     for change, profile in read
-                    for message in _read(of_change, change, known, since, profile=profile, is_heard=is_heard) or ()
+                    for message in _read(of_change, change, state, since, profile=profile, is_heard=is_heard) or ()
                 )
-                return named(self._control, said, known)
+                return named(self._control, messages, state)
             if not is_heard:
                 return []
             events = codec.decode_events(record.value or b"")
-            said = (
+            messages = (
                 message
                 for event in events
                 if not self._control.erased.covers(event)
                 for message in _read(of_event, event) or ()
             )
-            return named(self._control, said, known)
+            return named(self._control, messages, state)
         except UndecodableError as error:
             # the ClickHouse sink quarantines the record
             where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
             log.error("skipping %s/%s/%s: %s", *where.values(), error, extra=where)  # noqa: TRY400 - one line
             return []
 
-    def _complete_since(self, record: Any, known: NotificationState) -> int:
+    def _complete_since(self, record: Any, state: NotificationState) -> int:
         key = b"t/%d" % record.partition
-        found = known.read(key)
-        if found is None:
+        since = state.read(key)
+        if since is None:
             # from the topic's first record on, the state is complete
-            found = b"%d" % (record.timestamp if record.offset else 0)
-            known.writes[key] = found
-        return int(found)
+            since = b"%d" % (record.timestamp if record.offset else 0)
+            state.writes[key] = since
+        return int(since)
 
     async def _keep(self, unit: PlannedUnit) -> None:
         # a delivery without a contact may lie in another sender's share, and is not read back here
         is_alone = self._settings.webhook_senders == 1
-        self._store.fresh.update(one for one, delivery in unit.planned.items() if delivery["contact_id"] or is_alone)
-        await self._delivery_log.write([self._delivery_log.state(one) for one in unit.planned.values()], urgent=True)
+        self._store.fresh.update(
+            delivery_id for delivery_id, delivery in unit.planned.items() if delivery["contact_id"] or is_alone
+        )
+        await self._delivery_log.write(
+            [self._delivery_log.state(delivery) for delivery in unit.planned.values()], urgent=True
+        )
         await self._delivery_log.write([self._entry_row(entry) for entry in unit.entries], urgent=True)
         await self._lease.hold()
         if failed := await self._topics.send(unit.outgoing):
-            await self._delivery_log.write([self._failure(one, reason) for one, reason in failed])
+            await self._delivery_log.write([self._failure(record, reason) for record, reason in failed])
         positions = {(self._names[tp.topic].name, tp.partition): at for tp, at in unit.positions.items()}
-        self._store.learn(unit.known.writes, positions)
+        self._store.learn(unit.state.writes, positions)
         self._done.update((tp, max(at, self._planned_before[tp])) for tp, at in unit.positions.items())
 
     def _entries(self, messages: Sequence[Message], place: EntryPlace) -> Iterator[LaunchEntry]:
-        for one in messages:
-            if one.type == ENTERED:
-                yield from entries(self._control, (one.workspace, one.environment), one.data, one.id, place)
+        for message in messages:
+            if message.type == ENTERED:
+                yield from entries(
+                    self._control, (message.workspace, message.environment), message.data, message.id, place
+                )
 
     def _entry_row(self, entry: LaunchEntry) -> LogRow:
         count = topics.partition_count(topics.LAUNCHES, self._settings)

@@ -36,7 +36,7 @@ _TIME = struct.Struct(">q")
 class OnQueued(Protocol):
     """Called with an endpoint and the queue place of a delivery."""
 
-    def __call__(self, webhook_id: str, entry: Entry, *, asked: bool = False) -> None: ...
+    def __call__(self, webhook_id: str, entry: Entry, *, is_requested: bool = False) -> None: ...
 
 
 def _ignored(_delivery: WebhookDelivery) -> None:
@@ -46,11 +46,11 @@ def _ignored(_delivery: WebhookDelivery) -> None:
 class Queued(NamedTuple):
     webhook_id: str
     entry: Entry
-    asked: bool
+    is_requested: bool
 
 
-def _nobody(webhook_id: str, entry: Entry, *, asked: bool = False) -> None:
-    del webhook_id, entry, asked
+def _not_queued(webhook_id: str, entry: Entry, *, is_requested: bool = False) -> None:
+    del webhook_id, entry, is_requested
 
 
 class Store:
@@ -59,7 +59,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(folder), options_of_a_copy())
-        self.on_queued: OnQueued = _nobody
+        self.on_queued: OnQueued = _not_queued
         self.on_applied: Callable[[WebhookDelivery], None] = _ignored
         """Called when a delivery's new state is here."""
         self.last_seq = 0
@@ -174,7 +174,7 @@ class Store:
             log.exception("skipping deliveries/%s/%s", record.partition, record.offset)
         self._db.write(batch)
         if queued is not None:
-            self.on_queued(queued.webhook_id, queued.entry, asked=queued.asked)
+            self.on_queued(queued.webhook_id, queued.entry, is_requested=queued.is_requested)
         if delivery is not None and delivery["status"] != ASKED:
             self.on_applied(delivery)
 
@@ -184,7 +184,7 @@ class Store:
             current = self.delivery(delivery["id"])
             if current is None:
                 return None
-            return self._queue(batch, current, delivery["due_ms"], asked=True)
+            return self._queue(batch, current, delivery["due_ms"], is_requested=True)
         if not delivery["contact_id"] and self._is_planned_again(delivery):
             return None
         self.fresh.discard(delivery["id"])
@@ -203,11 +203,13 @@ class Store:
         current = self.delivery(delivery["id"])
         return current is not None and (current["attempts"] > 0 or current["status"] != PENDING)
 
-    def _queue(self, batch: WriteBatch, delivery: WebhookDelivery, due_ms: int, *, asked: bool = False) -> Queued:
+    def _queue(
+        self, batch: WriteBatch, delivery: WebhookDelivery, due_ms: int, *, is_requested: bool = False
+    ) -> Queued:
         entry = Entry(due_ms, delivery["seq"], delivery["id"])
         place = _PLACE.pack(due_ms, delivery["seq"]) + delivery["webhook_id"].encode()
         batch.put(b"q/" + delivery["id"].encode(), place)
-        return Queued(delivery["webhook_id"], entry, asked)
+        return Queued(delivery["webhook_id"], entry, is_requested)
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
         delivery = self.delivery(key.decode())

@@ -41,8 +41,8 @@ def is_told(control: ControlState, message: Message) -> bool:
 
 def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
     """Returns the messages to deliver, with their contact's identifiers and the names of its segment and campaign."""
-    wanted = [message for message in messages if is_told(control, message)]
-    for message in wanted:
+    kept = [message for message in messages if is_told(control, message)]
+    for message in kept:
         home = (message.workspace, message.environment)
         if message.type in (ENTERED, LEFT):
             segment = control.segments[home].get(message.data["segment_id"])
@@ -52,7 +52,7 @@ def named(control: ControlState, messages: Iterable[Message], state: Notificatio
             message.data["campaign_name"] = None if campaign is None else campaign.name
         if not message.type.startswith("contact."):  # these messages hold the contact itself, or name two
             message.data["identifiers"] = identifiers_of(message.contact_id, state)
-    return wanted
+    return kept
 
 
 def hears(webhook: Webhook, message: Message) -> bool:
