@@ -68,7 +68,7 @@ async def events(stack: LocalStack, count: int) -> dict[str, Any]:
     """Sends tracked events of known contacts, a hundred a request, and waits for all rows."""
     kind = f"order_{secrets.token_hex(4)}"
     requests = (
-        request("/v1/events/batch", {"events": [_event(kind, at + n) for n in range(BATCH)]})
+        request("/v1/events/batch", {"events": [event(kind, at + n) for n in range(BATCH)]})
         for at in range(0, count, BATCH)
     )
     client = await stack.database()
@@ -89,7 +89,7 @@ async def events(stack: LocalStack, count: int) -> dict[str, Any]:
     }
 
 
-def _event(kind: str, n: int) -> dict[str, Any]:
+def event(kind: str, n: int) -> dict[str, Any]:
     properties = {"total": n % 200, "url": "https://example.com/checkout?step=2", "title": "Checkout"}
     return {"type": kind, "user_id": f"user-{n % 20_000}", "properties": properties}
 

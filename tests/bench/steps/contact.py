@@ -1,7 +1,8 @@
 """Names of steps on stdin, one a line; the CPU that a new contact of a batch costs in that step, in µs, out.
 
-The steps are those of the processes, without Kafka and ClickHouse: the edge's request, identity's events and links,
-segments, and both readers of the results. Each step reads the records of the step before it.
+With ``EVENTS=1`` it is an event of a known contact, among ten segments. The steps are those of the processes, without
+Kafka and ClickHouse: the edge's request, identity's events and links, segments, and both readers of the results. Each
+step reads the records of the step before it.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from processors.identity.stage import IdentityStage
 from processors.runtime.stage import InputRecord, PartitionState, Stage
 from processors.segments.stage import SegmentsStage
 from schemas import topics
+from schemas.control.control_state import ControlState, Segment, encode
 from schemas.service import clock
 from sinks.clickhouse import dedupe, streams
 from sinks.clickhouse.block import Buffer
@@ -33,11 +35,14 @@ from sinks.clickhouse.rows import fill
 from sinks.webhooks.messages import NotificationState
 from sinks.webhooks.planner import DeliveryPlanner
 from sinks.webhooks.store import Store
+from tests.bench.cost import SEGMENTS, event
 from tests.bench.imports import people
 from tests.support.builders import MemoryTables
-from tests.support.edge import MemoryLog, memory_edge
+from tests.support.edge import NOW_MS, MemoryLog, memory_edge
 
 CONTACTS = int(os.environ.get("CONTACTS", "500"))
+EVENTS = os.environ.get("EVENTS") == "1"
+BATCH = 100 if EVENTS else CONTACTS
 PARTITIONS, RECORDS = 4, 4
 OLD_MS = 600_000
 """A stage that began so long ago tells nothing again."""
@@ -56,6 +61,9 @@ class Steps:
         self._app = build_app(self._edge)
         self._loop = asyncio.new_event_loop()
         self._records: dict[str, Records] = {}
+        self._tables = defaultdict[str, MemoryTables](MemoryTables)
+        if EVENTS:
+            _declare(self._edge.control)
         self.all: dict[str, Callable[[], float]] = {
             "edge": self._take,
             "identity": lambda: self._process(IdentityStage(self._edge.control, PARTITIONS), topics.EVENTS.name),
@@ -66,6 +74,19 @@ class Steps:
         }
 
     def _take(self) -> float:
+        name, more = ("events", _events()) if EVENTS else ("contacts", self._contacts())
+        bodies = [orjson.dumps({name: more[at : at + BATCH]}) for at in range(0, CONTACTS, BATCH)]
+        self._log.records.clear()
+        spent = sum(self._request(f"/v1/{name}/batch", body) for body in bodies)
+        events = self._records[topics.EVENTS.name] = defaultdict(list)
+        for partition, record in self._log.records:
+            events[partition].append(record)
+        return spent
+
+    def _contacts(self) -> list[dict[str, Any]]:
+        return people(f"run{next(self._runs)}", CONTACTS, emails=False)
+
+    def _request(self, path: str, body: bytes) -> float:
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -74,8 +95,7 @@ class Steps:
         async def receive() -> Any:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        body = orjson.dumps({"contacts": people(f"run{next(self._runs)}", CONTACTS, emails=False)})
-        path, key = "/v1/contacts/batch", b"Bearer sk_dev_local"
+        key = b"Bearer sk_dev_local"
         headers = [(b"authorization", key), (b"content-type", b"application/json"), (b"host", b"edge")]
         scope: dict[str, Any] = {
             "type": "http",
@@ -85,18 +105,15 @@ class Steps:
             "query_string": b"",
         }
         scope |= {"scheme": "http", "http_version": "1.1", "root_path": "", "client": ("127.0.0.1", 1)}
-        self._log.records.clear()
         began = time.thread_time()
         self._loop.run_until_complete(self._app(scope, receive, send))
         spent = time.thread_time() - began
         assert sent[0]["status"] == 202, sent
-        events = self._records[topics.EVENTS.name] = defaultdict(list)
-        for partition, record in self._log.records:
-            events[partition].append(record)
         return spent
 
     def _process(self, stage: Stage, topic: str) -> float:
-        tables, spent, sent = MemoryTables(), 0.0, defaultdict[str, Any](lambda: defaultdict(list))
+        tables = self._tables[topic] if EVENTS else MemoryTables()
+        spent, sent = 0.0, defaultdict[str, Any](lambda: defaultdict(list))
         for partition, values in self._records[topic].items():
             stage.on_assigned(partition, lambda table, p=partition: tables.scan(table, p))  # type: ignore[misc]
             stage.on_timer(PartitionState(partition, tables), self._now_ms - OLD_MS)
@@ -148,6 +165,20 @@ class Steps:
         spent = time.thread_time() - began
         store.close()
         return spent
+
+
+def _events() -> list[dict[str, Any]]:
+    return [event(f"order_{CONTACTS}", n) for n in range(CONTACTS)]
+
+
+def _declare(control: ControlState) -> None:
+    """Ten segments, as of the cost of an event."""
+    key = control.key("sk_dev_local", NOW_MS)
+    assert key is not None
+    home: dict[str, Any] = {"workspace": key.workspace, "environment": key.environment}
+    for n, rule in enumerate(SEGMENTS):
+        segment = Segment(id=f"seg_{n}", name="s", rule=rule, version=1, created_ms=1, updated_ms=1, **home)
+        control.apply(*encode("segment", segment))
 
 
 def main() -> None:
