@@ -29,7 +29,7 @@ def resolve(
         for together in _together(links, offset * VERSIONS_PER_RECORD):
             link, position, version = together[-1]
             if link.get("retract"):
-                merges.extend(retract(resolver, [one for one, _, _ in together], version))
+                merges.extend(retract(resolver, [retraction for retraction, _, _ in together], version))
             else:
                 merges.extend(resolver.apply(link, position, version))
     resolver.graph.save()
@@ -44,11 +44,11 @@ def _together(links: Sequence[Link], place: int) -> Iterator[list[tuple[Link, in
         position += link["event_id"] != event
         event = link["event_id"]
         placed.append((link, position, place + index * VERSIONS_PER_LINK + 1))
-    if not any(one[0].get("retract") for one in placed):
-        yield from ([one] for one in placed)
+    if not any(placed_link[0].get("retract") for placed_link in placed):
+        yield from ([placed_link] for placed_link in placed)
         return
-    for is_retraction, some in groupby(placed, key=lambda one: bool(one[0].get("retract"))):
+    for is_retraction, some in groupby(placed, key=lambda placed_link: bool(placed_link[0].get("retract"))):
         if is_retraction:
             yield list(some)
         else:
-            yield from ([one] for one in some)
+            yield from ([placed_link] for placed_link in some)

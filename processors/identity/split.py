@@ -138,13 +138,13 @@ class _Recount:
                     sides = [(homes[near], near, Identifier(type=other.type, value=other.value))]
                     self._resolver.refuse(self._link, sides, e, reason)
 
-    def _split(self, one: Component, nodes: dict[int, set[str]], pieces: dict[int, list[Component]]) -> list[Merge]:
-        before = one.winner
-        parts = {n: one.only("", some) for n, some in nodes.items()}
+    def _split(self, whole: Component, nodes: dict[int, set[str]], pieces: dict[int, list[Component]]) -> list[Merge]:
+        before = whole.winner
+        parts = {n: whole.only("", some) for n, some in nodes.items()}
         merges = []
         for n, part in parts.items():
-            part.id = self._name(part.winner, one)
-            one.parts.update(dict.fromkeys(part.members, part.id))
+            part.id = self._name(part.winner, whole)
+            whole.parts.update(dict.fromkeys(part.members, part.id))
             if part.winner != before:
                 merges += [
                     merge_of(self._link, node, member, part.winner, self._version)
@@ -161,9 +161,9 @@ class _Recount:
             )
             for part in parts.values()
         ]
-        return [*merges, merge_of(self._link, before, one.members[before], before, self._version, rebuilds=rebuilds)]
+        return [*merges, merge_of(self._link, before, whole.members[before], before, self._version, rebuilds=rebuilds)]
 
-    def _name(self, winner: str, one: Component) -> str:
+    def _name(self, winner: str, whole: Component) -> str:
         """Names a part of this component; skips a name that a crash left with another meaning.
 
         An interrupted step may have kept a part that was divided since, or that leads to the divided component: the
@@ -174,7 +174,7 @@ class _Recount:
             component = self._graph.component(name)
             while component.into:
                 component = self._graph.component(component.into)
-            if component is not one and not component.parts:
+            if component is not whole and not component.parts:
                 return name
             name += "+"
 

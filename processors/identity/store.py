@@ -71,7 +71,7 @@ class Graph:
             on_the_way.append(end)
         if not on_the_way or not end.parts or node in end.parts:
             return False
-        return all(one.members.keys() <= end.parts.keys() for one in on_the_way[:-1])
+        return all(passed.members.keys() <= end.parts.keys() for passed in on_the_way[:-1])
 
     def _next(self, component: Component, node: str) -> Component:
         """Returns the successor of a component's content, and completes it."""
@@ -88,7 +88,7 @@ class Graph:
 
     def _free_name(self, node: str) -> str:
         name = f"{node}@"
-        while (known := self.component(name)).members or known.into or known.parts:
+        while (taken := self.component(name)).members or taken.into or taken.parts:
             name += "+"
         return name
 

@@ -75,10 +75,10 @@ def changes(emitted: list[Change], partition: int) -> list[OutputRecord]:
 def slices(sizes: list[int]) -> Iterator[slice]:
     """Groups consecutive items; a group exceeds ``MAX_RECORD`` only by a single large item."""
     start, size = 0, 0
-    for index, one in enumerate(sizes):
-        if size and size + one > MAX_RECORD:
+    for index, item_size in enumerate(sizes):
+        if size and size + item_size > MAX_RECORD:
             yield slice(start, index)
             start, size = index, 0
-        size += one
+        size += item_size
     if sizes:
         yield slice(start, len(sizes))

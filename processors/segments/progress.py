@@ -78,7 +78,7 @@ def counted(
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:
     """Forgets announced states of removed segments."""
     alive = {(s.workspace, s.id) for segments in definitions.segments.values() for s in segments.values()}
-    for workspace, segment in [one for one in opened.announced if one not in alive]:
+    for workspace, segment in [announced for announced in opened.announced if announced not in alive]:
         del opened.announced[workspace, segment]
         opened.counted.pop((workspace, segment), None)
         record = SegmentProgress(
