@@ -136,7 +136,7 @@ def compile_plan(
     for segment_id, error in failed:
         plan.disable([segment_id], error)
     nobody = Contact(*home)
-    verdicts = {s: plan.judge(one, nobody, 0) for s, one in compiled.items()}
+    verdicts = {s: plan.judge(segment, nobody, 0) for s, segment in compiled.items()}
     return replace(plan, default_members=frozenset(s for s, verdict in verdicts.items() if verdict and verdict[0]))
 
 

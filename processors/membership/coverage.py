@@ -27,8 +27,8 @@ def covers(kept: Retention, needed: Retention) -> bool:
 class Coverage:
     """By home and condition: how much of it is there for every contact. ``dirty``: to be put into its row."""
 
-    def __init__(self, known: Mapping[Tenant, Mapping[str, Retention]] | None = None) -> None:
-        self._known = {home: dict(some) for home, some in (known or {}).items()}
+    def __init__(self, retentions: Mapping[Tenant, Mapping[str, Retention]] | None = None) -> None:
+        self._known = {home: dict(some) for home, some in (retentions or {}).items()}
         self.dirty = False
         self.version = 0
 

@@ -48,7 +48,9 @@ class Compiler:
                 lists = self._control.value_lists[home]
                 stamps[home] = [
                     *sorted((segment.id, segment.version, segment.updated_ms) for segment in segments.values()),
-                    *sorted((f"list {one.name} {one.content.digest}", 0, 0) for one in lists.values()),
+                    *sorted(
+                        (f"list {value_list.name} {value_list.content.digest}", 0, 0) for value_list in lists.values()
+                    ),
                 ]
                 plan = self.plans.get(home)
                 is_same = plan is not None and self._stamps.get(home) == stamps[home]

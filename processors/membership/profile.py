@@ -40,7 +40,7 @@ class ProfileUpdate(NamedTuple):
     """Whether the profile reads differently now."""
     kept: bool
     """Whether the row changed: the same value at a later time matters to later events that come out of order."""
-    told: dict[str, bool | None]
+    recorded: dict[str, bool | None]
     """Consents that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
 
 
@@ -62,31 +62,31 @@ def learn(contact: Contact, event: Event, fields: ProfileFields, stamp: Stamp) -
     """Take in what an event says; the time of the last change moves only where something reads differently."""
     attributes = consents = devices = _NO_NAMES
     kept = False
-    told: dict[str, bool | None] = {}
+    recorded: dict[str, bool | None] = {}
     if "set_once" in fields:
         attributes, kept = _write_all(contact.attributes, fields["set_once"], _once(stamp), MOST_ATTRIBUTES)
     if "set" in fields:
         later, is_new = _write_all(contact.attributes, fields["set"], stamp, MOST_ATTRIBUTES)
         attributes, kept = attributes | later if attributes else later, kept or is_new
     if "consents" in fields or "consent_state" in fields:
-        told = all_consents(fields)
-        consents, is_new = _write_all(contact.consents, told, stamp, MOST_CONSENTS)
+        recorded = all_consents(fields)
+        consents, is_new = _write_all(contact.consents, recorded, stamp, MOST_CONSENTS)
         kept = kept or is_new
         if "consent_state" in fields:
             given = fields.get("consents", {})
-            told = {name: value for name, value in told.items() if name in consents or name in given}
+            recorded = {name: value for name, value in recorded.items() if name in consents or name in given}
     if "device" in fields or "devices" in fields:
         devices, is_new = _write_all(contact.devices, _devices(fields), stamp, MOST_DEVICES)
         kept = kept or is_new
     changed = bool(attributes or consents or devices)
     if changed:
         contact.updated = max(contact.updated, event["received_ms"])
-    return ProfileUpdate(attributes, consents, changed, kept, told)
+    return ProfileUpdate(attributes, consents, changed, kept, recorded)
 
 
 def learn_standing(contact: Contact, event: Event) -> bool:
     """Of an event that names an earlier external id: by which one the contact goes; whether that is news."""
-    named = [one["value"] for one in event["identifiers"] if one["type"] == identity.EXTERNAL_ID]
+    named = [identifier["value"] for identifier in event["identifiers"] if identifier["type"] == identity.EXTERNAL_ID]
     if len(named) < 2 or event["kind"] not in (IDENTIFY, ALIAS):
         return False
     stamp = stamp_of(event)
@@ -97,10 +97,10 @@ def learn_standing(contact: Contact, event: Event) -> bool:
 
 def addressed(contact: Contact, event: Event, stamp: Stamp) -> tuple[bool, bool]:
     """Note the e-mail and phone that an event says; whether there is something to keep, and to show."""
-    named = [one for one in event["identifiers"] if one["type"] in _ADDRESSES]
+    named = [identifier for identifier in event["identifiers"] if identifier["type"] in _ADDRESSES]
     if not named:
         return False, False
-    addresses = [f"{one['type']}:{one['value']}" for one in named]
+    addresses = [f"{identifier['type']}:{identifier['value']}" for identifier in named]
     shown = addresses_of(contact)
     kept = any([write(contact.addresses, name, [None, *stamp]) for name in addresses])  # noqa: C419 - each is noted
     newest(contact.addresses, MOST_ADDRESSES)
@@ -146,10 +146,10 @@ def _write_all(entries: Entries, values: ProfileFields, stamp: Stamp, most: int)
         entries.update({name: [value, time_ms, event_id] for name, value in values.items()})
         return {name for name, value in values.items() if value is not None}, True
     for name, value in values.items():
-        known = entries.get(name)
+        entry = entries.get(name)
         if write(entries, name, [value, *stamp]):
             kept = True
-            if value is not None if known is None else _text(value) != _text(known[0]):
+            if value is not None if entry is None else _text(value) != _text(entry[0]):
                 changed.add(name)
     gone = newest(entries, most)
     return changed | set(gone), kept or bool(gone)

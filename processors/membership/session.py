@@ -19,7 +19,7 @@ from schemas.times import MINUTE_MS
 
 def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:
     """By their own contact ids."""
-    return {identity.contact_id(*home, one["type"], one["value"]): one for one in rebuild["members"]}
+    return {identity.contact_id(*home, member["type"], member["value"]): member for member in rebuild["members"]}
 
 
 class ContactSession:
@@ -157,8 +157,8 @@ class ContactSession:
                 touched.update(*(plan.by_attribute.get(name, ()) for name in learnt.attributes))
             if plan.by_consent:
                 touched.update(*(plan.by_consent.get(name, ()) for name in learnt.consents))
-            if learnt.told:
-                self._consent(event, learnt.told, stamp)
+            if learnt.recorded:
+                self._consent(event, learnt.recorded, stamp)
         if event["kind"] == TRACK and event["type"] in plan.by_event:
             self._count(contact, event, touched)
         self._date(contact, event["received_ms"], stamp[0])
@@ -236,8 +236,8 @@ class ContactSession:
     def await_history(self, contact: Contact, rebuild: Rebuild, stamp: tuple[int, str]) -> None:
         """Emit no change of the contact until the history of these identifiers has been applied."""
         contact.pending.update(members_of((contact.workspace, contact.environment), rebuild))
-        for one in rebuild["members"]:
-            contact_state.identify(contact, one["type"], one["value"], *stamp)
+        for member in rebuild["members"]:
+            contact_state.identify(contact, member["type"], member["value"], *stamp)
         self._changed = True
 
     def backfill_done(self, contact: Contact, members: Iterable[str]) -> None:
