@@ -118,10 +118,10 @@ class SegmentsStage:
     def _unit(self, state: PartitionState, now_ms: int) -> UnitOfWork:
         opened = self._open[state.partition]
         self._compare(opened, state.partition)
-        known = opened.plans.coverage
-        if known is not None and known.dirty:
+        covered = opened.plans.coverage
+        if covered is not None and covered.dirty:
             # Runs before any contact follows: contacts drop the conditions that the plan has dropped.
-            state.put(TABLE, COVERAGE, orjson.dumps(known.dump()))
+            state.put(TABLE, COVERAGE, orjson.dumps(covered.dump()))
         if opened.scanned is None and opened.cursor == SCANNED:
             # Runs with the first contact that follows: if a plan returns to an earlier form, its contacts must too.
             state.put(TABLE, SCANNED, opened.not_scanned)
@@ -184,9 +184,9 @@ class SegmentsStage:
         sends = list(counts)
         if chunk.is_last:
             opened.asked.discard(request.home)
-            known = opened.plans.coverage
-            if known is not None:
-                known.add(request.home, request.keeps)
+            covered = opened.plans.coverage
+            if covered is not None:
+                covered.add(request.home, request.keeps)
                 unit.has_grown = True
             self._ask(opened, request.partition)
         return sends
@@ -213,18 +213,18 @@ class SegmentsStage:
         if opened.scanned == plans.digests:
             opened.has_followed = True
             return
-        known = plans.current() | plans.those(opened.scanned or ())
-        opened.not_scanned = orjson.dumps({"done": False, "plans": known})
+        followed_plans = plans.current() | plans.those(opened.scanned or ())
+        opened.not_scanned = orjson.dumps({"done": False, "plans": followed_plans})
         opened.plans_changed |= opened.scanned is not None
         opened.scanned = None
 
     def _ask(self, opened: Partition, partition: int) -> None:
         """Requests a backfill. New events count from here on, so only events stored by now are missing."""
-        known = opened.plans.coverage
-        if self._queue is None or known is None:
+        covered = opened.plans.coverage
+        if self._queue is None or covered is None:
             return
         for plan in opened.plans.homes():
-            missing = known.missing(plan)
+            missing = covered.missing(plan)
             if not missing or plan.home in opened.asked:
                 continue
             opened.asked.add(plan.home)
@@ -246,13 +246,13 @@ class SegmentsStage:
         scanned: dict[str, Any] = {"done": False, "plans": {}}
         due: list[tuple[int, bytes]] = []
         awaited: set[bytes] = set()
-        known, is_new, has_erased = Coverage(), True, False
+        covered, is_new, has_erased = Coverage(), True, False
         for key, row in rows(TABLE):
             is_new = False
             if key == SCANNED:
                 scanned = progress.scan_of(row) or scanned
             elif key == COVERAGE:
-                known = coverage.load_row(row)
+                covered = coverage.load_row(row)
             elif key.startswith(ERASED):
                 has_erased = True
                 continue
@@ -262,7 +262,7 @@ class SegmentsStage:
                 due.append((due_ms, key))
             if key in awaited:
                 self._await_again(partition, key, row)
-        plans = Plans(self._compiler, known if self._queue is not None else None)
+        plans = Plans(self._compiler, covered if self._queue is not None else None)
         plans.learn(scanned["plans"])
         digests = frozenset(digest.encode() for digest in scanned["plans"])
         opened = Partition(plans, Timers(due), digests if scanned["done"] else None, is_new=is_new)

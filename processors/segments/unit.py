@@ -230,7 +230,7 @@ class UnitOfWork:
         self._rows.put(TABLE, key, row)
         self._timers.move(key, held.was_due, contact_state.due_of(row))
         pending = held.row.pending if isinstance(held.row, Contact) else {}
-        if pending and (news := {own: one for own, one in pending.items() if own not in held.was_pending}):
+        if pending and (news := {own: member for own, member in pending.items() if own not in held.was_pending}):
             home = (held.row.workspace, held.row.environment)
             partition, contact_id = self._rows.partition, held.contact_id
             self.requests.append(ContactRebuild(partition=partition, home=home, contact_id=contact_id, members=news))
