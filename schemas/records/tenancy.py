@@ -49,7 +49,9 @@ def _of_event(event: Mapping[str, Any], prefix: str) -> Collection[str]:
 def _contact_ids(datum: Mapping[str, Any]) -> list[str]:
     get = datum.get
     if "a" in datum:  # a link, of which there is one for each new contact
-        return [one["value"] for one in (datum["a"], datum["b"]) if one["type"] == identity.CONTACT_ID]
+        return [
+            identifier["value"] for identifier in (datum["a"], datum["b"]) if identifier["type"] == identity.CONTACT_ID
+        ]
     ids = [contact_id for name in _NAMES if (contact_id := get(name))]
     identifiers = [identifier for name in _IDENTIFIERS if (identifier := get(name))]
     for rebuild in (*(get("rebuilds") or ()), *([single] if (single := get("rebuild")) else ())):
