@@ -16,7 +16,7 @@ TITLES = {
     "questions": "Questions to the tables",
     "words": "Words",
 }
-"""By the last part of their path."""
+"""Titles of the pages, by the last part of their path."""
 LINKS = '<a href="/docs">API</a>' + "".join(f' · <a href="/docs/{name}">{title}</a>' for name, title in TITLES.items())
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"

@@ -20,7 +20,7 @@ from schemas.service.processes import METRICS_PATH, SOCKET, states
 
 WITHIN_S = 1.0
 MOST_BYTES = 4 * 1024 * 1024
-"""Of one process's answer."""
+"""The largest answer of a process."""
 
 
 class Metrics:

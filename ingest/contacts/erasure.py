@@ -95,7 +95,7 @@ class Erasures:
             await self._news.wait()
 
     async def erase(self, request: Request) -> Response:
-        """Raises ``ApiError`` (404) for a contact that is not there, or was erased."""
+        """Erases a contact; raises ``ApiError`` (404) if it does not exist or was erased before."""
         edge = self._edge
         principal = edge.authorise(request, "contacts:write")
         home = (principal.workspace, principal.environment)
@@ -115,11 +115,11 @@ class Erasures:
         return JsonResponse(shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
 
     async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
-        """For clients that cannot poll: waits until all stores have done it, or for a while."""
+        """Erases a contact for a client that cannot poll: waits, up to a limit, until all stores have erased it."""
         await self._is_done(await self._begin(home, own, ask, ERASED_WITHIN_S), ERASED_WITHIN_S)
 
     async def _begin(self, home: tuple[str, str], own: str, ask: Ask, within_s: float) -> Erasure:
-        """From now on nothing of the contact is kept; durable when it returns. Raises ``ApiError`` (404)."""
+        """Makes the erasure durable: from then on no store keeps the contact's data. Raises ``ApiError`` (404)."""
         stored = await ask()
         if stored is None and self._edge.merge_map.winner(own) == own:
             # its events may be acknowledged and not stored yet

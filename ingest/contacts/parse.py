@@ -22,7 +22,7 @@ WRITTEN = "/internal/contacts/written"
 """Paths of the read API that only the edge asks; they show no more than the key may read and write."""
 MOST_ATTRIBUTES = 1000
 MOST_BYTES = 800_000
-"""Of attributes as JSON: a contact's row has to fit into one Kafka record, counters and all."""
+"""The largest attributes of a contact as JSON: its row, counters included, has to fit into one Kafka record."""
 FEW_ATTRIBUTES, FEW_BYTES = 100, 100_000
 """Writes up to this size are accepted without reading the contact's present size."""
 _IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
@@ -42,7 +42,7 @@ def named(text: str, workspace: str, environment: str) -> Pair:
 
 
 def identifiers_of(edit: ContactEdit) -> list[tuple[str, Any, str]]:
-    """As a raw event has them: type, value, field."""
+    """Returns the identifiers as a raw event has them: type, value and the field's name."""
     identifiers = [(kind, getattr(edit, kind), kind) for kind in _IDENTIFIERS if getattr(edit, kind) is not None]
     if isinstance(edit, ContactUpsert):
         if edit.user_id is not None:
@@ -158,7 +158,7 @@ def apart_of(identifiers: Sequence[Identifier], tied: Sequence[Identifier]) -> l
 
 
 def outdated(edit: ContactEdit, event: Event, document: Mapping[str, Any]) -> list[str]:
-    """A warning for a write that says when it was true, and all of which later writes have overruled."""
+    """Returns a warning if the write has a ``timestamp`` and later writes have replaced all of its values."""
     if edit.timestamp is None or not (edit.attributes or edit.consents):
         return []
     now = [(edit.attributes, document["attributes"]), (edit.consents, document["consents"])]

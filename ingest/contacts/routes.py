@@ -41,7 +41,7 @@ from schemas.times import iso
 from schemas.tracing.context import TRACE
 
 LEAST_S = 1.0
-"""For a question that the write cannot do without, however short ``timeout_ms`` is."""
+"""The least time for a query that the write depends on, even if ``timeout_ms`` is shorter."""
 JOINED_S = 0.25
 """A merge is seen this soon, or it may have been refused."""
 MOST_FULL = 10_000
@@ -166,7 +166,10 @@ class ContactRoutes:
         return shape(fields, static_segments.without(fields["attributes"]), segments)
 
     async def _read(self, request: Request, tied: list[Identifier], environment: str, left_s: float) -> Any:
-        """The contact, once the read API shows every identifier; ``None`` if it is away: the write is durable."""
+        """Returns the contact once the read API shows all its identifiers.
+
+        ``None`` if the read API is unavailable: the write is durable all the same.
+        """
         left_ms = int(max(0.0, left_s) * 1000)
         shown_by = {"identifiers": tied, "timeout_ms": left_ms}
         try:

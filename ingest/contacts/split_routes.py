@@ -92,7 +92,7 @@ class SplitRoutes:
         return list(dict.fromkeys(self._edge.merge_map.winner(node) for node in members))
 
     async def _shows(self, request: Request, members: list[str]) -> bool:
-        """Whether the read API sees every id where this edge sees it, in rows that are of today."""
+        """Whether the read API puts every identifier into the same contact as this edge, in up-to-date rows."""
         parts: dict[str, set[str]] = defaultdict(set)
         for node in members:
             parts[self._edge.merge_map.winner(node)].add(node)

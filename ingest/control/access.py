@@ -68,7 +68,7 @@ def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
 
 
 def check_revocable(key: ApiKey, state: ControlState, now_ms: int) -> None:
-    """Raises ``ApiError`` (409) where without this key nothing could make keys any more, or not for as long."""
+    """Raises ``ApiError`` (409) if no other key could create keys for at least as long as this one."""
     others = [other for other in state.keys.values() if other.id != key.id or other.workspace != key.workspace]
     for scope in (ADMIN, INSTANCE):
         if scope not in key.scopes or not key.is_valid(now_ms):

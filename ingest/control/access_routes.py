@@ -77,7 +77,7 @@ class AccessRoutes:
         return JsonResponse(serialize.environment(made), 201)
 
     async def create_workspace(self, request: Request) -> Response:
-        """The key comes last: with it everything that it needs is there."""
+        """Writes the key last: once it is valid, its workspace and environments exist."""
         self._edge.authorise(request, access.INSTANCE)
         body = checked(NewWorkspace, await json_of(request, self._edge.settings))
         async with self._lock:

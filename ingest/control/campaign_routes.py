@@ -68,7 +68,7 @@ class CampaignRoutes:
         return await self._read_api.proxy_get(request)
 
     async def _put(self, campaign: Campaign, before: Campaign | None) -> None:
-        """The endpoint first: a campaign never names one that is not there."""
+        """Writes the webhook before the campaign, so that a campaign never names a missing webhook."""
         segments = self._edge.control.segments[campaign.workspace, campaign.environment]
         if campaign.launch_on_entry not in ("", before.launch_on_entry if before else "", *segments):
             raise ApiError("invalid_field", "no such segment: an id such as seg_... is needed", "launch_on_entry")

@@ -14,7 +14,10 @@ SENT = ("sending", "sent")
 def new_campaign(
     body: NewCampaign, workspace: str, environment: str, now_ms: int, *, number: int, trigger: str
 ) -> Campaign:
-    """``trigger`` is the secret of its link, should it be a trigger; raises ``ApiError`` for one that goes nowhere."""
+    """Returns a new campaign; raises ``ApiError`` if it needs a delivery and has none.
+
+    ``trigger`` is the secret of the launch link, for a campaign of the kind ``trigger``.
+    """
     is_trigger = body.kind == TRIGGER
     if is_trigger and body.delivery is None:
         raise ApiError("missing_field", "a trigger needs delivery: webhook_id, url or topic", "delivery")

@@ -137,7 +137,7 @@ class LaunchRoutes:
         return await self._answer(request, earlier)
 
     async def _answer(self, request: Request, job: LaunchJob) -> Response:
-        """Once it is done, unless that takes longer than the request waits."""
+        """Answers 200 once the launch is done, or 202 if it takes longer than ``timeout_ms``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_parameters.timeout_ms(request.query_params) / 1000
         while not job.done_ms and loop.time() < deadline:

@@ -67,7 +67,7 @@ class QuarantineRoutes:
         return self._answer(await self._job(request, DISCARD, chosen))
 
     async def replay_one(self, request: Request) -> Response:
-        """Raises ``ApiError``: 404, and 409 for one that is done with or cannot be replayed."""
+        """Replays a record; raises ``ApiError``: 404, or 409 if it was replayed or discarded, or cannot be replayed."""
         record = await self._record(request)
         if record["replay"]["would"] != REPLAY:
             raise ApiError("conflict", f"it is not replayed: {record['replay']['message']}")
@@ -77,7 +77,7 @@ class QuarantineRoutes:
         return self._answer(job)
 
     async def discard_one(self, request: Request) -> Response:
-        """Raises ``ApiError``: 404, and 409 for one that is done with."""
+        """Discards a record; raises ``ApiError``: 404, or 409 if it was replayed or discarded before."""
         record = await self._record(request)
         if record["status"] != "open":
             raise ApiError("conflict", f"it was {record['status']} before")

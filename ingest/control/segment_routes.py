@@ -52,7 +52,7 @@ class SegmentRoutes:
         return JsonResponse({**orjson.loads(raw), "warnings": report["warnings"]}, answer.status_code)
 
     async def settled(self, *segments: Segment) -> None:
-        """Where there is little history the segments are exact before their author has read the answer."""
+        """Waits a moment for the segments' backfill: with little history it ends before the request is answered."""
         deadline = time.monotonic() + SETTLES_WITHIN_S
         control, partitions = self._edge.control, self._edge.settings.partitions
         waiting = list(segments)

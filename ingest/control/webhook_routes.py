@@ -152,7 +152,7 @@ class WebhookRoutes:
         )
 
     async def _webhook(self, request: Request) -> Webhook:
-        """As it stands on `control` now, whichever edge wrote it."""
+        """Returns the webhook's newest definition on `control`, even if another edge wrote it."""
         home = self._pages.home(request, "webhooks:write")
         try:
             async with asyncio.timeout(self._edge.settings.publish_deadline_s):

@@ -67,7 +67,7 @@ class ControlWriter:
         self._numbers: dict[str, int] = {}
 
     def next_number(self, workspace: str) -> int:
-        """Of a campaign; where two edges give the same one, the older campaign has it."""
+        """Returns the number of a new campaign; if two edges choose the same number, the older campaign keeps it."""
         highest = max((c.number for c in self._state.campaigns_of(workspace)), default=0)
         self._numbers[workspace] = max(highest, self._numbers.get(workspace, 0)) + 1
         return self._numbers[workspace]

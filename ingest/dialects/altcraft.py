@@ -99,7 +99,7 @@ def read(content_type: bytes, data: bytes, _most: int) -> Any:
 
 
 def finish(reply: Reply, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Reply:
-    """The same answer in the format that is wanted, with a warning where the token stood in the URL."""
+    """Returns the answer in the requested format; adds a warning if the URL contained the token."""
     warning = (WARNING,) if any(name in query for name in TOKEN_IN_URL) else ()
     if not _wants_xml(headers, query):
         return Reply(status=reply.status, body=reply.body, headers=(*reply.headers, *warning)) if warning else reply

@@ -62,7 +62,7 @@ async def start(value: Any, request: DialectContext) -> Reply:
     total = (await _ask({"query": query, "count": True}, campaign, request))["total"]
     if total > MAX_AUDIENCE:
         raise ApiError("invalid_field", f"{total} profiles are more than {MAX_AUDIENCE}", "custom_request")
-    # which of its subscriptions a profile is reached by is not asked of a whole audience
+    # a launch to an audience uses each profile's usual address: no subscription is chosen
     launch = replace(launch, subscription_filter=None)
     await _keep(launch, campaign, request)
     page = {"query": query, "limit": PAGE, "after": "", "attributes": bool(launch.fields)}
@@ -79,7 +79,7 @@ async def start(value: Any, request: DialectContext) -> Reply:
 
 
 async def follow(value: Any, request: DialectContext) -> Reply:
-    """Version 1.0: the link says the trigger and the contact."""
+    """Starts the trigger that a link names, for the contact that it names (version 1.0)."""
     trigger, person = request.params["trigger"], request.params["who"]
     campaign = _active(_of_link(request, trigger))
     launch = launch_of({} if value is None else object_of(value), request.repeat_id)

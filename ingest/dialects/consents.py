@@ -30,7 +30,7 @@ def given(value: Mapping[str, Any], name: str = "consents") -> Consents:
 
 
 def held(context: Mapping[str, Any]) -> Consents:
-    """Of Segment's ``consent`` and RudderStack's ``consentManagement``; other values are ignored."""
+    """Reads the consents of Segment's ``consent`` and RudderStack's ``consentManagement``; ignores other values."""
     consents: Consents = dict(_held(context))
     return dict(list(consents.items())[:MOST])
 
@@ -48,7 +48,7 @@ def _held(context: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def subscribed(subscriptions: Any) -> Consents:
-    """Of Altcraft's subscriptions: to each channel's marketing, if any of the channel's is active."""
+    """Reads a consent to each channel's marketing from Altcraft's subscriptions: given if one of them is active."""
     consents: Consents = {}
     for subscription in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
         if isinstance(subscription, dict) and isinstance(channel := subscription.get("channel"), str) and channel:

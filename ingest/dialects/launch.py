@@ -83,7 +83,7 @@ def object_in(value: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _listed(value: Any, name: str, most: int) -> list[Any]:
-    """In XML an array of one looks like the one."""
+    """Returns an array of objects; a single object counts as an array of one, as XML cannot tell them apart."""
     items = value if isinstance(value, list) else [value] if isinstance(value, dict) else None
     if value is None:
         return []
@@ -169,7 +169,10 @@ def message(launch: Launch, campaign: Campaign, recipient: dict[str, Any], now_m
 
 
 def address_of(launch: Launch, channel: str, recipient: dict[str, Any]) -> dict[str, Any] | None:
-    """The message's address: the one that the filter names; the channel's own without a filter, or if not strict."""
+    """Returns the address that the filter selects; without a match, or without a filter, the channel's usual one.
+
+    ``None`` if a strict filter matches nothing.
+    """
     criteria = {k: v for k, v in (launch.subscription_filter or {}).items() if k != "not_strict"}
     own = address_kind(channel)
     usual = {own: recipient[own]} if own and recipient.get(own) else {}

@@ -108,7 +108,7 @@ def _organization_events(value: Any, most: int) -> Parsed:
 
 
 async def scheduled(value: Any, request: DialectContext) -> Reply:
-    """Of a user."""
+    """Accepts a user's schedule."""
     value = object_of(value)
     return await _schedule(value, _scheduled(value, identifiers=senders(value)), request)
 
@@ -183,7 +183,7 @@ def _organization_unscheduled(value: Any) -> RawEvent:
 
 
 def refuse(refused: ApiError, request_id: str) -> Reply:
-    """Says to a public key how it is done instead."""
+    """Tells a client with a public key that a deletion needs a secret key."""
     if refused.code == "missing_scope" and refused.param is None:
         message = "deleting takes a secret key with the scope contacts:write"
         refused = ApiError(refused.code, message)

@@ -50,7 +50,7 @@ COOKIELESS = "$posthog_cookieless"
 """The ``distinct_id`` of every visitor of a page that stores nothing in browsers."""
 DONE = Reply(status=200, body=orjson.dumps({"status": "Ok"}), headers=(JSON,))
 _PREVIOUS_FIRST = frozenset(("posthog-python", "posthog-rs"))
-"""SDKs whose ``alias(previous_id, distinct_id)`` sends the two the other way round than all others."""
+"""SDKs whose ``alias(previous_id, distinct_id)`` sends the two ids in the opposite order of all other SDKs."""
 _LINKING = frozenset(("$identify", "$create_alias", "$merge_dangerously"))
 _USED = frozenset(
     "event distinct_id properties timestamp sent_at offset uuid api_key token $set $set_once $unset type".split()
@@ -112,14 +112,14 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """An id as PostHog takes it: JSON that is no text by its text, and no longer than it is kept."""
+    """Converts an id as PostHog does: a JSON value other than a string becomes its JSON text, cut to the limit."""
     if isinstance(value, str):
         return value[: identity.MAX_LENGTH]
     return None if value is None else json_bytes(value, "distinct_id").decode()[: identity.MAX_LENGTH]
 
 
 def _event_id(value: dict[str, Any], name: str, distinct_id: str, properties: dict[str, Any]) -> str | None:
-    """The client's id; else one that follows from the event, if it says when it happened: a repeat says the same."""
+    """Returns the client's id, else a hash of an event with a timestamp: a repeat of the event has the same hash."""
     uuid = value.get("uuid")
     if isinstance(uuid, str) and uuid and len(uuid) <= MAX_NAME and uuid.isprintable():
         return uuid
@@ -157,7 +157,7 @@ def _sender(name: str, distinct_id: str, field: str, properties: dict[str, Any])
 
 
 def _earlier(name: str, distinct_id: str, properties: dict[str, Any]) -> list[Identifying]:
-    """The sender's earlier id, where a property names one that is another than its own."""
+    """Returns the sender's earlier id, if the property ``name`` holds one that differs from its present id."""
     value = _text(properties.get(name))
     return [] if value in (None, distinct_id, COOKIELESS) else earlier_id(value, f"properties.{name}")
 

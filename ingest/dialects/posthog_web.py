@@ -70,7 +70,7 @@ async def config(_value: Any, request: DialectContext) -> Reply:
 
 
 async def config_script(_value: Any, request: DialectContext) -> Reply:
-    """The same for pages: a script that leaves it where the SDK looks for it."""
+    """Returns the configuration as a script, which stores it in the variable that the SDK reads."""
     key, values = orjson.dumps(request.key), orjson.dumps({"config": {"token": request.key, **CONFIG}, "siteApps": []})
     place = b"window._POSTHOG_REMOTE_CONFIG"
     return Reply(status=200, body=b"%s=%s||{};%s[%s]=%s;" % (place, place, place, key, values), headers=(SCRIPT,))

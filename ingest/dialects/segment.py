@@ -85,7 +85,7 @@ def _event(call: dict[str, Any], sent_at: Any, **fields: Any) -> RawEvent:
         **{"kind": TRACK, "identifiers": identifiers, **fields},
         context={**rest, **(context or {})} or None,
         timestamp=original if timestamp is None else timestamp,
-        # where both stand, RudderStack's SDK made the one, and the caller gave the other
+        # with both fields, RudderStack's SDK set ``originalTimestamp`` and the caller set ``timestamp``
         sent_at=sent_at if timestamp is None or original is None else None,
         event_id=call.get("messageId") or None,
     )
@@ -166,7 +166,7 @@ def _single(call: Call) -> Callable[[Any, int], Parsed]:
 
 
 def _batch(value: Any, most: int) -> Parsed:
-    """The context of a batch is that of each of its calls, unless a call says otherwise."""
+    """Parses a batch; each call inherits the fields of the batch's context that it does not set itself."""
     value = object_of(value)
     calls = value.get(BATCH)
     if not isinstance(calls, list):

@@ -37,9 +37,9 @@ def _too_large(limit: int) -> ApiError:
 
 
 async def read(receive: Receive, limit: int, owner: str = UNKNOWN, budget: Budget = _ARRIVING) -> bytes:
-    """The whole body; ``owner`` is the workspace that it counts for.
+    """Reads the whole body; its bytes count against the budget of the workspace ``owner``.
 
-    Raises ``ApiError`` as soon as it is over the limit or finds no room, ``ClientDisconnect`` where it ends early.
+    Raises ``ApiError`` as soon as the body exceeds the limit or the budget, ``ClientDisconnect`` if it ends early.
     """
     message = await _next(receive)
     body: bytes = message.get("body", b"")
@@ -188,9 +188,9 @@ def parse_mended(data: bytes) -> Any:
 
 
 def parse_batch(data: bytes, label: str) -> Any:
-    """The JSON value, or ``NotJson``, from which a batch's sound items can be recovered once the key is known.
+    """Returns the JSON value, or ``NotJson``: the batch's valid items can be recovered from it once the key is known.
 
-    The fast path refuses the whole text for one NaN or one lone surrogate in it.
+    The fast parser refuses the whole text because of a single NaN or lone surrogate.
     """
     data = data.removeprefix(BOM)
     try:

@@ -21,9 +21,9 @@ from schemas.control.control_state import ControlState
 from schemas.service.web import HEADERS, Message, Scope, Send
 
 WORKSPACE = "headwater.workspace"
-"""Under it a request's scope has the workspace of its key, once that is known."""
+"""Name in a request's scope: the workspace of its key, once the key is known."""
 KIND = "headwater.kind"
-"""Under it a request's scope has the kind of its key, once that is known."""
+"""Name in a request's scope: the kind of its key, once the key is known."""
 Headers = tuple[tuple[bytes, bytes], ...]
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _EXPOSED = b"X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"

@@ -19,9 +19,9 @@ class Credentials:
     in_query: tuple[str, ...] = ()
     """Parameters that may hold the key."""
     in_path: str = ""
-    """Name of the part of the path that is the key; a key in the headers is ignored then."""
+    """Name of the path parameter that holds the key; if it is set, keys in the headers are ignored."""
     in_body: tuple[str, ...] = ()
-    """Fields of the body, its items or their ``properties`` that may hold the key, where nothing else does."""
+    """Fields of the body, its items or their ``properties`` that may hold the key if headers, query and path do not."""
     by_path: Callable[[ControlState, Mapping[str, str]], Principal] | None = None
     """(control, parts of the path) -> the caller, where the path itself authenticates; may raise ``ApiError``."""
 

@@ -14,7 +14,7 @@ TEXT = 50
 K = TypeVar("K")
 V = TypeVar("V")
 _SPARE = 64
-"""The part of the bound that is cleared at a time, so that the largest owner is looked for now and then only."""
+"""An eviction frees this fraction of the bound (1/64), so that the search for the largest owner is rare."""
 
 
 class FairCache(Generic[K, V]):
@@ -70,7 +70,7 @@ class FairCache(Generic[K, V]):
             self._clear(largest, self._limit - self._limit // _SPARE)
 
     def _clear(self, owner: str, limit: int) -> None:
-        """Forget the owner's oldest until the whole is within a limit, or the owner within its equal share."""
+        """Evicts the owner's oldest entries until the total is within ``limit``, or the owner within an equal share."""
         owned, share = self._owned[owner], self._limit // len(self._owned)
         while owned and self.size > limit and (self.size > self._limit or self._sizes[owner] > share):
             oldest = next(iter(owned))

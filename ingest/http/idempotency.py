@@ -154,7 +154,7 @@ class IdempotencyMiddleware:
 
 
 def _decoded(raw: bytes, encoding: bytes, limit: int) -> bytes:
-    """A digest of the decoded body: a client that compresses each try anew (gzip writes the time) sends other bytes."""
+    """Returns the decoded body, as gzip writes the time: a client that compresses each try sends different bytes."""
     try:
         return body.decode(raw, encoding, limit)
     except ApiError:

@@ -102,7 +102,7 @@ def _items(data: bytes, cuts: list[tuple[int, int]]) -> list[Any]:
 
 
 class _Cutter:
-    """Finds the items of the array that is the text, or that stands under ``label`` in it."""
+    """Finds the items of an array: the whole text if it is one, else the value of the field ``label``."""
 
     def __init__(self, data: bytes, label: str) -> None:
         self._data = data
@@ -112,7 +112,7 @@ class _Cutter:
         self._searched = 0
 
     def cut(self) -> tuple[int, int, list[tuple[int, int]]] | None:
-        """(start, end) of the array and of each item; ``None`` where there is no such array, or no end of it."""
+        """Returns start and end of the array, and of each item; ``None`` if the array is missing or does not end."""
         start = self._array_start()
         if start is None:
             return None

@@ -6,7 +6,7 @@ Text that a client cut by UTF-16 units ends in half a surrogate pair, which JSON
 import re
 
 MAX_MENDED = 100_000
-"""Most halves that are replaced: each costs a step in Python."""
+"""At most so many lone surrogates are replaced: each costs a step in Python."""
 _REPLACEMENT = b"\\ufffd"
 # possessive: text that has been read as valid is not read again
 _SOUND = re.compile(
@@ -17,7 +17,7 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def mended(data: bytes) -> bytes:
-    """Text that is no JSON for another reason stays none."""
+    """Replaces lone surrogates and invalid UTF-8; other errors of the JSON text remain."""
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -36,7 +36,7 @@ def mended(data: bytes) -> bytes:
 
 
 def _joined(data: bytes) -> bytes:
-    """Puts together what CESU-8, which encoders of some browsers make, has as two halves of three bytes each."""
+    """Converts CESU-8, which some browsers send, to UTF-8: two surrogates of three bytes become one character."""
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -17,7 +17,7 @@ MOST_BUCKETS = 100_000
 
 
 class RateLimiter:
-    """``used`` holds uses that are not published yet: key -> (workspace, last seen)."""
+    """Limits the requests of each key. ``used`` holds unpublished uses of keys: key -> (workspace, last seen)."""
 
     def __init__(self, control: ControlState, rate_limit: int) -> None:
         self._control = control

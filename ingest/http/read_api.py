@@ -26,11 +26,11 @@ CONNECT_S = 2.0
 NAMED = "headwater.named"
 """Key of the request's scope: the headers with the name by which a browser calls this server."""
 PATIENCE = "headwater.patience"
-"""Key of the request's scope: how long its answer is waited for, where that is not as long as a read's."""
+"""Name in a request's scope: the deadline of its answer, if it differs from that of a read."""
 PAGE_S = 40.0
 """A page of the console calls the API, which may wait for an endpoint of a customer's."""
 QUIET_S = 60.0
-"""A stream that is silent for so long, its heartbeat included, is closed."""
+"""A stream without data or a heartbeat for so long is closed."""
 LATER_S = 1.0
 """The read API itself ends slow queries; if it does not answer at all, the request ends this much later."""
 
@@ -41,7 +41,7 @@ class ReadApiClient:
     def __init__(self, base_url: str, within_s: float = 10.0) -> None:
         self._base = base_url
         self._timeout = aiohttp.ClientTimeout(total=within_s + LATER_S, connect=CONNECT_S)
-        # a whole list takes as long as its client does: the deadline is that of the next part
+        # a client may read a whole list slowly, so the deadline applies to each part of it
         self._streaming = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=within_s + LATER_S)
 
     async def start(self) -> None:
@@ -84,7 +84,7 @@ class ReadApiClient:
         return await self.proxy(request)
 
     async def stream(self, request: Request) -> Response:
-        """The console's answer, which has no end: it lasts until the browser or the read API goes away."""
+        """Streams the console's endless answer until the browser or the read API closes the connection."""
         headers = {k: v for k, v in request.headers.items() if k not in _HOP}
         query = f"?{request.url.query}" if request.url.query else ""
         try:
@@ -110,9 +110,9 @@ class ReadApiClient:
         return StreamingResponse(parts(), answer.status, kept)
 
     async def proxy_get(self, request: Request, path: str = "", status: int = 0) -> StreamingResponse:
-        """The read API's answer to a GET of the path that the request wrote to, or of another one.
+        """Returns the read API's answer to a GET of ``path``, by default the path that the request wrote to.
 
-        ``status`` takes the place of its 200. Raises ``ApiError`` (503) that says that it is written all the same.
+        ``status`` replaces the status 200. Raises ``ApiError`` (503), which says that the write is durable.
         """
         try:
             answer = await self._pass(request, "GET", b"", path)

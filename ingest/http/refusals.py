@@ -43,7 +43,7 @@ class RefusalPublisher(Protocol):
 
 
 class RefusedItem(NamedTuple):
-    """Of an accepted request: whose it is, the item's type where it has one, and how many others were taken."""
+    """A refused item of an accepted request: its tenant, its type if it has one, the number of accepted items."""
 
     workspace: str
     environment: str

@@ -60,7 +60,7 @@ class DeliveryReport:
 
 
 def event_of(fact: DeliveryReport) -> RawEvent:
-    """Only its size can have a fact's event refused: a provider sends a refused one again and again."""
+    """Builds an event that can be refused for its size alone: a provider repeats a refused report again and again."""
     digest = hashlib.sha256(f"{fact.provider}\0{fact.key}".encode("utf-8", "surrogatepass")).hexdigest()
     kind = fact.status if fact.status.startswith("message.") else f"{fact.provider}.{fact.status}"
     properties = {name: value for name, value in fact.properties.items() if value not in (None, "", {}, [])}
@@ -109,7 +109,7 @@ def unsigned(why: str, param: str) -> ApiError:
 
 
 def same(supplied: str, expected: str) -> bool:
-    """In a time that tells nothing."""
+    """Compares in constant time, so that the time does not reveal the secret."""
     return hmac.compare_digest(supplied.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 

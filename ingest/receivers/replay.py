@@ -42,7 +42,7 @@ class ReplayGuard:
         self._workspaces: dict[str, _Tokens] = {}
 
     def check(self, workspace: str, token: SignedToken, body: bytes, now_ms: int) -> None:
-        """Raises ``ApiError`` (401) for a token with another body, and for an unknown one that is not fresh."""
+        """Raises ``ApiError`` (401) if the token came with another body before, or is new here and too old."""
         tokens = self._workspaces.setdefault(workspace, _Tokens())
         name, digest = _digest(token.signed), _digest(body)
         first = tokens.bodies.get(name)

@@ -70,10 +70,10 @@ def events(posted: ProviderRequest) -> list[RawEvent]:
 
 
 def _message_id(event: dict[str, Any]) -> Any:
-    """The id that the sender was given (``X-Message-Id``), which stands before the first dot of SendGrid's own.
+    """Returns the id that the sender received (``X-Message-Id``): SendGrid's own id up to its first dot.
 
-    One request to several recipients has one id. Of all but the first, which a number at the end tells, the address
-    is put behind it: each is a message.
+    One request to several recipients has one id, and SendGrid's own id ends with the recipient's number. Each is a
+    message of its own, so for all but the first the address is appended.
     """
     whole = event.get("sg_message_id")
     if not isinstance(whole, str) or not whole:

@@ -35,7 +35,7 @@ _HOST = re.compile(r"^sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?$")
 _NOTIFIED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMED = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 MOST_RECIPIENTS = 100
-"""SES sends to 50 at a time; the event of each holds the whole notification."""
+"""The most recipients of a notification (SES sends to 50 at a time): each one's event holds all of it."""
 STATUSES = {
     "Send": "message.sent",
     "Delivery": "message.delivered",
