@@ -9,7 +9,7 @@ from schemas.records.sameness import CONFLICT
 MOST_BYTES = 32 * 1024 * 1024
 """Some 50,000 events with ids as long as a UUID."""
 MOST_OF_AN_ID = 8
-"""Events of one id that are remembered; of more the pipeline knows."""
+"""The most events remembered for one id; the identity stage recognises copies of the others."""
 _ANOTHER = f"{CONFLICT}: another event has this event_id; both count"
 _OTHER = f"{CONFLICT}: this event came before with other content, which counts"
 
@@ -46,7 +46,7 @@ class EventAckCache:
 
     def __init__(self, limit: int = MOST_BYTES) -> None:
         self._first: FairCache[_Key, tuple[_Known, ...]] = FairCache(limit, size_of)
-        """By workspace; more than one where several events have an id."""
+        """Acknowledgements by workspace and id; several for an id that different events share."""
 
     def get(self, event: Event) -> CachedAck | None:
         """The first of the same events; ``event`` still has its sender for a contact."""
@@ -76,7 +76,7 @@ def _find(acks: tuple[_Known, ...], event: Event) -> CachedAck | None:
 
 
 def _is_same(ack: _Known, event: Event) -> bool:
-    """As ``schemas.records.sameness`` decides: the id is the same already."""
+    """Whether type and sender are equal too, as ``schemas.records.sameness`` requires of an equal id."""
     return ack[0] == event["type"] and ack[1] == event["contact_id"]
 
 

@@ -68,7 +68,7 @@ class Batch:
     async def send_all(
         self, raws: list[RawEvent | ApiError], label: str, timeout_ms: int | None, *, atomic: bool
     ) -> list[Accepted | ApiError]:
-        """Each item by itself; where the request is atomic the first refusal refuses it before anything is sent."""
+        """Accepts or refuses each item by itself; refuses an atomic request before it sends any of its events."""
         checked: list[tuple[RawEvent, Event, list[str]] | ApiError] = []
         turns = TimeSlice()
         for index, raw in enumerate(raws):
@@ -182,7 +182,7 @@ class Batch:
 
 
 def _in_order(events: list[Event]) -> None:
-    """Where times are the same the greater id is the later event: ids that are made here follow the batch's order."""
+    """Gives generated ids in the batch's order: of two events at the same time, the greater id counts as later."""
     if len(events) > 1:
         for event, event_id in zip(events, sorted(event["event_id"] for event in events), strict=True):
             event["event_id"] = event_id

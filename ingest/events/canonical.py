@@ -41,7 +41,7 @@ class Caller:
     lenient: bool = False
     """Whether an odd value costs itself and not its event: clients of such a dialect drop a batch on a refusal."""
     campaigns: Mapping[tuple[str, str], Mapping[str, Campaign]] | None = None
-    """By workspace and environment, then id; without them no campaign is looked for."""
+    """Campaigns by workspace and environment, then id; ``None``: an event's campaign is not checked."""
     seed: str = ""
     """Seed of the ids of events without an ``event_id``, where the client marks repeats of its request."""
     trace: str = ""
@@ -185,7 +185,7 @@ def _event_id(value: Any, now_ms: int) -> str:
 
 
 def _texts(raw: RawEvent, *, lenient: bool) -> dict[str, str]:
-    """The message that an event reports on. Most events have none, which one check finds."""
+    """Returns the ids of the message that an event reports on. One check covers the usual event without any."""
     named = raw.campaign_id, raw.message_id, raw.variant, raw.channel
     if named == (None, None, None, None) and _TEXT_NAMES.isdisjoint(raw.properties):
         return _NO_TEXTS

@@ -54,7 +54,7 @@ class RequestContext:
 
     @property
     def base_url(self) -> str:
-        """By ``public_url``, else as the caller and the proxy in front of this server say."""
+        """The setting ``public_url``, else the scheme and host of the request and of its proxy."""
         if self.edge.settings.public_url:
             return self.edge.settings.public_url.rstrip("/")
         forwarded = self.headers.get(b"x-forwarded-proto", b"").split(b",", 1)[0].strip().lower()

@@ -56,7 +56,7 @@ class Edge:
     clock: Callable[[], int] = clock.now_ms
     refusals: RefusalLog = field(default_factory=RefusalLog)
     counts: defaultdict[str, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
-    """Of requests that bring events, by dialect."""
+    """Counts of requests with events, by dialect."""
     rejected: RejectedCalls = field(default_factory=RejectedCalls)
     """Refused requests of test environments, with their bodies."""
     tracer: Tracer | None = None
@@ -78,13 +78,13 @@ class Edge:
             self.authorise(request, None)
 
     def check_size(self, event: Event, place: str) -> None:
-        """Raises ``ApiError`` for what ``submit`` might find too large: stricter than it by the small fields' room."""
+        """Raises ``ApiError`` if ``submit`` might refuse the event as too large: assumes the largest small fields."""
         size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
 
     async def applied(self, task_id: str, events: list[Event], within_s: float, *, trace: str = "") -> Waiter | None:
-        """Publish these; all are durable when it returns. Returns their receipts, ``None`` if one is not in time."""
+        """Publishes the events and returns when all are durable: with their receipts, or ``None`` if one is late."""
         waiter = self.receipts.expect(task_id, [event_key(event) for event in events])
         try:
             for future in {self.submit(event, trace) for event in events}:
@@ -95,9 +95,9 @@ class Edge:
         return waiter if await self.receipts.wait(task_id, within_s) else None
 
     def submit(self, event: Event, trace: str = "") -> asyncio.Future[None]:
-        """Put one event on its way; ``trace``: the request's ``traceparent``, where it is traced.
+        """Adds an event to its partition's batch; ``trace`` is the ``traceparent`` of a traced request.
 
-        Raises ``ApiError`` for one that is too large, or when too much is waiting.
+        Raises ``ApiError`` if the event is too large or too many bytes are waiting.
         """
         item = encode_event(event)
         if len(item) > self.settings.max_event_bytes:

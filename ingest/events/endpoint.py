@@ -36,7 +36,7 @@ from schemas.tracing.context import TRACE
 log = logging.getLogger(__name__)
 
 BODY = "headwater.body"
-"""Under it a request's scope has its body, while there are test environments."""
+"""Name in a request's scope: its body, kept while test environments exist."""
 RETRY_AFTER = (b"retry-after", b"1")
 
 
@@ -101,7 +101,7 @@ class IngestEndpoint:
         within = REQUEST_ID in scope
         if EXTRA_HEADERS in scope and not within:
             reply = replace(reply, headers=(*reply.headers, *scope[EXTRA_HEADERS]))
-        # the error middleware around it, where there is one, adds the request id and the extra headers
+        # an error middleware around this endpoint adds the request id and the extra headers itself
         await _respond(send, reply, "" if within else request_id)
 
     async def _handle(self, call: _Call, receive: Receive) -> Reply:
@@ -238,7 +238,7 @@ class IngestEndpoint:
             self._counts.refused_events[code] += 1
 
     def _tell(self, call: _Call, refused: ApiError, request_id: str) -> None:
-        """Tell live views of a refused request, or of its items where it is one of them that the answer names."""
+        """Reports a refused request to live views, or its refused items if the answer names one of them."""
         first = next((item for error, item in call.refused if error is refused), None)
         if first is not None and (first.taken or len(call.refused) > 1):
             self._tell_items(call, request_id)
@@ -250,7 +250,7 @@ class IngestEndpoint:
             self._edge.refusals.note(call.scope, self._operation.source, error, request_id, item)
 
     def _note(self, scope: Scope, query: dict[str, str], refused: ApiError) -> None:
-        """Keep a call that was refused as a whole, where its key is one of a test environment."""
+        """Keeps a call that was refused as a whole, if its key belongs to a test environment."""
         try:
             principal = authorise(self._edge.control, scope[HEADERS], query, None, self._edge.clock())
         except ApiError:

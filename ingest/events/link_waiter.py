@@ -26,7 +26,7 @@ MOST_ASKED = 100
 
 
 class LinkWaiter:
-    """Of one request; ``key`` is its API key."""
+    """Waits for the merges of one request's events; ``key`` is the request's API key."""
 
     def __init__(self, edge: Edge, read_api: ReadApiClient, key: str | None) -> None:
         self._edge = edge

@@ -46,7 +46,7 @@ class DialectContext(Protocol):
 
     @property
     def repeat_id(self) -> str:
-        """32 hex digits, the same for a request that is sent again: by its ``X-Request-Id``, or within its window."""
+        """32 hex digits that a repeat shares: a request with the same ``X-Request-Id``, or within the window."""
 
     @property
     def params(self) -> Mapping[str, str]:
@@ -83,7 +83,7 @@ class DialectContext(Protocol):
         """The slug of an environment given by slug or number; raises ``ApiError``."""
 
     async def joined(self, a: str, b: str) -> bool | None:
-        """Whether two own contact ids became one contact: false where that was refused, none where it is not known."""
+        """Whether two own contact ids became one contact: false if it was refused, ``None`` if it is unknown yet."""
 
     async def is_refused(self, a: str, b: str) -> bool:
         """Whether the two cannot become one contact, as far as the tables know."""
@@ -110,7 +110,7 @@ class BaseOperation:
     any_environment: bool = False
     """Whether a public key may name another environment of its workspace too."""
     read: Callable[[bytes, bytes, int], Any] | None = None
-    """(Content-Type, bytes, most bytes of what is packed in them) -> value; none: JSON."""
+    """(Content-Type, bytes, most bytes after unpacking) -> value; ``None``: the body is JSON."""
     any_type: bool = False
     """Whether the body is JSON, packed or not, under any ``Content-Type``: some SDKs call it a form."""
     batch_label: str = ""
@@ -143,7 +143,7 @@ class CallOperation(BaseOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantOperation(BaseOperation):
-    """The same answer to every request, with a key or without: nothing of it is looked at."""
+    """Gives every request the same answer, without checking its key or its body."""
 
     answer: Reply
 
@@ -212,9 +212,9 @@ def check_count(values: list[Any], most: int, name: str) -> None:
 
 
 def check_taken(answer: IntakeResult) -> None:
-    """Raises ``ApiError`` where an item was: for clients that drop a batch, or send it again, as a whole.
+    """Raises the ``ApiError`` of a refused item, for clients that drop or repeat a batch as a whole.
 
-    Accepted events stay, and a repeat is recognised by its id. Retriable errors come first.
+    Accepted events stay, and their repeats are recognised by their ids. Retriable errors (429, 503) come first.
     """
     refused = [item for item in answer.items if isinstance(item, ApiError)]
     if not refused:

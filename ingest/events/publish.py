@@ -36,7 +36,7 @@ class Publisher:
             log.warning("stopped with records that the broker never acknowledged")
 
     async def send(self, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None) -> int:
-        """As ``publish``, and ``ApiError`` (503) at the deadline: then it may still become durable later."""
+        """Publishes with a deadline: after it raises ``ApiError`` (503), the record may still become durable."""
         sending = asyncio.ensure_future(self.publish(topic, value, partition=partition, key=key))
         sending.add_done_callback(_retrieve)
         try:

@@ -20,9 +20,9 @@ class RawEvent:
     properties: dict[str, Any] = field(default_factory=dict)
     timestamp: Any = None
     sent_at: Any = None
-    """When the client says that it sent this: how far its clock is off, and its ``timestamp`` with it."""
+    """The client's time of sending: its difference to the arrival corrects ``timestamp``."""
     age_ms: int | None = None
-    """How long before it was sent it happened, where the client says that in place of a time."""
+    """The event's age when it was sent, for clients that report an age in place of a time."""
     context: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None
     """The event's changes of its contact: ``set`` and ``set_once`` (attributes), ``consents`` (given or withdrawn by
@@ -46,7 +46,7 @@ class Parsed:
     atomic: bool
     """True: one refusal refuses the request. False: its neighbours are taken."""
     label: str | None = "events"
-    """How an item is called in paths: ``events[3]``; empty: ``[3]``, the body is an array; none: it is the one item."""
+    """The batch's name in error paths such as ``events[3]``; empty: the body is an array; ``None``: a single item."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class IntakeResult:
     items: list[Accepted | ApiError]
     task_id: str
     synced: bool | None
-    """None: not asked for; True: applied and readable; False: the deadline came first."""
+    """``None``: the client did not request it; true: applied and readable; false: the deadline came first."""
 
 
 @dataclass(slots=True, kw_only=True)

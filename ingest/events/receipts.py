@@ -22,7 +22,7 @@ class Waiter:
     entered: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
     contacts: dict[str, bytes] = field(default_factory=dict)
-    """Of writes of a contact: the contact afterwards, as JSON."""
+    """For writes of a contact: the contact after the write, as JSON."""
 
 
 class Receipts:

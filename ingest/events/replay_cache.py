@@ -16,7 +16,7 @@ from ingest.events.raw import Reply
 from ingest.http.fair_cache import ENTRY, TEXT, FairCache
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of answers, and as much of names."""
+"""The limit of kept answers; their names may take as much again."""
 Key = tuple[str, str, bytes]
 _FUTURE = 300
 
