@@ -56,7 +56,7 @@ def _following(control: ControlState, settings: Settings, also: Sidecar | None =
         tail = Tail(settings, topics.CONTROL, apply)
         await tail.start()
         try:
-            # where the definitions are followed no more, the worker ends: it would go by old ones
+            # if the tail of `control` ends, the worker ends too: its definitions would be out of date
             async with asyncio.TaskGroup() as following, also(wake) if also else nullcontext():
                 ended = following.create_task(tail.ended())
                 yield

@@ -26,20 +26,20 @@ class SegmentBackfill:
     home: Tenant
     types: frozenset[str]
     within_ms: int | None
-    """Older ones cannot count any more; ``None``: all may."""
+    """The age beyond which an event cannot count any more; ``None``: events of any age count."""
     keeps: Mapping[str, Retention]
     """The conditions, with their retention, that contacts have when it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ContactRebuild:
-    """Every event that came with one of these identifiers, for a contact that is made of them since a split."""
+    """Requests every event of these identifiers, for the contact that a split made of them."""
 
     partition: int
     home: Tenant
     contact_id: str
     members: Mapping[str, Identifier]
-    """By their own contact ids."""
+    """The contact's identifiers, by their own contact ids."""
 
 
 BackfillRequest = SegmentBackfill | ContactRebuild
@@ -57,7 +57,7 @@ class BackfillChunk:
 
 
 class BackfillQueue:
-    """``on_request``, ``on_taken`` and ``on_chunk`` wake the other side when it has new work."""
+    """Connects the stage and the reader; ``on_request``, ``on_taken`` and ``on_chunk`` wake the side with new work."""
 
     def __init__(self) -> None:
         self.requests: deque[BackfillRequest] = deque()
@@ -80,7 +80,7 @@ class BackfillQueue:
         return len(self._chunks[partition]) < MOST_CHUNKS
 
     def give(self, chunk: BackfillChunk) -> None:
-        """In the order of the events of one wish."""
+        """Adds a chunk; chunks of one request come in the order of their events."""
         if self.is_open(chunk.request):
             self._chunks[chunk.request.partition].append(chunk)
             self.on_chunk()

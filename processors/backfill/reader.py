@@ -184,7 +184,7 @@ class BackfillReader:
 
 
 def _event(row: dict[str, Any], home: Tenant) -> Event:
-    """As it was on `resolved`, as far as a contact's state follows from it."""
+    """Rebuilds the event of `resolved` from its row, with the fields that a contact's state depends on."""
     identifiers = [
         {"type": identifier[0], "value": identifier[1]} if isinstance(identifier, tuple) else identifier
         for identifier in row["identifiers"]

@@ -18,7 +18,7 @@ LOOK_S = 0.03
 
 
 class SinkProgress:
-    """Connects at the first question and stays connected, so that later ones do not wait for it."""
+    """Asks Kafka how far the sink is. Connects at the first query and stays connected, so later ones are quick."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -21,7 +21,7 @@ AT_ONCE = 100
 LEAST_AT_ONCE = 10
 WAITING = 32
 SUFFIX = b"#"
-"""Behind a sender's own contact id: the key of its row among the pairs."""
+"""Suffix of a key among the pairs: a sender's own contact id and this suffix name the sender's row."""
 _COUNT = Struct(">H")
 _SHORT = 10
 """Characters of an id that distinguish the ids of one sender."""

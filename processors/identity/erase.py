@@ -15,7 +15,7 @@ from schemas.records import identity
 from schemas.records.identity import partition_of
 
 DONE = b"!erased/"
-"""Before an erasure's id: the key of the row that says it was done here."""
+"""Prefix of a key: this prefix and an erasure's id name the row that marks the erasure as done here."""
 
 
 def awaited(control: ControlState, partition: int) -> list[Erasure]:

@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 """The own contact ids of two identifiers, the smaller one first."""
 
 MAX_EVIDENCE = 8
-"""Kept for each pair: the earliest ones."""
+"""The most evidence kept for a pair: the earliest events."""
 MAX_REFUSED = 200
 
 
@@ -57,7 +57,7 @@ class Evidence:
     place: int = field(default=0, compare=False)
     explicit: bool = field(default=False, compare=False)
     keeper: str = field(default="", compare=False)
-    """The identifier that takes the other one along, where the event names an earlier id of its sender."""
+    """If the event names an earlier id of its sender: the identifier that the earlier id joins."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,7 +78,7 @@ class Refusal:
 SEPARATED = "split"
 """Why a link is refused whose pair a split took apart."""
 MAX_MARKERS = 16
-"""Times of splits, and of lifts, that are kept for each pair: the newest ones."""
+"""The most times of splits, and of lifts, kept for a pair: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Component:
     edges: dict[Pair, set[Evidence]] = field(default_factory=dict)
     refused: set[Refusal] = field(default_factory=set)
     retracted: dict[Pair, Retraction] = field(default_factory=dict)
-    """Of the pairs that name a member."""
+    """Retractions of all pairs with a member of this component."""
     into: str = ""
     """The component that this one became part of; its content is kept, so a half-written union can be completed."""
     parts: dict[str, str] = field(default_factory=dict)

@@ -27,13 +27,13 @@ CLAIMS = frozenset((IDENTIFY, CONTACT))
 
 
 def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: Limits = DEFAULT) -> str | None:
-    """The reason to refuse a link of the two: ``limit:email``, ``two_contacts``, ``limit:total``; ``None`` allows it.
+    """Returns the reason to refuse a link: ``limit:email``, ``two_contacts``, ``limit:total``; ``None`` allows it.
 
-    An explicit alias or merge overrules all limits but the total. An earlier id of the sender passes beyond the limit
-    of external ids, unless it is an identified person. Symmetric in its components.
+    An explicit alias or merge overrules all limits but the total. A sender's earlier id may exceed the limit of
+    external ids, unless it belongs to an identified person. The result is the same for both orders of the components.
     """
     if a.members.keys() & b.members.keys():
-        # one contact already: the link passed before, then a crash kept one row of the union and lost the other
+        # both are one contact already: a crash kept one row of an earlier union and lost the other
         return None
     if len(a.members) + len(b.members) > limits.of(identity.TOTAL):
         return "limit:total"

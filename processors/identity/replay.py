@@ -13,7 +13,7 @@ from processors.identity.graph import NOTHING, Component, Evidence, Pair, Refusa
 from processors.identity.guard import Limits
 
 Far = Callable[[Refusal], str]
-"""The own contact id of the identifier on the other side of a refusal."""
+"""Returns the own contact id of the identifier on the other side of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from schemas.topics import Topic
 MAX_RECORD = 800_000
 """Bytes of one outgoing record, well below the broker's limit."""
 REMEMBER_MS = 7 * DAY_MS
-"""How long an event is known, at least, to tell its copies."""
+"""How long, at least, identity remembers an event to recognise its copies."""
 
 
 class IdentityStage:

@@ -20,7 +20,7 @@ EARLIER = 1 << 12
 """Added to the position of a second external id of an event: later than all events of the record, so that it never
 gives the contact its id before the first one."""
 LimitsOf = Callable[[str], Limits]
-"""Of a workspace."""
+"""Returns the limits of a workspace."""
 
 
 def default_limits(_workspace: str) -> Limits:
@@ -151,7 +151,7 @@ class Resolver:
     def refuse(
         self, link: Link, sides: Iterable[tuple[Component, str, Identifier]], evidence: Evidence, reason: str
     ) -> None:
-        """Keeps on each side (component, node, identifier on the other side) that a guard refused a link."""
+        """Records a refused link in the components of both sides; a side is (component, node, far identifier)."""
         for near, node, far in sides:
             refusal = graph.refusal_of(evidence, node, far["type"], far["value"], reason)
             near.refuse(refusal)

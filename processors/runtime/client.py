@@ -25,7 +25,7 @@ Fetched = tuple[int, Mapping[TP, list[Any]]]
 """The number of rewinds before the fetch, and its records."""
 
 FETCH_WAIT_MS = 500
-"""How long the broker may hold a fetch when there is nothing."""
+"""How long the broker may hold a fetch without new records."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust publishes no types
@@ -109,7 +109,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
 
 
 class _Live:
-    """The set as it is when asked; empty means none, where the client would understand all."""
+    """A view of the set's present content. An empty set means no partition; the client would take it for all."""
 
     def __init__(self, tps: set[TP]) -> None:
         self._tps = tps

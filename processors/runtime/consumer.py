@@ -55,7 +55,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """When a record was last handed on: recovery is over when the changelogs run dry."""
         self.before_revoke: Callable[[], Awaitable[None]] | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        """Of fetches and commits, by phase."""
+        """Time spent on fetches and commits, by phase."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop())

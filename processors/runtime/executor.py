@@ -34,9 +34,9 @@ from schemas.tracing.spans import Tracer, traced
 log = logging.getLogger(__name__)
 
 BACKGROUND_S = 0.1
-"""Under constant load a chunk of background work is done this often."""
+"""The interval between chunks of background work under constant load."""
 PACE_S = 0.025
-"""Under load the turns of a lane begin at least this far apart: ten records in one unit cost little more than one.
+"""The least interval between the turns of a lane under load: ten records in one unit cost little more than one.
 A record that comes alone does not wait."""
 OVERDUE_MS = 20
 """Delay before the next timer run if a stage left due work."""
@@ -51,7 +51,7 @@ class Abandoned(Exception):  # noqa: N818 - it is no error: the partition is ano
 
 
 class PartitionExecutor:
-    """All partitions of one worker."""
+    """Runs the units of work of all partitions of one worker."""
 
     def __init__(
         self, stage: Stage, io: StageIO, quarantine: Quarantine, crash: CrashTrigger, tracer: Tracer | None = None

@@ -36,7 +36,7 @@ def events_of(record: InputRecord) -> list[Event]:
 
 
 def apart(record: InputRecord) -> list[InputRecord]:
-    """A record for each event of one that holds several, each with its place in it; else none."""
+    """Divides a record with several events into one record for each event, with its index; else returns no record."""
     events = events_of(record)
     if len(events) < 2:
         return []

@@ -10,7 +10,7 @@ from schemas.service.metric import MOMENT_OF, PHASES
 
 
 def stage_name(app: str) -> str:
-    """As the catalogue of metrics has it."""
+    """Returns the stage's name in the catalogue of metrics."""
     return app.removeprefix("headwater-")
 
 

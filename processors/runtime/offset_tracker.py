@@ -69,7 +69,7 @@ class OffsetTracker:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The time of the first record that is not done; ``None``: all that were fetched are."""
+        """The time of the first record that is not done; ``None``: all fetched records are done."""
         first = self._taken or self._waiting
         return first[0][2] if first else None
 

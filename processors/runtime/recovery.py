@@ -24,7 +24,7 @@ from faust.tables.recovery import Recovery as FaustRecovery
 from processors.runtime.client import QUIET
 
 DRY_S = 1.0
-"""A changelog whose end was fetched this long ago, with nothing left in the buffers, has no more records."""
+"""A changelog has no more records once its end was fetched this long ago and the buffers are empty."""
 
 
 class Recovery(FaustRecovery):  # type: ignore[misc]  # Faust publishes no types

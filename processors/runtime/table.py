@@ -136,7 +136,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
         return last[place]
 
     def apply(self, partition: int, writes: Writes, offset: int) -> None:
-        """Only after ``flush``, with the offset that it returned."""
+        """Applies writes to the local store; call it only after ``flush``, with the offset that ``flush`` returned."""
         self._rows.apply(partition, writes, offset)
 
     async def on_rebalance(

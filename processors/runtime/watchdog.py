@@ -16,7 +16,7 @@ TICK_S = 1.0
 LOOK_EVERY = 5
 STALL_S = 30.0
 LATE_S = 15.0
-"""A look that follows the one before after this long, in place of 5 s, tells that the process did not run."""
+"""If so much time passes between two looks, in place of 5 s, the process did not run."""
 UNREADY_S = 90.0
 """Longer than the rebalance time-out, in which the group waits for a member that does not come back."""
 
@@ -37,7 +37,7 @@ class PartitionSnapshot:
 
 class WatchedRuntime(Protocol):
     def progress(self) -> object | None:
-        """``None`` once partitions are open; before, anything that changes when recovery moves on."""
+        """Returns a value that changes whenever recovery moves on; ``None`` once the partitions are open."""
         ...
 
     async def look(self) -> Mapping[str, PartitionSnapshot]:
@@ -54,7 +54,7 @@ class Watchdog:
         self._looked_s: float | None = None
 
     def look_at(self, now_s: float) -> None:
-        """Called before each look; excuses what stood still while the process did not run."""
+        """Call before each look: excuses partitions that made no progress while the process did not run."""
         if self._looked_s is not None and now_s - self._looked_s > LATE_S:
             self.excuse()
         self._looked_s = now_s

@@ -70,7 +70,7 @@ def _nothing(_wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
 def _quarantine(settings: Settings) -> Quarantine:
     def send(record: InputRecord, detail: str) -> OutputRecord:
         events = events_of(record)
-        # the owner, where there is one: a record of several workspaces has none
+        # a record with events of several workspaces has no owner
         owners = {event["workspace"] for event in events}
         key, value = encode(
             workspace=owners.pop() if len(owners) == 1 else "",
@@ -96,7 +96,7 @@ async def _serve(stage: Stage, settings: Settings, quarantine: Quarantine, sidec
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # as long as the broker is waited for, nothing is in hand that would have to be finished
+    # while the worker waits for the broker, it has no unit of work to finish
     starting = asyncio.create_task(_exit_at(stop), name="stop while starting")
     try:
         needs = {"kafka": Probe(settings, EVENTS).ask}
