@@ -38,7 +38,7 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All segments of one home; ``disabled`` (with the reason) are left as they are."""
+    """All segments of one tenant. Memberships of ``disabled`` segments (id -> reason) do not change."""
 
     home: Tenant
     digest: str
@@ -60,7 +60,7 @@ class Plan:
     """Segments whose history is not complete: events are counted for them, memberships not evaluated."""
 
     def affected_segments(self, event_type: str, attributes: Iterable[str], consents: Iterable[str]) -> set[str]:
-        """Every segment that an event which says this may have changed."""
+        """Returns the segments that an event of this type, with these attributes and consents, may affect."""
         affected = set(self.by_identity | self.default_members)
         affected.update(*(condition.segments for condition in self.by_event.get(event_type, ())))
         affected.update(*(self.by_attribute.get(name, ()) for name in attributes))
@@ -68,7 +68,7 @@ class Plan:
         return affected
 
     def judge(self, segment: Compiled, contact: Contact, now_ms: int) -> Verdict | None:
-        """``None`` for a disabled or pending segment; one that raises is disabled."""
+        """Evaluates a segment; ``None`` if it is disabled or pending. An error disables the segment."""
         if segment.id in self.disabled or segment.id in self.pending:
             return None
         try:
@@ -78,7 +78,7 @@ class Plan:
             return None
 
     def matches(self, condition: Condition, time_ms: int, properties: Any) -> tuple[int, ...] | None:
-        """As ``Condition.counts``; where it raises its segments are disabled."""
+        """Calls ``Condition.counts``; an error disables the condition's segments."""
         try:
             return condition.counts(time_ms, properties)
         except Exception as error:  # noqa: BLE001 - a client's rule must stop nobody else
@@ -146,7 +146,7 @@ def digest_of(home: Tenant, versions: dict[str, str]) -> str:
 
 
 def _trees(defined: list[Segment], lists: rule_tree.Lists) -> tuple[dict[str, Rule], list[tuple[str, Exception]]]:
-    """Whole rules by segment; the error of each that is invalid or circular."""
+    """Returns whole rules by segment, and the errors of invalid and circular rules."""
     parsed: dict[str, Rule] = {}
     failed: list[tuple[str, Exception]] = []
     for segment in defined:

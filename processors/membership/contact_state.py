@@ -82,7 +82,7 @@ class Contact(Versioned):
         self.identifiers: dict[str, dict[str, list[Any]]] = {}
         """Type, value -> ``[time, event id]`` of the first event that had it."""
         self.standing: Entries = {}
-        """External ids that calls named together: whether the contact goes by it; false: it was given up."""
+        """External ids that calls named together: true for the present id, false for an earlier one."""
         self.addresses: Entries = {}
         """``type:value`` of e-mails and phones -> time of the last event that had it."""
         self.attributes: Entries = {}
@@ -92,7 +92,7 @@ class Contact(Versioned):
         self.members: dict[str, list[int]] = {}
         """Segment id -> ``[since, segment version]``."""
         self.dues: dict[str, int] = {}
-        """Segment id -> when its membership may change by itself."""
+        """Segment id -> the time at which its membership may change without an event."""
         self.foreign: dict[str, int] = {}
         """Own contact ids that a split took away, and its version: their events may still come here."""
         self.pending: dict[str, Identifier] = {}
@@ -114,11 +114,11 @@ class Contact(Versioned):
 
     @property
     def is_blank(self) -> bool:
-        """A row of this contact alone says nothing."""
+        """Whether the contact has no state that a row would have to keep."""
         return self.is_empty and not (self.members or self.dues or self.counts or self.attributes)
 
     def learnt(self) -> dict[str, Any]:
-        """The part that is joined."""
+        """Returns the part of the state that ``join`` joins."""
         learnt: dict[str, Any] = {
             "t": [self.created, self.updated, self.seen],
             "i": self.identifiers,
@@ -171,7 +171,7 @@ def plan_of(row: bytes) -> bytes:
 
 
 class UnreadableRowError(ValueError):
-    """Bytes that are no row of this version."""
+    """The bytes are not a row of this version."""
 
 
 def load(row: bytes) -> Row:

@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def covers(kept: Retention, needed: Retention) -> bool:
-    """Whether contacts that kept history as ``known`` says have all that ``wanted`` says."""
+    """Whether history that was kept by the retention ``kept`` holds all that ``needed`` requires."""
     if kept.most < needed.most:
         return False
     return kept.ms is None or (needed.ms is not None and kept.ms >= needed.ms)
 
 
 class Coverage:
-    """By home and condition: how much of it is there for every contact. ``dirty``: to be put into its row."""
+    """The retention of each condition that the history of every contact covers. ``dirty``: its row is out of date."""
 
     def __init__(self, retentions: Mapping[Tenant, Mapping[str, Retention]] | None = None) -> None:
         self._known = {home: dict(some) for home, some in (retentions or {}).items()}
@@ -78,7 +78,7 @@ class Coverage:
 
 
 def load(rows: Iterable[Any]) -> Coverage:
-    """Of ``dump``."""
+    """Reads the rows that ``dump`` returned."""
     return Coverage(
         {(w, e): {name: Retention(most=most, ms=ms) for name, (most, ms) in some.items()} for w, e, some in rows}
     )

@@ -10,7 +10,7 @@ Entries = dict[str, Stamped]
 
 
 def write(entries: Entries, name: str, stamped: Stamped) -> bool:
-    """The later one wins; False if the entry stays as it is."""
+    """Writes an entry unless a later one is there; returns whether it was written."""
     current = entries.get(name)
     if current is not None:
         order = (stamped[1], stamped[2]), (current[1], current[2])

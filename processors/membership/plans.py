@@ -15,7 +15,7 @@ from schemas.control.control_state import ControlState
 
 Versions = dict[str, str]
 Stamps = list[tuple[str, int, int]]
-"""Of the definitions of a home: each segment's id, version and time, and each list's name and content."""
+"""A tenant's definitions: each segment's id, version and time, and each list's name and content."""
 PENDING = ":pending"
 
 
@@ -37,7 +37,7 @@ class Compiler:
         self.version = 0
 
     def refresh(self) -> None:
-        """Take in what has changed; cheap if nothing has."""
+        """Follows the latest definitions; cheap if they have not changed."""
         if self._revision == self._control.revision:
             return
         self._revision = self._control.revision
@@ -64,18 +64,18 @@ class Plans:
     """The plans of one partition; ``digests`` of all homes with segments."""
 
     def __init__(self, compiler: Compiler, coverage: Coverage | None) -> None:
-        """Without ``coverage`` nothing is ever pending: events count from when a segment was seen."""
+        """Without ``coverage`` no segment is ever pending: events count from the moment the segment appears."""
         self._compiler = compiler
         self.coverage = coverage
         self._derived_from: PlanVersion | None = None
         self._plans: dict[Tenant, Plan] = {}
         self._versions: dict[str, Versions] = {}
         self.version = PlanVersion(0, 0)
-        """As of the last change of ``digests``."""
+        """The version at the last change of ``digests``."""
         self.digests: frozenset[bytes] = frozenset()
 
     def refresh(self) -> None:
-        """Take in what has changed; cheap if nothing has."""
+        """Follows the latest definitions; cheap if they have not changed."""
         self._compiler.refresh()
         if self._derived_from == self._latest():
             return
@@ -118,7 +118,7 @@ class Plans:
         return self._versions.get(digest)
 
     def those(self, digests: Iterable[bytes]) -> dict[str, Versions]:
-        """Of these plans, as far as they are known."""
+        """Returns the segments' versions of these plans, by digest; leaves out unknown plans."""
         return {digest: self._versions[digest] for digest in map(bytes.decode, digests) if digest in self._versions}
 
     def current(self) -> dict[str, Versions]:

@@ -41,7 +41,7 @@ class ProfileUpdate(NamedTuple):
     kept: bool
     """Whether the row changed: the same value at a later time matters to later events that come out of order."""
     recorded: dict[str, bool | None]
-    """Consents that are kept as a change: all that were given or withdrawn, of the others what is another one now."""
+    """Consents to record as changes: those that the event gave or withdrew, and differences of a ``consent_state``."""
 
 
 def said_by(event: Event) -> ProfileFields:
@@ -59,7 +59,7 @@ def stamp_of(event: Event) -> Stamp:
 
 
 def learn(contact: Contact, event: Event, fields: ProfileFields, stamp: Stamp) -> ProfileUpdate:
-    """Take in what an event says; the time of the last change moves only where something reads differently."""
+    """Applies an event's fields to the profile; the time of the last change moves only with a visible change."""
     attributes = consents = devices = _NO_NAMES
     kept = False
     recorded: dict[str, bool | None] = {}
@@ -85,7 +85,7 @@ def learn(contact: Contact, event: Event, fields: ProfileFields, stamp: Stamp) -
 
 
 def learn_standing(contact: Contact, event: Event) -> bool:
-    """Of an event that names an earlier external id: by which one the contact goes; whether that is news."""
+    """Learns from an event with an earlier external id which id is the present one; returns whether that changed."""
     named = [identifier["value"] for identifier in event["identifiers"] if identifier["type"] == identity.EXTERNAL_ID]
     if len(named) < 2 or event["kind"] not in (IDENTIFY, ALIAS):
         return False
@@ -96,7 +96,7 @@ def learn_standing(contact: Contact, event: Event) -> bool:
 
 
 def addressed(contact: Contact, event: Event, stamp: Stamp) -> tuple[bool, bool]:
-    """Note the e-mail and phone that an event says; whether there is something to keep, and to show."""
+    """Notes the event's e-mail and phone; returns whether the row changed, and whether the visible address did."""
     named = [identifier for identifier in event["identifiers"] if identifier["type"] in _ADDRESSES]
     if not named:
         return False, False
@@ -161,7 +161,7 @@ def _text(value: Any) -> bytes:
 
 
 def trim(contact: Contact) -> None:
-    """As many of each as ``learn`` lets there be."""
+    """Applies the limits of ``learn`` to each part of the profile."""
     newest(contact.attributes, MOST_ATTRIBUTES)
     newest(contact.consents, MOST_CONSENTS)
     newest(contact.devices, MOST_DEVICES)

@@ -18,7 +18,7 @@ from schemas.times import MINUTE_MS
 
 
 def members_of(home: tuple[str, str], rebuild: Rebuild) -> dict[str, Identifier]:
-    """By their own contact ids."""
+    """Returns the identifiers of a rebuild by their own contact ids."""
     return {identity.contact_id(*home, member["type"], member["value"]): member for member in rebuild["members"]}
 
 
@@ -85,7 +85,7 @@ class ContactSession:
         return [segment for _, segment in due]
 
     def refresh(self, contact: Contact, before: Versions | None) -> list[str]:
-        """Follow the present plan in place of ``before`` (``None``: unknown); returns the evaluated segments."""
+        """Replaces the plan ``before`` (``None``: unknown) by the present plan; returns the evaluated segments."""
         plan = self.plan
         cause = Cause(BY_RULE, self.now_ms)
         contact.plan = plan.digest
@@ -105,13 +105,13 @@ class ContactSession:
         return changed
 
     def _forget_lists(self, contact: Contact, before: Versions | None) -> None:
-        """Lists that are gone; one that the plan does not know yet stays."""
+        """Removes the attributes of deleted static segments; keeps those of segments that the plan lacks yet."""
         for segment in [s for s in before or () if s not in self.plan.versions]:
             if contact.attributes.pop(static_segments.attribute_of(segment), None) is not None:
                 self._profile_changed = True
 
     def apply_event(self, contact: Contact, event: Event, fields: ProfileFields) -> tuple[list[str], list[str]]:
-        """An event of the contact; the segments it entered and left by it."""
+        """Applies an event; returns the segments that the contact entered and left by it."""
         touched = self._learn(contact, event, fields)
         if not touched:
             return [], []
@@ -126,7 +126,7 @@ class ContactSession:
         return bool(foreign) and identity.own_contact_id(event) in foreign
 
     def recount(self, contact: Contact, event: Event) -> None:
-        """An event of long ago that conditions may not have counted; nothing else is learnt of it."""
+        """Counts a historical event for conditions that may lack it; the event changes nothing else."""
         touched: set[str] = set()
         if event["kind"] == TRACK and event["type"] in self.plan.by_event:
             self._count(contact, event, touched)

@@ -1,7 +1,7 @@
 """Due times of a partition's contacts in, the due contacts out: a heap that tolerates outdated entries.
 
-The rows know the due times, the heap only has to wake up in time: it holds for every contact an entry
-that is not later than its row says. An entry that is too early is found out when its time comes.
+The contacts' rows hold the exact due times. The heap only has to wake up in time: for every contact it holds an
+entry that is not later than the row's due time. When an early entry comes up, the row shows that it is not due.
 """
 
 from collections.abc import Iterable

@@ -12,13 +12,13 @@ from processors.segments.unit import ReplayWindow
 from schemas.times import CLOCK_SKEW_MS
 
 COVERAGE = b"!coverage"
-"""Key of the row that says how much history the partition's contacts have."""
+"""Key of the row with the history that the partition's contacts cover."""
 SCANNED = b"!scanned"
-"""Key of the row that says which plans all contacts of the partition follow; contacts' own keys sort behind it."""
+"""Key of the row with the plans that all contacts of the partition follow; it sorts before the contacts' keys."""
 BEHIND_MS = 1000
-"""A record that is older than this comes out of a backlog."""
+"""A record older than this belongs to a backlog."""
 QUIET_MS, START_MS = 250, 1000
-"""Without a record for so long there is no backlog any more; and after a start, there was none."""
+"""After so long without a record a backlog has ended; so long after a start without one, there is none."""
 
 Signature = tuple[PlanVersion, bool, int]
 """The values from which the segments' states follow: plans, whether a scan is open, number of disabled segments."""
@@ -33,9 +33,9 @@ class Partition:
         self.asked: set[Tenant] = set()
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str, str]] = {}
-        """By workspace and segment: the last announced version, content of its lists, and state."""
+        """(workspace, segment) -> the last announced version, content of the segment's lists, and state."""
         self.counted: dict[tuple[str, str], tuple[int, str, int, int]] = {}
-        """By workspace and segment: its version and content of its lists; contacts whose history was read, of all."""
+        """(workspace, segment) -> version, content of its lists, contacts with their history read, all contacts."""
         self.announced_signature: Signature | None = None
         self.scanned = scanned
         """Digests of the plans that all contacts follow; ``None``: not all follow the same."""
@@ -45,7 +45,7 @@ class Partition:
         self.cursor = SCANNED
         """The last row that the scan has seen, as long as ``scanned`` is ``None``."""
         self.clock_ms = 0
-        """The latest moment that anything has been judged as of."""
+        """The latest evaluation time."""
         self.stepped_ms = 0
         self.is_behind = False
         self.started_ms: int | None = None
@@ -53,7 +53,7 @@ class Partition:
         self.plans_changed = scanned is None and not is_new
         self.has_followed = False
         self.has_erased = False
-        """Whether a row says of a contact that it was erased."""
+        """Whether the partition has a row of an erased contact."""
 
     def moment(self, sent_ms: int, now_ms: int) -> int:
         """The evaluation time of a record: now, or its send time during a backlog."""

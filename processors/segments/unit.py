@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 TABLE = topics.SEGMENT_STATES
 REBUILD = b"!rebuild/"
-"""Before a contact's key: the key of the row that says its history is awaited."""
+"""Prefix of a key: with a contact's key it names the row that marks the contact's history as awaited."""
 ERASED = b"!erased/"
-"""Before an erasure's id: the key of the row that says it was done; before a contact's: its last version."""
+"""Prefix of a key: with an erasure's id it names the marker of the erasure, with a contact's key its last version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class UnitOfWork:
         self._written: set[int] = set()
         """Indexes of writes of a contact: their receipts carry its present state."""
         self._forwarded: dict[tuple[str, str], list[Event]] = {}
-        """By the contact that holds them and the contact that they belong to (empty: the winner)."""
+        """(contact that holds the events, contact that they belong to; empty: the winner) -> events."""
         self.requests: list[BackfillRequest] = []
         self.has_grown = False
         """The coverage has grown beyond the rows of this unit."""
@@ -77,7 +77,7 @@ class UnitOfWork:
         if event["received_ms"] > self._now_ms:
             self._now_ms = min(event["received_ms"], self._latest_ms)
         contact_id = event["contact_id"]
-        if not contact_id or event.get("repeat"):  # the first copy counts, whatever its partition
+        if not contact_id or event.get("repeat"):  # only the first copy counts, in any partition
             self._apply(None, event, [], [])
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
