@@ -6,6 +6,7 @@ These keys are printed in the README, so they exist only on a stack that runs on
 from deploy.first_key import definitions, write
 from schemas.control import control_state
 from schemas.control.control_state import ApiKey, ControlRecord, Environment, Workspace
+from schemas.control.definitions import PUBLIC_SCOPES
 from schemas.control.development import PUBLIC_KEY, SECRET_KEY, check_keys
 from schemas.service import clock
 from schemas.settings import Settings
@@ -40,7 +41,7 @@ def records() -> list[tuple[str, ControlRecord]]:
                 id="key_local_public",
                 name="local public key",
                 kind="public",
-                scopes=control_state.PUBLIC_SCOPES,
+                scopes=PUBLIC_SCOPES,
                 environment="production",
                 sha256=control_state.digest(PUBLIC_KEY),
                 **common,

@@ -25,10 +25,10 @@ from ingest.events.context import KNOWN
 from ingest.events.edge import Edge
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import wait_parameters
+from schemas.api import serialize, wait_parameters
 from schemas.control import control_state
 from schemas.control.definitions import Erasure
-from schemas.control.erasure import EDGE, STORES, done_ms, shape, step_of
+from schemas.control.erasure import EDGE, STORES, done_ms, step_of
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.retry import retried
@@ -112,7 +112,7 @@ class Erasures:
             return Response(status_code=204, headers=headers)
         steps = edge.control.erasure_steps[erasure.id].values()
         now = edge.control.erasures.get(erasure.id, erasure)
-        return JsonResponse(shape(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
+        return JsonResponse(serialize.erasure(now, steps, edge.settings.partitions, edge.clock()), 202, headers)
 
     async def forget(self, home: tuple[str, str], own: str, ask: Ask) -> None:
         """Erases a contact for a client that cannot poll: waits, up to a limit, until all stores have erased it."""

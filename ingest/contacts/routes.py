@@ -25,8 +25,8 @@ from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import wait_parameters
-from schemas.api.contact_shape import shape
+from schemas.api import serialize, wait_parameters
+from schemas.api.answers.contacts import ContactShape
 from schemas.api.requests.body import checked
 from schemas.api.requests.contacts import ContactEdit, ContactUpsert
 from schemas.control import static_segments
@@ -149,7 +149,7 @@ class ContactRoutes:
         if parse.nearly_full(document["attributes"]):
             self._full[document["id"]] = None
 
-    async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> dict[str, Any] | None:
+    async def _receipted(self, receipts: Waiter, event: Event, tied: list[Identifier]) -> ContactShape | None:
         """The contact as the stages' receipt has it, if every read shows it so by now."""
         profile = receipts.contacts.get(event_key(event))
         if profile is None:
@@ -163,7 +163,7 @@ class ContactRoutes:
             return None
         existing = self._edge.control.segments[event["workspace"], event["environment"]]
         segments = [segment for segment in fields["segments"] if segment in existing]
-        return shape(fields, static_segments.without(fields["attributes"]), segments)
+        return serialize.contact(fields, static_segments.without(fields["attributes"]), segments)
 
     async def _read(self, request: Request, tied: list[Identifier], environment: str, left_s: float) -> Any:
         """Returns the contact once the read API shows all its identifiers.

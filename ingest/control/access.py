@@ -11,6 +11,7 @@ from schemas.api.requests.access import NewEnvironment, NewKey, NewWorkspace, Wo
 from schemas.control import control_state
 from schemas.control.access import Principal
 from schemas.control.control_state import ApiKey, ControlState, Environment, Workspace
+from schemas.control.definitions import PUBLIC_SCOPES
 from schemas.control.lookup import require_environment
 from schemas.errors import ApiError
 from schemas.limits import KEPT_DAYS
@@ -50,10 +51,10 @@ def new_key(body: NewKey, principal: Principal, state: ControlState, now_ms: int
 
 
 def _scopes(body: NewKey, principal: Principal) -> tuple[str, ...]:
-    allowed = control_state.PUBLIC_SCOPES if body.kind == "public" else control_state.SCOPES
+    allowed = PUBLIC_SCOPES if body.kind == "public" else control_state.SCOPES
     if body.scopes is None:
         if body.kind == "public":
-            return control_state.PUBLIC_SCOPES
+            return PUBLIC_SCOPES
         raise ApiError("missing_field", "scopes is needed", "scopes")
     for n, scope in enumerate(body.scopes):
         if scope not in allowed:

@@ -12,6 +12,7 @@ from ingest.control.writer import ControlWriter
 from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
 from schemas.api import serialize
+from schemas.api.answers.access import WorkspaceMadeShape
 from schemas.api.requests.access import NewEnvironment, NewKey, NewWorkspace, WorkspaceEdit
 from schemas.api.requests.body import checked
 from schemas.control.lookup import require
@@ -36,7 +37,7 @@ class AccessRoutes:
         body = checked(NewKey, await json_of(request, self._edge.settings))
         key, secret = access.new_key(body, principal, self._edge.control, self._edge.clock())
         await self._writer.put("key", key)
-        return JsonResponse(serialize.key(key, secret=secret), 201)
+        return JsonResponse(serialize.made_key(key, secret), 201)
 
     async def revoke_key(self, request: Request) -> Response:
         """Raises ``ApiError``: 404, and 409 for the last key that can make others.
@@ -88,9 +89,12 @@ class AccessRoutes:
             for environment in environments:
                 await self._writer.put("environment", environment)
             await self._writer.put("key", key)
-        shape = serialize.workspace(workspace)
-        shape["environments"] = [serialize.environment(environment) for environment in environments]
-        return JsonResponse({**shape, "key": serialize.key(key, secret=secret)}, 201)
+        answer: WorkspaceMadeShape = {
+            **serialize.workspace(workspace),
+            "environments": [serialize.environment(environment) for environment in environments],
+            "key": serialize.made_key(key, secret),
+        }
+        return JsonResponse(answer, 201)
 
     async def edit_workspace(self, request: Request) -> Response:
         """Raises ``ApiError`` (404) for any workspace but the key's own."""

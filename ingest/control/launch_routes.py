@@ -22,13 +22,13 @@ from ingest.http.idempotency import IDEMPOTENCY_SEED
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
-from schemas.api import wait_parameters
+from schemas.api import serialize, wait_parameters
 from schemas.api.requests.body import checked
 from schemas.api.requests.campaigns import NewLaunch
 from schemas.api.serialize import UNSENT
 from schemas.control.access import Principal
 from schemas.control.control_state import Campaign, encode
-from schemas.control.launch_jobs import KIND, MAX_OPEN, PREFIX, Audience, LaunchJob, LaunchJobs, job_id, shape
+from schemas.control.launch_jobs import KIND, MAX_OPEN, PREFIX, Audience, LaunchJob, LaunchJobs, job_id
 from schemas.control.lookup import require_campaign
 from schemas.errors import ApiError
 from schemas.rules import rule_tree
@@ -144,4 +144,4 @@ class LaunchRoutes:
             await asyncio.sleep(LOOK_S)
             job = self._jobs.get(job.workspace, job.environment, job.id) or job
         headers = {"Location": f"/v1/campaigns/{quote(job.campaign, safe='')}/launches/{job.id}"}
-        return JsonResponse(shape(job), 200 if job.done_ms else 202, headers)
+        return JsonResponse(serialize.launch(job), 200 if job.done_ms else 202, headers)

@@ -14,6 +14,7 @@ from ingest.events.edge import Edge
 from ingest.http.json_body import json_of
 from ingest.http.read_api import ReadApiClient
 from schemas import ids
+from schemas.api import serialize
 from schemas.control.quarantine_jobs import (
     DISCARD,
     KIND,
@@ -22,7 +23,6 @@ from schemas.control.quarantine_jobs import (
     QuarantineFilter,
     QuarantineJob,
     QuarantineJobs,
-    shape,
 )
 from schemas.errors import ApiError
 from schemas.service.web import JsonResponse
@@ -127,4 +127,4 @@ class QuarantineRoutes:
     @staticmethod
     def _answer(job: QuarantineJob) -> Response:
         headers = {"Location": f"/v1/quarantine/jobs/{job.id}"}
-        return JsonResponse(shape(job), 200 if job.done_ms else 202, headers)
+        return JsonResponse(serialize.quarantine_job(job), 200 if job.done_ms else 202, headers)

@@ -54,7 +54,7 @@ class WebhookRoutes:
         webhook = webhooks.new_webhook(value, *home, self._edge.clock(), entropy, segments=segments)
         await check_target(self._edge.settings, webhook.url)
         await self._writer.put("webhook", webhook)
-        return JsonResponse(serialize.webhook(webhook, secret=True), 201)
+        return JsonResponse(serialize.webhook_with_secret(webhook), 201)
 
     async def edit(self, request: Request) -> Response:
         webhook = await self._webhook(request)
@@ -87,7 +87,7 @@ class WebhookRoutes:
         entropy = secrets.token_bytes(SECRET_BYTES)
         rotated = webhooks.rotated_webhook(webhook, value, self._edge.clock(), entropy)
         await self._writer.put("webhook", rotated)
-        return JsonResponse(serialize.webhook(rotated, secret=True))
+        return JsonResponse(serialize.webhook_with_secret(rotated))
 
     async def test(self, request: Request) -> Response:
         """200 with the endpoint's answer, or the reason why it has none; 503 if the sender does not report in time."""

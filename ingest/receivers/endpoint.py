@@ -88,9 +88,7 @@ class Receivers:
         receiver = define.new_receiver(value, principal.workspace, environment, now_ms)
         await self._writer.put("receiver", receiver)
         base = self._edge.settings.public_url or str(request.base_url).rstrip("/")
-        shape = serialize.receiver(receiver)
-        url = base + shape.pop("path")
-        return JsonResponse({**shape, "url": url, "environment": receiver.environment}, 201)
+        return JsonResponse(serialize.made_receiver(receiver, base), 201)
 
     async def delete(self, request: Request) -> Response:
         control, principal = self._edge.control, self._edge.authorise(request, "webhooks:write")

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from schemas.control.definitions import (
-    PUBLIC_SCOPES,
     SCOPES,
     ApiKey,
     Campaign,
@@ -22,6 +21,7 @@ from schemas.control.definitions import (
     Receiver,
     Segment,
     SegmentProgress,
+    SegmentStatus,
     TypedColumn,
     ValueList,
     Variant,
@@ -35,7 +35,6 @@ from schemas.rules.nodes import ListValues
 
 __all__ = [
     "KINDS",
-    "PUBLIC_SCOPES",
     "SCOPES",
     "ApiKey",
     "Campaign",
@@ -256,7 +255,7 @@ class ControlState:
             case _:
                 raise TypeError(type(record))
 
-    def standing(self, segment: Segment, partitions: int) -> tuple[str, int, int, str]:
+    def standing(self, segment: Segment, partitions: int) -> tuple[SegmentStatus, int, int, str]:
         """Status, contacts done, of all, and why it is disabled: over all partitions, of this version and lists."""
         reports = [r for r in self.progress[segment.workspace, segment.id].values() if r.partition < partitions]
         home = (segment.workspace, segment.environment)

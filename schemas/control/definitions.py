@@ -25,6 +25,7 @@ SCOPES = (
     "instance",
 )
 PUBLIC_SCOPES = ("events:ingest",)
+SegmentStatus = Literal["live", "backfilling", "disabled"]
 
 
 class ControlRecord(BaseModel):
@@ -140,7 +141,7 @@ class SegmentProgress(ControlRecord):
 
     Left out where none does: an earlier version then reads the record.
     """
-    state: Literal["backfilling", "live", "disabled"]
+    state: SegmentStatus
     done: int = 0
     total: int = 0
     """Contacts whose history has been read, and has to be."""

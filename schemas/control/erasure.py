@@ -7,10 +7,8 @@ until then are erased: readers of every store skip them. Later events make new c
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas import topics
 from schemas.control.definitions import Erasure, ErasureStep
 from schemas.records import identity
-from schemas.times import iso
 
 IDENTITY, SEGMENTS, CLICKHOUSE, WEBHOOKS, EDGE = "identity", "segments", "clickhouse", "webhooks", "edge"
 STORES = (EDGE, IDENTITY, SEGMENTS, WEBHOOKS, CLICKHOUSE)
@@ -68,24 +66,3 @@ def done_ms(steps: Iterable[ErasureStep], store: str, partitions: int) -> int | 
     done = {step.partition: step.created_ms for step in steps if step.store == store}
     partitions_of = range(partitions if store in PARTITIONED else 1)
     return max(done[p] for p in partitions_of) if all(p in done for p in partitions_of) else None
-
-
-def shape(erasure: Erasure, steps: Iterable[ErasureStep], partitions: int, now_ms: int) -> dict[str, Any]:
-    """As the API shows it: Kafka's own copies go by retention, which the stores of the pipeline do not wait for."""
-    steps = list(steps)
-    stores = []
-    for store in STORES:
-        at_ms = done_ms(steps, store, partitions)
-        stores.append({"store": store, "status": "pending" if at_ms is None else "done", "at": at_ms and iso(at_ms)})
-    is_done = all(store["status"] == "done" for store in stores)
-    for topic in topics.DATA:
-        if topic.retention_ms is not None:
-            at_ms = erasure.erased_ms + topic.retention_ms
-            status = "done" if at_ms <= now_ms else "expiring"
-            stores.append({"store": f"kafka:{topic.name}", "status": status, "at": iso(at_ms)})
-    return {
-        "id": erasure.id,
-        "status": "done" if is_done else "pending",
-        "created_at": iso(erasure.erased_ms),
-        "stores": stores,
-    }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.control.control_state import parse_key
 from schemas.control.definitions import ControlRecord
-from schemas.times import DAY_MS, iso
+from schemas.times import DAY_MS
 
 KIND = "launch"
 SKIPS = ("no_address", "no_consent", "capped", "gone")
@@ -82,32 +82,6 @@ def ids_of(launch_id: str, workspace: str, campaign: str, contact_id: str, kind:
 def job_id(workspace: str, environment: str, campaign: str, own: str) -> str:
     """Of a launch that has an id of its sender's own."""
     return PREFIX + uuid5(NAMESPACE_OID, f"{workspace}/{environment}/{campaign}/{own}").hex
-
-
-def shape(job: LaunchJob) -> dict[str, Any]:
-    """As the API shows it."""
-    return {
-        "id": job.id,
-        "task_id": job.id,
-        "campaign_id": job.campaign,
-        "status": job.status,
-        "audience": {name: value for name, value in job.audience.model_dump().items() if value},
-        "override_consent": job.override_consent,
-        "on_entry": job.on_entry,
-        "total": job.total,
-        "launched": job.launched,
-        "skipped": {name: job.skipped.get(name, 0) for name in SKIPS},
-        "created_at": iso(job.created_ms),
-        "done_at": iso(job.done_ms) if job.done_ms else None,
-        "reason": job.reason or None,
-    }
-
-
-def task_shape(job: LaunchJob) -> dict[str, Any]:
-    """As a task shows it: how far it is."""
-    status = {"running": "pending", "done": "completed", "failed": "failed"}[job.status]
-    progress = {"total": max(job.total, job.done), "done": job.done}
-    return {"task_id": job.id, "status": status, "progress": progress, "events": []}
 
 
 class LaunchJobs:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.control.control_state import parse_key
 from schemas.control.definitions import ControlRecord
-from schemas.times import DAY_MS, iso
+from schemas.times import DAY_MS
 
 KIND = "quarantine_job"
 KEEP_MS, KEEP_MOST = 30 * DAY_MS, 1000
@@ -61,20 +61,6 @@ def place_of(text: str) -> QuarantineId | None:
 
 def id_of(place: QuarantineId) -> str:
     return ":".join(map(str, place))
-
-
-def shape(job: QuarantineJob) -> dict[str, Any]:
-    """As the API shows it."""
-    return {
-        "id": job.id,
-        "action": job.action,
-        "status": "done" if job.done_ms else "pending",
-        "created_at": iso(job.created_ms),
-        "done_at": iso(job.done_ms) if job.done_ms else None,
-        "replayed": job.counts.get("replayed", 0),
-        "discarded": job.counts.get("discarded", 0),
-        "refused": [{"code": code, "records": count} for code, count in sorted(job.refused.items())],
-    }
 
 
 class QuarantineJobs:

@@ -59,26 +59,6 @@ class Explanation:
     leaves: tuple[Leaf, ...]
     changes_ms: int | None
 
-    def shape(self, since_ms: int | None, version: int) -> dict[str, Any]:
-        """Returns the API's shape; ``since_ms`` is the start of the membership."""
-        return {
-            "member": self.member,
-            "since": None if since_ms is None else iso(since_ms),
-            "version": version,
-            "leaves": [
-                {
-                    "path": leaf.path,
-                    "met": leaf.met,
-                    "value": leaf.value,
-                    "threshold": leaf.threshold,
-                    "events": list(leaf.events),
-                    **({"truncated": True} if leaf.truncated else {}),
-                }
-                for leaf in self.leaves
-            ],
-            "changes_at": None if self.changes_ms is None else iso(self.changes_ms),
-        }
-
 
 def explain_rule(tree: Rule, contact: Facts, now_ms: int) -> Explanation:
     """Explains a whole ``tree``, from ``schemas.rules.rule_tree.expand``; pure."""

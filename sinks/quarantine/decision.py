@@ -5,7 +5,7 @@ that failed on it. Other stages recognise it by the ids in it: one that had it b
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from schemas import topics
 from schemas.control.erasure import Erased
@@ -52,8 +52,8 @@ class ReplayVerdict(NamedTuple):
         return self.code == REPLAY
 
     @property
-    def action(self) -> str:
-        return REPLAY if self.replays else "refuse"
+    def action(self) -> Literal["replay", "refuse"]:
+        return "replay" if self.replays else "refuse"
 
 
 def is_cut(payload_bytes: int) -> bool:

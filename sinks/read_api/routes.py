@@ -1,8 +1,8 @@
 """The read API's table of paths: each with its scope, its handler, and whether it needs the latest definitions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from schemas.limits import JSON
 from schemas.service import web
 from sinks.read_api import campaign_handlers, handlers, segment_handlers
 from sinks.read_api.lists.forms import form_of
-from sinks.read_api.lists.stream import whole_list
+from sinks.read_api.lists.stream import ListHandler, whole_list
 from sinks.read_api.request.context import ReadRequest, authorise
 from sinks.read_api.request.tenant import Tenant
 from sinks.read_api.services import ReadServices
@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
     path: str
     scope: str
-    handler: Callable[[ReadServices, ReadRequest], Awaitable[Any]]
+    handler: Callable[[ReadServices, ReadRequest], Awaitable[Mapping[str, object] | Response]]
     fresh: bool = False
     method: str = "GET"
 
@@ -115,17 +115,19 @@ def routes(api: ReadServices) -> list[Route]:
 
 
 def _route(api: ReadServices, read: Read) -> Route:
-    async def endpoint(request: Request) -> Response:
-        principal = await authorise(request, api.control, api.tail, read.scope)
+    async def endpoint(http: Request) -> Response:
+        principal = await authorise(http, api.control, api.tail, read.scope)
         if read.fresh:
             await api.tail.catch_up()
         place = (principal.workspace, principal.environment)
-        asked = ReadRequest(principal, Tenant(*place, api.control.segments[place]), request)
+        request = ReadRequest(principal, Tenant(*place, api.control.segments[place]), http)
         if read.method == "GET" and read.path in LISTS:
-            form = form_of(asked.query, request.headers.get("accept", ""))
+            form = form_of(request.query, http.headers.get("accept", ""))
             if form != JSON:
-                return await whole_list(partial(read.handler, api), asked, form, LISTS[read.path])
-        answer = await read.handler(api, asked)
+                # the answer of a path of LISTS is a page
+                handler = cast("ListHandler", partial(read.handler, api))
+                return await whole_list(handler, request, form, LISTS[read.path])
+        answer = await read.handler(api, request)
         return answer if isinstance(answer, Response) else web.JsonResponse(answer)
 
     return Route(read.path, endpoint, methods=[read.method], name=read.scope)

@@ -110,9 +110,9 @@ async def measure(folder: Path, events: int, runs: int = 9) -> dict[str, Any]:
         page = paging.paging_of({})
         fifty = paging.paging_of({"limit": "50"})
         asks: dict[str, Callable[[int], Awaitable[Any]]] = {
-            "one": lambda n: campaigns.one(reader, home, some[n * 31 + 5], {}),
-            "one, with a goal": lambda n: campaigns.one(reader, home, _campaign(n * 31 + 6, goal=True), {}),
-            "one, as of": lambda n: campaigns.one(reader, home, some[n * 31 + 7], {"as_of": "2030-01-01"}),
+            "one": lambda n: campaigns.details(reader, home, some[n * 31 + 5], {}),
+            "one, with a goal": lambda n: campaigns.details(reader, home, _campaign(n * 31 + 6, goal=True), {}),
+            "one, as of": lambda n: campaigns.details(reader, home, some[n * 31 + 7], {"as_of": "2030-01-01"}),
             "list of 50": lambda n: campaigns.page(reader, home, some[n * 50 :], fifty, {}),
             "deliveries": lambda n: deliveries.deliveries(reader, home, some[n * 31 + 8], {}, page),
             "timeseries": lambda n: series.series(reader, home, some[n * 31 + 9], {"interval": "hour"}),

@@ -13,6 +13,7 @@ from processors.runtime.stage import InputRecord, OutputRecord, PartitionState
 from processors.segments import erase as segments_erase
 from processors.segments.stage import SegmentsStage
 from schemas import topics
+from schemas.api import serialize
 from schemas.control import control_state, erasure
 from schemas.control.control_state import ControlState, Erasure
 from schemas.control.erasure import Erased
@@ -71,14 +72,14 @@ def test_it_is_done_when_every_store_and_partition_says_so() -> None:
     wanted = [(store, p) for store in erasure.STORES for p in range(2 if store in erasure.PARTITIONED else 1)]
     steps: list[Any] = []
     for store, partition in wanted:
-        assert erasure.shape(one, steps, 2, NOW_MS)["status"] == "pending"
+        assert serialize.erasure(one, steps, 2, NOW_MS)["status"] == "pending"
         steps.append(erasure.step_of(one, store, partition, NOW_MS + len(steps)))
-    shown = erasure.shape(one, steps, 2, NOW_MS)
+    shown = serialize.erasure(one, steps, 2, NOW_MS)
     assert shown["status"] == "done"
     kafka = {s["store"]: s["status"] for s in shown["stores"] if s["store"].startswith("kafka:")}
     assert set(kafka.values()) == {"expiring"}
     assert "kafka:merges" not in kafka
-    late = erasure.shape(one, steps, 2, NOW_MS + 91 * DAY_MS)
+    late = serialize.erasure(one, steps, 2, NOW_MS + 91 * DAY_MS)
     assert {s["status"] for s in late["stores"]} == {"done"}
 
 

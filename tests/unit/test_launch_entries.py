@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.api import serialize
 from schemas.control import control_state
 from schemas.control.control_state import Campaign, ControlState
-from schemas.control.launch_jobs import KEEP_MOST, KEEP_MS, KIND, Audience, LaunchJob, LaunchJobs, shape, task_shape
+from schemas.control.launch_jobs import KEEP_MOST, KEEP_MS, KIND, Audience, LaunchJob, LaunchJobs
 from schemas.records.channels import address_kind
 from sinks.launch.entry import ENTRY, EntryPlace, LaunchEntry, entries, entry_of, standing_job
 from sinks.launch.messages import requested
@@ -73,7 +74,7 @@ def test_the_count_of_entries_is_never_done() -> None:
     assert jobs.open() == []
     assert jobs.outdated(NOW_MS + 2 * KEEP_MS) == []
     assert jobs.of_campaign(*HOME, "cmp_1") == [standing]
-    assert shape(standing)["on_entry"] is True
+    assert serialize.launch(standing)["on_entry"] is True
 
 
 def test_jobs_are_kept_for_a_while_and_not_too_many() -> None:
@@ -92,7 +93,7 @@ def test_jobs_are_kept_for_a_while_and_not_too_many() -> None:
     assert jobs.open() == [waiting]
     assert [job.id for job in jobs.outdated(NOW_MS)] == ["lch_1"]
     assert len(jobs.outdated(NOW_MS + 2 * KEEP_MS)) == KEEP_MOST + 1
-    assert task_shape(waiting)["progress"] == {"total": 9, "done": 4}
+    assert serialize.launch_task(waiting)["progress"] == {"total": 9, "done": 4}
     assert jobs.get(WORKSPACE, "staging", "lch_0") is None
     jobs.apply(b"local/launch/lch_0", b"{}")
     assert jobs.open() == [], "a record that cannot be read is passed over"

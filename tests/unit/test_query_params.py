@@ -32,7 +32,7 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
             further = list_page(paging_of({"limit": str(limit), "cursor": following}), rows)
             assert further["data"] == rows[page * limit : (page + 1) * limit], "a page's cursor goes on behind it"
     by_cursor: list[Any] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         found = list_page(paging_of({"limit": str(limit), "cursor": cursor}), rows)
         by_cursor += found["data"]
@@ -65,6 +65,7 @@ def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
 def test_a_cursor_of_another_list_is_refused() -> None:
     page = paging_of({"cursor": "", "limit": "1"})
     given_out = listing(page, rows_of(2), 2, [(1, "a"), (2, "b")])["next_cursor"]
+    assert given_out is not None
     assert paging_of({"cursor": given_out}).cursor_of(int, str) == [1, "a"]
     with pytest.raises(ApiError, match="belongs to another list"):
         paging_of({"cursor": given_out}).cursor_of(str)

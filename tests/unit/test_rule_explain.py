@@ -8,6 +8,7 @@ from processors.membership.contact_state import Contact
 from schemas.rules import parse, rule_tree
 from schemas.rules.explain import MOST_TOLD, Explanation, explain_rule
 from schemas.rules.windows import MOST_EVENTS
+from sinks.read_api.contacts import explain
 from tests.property.world_segments import HOUR, NOW, SegmentsWorld, event
 
 MINUTE = 60_000
@@ -90,7 +91,7 @@ def test_what_matters_of_several_parts_is_when_the_whole_changes() -> None:
     found = told(any_of, bought(30), seen(0))
     assert [leaf.path for leaf in found.leaves] == ["rule.any[0]", "rule.any[1].not"]
     assert (found.member, found.changes_ms) == (True, NOW + HOUR // 2 + 1)
-    shape = found.shape(NOW, 3)
+    shape = explain.shape(found, NOW, 3)
     assert (shape["since"], shape["version"], shape["changes_at"]) == (
         "2026-05-28T20:26:40.000Z",
         3,

@@ -21,7 +21,7 @@ def made(**more: Any) -> Webhook:
 
 def test_a_definition_and_what_is_answered() -> None:
     one = made()
-    assert serialize.webhook(one, secret=True) == {
+    assert serialize.webhook_with_secret(one) == {
         "id": one.id,
         "url": "https://example.com/hook",
         "types": ["order_completed", "message.*"],

@@ -1,11 +1,11 @@
 """A circuit's state from the log of attempts equals the sender's breaker, in any order of attempts."""
 
 import random
-from typing import Any
 
 import jsonschema
 
 from schemas.api.answers.schemas import answer_schemas
+from schemas.api.answers.webhooks import DeliveryAttemptShape
 from schemas.api.routes import READS
 from schemas.limits import MAX_LIMIT
 from schemas.records.deliveries import EXPIRED, FAILED, SUCCEEDED
@@ -16,12 +16,20 @@ from sinks.read_api.control.webhook_health import CLOSED, LIMITED, LOOKED_AT, OP
 NOW = 1_790_000_000_000
 
 
-def attempt(at_ms: int, *, good: bool, error: str = "answered with 500") -> dict[str, Any]:
+def attempt(at_ms: int, *, good: bool, error: str = "answered with 500") -> DeliveryAttemptShape:
     return {
-        "at": iso(at_ms),
-        "duration_ms": 10,
+        "id": "dlv_1.1",
+        "delivery_id": "dlv_1",
+        "event_id": "evt_1",
+        "contact_id": None,
+        "type": "bought",
+        "attempt": 1,
         "status": SUCCEEDED if good else FAILED,
+        "response_code": 200 if good else 500,
         "error": None if good else error,
+        "duration_ms": 10,
+        "at": iso(at_ms),
+        "next_attempt_at": None,
     }
 
 
@@ -50,7 +58,7 @@ def test_failures_in_a_row_limit_it_open_it_and_a_success_closes_it() -> None:
 
 
 def test_its_probes_are_when_the_breaker_sends_them() -> None:
-    breaker, log, at = Breaker(), list[dict[str, Any]](), NOW
+    breaker, log, at = Breaker(), list[DeliveryAttemptShape](), NOW
     for _ in range(OPENS_AFTER + 5):
         log.append(attempt(at, good=False))
         breaker.failed(at + 10)
@@ -66,7 +74,8 @@ def test_a_message_that_expired_is_no_failure() -> None:
 
 def test_it_is_as_it_is_described() -> None:
     shape = answer_schemas()["WebhookCondition"]
-    for log in ([], [attempt(NOW, good=True)], [attempt(NOW, good=False)] * OPENS_AFTER):
+    logs: list[list[DeliveryAttemptShape]] = [[], [attempt(NOW, good=True)], [attempt(NOW, good=False)] * OPENS_AFTER]
+    for log in logs:
         told = {"webhook_id": "whk_1", **state(log, NOW)}
         assert [error.message for error in jsonschema.Draft202012Validator(shape).iter_errors(told)] == []
 

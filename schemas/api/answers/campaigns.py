@@ -65,8 +65,7 @@ class VariantShape(TypedDict):
     stats: NotRequired[CampaignStatsShape]
 
 
-@closed
-class CampaignShape(TypedDict):
+class _CampaignFields(TypedDict):
     id: str
     number: Count
     name: str
@@ -82,6 +81,16 @@ class CampaignShape(TypedDict):
     sent_at: Moment | None
     created_at: Moment
     updated_at: Moment
+
+
+class CampaignDefinition(_CampaignFields):
+    """A campaign without its figures."""
+
+    variants: list[VariantShape]
+
+
+@closed
+class CampaignShape(_CampaignFields):
     stats: CampaignStatsShape
     variants: list[VariantShape]
 
@@ -131,6 +140,7 @@ class SkippedContacts(TypedDict):
     gone: Count
 
 
+LaunchStatus = Literal["running", "done", "failed"]
 Total = Annotated[Count, Field(description="Contacts of the audience.")]
 Launched = Annotated[Count, Field(description="Contacts that are sent a message.")]
 Skipped = Annotated[SkippedContacts, Field(description="The others, by the first reason that holds.")]
@@ -141,7 +151,7 @@ class LaunchShape(TypedDict):
     id: str
     task_id: str
     campaign_id: str
-    status: Literal["running", "done", "failed"]
+    status: LaunchStatus
     audience: dict[str, Any]
     override_consent: bool
     on_entry: Annotated[bool, Field(description="Whether it counts the messages to contacts that enter the segment.")]

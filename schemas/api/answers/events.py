@@ -74,10 +74,13 @@ class TaskEvent(TypedDict):
     reason: str | None
 
 
+TaskStatus = Literal["pending", "completed", "failed"]
+
+
 @closed
 class TaskShape(TypedDict):
     task_id: str
-    status: Literal["pending", "completed", "failed"]
+    status: TaskStatus
     progress: TaskProgress
     events: list[TaskEvent]
 

@@ -3,7 +3,7 @@
 An answer is a ``TypedDict``: handlers build plain dicts, and no answer is validated on its way out.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
 from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
@@ -12,6 +12,7 @@ from schemas.errors import STATUS
 from schemas.json_schema import ref
 from schemas.warning import PATTERN
 
+T = TypeVar("T")
 closed = with_config(ConfigDict(extra="forbid"))
 """Decorates an answer: it has these fields and no others."""
 
@@ -51,3 +52,17 @@ class Pair(TypedDict):
 
     type: str
     value: str
+
+
+class PageMeta(TypedDict):
+    total: int
+    page: int
+    limit: int
+
+
+class Page(TypedDict, Generic[T]):
+    """A list's answer; `schemas.json_schema.listed` describes it. ``meta``: only where it was read by page."""
+
+    data: list[T]
+    next_cursor: str | None
+    meta: NotRequired[PageMeta]

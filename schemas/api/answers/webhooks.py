@@ -26,9 +26,13 @@ class WebhookWrittenShape(WebhookShape):
     secret: NotRequired[str]
 
 
-@closed
-class WebhookConditionShape(TypedDict):
+class _WebhookId(TypedDict):
     webhook_id: str
+
+
+class EndpointState(TypedDict):
+    """The state of an endpoint's circuit, from its last attempts."""
+
     circuit: Annotated[
         Literal["closed", "limited", "open"],
         Field(
@@ -41,6 +45,11 @@ class WebhookConditionShape(TypedDict):
     succeeded: Count
     median_ms: Count | None
     last_success_at: Moment | None
+
+
+@closed
+class WebhookConditionShape(_WebhookId, EndpointState):
+    pass
 
 
 @closed

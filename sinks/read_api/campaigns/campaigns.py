@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.api import serialize
+from schemas.api.answers.campaigns import CampaignShape, VariantShape
+from schemas.api.answers.fields import Page
 from schemas.control.control_state import Campaign, ControlState
 from schemas.errors import ApiError
 from schemas.limits import CAMPAIGN_FILTERS
 from sinks.read_api.campaigns.facts import CampaignQuery
-from sinks.read_api.campaigns.stats import Stats, details_of, figures, stats_of
+from sinks.read_api.campaigns.stats import CampaignFigures, details_of, figures, stats_of
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.paging import Paging, QueryParameters, after_cursor, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
@@ -63,7 +65,7 @@ async def _of_status(
 
 async def page(
     reader: ClickHouseReader, tenant: Tenant, matching: Sequence[Campaign], paging: Paging, query: QueryParameters
-) -> dict[str, Any]:
+) -> Page[CampaignShape]:
     """A page of these campaigns with their figures; the cursor is the id of the last one."""
     rest = after_cursor(matching, paging, lambda c: c.id)
     shown = rest[paging.offset : paging.offset + paging.wanted]
@@ -73,25 +75,24 @@ async def page(
     return listing(paging, rows, len(matching), [[c.id] for c in shown])
 
 
-async def one(reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters) -> dict[str, Any]:
+async def details(
+    reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters
+) -> CampaignShape:
+    """A campaign with its figures, also by contact and by variant."""
     question = CampaignQuery(tenant=tenant, campaigns=[campaign], as_of_ms=time_ms(query, "as_of"))
     whole, parts = (await details_of(reader, question, contacts=True))[campaign.id]
-    return _with_figures(campaign, whole) | {"variants": variants_of(campaign, parts)}
+    return {**_with_figures(campaign, whole), "variants": variants_of(campaign, parts)}
 
 
-def variants_of(campaign: Campaign, parts: Mapping[str, Stats]) -> list[dict[str, Any]]:
+def variants_of(campaign: Campaign, parts: Mapping[str, CampaignFigures]) -> list[VariantShape]:
     """The defined variants, then those that only messages name, each with its figures."""
     names = {variant.id: variant.name for variant in campaign.variants}
     seen = [name for name in parts if name and name not in names]
     return [
-        {"id": name, "name": names.get(name), "stats": _shown(parts.get(name) or figures([], []))}
+        {"id": name, "name": names.get(name), "stats": (parts.get(name) or figures([], [])).stats}
         for name in (*names, *seen)
     ]
 
 
-def _with_figures(campaign: Campaign, stats: dict[str, Any]) -> dict[str, Any]:
-    return {**serialize.campaign(campaign, stats["first_sent_ms"]), "stats": _shown(stats)}
-
-
-def _shown(stats: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in stats.items() if name != "first_sent_ms"}
+def _with_figures(campaign: Campaign, total: CampaignFigures) -> CampaignShape:
+    return {**serialize.campaign(campaign, total.first_sent_ms), "stats": total.stats}

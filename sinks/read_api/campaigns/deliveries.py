@@ -4,8 +4,10 @@ Events without a `message_id` are grouped by contact, and `message_id` is null. 
 each message.
 """
 
-from typing import Any
+from typing import Any, cast
 
+from schemas.api.answers.campaigns import CampaignDeliveryShape
+from schemas.api.answers.fields import Page
 from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 from schemas.limits import MESSAGE_STATES
@@ -49,7 +51,7 @@ _COUNT = "SELECT count() AS total FROM ({messages})"
 
 async def deliveries(
     reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters, paging: Paging
-) -> dict[str, Any]:
+) -> Page[CampaignDeliveryShape]:
     """Filters: ``state``, ``variant``, ``contact``; raises ``ApiError`` (422) for an unknown state."""
     state = query.get("state", "")
     if state and state not in MESSAGE_STATES:
@@ -74,9 +76,9 @@ async def deliveries(
     return listing(paging, [_shape(row) for row in rows], total, [(row["began_ms"], row["place"]) for row in rows])
 
 
-def _shape(row: dict[str, Any]) -> dict[str, Any]:
+def _shape(row: dict[str, Any]) -> CampaignDeliveryShape:
     times = {f"{kind}_at": None if row[f"{kind}_ms"] is None else iso(row[f"{kind}_ms"]) for kind in KINDS}
-    return {
+    shown = {
         "message_id": row["id"] or None,
         "contact_id": row["owner"] or None,
         "state": row["state"],
@@ -85,3 +87,5 @@ def _shape(row: dict[str, Any]) -> dict[str, Any]:
         **times,
         "bounce_class": row["class"] if row["bounced_ms"] is not None else None,
     }
+    # the kinds of messages name the fields of times, which a type cannot tell from a loop
+    return cast("CampaignDeliveryShape", shown)

@@ -1,9 +1,10 @@
 """A campaign and an audience in; how many of its contacts a launch now would reach, and why not the others, out."""
 
-from typing import Any
+from typing import Any, TypedDict
 
+from schemas.api import serialize
+from schemas.api.answers.campaigns import SkippedContacts
 from schemas.control.control_state import Campaign, ControlState
-from schemas.control.launch_jobs import SKIPS
 from schemas.control.lookup import require
 from schemas.errors import ApiError
 from schemas.rules import rule_tree, sql
@@ -13,9 +14,16 @@ from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
 
+class LaunchReach(TypedDict):
+    contact: str | None
+    total: int
+    launched: int
+    skipped: SkippedContacts
+
+
 async def plan(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, campaign: Campaign, *, body: Any, now_ms: int
-) -> dict[str, Any]:
+) -> LaunchReach:
     """``contact`` is the id of the one that is named; raises ``ApiError`` (404, 422)."""
     contact, parameters = "", {}
     rules, lists = control.rules_and_lists(tenant.place)
@@ -35,9 +43,9 @@ async def plan(
         audience, parameters = query.sql.rpartition("SETTINGS")[0], query.parameters
     campaigns = control.campaigns[tenant.place].values()
     override = body.get("override_consent") is True
-    asked = verdicts(campaign, campaigns, audience, launch_id="", at_ms=now_ms, override_consent=override)
-    bound = parameters | asked.parameters
-    rows = await reader.rows(f"{asked.counts} SETTINGS precise_float_parsing = 1", **bound)
+    query_of = verdicts(campaign, campaigns, audience, launch_id="", at_ms=now_ms, override_consent=override)
+    bound = parameters | query_of.parameters
+    rows = await reader.rows(f"{query_of.counts} SETTINGS precise_float_parsing = 1", **bound)
     counts = {row["skip"]: row["contacts"] for row in rows}
     if body.get("segment") is not None:
         members = (await reader.rows(f"SELECT count() AS members FROM ({OF_SEGMENT})", **bound))[0]["members"]  # noqa: S608 - constants
@@ -46,5 +54,5 @@ async def plan(
         "contact": contact or None,
         "total": sum(counts.values()),
         "launched": counts.get("", 0),
-        "skipped": {name: counts.get(name, 0) for name in SKIPS},
+        "skipped": serialize.skipped(counts),
     }

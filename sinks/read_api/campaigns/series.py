@@ -8,8 +8,9 @@ UTC or in the zone that ``tz`` names, and are closed at their start.
 import asyncio
 from bisect import bisect_right
 from collections import Counter
-from typing import Any
+from typing import cast
 
+from schemas.api.answers.campaigns import CampaignSeriesShape, SeriesPoint
 from schemas.control.control_state import Campaign
 from schemas.errors import ApiError
 from schemas.limits import STEPS
@@ -47,7 +48,7 @@ GROUP BY start
 
 async def series(
     reader: ClickHouseReader, tenant: Tenant, campaign: Campaign, query: QueryParameters
-) -> dict[str, Any]:
+) -> CampaignSeriesShape:
     """Every interval of the span, empty ones too; without ``from`` and ``to`` from the first fact to the last."""
     interval = query.get("interval", "hour")
     if interval not in STEPS:
@@ -63,15 +64,19 @@ async def series(
     parts = await _parts(reader, question, {**span, "step": grain(interval, zone)})
     first = begin if begin is not None else min(parts, default=None)
     last = end - 1 if end is not None else max(parts, default=None)
-    found: list[int] = []
+    begins: list[int] = []
     if first is not None and last is not None and last >= first:
         check_points(first, last + 1, interval)
-        found = starts(interval, zone, first, last)
-    points: dict[int, Counter[str]] = {at: Counter() for at in found}
+        begins = starts(interval, zone, first, last)
+    points: dict[int, Counter[str]] = {at: Counter() for at in begins}
     for at, counts in parts.items():
-        points[found[max(0, bisect_right(found, at) - 1)]].update(counts)
-    data = [{"at": iso(at), **{kind: points[at][kind] for kind in (*KINDS, "conversions")}} for at in found]
-    return {"interval": interval, "tz": zone, "data": data}
+        points[begins[max(0, bisect_right(begins, at) - 1)]].update(counts)
+    return {"interval": interval, "tz": zone, "data": [_point(at, points[at]) for at in begins]}
+
+
+def _point(at_ms: int, counts: Counter[str]) -> SeriesPoint:
+    # the kinds of messages are the fields of the answer, which a type cannot tell from a loop
+    return cast("SeriesPoint", {"at": iso(at_ms), **{kind: counts[kind] for kind in (*KINDS, "conversions")}})
 
 
 async def _parts(reader: ClickHouseReader, question: CampaignQuery, span: dict[str, int]) -> dict[int, Counter[str]]:

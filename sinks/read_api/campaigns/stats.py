@@ -12,9 +12,10 @@ Every figure is a number of messages, each counted once per kind however often i
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
 
+from schemas.api.answers.campaigns import CampaignStatsShape, MessageCounts
 from schemas.control.control_state import Campaign
 from sinks.read_api.campaigns.facts import KINDS, CampaignQuery
 from sinks.read_api.request.client import ClickHouseReader
@@ -95,12 +96,17 @@ FROM ({converted})
 GROUP BY GROUPING SETS ((campaign_id), (campaign_id, variant))
 """
 
-Stats = dict[str, Any]
+
+class CampaignFigures(NamedTuple):
+    """``first_sent_ms``: when the first message was sent, which tells a campaign's status."""
+
+    stats: CampaignStatsShape
+    first_sent_ms: int | None
 
 
 async def details_of(
     reader: ClickHouseReader, question: CampaignQuery, *, contacts: bool
-) -> dict[str, tuple[Stats, dict[str, Stats]]]:
+) -> dict[str, tuple[CampaignFigures, dict[str, CampaignFigures]]]:
     """Of each campaign the figures of the whole, and of each variant that its messages name."""
     messages = _MESSAGES.format(messages=question.messages, figures=_FIGURES, **KINDS)
     conversions = _CONVERSIONS.format(converted=question.converted)
@@ -121,26 +127,29 @@ def _of(campaign: Campaign, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _one(
     messages: list[dict[str, Any]], reached: list[dict[str, Any]], people: list[dict[str, Any]] | None
-) -> tuple[Stats, dict[str, Stats]]:
+) -> tuple[CampaignFigures, dict[str, CampaignFigures]]:
     whole = [row for row in reached if row["is_whole"]]
-    stats = figures(messages, whole)
+    total = figures(messages, whole)
     if people is not None:
-        stats["contacts"] = _contacts(people, whole)
+        total.stats["contacts"] = _contacts(people, whole)
     parts = [row for row in reached if not row["is_whole"]]
     variants = {row["variant"] for row in (*messages, *parts)}
-    return stats, {
+    return total, {
         name: figures([m for m in messages if m["variant"] == name], [p for p in parts if p["variant"] == name])
         for name in sorted(variants)
     }
 
 
-def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> dict[str, int]:
-    return {kind: sum(row[kind] for row in people) for kind in KINDS} | {
-        "conversions": sum(row["contacts"] for row in reached)
-    }
+def _contacts(people: list[dict[str, Any]], reached: list[dict[str, Any]]) -> MessageCounts:
+    # the kinds of messages are the fields of the answer, which a type cannot tell from a loop
+    return cast("MessageCounts", _counts(people, sum(row["contacts"] for row in reached)))
 
 
-async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, dict[str, int]]:
+def _counts(rows: Iterable[Mapping[str, int]], conversions: int) -> dict[str, int]:
+    return {kind: sum(row[kind] for row in rows) for kind in KINDS} | {"conversions": conversions}
+
+
+async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, MessageCounts]:
     """Of each campaign the different contacts per kind."""
     people, reached = await asyncio.gather(
         reader.rows(_CONTACTS.format(facts=question.facts, figures=_FIGURES), **question.parameters),
@@ -150,7 +159,7 @@ async def contacts_of(reader: ClickHouseReader, question: CampaignQuery) -> dict
     return {c.id: _contacts(_of(c, people), _of(c, whole)) for c in question.campaigns}
 
 
-async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, Stats]:
+async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[str, CampaignFigures]:
     """Of each campaign the figures of the whole, without contacts."""
     message_rows, bounced, reached = await asyncio.gather(
         *(
@@ -168,18 +177,19 @@ async def stats_of(reader: ClickHouseReader, question: CampaignQuery) -> dict[st
     return {c.id: figures(_of(c, messages), _of(c, whole)) for c in question.campaigns}
 
 
-def figures(messages: Iterable[dict[str, Any]], reached: Iterable[dict[str, Any]]) -> Stats:
+def figures(messages: Iterable[dict[str, Any]], reached: Iterable[dict[str, Any]]) -> CampaignFigures:
     rows, goals = list(messages), list(reached)
-    stats: Stats = {kind: sum(row[kind] for row in rows) for kind in KINDS}
-    for name in ("conversions", "conversion_events"):
-        stats[name] = sum(row[name] for row in goals)
-    stats["conversion_value"] = round(sum(row["conversion_value"] for row in goals), MAX_VALUE_DIGITS)
+    counts = _counts(rows, sum(row["conversions"] for row in goals))
     classes = sorted({name for row in rows for name in row["bounces"]})
-    stats["bounces"] = {name: sum(row["bounces"].get(name, 0) for row in rows) for name in classes}
-    stats["rates"] = {name: _rate(stats[part], stats[of]) for name, (part, of) in RATES.items()}
-    first = [row["first_sent"] for row in rows if row["first_sent"]]
-    stats["first_sent_ms"] = min(first) if first else None
-    return stats
+    stats = {
+        **counts,
+        "conversion_events": sum(row["conversion_events"] for row in goals),
+        "conversion_value": round(sum(row["conversion_value"] for row in goals), MAX_VALUE_DIGITS),
+        "bounces": {name: sum(row["bounces"].get(name, 0) for row in rows) for name in classes},
+        "rates": {name: _rate(counts[part], counts[of]) for name, (part, of) in RATES.items()},
+    }
+    first_sent_ms = min((row["first_sent"] for row in rows if row["first_sent"]), default=None)
+    return CampaignFigures(cast("CampaignStatsShape", stats), first_sent_ms)  # as in `_contacts`
 
 
 def _rate(part: int, of: int) -> float | None:

@@ -1,7 +1,7 @@
 """A contact in; all changes of its consents, newest first, out."""
 
-from typing import Any
-
+from schemas.api.answers.contacts import ContactConsentShape
+from schemas.api.answers.fields import Page
 from schemas.times import iso
 from sinks.read_api.contacts.contacts import losers_of, required
 from sinks.read_api.request.client import ClickHouseReader
@@ -35,7 +35,7 @@ _VALUES = {"given": True, "withdrawn": False, "removed": None}
 LATEST = 9_000_000_000_000_000
 
 
-async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> dict[str, Any]:
+async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging) -> Page[ContactConsentShape]:
     """Returns a page of changes; raises ``ApiError`` (404)."""
     contact_id = (await required(reader, tenant, text))["contact_id"]
     before_ms, before_id, name, event = paging.cursor_of(int, str, str, str) or (LATEST, "", "", "")
@@ -50,7 +50,7 @@ async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: 
         limit=paging.wanted,
         offset=paging.offset,
     )
-    shown = [
+    shown: list[ContactConsentShape] = [
         {
             "consent": row["consent"],
             "value": _VALUES[row["state"]],

@@ -7,6 +7,8 @@ omits contacts that merged into another.
 import asyncio
 from typing import Any
 
+from schemas.api.answers.contacts import ContactShape
+from schemas.api.answers.fields import Page
 from schemas.records import identity
 from sinks.read_api.contacts.contacts import find, shaped
 from sinks.read_api.request.client import ClickHouseReader
@@ -45,7 +47,7 @@ _SOME = " AND contact_id IN {ids:Array(String)} ORDER BY contact_id"
 
 async def contacts(
     reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
-) -> dict[str, Any]:
+) -> Page[ContactShape]:
     """Returns a page with its total; raises ``ApiError`` (422) for a filter without a meaning."""
     where, parameters = await _filtered(reader, tenant, query, segment)
     page = _page(reader, where, parameters, paging)

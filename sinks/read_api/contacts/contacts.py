@@ -4,17 +4,18 @@
 2. A contact's events carry an own contact id that is its id, or that lost to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
-from schemas.api.contact_shape import shape
+from schemas.api import serialize
+from schemas.api.answers.contacts import ContactSegmentShape, ContactShape
+from schemas.api.answers.events import ContactEventShape
+from schemas.api.answers.fields import Page
 from schemas.control import static_segments
 from schemas.errors import ApiError
 from schemas.times import iso
-from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
+from sinks.read_api.request.client import ClickHouseReader, stored_json
+from sinks.read_api.request.paging import Paging, Placed, QueryParameters, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 MAX_HOPS = 8
@@ -36,7 +37,6 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 ORDER BY version DESC
 LIMIT 1
 """
-
 _LOSERS = """
 SELECT loser FROM contact_overrides
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
@@ -47,7 +47,6 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 GROUP BY loser
 HAVING argMax(winner, version) = {id:String} AND loser != {id:String}
 """
-
 _EVENTS = """
 SELECT
     event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
@@ -67,14 +66,12 @@ WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:
 ORDER BY timestamp DESC, key DESC
 LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
-
 _EVENT_COUNT = """
 SELECT uniqExact(event_id, type, own_contact_id) AS total FROM events
 WHERE workspace = {workspace:String} AND environment = {environment:String}
   AND own_contact_id IN {ids:Array(String)} AND ({only:String} = '' OR type = {only:String})
   AND toUnixTimestamp64Milli(timestamp) >= {since:Int64} AND toUnixTimestamp64Milli(timestamp) < {until:Int64}
 """
-
 _SEGMENTS = """
 SELECT contact_id, segment_id, argMax(toUnixTimestamp64Milli(at), version) AS since_ms,
        argMax(segment_version, version) AS segment_version
@@ -84,7 +81,6 @@ GROUP BY contact_id, segment_id
 HAVING argMax(member, version) = 1
 ORDER BY contact_id, segment_id
 """
-
 _EVENTS_OF_MANY = """
 SELECT
     event_id, concat(event_id, char(127), type, char(127), own_contact_id) AS key, type,
@@ -103,13 +99,11 @@ WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:
 ORDER BY timestamp DESC, key DESC
 LIMIT {wanted:UInt32} BY owner
 """
-
 _WINNERS = """
 SELECT loser, argMax(winner, version) AS winner FROM contact_overrides
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN {ids:Array(String)}
 GROUP BY loser
 """
-
 _OWNED = """
 SELECT loser, argMax(winner, version) AS owner FROM contact_overrides
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser IN
@@ -120,7 +114,6 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 GROUP BY loser
 HAVING owner IN {ids:Array(String)}
 """
-
 _CONTACTS = """
 SELECT
     contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
@@ -155,10 +148,10 @@ async def winners_of(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str
 
 async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str]) -> list[dict[str, Any] | None]:
     """Returns the rows of the contacts to which these ids belong today, in the order of the ids."""
-    target = {one: one for one in ids} | await winners_of(reader, tenant, ids)
+    target = {contact_id: contact_id for contact_id in ids} | await winners_of(reader, tenant, ids)
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(MAX_HOPS):
-        missing = {one for one in target.values() if one not in rows}
+        missing = {winner for winner in target.values() if winner not in rows}
         if not missing:
             break
         rows_by_id = {
@@ -167,8 +160,9 @@ async def find_all(reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str])
         if not rows_by_id:
             break
         rows |= rows_by_id
-        target = {one: rows[to]["merged_into"] or to if to in rows else to for one, to in target.items()}
-    return [None if row is None or row["merged_into"] else row for row in (rows.get(target[one]) for one in ids)]
+        target = {loser: rows[to]["merged_into"] or to if to in rows else to for loser, to in target.items()}
+    present = (rows.get(target[contact_id]) for contact_id in ids)
+    return [None if row is None or row["merged_into"] else row for row in present]
 
 
 async def required(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
@@ -179,11 +173,11 @@ async def required(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[
     return row
 
 
-async def get(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
+async def get(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactShape:
     return (await shaped(reader, tenant, [await required(reader, tenant, text)]))[0]
 
 
-async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[str, Any]]) -> list[ContactShape]:
     """Returns contacts in the API's shape; one query reads all their segments."""
     if not rows:
         return []
@@ -195,9 +189,11 @@ async def shaped(reader: ClickHouseReader, tenant: Tenant, rows: Sequence[dict[s
     return [_shape(row, segments.get(row["contact_id"], [])) for row in rows]
 
 
-def _shape(row: dict[str, Any], segments: list[str]) -> dict[str, Any]:
-    parts = {name: orjson.Fragment(row[name]) for name in ("consents", "devices")}
-    return shape({**row, **parts, "id": row["contact_id"]}, static_segments.shown(row["attributes"]), segments)
+def _shape(row: dict[str, Any], segments: list[str]) -> ContactShape:
+    parts = {name: stored_json(row[name]) for name in ("consents", "devices")}
+    return serialize.contact(
+        {**row, **parts, "id": row["contact_id"]}, static_segments.shown(row["attributes"]), segments
+    )
 
 
 async def losers_of(reader: ClickHouseReader, tenant: Tenant, contact_id: str) -> list[str]:
@@ -219,7 +215,7 @@ def event_filters(query: QueryParameters) -> dict[str, Any]:
 
 async def events(
     reader: ClickHouseReader, tenant: Tenant, text: str, paging: Paging, query: QueryParameters
-) -> dict[str, Any]:
+) -> Page[ContactEventShape]:
     """Returns the events that meet the filters, each once, newest first by the client's time."""
     filters = event_filters(query)
     contact_id = (await required(reader, tenant, text))["contact_id"]
@@ -244,9 +240,9 @@ async def events(
 
 async def latest_events(
     reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
-) -> dict[str, list[dict[str, Any]]]:
-    """Returns at most ``wanted`` events of each contact, newest first: their cursor, and their API ``shape``."""
-    owners = {one: one for one in ids}
+) -> dict[str, list[Placed[ContactEventShape]]]:
+    """Returns at most ``wanted`` events of each contact, newest first."""
+    owners = {contact_id: contact_id for contact_id in ids}
     owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **tenant.parameters, ids=list(ids))}
     before_ms, before_id = before or (LATEST, "")
     rows = await reader.rows(
@@ -258,32 +254,43 @@ async def latest_events(
         before_id=before_id,
         wanted=wanted,
     )
-    events: dict[str, list[dict[str, Any]]] = {one: [] for one in ids}
+    events: dict[str, list[Placed[ContactEventShape]]] = {contact_id: [] for contact_id in ids}
     for row in rows:
-        events[row["owner"]].append({**row, "shape": _event(row, row["owner"])})
+        events[row["owner"]].append(Placed(row["timestamp_ms"], row["event_id"], _event(row, row["owner"])))
     return events
 
 
-def _event(row: dict[str, Any], contact_id: str) -> dict[str, Any]:
+def _event(row: dict[str, Any], contact_id: str) -> ContactEventShape:
     return {
         "event_id": row["event_id"],
         "contact_id": contact_id,
         "type": row["type"],
         "timestamp": iso(row["timestamp_ms"]),
         "received_at": iso(row["received_ms"]),
-        "properties": orjson.Fragment(row["properties"]),
-        "context": orjson.Fragment(row["context"]) if row["context"] else None,
-        **{name: row[name] or None for name in ("campaign_id", "message_id", "variant", "channel", "source")},
+        "properties": stored_json(row["properties"]),
+        "context": stored_json(row["context"]) if row["context"] else None,
+        "campaign_id": row["campaign_id"] or None,
+        "message_id": row["message_id"] or None,
+        "variant": row["variant"] or None,
+        "channel": row["channel"] or None,
+        "source": row["source"] or None,
         "identifiers": row["identifiers"],
     }
 
 
-async def segments(reader: ClickHouseReader, tenant: Tenant, text: str) -> list[dict[str, Any]]:
-    """Returns the segments of a contact: id, start, and version of the rule."""
+async def segments(
+    reader: ClickHouseReader, tenant: Tenant, text: str, names: Mapping[str, str]
+) -> list[ContactSegmentShape]:
+    """Returns the segments of a contact; ``names`` are those of all segments, by id."""
     contact_id = (await required(reader, tenant, text))["contact_id"]
     rows = await reader.rows(_SEGMENTS, **tenant.parameters, ids=[contact_id])
     return [
-        {"id": row["segment_id"], "since": iso(row["since_ms"]), "version": row["segment_version"]}
+        {
+            "id": row["segment_id"],
+            "since": iso(row["since_ms"]),
+            "version": row["segment_version"],
+            "name": names[row["segment_id"]],
+        }
         for row in rows
-        if row["segment_id"] in tenant.segments
+        if row["segment_id"] in names
     ]

@@ -1,8 +1,9 @@
 """An erasure's id in; its progress out. A contact in; all own contact ids that are erased with it out."""
 
-from typing import Any
+from typing import TypedDict
 
-from schemas.control import erasure
+from schemas.api import serialize
+from schemas.api.answers.contacts import ErasureShape
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
 from schemas.records import identity
@@ -11,7 +12,11 @@ from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
 
-async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
+class ContactIds(TypedDict):
+    ids: list[str]
+
+
+async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactIds:
     """Returns the own contact ids of a contact; raises ``ApiError`` (404)."""
     row = await contacts.required(reader, tenant, text)
     ids = {row["contact_id"], *await contacts.losers_of(reader, tenant, row["contact_id"])}
@@ -22,7 +27,7 @@ async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str
     return {"ids": sorted(ids)}
 
 
-def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: int, now_ms: int) -> dict[str, Any]:
+def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: int, now_ms: int) -> ErasureShape:
     """Returns an erasure's progress; raises ``ApiError`` (404)."""
     erasure_record = control.erasures.get(erasure_id) or control.open_erasures.get(erasure_id)
     if erasure_record is None or (erasure_record.workspace, erasure_record.environment) != (
@@ -30,4 +35,5 @@ def shown(control: ControlState, tenant: Tenant, erasure_id: str, partitions: in
         tenant.environment,
     ):
         raise ApiError("not_found", "no such erasure")
-    return erasure.shape(erasure_record, control.erasure_steps[erasure_record.id].values(), partitions, now_ms)
+    steps = control.erasure_steps[erasure_record.id].values()
+    return serialize.erasure(erasure_record, steps, partitions, now_ms)

@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
+from schemas.api.answers.events import StoredEventShape
 from schemas.errors import ApiError
 from schemas.records.sameness import CONFLICT
 from schemas.times import iso
 from schemas.warning import STORED_AS, warning
 from sinks.read_api.contacts import overruled
-from sinks.read_api.request.client import ClickHouseReader
+from sinks.read_api.request.client import ClickHouseReader, stored_json
 from sinks.read_api.request.tenant import Tenant
 
 _REMOVED = """
@@ -29,7 +30,6 @@ FROM events_resolved
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND event_id = {id:String}
 ORDER BY received_at DESC LIMIT 2
 """
-_TEXTS = ("campaign_id", "message_id", "variant", "channel", "source")
 
 
 async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
@@ -43,7 +43,7 @@ async def missing(reader: ClickHouseReader, tenant: Tenant) -> ApiError:
     return ApiError("not_found", message)
 
 
-async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict[str, Any]:
+async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> StoredEventShape:
     """Returns the newest event with the id; raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
@@ -55,7 +55,7 @@ async def event(reader: ClickHouseReader, tenant: Tenant, event_id: str) -> dict
     return shown
 
 
-def shape(row: dict[str, Any]) -> dict[str, Any]:
+def shape(row: dict[str, Any]) -> StoredEventShape:
     """Returns a row in the API's shape; ``contact_id`` is the present contact."""
     context = orjson.loads(row["context"]) if row["context"] else {}
     stored = context.pop(STORED_AS, [])
@@ -66,9 +66,13 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
         "type": row["type"],
         "timestamp": iso(row["timestamp_ms"]),
         "received_at": iso(row["received_ms"]),
-        "properties": orjson.Fragment(row["properties"]),
+        "properties": stored_json(row["properties"]),
         "context": context or None,
-        **{name: row[name] or None for name in _TEXTS},
+        "campaign_id": row["campaign_id"] or None,
+        "message_id": row["message_id"] or None,
+        "variant": row["variant"] or None,
+        "channel": row["channel"] or None,
+        "source": row["source"] or None,
         "identifiers": row["identifiers"],
         "warnings": warnings,
     }

@@ -6,6 +6,8 @@ page. ``from`` and ``to`` bound the client's time; ``from`` is inclusive, ``to``
 
 from typing import Any
 
+from schemas.api.answers.events import StoredEventShape
+from schemas.api.answers.fields import Page
 from sinks.read_api.contacts.contacts import event_filters, winners_of
 from sinks.read_api.contacts.event import shape
 from sinks.read_api.request.client import ClickHouseReader
@@ -46,7 +48,9 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 _COUNT = "SELECT uniqExact(campaign_id, type, event_id, _sender) AS total"
 
 
-async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging) -> dict[str, Any]:
+async def events(
+    reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging
+) -> Page[StoredEventShape]:
     """Returns a page of events; raises ``ApiError`` (422) for an invalid time or a cursor of another list."""
     parameters = {**tenant.parameters, **event_filters(query)}
     if paging.after is not None:
@@ -60,7 +64,7 @@ async def events(reader: ClickHouseReader, tenant: Tenant, query: QueryParameter
 
 async def _by_cursor(
     reader: ClickHouseReader, tenant: Tenant, parameters: dict[str, Any], paging: Paging
-) -> dict[str, Any]:
+) -> Page[StoredEventShape]:
     campaign, kind, event, sender = paging.cursor_of(str, str, str, str) or ("", "", "", "")
     rows: list[dict[str, Any]] = []
     following: str | None = None
@@ -81,7 +85,7 @@ async def _by_cursor(
     return {"data": await _shaped(reader, tenant, rows), "next_cursor": following}
 
 
-async def _shaped(reader: ClickHouseReader, tenant: Tenant, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _shaped(reader: ClickHouseReader, tenant: Tenant, rows: list[dict[str, Any]]) -> list[StoredEventShape]:
     owners = sorted({row["own_contact_id"] for row in rows if row["own_contact_id"]})
     winners = await winners_of(reader, tenant, owners) if owners else {}
     return [shape({**row, "contact_id": winners.get(row["own_contact_id"], row["own_contact_id"])}) for row in rows]

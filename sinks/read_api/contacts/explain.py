@@ -8,17 +8,19 @@ from typing import Any
 
 import orjson
 
+from schemas.api.answers.segments import ExplainedLeaf, ExplanationShape
 from schemas.control.control_state import Segment
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import TRACK
 from schemas.records.sameness import SENDER_LENGTH
 from schemas.rules import facts
-from schemas.rules.explain import explain_rule
+from schemas.rules.explain import Explanation, Leaf, explain_rule
 from schemas.rules.facts import ContactFacts, EventFact
 from schemas.rules.nodes import InSegment, Rule
 from schemas.rules.rule_tree import all_leaves
 from schemas.rules.windows import MOST_EVENTS, MOST_FUTURE
+from schemas.times import iso
 from sinks.read_api.contacts import contacts
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
@@ -49,7 +51,7 @@ MOST_READ = 20 * (MOST_EVENTS + MOST_FUTURE)
 
 async def explain(
     reader: ClickHouseReader, tenant: Tenant, segment_and_rule: tuple[Segment, Rule], text: str, now_ms: int
-) -> Any:
+) -> ExplanationShape:
     """Returns a segment's whole rule with its verdicts; raises ``ApiError`` (404) for an unknown contact."""
     segment, tree = segment_and_rule
     if not text:
@@ -69,7 +71,32 @@ async def explain(
         is_identified=any(map(identity.is_known, identifiers)),
     )
     explanation = explain_rule(tree, contact, now_ms)
-    return explanation.shape(since.get(segment.id) if explanation.member else None, segment.version)
+    since_ms = since.get(segment.id) if explanation.member else None
+    return shape(explanation, since_ms, segment.version)
+
+
+def shape(explanation: Explanation, since_ms: int | None, version: int) -> ExplanationShape:
+    """``since_ms`` is the start of the membership, ``version`` that of the rule."""
+    return {
+        "member": explanation.member,
+        "since": None if since_ms is None else iso(since_ms),
+        "version": version,
+        "leaves": [_leaf(leaf) for leaf in explanation.leaves],
+        "changes_at": None if explanation.changes_ms is None else iso(explanation.changes_ms),
+    }
+
+
+def _leaf(record: Leaf) -> ExplainedLeaf:
+    leaf: ExplainedLeaf = {
+        "path": record.path,
+        "met": record.met,
+        "value": record.value,
+        "threshold": record.threshold,
+        "events": list(record.events),
+    }
+    if record.truncated:
+        leaf["truncated"] = True
+    return leaf
 
 
 async def _seen(reader: ClickHouseReader, tenant: Tenant, contact_id: str, tree: Rule) -> list[EventFact]:

@@ -10,6 +10,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.api.answers.contacts import (
+    ContactIdentityShape,
+    ContactTiesShape,
+    Evidence,
+    IdentifierEvidence,
+    Separation,
+)
+from schemas.api.answers.fields import Pair
 from schemas.records.identity import contact_id
 from schemas.times import iso
 from sinks.clickhouse.link_rows import LIFTED
@@ -55,7 +63,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String}
   AND (a_id IN {far:Array(String)} OR b_id IN {far:Array(String)})
 """
 
-Pair = tuple[str, str]
+IdPair = tuple[str, str]
 """Own contact ids, the smaller one first."""
 
 
@@ -64,9 +72,9 @@ class Retractions:
     """Retractions of pairs: single events, times until which no evidence counts, and the last separations and lifts."""
 
     events: frozenset[tuple[str, str, str]]
-    until_ms: dict[Pair, int]
-    separated_ms: dict[Pair, int]
-    lifted_ms: dict[Pair, int]
+    until_ms: dict[IdPair, int]
+    separated_ms: dict[IdPair, int]
+    lifted_ms: dict[IdPair, int]
 
     def cover(self, a: str, b: str, row: dict[str, Any]) -> bool:
         """Whether a retraction excludes a link or refusal."""
@@ -75,18 +83,18 @@ class Retractions:
             return True
         return not row.get("explicit") and self.separates(pair, row["at_ms"])
 
-    def separates(self, pair: Pair, at_ms: int) -> bool:
+    def separates(self, pair: IdPair, at_ms: int) -> bool:
         split, lift = self.separated_ms.get(pair), self.lifted_ms.get(pair, -1)
         return split is not None and split < at_ms and not split <= lift < at_ms
 
-    def standing(self) -> dict[Pair, int]:
+    def standing(self) -> dict[IdPair, int]:
         """Pairs that are separated today, with the start of the separation."""
         return {pair: at_ms for pair, at_ms in self.separated_ms.items() if self.lifted_ms.get(pair, -1) < at_ms}
 
 
 async def _retractions(reader: ClickHouseReader, tenant: Tenant, ids: list[str]) -> Retractions:
     rows = await reader.rows(_RETRACTED, **tenant.parameters, ids=ids)
-    separated: dict[Pair, int] = {}
+    separated: dict[IdPair, int] = {}
     for row in rows:
         if row["event_id"] != LIFTED:
             pair = (row["a_id"], row["b_id"])
@@ -99,21 +107,19 @@ async def _retractions(reader: ClickHouseReader, tenant: Tenant, ids: list[str])
     )
 
 
-async def _separated(
-    reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions
-) -> list[dict[str, Any]]:
+async def _separated(reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone: Retractions) -> list[Separation]:
     """Returns pairs with exactly one identifier of the contact: ``a`` is the contact's."""
     here = set(ids)
     pairs = {p: at for p, at in gone.standing().items() if (p[0] in here) != (p[1] in here)}
     if not pairs:
         return []
-    names: dict[str, dict[str, str]] = {}
+    names: dict[str, Pair] = {}
     for row in await reader.rows(
         _NAMES, **tenant.parameters, ids=ids, far=sorted({n for p in pairs for n in p} - here)
     ):
         for side in ("a", "b"):
             names[row[f"{side}_id"]] = {"type": row[f"{side}_type"], "value": row[f"{side}_value"]}
-    separated = []
+    separated: list[Separation] = []
     for pair, at_ms in sorted(pairs.items(), key=lambda entry: entry[1]):
         near, far = pair if pair[0] in here else pair[::-1]
         if near in names and far in names:
@@ -126,7 +132,7 @@ async def _links(reader: ClickHouseReader, tenant: Tenant, ids: list[str], gone:
     return [k for k in links if k["a_id"] == k["b_id"] or not gone.cover(k["a_id"], k["b_id"], k)]
 
 
-async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
+async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactIdentityShape:
     """Returns evidence only if both of its identifiers belong to the contact today."""
     row = await required(reader, tenant, text)
     ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
@@ -144,7 +150,13 @@ async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[
             for m in _changes_of(merges)
         ],
         "refused": [
-            {name: r[name] for name in ("type", "value", "reason", "event_id")} | {"at": iso(r["at_ms"])}
+            {
+                "type": r["type"],
+                "value": r["value"],
+                "reason": r["reason"],
+                "event_id": r["event_id"],
+                "at": iso(r["at_ms"]),
+            }
             for r in refused
             if not _is_over(r, tenant, ids, gone)
         ],
@@ -152,7 +164,7 @@ async def identity(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[
     }
 
 
-async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> dict[str, Any]:
+async def ties(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactTiesShape:
     """Returns the ties that a split of the contact may cut, and its members; ``settled``: its own row is the newest."""
     row = await required(reader, tenant, text)
     ids = [row["contact_id"], *await losers_of(reader, tenant, row["contact_id"])]
@@ -194,22 +206,26 @@ def _is_over(refused: dict[str, Any], tenant: Tenant, ids: Collection[str], gone
     return (*pair, refused["event_id"]) in gone.events or refused["at_ms"] <= gone.until_ms.get(pair, 0)
 
 
-def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Identifier -> its links, oldest first; a first-sighting link names one identifier alone."""
-    evidence: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+def _evidence(links: list[dict[str, Any]]) -> dict[tuple[str, str], list[tuple[int, Evidence]]]:
+    """Identifier -> time and evidence, oldest first; a first-sighting link names one identifier alone."""
+    evidence: dict[tuple[str, str], list[tuple[int, Evidence]]] = defaultdict(list)
     for link in links:
         a, b = (link["a_type"], link["a_value"]), (link["b_type"], link["b_value"])
         for own, other in {(a, b), (b, a)}:
-            evidence[own].append({**link, "with": None if a == b else {"type": other[0], "value": other[1]}})
+            shown: Evidence = {
+                "event_id": link["event_id"],
+                "kind": link["kind"],
+                "at": iso(link["at_ms"]),
+                "with": None if a == b else {"type": other[0], "value": other[1]},
+            }
+            evidence[own].append((link["at_ms"], shown))
     return evidence
 
 
-def _identifier(kind: str, value: str, links: list[dict[str, Any]], created_ms: int) -> dict[str, Any]:
+def _identifier(kind: str, value: str, evidence: list[tuple[int, Evidence]], created_ms: int) -> IdentifierEvidence:
     return {
         "type": kind,
         "value": value,
-        "since": iso(min((link["at_ms"] for link in links), default=created_ms)),
-        "evidence": [
-            {"event_id": k["event_id"], "kind": k["kind"], "at": iso(k["at_ms"]), "with": k["with"]} for k in links
-        ],
+        "since": iso(min((at_ms for at_ms, _ in evidence), default=created_ms)),
+        "evidence": [shown for _, shown in evidence],
     }

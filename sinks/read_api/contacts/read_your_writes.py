@@ -10,10 +10,11 @@ never arrives: then a refusal explains it, and a warning names it. Common querie
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
+from schemas.api.answers.contacts import ContactShape
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Identifier
@@ -33,6 +34,21 @@ Row = dict[str, Any]
 Identifiers = list[Identifier]
 
 
+class KnownContact(TypedDict):
+    id: str
+    identifiers: list[Identifier]
+    attributes: dict[str, Any]
+
+
+class FoundContacts(TypedDict):
+    contacts: list[KnownContact | None]
+
+
+class WrittenContact(TypedDict):
+    contact: ContactShape | None
+    warnings: list[str]
+
+
 class WrittenContacts:
     """Reads the contacts of writes; all requests share one instance."""
 
@@ -41,11 +57,11 @@ class WrittenContacts:
         self._owners = QueryBatcher(self._all_owners)
         self._shown = QueryBatcher(self._all_shown)
 
-    async def found(self, tenant: Tenant, body: Any) -> dict[str, Any]:
+    async def found(self, tenant: Tenant, body: Any) -> FoundContacts:
         """Returns the present contact of each identifier, or ``None``."""
         return {"contacts": await self._owners.ask(tenant, _given(body))}
 
-    async def written(self, tenant: Tenant, body: Any) -> dict[str, Any]:
+    async def written(self, tenant: Tenant, body: Any) -> WrittenContact:
         """Returns the contact's document, or ``None`` if it is not complete in time."""
         given = _given(body)
         deadline = time.monotonic() + body["timeout_ms"] / 1000
@@ -60,11 +76,14 @@ class WrittenContacts:
             await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    async def _all_owners(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[list[Row | None]]:
-        rows = iter(await find_all(self._reader, tenant, [one for given in questions for one in _ids(tenant, given)]))
+    async def _all_owners(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[list[KnownContact | None]]:
+        ids = [contact_id for given in questions for contact_id in _ids(tenant, given)]
+        rows = iter(await find_all(self._reader, tenant, ids))
         return [[None if (row := next(rows)) is None else _known(row) for _ in given] for given in questions]
 
-    async def _all_shown(self, tenant: Tenant, questions: Sequence[Identifiers]) -> list[tuple[Row, list[str]] | None]:
+    async def _all_shown(
+        self, tenant: Tenant, questions: Sequence[Identifiers]
+    ) -> list[tuple[ContactShape, list[str]] | None]:
         """Returns each write's document and warnings, or ``None`` if identifiers are still missing."""
         first = [_ids(tenant, given)[0] for given in questions]
         rows = await find_all(self._reader, tenant, first)
@@ -79,7 +98,11 @@ class WrittenContacts:
         complete: dict[int, tuple[Row, list[str]]] = {}
         for place, (row, given, some) in enumerate(zip(rows, questions, missing, strict=True)):
             own = _ids(tenant, given) if some else []
-            if row is not None and some is not None and all(_is_refused(one, own, refused) for one in some):
+            if (
+                row is not None
+                and some is not None
+                and all(_is_refused(identifier, own, refused) for identifier in some)
+            ):
                 complete[place] = (row, _warnings(some))
         documents = iter(await shaped(self._reader, tenant, [row for row, _ in complete.values()]))
         return [(next(documents), complete[place][1]) if place in complete else None for place in range(len(questions))]
@@ -92,7 +115,7 @@ def _given(body: Any) -> Identifiers:
     return given
 
 
-def _known(row: Row) -> Row:
+def _known(row: Row) -> KnownContact:
     return {
         "id": row["contact_id"],
         "identifiers": row["identifiers"],
@@ -102,19 +125,24 @@ def _known(row: Row) -> Row:
 
 def _missing(row: Row, given: Identifiers) -> Identifiers:
     has = {(identifier["type"], identifier["value"]) for identifier in row["identifiers"]}
-    return [one for one in given if one["type"] != identity.CONTACT_ID and (one["type"], one["value"]) not in has]
+    return [
+        identifier
+        for identifier in given
+        if identifier["type"] != identity.CONTACT_ID and (identifier["type"], identifier["value"]) not in has
+    ]
 
 
-def _is_refused(one: Identifier, own: Sequence[str], refused: set[tuple[str, str, str]]) -> bool:
-    return any((contact_id, one["type"], one["value"]) in refused for contact_id in own)
+def _is_refused(identifier: Identifier, own: Sequence[str], refused: set[tuple[str, str, str]]) -> bool:
+    return any((contact_id, identifier["type"], identifier["value"]) in refused for contact_id in own)
 
 
 def _warnings(missing: Identifiers) -> list[str]:
     return [
         warning(
-            "link_refused", f"{one['type']} was not added: it belongs to another contact, or the contact has too many"
+            "link_refused",
+            f"{identifier['type']} was not added: it belongs to another contact, or the contact has too many",
         )
-        for one in missing
+        for identifier in missing
     ]
 
 

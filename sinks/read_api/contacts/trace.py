@@ -9,7 +9,7 @@ from typing import Any, get_args
 import orjson
 
 from schemas import topics
-from schemas.api.answers.events import Step
+from schemas.api.answers.events import EventStep, EventTraceShape, LogPlace, Step
 from schemas.records.identity import contact_id as own_id
 from schemas.times import iso
 from schemas.topics import Topic
@@ -74,7 +74,7 @@ ORDER BY at LIMIT {MOST}
 
 async def trace(
     reader: ClickHouseReader, times: RecordTimes, tenant: Tenant, event_id: str, names: dict[str, str]
-) -> dict[str, Any]:
+) -> EventTraceShape:
     """Returns the trace of an event; ``names`` are segments' names by id. Raises ``ApiError`` (404)."""
     rows = await reader.rows(_EVENT, **tenant.parameters, id=event_id)
     if not rows:
@@ -97,16 +97,16 @@ async def trace(
     }
 
 
-async def _put_times(times: RecordTimes, steps: list[dict[str, Any]]) -> None:
+async def _put_times(times: RecordTimes, steps: list[EventStep]) -> None:
     """Replaces a step's own time by the write time of its record, for the first few places."""
     placed = [(step, _written_at(step["place"])) for step in steps if step["place"] is not None]
     written = await times.of(list(dict.fromkeys(place for _, place in placed))[:MOST_TIMES])
-    for one, place in placed:
+    for step, place in placed:
         if place in written:
-            one["at"] = iso(written[place])
+            step["at"] = iso(written[place])
 
 
-def _written_at(place: dict[str, Any]) -> Place:
+def _written_at(place: LogPlace) -> Place:
     return Place(_TOPICS[place["topic"]], place["partition"], place["offset"])
 
 
@@ -120,7 +120,7 @@ async def _ids(reader: ClickHouseReader, tenant: Tenant, event: dict[str, Any], 
     return sorted(ids)
 
 
-async def _way(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
+async def _way(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[EventStep]:
     """Returns the steps from the request to the contact."""
     request = {"source": event["source"], "key_id": event["_key_id"] or None, "task_id": event["_task_id"] or None}
     origin = {name: event[f"_origin{name}"] for name in ("_partition", "_offset", "_index")}
@@ -172,7 +172,7 @@ async def _taught(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[
     ]
 
 
-async def _merges(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+async def _merges(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[EventStep]:
     merged = [
         _step("merged", row["at_ms"], _place(topics.MERGES, row), {"from": row["loser"], "into": row["winner"]})
         for row in await reader.rows(_MERGES, **parameters)
@@ -184,7 +184,7 @@ async def _merges(reader: ClickHouseReader, parameters: dict[str, Any]) -> list[
     ]
 
 
-async def _changes(reader: ClickHouseReader, parameters: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
+async def _changes(reader: ClickHouseReader, parameters: dict[str, Any], names: dict[str, str]) -> list[EventStep]:
     changed = [
         _step(
             "changed",
@@ -213,7 +213,7 @@ async def _changes(reader: ClickHouseReader, parameters: dict[str, Any], names: 
     ]
 
 
-async def _later(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
+async def _later(reader: ClickHouseReader, event: dict[str, Any], parameters: dict[str, Any]) -> list[EventStep]:
     """Returns the later steps: its row, its copies, and its webhooks."""
     cause = f'"event_id":{orjson.dumps(parameters["id"]).decode()}'
     named = ("webhook_id", "delivery_id", "type", "attempt", "status", "duration_ms")
@@ -244,11 +244,11 @@ async def _later(reader: ClickHouseReader, event: dict[str, Any], parameters: di
     ]
 
 
-def _step(name: str, at_ms: int | None, place: dict[str, Any] | None, detail: dict[str, Any]) -> dict[str, Any]:
+def _step(name: Step, at_ms: int | None, place: LogPlace | None, detail: dict[str, Any]) -> EventStep:
     return {"step": name, "at": None if at_ms is None else iso(at_ms), "place": place, "detail": detail}
 
 
-def _place(topic: Topic, row: dict[str, Any]) -> dict[str, Any]:
+def _place(topic: Topic, row: dict[str, Any]) -> LogPlace:
     return {
         "topic": topic.name,
         "partition": row["_partition"],

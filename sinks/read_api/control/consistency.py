@@ -13,6 +13,7 @@ from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.api.answers.segments import ParityShape
 from schemas.control.control_state import ControlState, Segment
 from schemas.control.list_users import edited_ms
 from schemas.errors import ApiError
@@ -56,7 +57,7 @@ class ConsistencyReport:
     differences: Counter[str] = field(default_factory=Counter)
     latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MOST_TOLD))
 
-    def shape(self) -> dict[str, Any]:
+    def shape(self) -> ParityShape:
         return {
             "checked_at": iso(self.checked_ms) if self.checked_ms else None,
             "rounds": self.rounds,

@@ -6,6 +6,8 @@ property that nearly none has may be missing.
 
 from typing import Any
 
+from schemas.api.answers.events import EventTypeShape, PropertyShare
+from schemas.api.answers.fields import Page
 from schemas.records.records import TRACK
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
@@ -43,13 +45,13 @@ GROUP BY type, name ORDER BY type, found DESC, name LIMIT {most:UInt32} BY type
 """
 
 
-async def event_types(reader: ClickHouseReader, tenant: Tenant, paging: Paging) -> dict[str, Any]:
+async def event_types(reader: ClickHouseReader, tenant: Tenant, paging: Paging) -> Page[EventTypeShape]:
     (after,) = paging.cursor_of(str) or ("",)
     home = {**tenant.parameters, "kind": TRACK}
     rows = await reader.rows(_TYPES, **home, after=after, limit=paging.wanted, offset=paging.offset)
     total = (await reader.rows(_TOTAL, **home))[0]["total"] if paging.after is None else 0
     properties = await _properties(reader, home, [row["type"] for row in rows]) if rows else {}
-    shown = [
+    shown: list[EventTypeShape] = [
         {
             "type": row["type"],
             "events": row["events"],
@@ -62,8 +64,10 @@ async def event_types(reader: ClickHouseReader, tenant: Tenant, paging: Paging) 
     return listing(paging, shown, total, [[row["type"]] for row in rows])
 
 
-async def _properties(reader: ClickHouseReader, home: dict[str, Any], types: list[str]) -> dict[str, list[Any]]:
-    properties: dict[str, list[Any]] = {}
+async def _properties(
+    reader: ClickHouseReader, home: dict[str, Any], types: list[str]
+) -> dict[str, list[PropertyShare]]:
+    properties: dict[str, list[PropertyShare]] = {}
     for row in await reader.rows(_PROPERTIES, **home, types=types, sample=SAMPLE, most=MOST_PROPERTIES):
         share = round(row["found"] / row["sampled"], 4)
         properties.setdefault(row["type"], []).append({"name": row["name"], "share": share})

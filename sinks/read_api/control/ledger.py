@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from schemas.api.answers.operations import LedgerMinute, LedgerShape, LedgerTotals
 from schemas.errors import ApiError
 from schemas.limits import LEDGER_DAYS, LEDGER_MS, MOST_LEDGER_EVENTS, MOST_LEDGER_MS, SOURCES
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, iso
@@ -13,7 +14,7 @@ from sinks.read_api.request.tenant import Tenant
 _HERE = "workspace = {workspace:String} AND environment = {environment:String}"
 
 
-async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, now_ms: int) -> dict[str, Any]:
+async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, now_ms: int) -> LedgerShape:
     """Raises ``ApiError`` (422) for a wrong range or source, and for too many events at once."""
     source = query.get("source", "")
     if "source" in query and source not in SOURCES:
@@ -29,16 +30,24 @@ async def ledger(reader: ClickHouseReader, tenant: Tenant, query: QueryParameter
     except TooManyError as error:
         message = f"{error} events were accepted between from and to; ask for at most {MOST_LEDGER_EVENTS} at once"
         raise ApiError("invalid_field", message, "from") from None
-    data: list[dict[str, Any]] = [
+    minutes: list[LedgerMinute] = [
         {"minute": iso(key.minute * MINUTE_MS), "source": key.source, **_shape(balance)}
         for key, balance in sorted(by_key.items())
     ]
-    totals = {name: sum(row[name] for row in data) for name in (*COUNTS, "residual")}
-    return {"data": data, "totals": totals, "settled_before": iso((now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS)}
+    totals = Balance(**{name: sum(getattr(balance, name) for balance in by_key.values()) for name in COUNTS})
+    settled_ms = (now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS
+    return {"data": minutes, "totals": _shape(totals), "settled_before": iso(settled_ms)}
 
 
-def _shape(balance: Balance) -> dict[str, int]:
-    return {**{name: getattr(balance, name) for name in COUNTS}, "residual": balance.residual}
+def _shape(balance: Balance) -> LedgerTotals:
+    return {
+        "accepted": balance.accepted,
+        "stored": balance.stored,
+        "duplicate": balance.duplicate,
+        "quarantined": balance.quarantined,
+        "suppressed": balance.suppressed,
+        "residual": balance.residual,
+    }
 
 
 def _range(query: QueryParameters, now_ms: int) -> tuple[int, int]:

@@ -4,6 +4,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.api.answers.fields import Page
+from schemas.api.answers.quarantine import (
+    QuarantinedRecordShape,
+    QuarantinedShape,
+    QuarantinePlanShape,
+    QuarantineSummaryShape,
+    RecordPlace,
+    ShownBytes,
+    Would,
+)
 from schemas.control.erasure import Erased
 from schemas.control.quarantine_jobs import QuarantineFilter, place_of
 from schemas.errors import ApiError
@@ -31,7 +41,7 @@ class QuarantineReader:
         self._workspace = workspace
         self._unowned = unowned
 
-    async def page(self, query: Mapping[str, str], paging: Paging) -> dict[str, Any]:
+    async def page(self, query: Mapping[str, str], paging: Paging) -> Page[QuarantinedShape]:
         """Newest first, without their bytes."""
         state = query.get("status", "")
         if state and state not in QUARANTINE_STATES:
@@ -53,7 +63,7 @@ class QuarantineReader:
             total = sum(row["records"] for row in counts if state in ("", row["state"]))
         return listing(paging, [_shape(row) for row in rows], total, [(row["at_ms"], row["id"]) for row in rows])
 
-    async def summary(self) -> dict[str, Any]:
+    async def summary(self) -> QuarantineSummaryShape:
         """How many by topic, reason and state."""
         rows = await self._rows(entries.COUNTS, _filter())
         return {
@@ -70,7 +80,7 @@ class QuarantineReader:
             ]
         }
 
-    async def one(self, record_id: str, erased: Erased) -> dict[str, Any]:
+    async def record(self, record_id: str, erased: Erased) -> QuarantinedRecordShape:
         """A record with its bytes, and the effect of a replay now; raises ``ApiError`` (404)."""
         if place_of(record_id) is None:
             raise ApiError("not_found", "no such record in quarantine; an id is topic:partition:offset:index")
@@ -87,13 +97,13 @@ class QuarantineReader:
             "replay": {"would": verdict.action, "code": verdict.code, "message": verdict.message},
         }
 
-    async def plan(self, chosen: QuarantineFilter, erased: Erased) -> dict[str, Any]:
+    async def plan(self, chosen: QuarantineFilter, erased: Erased) -> QuarantinePlanShape:
         """The effect of replaying the open ones among them now, the oldest first: of as many as fit a request."""
         counts = await self._rows(entries.COUNTS, chosen)
         matching = sum(row["records"] for row in counts if row["state"] == "open")
         ids = await self._rows(entries.OPEN_IDS, chosen, after_ms=0, after_id="", limit=MOST_JUDGED)
-        groups: Counter[tuple[str, str, str, str]] = Counter()
-        examples: dict[tuple[str, str, str, str], dict[str, str]] = {}
+        groups: Counter[tuple[str, str, Would, str]] = Counter()
+        examples: dict[tuple[str, str, Would, str], tuple[str, str]] = {}
         size = examined = 0
         for at in range(0, len(ids), AT_ONCE):
             if size > MOST_JUDGED_BYTES:
@@ -104,7 +114,7 @@ class QuarantineReader:
                 verdict = judge(entry, erased, self._reader.partitions)
                 group = (row["topic"], row["reason"], verdict.action, verdict.code)
                 groups[group] += 1
-                examples.setdefault(group, {"example": row["id"], "message": verdict.message})
+                examples.setdefault(group, (row["id"], verdict.message))
                 size += len(entry.payload)
                 examined += 1
         return {
@@ -112,7 +122,15 @@ class QuarantineReader:
             "matching": matching,
             "examined": examined,
             "data": [
-                {"topic": topic, "reason": reason, "would": would, "code": code, "records": count, **examples[group]}
+                {
+                    "topic": topic,
+                    "reason": reason,
+                    "would": would,
+                    "code": code,
+                    "records": count,
+                    "example": examples[group][0],
+                    "message": examples[group][1],
+                }
                 for group, count in groups.most_common()
                 for topic, reason, would, code in (group,)
             ],
@@ -128,10 +146,14 @@ def _filter(**more: Any) -> QuarantineFilter:
     return QuarantineFilter(until_ms=clock.now_ms() + DAY_MS, **more)
 
 
-def _shape(row: dict[str, Any]) -> dict[str, Any]:
+def _shape(row: dict[str, Any]) -> QuarantinedShape:
     is_done = row["outcome"] in QUARANTINE_STATES
     return {
-        **{name: row[name] for name in ("id", "topic", "partition", "offset", "index")},
+        "id": row["id"],
+        "topic": row["topic"],
+        "partition": row["partition"],
+        "offset": row["offset"],
+        "index": row["index"],
         "stage": stage_of(row["topic"], row["reason"]),
         "event_id": row["event_id"] or None,
         "reason": row["reason"],
@@ -147,11 +169,11 @@ def _shape(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _place(row: dict[str, Any]) -> dict[str, Any]:
+def _place(row: dict[str, Any]) -> RecordPlace:
     return {"topic": row["topic"], "partition": row["replay_partition"], "offset": row["replay_offset"]}
 
 
-def _bytes(value: bytes, most: int) -> dict[str, Any]:
+def _bytes(value: bytes, most: int) -> ShownBytes:
     """Bytes that are not UTF-8 show as replacement characters; the hex digits are exact."""
     shown = value[:most]
     return {"bytes": len(value), "shown": len(shown), "text": shown.decode("utf-8", "replace"), "hex": shown.hex()}

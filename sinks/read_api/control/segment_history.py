@@ -6,6 +6,8 @@ nothing, and what a merge moves from one contact id to another is no entry and n
 
 from typing import Any
 
+from schemas.api.answers.fields import Page
+from schemas.api.answers.segments import SegmentChangeShape, SegmentHistoryShape, SizePoint
 from schemas.errors import ApiError
 from schemas.limits import SIZE_STEPS
 from schemas.records.records import CARRIED
@@ -50,7 +52,7 @@ _COUNT = f"SELECT count() AS total {_CHOSEN}"
 
 async def sizes(
     reader: ClickHouseReader, tenant: Tenant, segment: str, query: QueryParameters, now_ms: int
-) -> dict[str, Any]:
+) -> SegmentHistoryShape:
     """Every interval of the span, empty ones too, with the size at its end; 30 intervals up to now unless said.
 
     Raises ``ApiError`` (422) for a span of more than ``MOST_POINTS`` intervals.
@@ -71,7 +73,7 @@ async def sizes(
     rows = await reader.rows(_SIZES, **tenant.parameters, segment=segment, unit=unit, since=first, until=end)
     rows_by_start = {row["start"]: row for row in rows}
     size = rows_by_start[-1]["net"] if -1 in rows_by_start else 0
-    points = []
+    points: list[SizePoint] = []
     for start in range(first, end, unit):
         row = rows_by_start.get(start, {"net": 0, "entered": 0, "left": 0})
         size += row["net"]
@@ -81,7 +83,7 @@ async def sizes(
 
 async def changes(
     reader: ClickHouseReader, tenant: Tenant, segment: str, query: QueryParameters, paging: Paging
-) -> dict[str, Any]:
+) -> Page[SegmentChangeShape]:
     """A page of the changes, newest first; raises ``ApiError`` (422) for an invalid filter."""
     change = query.get("change", "")
     if change and change not in CHANGES:
@@ -105,7 +107,7 @@ def _place(row: dict[str, Any]) -> list[Any]:
     return [row["at_ms"], row["contact_id"], row["version"]]
 
 
-def _shape(row: dict[str, Any]) -> dict[str, Any]:
+def _shape(row: dict[str, Any]) -> SegmentChangeShape:
     return {
         "contact_id": row["contact_id"],
         "change": "entered" if row["step"] == 1 else "left",

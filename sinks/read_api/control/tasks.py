@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas import topics
+from schemas.api.answers.events import TaskShape
 from schemas.errors import ApiError
 from schemas.ids import count_of, uuid7_ms
 from schemas.records.sameness import CONFLICT, key_from
@@ -23,9 +24,7 @@ WHERE workspace = {workspace:String} AND ({any:UInt8} OR environment = {environm
 """
 
 
-async def task(
-    reader: ClickHouseReader, tenant: Tenant, text: str, now_ms: int, *, any_environment: bool
-) -> dict[str, Any]:
+async def task(reader: ClickHouseReader, tenant: Tenant, text: str, now_ms: int, *, any_environment: bool) -> TaskShape:
     """Completed when each of its events is stored or known as a duplicate.
 
     ``any_environment``: a secret key writes to all of its workspace's environments, so its tasks may be of each.

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from schemas.api.answers.access import TestGoodShape
 from schemas.control.control_state import ControlState
 from schemas.control.lookup import require_test_environment
 from schemas.errors import ApiError
@@ -45,7 +46,7 @@ _COUNT = "SELECT uniqExact(event_id, type, own_contact_id) AS total" + _FROM
 
 async def good(
     reader: ClickHouseReader, control: ControlState, tenant: Tenant, query: QueryParameters
-) -> dict[str, Any]:
+) -> TestGoodShape:
     """Raises ``ApiError``: 409 in an environment of another kind, 422 for malformed conditions."""
     here = require_test_environment(control, tenant.workspace, tenant.environment)
     limit, where = paging_of({k: v for k, v in query.items() if k == "limit"}).limit, query.get("where")

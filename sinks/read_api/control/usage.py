@@ -1,8 +1,8 @@
 """A workspace in; its events by day and environment, and its stored data, out."""
 
 import asyncio
-from typing import Any
 
+from schemas.api.answers.operations import UsageDay, UsageShape
 from schemas.errors import ApiError
 from schemas.limits import MOST_USAGE_DAYS, USAGE_DAYS
 from schemas.times import DAY_MS, iso
@@ -27,7 +27,7 @@ GROUP BY environment ORDER BY environment
 """
 
 
-async def usage(reader: ClickHouseReader, workspace: str, query: QueryParameters, now_ms: int) -> dict[str, Any]:
+async def usage(reader: ClickHouseReader, workspace: str, query: QueryParameters, now_ms: int) -> UsageShape:
     """Raises ``ApiError`` (422) for an invalid number of days."""
     days = query.get("days", str(USAGE_DAYS))
     if not days.isascii() or not days.isdigit() or not 1 <= int(days[:9]) <= MOST_USAGE_DAYS:
@@ -39,7 +39,22 @@ async def usage(reader: ClickHouseReader, workspace: str, query: QueryParameters
         reader.rows(_CONTACTS, workspace=workspace),
     )
     again = {(row["date"], row["environment"]): row["duplicates"] for row in duplicates}
-    data = [{**row, "duplicates": again.get((row["date"], row["environment"]), 0)} for row in events]
-    totals = {name: sum(row[name] for row in data) for name in ("events", "duplicates")}
-    totals["contacts"] = sum(row["contacts"] for row in contacts)
-    return {"since": iso(since), "data": data, "contacts": contacts, "totals": totals}
+    days_of: list[UsageDay] = [
+        {
+            "date": row["date"],
+            "environment": row["environment"],
+            "events": row["events"],
+            "duplicates": again.get((row["date"], row["environment"]), 0),
+        }
+        for row in events
+    ]
+    return {
+        "since": iso(since),
+        "data": days_of,
+        "contacts": [{"environment": row["environment"], "contacts": row["contacts"]} for row in contacts],
+        "totals": {
+            "events": sum(day["events"] for day in days_of),
+            "duplicates": sum(day["duplicates"] for day in days_of),
+            "contacts": sum(row["contacts"] for row in contacts),
+        },
+    }

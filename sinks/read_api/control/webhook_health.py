@@ -5,9 +5,10 @@ restarted sender forgets failures, until it has seen as many again.
 """
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Final
 
+from schemas.api.answers.webhooks import DeliveryAttemptShape, EndpointState, WebhookConditionShape
 from schemas.records.deliveries import EXPIRED, SUCCEEDED
 from schemas.times import DAY_MS, iso, parse_iso
 from sinks.delivery.breaker import Breaker
@@ -15,36 +16,40 @@ from sinks.read_api.control import webhooks
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
-CLOSED, LIMITED, OPEN = "closed", "limited", "open"
+CLOSED: Final = "closed"
+LIMITED: Final = "limited"
+OPEN: Final = "open"
 LOOKED_AT = 100
 """Attempts of each webhook, of the last day."""
 
 
 async def health(
     reader: ClickHouseReader, tenant: Tenant, webhook_ids: Sequence[str], now_ms: int
-) -> list[dict[str, Any]]:
+) -> list[WebhookConditionShape]:
     """Returns health in the order of the ids."""
-    found = await webhooks.latest_attempts(
+    attempts = await webhooks.latest_attempts(
         reader, tenant, webhook_ids, wanted=LOOKED_AT, before=None, since_ms=now_ms - DAY_MS
     )
-    return [{"webhook_id": one, **state((row["shape"] for row in found[one]), now_ms)} for one in webhook_ids]
+    return [
+        {"webhook_id": webhook_id, **state((attempt.shape for attempt in attempts[webhook_id]), now_ms)}
+        for webhook_id in webhook_ids
+    ]
 
 
-def state(attempts: Iterable[Mapping[str, Any]], now_ms: int) -> dict[str, Any]:
+def state(attempts: Iterable[DeliveryAttemptShape], now_ms: int) -> EndpointState:
     """Returns the state from attempts in the API's shape, in any order."""
-    done = [one for one in attempts if one["error"] != EXPIRED]
+    done = [attempt for attempt in attempts if attempt["error"] != EXPIRED]
     done.sort(key=_ended_ms)
     breaker = Breaker()
-    for one in done:
-        if one["status"] == SUCCEEDED:
+    for attempt in done:
+        if attempt["status"] == SUCCEEDED:
             breaker.succeeded()
         else:
-            breaker.failed(_ended_ms(one))
-    good = [one for one in done if one["status"] == SUCCEEDED]
-    times = [one["duration_ms"] for one in done if one["duration_ms"] is not None]
-    circuit = OPEN if breaker.is_open else LIMITED if breaker.failures else CLOSED
+            breaker.failed(_ended_ms(attempt))
+    good = [attempt for attempt in done if attempt["status"] == SUCCEEDED]
+    times = [attempt["duration_ms"] for attempt in done if attempt["duration_ms"] is not None]
     return {
-        "circuit": circuit,
+        "circuit": OPEN if breaker.is_open else LIMITED if breaker.failures else CLOSED,
         "failures_in_a_row": breaker.failures,
         "probe_at": iso(max(breaker.opens_ms, now_ms)) if breaker.is_open else None,
         "attempts": len(done),
@@ -54,5 +59,5 @@ def state(attempts: Iterable[Mapping[str, Any]], now_ms: int) -> dict[str, Any]:
     }
 
 
-def _ended_ms(attempt: Mapping[str, Any]) -> int:
+def _ended_ms(attempt: DeliveryAttemptShape) -> int:
     return (parse_iso(attempt["at"]) or 0) + (attempt["duration_ms"] or 0)

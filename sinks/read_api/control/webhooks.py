@@ -1,18 +1,20 @@
 """A tenant in; its webhooks without secrets, and the log of their attempts, newest first, out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
 from schemas.api import serialize
+from schemas.api.answers.fields import Page
+from schemas.api.answers.webhooks import DeliveryAttemptShape, DeliveryDetailShape, SentRequest, WebhookShape
 from schemas.control.control_state import ControlState, Webhook
 from schemas.errors import ApiError
 from schemas.limits import MAX_TYPE
 from schemas.records import deliveries
 from schemas.times import iso
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging, QueryParameters, listing, time_ms
+from sinks.read_api.request.paging import Paging, Placed, QueryParameters, listing, time_ms
 from sinks.read_api.request.tenant import Tenant
 
 LATEST = 9_000_000_000_000_000
@@ -65,7 +67,16 @@ LIMIT {limit:UInt32}
 """
 
 
-def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
+class UnsentDelivery(TypedDict):
+    delivery_id: str
+    contact_id: str
+
+
+class UnsentDeliveries(TypedDict):
+    data: list[UnsentDelivery]
+
+
+def webhooks_of(control: ControlState, tenant: Tenant) -> list[WebhookShape]:
     """Oldest first."""
     definitions = control.webhooks[tenant.place].values()
     return [serialize.webhook(webhook) for webhook in sorted(definitions, key=lambda w: (w.created_ms, w.id))]
@@ -73,7 +84,7 @@ def webhooks_of(control: ControlState, tenant: Tenant) -> list[dict[str, Any]]:
 
 async def attempts(
     reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, query: QueryParameters, paging: Paging
-) -> dict[str, Any]:
+) -> Page[DeliveryAttemptShape]:
     """A page of the log; raises ``ApiError`` (422) for an invalid filter."""
     chosen = _chosen(query)
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
@@ -109,40 +120,44 @@ async def latest_attempts(
     wanted: int,
     before: tuple[Any, ...] | None,
     since_ms: int = 0,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Placed[DeliveryAttemptShape]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
     chosen = {**_chosen({}), "since": since_ms}
-    asked = {**tenant.parameters, **chosen, "webhooks": list(webhook_ids), "limit": wanted}
-    attempts: dict[str, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in webhook_ids}
-    for row in await reader.rows(_PAGES, **asked, before_ms=before_ms, before_id=before_id):
-        attempts[row["webhook_id"]].append({"at_ms": row["at_ms"], "shape": _attempt(row)})
+    parameters = {**tenant.parameters, **chosen, "webhooks": list(webhook_ids), "limit": wanted}
+    attempts: dict[str, list[Placed[DeliveryAttemptShape]]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for row in await reader.rows(_PAGES, **parameters, before_ms=before_ms, before_id=before_id):
+        attempts[row["webhook_id"]].append(Placed(row["at_ms"], row["attempt_id"], _attempt(row)))
     return attempts
 
 
 async def unsent(
-    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, asked: Mapping[str, Any]
-) -> dict[str, Any]:
+    reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, chosen: Mapping[str, Any]
+) -> UnsentDeliveries:
     """Deliveries whose last attempt ended so, the oldest first, each with its contact."""
-    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **asked)
+    rows = await reader.rows(_UNSENT, **tenant.parameters, webhook=webhook.id, **chosen)
     return {"data": [{"delivery_id": row["delivery_id"], "contact_id": row["of"]} for row in rows]}
 
 
-async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, some_id: str) -> dict[str, Any]:
+async def attempt(reader: ClickHouseReader, tenant: Tenant, webhook: Webhook, some_id: str) -> DeliveryDetailShape:
     """An attempt, or the last attempt of a delivery, with request and answer; raises ``ApiError`` (404)."""
     delivery = deliveries.delivery_of(some_id)
     rows = []
     if delivery is not None:
-        asked = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
-        rows = await reader.rows(_ONE, **asked)
+        parameters = {**tenant.parameters, "webhook": webhook.id, "delivery": delivery, "attempt": some_id}
+        rows = await reader.rows(_ONE, **parameters)
     if not rows:
         raise ApiError("not_found", "no such delivery")
     row = rows[0]
-    request = {"url": row["url"], "headers": orjson.loads(row["request_headers"]), "body": row["request_body"]}
+    request: SentRequest = {
+        "url": row["url"],
+        "headers": orjson.loads(row["request_headers"]),
+        "body": row["request_body"],
+    }
     return {**_attempt(row), "request": request, "response": {"body": row["response_body"]}}
 
 
-def _attempt(row: dict[str, Any]) -> dict[str, Any]:
+def _attempt(row: dict[str, Any]) -> DeliveryAttemptShape:
     return {
         "id": row["attempt_id"],
         "delivery_id": row["delivery_id"],

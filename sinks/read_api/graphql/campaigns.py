@@ -6,8 +6,9 @@ import strawberry
 from strawberry.scalars import JSON
 
 from schemas.api import serialize
+from schemas.api.answers.campaigns import CampaignStatsShape
 from schemas.control import control_state
-from schemas.control.launch_jobs import LaunchJob, shape
+from schemas.control.launch_jobs import LaunchJob
 from schemas.times import iso
 from sinks.read_api.campaigns.campaigns import variants_of
 from sinks.read_api.graphql.connection import Connection, connect, paging
@@ -90,19 +91,19 @@ class Campaign:
     async def status(self, info: RequestInfo) -> str:
         if self.said_status not in serialize.UNSENT:
             return self.said_status
-        first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
+        first_ms = (await info.context.loaders.stats.load(str(self.id))).first_sent_ms
         return self.said_status if first_ms is None else "sent"
 
     @strawberry.field(description="The definition's time of sending, else that of its first message.")
     async def sent_at(self, info: RequestInfo) -> str | None:
         if self.said_sent_at is not None:
             return self.said_sent_at
-        first_ms = (await info.context.loaders.stats.load(str(self.id)))["first_sent_ms"]
+        first_ms = (await info.context.loaders.stats.load(str(self.id))).first_sent_ms
         return None if first_ms is None else iso(first_ms)
 
     @strawberry.field
     async def stats(self, info: RequestInfo) -> CampaignStats:
-        return _stats_of(await info.context.loaders.stats.load(str(self.id)))
+        return _stats_of((await info.context.loaders.stats.load(str(self.id))).stats)
 
     @strawberry.field(description="Different contacts per kind, merged ones being one.")
     async def contacts_reached(self, info: RequestInfo) -> JSON:
@@ -130,7 +131,7 @@ class Campaign:
 
 
 def campaign_of(campaign: control_state.Campaign) -> Campaign:
-    defined = serialize.campaign(campaign)
+    defined: dict[str, Any] = {**serialize.campaign(campaign)}
     names = ("number", "name", "kind", "channel", "conversion", "delivery", "trigger_url")
     fields: dict[str, Any] = {name: defined[name] for name in (*names, "created_at", "updated_at")}
     return Campaign(
@@ -139,11 +140,11 @@ def campaign_of(campaign: control_state.Campaign) -> Campaign:
 
 
 def _launch_of(job: LaunchJob) -> Launch:
-    fields = shape(job)
+    fields: dict[str, Any] = {**serialize.launch(job)}
     skipped = LaunchSkips(**fields.pop("skipped"))
     return Launch(skipped=skipped, **{name: fields[name] for name in fields if name not in ("task_id", "campaign_id")})
 
 
-def _stats_of(stats: dict[str, Any]) -> CampaignStats:
-    names = [field.name for field in CampaignStats.__dataclass_fields__.values()]
-    return CampaignStats(**{name: stats[name] for name in names})
+def _stats_of(stats: CampaignStatsShape) -> CampaignStats:
+    fields: dict[str, Any] = {name: value for name, value in stats.items() if name != "contacts"}
+    return CampaignStats(**fields)

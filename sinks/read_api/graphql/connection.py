@@ -10,7 +10,7 @@ import strawberry
 
 from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT
-from sinks.read_api.request.paging import Paging, cursor_at, paging_of
+from sinks.read_api.request.paging import Paging, Placed, cursor_at, paging_of
 
 T = TypeVar("T")
 
@@ -56,6 +56,11 @@ def numbered(limit: int | None, page: int | None, after: str | None) -> Paging:
     query |= {} if page is None else {"page": str(page)}
     query |= {} if after is None else {"cursor": after}
     return paging_of(query)
+
+
+def place_of(row: Placed[Any]) -> tuple[int, str]:
+    """What a cursor behind the row says."""
+    return row.at_ms, row.id
 
 
 def connect(

@@ -5,20 +5,25 @@ Built for each request: a loader caches its rows.
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from schemas.api.answers.campaigns import MessageCounts
+from schemas.api.answers.contacts import ContactShape
+from schemas.api.answers.events import ContactEventShape
+from schemas.api.answers.segments import SegmentShape
+from schemas.api.answers.webhooks import DeliveryAttemptShape
 from schemas.control.control_state import ControlState
 from sinks.read_api.campaigns.facts import CampaignQuery
-from sinks.read_api.campaigns.stats import Stats, contacts_of, details_of, stats_of
+from sinks.read_api.campaigns.stats import CampaignFigures, contacts_of, details_of, stats_of
 from sinks.read_api.contacts import contacts
 from sinks.read_api.control import definitions, webhooks
 from sinks.read_api.request.client import ClickHouseReader
-from sinks.read_api.request.paging import Paging
+from sinks.read_api.request.paging import Paging, Placed
 from sinks.read_api.request.tenant import Tenant
 
-Row = dict[str, Any]
+T = TypeVar("T")
 PageOf = tuple[str, int, tuple[Any, ...] | None]
 """The contact or webhook, the number of rows (one more than shown), and the place that they follow."""
 
@@ -34,23 +39,23 @@ class Loaders:
         self._reader = reader
         self._control = control
         self._tenant = tenant
-        self.contact: DataLoader[str, Row | None] = DataLoader(load_fn=self._contacts)
-        self.segment: DataLoader[str, Row | None] = DataLoader(load_fn=self._segments)
-        self.events: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._events)
-        self.attempts: DataLoader[PageOf, list[Row]] = DataLoader(load_fn=self._attempts)
-        self.stats: DataLoader[str, Stats] = DataLoader(load_fn=self._stats)
-        self.variants: DataLoader[str, dict[str, Stats]] = DataLoader(load_fn=self._variants)
-        self.reached: DataLoader[str, dict[str, int]] = DataLoader(load_fn=self._reached)
+        self.contact: DataLoader[str, ContactShape | None] = DataLoader(load_fn=self._contacts)
+        self.segment: DataLoader[str, SegmentShape | None] = DataLoader(load_fn=self._segments)
+        self.events: DataLoader[PageOf, list[Placed[ContactEventShape]]] = DataLoader(load_fn=self._events)
+        self.attempts: DataLoader[PageOf, list[Placed[DeliveryAttemptShape]]] = DataLoader(load_fn=self._attempts)
+        self.stats: DataLoader[str, CampaignFigures] = DataLoader(load_fn=self._stats)
+        self.variants: DataLoader[str, dict[str, CampaignFigures]] = DataLoader(load_fn=self._variants)
+        self.reached: DataLoader[str, MessageCounts] = DataLoader(load_fn=self._reached)
 
-    async def events_of(self, contact_id: str, paging: Paging) -> list[Row]:
+    async def events_of(self, contact_id: str, paging: Paging) -> list[Placed[ContactEventShape]]:
         """``paging.wanted`` of them at most, newest first."""
         return await self.events.load(_page_of(contact_id, paging))
 
-    async def attempts_of(self, webhook_id: str, paging: Paging) -> list[Row]:
+    async def attempts_of(self, webhook_id: str, paging: Paging) -> list[Placed[DeliveryAttemptShape]]:
         """``paging.wanted`` of them at most, newest first."""
         return await self.attempts.load(_page_of(webhook_id, paging))
 
-    async def _contacts(self, ids: list[str]) -> list[Row | None]:
+    async def _contacts(self, ids: list[str]) -> list[ContactShape | None]:
         rows = await contacts.find_all(self._reader, self._tenant, ids)
         present = [row for row in rows if row is not None]
         unique = {row["contact_id"]: row for row in present}
@@ -58,7 +63,7 @@ class Loaders:
         by_id = {shape["id"]: shape for shape in shapes}
         return [None if row is None else by_id[row["contact_id"]] for row in rows]
 
-    async def _segments(self, ids: list[str]) -> list[Row | None]:
+    async def _segments(self, ids: list[str]) -> list[SegmentShape | None]:
         existing = self._control.segments[self._tenant.workspace, self._tenant.environment]
         segments = [existing[segment_id] for segment_id in dict.fromkeys(ids) if segment_id in existing]
         shapes = {
@@ -66,34 +71,34 @@ class Loaders:
         }
         return [shapes.get(segment_id) for segment_id in ids]
 
-    async def _events(self, pages: list[PageOf]) -> list[list[Row]]:
+    async def _events(self, pages: list[PageOf]) -> list[list[Placed[ContactEventShape]]]:
         return await self._pages(contacts.latest_events, pages)
 
-    async def _attempts(self, pages: list[PageOf]) -> list[list[Row]]:
+    async def _attempts(self, pages: list[PageOf]) -> list[list[Placed[DeliveryAttemptShape]]]:
         return await self._pages(webhooks.latest_attempts, pages)
 
     async def _pages(
-        self, read: Callable[..., Awaitable[dict[str, list[Row]]]], requested: list[PageOf]
-    ) -> list[list[Row]]:
+        self, read: Callable[..., Awaitable[dict[str, list[T]]]], requested: list[PageOf]
+    ) -> list[list[T]]:
         """One query for all requests of the same page of different objects."""
         pages: dict[tuple[int, tuple[Any, ...] | None], list[str]] = defaultdict(list)
         for key, count, place in requested:
             pages[count, place].append(key)
-        rows_by_page: dict[PageOf, list[Row]] = {}
+        rows_by_page: dict[PageOf, list[T]] = {}
         for (count, place), ids in pages.items():
             for key, rows in (await read(self._reader, self._tenant, ids, wanted=count, before=place)).items():
                 rows_by_page[key, count, place] = rows
         return [rows_by_page.get(key, []) for key in requested]
 
-    async def _stats(self, ids: list[str]) -> list[Stats]:
+    async def _stats(self, ids: list[str]) -> list[CampaignFigures]:
         stats = await stats_of(self._reader, self._question(ids))
         return [stats[campaign_id] for campaign_id in ids]
 
-    async def _variants(self, ids: list[str]) -> list[dict[str, Stats]]:
+    async def _variants(self, ids: list[str]) -> list[dict[str, CampaignFigures]]:
         details = await details_of(self._reader, self._question(ids), contacts=False)
         return [details[campaign_id][1] for campaign_id in ids]
 
-    async def _reached(self, ids: list[str]) -> list[dict[str, int]]:
+    async def _reached(self, ids: list[str]) -> list[MessageCounts]:
         reached = await contacts_of(self._reader, self._question(ids))
         return [reached[campaign_id] for campaign_id in ids]
 
@@ -102,6 +107,6 @@ class Loaders:
         return CampaignQuery(tenant=self._tenant, campaigns=[campaigns[campaign_id] for campaign_id in ids])
 
 
-def _page_of(one: str, paging: Paging) -> PageOf:
+def _page_of(object_id: str, paging: Paging) -> PageOf:
     place = paging.cursor_of(int, str)
-    return one, paging.wanted, None if place is None else tuple(place)
+    return object_id, paging.wanted, None if place is None else tuple(place)

@@ -8,7 +8,7 @@ from sinks.read_api.campaigns import campaigns
 from sinks.read_api.contacts import contact_list, contacts
 from sinks.read_api.control import definitions, webhooks
 from sinks.read_api.graphql.campaigns import Campaign, campaign_of
-from sinks.read_api.graphql.connection import Connection, connect, numbered, paging
+from sinks.read_api.graphql.connection import Connection, connect, numbered, paging, place_of
 from sinks.read_api.graphql.types import (
     Contact,
     Event,
@@ -16,7 +16,6 @@ from sinks.read_api.graphql.types import (
     Segment,
     contact_of,
     event_of,
-    place_of_event,
     segment_of,
 )
 from sinks.read_api.graphql.webhooks import Delivery, Webhook, attempts_of, webhook_of
@@ -64,7 +63,7 @@ class Query:
         page = paging(first, after)
         contact = await context.loaders.contact.load(context.tenant.contact_id(str(contact_id)))
         rows = [] if contact is None else await context.loaders.events_of(contact["id"], page)
-        connection: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        connection: Connection[Event] = connect(rows, place_of, page, event_of)
         return connection
 
     @strawberry.field

@@ -8,15 +8,19 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
+from schemas.api.answers.contacts import ContactShape
+from schemas.api.answers.events import ContactEventShape
+from schemas.api.answers.segments import SegmentShape
 from schemas.control.access import Principal
 from schemas.control.control_state import ControlState
 from schemas.control.launch_jobs import LaunchJobs
 from schemas.errors import ApiError
-from sinks.read_api.graphql.connection import Connection, connect, paging
+from sinks.read_api.graphql.connection import Connection, connect, paging, place_of
 from sinks.read_api.graphql.loaders import Loaders
 from sinks.read_api.request import weight
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.edge_client import EdgeWrites
+from sinks.read_api.request.paging import Placed
 from sinks.read_api.request.tenant import Tenant
 
 
@@ -106,12 +110,8 @@ class Contact:
     async def events(self, info: RequestInfo, first: int | None = None, after: str | None = None) -> Connection[Event]:
         page = paging(first, after)
         rows = await info.context.loaders.events_of(str(self.id), page)
-        connection: Connection[Event] = connect(rows, place_of_event, page, event_of)
+        connection: Connection[Event] = connect(rows, place_of, page, event_of)
         return connection
-
-
-def place_of_event(row: dict[str, Any]) -> tuple[int, str]:
-    return row["timestamp_ms"], row["event_id"]
 
 
 def plain(value: Any) -> Any:
@@ -122,22 +122,23 @@ def plain(value: Any) -> Any:
     return orjson.loads(raw)
 
 
-def contact_of(shape: dict[str, Any]) -> Contact:
+def contact_of(shape: ContactShape) -> Contact:
     """A contact of ``contacts.shaped``."""
     fields = plain(shape)
     fields["segment_ids"] = fields.pop("segments")
     return Contact(**fields)
 
 
-def segment_of(shape: dict[str, Any]) -> Segment:
+def segment_of(shape: SegmentShape) -> Segment:
     """A segment of ``definitions.with_counts``."""
     names = {field.name for field in Segment.__dataclass_fields__.values()}
-    return Segment(**{name: value for name, value in shape.items() if name in names})
+    fields: dict[str, Any] = {name: value for name, value in shape.items() if name in names}
+    return Segment(**fields)
 
 
-def event_of(row: dict[str, Any]) -> Event:
+def event_of(row: Placed[ContactEventShape]) -> Event:
     """An event of ``contacts.latest_events``."""
-    fields = plain(row["shape"])
+    fields = plain(row.shape)
     fields["id"] = fields.pop("event_id")
     fields["identifiers"] = [Identifier(**identifier) for identifier in fields["identifiers"]]
     return Event(**fields)

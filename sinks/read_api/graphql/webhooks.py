@@ -4,8 +4,10 @@ from typing import Any
 
 import strawberry
 
-from sinks.read_api.graphql.connection import Connection, connect, paging
+from schemas.api.answers.webhooks import DeliveryAttemptShape, WebhookShape
+from sinks.read_api.graphql.connection import Connection, connect, paging, place_of
 from sinks.read_api.graphql.types import Contact, RequestInfo, contact_of
+from sinks.read_api.request.paging import Placed
 
 
 @strawberry.type
@@ -53,19 +55,17 @@ async def attempts_of(info: RequestInfo, webhook_id: str, first: int | None, aft
     """A page of a webhook's log; one query reads the pages of several webhooks."""
     page = paging(first, after)
     rows = await info.context.loaders.attempts_of(webhook_id, page)
-    connection: Connection[Delivery] = connect(rows, _place, page, _delivery_of)
+    connection: Connection[Delivery] = connect(rows, place_of, page, _delivery_of)
     return connection
 
 
-def _place(row: dict[str, Any]) -> tuple[int, str]:
-    return row["at_ms"], row["shape"]["id"]
+def _delivery_of(row: Placed[DeliveryAttemptShape]) -> Delivery:
+    fields: dict[str, Any] = {**row.shape}
+    return Delivery(**fields)
 
 
-def _delivery_of(row: dict[str, Any]) -> Delivery:
-    return Delivery(**row["shape"])
-
-
-def webhook_of(shape: dict[str, Any]) -> Webhook:
+def webhook_of(shape: WebhookShape) -> Webhook:
     """A webhook of ``webhooks.shape``."""
     names = {field.name for field in Webhook.__dataclass_fields__.values()}
-    return Webhook(**{name: value for name, value in shape.items() if name in names})
+    fields: dict[str, Any] = {name: value for name, value in shape.items() if name in names}
+    return Webhook(**fields)

@@ -6,10 +6,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from starlette.responses import Response, StreamingResponse
 
+from schemas.api.answers.fields import Page
 from schemas.times import iso
 from sinks.read_api.contacts import consents, contacts, identities
 from sinks.read_api.lists.forms import NdjsonLines
@@ -35,27 +36,48 @@ ORDER BY at, attempt_id LIMIT 1 BY at, attempt_id LIMIT {limit:UInt32}
 """
 
 
-async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[str, str]) -> Response:
+class ExportedMembership(TypedDict):
+    segment_id: str
+    contact_id: str
+    member: bool
+    at: str
+    reason: str
+    event_id: str | None
+
+
+class ExportedDelivery(TypedDict):
+    id: str
+    webhook_id: str
+    event_id: str
+    type: str
+    url: str
+    status: str
+    response_code: int
+    at: str
+    request_body: str
+
+
+async def export(reader: ClickHouseReader, request: ReadRequest, names: Mapping[str, str]) -> Response:
     """``names`` are those of segments, by id. Raises ``ApiError`` (404)."""
-    tenant = asked.tenant
-    contact = await contacts.get(reader, tenant, asked.part("id"))
-    contact_id: str = contact["id"]
+    tenant = request.tenant
+    contact = await contacts.get(reader, tenant, request.part("id"))
+    contact_id = contact["id"]
     ids = [contact_id, *await contacts.losers_of(reader, tenant, contact_id)]
     identity = await identities.identity(reader, tenant, contact_id)
-    segments = await contacts.segments(reader, tenant, contact_id)
+    segments = await contacts.segments(reader, tenant, contact_id, names)
     lines = NdjsonLines()
 
     async def parts() -> AsyncIterator[tuple[str, list[Any]]]:
         yield "contact", [contact]
         yield "identity", [identity]
-        yield "segment", [{**segment, "name": names.get(segment["id"], "")} for segment in segments]
-        async for rows in pages(partial(_memberships, reader, ids), asked):
+        yield "segment", segments
+        async for rows in pages(partial(_memberships, reader, ids), request):
             yield "membership", rows
-        async for rows in pages(lambda page: consents.consents(reader, tenant, contact_id, page.paging), asked):
+        async for rows in pages(lambda page: consents.consents(reader, tenant, contact_id, page.paging), request):
             yield "consent", rows
-        async for rows in pages(lambda page: contacts.events(reader, tenant, contact_id, page.paging, {}), asked):
+        async for rows in pages(lambda page: contacts.events(reader, tenant, contact_id, page.paging, {}), request):
             yield "event", rows
-        async for rows in pages(partial(_deliveries, reader, ids), asked):
+        async for rows in pages(partial(_deliveries, reader, ids), request):
             yield "delivery", rows
 
     async def body() -> AsyncIterator[bytes]:
@@ -67,11 +89,11 @@ async def export(reader: ClickHouseReader, asked: ReadRequest, names: Mapping[st
     return StreamingResponse(body(), media_type=lines.media_type, headers=headers)
 
 
-async def _memberships(reader: ClickHouseReader, ids: list[str], asked: ReadRequest) -> dict[str, Any]:
-    version, segment, contact = asked.paging.cursor_of(int, str, str) or (0, "", "")
-    place = {"version": version, "segment": segment, "contact": contact, "limit": asked.paging.wanted}
-    rows = await reader.rows(_MEMBERSHIPS, **asked.tenant.parameters, ids=ids, **place)
-    shown = [
+async def _memberships(reader: ClickHouseReader, ids: list[str], request: ReadRequest) -> Page[ExportedMembership]:
+    version, segment, contact = request.paging.cursor_of(int, str, str) or (0, "", "")
+    place = {"version": version, "segment": segment, "contact": contact, "limit": request.paging.wanted}
+    rows = await reader.rows(_MEMBERSHIPS, **request.tenant.parameters, ids=ids, **place)
+    shown: list[ExportedMembership] = [
         {
             "segment_id": row["segment_id"],
             "contact_id": row["contact_id"],
@@ -83,21 +105,25 @@ async def _memberships(reader: ClickHouseReader, ids: list[str], asked: ReadRequ
         for row in rows
     ]
     places = [[row["version"], row["segment_id"], row["contact_id"]] for row in rows]
-    return listing(asked.paging, shown, 0, places)
+    return listing(request.paging, shown, 0, places)
 
 
-async def _deliveries(reader: ClickHouseReader, ids: list[str], asked: ReadRequest) -> dict[str, Any]:
-    after_ms, after_id = asked.paging.cursor_of(int, str) or (0, "")
-    place = {"after_ms": after_ms, "after_id": after_id, "limit": asked.paging.wanted}
-    rows = await reader.rows(_DELIVERIES, **asked.tenant.parameters, ids=ids, **place)
-    names = ("webhook_id", "event_id", "type", "url", "status", "response_code")
-    shown = [
+async def _deliveries(reader: ClickHouseReader, ids: list[str], request: ReadRequest) -> Page[ExportedDelivery]:
+    after_ms, after_id = request.paging.cursor_of(int, str) or (0, "")
+    place = {"after_ms": after_ms, "after_id": after_id, "limit": request.paging.wanted}
+    rows = await reader.rows(_DELIVERIES, **request.tenant.parameters, ids=ids, **place)
+    shown: list[ExportedDelivery] = [
         {
             "id": row["attempt_id"],
-            **{name: row[name] for name in names},
+            "webhook_id": row["webhook_id"],
+            "event_id": row["event_id"],
+            "type": row["type"],
+            "url": row["url"],
+            "status": row["status"],
+            "response_code": row["response_code"],
             "at": iso(row["at_ms"]),
             "request_body": row["request_body"],
         }
         for row in rows
     ]
-    return listing(asked.paging, shown, 0, [[row["at_ms"], row["attempt_id"]] for row in rows])
+    return listing(request.paging, shown, 0, [[row["at_ms"], row["attempt_id"]] for row in rows])

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response, StreamingResponse
 
+from schemas.api.answers.fields import Page
 from schemas.api.answers.schemas import SHAPES
 from schemas.errors import ApiError
 from schemas.limits import CSV
@@ -24,7 +25,7 @@ ROWS = 200
 """Of a page."""
 FIRST = Paging(limit=ROWS, page=1, after=[])
 
-ListHandler = Callable[[ReadRequest], Awaitable[Any]]
+ListHandler = Callable[[ReadRequest], Awaitable[Page[Any]]]
 
 
 class Lines(Protocol):
@@ -35,14 +36,14 @@ class Lines(Protocol):
     def lines(self, rows: Any) -> bytes: ...
 
 
-async def whole_list(handler: ListHandler, asked: ReadRequest, form: str, shape: str) -> Response:
+async def whole_list(handler: ListHandler, request: ReadRequest, form: str, shape: str) -> Response:
     """Raises ``ApiError``: the handler's own errors, and 422 for parameters of pages, which a whole list lacks."""
     for name in ("limit", "page", "cursor"):
-        if name in asked.query:
+        if name in request.query:
             raise ApiError("invalid_field", f"a list as {form} is whole: leave out {name}", name)
     lines: Lines = CsvLines(list(SHAPES[shape].__annotations__)) if form == CSV else NdjsonLines()
-    first = await _page(handler, asked, FIRST)
-    name = asked.request.url.path.rstrip("/").rpartition("/")[2]
+    first = await _page(handler, request, FIRST)
+    name = request.http.url.path.rstrip("/").rpartition("/")[2]
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
 
     async def body() -> AsyncIterator[bytes]:
@@ -54,20 +55,20 @@ async def whole_list(handler: ListHandler, asked: ReadRequest, form: str, shape:
             following = page["next_cursor"]
             if following is None:
                 return
-            page = await _page(handler, asked, replace(FIRST, after=cursor_values(following)))
+            page = await _page(handler, request, replace(FIRST, after=cursor_values(following)))
 
     return StreamingResponse(body(), media_type=lines.media_type, headers=headers)
 
 
-async def _page(handler: ListHandler, asked: ReadRequest, paging: Paging) -> Any:
+async def _page(handler: ListHandler, request: ReadRequest, paging: Paging) -> Page[Any]:
     with weight.counted():  # of a page, not of the whole answer
-        return await handler(replace(asked, whole=paging))
+        return await handler(replace(request, whole=paging))
 
 
-async def pages(handler: ListHandler, asked: ReadRequest) -> AsyncIterator[list[Any]]:
+async def pages(handler: ListHandler, request: ReadRequest) -> AsyncIterator[list[Any]]:
     """All rows of a list, page by page."""
     following: str | None = ""
     while following is not None:
-        page = await _page(handler, asked, replace(FIRST, after=cursor_values(following)))
+        page = await _page(handler, request, replace(FIRST, after=cursor_values(following)))
         yield page["data"]
         following = page["next_cursor"]

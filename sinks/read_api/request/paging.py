@@ -8,10 +8,11 @@ row to go on. ``next_cursor`` is ``null`` at the end.
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from schemas.api.answers.fields import Page
 from schemas.errors import ApiError
 from schemas.limits import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE
 from schemas.records import identity
@@ -19,6 +20,8 @@ from schemas.times import parse_time
 
 QueryParameters = Mapping[str, str]
 T = TypeVar("T")
+Identified = TypeVar("Identified", bound=Mapping[str, object])
+"""A row with an ``id``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,14 @@ class Paging:
         return self.after
 
 
+class Placed(NamedTuple, Generic[T]):
+    """A row as the API shows it, with what a cursor behind it says."""
+
+    at_ms: int
+    id: str
+    shape: T
+
+
 def paging_of(query: QueryParameters) -> Paging:
     limit = _number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     if "cursor" not in query:
@@ -63,13 +74,13 @@ def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]
     return list(rows[next((n + 1 for n, row in enumerate(rows) if id_of(row) == last[0]), len(rows)) :])
 
 
-def listing(paging_of: Paging, rows: Sequence[Any], total: int, places: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def listing(paging_of: Paging, rows: Sequence[T], total: int, places: Sequence[Sequence[Any]]) -> Page[T]:
     """``rows`` are ``paging_of.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
     shown = list(rows[: paging_of.limit])
     is_by_page = paging_of.after is None
     more = paging_of.offset + len(shown) < total if is_by_page else len(rows) > paging_of.limit
     following = cursor_at(places[len(shown) - 1]) if more and shown else None
-    page: dict[str, Any] = {"data": shown, "next_cursor": following}
+    page: Page[T] = {"data": shown, "next_cursor": following}
     if is_by_page:
         page["meta"] = {"total": total, "page": paging_of.page, "limit": paging_of.limit}
     return page
@@ -80,7 +91,7 @@ def cursor_at(place: Sequence[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
-def list_page(paging_of: Paging, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def list_page(paging_of: Paging, rows: Sequence[Identified]) -> Page[Identified]:
     """A list that is in memory as a whole; a cursor behind a row is its id."""
     total = len(rows)
     last = paging_of.cursor_of(str)
